@@ -1,0 +1,1 @@
+"""Lightning callbacks: the simulated user, the figures of an evaluation, and what is drawn of them."""

@@ -1,0 +1,121 @@
+"""The figures of an evaluation: NoC, failures, mIoU@k and the rest, gathered over ranks, logged and written per object."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from interseg.metrics import Interactions, clicks_to, summarise
+
+
+class NumberOfClicks(Callback):
+    """Reads what the user loop left in a batch and writes `objects.csv` and `report.json` into the run's folder.
+
+    Args:
+        targets: the IoUs of NoC, each at most the loop's target.
+        full_curves: every object was given every click, so that figures over the whole set hold too.
+    """
+
+    def __init__(self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False) -> None:
+        self.targets, self.full_curves = tuple(targets), full_curves
+        self.interactions = Interactions()
+        self.errors: list[str] = []
+        self.figures: dict[str, Any] = {}
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last evaluation."""
+        self._start(pl_module)
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last evaluation."""
+        self._start(pl_module)
+
+    def _start(self, pl_module: LightningModule) -> None:
+        self.interactions = Interactions().to(pl_module.device)
+        self.errors = []
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
+        """Add the batch."""
+        self._add(trainer, batch)
+
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
+        """Add the batch."""
+        self._add(trainer, batch)
+
+    def _add(self, trainer: Trainer, batch: dict[str, Any]) -> None:
+        self.errors += batch["errors"]
+        if not len(batch["id"]):
+            return
+        self.interactions.update(batch["id"], batch["curves"], batch["clicks"], batch["network_seconds"], batch["simulator_seconds"])
+        bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
+        if bar is not None:
+            so_far = torch.cat(list(self.interactions.curves))
+            bar.set_postfix({f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}" for q in self.targets})
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the figures."""
+        self._finish(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the figures and write the files."""
+        gathered = self._finish(trainer, pl_module, "test")
+        if trainer.is_global_zero and gathered is not None:
+            folder = Path(trainer.default_root_dir)
+            names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["ids"]]  # type: ignore[attr-defined]
+            write_objects(folder / "objects.csv", gathered, names, self.targets)
+            (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
+
+    def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
+        self.errors = _from_all_ranks(self.errors)
+        problems = trainer.datamodule.problems if stage == "test" else []  # type: ignore[attr-defined]
+        self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
+        counted = pl_module.all_gather(torch.tensor(len(self.interactions.ids), device=pl_module.device))
+        if int(counted.sum()) == 0:
+            return None
+        gathered = self.interactions.compute()
+        self.figures |= summarise(gathered["curves"], self.targets, self.full_curves)
+        self.figures |= {key: float(gathered[key]) for key in ("network_seconds_per_click", "simulator_seconds_per_click")}
+        numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
+        pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
+        return gathered
+
+
+def _from_all_ranks(lines: list[str]) -> list[str]:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return lines
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, lines)
+    return [line for part in parts for line in part]
+
+
+def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:
+    """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
+    curves = gathered["curves"]
+    columns = [clicks_to(curves, q).tolist() for q in targets]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
+        writer.writerow(["id", "name", *header, "clicks"])
+        for row, (id, name) in enumerate(zip(gathered["ids"].tolist(), names, strict=True)):
+            clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
+            ious = [f"{v:.6f}" for v in curves[row].tolist()]
+            writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
+
+
+def print_table(runs: dict[str, dict[str, Any]], file: Any = None) -> None:
+    """Print the figures of one or more evaluations side by side."""
+    shown = [k for k in next(iter(runs.values())) if k.startswith(("noc@", "failures", "clicks_to_mean"))]
+    shown = ["objects", *shown, *(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "network_seconds_per_click", "simulator_seconds_per_click"]
+    width = max(12, *(len(name) + 2 for name in runs))
+    print(" " * 28 + "".join(f"{name:>{width}}" for name in runs), file=file or sys.stdout)
+    for key in shown:
+        values = [figures.get(key) for figures in runs.values()]
+        if any(v is not None for v in values):
+            cells = "".join(f"{'-' if v is None else f'{v:.4g}':>{width}}" for v in values)
+            print(f"{key:28}{cells}", file=file or sys.stdout)

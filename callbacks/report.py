@@ -1,0 +1,133 @@
+"""`report.html`: the figures, the curves and click-by-click pictures of an evaluation, in one self-contained page."""
+
+import base64
+import heapq
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from callbacks.noc import NumberOfClicks
+from interseg.drawing import jpeg, overlay, unpack_mask
+
+PANELS = (1, 2, 3, 5, 10, 20)
+"""Clicks after which an object is shown; the last one played is always shown."""
+
+
+class Picture(NamedTuple):
+    """One object's interaction, ready to draw; ordered by area under its curve, so that a heap keeps the hardest."""
+
+    ease: float
+    id: int
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    clicks: NDArray[np.int64]
+    curve: list[float]
+
+
+class Report(Callback):
+    """Collects pictures during a test and writes the page at its end.
+
+    Args:
+        spread: objects shown, evenly spread over the set.
+        hardest: further objects shown, those with the least area under their curve.
+        panel_height: of a picture in pixels.
+    """
+
+    def __init__(self, spread: int = 12, hardest: int = 6, panel_height: int = 200) -> None:
+        self.spread, self.hardest, self.panel_height = spread, hardest, panel_height
+        self.chosen: set[int] = set()
+        self.pictures: list[Picture] = []
+        self.worst: list[tuple[float, int, Picture]] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the objects that are spread over the set."""
+        count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
+        self.chosen = set(np.linspace(0, count - 1, min(self.spread, count)).round().astype(int).tolist())
+        self.pictures, self.worst = [], []
+
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
+        """Keep the chosen and the hardest objects of the batch."""
+        for row, id in enumerate(batch["id"].tolist()):
+            curve = batch["curves"][row].tolist()
+            ease = float(np.mean(curve))
+            if id not in self.chosen and len(self.worst) >= self.hardest and -ease <= self.worst[0][0]:
+                continue
+            picture = _picture(batch, row, id, ease, curve)
+            if id in self.chosen:
+                self.pictures.append(picture)
+            else:
+                heapq.heappush(self.worst, (-ease, id, picture))
+                if len(self.worst) > self.hardest:
+                    heapq.heappop(self.worst)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the page; pictures of all ranks come together on the first."""
+        noc = next((c for c in trainer.callbacks if isinstance(c, NumberOfClicks)), None)  # type: ignore[attr-defined]
+        source = trainer.datamodule.objects("test")  # type: ignore[attr-defined]
+        shown = [self._row(p, source.name(p.id)) for p in sorted(self.pictures, key=lambda p: p.id)]
+        worst = [self._row(p, source.name(p.id)) for *_, p in sorted(self.worst, key=lambda w: -w[0])]
+        shown, worst = _from_all_ranks(shown), sorted(_from_all_ranks(worst), key=lambda row: row["ease"])[: self.hardest]
+        if trainer.is_global_zero and noc is not None and noc.figures["objects"]:
+            page = _template().render(figures=noc.figures, targets=noc.targets, curves=_curves(noc), shown=shown, worst=worst)
+            Path(trainer.default_root_dir, "report.html").write_text(page)
+
+    def _row(self, picture: Picture, name: str) -> dict[str, Any]:
+        played = len(picture.clicks)
+        scale = self.panel_height / picture.image.shape[0]
+        rounds = sorted({k for k in PANELS if k < played} | ({played} if played else set()))
+        panels = []
+        for k in rounds:
+            prediction = unpack_mask(picture.masks[k - 1], picture.image.shape[1])
+            drawn = overlay(picture.image, prediction, picture.clicks[:k], picture.mask, scale)
+            panels.append({"click": k, "iou": picture.curve[k - 1], "jpeg": base64.b64encode(jpeg(drawn)).decode()})
+        return {"name": name, "ease": picture.ease, "panels": panels}
+
+
+def _picture(batch: dict[str, Any], row: int, id: int, ease: float, curve: list[float]) -> Picture:
+    image = (batch["image"][row].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+    clicks = batch["clicks"][row].cpu().numpy()
+    return Picture(ease, id, image, batch["mask"][row].cpu().numpy(), batch["masks"][row].numpy(), clicks[clicks[:, 2] >= 0], curve)
+
+
+def _from_all_ranks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
+
+
+def _curves(noc: NumberOfClicks) -> str:
+    """Mean IoU against clicks with the middle half of the objects, and the share of objects that reached each target, as one SVG."""
+    curves = noc.interactions.compute()["curves"].numpy()
+    clicks = np.arange(1, curves.shape[1] + 1)
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
+    left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
+    left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
+    for q in noc.targets:
+        reached = np.maximum.accumulate(curves >= q, axis=1).mean(0)
+        right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
+    right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
+    for axis in (left, right):
+        axis.set_xticks(clicks[:: max(1, len(clicks) // 10)])
+        axis.grid(alpha=0.3)
+        axis.legend(loc="lower right")
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "interseg"}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def _template() -> Any:
+    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("report.html.jinja")

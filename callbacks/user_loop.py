@@ -1,0 +1,194 @@
+"""The interaction: a simulated user and a network take turns.
+
+In training the user clicks once an epoch on each object, from the training step's own prediction (ITIS, section 3.2), so that
+iteration costs no forward pass. In evaluation all rounds are played in lock-step before the step.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from interseg.clicks import Clicks, check_clicks, no_clicks, pad_clicks, to_source, to_view, unpad_clicks
+from interseg.memory import ClickMemory, Delta, StoredMask, gather
+from interseg.metrics import iou
+from interseg.users import ItisUser, RitmUser, User
+
+Batch = dict[str, Any]
+
+
+class UserLoop(Callback):
+    """Fills in a batch's clicks: from the memory in training, by playing the rounds in evaluation.
+
+    Args:
+        train_user: clicks in training; ITIS' rule by default.
+        user: clicks in evaluation; the field's default rule (RITM) by default.
+        iterative: add a click an epoch from the object's own errors; False trains on fresh initial clicks only (iFCN).
+        reset_probability: of an object's clicks and mask at the beginning of an epoch.
+        previous_mask: also remember each object's last mask and give it as `previous`.
+        max_clicks: rounds of evaluation.
+        targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
+        full_curves: play every round of every object instead.
+        threshold: on the probability, of a pixel to be object.
+        seed: of resets and of users that draw.
+    """
+
+    def __init__(
+        self,
+        train_user: User | None = None,
+        user: User | None = None,
+        iterative: bool = True,
+        reset_probability: float = 0.3,
+        previous_mask: bool = False,
+        max_clicks: int = 20,
+        targets: Sequence[float] = (0.8, 0.85, 0.9),
+        full_curves: bool = False,
+        threshold: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
+        self.iterative, self.reset_probability, self.previous_mask = iterative, reset_probability, previous_mask
+        self.max_clicks, self.target, self.seed = max_clicks, None if full_curves else max(targets), seed
+        self.logit_threshold = math.log(threshold / (1 - threshold))
+        self.memory = ClickMemory()
+        self._delta = Delta()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
+        self._delta = Delta()
+        coordinates = batch["to_source"].cpu().numpy()
+        if self.iterative:
+            clicks = [self._recall(*row, trainer.current_epoch) for row in zip(batch["id"].tolist(), unpad_clicks(batch["clicks"]), coordinates, strict=True)]
+            batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
+        if self.previous_mask:
+            masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]
+            batch["previous"] = torch.from_numpy(np.stack(masks)).to(batch["clicks"].device)
+
+    def _recall(self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int) -> Clicks:
+        generator = np.random.default_rng((self.seed, epoch, id))
+        if id in self.memory and generator.random() >= self.reset_probability:
+            clicks = to_view(self.memory.clicks(id), coordinates)
+            if (clicks[:, 2] == 1).any():
+                return clicks
+        self._delta.restarts[id] = to_source(initial, coordinates)
+        return initial
+
+    def _recall_mask(self, id: int, coordinates: NDArray[np.int16]) -> NDArray[np.bool_]:
+        stored = None if id in self._delta.restarts else self.memory.mask(id)
+        return np.zeros(coordinates.shape[:2], bool) if stored is None else stored.in_view(coordinates)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Take the next click of every object from the step's own prediction, and share what changed with all ranks."""
+        if not self.iterative:
+            return
+        predictions = (outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()
+        ids, masks, coordinates = batch["id"].tolist(), batch["mask"].cpu().numpy(), batch["to_source"].cpu().numpy()
+        generators = [np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids]
+        clicks = self.train_user.next_clicks(predictions, masks, unpad_clicks(batch["clicks"]), generators)
+        for id, click, prediction, view in zip(ids, clicks, predictions, coordinates, strict=True):
+            for y, x, label in [] if click is None else to_source(np.array([click], np.int64), view).tolist():
+                self._delta.added[id] = (y, x, label)
+            if self.previous_mask:
+                self._delta.masks[id] = StoredMask.from_view(prediction, view)
+        self.memory.apply(gather(self._delta))
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
+        """Play the batch."""
+        self.play(pl_module, batch)
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
+        """Play the batch."""
+        self.play(pl_module, batch)
+
+    def play(self, module: LightningModule, batch: Batch) -> None:
+        """Play all rounds of a batch in lock-step, an object leaving at its target, and write what happened into the batch.
+
+        Raises `InputError` for a user who clicks outside the image.
+        """
+        truths = batch["mask"].cpu().numpy() if len(batch["id"]) else []
+        games = [_Game(id, truth, self.max_clicks, self.seed) for id, truth in zip(batch["id"].tolist(), truths, strict=True)]
+        if "previous" in batch:
+            for game, mask in zip(games, batch["previous"].cpu().numpy(), strict=True):
+                game.prediction = mask.astype(bool)
+        network_seconds = simulator_seconds = 0.0
+        for _ in range(self.max_clicks):
+            started = time.perf_counter()
+            playing = [i for i, game in enumerate(games) if not game.over and game.click(self.user)]
+            simulator_seconds += time.perf_counter() - started
+            if not playing:
+                break
+            started = time.perf_counter()
+            predictions = self._predict(module, batch, games, playing)
+            network_seconds += time.perf_counter() - started
+            for i, prediction in zip(playing, predictions, strict=True):
+                games[i].answer(prediction, self.target)
+        batch |= {"network_seconds": network_seconds, "simulator_seconds": simulator_seconds}
+        if games:
+            batch["clicks"] = torch.stack([game.padded_clicks() for game in games])
+            batch["curves"] = torch.tensor([game.curve() for game in games], dtype=torch.float64)
+            batch["masks"] = torch.from_numpy(np.stack([game.masks for game in games]))
+
+    @torch.no_grad()
+    def _predict(self, module: LightningModule, batch: Batch, games: list["_Game"], playing: list[int]) -> NDArray[np.bool_]:
+        """(n, H, W) predictions of the objects still playing; on the CPU, so that the time taken includes the device's."""
+        index = torch.tensor(playing, device=batch["image"].device)
+        part = {key: value[index] for key, value in batch.items() if isinstance(value, Tensor) and key != "clicks"}
+        part["clicks"] = pad_clicks([games[i].clicks for i in playing]).to(index)
+        part["previous"] = torch.from_numpy(np.stack([games[i].prediction for i in playing])).to(index.device)
+        logits: Tensor = module.segment(part)  # type: ignore[operator]
+        return (logits[:, 0] > self.logit_threshold).cpu().numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory."""
+        return self.memory.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the memory."""
+        self.memory.load_state_dict(state_dict)
+
+
+class _Game:
+    """One object's evaluation: its clicks, IoU curve and masks so far."""
+
+    def __init__(self, id: int, truth: NDArray[np.uint8], max_clicks: int, seed: int) -> None:
+        self.truth, self.max_clicks = truth, max_clicks
+        self.generator = np.random.default_rng((seed, id))
+        self.prediction = np.zeros(truth.shape, bool)
+        self.clicks = no_clicks()
+        self.ious: list[float] = []
+        self.masks = np.zeros((max_clicks, truth.shape[0], -(-truth.shape[1] // 8)), np.uint8)
+        self.over = False
+
+    def click(self, user: User) -> bool:
+        """Let the user click; False, and over, where nothing is left to click."""
+        click = user.next_click(self.prediction, self.truth, self.clicks, self.generator)
+        if click is None:
+            self.over = True
+            return False
+        check_clicks(np.array([click], np.int64), *self.truth.shape)
+        self.clicks = np.concatenate([self.clicks, np.array([click], np.int64)])
+        return True
+
+    def answer(self, prediction: NDArray[np.bool_], target: float | None) -> None:
+        """Take the network's answer to the last click."""
+        self.prediction = prediction
+        self.masks[len(self.ious)] = np.packbits(prediction, axis=-1)
+        self.ious.append(iou(prediction, self.truth))
+        self.over = target is not None and self.ious[-1] >= target
+
+    def curve(self) -> list[float]:
+        """IoU after each click; an object that stopped early keeps its last one."""
+        last = self.ious[-1] if self.ious else iou(self.prediction, self.truth)
+        return self.ious + [last] * (self.max_clicks - len(self.ious))
+
+    def padded_clicks(self) -> Tensor:
+        """(max_clicks, 3), padded with -1."""
+        padded = torch.full((self.max_clicks, 3), -1, dtype=torch.int64)
+        padded[: len(self.clicks)] = torch.from_numpy(self.clicks)
+        return padded

@@ -1,0 +1,235 @@
+"""The batch that every part of the project shares, and the data module that builds it from a source of objects.
+
+**Batch** (a dict; B objects of one size):
+
+| key | shape | content |
+| --- | --- | --- |
+| `id` | (B,) int64 | the object's number in its source: stable over ranks, epochs and restarts |
+| `image` | (B, 3, H, W) float32 | RGB in [0, 1] |
+| `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
+| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in the view's pixels; a loader gives initial clicks in training, none in evaluation |
+| `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
+| `previous` | (B, H, W) bool | the mask before this round; added by the loop for networks with a mask channel |
+| `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
+
+The user loop adds, in evaluation: `curves` (B, R) float64, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8 packed bits,
+`network_seconds` and `simulator_seconds` (floats, for the whole batch).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
+
+from datamodules.sources import ObjectSource, Sample
+from interseg.clicks import IGNORE, InitialClicks, no_clicks, pad_clicks
+from interseg.errors import InputError
+
+Batch = dict[str, Any]
+
+
+class ClickDataset(Dataset[Batch]):
+    """One object an item. Training items are `(epoch, index)`, augmented and clicked by a generator of (seed, epoch, id).
+
+    Args:
+        source: where the objects come from.
+        augment: an albumentations pipeline; None for whole images.
+        initial: draws the first clicks of training items; None for no clicks.
+        seed: of all randomness.
+        skip_unreadable: give an item that only carries `errors` instead of raising (set evaluation).
+    """
+
+    def __init__(
+        self,
+        source: ObjectSource,
+        augment: A.Compose | None = None,
+        initial: InitialClicks | None = None,
+        seed: int = 0,
+        skip_unreadable: bool = False,
+    ) -> None:
+        self.source, self.augment, self.initial, self.seed = source, augment, initial, seed
+        self.skip_unreadable = skip_unreadable
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
+        try:
+            return self._item(self.source.read(index), epoch, index)
+        except InputError as error:
+            if not self.skip_unreadable:
+                raise
+            return {"errors": [str(error)]}
+
+    def _item(self, sample: Sample, epoch: int, index: int) -> Batch:
+        generator = np.random.default_rng((self.seed, epoch, index))
+        view = {"image": sample.image, "mask": sample.mask, "others": sample.others, "to_source": identity_map(sample.mask.shape)}
+        if self.augment is not None:
+            self.augment.set_random_seed(int(generator.integers(2**31)))
+            view = self.augment(**view)
+        to_source = np.rint(view["to_source"]).astype(np.int16) - 1
+        mask = np.where(to_source[..., 0] < 0, np.uint8(IGNORE), view["mask"])
+        clicks = self.initial(mask, view["others"], generator) if self.initial else no_clicks()
+        image = np.ascontiguousarray(view["image"].transpose(2, 0, 1))
+        return {
+            "id": index,
+            "image": torch.from_numpy(image).float() / 255,
+            "mask": torch.from_numpy(mask),
+            "clicks": clicks,
+            "to_source": torch.from_numpy(to_source),
+        }
+
+
+def identity_map(shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W, 2) float32 of y + 1, x + 1: 0 marks what an augmentation pads; float, since OpenCV's warps take it in every mode."""
+    return np.stack(np.indices(shape, np.float32), -1) + 1
+
+
+def collate(items: list[Batch]) -> Batch:
+    """Items of one size to a batch; unreadable ones only leave their messages."""
+    good = [item for item in items if "id" in item]
+    batch: Batch = {"errors": [message for item in items for message in item.get("errors", [])]}
+    batch["id"] = torch.tensor([item["id"] for item in good], dtype=torch.int64)
+    if good:
+        batch |= {key: torch.stack([item[key] for item in good]) for key in ("image", "mask", "to_source")}
+        batch["clicks"] = pad_clicks([item["clicks"] for item in good])
+    return batch
+
+
+class EpochSampler(DistributedSampler[int]):
+    """This rank's share of a shuffled epoch as `(epoch, index)`: the epoch travels with the index to the workers."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+        return ((self.epoch, index) for index in super().__iter__())
+
+
+def same_size_batches(sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int) -> list[list[tuple[int, int]]]:
+    """This rank's objects (rank, rank + world size, ...) in batches of one image size each, as `(0, index)`; no object twice."""
+    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for index in range(rank, len(sizes), world_size):
+        groups.setdefault(sizes[index], []).append((0, index))
+    return [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How objects become batches, the same for every data set.
+
+    Args:
+        batch_size: of training, per process.
+        eval_batch_size: most objects played in lock-step; the figures do not depend on it.
+        num_workers: loader processes per process.
+        seed: of order, augmentation and initial clicks.
+        augment: albumentations transforms of training, in order; they see `image` and the masks of object, others and coordinates.
+        initial: the initial click sets of training.
+        train_objects: train on this many objects only, drawn once by the seed; None for all.
+    """
+
+    batch_size: int = 8
+    eval_batch_size: int = 8
+    num_workers: int = 2
+    seed: int = 0
+    augment: list[A.BasicTransform] = field(default_factory=list)
+    initial: InitialClicks = field(default_factory=InitialClicks)
+    train_objects: int | None = None
+
+
+class ClickDataModule(LightningDataModule):
+    """Base of the data modules: a subclass names its objects in `source(split)`, all else is here."""
+
+    def __init__(self, loading: Loading | None = None) -> None:
+        super().__init__()
+        self.loading = loading or Loading()
+        self.sources: dict[str, ObjectSource] = {}
+
+    def source(self, split: str) -> ObjectSource:
+        """The objects of a split: "train", "val" or "test"."""
+        raise NotImplementedError
+
+    def objects(self, split: str) -> ObjectSource:
+        """The objects of a split, opened once; raises `InputError` for a split without objects."""
+        if split not in self.sources:
+            source = self.source(split)
+            if len(source) == 0:
+                raise InputError(f"the {split} split of {type(self).__name__} has no object{_first(source.problems)}")
+            self.sources[split] = source
+        return self.sources[split]
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read while the splits were listed, a line each."""
+        return [problem for source in self.sources.values() for problem in source.problems]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        source = self.objects("train")
+        if source.problems:
+            raise InputError(f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}")
+        options = self.loading
+        augment = A.Compose(options.augment, additional_targets={"others": "mask", "to_source": "mask"}) if options.augment else None
+        dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed)
+        rank, world_size = self._ranks()
+        if len(dataset) < options.batch_size * world_size:
+            raise InputError(f"{len(dataset)} training objects do not fill a batch of {options.batch_size} on {world_size} processes; lower loading.batch_size")
+        sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
+        return self._loader(dataset, BatchSampler(sampler, options.batch_size, drop_last=True))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
+        source = self.objects(split)
+        batches = same_size_batches([source.size(i) for i in range(len(source))], self.loading.eval_batch_size, *self._ranks())
+        return self._loader(ClickDataset(source, skip_unreadable=True), batches)
+
+    def _loader(self, dataset: ClickDataset, batches: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=self.loading.num_workers,
+            collate_fn=collate,
+            persistent_workers=self.loading.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _chosen(self, source: ObjectSource) -> ObjectSource:
+        count = self.loading.train_objects
+        if count is None or count >= len(source):
+            return source
+        chosen = np.random.default_rng(self.loading.seed).choice(len(source), count, replace=False)
+        return Subset(source, sorted(chosen.tolist()))
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class Subset(ObjectSource):
+    """Some objects of a source, numbered anew."""
+
+    def __init__(self, source: ObjectSource, indices: list[int]) -> None:
+        super().__init__()
+        self.parent, self.indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.parent.size(self.indices[index])
+
+    def name(self, index: int) -> str:
+        return self.parent.name(self.indices[index])
+
+    def read(self, index: int) -> Sample:
+        return self.parent.read(self.indices[index])
+
+
+def _first(problems: list[str]) -> str:
+    return f", the first: {problems[0]}" if problems else ""

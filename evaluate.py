@@ -1,0 +1,104 @@
+"""Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
+
+Without `--checkpoint` the network of `--config` is evaluated as it is built; `--compare RUN RUN ...` sets finished evaluations side by side.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning import LightningModule
+
+from callbacks.noc import print_table
+from configs import build, load, plain
+from configs.run import guarded, needs, open_folder, parser, stamp, trainer
+from interseg.errors import InputError
+
+
+def main() -> int:
+    """Config -> objects -> `Trainer.test`; exit code 1 if a file of the set could not be read."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint in one")
+    arguments.add_argument("--compare", nargs="+", metavar="RUN", help="print the figures of finished evaluations side by side")
+    options = arguments.parse_args()
+    if options.compare:
+        print_table({Path(run).name: read_report(Path(run)) for run in options.compare})
+        return 0
+    run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
+    base = trained_config(run) if run else None
+    config = load(options.config, options.overrides, base, options.trust)
+    needs(config, "model", "data")
+    default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
+    folder = open_folder(Path(config["run"] or default), config)
+    if weights:
+        without_download(config["model"])
+    model = build(config["model"], options.trust)
+    if weights:
+        load_weights(model, weights)
+    test = trainer(config, folder, options.trust)
+    test.test(model, build(config["data"], options.trust), verbose=False)
+    return finish(folder) if test.is_global_zero else 0
+
+
+def find_checkpoint(given: str) -> tuple[Path, Path]:
+    """(run folder, checkpoint file) of a run or of a file in its `checkpoints/`."""
+    path = Path(given)
+    if path.is_dir():
+        run, file = path, path / "checkpoints" / "last.ckpt"
+    else:
+        run, file = path.absolute().parent.parent, path
+    for wanted in (file, run / "config.yaml"):
+        if not wanted.is_file():
+            raise InputError(f"{given} is no run: there is no {wanted}; give the folder that train.py printed, or a checkpoint in it")
+    return run, file
+
+
+def trained_config(run: Path) -> dict[str, Any]:
+    """The config that a run was trained with, without what names its folder."""
+    return plain(OmegaConf.load(run / "config.yaml")) | {"run": None, "checkpoint": None}
+
+
+def without_download(model: dict[str, Any]) -> None:
+    """The checkpoint holds every weight: do not fetch the pretrained ones first."""
+    if isinstance(model.get("network"), dict) and "weights" in model["network"]:
+        model["network"]["weights"] = None
+
+
+def load_weights(model: LightningModule, file: Path) -> None:
+    """Fill a module from a checkpoint; raises `InputError` for another method's, or for what is no checkpoint."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
+        raise InputError(f"{file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise InputError(f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the model it was trained as") from None
+
+
+def read_report(run: Path) -> dict[str, Any]:
+    """The figures of a finished evaluation."""
+    try:
+        return json.loads((run / "report.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{run} holds no finished evaluation ({error}); give folders that evaluate.py printed") from None
+
+
+def finish(folder: Path) -> int:
+    """Print the figures and what could not be read; the exit code says whether all of the set was."""
+    figures = read_report(folder)
+    print_table({"": figures})
+    print(f"report: {folder / 'report.html'}")
+    for line in figures["errors"]:
+        print(f"left out: {line}", file=sys.stderr)
+    if figures["errors"]:
+        print(f"{len(figures['errors'])} files were left out of the figures", file=sys.stderr)
+    return 1 if figures["errors"] else 0
+
+
+if __name__ == "__main__":
+    guarded(main)

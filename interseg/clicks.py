@@ -1,0 +1,200 @@
+"""Clicks: their layout, the move between a view and its source image, and the initial sets that training starts from.
+
+A click is a row `(y, x, label)` of integers: pixel coordinates and 1 for object, 0 for background; -1 pads a batch.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from interseg.errors import InputError
+
+Clicks = NDArray[np.int64]
+"""(n, 3) int64: y, x, label."""
+
+IGNORE = 255
+"""The mask value of pixels that count neither as object nor as background."""
+
+
+def no_clicks() -> Clicks:
+    """An empty click list, (0, 3)."""
+    return np.zeros((0, 3), np.int64)
+
+
+def check_clicks(clicks: Clicks, height: int, width: int) -> None:
+    """Raise `InputError` for the first click outside an image of (height, width) pixels or with a label other than 0 and 1."""
+    for y, x, label in np.asarray(clicks).tolist():
+        if not (0 <= y < height and 0 <= x < width):
+            raise InputError(f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first")
+        if label not in (0, 1):
+            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background")
+
+
+def pad_clicks(clicks: Sequence[Clicks]) -> Tensor:
+    """Stack click lists of different lengths to (B, N, 3) int64, padded with -1; N is at least 1."""
+    longest = max((len(c) for c in clicks), default=0)
+    padded = np.full((len(clicks), max(longest, 1), 3), -1, np.int64)
+    for row, c in zip(padded, clicks, strict=True):
+        row[: len(c)] = c
+    return torch.from_numpy(padded)
+
+
+def unpad_clicks(clicks: Tensor) -> list[Clicks]:
+    """The inverse of `pad_clicks`: (B, N, 3) to B arrays (n, 3) without padding rows."""
+    return [c[c[:, 2] >= 0] for c in clicks.cpu().numpy().astype(np.int64)]
+
+
+def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
+    """Clicks of a view in the pixels of its source image; a click on padding has no source pixel and is dropped.
+
+    Args:
+        clicks: (n, 3) in view pixels.
+        coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
+    """
+    moved = clicks.copy()
+    moved[:, :2] = coordinates[clicks[:, 0], clicks[:, 1]]
+    return moved[moved[:, 0] >= 0]
+
+
+def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
+    """Source clicks in the pixels of a view: the view pixel whose source is nearest; clicks that the view does not show are dropped.
+
+    A view pixel stands for the source pixels within the spacing of its neighbours, so that a click between two sampled
+    pixels of a reduced view survives, and one beyond the crop does not.
+
+    Args:
+        clicks: (n, 3) in source pixels.
+        coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
+    """
+    source_y, source_x = (coordinates[..., axis].astype(np.int32) for axis in (0, 1))
+    width = source_y.shape[1]
+    shown = []
+    for y, x, label in clicks.tolist():
+        distance = (source_y - y) ** 2 + (source_x - x) ** 2
+        distance[source_y < 0] = np.iinfo(np.int32).max
+        row, column = divmod(int(distance.argmin()), width)
+        if distance[row, column] <= _spacing(source_y, source_x, row, column) ** 2 / 2:
+            shown.append((row, column, label))
+    return np.array(shown, np.int64).reshape(-1, 3)
+
+
+def _spacing(source_y: NDArray[np.int32], source_x: NDArray[np.int32], row: int, column: int) -> float:
+    """Largest source distance between a view pixel and its four neighbours in the view; at least 1."""
+    spacing = 1.0
+    for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+        if 0 <= r < source_y.shape[0] and 0 <= c < source_y.shape[1] and source_y[r, c] >= 0:
+            spacing = max(spacing, float(np.hypot(source_y[r, c] - source_y[row, column], source_x[r, c] - source_x[row, column])))
+    return spacing
+
+
+class InitialClicks:
+    """The clicks that a training object starts from, as iFCN draws them (Xu et al. 2016, section 3.2; ITIS supplementary).
+
+    With probability `centre_probability` a single click at the object's centre. Otherwise 1 to `positives` clicks inside
+    the object eroded by `margin` pixels and at least `step` pixels apart (fewer where the object has no room), and
+    negative clicks by one of three strategies drawn uniformly: (1) 0 to `negatives` random pixels of the ring that lies
+    `margin` to `ring` pixels outside the object; (2) 0 to `negatives_per_other` on each other object of the image;
+    (3) 1 to `negatives` round the object: a random pixel of the ring, then always the one farthest from those before.
+
+    Args:
+        positives: most positive clicks.
+        negatives: most negative clicks of strategies 1 and 3.
+        negatives_per_other: most negative clicks on each other object (strategy 2).
+        margin: distance in pixels that clicks keep from the object's boundary.
+        step: least distance in pixels between two positive clicks.
+        ring: outer distance in pixels of the ring round the object.
+        centre_probability: probability of a single click at the centre.
+    """
+
+    def __init__(
+        self,
+        positives: int = 5,
+        negatives: int = 10,
+        negatives_per_other: int = 5,
+        margin: int = 5,
+        step: int = 20,
+        ring: int = 40,
+        centre_probability: float = 0.3,
+    ) -> None:
+        self.positives, self.negatives, self.negatives_per_other = positives, negatives, negatives_per_other
+        self.margin, self.step, self.ring = margin, step, ring
+        self.centre_probability = centre_probability
+
+    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+        """Draw one initial set.
+
+        Args:
+            mask: (H, W) in {0, 1, 255}.
+            others: (H, W) ids of the image's other objects, 0 where there is none.
+            generator: the only source of randomness.
+
+        Returns:
+            (n, 3) clicks; no positive one if the view shows no pixel of the object.
+        """
+        inside = interior_distance(mask == 1)
+        if generator.random() < self.centre_probability:
+            return centre_click(inside)
+        positive = self._positive_clicks(inside, generator)
+        strategy = generator.integers(3)
+        if strategy == 1:
+            negative = self._on_others(mask, others, generator)
+        else:
+            outside = cv2.distanceTransform((mask != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            ring = np.argwhere((outside >= self.margin) & (outside <= self.ring) & (mask == 0))
+            negative = self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
+        return np.concatenate([_labelled(positive, 1), _labelled(negative, 0)])
+
+    def _positive_clicks(self, inside: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.int64]:
+        candidates = np.argwhere(inside > self.margin)
+        if len(candidates) == 0:
+            candidates = np.argwhere(inside > 0)
+        chosen: list[NDArray[np.int64]] = []
+        for _ in range(generator.integers(1, self.positives + 1)):
+            if len(candidates) == 0:
+                break
+            chosen.append(candidates[generator.integers(len(candidates))])
+            candidates = candidates[((candidates - chosen[-1]) ** 2).sum(1) >= self.step**2]
+        return np.array(chosen, np.int64).reshape(-1, 2)
+
+    def _random(self, candidates: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        count = min(int(generator.integers(self.negatives + 1)), len(candidates))
+        return candidates[generator.choice(len(candidates), count, replace=False)] if count else candidates[:0]
+
+    def _on_others(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.int64]:
+        chosen = []
+        visible = np.where(mask == 0, others, 0)
+        for other in np.unique(visible[visible > 0]):
+            candidates = np.argwhere(visible == other)
+            count = min(int(generator.integers(self.negatives_per_other + 1)), len(candidates))
+            chosen.append(candidates[generator.choice(len(candidates), count, replace=False)])
+        return np.concatenate(chosen) if chosen else np.zeros((0, 2), np.int64)
+
+    def _surround(self, candidates: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        if len(candidates) == 0:
+            return candidates
+        chosen = [candidates[generator.integers(len(candidates))]]
+        nearest = ((candidates - chosen[0]) ** 2).sum(1)
+        for _ in range(min(int(generator.integers(1, self.negatives + 1)), len(candidates)) - 1):
+            chosen.append(candidates[nearest.argmax()])
+            nearest = np.minimum(nearest, ((candidates - chosen[-1]) ** 2).sum(1))
+        return np.array(chosen, np.int64)
+
+
+def interior_distance(region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W) exact Euclidean distance of each pixel of a region to the nearest pixel outside it; beyond the image is outside."""
+    padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]  # type: ignore[return-value]
+
+
+def centre_click(inside: NDArray[np.float32]) -> Clicks:
+    """A positive click at the pixel that lies deepest in the object, given `interior_distance`; none where the object is empty."""
+    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    return np.array([(y, x, 1)], np.int64) if inside[y, x] > 0 else no_clicks()
+
+
+def _labelled(pixels: NDArray[np.int64], label: int) -> Clicks:
+    return np.column_stack([pixels, np.full(len(pixels), label, np.int64)])

@@ -1,0 +1,1 @@
+"""Networks: plain `nn.Module`s, injected into the Lightning modules."""

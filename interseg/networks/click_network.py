@@ -1,0 +1,134 @@
+"""A segmentation network of segmentation-models-pytorch that reads clicks: photo and guidance in, one logit a pixel out."""
+
+from collections.abc import Iterator
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from interseg.errors import InputError
+from interseg.networks.pretrained import EncoderStatistics, load_encoder_weights
+
+
+class ClickNetwork(nn.Module):
+    """Any smp architecture, widened by guidance channels (ITIS, section 3.1).
+
+    The first convolution keeps its pretrained RGB weights, and the new channels start from zero, so that an untrained click
+    network sees exactly what the pretrained encoder saw. The encoder's batch norm is frozen; the decoder's is replaced by
+    group norm where `decoder_norm` says so, which keeps small batches and several processes exact.
+
+    Args:
+        architecture: a class of segmentation-models-pytorch, e.g. "DeepLabV3Plus", "Unet", "FPN".
+        encoder: an smp encoder name; timm's carry the prefix "tu-".
+        weights: "imagenet" (timm's or smp's download), "package" (carried by a Python package, nothing is downloaded) or null.
+        guidance_channels: inputs beside RGB: 2 for clicks, 3 with the previous mask.
+        new_channels: "zero", or "mean" for the mean of the RGB weights.
+        decoder_norm: "group" or "batch".
+        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters.
+        channels_last: memory layout of weights and activations; faster for depth-wise convolutions on GPUs and most CPUs.
+        options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        architecture: str = "DeepLabV3Plus",
+        encoder: str = "tu-xception65",
+        weights: str | None = "imagenet",
+        guidance_channels: int = 2,
+        new_channels: str = "zero",
+        decoder_norm: str = "group",
+        freeze_encoder_norm: bool = True,
+        channels_last: bool = False,
+        options: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__()
+        build = getattr(smp, architecture, None)
+        if not (isinstance(build, type) and issubclass(build, nn.Module)):
+            raise InputError(f"architecture is {architecture!r}; use a class of segmentation_models_pytorch such as DeepLabV3Plus or Unet")
+        if new_channels not in ("zero", "mean") or decoder_norm not in ("group", "batch"):
+            raise InputError(f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; use zero or mean, and group or batch")
+        self.guidance_channels = guidance_channels
+        self.network = build(encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {}))
+        self._statistics(load_encoder_weights(self.network.encoder, encoder, weights))
+        widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
+        self.frozen_norms = list(batch_norms(self.network.encoder)) if freeze_encoder_norm else []
+        for norm in self.frozen_norms:
+            norm.requires_grad_(False)
+        if decoder_norm == "group":
+            for part in (self.network.decoder, self.network.segmentation_head):
+                batch_to_group_norm(part)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.layout)  # type: ignore[call-overload]
+
+    def _statistics(self, statistics: EncoderStatistics) -> None:
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(statistics, name)).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part with pretrained weights."""
+        return self.network.encoder
+
+    def train(self, mode: bool = True) -> "ClickNetwork":
+        """Switch modes; frozen norms stay in evaluation mode."""
+        super().train(mode)
+        for norm in self.frozen_norms:
+            norm.eval()
+        return self
+
+    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+        """Logits of the object.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            guidance: (B, guidance_channels, H, W).
+
+        Returns:
+            (B, 1, H, W); sizes that are no multiple of 32 are padded by replication and cropped back.
+        """
+        height, width = image.shape[-2:]
+        x = torch.cat([(image - self.mean) / self.std, guidance.to(image.dtype)], 1)
+        x = pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")
+        return self.network(x.contiguous(memory_format=self.layout))[..., :height, :width]
+
+
+def batch_norms(module: nn.Module) -> Iterator[nn.Module]:
+    """All two-dimensional batch norms in a module (timm's fused norm-activation layers are subclasses)."""
+    return (m for m in module.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def batch_to_group_norm(module: nn.Module, groups: int = 16) -> None:
+    """Replace every `BatchNorm2d` below a module by a group norm of `groups` groups (fewer where they do not divide the channels)."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            divisor = next(g for g in range(min(groups, child.num_features), 0, -1) if child.num_features % g == 0)
+            setattr(module, name, nn.GroupNorm(divisor, child.num_features))
+        else:
+            batch_to_group_norm(child, groups)
+
+
+def widen_first_convolution(module: nn.Module, extra: int, start: str = "zero") -> None:
+    """Give the first 3-channel convolution `extra` more input channels, in place; the old weights stay as they are.
+
+    Args:
+        module: holds exactly the convolution that reads the photo; raises `InputError` if there is none.
+        extra: new input channels, appended after RGB.
+        start: "zero" or "mean" of the RGB weights.
+    """
+    for name, old in module.named_modules():
+        if isinstance(old, nn.Conv2d) and old.in_channels == 3 and old.groups == 1:
+            break
+    else:
+        raise InputError("the encoder has no convolution with 3 input channels; give an encoder that reads RGB")
+    old.weight = nn.Parameter(torch.cat([old.weight, _new_weights(old.weight, extra, start)], 1).detach())
+    old.in_channels += extra
+
+
+def _new_weights(weight: Tensor, extra: int, start: str) -> Tensor:
+    if start == "zero":
+        return weight.new_zeros(weight.shape[0], extra, *weight.shape[2:])
+    return weight.mean(1, keepdim=True).expand(-1, extra, -1, -1)

@@ -1,0 +1,218 @@
+"""Simulated users: given a prediction and the truth, where does the next click fall?
+
+Pure and seeded: NumPy in, a click out, all chance from the generator that is passed. One class per rule of the field.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.clicks import IGNORE, Clicks, interior_distance
+
+Click = tuple[int, int, int]
+"""y, x, label (1 object, 0 background)."""
+
+SEPARATE_COMPONENTS = 64
+"""Components measured one by one; what is left after so many (noise) is cheaper as one transform of the whole region."""
+
+
+class User:
+    """Base of the click simulators."""
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        """The click that this user makes next.
+
+        Args:
+            prediction: (H, W) current mask.
+            mask: (H, W) truth in {0, 1, 255 = ignore}.
+            clicks: (n, 3) clicks so far; a pixel is never clicked twice.
+            generator: the only source of randomness.
+
+        Returns:
+            The click, or None where no wrong pixel is left that was not clicked before.
+        """
+        raise NotImplementedError
+
+    def next_clicks(
+        self,
+        predictions: Sequence[NDArray[np.bool_]],
+        masks: Sequence[NDArray[np.uint8]],
+        clicks: Sequence[Clicks],
+        generators: Sequence[np.random.Generator],
+    ) -> list[Click | None]:
+        """`next_click` of every object of a batch; object by object, so that a batch never changes a click."""
+        return [self.next_click(*arguments) for arguments in zip(predictions, masks, clicks, generators, strict=True)]
+
+
+class RitmUser(User):
+    """The field's default (RITM, f-BRS, SimpleClick): the deepest pixel of the false negatives or false positives.
+
+    Positive iff the false negatives are strictly deeper, else negative; first maximum in row-major order; clicked pixels
+    count as depth 0. Equal to two exact distance transforms of the whole image, at a fraction of their cost.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        missed = deepest_pixel((mask == 1) & ~prediction, clicks)
+        excess = deepest_pixel((mask == 0) & prediction, clicks)
+        depth, y, x = missed if missed[0] > excess[0] else excess
+        return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
+
+
+class ItisUser(User):
+    """ITIS, section 3.2: the largest cluster of wrong pixels, as far as possible from its boundary and from earlier clicks in it.
+
+    Clusters are 8-connected and may mix both kinds of error; the sign is the label at the pixel. The image's border pixels
+    are clicked only if the cluster has no other; ties among the maxima are broken at random. A cluster whose every pixel
+    was clicked is passed over for the next largest.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        clusters = error_clusters(prediction, mask)
+        for cluster in sorted(clusters, key=lambda c: -c.area):
+            distance = cluster.distance_to_boundary_and(clicks)
+            inner = cluster.without_image_border(distance)
+            distance = inner if inner.any() else distance
+            if distance.any():
+                maxima = np.argwhere(distance == distance.max())
+                return cluster.click_at(maxima[generator.integers(len(maxima))], mask)
+        return None
+
+
+class ClusterUser(User):
+    """ITIS, section 4.4: a cluster of wrong pixels with probability proportional to its size, clicked at its centre.
+
+    The centre is the pixel deepest in the cluster that was not clicked before; the paper does not define it.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        clusters = error_clusters(prediction, mask)
+        areas = np.array([c.area for c in clusters], float)
+        if len(clusters) == 0:
+            return None
+        for chosen in generator.choice(len(clusters), len(clusters), replace=False, p=areas / areas.sum()):
+            distance = clusters[chosen].unclicked(clusters[chosen].distance_to_boundary(), clicks)
+            if distance.any():
+                return clusters[chosen].click_at(np.unravel_index(distance.argmax(), distance.shape), mask)
+        return None
+
+
+class RandomUser(User):
+    """ITIS, section 4.4: a uniformly random wrong pixel."""
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        wrong = (mask != IGNORE) & (prediction != (mask == 1))
+        wrong[clicks[:, 0], clicks[:, 1]] = False
+        candidates = np.flatnonzero(wrong)
+        if len(candidates) == 0:
+            return None
+        y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
+        return y, x, int(mask[y, x])
+
+
+class Cluster:
+    """One 8-connected component of wrong pixels, cut out of the image by its bounding box."""
+
+    def __init__(self, pixels: NDArray[np.bool_], top: int, left: int, area: int, image_shape: tuple[int, ...]) -> None:
+        self.pixels, self.top, self.left, self.area, self.image_shape = pixels, top, left, area, image_shape
+
+    def distance_to_boundary(self) -> NDArray[np.float32]:
+        """(h, w) distance of each pixel of the cluster to the nearest pixel outside it."""
+        return interior_distance(self.pixels)
+
+    def distance_to_boundary_and(self, clicks: Clicks) -> NDArray[np.float32]:
+        """(h, w) distance to the boundary or to the nearest click in the cluster, whichever is smaller."""
+        return interior_distance(self.unclicked(self.pixels, clicks))
+
+    def unclicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
+        """A copy of (h, w) values with the clicked pixels set to 0."""
+        values = values.copy()
+        y, x = clicks[:, 0] - self.top, clicks[:, 1] - self.left
+        inside = (y >= 0) & (y < values.shape[0]) & (x >= 0) & (x < values.shape[1])
+        values[y[inside], x[inside]] = 0
+        return values
+
+    def without_image_border(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy of (h, w) values with the image's outermost pixels set to 0."""
+        height, width = self.image_shape
+        values = values.copy()
+        if self.top == 0:
+            values[0] = 0
+        if self.left == 0:
+            values[:, 0] = 0
+        if self.top + values.shape[0] == height:
+            values[-1] = 0
+        if self.left + values.shape[1] == width:
+            values[:, -1] = 0
+        return values
+
+    def click_at(self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]) -> Click:
+        """The click on a pixel of the box, with the sign of the truth there."""
+        y, x = self.top + int(pixel[0]), self.left + int(pixel[1])
+        return y, x, int(mask[y, x])
+
+
+def error_clusters(prediction: NDArray[np.bool_], mask: NDArray[np.uint8]) -> list[Cluster]:
+    """The 8-connected clusters of wrong valid pixels, in row-major order of discovery."""
+    return connected_clusters((mask != IGNORE) & (prediction != (mask == 1)))
+
+
+def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
+    """The 8-connected components of a region."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
+    clusters = []
+    for label in range(1, count):
+        left, top, width, height, area = (int(v) for v in boxes[label])
+        clusters.append(Cluster(labels[top : top + height, left : left + width] == label, top, left, area, region.shape))
+    return clusters
+
+
+def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
+
+    Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left. The open disk of a
+    pixel's depth lies in its own connected component, so each component is measured in its own bounding box, and skipped
+    once its box or area can no longer hold a disk as large as the best so far.
+    """
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
+    if count == 1:
+        return 0.0, 0, 0
+    left, top, width, height, area = boxes[1:].T
+    bounds = np.minimum((np.minimum(width, height) + 1) / 2, _disk_radius_bound(area))
+    best = (0.0, 0, 0)
+    for rank, i in enumerate(np.lexsort((top, -bounds))):
+        if (-bounds[i], top[i]) > (-best[0], best[1]):
+            break
+        if rank == SEPARATE_COMPONENTS:
+            return _deepest(Cluster(region, 0, 0, int(area.sum()), region.shape), clicks)
+        box = np.s_[top[i] : top[i] + height[i], left[i] : left[i] + width[i]]
+        found = _deepest(Cluster(labels[box] == i + 1, int(top[i]), int(left[i]), int(area[i]), region.shape), clicks)
+        if (-found[0], *found[1:]) < (-best[0], *best[1:]):
+            best = found
+    return best
+
+
+def _deepest(cluster: Cluster, clicks: Clicks) -> tuple[float, int, int]:
+    depth = cluster.unclicked(cluster.distance_to_boundary(), clicks)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return (float(depth[y, x]), cluster.top + int(y), cluster.left + int(x)) if depth[y, x] > 0 else (0.0, 0, 0)
+
+
+def _disk_radius_bound(area: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Upper bound on the depth that a component of `area` pixels can have.
+
+    A pixel of depth d owns every lattice point within less than d. Unit squares round those points cover the disk of
+    radius d - 1/sqrt(2) at least, hence pi (d - 0.7072)^2 <= area.
+    """
+    return np.sqrt(area / np.pi) + 0.7072

@@ -1,0 +1,124 @@
+"""ITIS: a click network trained on the errors that it made an epoch ago (Mahadevan, Voigtlaender and Leibe, BMVC 2018).
+
+The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/memory.py`: it needs this step's prediction only.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from interseg.guidance import GaussianGuidance, Guidance, mask_distance
+from interseg.losses import BootstrappedCrossEntropy
+from interseg.networks.click_network import ClickNetwork
+from lightning_modules.base import InteractiveModule, check_loss, require
+
+
+class ITIS(InteractiveModule):
+    """A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
+
+    Args:
+        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.
+        guidance: encodes the clicks; the paper's Gaussians by default.
+        loss: on logits and mask; the paper's worst 25 % by default.
+        previous_mask: give the mask before this round as a third channel, as a distance (section 3).
+        learning_rate: of the pretrained encoder (Adam).
+        decoder_rate: learning rate of all else, in multiples of `learning_rate`. The paper starts from a decoder that was trained
+            on COCO and VOC and uses 1; a fresh decoder needs more.
+        schedule: "steps" for the paper's (x 0.1 from epoch 10, x 0.03 from epoch 15), or "cosine" to 0 over the whole run.
+        warmup: steps of linear rise at the start.
+        weight_decay: decoupled (AdamW) where above 0.
+        long_side: in evaluation, images whose long side is larger are reduced to it for the network; clicks and masks stay in
+            the image's own pixels. Null for full size, as in the paper.
+    """
+
+    def __init__(
+        self,
+        network: ClickNetwork,
+        guidance: Guidance | None = None,
+        loss: nn.Module | None = None,
+        previous_mask: bool = False,
+        learning_rate: float = 1e-5,
+        decoder_rate: float = 1.0,
+        schedule: str = "steps",
+        warmup: int = 0,
+        weight_decay: float = 0.0,
+        long_side: int | None = None,
+    ) -> None:
+        super().__init__()
+        if schedule not in ("steps", "cosine"):
+            raise ValueError(f"schedule is {schedule!r}; use steps or cosine")
+        if network.guidance_channels != 2 + previous_mask:
+            raise ValueError(f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}")
+        self.network = network
+        self.guidance = guidance or GaussianGuidance()
+        self.loss = loss or BootstrappedCrossEntropy()
+        self.uses_previous_mask = previous_mask
+        self.learning_rate, self.decoder_rate = learning_rate, decoder_rate
+        self.schedule, self.warmup, self.weight_decay = schedule, warmup, weight_decay
+        self.long_side = long_side
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
+        require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
+        image, clicks, previous = batch["image"], batch["clicks"], batch.get("previous")
+        size = image.shape[-2:]
+        reduced = None if self.training else reduced_size(size, self.long_side)
+        if reduced:
+            image = interpolate(image, reduced, mode="bilinear", antialias=True)
+            clicks = scale_clicks(clicks, size, reduced)
+        logits = self.network(image, self._channels(clicks, previous, image.shape[-2:]))
+        return interpolate(logits, size, mode="bilinear") if reduced else logits
+
+    def _channels(self, clicks: Tensor, previous: Tensor | None, size: torch.Size) -> Tensor:
+        maps = self.guidance(clicks, *size)
+        if not self.uses_previous_mask or previous is None:
+            return maps
+        if previous.shape[-2:] != size:
+            previous = interpolate(previous[:, None].float(), size, mode="area")[:, 0] >= 0.5
+        return torch.cat([maps, mask_distance(previous)], 1)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""
+        require(batch, "id", "mask")
+        logits = self.segment(batch)
+        loss = self.loss(logits, batch["mask"])
+        check_loss(loss, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        return {"loss": loss, "logits": logits.detach()}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
+        known = {id(p) for p in encoder}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups = [{"params": encoder, "lr": self.learning_rate}, {"params": others, "lr": self.learning_rate * self.decoder_rate}]
+        optimizer: Optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay) if self.weight_decay else Adam(groups)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._factor), "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        if self.schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+        epoch = self.current_epoch
+        return warm * (1.0 if epoch < 10 else 0.1 if epoch < 15 else 0.03)
+
+
+def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:
+    """(height, width) with the given long side, or None where the image is no larger."""
+    if long_side is None or max(size) <= long_side:
+        return None
+    height, width = (max(1, round(side * long_side / max(size))) for side in size)
+    return height, width
+
+
+def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> Tensor:
+    """Clicks of an image at another size: the pixel that covers the clicked pixel's centre; padding rows stay."""
+    scaled = clicks.clone()
+    for axis in (0, 1):
+        scaled[..., axis] = ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis]).floor().long().clamp(-1, reduced[axis] - 1)
+    return scaled

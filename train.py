@@ -1,0 +1,26 @@
+"""Train a method: `python train.py --config itis.yaml [--config data/NAME.yaml] [key=value ...]`."""
+
+from pathlib import Path
+
+from configs import build, load
+from configs.run import guarded, needs, open_folder, parser, stamp, trainer
+
+
+def main() -> None:
+    """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
+    options = parser(__doc__).parse_args()
+    config = load(options.config, options.overrides, trusted=options.trust)
+    needs(config, "model", "data")
+    folder = open_folder(Path(config["run"] or Path("runs", config["name"], stamp())), config)
+    fit = trainer(config, folder, options.trust)
+    data = build(config["data"], options.trust)
+    data.objects("train")  # missing data stop the run before a network is built
+    model = build(config["model"], options.trust)
+    checkpoint = folder / "checkpoints" / "last.ckpt" if config["checkpoint"] == "last" else config["checkpoint"]
+    fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+    if fit.is_global_zero:
+        print(f"run: {folder}")
+
+
+if __name__ == "__main__":
+    guarded(main)
