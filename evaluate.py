@@ -1,6 +1,7 @@
 """Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
 
-Without `--checkpoint` the network of `--config` is evaluated as it is built; `--compare RUN RUN ...` sets finished evaluations side by side.
+Without `--checkpoint` the network of `--config` is evaluated as it is built.
+`--compare RUN RUN ...` sets finished evaluations side by side.
 """
 
 import json
@@ -77,7 +78,9 @@ def load_weights(model: LightningModule, file: Path) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise InputError(f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the model it was trained as") from None
+        raise InputError(
+            f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the model it was trained as"
+        ) from None
 
 
 def read_report(run: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class NumberOfClicks(Callback):
         self.errors = _from_all_ranks(self.errors)
         problems = trainer.datamodule.problems if stage == "test" else []  # type: ignore[attr-defined]
         self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
-        counted = pl_module.all_gather(torch.tensor(len(self.interactions.ids), device=pl_module.device))
+        counted = torch.as_tensor(pl_module.all_gather(torch.tensor(len(self.interactions.ids), device=pl_module.device)))
         if int(counted.sum()) == 0:
             return None
         gathered = self.interactions.compute()
@@ -111,7 +111,14 @@ def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str],
 def print_table(runs: dict[str, dict[str, Any]], file: Any = None) -> None:
     """Print the figures of one or more evaluations side by side."""
     shown = [k for k in next(iter(runs.values())) if k.startswith(("noc@", "failures", "clicks_to_mean"))]
-    shown = ["objects", *shown, *(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "network_seconds_per_click", "simulator_seconds_per_click"]
+    shown = [
+        "objects",
+        *shown,
+        *(f"miou@{k}" for k in (1, 3, 5, 10, 20)),
+        "auc",
+        "network_seconds_per_click",
+        "simulator_seconds_per_click",
+    ]
     width = max(12, *(len(name) + 2 for name in runs))
     print(" " * 28 + "".join(f"{name:>{width}}" for name in runs), file=file or sys.stdout)
     for key in shown:

@@ -64,7 +64,10 @@ class UserLoop(Callback):
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
         if self.iterative:
-            clicks = [self._recall(*row, trainer.current_epoch) for row in zip(batch["id"].tolist(), unpad_clicks(batch["clicks"]), coordinates, strict=True)]
+            clicks = [
+                self._recall(*row, trainer.current_epoch)
+                for row in zip(batch["id"].tolist(), unpad_clicks(batch["clicks"]), coordinates, strict=True)
+            ]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
         if self.previous_mask:
             masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]

@@ -140,7 +140,9 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
         raise InputError(f"_target_ {target}: the package {package} is not trusted; name it on the command line: --trust {package}")
     found = locate(target)
     if not isinstance(found, type) or not issubclass(found, tuple(locate(base) for base in BASES)):
-        raise InputError(f"_target_ {target} is no class that a config may build (modules, data modules, callbacks, transforms, users, ...)")
+        raise InputError(
+            f"_target_ {target} is no class that a config may build (modules, data modules, callbacks, transforms, users, ...)"
+        )
     return found
 
 

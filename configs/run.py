@@ -21,8 +21,12 @@ from interseg.errors import InputError
 def parser(description: str) -> argparse.ArgumentParser:
     """Arguments of both commands."""
     arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name")
+    arguments.add_argument(
+        "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
+    )
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name"
+    )
     arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
     return arguments
 
@@ -52,7 +56,9 @@ def loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
         raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
     if config["logger"] == "wandb":
         offline = not (os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists())
-        made.append(WandbLogger(project="interseg", name=f"{config['name']}/{folder.name}", save_dir=str(folder), offline=offline, config=config))
+        made.append(
+            WandbLogger(project="interseg", name=f"{config['name']}/{folder.name}", save_dir=str(folder), offline=offline, config=config)
+        )
     return made
 
 
@@ -69,7 +75,9 @@ def needs(config: dict[str, Any], *keys: str) -> None:
     """Raise `InputError` for the first part that no config has named."""
     for key in keys:
         if not config.get(key):
-            raise InputError(f"no {key} is configured; give a config that names one, e.g. --config {'data/samples.yaml' if key == 'data' else 'itis.yaml'}")
+            raise InputError(
+                f"no {key} is configured; give a config that names one, e.g. --config {'data/samples.yaml' if key == 'data' else 'itis.yaml'}"
+            )
 
 
 def guarded(main: Callable[[], int | None]) -> None:

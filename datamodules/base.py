@@ -7,7 +7,7 @@
 | `id` | (B,) int64 | the object's number in its source: stable over ranks, epochs and restarts |
 | `image` | (B, 3, H, W) float32 | RGB in [0, 1] |
 | `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
-| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in the view's pixels; a loader gives initial clicks in training, none in evaluation |
+| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in view pixels; initial sets in training |
 | `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
 | `previous` | (B, H, W) bool | the mask before this round; added by the loop for networks with a mask channel |
 | `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import albumentations as A
+import albumentations
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
@@ -47,7 +47,7 @@ class ClickDataset(Dataset[Batch]):
     def __init__(
         self,
         source: ObjectSource,
-        augment: A.Compose | None = None,
+        augment: albumentations.Compose | None = None,
         initial: InitialClicks | None = None,
         seed: int = 0,
         skip_unreadable: bool = False,
@@ -88,7 +88,7 @@ class ClickDataset(Dataset[Batch]):
 
 def identity_map(shape: tuple[int, ...]) -> np.ndarray:
     """(H, W, 2) float32 of y + 1, x + 1: 0 marks what an augmentation pads; float, since OpenCV's warps take it in every mode."""
-    return np.stack(np.indices(shape, np.float32), -1) + 1
+    return np.moveaxis(np.indices(shape, dtype=np.float32), 0, -1) + 1
 
 
 def collate(items: list[Batch]) -> Batch:
@@ -97,6 +97,9 @@ def collate(items: list[Batch]) -> Batch:
     batch: Batch = {"errors": [message for item in items for message in item.get("errors", [])]}
     batch["id"] = torch.tensor([item["id"] for item in good], dtype=torch.int64)
     if good:
+        sizes = sorted({tuple(item["mask"].shape) for item in good})
+        if len(sizes) > 1:
+            raise InputError(f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size")
         batch |= {key: torch.stack([item[key] for item in good]) for key in ("image", "mask", "to_source")}
         batch["clicks"] = pad_clicks([item["clicks"] for item in good])
     return batch
@@ -135,7 +138,7 @@ class Loading:
     eval_batch_size: int = 8
     num_workers: int = 2
     seed: int = 0
-    augment: list[A.BasicTransform] = field(default_factory=list)
+    augment: list[albumentations.BasicTransform] = field(default_factory=list)
     initial: InitialClicks = field(default_factory=InitialClicks)
     train_objects: int | None = None
 
@@ -171,11 +174,15 @@ class ClickDataModule(LightningDataModule):
         if source.problems:
             raise InputError(f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}")
         options = self.loading
-        augment = A.Compose(options.augment, additional_targets={"others": "mask", "to_source": "mask"}) if options.augment else None
+        augment = (
+            albumentations.Compose(options.augment, additional_targets={"others": "mask", "to_source": "mask"}) if options.augment else None
+        )
         dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed)
         rank, world_size = self._ranks()
         if len(dataset) < options.batch_size * world_size:
-            raise InputError(f"{len(dataset)} training objects do not fill a batch of {options.batch_size} on {world_size} processes; lower loading.batch_size")
+            raise InputError(
+                f"{len(dataset)} training objects do not fill a batch of {options.batch_size} on {world_size} processes; lower loading.batch_size"
+            )
         sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
         return self._loader(dataset, BatchSampler(sampler, options.batch_size, drop_last=True))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from datamodules.base import ClickDataModule, Loading
@@ -28,6 +29,7 @@ class CocoSource(ObjectSource):
         super().__init__()
         self.images = images
         self.coco = read_coco(annotations)
+        self.runs: dict[int, Any] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
         self.rows: list[dict[str, Any]] = [r for r in rows if not r.get("iscrowd") and r.get("area", min_area) >= min_area]
 
@@ -49,7 +51,9 @@ class CocoSource(ObjectSource):
         image = read_image(path)
         if image.shape[:2] != self.size(index):
             height, width = self.size(index)
-            raise InputError(f"{path} is {image.shape[0]} x {image.shape[1]}, the annotations say {height} x {width}; use the images they were drawn on")
+            raise InputError(
+                f"{path} is {image.shape[0]} x {image.shape[1]}, the annotations say {height} x {width}; use the images they were drawn on"
+            )
         mask = self._decode(row)
         if not mask.any():
             raise InputError(f"{self.name(index)}: the outline covers no pixel; remove the annotation")
@@ -60,7 +64,9 @@ class CocoSource(ObjectSource):
         return Sample(image, mask.astype(np.uint8), others)
 
     def _decode(self, row: dict[str, Any]) -> NDArray[np.bool_]:
-        return self.coco.annToMask(row).astype(bool)
+        if row["id"] not in self.runs:
+            self.runs[row["id"]] = self.coco.annToRLE(row)
+        return coco_mask.decode(self.runs[row["id"]]).astype(bool)
 
 
 def read_coco(path: Path) -> COCO:
@@ -110,5 +116,3 @@ class CocoDataModule(ClickDataModule):
         root = existing_folder(self.root, "a COCO data set", "download it or point to yours")
         name = self.splits.get(split, split)
         return CocoSource(root / self.annotations.format(split=name), root / self.images.format(split=name), self.min_area)
-
-

@@ -48,7 +48,9 @@ class FolderSource(ObjectSource):
             self.problems.append(str(error))
             return (0, 0), set()
         if labels.shape != size:
-            self.problems.append(f"{mask} is {labels.shape[0]} x {labels.shape[1]}, its image {size[0]} x {size[1]}; a mask has its image's size")
+            self.problems.append(
+                f"{mask} is {labels.shape[0]} x {labels.shape[1]}, its image {size[0]} x {size[1]}; a mask has its image's size"
+            )
             return (0, 0), set()
         return size, set(np.unique(labels).tolist())
 

@@ -30,7 +30,7 @@ class InstanceMapSource(ObjectSource):
         for image, instances in pairs:
             labels = read_instances(instances)
             ids = np.unique(labels)
-            self.objects += [(image, instances, int(id), labels.shape) for id in ids if id not in (0, IGNORE)]  # type: ignore[misc]
+            self.objects += [(image, instances, int(id), (labels.shape[0], labels.shape[1])) for id in ids if id not in (0, IGNORE)]
 
     def __len__(self) -> int:
         return len(self.objects)

@@ -67,7 +67,7 @@ def read_labels(path: Path) -> NDArray[np.int32]:
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(f"{path} cannot be read as a mask ({error}); replace or remove the file") from None
     if labels.ndim == 3:
-        labels = labels[..., :3].any(-1)
+        return np.asarray(labels[..., :3].any(-1)).astype(np.int32)
     return labels.astype(np.int32)
 
 
@@ -93,7 +93,9 @@ def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], obje
         path: of the mask, for messages.
     """
     if labels.shape != image.shape[:2]:
-        raise InputError(f"{path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size")
+        raise InputError(
+            f"{path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
+        )
     if not (labels == object).any():
         raise InputError(f"{path} has no pixel of object {object}; remove the mask or draw the object")
     mask = (labels == object).astype(np.uint8)

@@ -5,12 +5,12 @@ A click is a row `(y, x, label)` of integers: pixel coordinates and 1 for object
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interseg.distance import distance_to, interior_distance
 from interseg.errors import InputError
 
 Clicks = NDArray[np.int64]
@@ -29,7 +29,9 @@ def check_clicks(clicks: Clicks, height: int, width: int) -> None:
     """Raise `InputError` for the first click outside an image of (height, width) pixels or with a label other than 0 and 1."""
     for y, x, label in np.asarray(clicks).tolist():
         if not (0 <= y < height and 0 <= x < width):
-            raise InputError(f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first")
+            raise InputError(
+                f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first"
+            )
         if label not in (0, 1):
             raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background")
 
@@ -77,7 +79,8 @@ def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
         distance = (source_y - y) ** 2 + (source_x - x) ** 2
         distance[source_y < 0] = np.iinfo(np.int32).max
         row, column = divmod(int(distance.argmin()), width)
-        if distance[row, column] <= _spacing(source_y, source_x, row, column) ** 2 / 2:
+        gap = max(abs(int(source_y[row, column]) - y), abs(int(source_x[row, column]) - x))
+        if gap < _spacing(source_y, source_x, row, column):
             shown.append((row, column, label))
     return np.array(shown, np.int64).reshape(-1, 3)
 
@@ -143,7 +146,7 @@ class InitialClicks:
         if strategy == 1:
             negative = self._on_others(mask, others, generator)
         else:
-            outside = cv2.distanceTransform((mask != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            outside = distance_to(mask == 1)
             ring = np.argwhere((outside >= self.margin) & (outside <= self.ring) & (mask == 0))
             negative = self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
         return np.concatenate([_labelled(positive, 1), _labelled(negative, 0)])
@@ -182,12 +185,6 @@ class InitialClicks:
             chosen.append(candidates[nearest.argmax()])
             nearest = np.minimum(nearest, ((candidates - chosen[-1]) ** 2).sum(1))
         return np.array(chosen, np.int64)
-
-
-def interior_distance(region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(H, W) exact Euclidean distance of each pixel of a region to the nearest pixel outside it; beyond the image is outside."""
-    padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]  # type: ignore[return-value]
 
 
 def centre_click(inside: NDArray[np.float32]) -> Clicks:

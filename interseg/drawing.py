@@ -1,6 +1,7 @@
 """Pictures of an interaction: masks as tinted regions with outlines, clicks as dots, one panel a round."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,8 +29,8 @@ def overlay(
         (scale * H, scale * W, 3) RGB.
     """
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    mask = cv2.resize(prediction.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    canvas: NDArray[Any] = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    mask: NDArray[Any] = cv2.resize(prediction.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     tint = np.array(PREDICTED) * 0.45 + canvas * 0.55
     canvas = np.where(mask[..., None] > 0, tint, canvas).astype(np.uint8)
     _outline(canvas, mask, PREDICTED)
@@ -43,7 +44,7 @@ def overlay(
     return canvas
 
 
-def _outline(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], colour: Sequence[int]) -> None:
+def _outline(canvas: NDArray[Any], mask: NDArray[Any], colour: Sequence[int]) -> None:
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
 

@@ -115,7 +115,10 @@ class ClickMemory:
         clicks = np.split(arrays["clicks"], np.cumsum(arrays["counts"])[:-1])
         self._clicks = dict(zip(arrays["ids"].tolist(), clicks, strict=bool(len(arrays["ids"]))))
         bits = np.split(arrays["bits"], np.cumsum(arrays["windows"][:, 4])[:-1])
-        masks = [StoredMask(*window[:4], b) for window, b in zip(arrays["windows"].tolist(), bits, strict=False)]
+        masks = [
+            StoredMask(top, left, height, width, b)
+            for (top, left, height, width, _), b in zip(arrays["windows"].tolist(), bits, strict=False)
+        ]
         self._masks = dict(zip(arrays["mask_ids"].tolist(), masks, strict=True))
 
 

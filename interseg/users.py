@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks import IGNORE, Clicks, interior_distance
+from interseg.clicks import IGNORE, Clicks
+from interseg.distance import interior_distance
 
 Click = tuple[int, int, int]
 """y, x, label (1 object, 0 background)."""

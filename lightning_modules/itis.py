@@ -53,7 +53,9 @@ class ITIS(InteractiveModule):
         if schedule not in ("steps", "cosine"):
             raise ValueError(f"schedule is {schedule!r}; use steps or cosine")
         if network.guidance_channels != 2 + previous_mask:
-            raise ValueError(f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}")
+            raise ValueError(
+                f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}"
+            )
         self.network = network
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
@@ -91,7 +93,7 @@ class ITIS(InteractiveModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return {"loss": loss, "logits": logits.detach()}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
         known = {id(p) for p in encoder}
         others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]

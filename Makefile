@@ -1,0 +1,31 @@
+# make test: ruff, mypy, pytest.  make quickstart: train and evaluate ITIS on real photos.  Both set up .venv themselves.
+PYTHON ?= python3
+RUN = runs/quickstart
+BIN = .venv/bin
+
+.PHONY: test lint quickstart clean
+.DELETE_ON_ERROR:
+
+.venv/ready: setup.cfg pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {sys.version.split()[0]}; make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	touch $@
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+quickstart: .venv/ready
+	$(BIN)/python train.py --config small.yaml --config quickstart.yaml run=$(RUN)
+	$(BIN)/python evaluate.py --checkpoint $(RUN) run=$(RUN)/trained
+	$(BIN)/python evaluate.py --config small.yaml --config quickstart.yaml run=$(RUN)/untrained
+	$(BIN)/python evaluate.py --compare $(RUN)/untrained $(RUN)/trained
+	@echo "Open $(RUN)/trained/report.html"
+
+clean:
+	rm -rf .venv runs .coverage .mypy_cache .ruff_cache *.egg-info

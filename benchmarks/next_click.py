@@ -1,0 +1,132 @@
+"""Time of `RitmUser.next_click` against the rule as it is written, two exact distance transforms of the whole image, at 1080p.
+
+The states are those of an evaluation: a trained network plays its clicks on each object at the data's own size, then truth,
+prediction and clicks are stretched to 1080 x 1920 and the next click is timed. Synthetic worst cases come after. Every state
+is also checked: both must give the same click.
+
+    python -m benchmarks.next_click --checkpoint RUN [--config data/NAME.yaml] [key=value ...]
+"""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pytorch_lightning import LightningModule
+
+from benchmarks import median_times
+from callbacks.user_loop import UserLoop
+from configs import build, load
+from configs.run import guarded, needs, parser
+from datamodules.base import ClickDataset, collate
+from evaluate import find_checkpoint, load_weights, trained_config, without_download
+from interseg.clicks import Clicks, no_clicks, unpad_clicks
+from interseg.users import Click, RitmUser
+from lightning_modules.itis import scale_clicks
+
+HEIGHT, WIDTH = 1080, 1920
+ROUNDS = 20
+SHOWN = (1, 2, 3, 5, 10, 15, 20)
+USER, UNUSED = RitmUser(), np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the user sees before a click."""
+
+    prediction: NDArray[np.bool_]
+    mask: NDArray[np.uint8]
+    clicks: Clicks
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--checkpoint", required=True, metavar="RUN", help="a run's folder, or a checkpoint in one")
+    arguments.add_argument("--objects", type=int, default=12, help="played, evenly spread over the test split")
+    arguments.add_argument("--repeats", type=int, default=5, help="of each timing")
+    arguments.add_argument("--threads", type=int, default=2, help="of OpenCV, for both rules")
+    options = arguments.parse_args()
+    cv2.setNumThreads(options.threads)
+    ratios: dict[int, list[float]] = {}
+    for state in played_states(options):
+        ratios.setdefault(len(state.clicks), []).append(compare(state, options.repeats)[0])
+    print(f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, {options.objects} objects")
+    print("after clicks  states  median ratio")
+    for count in SHOWN:
+        print(f"{count:12}  {len(ratios.get(count, [])):6}  {statistics.median(ratios.get(count, [float('nan')])):12.1f}")
+    every = [ratio for column in ratios.values() for ratio in column]
+    print(f"all           {len(every):6}  {statistics.median(every):12.1f}    minimum {min(every):.1f}")
+    for name, state in worst_cases().items():
+        ratio, naive, ours = compare(state, options.repeats)
+        print(f"{name:44} {ratio:5.1f}    {1000 * naive:6.1f} ms / {1000 * ours:6.1f} ms")
+    print("every click was the same under both")
+
+
+def compare(state: State, repeats: int) -> tuple[float, float, float]:
+    """Ratio and median seconds of both rules; raises `RuntimeError` where their clicks differ."""
+    expected, got = naive_click(state), next_click(state)
+    if expected != got:
+        raise RuntimeError(f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, after {state.clicks.tolist()}")
+    naive, ours = median_times(repeats, lambda: naive_click(state), lambda: next_click(state))
+    return naive / ours, naive, ours
+
+
+def next_click(state: State) -> Click | None:
+    return USER.next_click(state.prediction, state.mask, state.clicks, UNUSED)
+
+
+def naive_click(state: State) -> Click | None:
+    """RITM's rule word by word (Sofiiuk et al. 2021, `Clicker._get_next_click`), with the first maximum in row-major order."""
+    found = []
+    for error in ((state.mask == 1) & ~state.prediction, (state.mask == 0) & state.prediction):
+        padded = cv2.copyMakeBorder(error.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        depth[state.clicks[:, 0], state.clicks[:, 1]] = 0
+        y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
+        found.append((float(depth[y, x]), int(y), int(x)))
+    missed, excess = found
+    depth, y, x = missed if missed[0] > excess[0] else excess
+    return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
+
+
+def played_states(options: Any) -> Iterator[State]:
+    """The states after each click of the network of a run, at 1080p."""
+    run, weights = find_checkpoint(options.checkpoint)
+    config = load(options.config, options.overrides, trained_config(run), options.trust)
+    needs(config, "model", "data")
+    without_download(config["model"])
+    model: LightningModule = build(config["model"], options.trust).eval()
+    load_weights(model, weights)
+    source = build(config["data"], options.trust).objects("test")
+    loop, dataset = UserLoop(max_clicks=ROUNDS, full_curves=True), ClickDataset(source)
+    for index in np.linspace(0, len(source) - 1, min(options.objects, len(source))).round().astype(int).tolist():
+        batch = collate([dataset[0, index]])
+        loop.play(model, batch)
+        truth, size = batch["mask"][0].numpy(), batch["mask"].shape[-2:]
+        clicks = unpad_clicks(scale_clicks(batch["clicks"], size, (HEIGHT, WIDTH)))[0]
+        masks = np.unpackbits(batch["masks"][0].numpy(), axis=-1, count=size[1])
+        for count in range(1, len(clicks) + 1):
+            yield State(stretch(masks[count - 1]).astype(bool), stretch(truth), clicks[:count])
+
+
+def stretch(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+
+
+def worst_cases() -> dict[str, State]:
+    """States that leave little to skip: one large error, or a great many small ones."""
+    half = np.repeat(np.arange(WIDTH) < WIDTH // 2, HEIGHT).reshape(WIDTH, HEIGHT).T.copy()
+    truth, guess = np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5
+    board = np.indices((HEIGHT, WIDTH)).sum(0) % 2 == 0
+    return {
+        "empty prediction, object of half the image": State(np.zeros_like(half), half.astype(np.uint8), no_clicks()),
+        "salt-and-pepper noise (truth and prediction)": State(guess, truth.astype(np.uint8), no_clicks()),
+        "checkerboard against its inverse": State(~board, board.astype(np.uint8), no_clicks()),
+    }
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,107 @@
+"""Cost of iterative training: time of a whole training step with `UserLoop(iterative=True)` against `iterative=False`.
+
+A step is the loop's two hooks, forward, backward and the optimiser, in a real Lightning Trainer. Each batch, loaded in
+advance, is trained on twice: iteratively, then plainly with the very clicks of the iterative step, so that both encode the
+same number of clicks and drifts of the machine cancel. The first epoch, when the memory is empty, is left out.
+
+    python -m benchmarks.training_step [--config itis.yaml --config data/NAME.yaml] [key=value ...]
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer, seed_everything
+
+from callbacks.user_loop import UserLoop
+from configs import build, load
+from configs.run import guarded, needs, parser
+from datamodules.base import Batch, ClickDataModule
+
+DEFAULT = ["small.yaml", "data/samples.yaml"]
+KINDS = (True, False)
+
+
+class TimedLoop(UserLoop):
+    """A loop that is iterative on every other step, and keeps (before hook, step between, after hook) seconds of each."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.times: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
+        self.click_counts: list[float] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Time the hook; a plain step gets the clicks of the iterative step before it."""
+        self.iterative = batch_idx % 2 == 0
+        if not self.iterative:
+            batch["clicks"] = self.clicks
+        started = now()
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        self.clicks, self.marks = batch["clicks"], (started, now())
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Time the hook and the step before it."""
+        ended = now()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if trainer.current_epoch > 0:
+            self.times[self.iterative].append((self.marks[1] - self.marks[0], ended - self.marks[1], now() - ended))
+            self.click_counts.append(float((batch["clicks"][..., 2] >= 0).sum()) / len(batch["clicks"]))
+
+
+class Twice:
+    """Every training batch of an epoch twice in a row; the epoch is loaded when it begins."""
+
+    def __init__(self, data: ClickDataModule) -> None:
+        self.loader, self.epoch = data.train_dataloader(), 0
+
+    def __len__(self) -> int:
+        return 2 * len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
+        self.epoch += 1
+        return iter([dict(batch) for batch in list(self.loader) for _ in KINDS])
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--steps", type=int, default=40, help="at least so many of each kind are timed")
+    arguments.add_argument("--accelerator", default="cpu")
+    options = arguments.parse_args()
+    config = load(options.config or DEFAULT, [*options.overrides, "loading.num_workers=0"], trusted=options.trust)
+    needs(config, "model", "data")
+    seed_everything(config["seed"], verbose=False)
+    batches = Twice(build(config["data"], options.trust))
+    loop = TimedLoop(**{key: build(value, options.trust) for key, value in config["callbacks"]["loop"].items() if key != "_target_"})
+    epochs = 1 - (-2 * options.steps // len(batches))
+    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=[loop], **quiet)
+    trainer.fit(build(config["model"], options.trust), batches)
+    report(loop, f"{config['name']}, batch {config['loading']['batch_size']}, {epochs} epochs of {len(batches) // 2} steps of each kind")
+
+
+def report(loop: TimedLoop, title: str) -> None:
+    """Median times in ms, and the ratio of the two kinds."""
+    print(f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; {torch.get_num_threads()} threads")
+    print("median ms      step  batch_start hook  batch_end hook")
+    for kind, name in zip(KINDS, ("iterative", "plain"), strict=True):
+        before, _, after = (1000 * statistics.median(column) for column in zip(*loop.times[kind], strict=True))
+        print(f"{name:9}  {1000 * statistics.median(map(sum, loop.times[kind])):8.1f}  {before:16.2f}  {after:14.2f}")
+    plain = statistics.median(map(sum, loop.times[False]))
+    pairs = [sum(a) / sum(b) for a, b in zip(loop.times[True], loop.times[False], strict=True)]
+    extra = [a[0] + a[2] - b[0] - b[2] for a, b in zip(loop.times[True], loop.times[False], strict=True)]
+    print(f"iterative / plain: {statistics.median(pairs):.3f} (median of {len(pairs)} pairs of steps)")
+    print(f"by the hooks alone: {1 + statistics.median(extra) / plain:.3f} (what they add to a plain step; less noise)")
+
+
+def now() -> float:
+    """Seconds, once the accelerator has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,22 @@
+"""Exact Euclidean distance transforms, the same on every call."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Intel's primitives inside OpenCV round some distances differently from call to call (opencv/opencv#24082), and a click is
+# an argmax: without them the transform is the correctly rounded root of an exact integer, and no slower.
+cv2.ipp.setUseIPP(False)
+
+
+def interior_distance(region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W) distance of each pixel of a region to the nearest pixel outside it; beyond the image is outside."""
+    padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]  # type: ignore[return-value]
+
+
+def distance_to(region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W) distance of each pixel to the nearest pixel of a region; 0 in it, and infinite where it is empty."""
+    if not region.any():
+        return np.full(region.shape, np.inf, np.float32)
+    return cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]

@@ -1,0 +1,139 @@
+"""Every method's YAML is trained and evaluated by the commands themselves, on tiny data."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = [
+    "model.network.encoder=tu-tf_efficientnet_lite0",
+    "model.network.weights=package",
+    "model.network.options.decoder_channels=16",
+    "loading.num_workers=0",
+    "loading.batch_size=4",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "callbacks.progress=null",
+]
+CROP = [
+    "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
+    "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
+]
+METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml"))
+
+
+def command(name, *arguments, cwd=ROOT):
+    return subprocess.run([sys.executable, ROOT / name, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    from tests.conftest import draw, write
+
+    root = tmp_path_factory.mktemp("data")
+    for i in range(4):
+        image, ids = draw(i)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", ids)
+    return root
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def run(request, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "trained"
+    arguments = ["--config", request.param, "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
+    result = command("train.py", *arguments, *TINY, f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    assert f"run: {folder}" in result.stdout
+    return folder
+
+
+def test_a_trained_run_is_evaluated_and_reported(run, data):
+    assert (run / "config.yaml").exists()
+    assert "train/loss" in (run / "metrics.csv").read_text().splitlines()[0]
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["epoch"] == 1
+    result = command("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={run / 'eval'}", "full_curves=true")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((run / "eval" / "report.json").read_text())
+    rows = list(csv.DictReader((run / "eval" / "objects.csv").open()))
+    assert report["objects"] == len(rows) == 8
+    for figure, column in (("noc@85", "noc@85"), ("miou@3", "iou@3"), ("miou@1", "iou@1")):
+        assert report[figure] == pytest.approx(sum(float(r[column]) for r in rows) / 8, abs=1e-5)
+        assert figure in result.stdout or figure == "miou@3"
+    assert rows[0]["name"] == "0.png: object 1"
+    assert all(len(r["clicks"].split()) == 3 for r in rows)
+    page = (run / "eval" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= 8
+    assert "<svg" in page
+    assert "http-equiv" not in page
+    assert "src=\"http" not in page
+
+
+def test_batch_size_changes_no_figure(run):
+    reports = []
+    for size in (1, 8):
+        folder = run / f"batch{size}"
+        result = command("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={folder}", f"loading.eval_batch_size={size}")
+        assert result.returncode == 0, result.stderr
+        reports.append(json.loads((folder / "report.json").read_text()))
+    assert reports[0]["noc@85"] == reports[1]["noc@85"]
+    compared = command("evaluate.py", "--compare", run / "batch1", run / "batch8")
+    assert compared.returncode == 0
+    assert "batch8" in compared.stdout
+
+
+def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_path):
+    import shutil
+
+    spoiled = tmp_path / "spoiled"
+    shutil.copytree(data, spoiled)
+    (spoiled / "images" / "1.png").write_text("no image")
+    result = command("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}", f"data.root={spoiled}")
+    assert result.returncode == 1
+    assert "1.png cannot be read as an image" in result.stderr
+    assert "1 files were left out" in result.stderr
+    assert json.loads((tmp_path / "eval" / "report.json").read_text())["objects"] == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train.py", ["--config", "itis.yaml"], "PASCAL VOC 2012 with SBD is expected in"),
+        ("train.py", [], "no model is configured"),
+        ("train.py", ["--config", "itis.yaml", "trainer.max_epoch=2"], "did you mean max_epochs?"),
+        ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"], "logger is 'tensorboard'"),
+        ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "run=/proc/no/run"], "cannot be written"),
+        ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
+        ("evaluate.py", ["--compare", "nowhere"], "nowhere holds no finished evaluation"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, message, tmp_path):
+    result = command(name, *arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_damaged_and_foreign_checkpoints_are_named(run, tmp_path):
+    import shutil
+
+    for content, message in ((b"junk", "cannot be read as a checkpoint"), (None, "does not fit ITIS")):
+        copy = tmp_path / message.split()[0]
+        shutil.copytree(run, copy)
+        file = copy / "checkpoints" / "last.ckpt"
+        if content:
+            file.write_bytes(content)
+        else:
+            torch.save({"state_dict": {"other.weight": torch.zeros(2)}}, file)
+        result = command("evaluate.py", "--checkpoint", file)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr

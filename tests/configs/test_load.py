@@ -1,0 +1,109 @@
+import pytest
+
+from callbacks.user_loop import UserLoop
+from configs import FOLDER, build, find, load, merge
+from interseg.errors import InputError
+from interseg.guidance import DiskGuidance
+from interseg.users import RandomUser
+
+
+def write(tmp_path, text, name="a.yaml"):
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+def test_files_merge_in_order_and_overrides_come_last():
+    config = load(["itis.yaml", "data/samples.yaml"], ["trainer.max_epochs=3", "loading.batch_size=2"])
+    assert config["name"] == "itis"
+    assert config["data"]["_target_"] == "datamodules.samples.SamplesDataModule"
+    assert config["data"]["loading"]["batch_size"] == 2
+    assert len(config["data"]["loading"]["augment"]) > 3
+    assert config["trainer"]["max_epochs"] == 3
+
+
+def test_a_node_whose_target_changes_is_replaced_and_others_are_merged():
+    below = {"_target_": "interseg.guidance.GaussianGuidance", "std": 3}
+    assert merge({"g": below}, {"g": {"_target_": "interseg.guidance.DiskGuidance"}}) == {"g": {"_target_": "interseg.guidance.DiskGuidance"}}
+    assert merge({"g": below}, {"g": {"clip": 9}})["g"] == below | {"clip": 9}
+    assert below == {"_target_": "interseg.guidance.GaussianGuidance", "std": 3}
+
+
+def test_null_removes_a_callback_and_a_new_name_adds_one():
+    config = load(["itis.yaml"], ["callbacks.report=null", "callbacks.mine._target_=pytorch_lightning.callbacks.Timer"])
+    assert config["callbacks"]["report"] is None
+    assert config["callbacks"]["mine"] == {"_target_": "pytorch_lightning.callbacks.Timer"}
+
+
+def test_an_argument_of_the_target_need_not_be_in_the_yaml():
+    assert load(["itis.yaml"], ["model.warmup=7"])["model"]["warmup"] == 7
+    assert load(["itis.yaml"], ["model.network.options.decoder_channels=8"])["model"]["network"]["options"]["decoder_channels"] == 8
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_epoch=3", "unknown key trainer.max_epoch; did you mean max_epochs?"),
+        ("sed=3", "unknown key sed; did you mean seed?"),
+        ("model.network.encodr=x", "unknown key model.network.encodr; did you mean encoder?"),
+        ("model.network.zzz=x", "unknown key model.network.zzz; known here: architecture"),
+        ("trainer", "'trainer' is no override; write key=value"),
+        ("model._target_=os.system", "the package os is not trusted"),
+        ("model._target_=torch.load", "torch.load is no class that a config may build"),
+        ("model._target_=torch.nn.Linea", "torch.nn has no Linea; did you mean Linear?"),
+        ("model._target_=interseg.nothing.Here", "there is no module interseg.nothing"),
+        ("model._target_=3", "_target_ is 3"),
+        ("name=${nothing}", "cannot be resolved"),
+    ],
+)
+def test_bad_overrides_are_one_clear_line(override, message):
+    with pytest.raises(InputError) as error:
+        load(["itis.yaml"], [override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"there is no config itiss.yaml.*itis.yaml"):
+        load(["itiss.yaml"])
+    with pytest.raises(InputError, match=r"a.yaml is no valid YAML"):
+        load([write(tmp_path, "a: [1")])
+    with pytest.raises(InputError, match="a config is a mapping"):
+        load([write(tmp_path, "- 1")])
+
+
+def test_a_file_in_the_working_folder_comes_before_ours(tmp_path, monkeypatch):
+    write(tmp_path, "name: mine", "itis.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert load(["itis.yaml"])["name"] == "mine"
+
+
+def test_build_makes_nested_objects_and_lists():
+    node = {"_target_": "callbacks.user_loop.UserLoop", "user": {"_target_": "interseg.users.RandomUser"}, "targets": [0.5, 0.6]}
+    loop = build(node)
+    assert isinstance(loop, UserLoop)
+    assert isinstance(loop.user, RandomUser)
+    assert loop.target == 0.6
+    assert isinstance(build([{"_target_": "interseg.guidance.DiskGuidance", "radius": 2}])[0], DiskGuidance)
+    assert build({"a": {"b": 1}}) == {"a": {"b": 1}}
+
+
+def test_build_names_bad_arguments():
+    with pytest.raises(InputError, match=r"DiskGuidance: radus; did you mean radius\?"):
+        build({"_target_": "interseg.guidance.DiskGuidance", "radus": 2})
+    with pytest.raises(InputError, match=r"CropNonEmptyMaskIfExists cannot be built"):
+        build({"_target_": "albumentations.CropNonEmptyMaskIfExists", "height": "tall", "width": 3})
+
+
+def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monkeypatch):
+    write(tmp_path, "from interseg.users import User\nclass Mine(User):\n    pass\n", "ourlab.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="--trust ourlab"):
+        find("ourlab.Mine")
+    assert find("ourlab.Mine", ["ourlab"]).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("file", sorted(p.relative_to(FOLDER) for p in FOLDER.rglob("*.yaml")), ids=str)
+def test_every_yaml_resolves_over_a_method(file):
+    config = load(["itis.yaml", file])
+    assert find(config["model"]["_target_"])
+    assert find(config["data"]["_target_"])

@@ -1,0 +1,85 @@
+"""Seeded miniatures: every test draws its own images, in the real layout of the data set that it stands for."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+os.environ["WANDB_MODE"] = "offline"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
+
+
+def draw(seed: int, height: int = 72, width: int = 96, objects: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy photo (H, W, 3) with bright ellipses, and its instance map (H, W) with ids 1, 2, ..."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 90, (height, width, 3)).astype(np.uint8)
+    ids = np.zeros((height, width), np.uint8)
+    for id in range(1, objects + 1):
+        centre = (int(width * (id - 0.5) / objects), int(rng.integers(height // 3, 2 * height // 3)))
+        axes = (int(rng.integers(8, width // (2 * objects) - 3)), int(rng.integers(8, height // 3)))
+        cv2.ellipse(ids, centre, axes, 0, 0, 360, id, -1)
+    image[ids > 0] += 120
+    return image, ids
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    """An RGB or grey image file; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five images with instance-id masks, 10 objects; the last image has another size."""
+    for i in range(5):
+        image, ids = draw(i, width=96 if i < 4 else 80)
+        write(tmp_path / "folder" / "images" / f"{i}.png", image)
+        write(tmp_path / "folder" / "masks" / f"{i}.png", ids)
+    return tmp_path / "folder"
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Three images with two ellipses each as polygons, the second one a keyhole ring; one crowd that is left out."""
+    images, annotations = [], []
+    for i in range(3):
+        image, _ = draw(i)
+        write(tmp_path / "coco" / "images" / f"{i}.jpg", image)
+        images.append({"id": i + 1, "file_name": f"{i}.jpg", "height": 72, "width": 96})
+        square = [10, 10, 40, 10, 40, 40, 10, 40]
+        ring = [50, 10, 90, 10, 90, 60, 50, 60, 50, 10, 60, 20, 60, 50, 80, 50, 80, 20, 60, 20]
+        for polygon in (square, ring):
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "area": 900, "segmentation": [polygon]}
+            )
+    annotations.append({"id": 99, "image_id": 1, "category_id": 1, "iscrowd": 1, "area": 9, "segmentation": [[0, 0, 3, 0, 3, 3]]})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
+    (tmp_path / "coco" / "annotations.json").write_text(json.dumps(content))
+    return tmp_path / "coco"
+
+
+@pytest.fixture
+def grabcut(tmp_path: Path) -> Path:
+    """Four photos with trimaps, in the GrabCut layout."""
+    for i in range(4):
+        image, ids = draw(i, objects=1)
+        trimap = np.where(ids > 0, 255, 0).astype(np.uint8)
+        edge = cv2.morphologyEx(trimap, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        trimap[edge] = 128
+        write(tmp_path / "grabcut" / "data_GT" / f"{i}.jpg", image)
+        write(tmp_path / "grabcut" / "boundary_GT" / f"{i}.bmp", trimap)
+    return tmp_path / "grabcut"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on, for gloo."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])

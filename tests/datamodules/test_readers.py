@@ -1,0 +1,213 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from datamodules.coco import CocoDataModule, CocoSource
+from datamodules.folder import FolderDataModule, FolderSource
+from datamodules.grabcut import GrabCutDataModule, TrimapSource
+from datamodules.pascal import PascalDataModule
+from datamodules.samples import SamplesDataModule
+from interseg.errors import InputError
+from tests.conftest import draw, write
+
+
+def folder_of(tmp_path: Path, masks: list[np.ndarray]) -> FolderSource:
+    for i, mask in enumerate(masks):
+        write(tmp_path / "images" / f"{i}.png", np.zeros((*mask.shape, 3), np.uint8))
+        write(tmp_path / "masks" / f"{i}.png", mask)
+    return FolderSource(tmp_path / "images", tmp_path / "masks")
+
+
+def grid(*values):
+    return np.repeat(np.array([values], np.uint8), 4, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("masks", "kind", "objects"),
+    [
+        ([grid(0, 1, 1), grid(1, 0, 0)], "binary", 2),
+        ([grid(0, 255, 255)], "binary", 1),
+        ([grid(0, 128, 255)], "trimap", 1),
+        ([grid(0, 1, 2), grid(0, 1, 1)], "ids", 3),
+        ([grid(0, 3, 7, 255)], "ids", 2),
+    ],
+)
+def test_a_folder_of_masks_is_understood_by_its_values(tmp_path, masks, kind, objects):
+    source = folder_of(tmp_path, masks)
+    assert (source.kind, len(source)) == (kind, objects)
+
+
+def test_ignored_pixels_of_trimaps_and_id_maps(tmp_path):
+    trimap = folder_of(tmp_path / "a", [grid(0, 128, 255)]).read(0)
+    assert trimap.mask[0].tolist() == [0, 255, 1]
+    ids = folder_of(tmp_path / "b", [grid(0, 3, 7, 255)])
+    assert ids.read(0).mask[0].tolist() == [0, 1, 0, 255]
+    assert ids.read(0).others[0].tolist() == [0, 0, 1, 0]
+    assert ids.name(1) == "0.png: object 7"
+
+
+def test_sixteen_bit_ids_are_read(tmp_path):
+    write(tmp_path / "images" / "a.png", np.zeros((4, 3, 3), np.uint8))
+    write(tmp_path / "masks" / "a.png", np.repeat(np.array([[0, 300, 1000]], np.uint16), 4, axis=0))
+    source = FolderSource(tmp_path / "images", tmp_path / "masks")
+    assert [source.entries[i][1] for i in range(2)] == [300, 1000]
+
+
+def test_splits_of_a_folder_are_used_where_they_exist(folder, tmp_path):
+    assert len(FolderDataModule(str(folder)).source("test")) == 10
+    (tmp_path / "split").mkdir()
+    folder.rename(tmp_path / "split" / "test")
+    data = FolderDataModule(str(tmp_path / "split"))
+    assert len(data.source("test")) == 10
+    with pytest.raises(InputError, match="a part of the data set is expected in"):
+        data.source("train")
+
+
+def test_coco_reads_polygons_keyholes_and_leaves_crowds_out(coco):
+    source = CocoSource(coco / "annotations.json", coco / "images")
+    assert len(source) == 6
+    assert source.size(0) == (72, 96)
+    square, ring = source.read(0), source.read(1)
+    assert square.mask[10:40, 10:40].all()
+    assert square.mask.sum() == 900
+    assert ring.mask.sum() == 40 * 50 - 20 * 30
+    assert (ring.others > 0).sum() == 900 + (source.coco.anns[99]["area"] > 0) * (ring.others[:3, :3] > 0).sum()
+    assert not (square.others[square.mask == 1]).any()
+    assert source.name(1) == "0.jpg: thing (2)"
+
+
+def test_grabcut_ignores_grey_and_matches_by_stem(grabcut):
+    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    assert len(source) == 4
+    assert set(np.unique(source.read(0).mask)) == {0, 1, 255}
+    (grabcut / "boundary_GT" / "3.bmp").unlink()
+    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    assert len(source) == 3
+    assert "3.jpg has no trimap" in source.problems[0]
+
+
+@pytest.fixture
+def pascal(tmp_path):
+    """VOC with two training images and one for validation; SBD with one image of VOC's and one of its own."""
+    voc, sbd = tmp_path / "VOCdevkit" / "VOC2012", tmp_path / "benchmark_RELEASE" / "dataset"
+    palette = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]
+    for i, name in enumerate(("2007_1", "2007_2", "2007_3")):
+        image, ids = draw(i)
+        ids[:3] = 255
+        write(voc / "JPEGImages" / f"{name}.jpg", image)
+        picture = Image.fromarray(ids, mode="P")
+        picture.putpalette(palette)
+        (voc / "SegmentationObject").mkdir(exist_ok=True)
+        picture.save(voc / "SegmentationObject" / f"{name}.png")
+    lists = voc / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for part, names in (("train", "2007_1\n2007_2\n"), ("val", "2007_3\n"), ("trainval", "2007_1\n2007_2\n2007_3\n")):
+        (lists / f"{part}.txt").write_text(names)
+    image, ids = draw(9, objects=3)
+    write(sbd / "img" / "2008_9.jpg", image)
+    (sbd / "inst").mkdir()
+    savemat(sbd / "inst" / "2008_9.mat", {"GTinst": {"Segmentation": ids}})
+    (sbd / "train.txt").write_text("2007_1\n2008_9\n")
+    (sbd / "val.txt").write_text("2007_3\n")
+    return tmp_path
+
+
+def test_the_itis_training_list_takes_sbd_where_voc_has_nothing(pascal):
+    data = PascalDataModule(str(pascal))
+    train, test = data.source("train"), data.source("test")
+    assert len(train) == 2 + 2 + 3
+    assert len(test) == 2
+    assert set(np.unique(test.read(0).mask)) == {0, 1, 255}  # palette indices, 255 void
+    assert train.name(6) == "2008_9.jpg: object 3"
+    assert (train.read(6).mask == 1).sum() == (draw(9, objects=3)[1] == 3).sum()
+
+
+def test_missing_data_name_the_folder_the_way_and_what_needs_no_download(tmp_path):
+    with pytest.raises(InputError, match=r"VOCtrainval_11-May-2012.*data/samples.yaml needs no download"):
+        PascalDataModule(str(tmp_path / "nowhere")).source("train")
+    for module in (CocoDataModule, FolderDataModule, GrabCutDataModule):
+        with pytest.raises(InputError, match=r"nowhere.*does not exist"):
+            module(str(tmp_path / "nowhere")).source("test")
+
+
+def test_the_samples_are_many_tight_and_split_by_photo():
+    data = SamplesDataModule()
+    train, test = data.source("train"), data.source("test")
+    assert len(train) + len(test) >= 60
+    photos = [{image["file_name"] for image in source.coco.imgs.values()} for source in (train, test)]
+    assert not photos[0] & photos[1]
+    assert len(photos[0] | photos[1]) >= 12
+    areas, holes = [], 0
+    for source in (train, test):
+        for i in range(len(source)):
+            sample = source.read(i)
+            assert sample.mask.shape == source.size(i)
+            areas.append(int(sample.mask.sum()))
+            assert areas[-1] == source.rows[i]["area"]
+            _, hierarchy = cv2.findContours(sample.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+            holes += bool((hierarchy[0, :, 3] >= 0).any())
+    assert min(areas) < 150
+    assert holes >= 4
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "images" / "0.png").write_text("no image"), "0.png cannot be read as an image"),
+        (lambda f: (f / "masks" / "0.png").write_text("no mask"), "0.png cannot be read as a mask"),
+        (lambda f: write(f / "masks" / "0.png", np.ones((5, 6), np.uint8)), "0.png is 5 x 6, its image 72 x 96"),
+        (lambda f: write(f / "masks" / "0.png", np.zeros((72, 96), np.uint8)), "0.png has no object"),
+        (lambda f: (f / "masks" / "0.png").unlink(), "0.png has no mask in"),
+    ],
+)
+def test_a_bad_file_of_a_folder_is_a_named_problem(folder, spoil, message):
+    spoil(folder)
+    source = FolderSource(folder / "images", folder / "masks")
+    assert len(source) == 8
+    assert len(source.problems) == 1
+    assert message in source.problems[0]
+
+
+def test_an_image_that_breaks_after_listing_is_named_when_it_is_read(grabcut):
+    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    content = (grabcut / "data_GT" / "0.jpg").read_bytes()
+    (grabcut / "data_GT" / "0.jpg").write_bytes(content[:200])
+    with pytest.raises(InputError, match=r"0.jpg cannot be read as an image"):
+        source.read(0)
+    (grabcut / "data_GT" / "0.jpg").unlink()
+    with pytest.raises(InputError, match=r"0.jpg does not exist"):
+        source.read(0)
+
+
+def test_bad_coco_files_and_folders_are_named(coco, tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        CocoSource(coco / "none.json", coco)
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(InputError, match="no JSON"):
+        CocoSource(tmp_path / "a.json", coco)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(InputError, match="lacks annotations, categories, images"):
+        CocoSource(tmp_path / "a.json", coco)
+    content = json.loads((coco / "annotations.json").read_text())
+    content["images"][0]["height"] = 70
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="the annotations say 70 x 96"):
+        CocoSource(tmp_path / "a.json", coco / "images").read(0)
+
+
+def test_stems_that_clash_or_never_match_and_unknown_kinds_are_named(folder, tmp_path):
+    with pytest.raises(InputError, match="masks are 'colour'"):
+        FolderSource(folder / "images", folder / "masks", "colour")
+    write(folder / "masks" / "0.bmp", np.zeros((3, 3), np.uint8))
+    with pytest.raises(InputError, match="share a stem"):
+        FolderSource(folder / "images", folder / "masks")
+    write(tmp_path / "other" / "x.png", np.zeros((3, 3), np.uint8))
+    with pytest.raises(InputError, match="has the stem of an image"):
+        FolderSource(folder / "images", tmp_path / "other")
+    with pytest.raises(InputError, match="has the stem of an image"):
+        TrimapSource(folder / "images", tmp_path / "other")

@@ -1,0 +1,77 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from interseg.metrics import Interactions, clicks_to, iou, summarise
+
+CURVES = torch.tensor(
+    [[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64
+)
+
+
+def noc_reference(curve, target):
+    for k, value in enumerate(curve.tolist(), 1):
+        if value >= target:
+            return k
+    return len(curve)
+
+
+@pytest.mark.parametrize("target", [0.05, 0.5, 0.85, 0.9, 0.95])
+def test_noc_is_the_first_click_that_reaches_the_target(target):
+    assert clicks_to(CURVES, target).tolist() == [noc_reference(c, target) for c in CURVES]
+
+
+def test_summary_counts_failures_apart_from_the_reference_codes():
+    figures = summarise(CURVES, (0.85,), full_curves=True)
+    assert figures["noc@85"] == (2 + 1 + 4 + 4) / 4
+    assert figures["failures@85"] == 1
+    assert figures["failures_reference@85"] == 2  # a success on the last click counts there too
+    assert figures["clicks_to_mean@85"] == 4
+    assert figures["miou@1"] == pytest.approx(np.mean([0.5, 0.9, 0.1, 0.2]))
+    mean = CURVES.mean(0)
+    assert figures["auc"] == pytest.approx(float((mean[:-1] + mean[1:]).sum() / 2 / 3))
+
+
+def test_clicks_to_mean_needs_full_curves_and_may_never_come():
+    assert "clicks_to_mean@85" not in summarise(CURVES, (0.85,), full_curves=False)
+    assert summarise(CURVES, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
+
+
+def test_iou_leaves_out_ignored_pixels_and_calls_an_empty_union_one():
+    mask = np.array([[1, 1, 0, 0, 255]], np.uint8)
+    assert iou(np.array([[True, False, True, False, True]]), mask) == 1 / 3
+    assert iou(np.zeros((1, 5), bool), np.where(mask == 1, 0, mask).astype(np.uint8)) == 1.0
+
+
+def rows(ids):
+    ids = torch.tensor(ids)
+    curves = ids[:, None].double() / 100 + torch.arange(3)
+    clicks = torch.full((len(ids), 3, 3), -1)
+    clicks[:, 0] = torch.stack([ids, ids, torch.ones_like(ids)], 1)
+    return ids, curves, clicks
+
+
+def rank_main(rank, port, shards, results):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(shards))
+    metric = Interactions()
+    for ids in shards[rank]:
+        metric.update(*rows(ids), network_seconds=1.0, simulator_seconds=0.5)
+    results[rank] = {key: value.tolist() for key, value in metric.compute().items()}
+    torch.distributed.destroy_process_group()
+
+
+def test_two_ranks_with_padding_gather_what_one_gathers(free_port):
+    shards = [[[5, 1], [8]], [[3, 7], [5]]]  # rank 1 has the padded repeat of 5
+    results = mp.Manager().dict()
+    mp.start_processes(rank_main, (free_port, shards, results), nprocs=2, start_method="fork")
+    single = Interactions()
+    single.update(*rows([1, 3, 5, 7, 8]), network_seconds=4.0, simulator_seconds=2.0)
+    expected = single.compute()
+    for rank in (0, 1):
+        for key in ("ids", "curves", "clicks"):
+            assert results[rank][key] == expected[key].tolist()
+        assert results[rank]["network_seconds_per_click"] == pytest.approx(4 / 6)

@@ -1,0 +1,87 @@
+import pytest
+import skimage.data
+import timm
+import torch
+from skimage.transform import resize
+
+from interseg.errors import InputError
+from interseg.networks.click_network import ClickNetwork, batch_norms
+from interseg.networks.pretrained import load_encoder_weights, packaged_state_dict
+
+LITE = "tu-tf_efficientnet_lite0"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 32})
+
+
+@pytest.mark.parametrize(("photo", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967})])
+def test_the_packaged_weights_know_a_cat_and_an_espresso(photo, classes):
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model.load_state_dict(packaged_state_dict(LITE), strict=True)
+    image = getattr(skimage.data, photo)()
+    edge = min(image.shape[:2])
+    left = (image.shape[1] - edge) // 2
+    x = torch.from_numpy(resize(image[:edge, left : left + edge], (224, 224), anti_aliasing=True)).float().permute(2, 0, 1)
+    best = model.eval()((x[None] - 0.5) / 0.5).argmax().item()
+    assert best in classes
+
+
+def test_new_channels_start_from_zero_so_that_clicks_change_nothing_yet(network):
+    network.eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(network(image, torch.zeros(1, 2, 64, 64)), network(image, torch.rand(1, 2, 64, 64)))
+    stem = next(m for m in network.encoder.modules() if isinstance(m, torch.nn.Conv2d))
+    assert stem.in_channels == 5
+    assert torch.equal(stem.weight[:, :3], packaged_state_dict(LITE)["conv_stem.weight"])
+
+
+def test_mean_channels_start_from_the_mean_of_rgb():
+    stem = next(m for m in ClickNetwork(encoder=LITE, weights=None, new_channels="mean").encoder.modules() if isinstance(m, torch.nn.Conv2d))
+    assert torch.allclose(stem.weight[:, 3], stem.weight[:, :3].mean(1))
+
+
+def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):
+    network.train()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    network(torch.rand(2, 3, 64, 64), torch.rand(2, 2, 64, 64)).mean().backward()
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    assert all(not n.training and not any(p.requires_grad for p in n.parameters()) for n in batch_norms(network.encoder))
+    assert not list(batch_norms(network.network.decoder))
+
+
+@pytest.mark.parametrize("size", [(33, 70), (64, 64), (17, 100)])
+def test_any_size_goes_in_and_comes_out(network, size):
+    assert network(torch.rand(1, 3, *size), torch.zeros(1, 2, *size)).shape == (1, 1, *size)
+
+
+def test_channels_last_changes_the_layout_only():
+    torch.manual_seed(0)
+    plain = ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 32}).eval()
+    last = ClickNetwork(encoder=LITE, weights="package", channels_last=True, options={"decoder_channels": 32}).eval()
+    last.load_state_dict(plain.state_dict())
+    image, guidance = torch.rand(1, 3, 64, 96), torch.rand(1, 2, 64, 96)
+    with torch.no_grad():
+        assert torch.allclose(plain(image, guidance), last(image, guidance), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"architecture": "DeepLabV4"}, "architecture is 'DeepLabV4'"),
+        ({"encoder": "tu-resnet18", "weights": "package"}, "no package carries weights of the encoder 'tu-resnet18'"),
+        ({"encoder": LITE, "weights": "coco"}, "weights is 'coco'"),
+        ({"encoder": LITE, "weights": None, "new_channels": "one"}, "new_channels='one'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(InputError, match=message):
+        ClickNetwork(**arguments)
+
+
+def test_weights_that_cannot_be_downloaded_name_the_way_without_a_network(monkeypatch):
+    monkeypatch.setattr(timm, "create_model", lambda *a, **k: (_ for _ in ()).throw(OSError("no route to host")))
+    with pytest.raises(InputError, match=r"no route to host.*weights=package"):
+        load_encoder_weights(torch.nn.Identity(), "tu-xception65", "imagenet")

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from interseg.clicks import pad_clicks
+from interseg.errors import InputError
+from interseg.guidance import DiskGuidance
+from interseg.networks.click_network import ClickNetwork
+from lightning_modules.base import check_loss
+from lightning_modules.itis import ITIS, reduced_size, scale_clicks
+
+
+def network(channels=2):
+    return ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights=None, guidance_channels=channels, options={"decoder_channels": 16})
+
+
+def batch(**more):
+    clicks = pad_clicks([torch.tensor([[3, 4, 1]]).numpy(), torch.tensor([[9, 9, 0]]).numpy()])
+    return {"id": torch.tensor([4, 7]), "image": torch.rand(2, 3, 64, 96), "mask": torch.ones(2, 64, 96).byte(), "clicks": clicks} | more
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(ValueError, match="the batch has no 'clicks'"):
+        ITIS(network()).segment({"image": torch.rand(1, 3, 64, 64)})
+    with pytest.raises(ValueError, match="no 'previous'"):
+        ITIS(network(3), previous_mask=True).segment(batch())
+
+
+def test_the_mask_channel_is_read():
+    torch.manual_seed(0)
+    module = ITIS(network(3), previous_mask=True).eval()
+    torch.nn.init.normal_(next(m for m in module.network.encoder.modules() if isinstance(m, torch.nn.Conv2d)).weight)
+    empty = torch.zeros(2, 64, 96, dtype=torch.bool)
+    assert not torch.equal(module.segment(batch(previous=empty, image=torch.zeros(2, 3, 64, 96))), module.segment(batch(previous=~empty, image=torch.zeros(2, 3, 64, 96))))
+
+
+def test_channels_of_network_and_module_must_agree():
+    with pytest.raises(ValueError, match="previous_mask=True needs 3"):
+        ITIS(network(), previous_mask=True)
+    with pytest.raises(ValueError, match="schedule is 'linear'"):
+        ITIS(network(), schedule="linear")
+
+
+def test_large_images_are_reduced_for_the_network_and_answered_in_full_size():
+    module = ITIS(network(), guidance=DiskGuidance(), long_side=48).eval()
+    seen = []
+    module.network.register_forward_pre_hook(lambda _, inputs: seen.append([tuple(i.shape[-2:]) for i in inputs]))
+    assert module.segment(batch()).shape == (2, 1, 64, 96)
+    assert seen == [[(32, 48), (32, 48)]]
+    module.train()
+    module.segment(batch())
+    assert seen[1] == [(64, 96), (64, 96)]
+
+
+def test_clicks_scale_to_the_pixel_that_covers_them():
+    clicks = torch.tensor([[[0, 0, 1], [63, 95, 0], [33, 50, 1], [-1, -1, -1]]])
+    scaled = scale_clicks(clicks, torch.Size((64, 96)), (32, 48))
+    assert scaled.tolist() == [[[0, 0, 1], [31, 47, 0], [16, 25, 1], [-1, -1, -1]]]
+    assert reduced_size(torch.Size((64, 96)), 96) is None
+    assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
+
+
+def test_encoder_and_decoder_have_their_own_learning_rates_and_the_papers_steps(monkeypatch):
+    module = ITIS(network(), learning_rate=1e-5, decoder_rate=100)
+    module.trainer = type("T", (), {"estimated_stepping_batches": 100, "current_epoch": 0})()
+    optimizer = module.configure_optimizers()["optimizer"]
+    assert [g["lr"] for g in optimizer.param_groups] == [1e-5, 1e-3]
+    counted = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
+    assert counted == sum(p.numel() for p in module.parameters() if p.requires_grad)
+    factors = []
+    for epoch in (0, 9, 10, 14, 15, 19):
+        module.trainer.current_epoch = epoch
+        factors.append(module._factor(0))
+    assert factors == [1.0, 1.0, 0.1, 0.1, 0.03, 0.03]
+    cosine = ITIS(network(), schedule="cosine", warmup=9)
+    cosine.trainer = module.trainer
+    assert cosine._factor(0) == pytest.approx(0.1)
+    assert cosine._factor(50) == pytest.approx(0.5)
+    assert cosine._factor(100) == pytest.approx(0)
+
+
+def test_a_loss_that_is_no_number_names_the_objects():
+    with pytest.raises(InputError, match=r"the loss is nan on objects \[4, 7\]"):
+        check_loss(torch.tensor(float("nan")), batch())
