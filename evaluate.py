@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table
-from configs import build, load, plain
+from configs import build, load, plain, resolve
 from configs.run import guarded, needs, open_folder, parser, stamp, trainer
 from interseg.errors import InputError
 
@@ -30,10 +30,11 @@ def main() -> int:
         return 0
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
     base = trained_config(run) if run else None
-    config = load(options.config, options.overrides, base, options.trust)
+    merged = load(options.config, options.overrides, base, options.trust)
+    config = resolve(merged)
     needs(config, "model", "data")
     default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
-    folder = open_folder(Path(config["run"] or default), config)
+    folder = open_folder(Path(config["run"] or default), merged)
     if weights:
         without_download(config["model"])
     model = build(config["model"], options.trust)

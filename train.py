@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from configs import build, load
+from configs import build, load, resolve
 from configs.run import guarded, needs, open_folder, parser, stamp, trainer
 
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
     options = parser(__doc__).parse_args()
-    config = load(options.config, options.overrides, trusted=options.trust)
+    merged = load(options.config, options.overrides, trusted=options.trust)
+    config = resolve(merged)
     needs(config, "model", "data")
-    folder = open_folder(Path(config["run"] or Path("runs", config["name"], stamp())), config)
+    folder = open_folder(Path(config["run"] or Path("runs", config["name"], stamp())), merged)
     fit = trainer(config, folder, options.trust)
     data = build(config["data"], options.trust)
     data.objects("train")  # missing data stop the run before a network is built

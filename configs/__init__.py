@@ -1,4 +1,4 @@
-"""Configs: `load` merges YAML files and `key=value` overrides, `build` makes the objects they name.
+"""Configs: `load` merges YAML files and `key=value` overrides, `resolve` fills in interpolations, `build` makes the objects.
 
 Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its `_target_` differs, which
 replaces it; lists replace. A top-level key must exist in what lies below, a key of a node with a `_target_` there or in the target's
@@ -43,7 +43,7 @@ Node = dict[str, Any]
 
 
 def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node | None = None, trusted: Sequence[str] = ()) -> Node:
-    """Merge configs to one resolved mapping.
+    """Merge configs to one mapping; interpolations stay, so that later overrides reach everything that refers to them.
 
     Args:
         files: YAML files in order; a name that is no file here is looked up in `configs/`.
@@ -52,7 +52,7 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
         trusted: packages beside ours whose classes may be named.
 
     Raises:
-        InputError: a missing file, broken YAML, an unknown key (the nearest one is named), an interpolation without a value.
+        InputError: a missing file, broken YAML, an unknown key (the nearest one is named).
     """
     config = base if base is not None else read("default.yaml")
     for file in files:
@@ -61,6 +61,11 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
         if "=" not in override:
             raise InputError(f"{override!r} is no override; write key=value")
         config = merge(config, plain(OmegaConf.from_dotlist([override])), "", trusted)
+    return config
+
+
+def resolve(config: Node) -> Node:
+    """A mapping with every interpolation replaced by its value; raises `InputError` for one without."""
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

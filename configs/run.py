@@ -40,7 +40,7 @@ def stamp() -> str:
 
 
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
-    """Make a run's folder and put the resolved config into it."""
+    """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(config), path / "config.yaml")
@@ -75,9 +75,8 @@ def needs(config: dict[str, Any], *keys: str) -> None:
     """Raise `InputError` for the first part that no config has named."""
     for key in keys:
         if not config.get(key):
-            raise InputError(
-                f"no {key} is configured; give a config that names one, e.g. --config {'data/samples.yaml' if key == 'data' else 'itis.yaml'}"
-            )
+            example = "data/samples.yaml" if key == "data" else "itis.yaml"
+            raise InputError(f"no {key} is configured; give a config that names one, e.g. --config {example}")
 
 
 def guarded(main: Callable[[], int | None]) -> None:

@@ -180,9 +180,8 @@ class ClickDataModule(LightningDataModule):
         dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed)
         rank, world_size = self._ranks()
         if len(dataset) < options.batch_size * world_size:
-            raise InputError(
-                f"{len(dataset)} training objects do not fill a batch of {options.batch_size} on {world_size} processes; lower loading.batch_size"
-            )
+            ranks = f"{options.batch_size} on {world_size} processes"
+            raise InputError(f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size")
         sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
         return self._loader(dataset, BatchSampler(sampler, options.batch_size, drop_last=True))
 

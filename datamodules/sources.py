@@ -111,7 +111,8 @@ def existing_folder(path: Path, what: str, how: str) -> Path:
     if not path.is_dir():
         raise InputError(
             f"{what} is expected in {path.absolute()}, which does not exist: {how}. "
-            "Give another place by data.root=PATH; --config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
+            "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
+            "--config data/folder.yaml reads your own images"
         )
     return path
 

@@ -102,7 +102,8 @@ def test_initial_clicks_keep_their_distances_and_never_lie():
 def test_initial_clicks_are_a_single_centre_with_the_given_probability():
     mask, others = scene()
     centre = [
-        len(clicks) == 1 and abs(clicks[0, 0] - 54.5) <= 1 for clicks in (InitialClicks()(mask, others, np.random.default_rng(s)) for s in range(600))
+        len(clicks) == 1 and abs(clicks[0, 0] - 54.5) <= 1
+        for clicks in (InitialClicks()(mask, others, np.random.default_rng(s)) for s in range(600))
     ]
     assert 0.25 < np.mean(centre) < 0.36
 
@@ -118,7 +119,7 @@ def test_tiny_objects_get_a_click_and_absent_ones_no_positive():
 
 
 def test_surrounding_negatives_are_farthest_points():
-    mask, others = scene()
+    mask, _ = scene()
     clicks = InitialClicks(centre_probability=0)
     ring = np.argwhere((ndimage.distance_transform_edt(mask != 1) >= 5) & (ndimage.distance_transform_edt(mask != 1) <= 40) & (mask == 0))
     chosen = clicks._surround(ring, np.random.default_rng(3))

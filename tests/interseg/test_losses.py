@@ -24,7 +24,9 @@ def test_bootstrapping_takes_the_worst_share_of_each_images_valid_pixels(fractio
     logits, mask = random_batch()
     expected = []
     for z, y in zip(logits, mask, strict=True):
-        losses = sorted((cross_entropy(a, b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255), reverse=True)
+        losses = sorted(
+            (cross_entropy(a, b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255), reverse=True
+        )
         kept = losses[: math.ceil(fraction * len(losses))]
         expected.append(sum(kept) / len(kept))
     assert bootstrapped_cross_entropy(logits, mask, fraction).item() == pytest.approx(sum(expected) / 3)

@@ -39,7 +39,9 @@ def test_new_channels_start_from_zero_so_that_clicks_change_nothing_yet(network)
 
 
 def test_mean_channels_start_from_the_mean_of_rgb():
-    stem = next(m for m in ClickNetwork(encoder=LITE, weights=None, new_channels="mean").encoder.modules() if isinstance(m, torch.nn.Conv2d))
+    stem = next(
+        m for m in ClickNetwork(encoder=LITE, weights=None, new_channels="mean").encoder.modules() if isinstance(m, torch.nn.Conv2d)
+    )
     assert torch.allclose(stem.weight[:, 3], stem.weight[:, :3].mean(1))
 
 

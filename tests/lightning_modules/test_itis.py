@@ -30,7 +30,10 @@ def test_the_mask_channel_is_read():
     module = ITIS(network(3), previous_mask=True).eval()
     torch.nn.init.normal_(next(m for m in module.network.encoder.modules() if isinstance(m, torch.nn.Conv2d)).weight)
     empty = torch.zeros(2, 64, 96, dtype=torch.bool)
-    assert not torch.equal(module.segment(batch(previous=empty, image=torch.zeros(2, 3, 64, 96))), module.segment(batch(previous=~empty, image=torch.zeros(2, 3, 64, 96))))
+    assert not torch.equal(
+        module.segment(batch(previous=empty, image=torch.zeros(2, 3, 64, 96))),
+        module.segment(batch(previous=~empty, image=torch.zeros(2, 3, 64, 96))),
+    )
 
 
 def test_channels_of_network_and_module_must_agree():
