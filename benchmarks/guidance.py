@@ -1,9 +1,10 @@
 """Time of each click encoding against the formula as it is written, the distance of every pixel to every click, at 512 x 512.
 
 The formula is one vectorised expression in torch (as RITM's `DistMaps`: squares, the minimum over clicks, one root at the
-end). The maximal difference of the maps is printed beside the ratio.
+end). The maximal difference of the maps is printed beside the ratio. One thread by default: on a busy machine more of them
+wait for each other at every operation.
 
-    python -m benchmarks.guidance [--clicks 20] [--size 512] [--batch 1] [--threads 2]
+    python -m benchmarks.guidance [--clicks 20] [--size 512] [--batch 1] [--threads 1]
 """
 
 import argparse
@@ -37,11 +38,11 @@ def main() -> None:
     arguments.add_argument("--size", type=int, default=512, help="height and width in pixels")
     arguments.add_argument("--batch", type=int, default=1, help="objects encoded at once")
     arguments.add_argument("--repeats", type=int, default=15, help="of each timing")
-    arguments.add_argument("--threads", type=int, default=2, help="of torch, for both")
+    arguments.add_argument("--threads", type=int, default=1, help="of torch, for both")
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     clicks = random_clicks(options.batch, options.clicks, options.size)
-    print(f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, {options.threads} threads")
+    print(f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, {options.threads} thread(s)")
     print("encoding                  formula    here     ratio  maximal difference")
     for name, (guidance, formula) in ENCODINGS.items():
         print(f"{name:24}  {row(guidance, formula, clicks, options.size, options.repeats)}")

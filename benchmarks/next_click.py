@@ -9,8 +9,8 @@ is also checked: both must give the same click.
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,13 +28,10 @@ from interseg.users import Click, RitmUser
 from lightning_modules.itis import scale_clicks
 
 HEIGHT, WIDTH = 1080, 1920
-ROUNDS = 20
 SHOWN = (1, 2, 3, 5, 10, 15, 20)
-USER, UNUSED = RitmUser(), np.random.default_rng(0)
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What the user sees before a click."""
 
     prediction: NDArray[np.bool_]
@@ -67,15 +64,11 @@ def main() -> None:
 
 def compare(state: State, repeats: int) -> tuple[float, float, float]:
     """Ratio and median seconds of both rules; raises `RuntimeError` where their clicks differ."""
-    expected, got = naive_click(state), next_click(state)
-    if expected != got:
+    next_click = partial(RitmUser().next_click, *state, np.random.default_rng(0))
+    if (expected := naive_click(state)) != (got := next_click()):
         raise RuntimeError(f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, after {state.clicks.tolist()}")
-    naive, ours = median_times(repeats, lambda: naive_click(state), lambda: next_click(state))
+    naive, ours = median_times(repeats, lambda: naive_click(state), next_click)
     return naive / ours, naive, ours
-
-
-def next_click(state: State) -> Click | None:
-    return USER.next_click(state.prediction, state.mask, state.clicks, UNUSED)
 
 
 def naive_click(state: State) -> Click | None:
@@ -85,11 +78,11 @@ def naive_click(state: State) -> Click | None:
         padded = cv2.copyMakeBorder(error.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
         depth[state.clicks[:, 0], state.clicks[:, 1]] = 0
-        y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
-        found.append((float(depth[y, x]), int(y), int(x)))
-    missed, excess = found
-    depth, y, x = missed if missed[0] > excess[0] else excess
-    return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
+        y, x = divmod(int(np.argmax(depth)), depth.shape[1])
+        found.append((float(depth[y, x]), y, x))
+    positive = found[0][0] > found[1][0]
+    depth, y, x = found[0 if positive else 1]
+    return (y, x, int(positive)) if depth > 0 else None
 
 
 def played_states(options: Any) -> Iterator[State]:
@@ -100,25 +93,19 @@ def played_states(options: Any) -> Iterator[State]:
     without_download(config["model"])
     model: LightningModule = build(config["model"], options.trust).eval()
     load_weights(model, weights)
-    source = build(config["data"], options.trust).objects("test")
-    loop, dataset = UserLoop(max_clicks=ROUNDS, full_curves=True), ClickDataset(source)
-    for index in np.linspace(0, len(source) - 1, min(options.objects, len(source))).round().astype(int).tolist():
-        batch = collate([dataset[0, index]])
-        loop.play(model, batch)
+    loop, dataset = UserLoop(max_clicks=SHOWN[-1], full_curves=True), ClickDataset(build(config["data"], options.trust).objects("test"))
+    for index in np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist():
+        loop.play(model, batch := collate([dataset[0, index]]))
         truth, size = batch["mask"][0].numpy(), batch["mask"].shape[-2:]
         clicks = unpad_clicks(scale_clicks(batch["clicks"], size, (HEIGHT, WIDTH)))[0]
         masks = np.unpackbits(batch["masks"][0].numpy(), axis=-1, count=size[1])
-        for count in range(1, len(clicks) + 1):
-            yield State(stretch(masks[count - 1]).astype(bool), stretch(truth), clicks[:count])
-
-
-def stretch(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+        large, *rounds = (cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) for mask in (truth, *masks[: len(clicks)]))
+        yield from (State(mask.astype(bool), large.astype(np.uint8), clicks[: count + 1]) for count, mask in enumerate(rounds))
 
 
 def worst_cases() -> dict[str, State]:
     """States that leave little to skip: one large error, or a great many small ones."""
-    half = np.repeat(np.arange(WIDTH) < WIDTH // 2, HEIGHT).reshape(WIDTH, HEIGHT).T.copy()
+    half = np.tile(np.arange(WIDTH) < WIDTH // 2, (HEIGHT, 1))
     truth, guess = np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5
     board = np.indices((HEIGHT, WIDTH)).sum(0) % 2 == 0
     return {

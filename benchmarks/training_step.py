@@ -31,6 +31,7 @@ class TimedLoop(UserLoop):
         super().__init__(**arguments)
         self.times: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
         self.click_counts: list[float] = []
+        self.clicks, self.marks = torch.empty(0), (0.0, 0.0)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Time the hook; a plain step gets the clicks of the iterative step before it."""

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from interseg.distributed import from_all_ranks
 from interseg.metrics import Interactions, clicks_to, summarise
 
 
@@ -72,11 +73,10 @@ class NumberOfClicks(Callback):
             (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
-        self.errors = _from_all_ranks(self.errors)
+        self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
         problems = trainer.datamodule.problems if stage == "test" else []  # type: ignore[attr-defined]
         self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
-        counted = torch.as_tensor(pl_module.all_gather(torch.tensor(len(self.interactions.ids), device=pl_module.device)))
-        if int(counted.sum()) == 0:
+        if not any(from_all_ranks(len(self.interactions.ids))):
             return None
         gathered = self.interactions.compute()
         self.figures |= summarise(gathered["curves"], self.targets, self.full_curves)
@@ -84,14 +84,6 @@ class NumberOfClicks(Callback):
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
         return gathered
-
-
-def _from_all_ranks(lines: list[str]) -> list[str]:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return lines
-    parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, lines)
-    return [line for part in parts for line in part]
 
 
 def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-import torch
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.noc import NumberOfClicks
+from interseg.distributed import from_all_ranks
 from interseg.drawing import jpeg, overlay, unpack_mask
 
 PANELS = (1, 2, 3, 5, 10, 20)
@@ -75,7 +75,8 @@ class Report(Callback):
         source = trainer.datamodule.objects("test")  # type: ignore[attr-defined]
         shown = [self._row(p, source.name(p.id)) for p in sorted(self.pictures, key=lambda p: p.id)]
         worst = [self._row(p, source.name(p.id)) for *_, p in sorted(self.worst, key=lambda w: -w[0])]
-        shown, worst = _from_all_ranks(shown), sorted(_from_all_ranks(worst), key=lambda row: row["ease"])[: self.hardest]
+        shown = [row for rows in from_all_ranks(shown) for row in rows]
+        worst = sorted((row for rows in from_all_ranks(worst) for row in rows), key=lambda row: row["ease"])[: self.hardest]
         if trainer.is_global_zero and noc is not None and noc.figures["objects"]:
             page = _template().render(figures=noc.figures, targets=noc.targets, curves=_curves(noc), shown=shown, worst=worst)
             Path(trainer.default_root_dir, "report.html").write_text(page)
@@ -96,14 +97,6 @@ def _picture(batch: dict[str, Any], row: int, id: int, ease: float, curve: list[
     image = (batch["image"][row].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
     clicks = batch["clicks"][row].cpu().numpy()
     return Picture(ease, id, image, batch["mask"][row].cpu().numpy(), batch["masks"][row].numpy(), clicks[clicks[:, 2] >= 0], curve)
-
-
-def _from_all_ranks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return rows
-    parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
 
 
 def _curves(noc: NumberOfClicks) -> str:

@@ -16,7 +16,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from interseg.clicks import Clicks, check_clicks, no_clicks, pad_clicks, to_source, to_view, unpad_clicks
-from interseg.memory import ClickMemory, Delta, StoredMask, gather
+from interseg.distributed import from_all_ranks
+from interseg.memory import ClickMemory, Delta, StoredMask
 from interseg.metrics import iou
 from interseg.users import ItisUser, RitmUser, User
 
@@ -99,7 +100,7 @@ class UserLoop(Callback):
                 self._delta.added[id] = (y, x, label)
             if self.previous_mask:
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
-        self.memory.apply(gather(self._delta))
+        self.memory.apply(from_all_ranks(self._delta))
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
         """Play the batch."""

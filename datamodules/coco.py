@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,17 @@ from pycocotools.coco import COCO
 from datamodules.base import ClickDataModule, Loading
 from datamodules.sources import ObjectSource, Sample, existing_folder, read_image
 from interseg.errors import InputError
+
+CACHED_IMAGES = 16
+"""Decoded images and object maps that a worker keeps: all of a small set, little of a large one."""
+
+
+@lru_cache(CACHED_IMAGES)
+def decoded_image(path: Path) -> NDArray[np.uint8]:
+    """`read_image`, kept; nobody writes into it."""
+    image = read_image(path)
+    image.flags.writeable = False
+    return image
 
 
 class CocoSource(ObjectSource):
@@ -30,6 +42,7 @@ class CocoSource(ObjectSource):
         self.images = images
         self.coco = read_coco(annotations)
         self.runs: dict[int, Any] = {}
+        self.maps: dict[int, NDArray[np.uint8]] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
         self.rows: list[dict[str, Any]] = [r for r in rows if not r.get("iscrowd") and r.get("area", min_area) >= min_area]
 
@@ -48,7 +61,7 @@ class CocoSource(ObjectSource):
     def read(self, index: int) -> Sample:
         row = self.rows[index]
         path = self.images / self.coco.imgs[row["image_id"]]["file_name"]
-        image = read_image(path)
+        image = decoded_image(path)
         if image.shape[:2] != self.size(index):
             height, width = self.size(index)
             raise InputError(
@@ -57,11 +70,21 @@ class CocoSource(ObjectSource):
         mask = self._decode(row)
         if not mask.any():
             raise InputError(f"{self.name(index)}: the outline covers no pixel; remove the annotation")
-        others = np.zeros(mask.shape, np.uint8)
-        for number, other in enumerate(self.coco.imgToAnns[row["image_id"]], 1):
-            if other["id"] != row["id"] and number < 256:
-                others[self._decode(other) & (mask == 0)] = number
-        return Sample(image, mask.astype(np.uint8), others)
+        number, objects = self._objects(row)
+        return Sample(image, mask.astype(np.uint8), np.where(mask | (objects == number), np.uint8(0), objects))
+
+    def _objects(self, row: dict[str, Any]) -> tuple[int, NDArray[np.uint8]]:
+        """A row's number in its image (255 at most), and all objects of the image by number, smaller ones over larger ones."""
+        rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda r: -r.get("area", 0))[:255]
+        number = next((n for n, other in enumerate(rows, 1) if other["id"] == row["id"]), 0)
+        if row["image_id"] not in self.maps:
+            if len(self.maps) >= CACHED_IMAGES:
+                self.maps.pop(next(iter(self.maps)))
+            objects = np.zeros(self._decode(row).shape, np.uint8)
+            for n, other in enumerate(rows, 1):
+                objects[self._decode(other)] = n
+            self.maps[row["image_id"]] = objects
+        return number, self.maps[row["image_id"]]
 
     def _decode(self, row: dict[str, Any]) -> NDArray[np.bool_]:
         if row["id"] not in self.runs:

@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -50,25 +49,30 @@ class ObjectSource(ABC):
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of any image file, upright by its EXIF tag only if the tag is neutral (masks are drawn on stored pixels)."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:
-        raise InputError(f"{path} cannot be read as an image; replace or remove the file" if path.exists() else f"{path} does not exist")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    """(H, W, 3) uint8 RGB of any image file, in stored pixels: masks are drawn on these, so that an EXIF rotation is left alone."""
+    pixels = _decode(path, "an image")
+    if pixels.dtype != np.uint8:  # 16-bit grey
+        pixels = np.clip(pixels // 256, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels)
 
 
 def read_labels(path: Path) -> NDArray[np.int32]:
     """(H, W) int32 label map: palette indices of a palette image, grey values of a grey one, any channel > 0 of a colour one."""
-    try:
-        with Image.open(path) as file:
-            labels = np.array(file)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a mask ({error}); replace or remove the file") from None
+    labels = _decode(path, "a mask")
     if labels.ndim == 3:
         return np.asarray(labels[..., :3].any(-1)).astype(np.int32)
     return labels.astype(np.int32)
+
+
+def _decode(path: Path, kind: str) -> NDArray[Any]:
+    """An image's pixels: RGB for "an image" that is not 16-bit grey, else the stored values (palette indices, grey, channels)."""
+    try:
+        with Image.open(path) as file:
+            return np.array(file.convert("RGB") if kind == "an image" and not file.mode.startswith("I") else file)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow raises all of these for damaged files
+        raise InputError(f"{path} cannot be read as {kind} ({error}); replace or remove the file") from None
 
 
 def image_size(path: Path) -> tuple[int, int]:

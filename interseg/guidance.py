@@ -35,26 +35,23 @@ class Guidance:
 class StampGuidance(Guidance):
     """A small template painted at every click, the maximum where two overlap; far pixels are 0.
 
-    Painting costs the template's area per click, whatever the image's size.
+    Painting costs the template's area per click, whatever the image's size. It is done on the CPU, where the clicks come from.
     """
 
     def __init__(self, template: Tensor) -> None:
-        self.template = template
+        self.template = template.numpy()
 
     def __call__(self, clicks: Tensor, height: int, width: int) -> Tensor:
         reach = self.template.shape[0] // 2
-        tall, wide = height + 2 * reach, width + 2 * reach  # a margin of `reach` takes what falls beyond the image
-        maps = torch.zeros(len(clicks) * 2 * tall * wide, device=clicks.device)
-        image, slot = (clicks[..., 2] >= 0).nonzero(as_tuple=True)
-        y, x, label = clicks[image, slot].long().unbind(-1)
-        corner = ((image * 2 + (label == 0)) * tall + y) * wide + x
-        template = self.template.to(clicks.device)
-        side = torch.arange(2 * reach + 1, device=clicks.device)
-        offsets = (side[:, None] * wide + side).flatten()
-        pixels = corner[:, None] + offsets
-        maps.scatter_reduce_(0, pixels.flatten(), template.flatten().repeat(len(y)), "amax")
-        maps = maps.view(len(clicks), 2, tall, wide)
-        return maps[..., reach : reach + height, reach : reach + width].contiguous()
+        maps = np.zeros((len(clicks), 2, height, width), np.float32)
+        for image, rows in enumerate(clicks.tolist()):
+            for y, x, label in rows:
+                if label >= 0:
+                    top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), y + reach + 1, x + reach + 1
+                    window = maps[image, 1 - label, top:bottom, left:right]
+                    stamp = self.template[top - y + reach :, left - x + reach :][: window.shape[0], : window.shape[1]]
+                    np.maximum(window, stamp, out=window)
+        return torch.from_numpy(maps).to(clicks.device)
 
 
 class GaussianGuidance(StampGuidance):

@@ -1,7 +1,7 @@
 """The memory of interactions: what each object was clicked and last looked like, in its source image's pixels.
 
-It lives in the main process of every rank. A training step writes into a `Delta`; the deltas of all ranks are gathered and
-applied in rank order by every rank, so that all ranks hold the same memory and any one of them can write the checkpoint.
+It lives in the main process of every rank. A training step writes into a `Delta`, whose size depends on the batch alone; the deltas
+of all ranks are gathered and applied in rank order by every rank, so that all hold the same memory and any can checkpoint it.
 """
 
 from collections.abc import Sequence
@@ -120,12 +120,3 @@ class ClickMemory:
             for (top, left, height, width, _), b in zip(arrays["windows"].tolist(), bits, strict=False)
         ]
         self._masks = dict(zip(arrays["mask_ids"].tolist(), masks, strict=True))
-
-
-def gather(delta: Delta) -> list[Delta]:
-    """The deltas of all ranks in rank order; a collective, reached by every rank once a step. Its size depends on the batch alone."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [delta]
-    deltas: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(deltas, delta)
-    return deltas

@@ -4,6 +4,7 @@ Pure and seeded: NumPy in, a click out, all chance from the generator that is pa
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +15,6 @@ from interseg.distance import interior_distance
 
 Click = tuple[int, int, int]
 """y, x, label (1 object, 0 background)."""
-
-SEPARATE_COMPONENTS = 64
-"""Components measured one by one; what is left after so many (noise) is cheaper as one transform of the whole region."""
 
 
 class User:
@@ -139,9 +137,7 @@ class Cluster:
     def unclicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
         """A copy of (h, w) values with the clicked pixels set to 0."""
         values = values.copy()
-        y, x = clicks[:, 0] - self.top, clicks[:, 1] - self.left
-        inside = (y >= 0) & (y < values.shape[0]) & (x >= 0) & (x < values.shape[1])
-        values[y[inside], x[inside]] = 0
+        zero_clicked(values, clicks, self.top, self.left)
         return values
 
     def without_image_border(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,41 +175,76 @@ def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
     return clusters
 
 
+def zero_clicked(values: np.ndarray, clicks: Clicks, top: int = 0, left: int = 0) -> None:
+    """Set the clicked pixels of a window (h, w), whose first pixel is (top, left), to 0, in place."""
+    y, x = clicks[:, 0] - top, clicks[:, 1] - left
+    inside = (y >= 0) & (y < values.shape[0]) & (x >= 0) & (x < values.shape[1])
+    values[y[inside], x[inside]] = 0
+
+
 def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
     """The pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
 
-    Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left. The open disk of a
-    pixel's depth lies in its own connected component, so each component is measured in its own bounding box, and skipped
-    once its box or area can no longer hold a disk as large as the best so far.
+    Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left.
     """
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
-    if count == 1:
+    left, top, width, height = cv2.boundingRect(region.view(np.uint8))
+    if width == 0:
         return 0.0, 0, 0
-    left, top, width, height, area = boxes[1:].T
-    bounds = np.minimum((np.minimum(width, height) + 1) / 2, _disk_radius_bound(area))
-    best = (0.0, 0, 0)
-    for rank, i in enumerate(np.lexsort((top, -bounds))):
+    crop = np.ascontiguousarray(region[top : top + height, left : left + width])
+    clicks = clicks - [top, left, 0]
+    depth, y, x = _deepest_in_cores(crop, clicks)
+    if depth < 2:
+        depth, y, x = _deepest_in_rim(crop, clicks)
+    return (depth, top + y, left + x) if depth else (0.0, 0, 0)
+
+
+def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
+
+    Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's depth lies within two pixels
+    of the eroded component that holds it, so each component is measured in its own widened box, the largest first, and the rest
+    is skipped once no box can hold a larger disk. Boxes that overlap so much that they cost more than the region end in one
+    transform of all of it.
+    """
+    core = _eroded(region, np.ones((3, 3), np.uint8))
+    contours, _ = cv2.findContours(core, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    left, top, width, height = np.array([cv2.boundingRect(c) for c in contours], np.int64).reshape(-1, 4).T
+    right, bottom = left + width + 2, top + height + 2
+    left, top = np.maximum(left - 2, 0), np.maximum(top - 2, 0)
+    bounds: NDArray[np.float64] = (np.minimum(right - left, bottom - top) + 1) / 2
+    best, measured = (0.0, 0, 0), 0
+    for i in np.lexsort((top, -bounds)):
         if (-bounds[i], top[i]) > (-best[0], best[1]):
             break
-        if rank == SEPARATE_COMPONENTS:
-            return _deepest(Cluster(region, 0, 0, int(area.sum()), region.shape), clicks)
-        box = np.s_[top[i] : top[i] + height[i], left[i] : left[i] + width[i]]
-        found = _deepest(Cluster(labels[box] == i + 1, int(top[i]), int(left[i]), int(area[i]), region.shape), clicks)
+        measured += (right[i] - left[i]) * (bottom[i] - top[i])
+        if measured > region.size:
+            return _deepest_in_box(region, 0, 0, clicks)
+        found = _deepest_in_box(region[top[i] : bottom[i], left[i] : right[i]], int(top[i]), int(left[i]), clicks)
         if (-found[0], *found[1:]) < (-best[0], *best[1:]):
             best = found
     return best
 
 
-def _deepest(cluster: Cluster, clicks: Clicks) -> tuple[float, int, int]:
-    depth = cluster.unclicked(cluster.distance_to_boundary(), clicks)
+def _deepest_in_box(pixels: NDArray[np.bool_], top: int, left: int, clicks: Clicks) -> tuple[float, int, int]:
+    depth = interior_distance(np.ascontiguousarray(pixels))
+    zero_clicked(depth, clicks, top, left)
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return (float(depth[y, x]), cluster.top + int(y), cluster.left + int(x)) if depth[y, x] > 0 else (0.0, 0, 0)
+    return float(depth[y, x]), top + int(y), left + int(x)
 
 
-def _disk_radius_bound(area: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Upper bound on the depth that a component of `area` pixels can have.
+def _deepest_in_rim(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The same for a region whose unclicked pixels all have a depth below 2: root 2 where the four neighbours are in it, else 1."""
+    for kernel, depth in (
+        (cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), float(np.sqrt(np.float32(2)))),
+        (np.ones((1, 1), np.uint8), 1.0),
+    ):
+        left = _eroded(region, kernel)
+        zero_clicked(left, clicks)
+        y, x = divmod(int(left.argmax()), left.shape[1])
+        if left[y, x]:
+            return depth, y, x
+    return 0.0, 0, 0
 
-    A pixel of depth d owns every lattice point within less than d. Unit squares round those points cover the disk of
-    radius d - 1/sqrt(2) at least, hence pi (d - 0.7072)^2 <= area.
-    """
-    return np.sqrt(area / np.pi) + 0.7072
+
+def _eroded(region: NDArray[np.bool_], kernel: NDArray[Any]) -> NDArray[Any]:
+    return cv2.erode(region.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

@@ -5,7 +5,8 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 
-from interseg.memory import ClickMemory, Delta, StoredMask, gather
+from interseg.distributed import from_all_ranks
+from interseg.memory import ClickMemory, Delta, StoredMask
 
 
 def view(height=40, width=50, step=1, offset=(0, 0)):
@@ -89,7 +90,7 @@ def rank_main(rank, port, results):
             delta.added[10 * (1 - rank)] = (9, 9, 0)
         if rank == 1 and step == 0:
             delta.masks[10] = StoredMask.from_view(np.eye(6, dtype=bool), view(6, 6))
-        memory.apply(gather(delta))
+        memory.apply(from_all_ranks(delta))
     results[rank] = memory.state_dict()
     torch.distributed.destroy_process_group()
 
