@@ -208,10 +208,10 @@ def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float,
     """
     core = _eroded(region, np.ones((3, 3), np.uint8))
     contours, _ = cv2.findContours(core, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    left, top, width, height = np.array([cv2.boundingRect(c) for c in contours], np.int64).reshape(-1, 4).T
-    right, bottom = left + width + 2, top + height + 2
-    left, top = np.maximum(left - 2, 0), np.maximum(top - 2, 0)
-    bounds: NDArray[np.float64] = (np.minimum(right - left, bottom - top) + 1) / 2
+    boxes = np.array([cv2.boundingRect(c) for c in contours], np.int64).reshape(-1, 4)
+    corners, ends = np.maximum(boxes[:, :2] - 2, 0), boxes[:, :2] + boxes[:, 2:] + 2
+    (left, top), (right, bottom) = corners.T, ends.T
+    bounds: NDArray[np.float64] = ((ends - corners).min(1) + 1) / 2
     best, measured = (0.0, 0, 0), 0
     for i in np.lexsort((top, -bounds)):
         if (-bounds[i], top[i]) > (-best[0], best[1]):
