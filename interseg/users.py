@@ -191,7 +191,7 @@ def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int
     if width == 0:
         return 0.0, 0, 0
     crop = np.ascontiguousarray(region[top : top + height, left : left + width])
-    clicks = clicks - [top, left, 0]
+    clicks = clicks - np.array([top, left, 0], np.int64)
     depth, y, x = _deepest_in_cores(crop, clicks)
     if depth < 2:
         depth, y, x = _deepest_in_rim(crop, clicks)
