@@ -27,8 +27,8 @@ class ITIS(InteractiveModule):
         loss: on logits and mask; the paper's worst 25 % by default.
         previous_mask: give the mask before this round as a third channel, as a distance (section 3).
         learning_rate: of the pretrained encoder (Adam).
-        decoder_rate: learning rate of all else, in multiples of `learning_rate`. The paper starts from a decoder that was trained
-            on COCO and VOC and uses 1; a fresh decoder needs more.
+        decoder_rate: learning rate of all new weights (decoder, click channels), in multiples of `learning_rate`. The paper starts
+            from a decoder that was trained on COCO and VOC and uses 1; a fresh decoder needs more.
         schedule: "steps" for the paper's (x 0.1 from epoch 10, x 0.03 from epoch 15), or "cosine" to 0 over the whole run.
         warmup: steps of linear rise at the start.
         weight_decay: decoupled (AdamW) where above 0.
@@ -94,7 +94,7 @@ class ITIS(InteractiveModule):
         return {"loss": loss, "logits": logits.detach()}
 
     def configure_optimizers(self) -> Any:
-        encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
+        encoder = self.network.pretrained_parameters()
         known = {id(p) for p in encoder}
         others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         groups = [{"params": encoder, "lr": self.learning_rate}, {"params": others, "lr": self.learning_rate * self.decoder_rate}]

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from interseg.errors import InputError
 from interseg.networks.pretrained import EncoderStatistics, load_encoder_weights
+from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 
 class ClickNetwork(nn.Module):
@@ -72,8 +73,13 @@ class ClickNetwork(nn.Module):
 
     @property
     def encoder(self) -> nn.Module:
-        """The part with pretrained weights."""
+        """The feature extractor."""
         return self.network.encoder
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """The trainable parameters that start from pretrained weights: the encoder's without the guidance's first convolution."""
+        new = {id(p) for m in self.encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()}
+        return [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in new]
 
     def train(self, mode: bool = True) -> "ClickNetwork":
         """Switch modes; frozen norms stay in evaluation mode."""
@@ -114,26 +120,3 @@ def batch_to_group_norm(module: nn.Module, groups: int = 16) -> None:
             setattr(module, name, nn.GroupNorm(divisor, child.num_features))
         else:
             batch_to_group_norm(child, groups)
-
-
-def widen_first_convolution(module: nn.Module, extra: int, start: str = "zero") -> None:
-    """Give the first 3-channel convolution `extra` more input channels, in place; the old weights stay as they are.
-
-    Args:
-        module: holds exactly the convolution that reads the photo; raises `InputError` if there is none.
-        extra: new input channels, appended after RGB.
-        start: "zero" or "mean" of the RGB weights.
-    """
-    for old in module.modules():
-        if isinstance(old, nn.Conv2d) and old.in_channels == 3 and old.groups == 1:
-            break
-    else:
-        raise InputError("the encoder has no convolution with 3 input channels; give an encoder that reads RGB")
-    old.weight = nn.Parameter(torch.cat([old.weight, _new_weights(old.weight, extra, start)], 1).detach())
-    old.in_channels += extra
-
-
-def _new_weights(weight: Tensor, extra: int, start: str) -> Tensor:
-    if start == "zero":
-        return weight.new_zeros(weight.shape[0], extra, *weight.shape[2:])
-    return weight.mean(1, keepdim=True).expand(-1, extra, -1, -1)

@@ -7,6 +7,7 @@ from skimage.transform import resize
 from interseg.errors import InputError
 from interseg.networks.click_network import ClickNetwork, batch_norms
 from interseg.networks.pretrained import load_encoder_weights, packaged_state_dict
+from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 LITE = "tu-tf_efficientnet_lite0"
 
@@ -33,16 +34,31 @@ def test_new_channels_start_from_zero_so_that_clicks_change_nothing_yet(network)
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(network(image, torch.zeros(1, 2, 64, 64)), network(image, torch.rand(1, 2, 64, 64)))
-    stem = next(m for m in network.encoder.modules() if isinstance(m, torch.nn.Conv2d))
-    assert stem.in_channels == 5
-    assert torch.equal(stem.weight[:, :3], packaged_state_dict(LITE)["conv_stem.weight"])
+    stem = next(m for m in network.encoder.modules() if isinstance(m, GuidedConvolution))
+    assert torch.equal(stem.photo.weight, packaged_state_dict(LITE)["conv_stem.weight"])
+    assert not stem.guidance.weight.any()
 
 
-def test_mean_channels_start_from_the_mean_of_rgb():
-    stem = next(
-        m for m in ClickNetwork(encoder=LITE, weights=None, new_channels="mean").encoder.modules() if isinstance(m, torch.nn.Conv2d)
-    )
-    assert torch.allclose(stem.weight[:, 3], stem.weight[:, :3].mean(1))
+def test_the_guided_convolution_is_one_convolution_over_all_channels():
+    photo = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    widened = GuidedConvolution(photo, 2, "mean")
+    assert torch.allclose(widened.guidance.weight[:, 1], photo.weight.mean(1))
+    torch.nn.init.normal_(widened.guidance.weight)
+    x = torch.rand(2, 5, 9, 11)
+    weight = torch.cat([photo.weight, widened.guidance.weight], 1)
+    assert torch.allclose(widened(x), torch.nn.functional.conv2d(x, weight, photo.bias, 2, 1), atol=1e-6)
+
+
+def test_the_guidances_weights_count_as_new(network):
+    pretrained = {id(p) for p in network.pretrained_parameters()}
+    stem = next(m for m in network.encoder.modules() if isinstance(m, GuidedConvolution))
+    assert id(stem.photo.weight) in pretrained
+    assert id(stem.guidance.weight) not in pretrained
+
+
+def test_a_network_that_reads_no_photo_is_refused():
+    with pytest.raises(InputError, match="no convolution with 3 input channels"):
+        widen_first_convolution(torch.nn.Conv2d(4, 3, 1), 2)
 
 
 def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):

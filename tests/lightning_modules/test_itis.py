@@ -5,6 +5,7 @@ from interseg.clicks import pad_clicks
 from interseg.errors import InputError
 from interseg.guidance import DiskGuidance
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.stem import GuidedConvolution
 from lightning_modules.base import check_loss
 from lightning_modules.itis import ITIS, reduced_size, scale_clicks
 
@@ -28,7 +29,7 @@ def test_a_missing_key_is_named():
 def test_the_mask_channel_is_read():
     torch.manual_seed(0)
     module = ITIS(network(3), previous_mask=True).eval()
-    torch.nn.init.normal_(next(m for m in module.network.encoder.modules() if isinstance(m, torch.nn.Conv2d)).weight)
+    torch.nn.init.normal_(next(m for m in module.network.encoder.modules() if isinstance(m, GuidedConvolution)).guidance.weight)
     empty = torch.zeros(2, 64, 96, dtype=torch.bool)
     assert not torch.equal(
         module.segment(batch(previous=empty, image=torch.zeros(2, 3, 64, 96))),
