@@ -19,7 +19,7 @@ from pytorch_lightning import LightningModule
 
 from benchmarks import median_times
 from callbacks.user_loop import UserLoop
-from configs import build, load
+from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import ClickDataset, collate
 from evaluate import find_checkpoint, load_weights, trained_config, without_download
@@ -88,7 +88,7 @@ def naive_click(state: State) -> Click | None:
 def played_states(options: Any) -> Iterator[State]:
     """The states after each click of the network of a run, at 1080p."""
     run, weights = find_checkpoint(options.checkpoint)
-    config = load(options.config, options.overrides, trained_config(run), options.trust)
+    config = resolve(load(options.config, options.overrides, trained_config(run), options.trust))
     needs(config, "model", "data")
     without_download(config["model"])
     model: LightningModule = build(config["model"], options.trust).eval()

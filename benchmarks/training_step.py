@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 
 from callbacks.user_loop import UserLoop
-from configs import build, load
+from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import Batch, ClickDataModule
 
@@ -71,7 +71,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=40, help="at least so many of each kind are timed")
     arguments.add_argument("--accelerator", default="cpu")
     options = arguments.parse_args()
-    config = load(options.config or DEFAULT, [*options.overrides, "loading.num_workers=0"], trusted=options.trust)
+    config = resolve(load(options.config or DEFAULT, [*options.overrides, "loading.num_workers=0"], trusted=options.trust))
     needs(config, "model", "data")
     seed_everything(config["seed"], verbose=False)
     batches = Twice(build(config["data"], options.trust))
