@@ -76,10 +76,17 @@ class ClickNetwork(nn.Module):
         """The feature extractor."""
         return self.network.encoder
 
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        """The trainable parameters that start from pretrained weights: the encoder's without the guidance's first convolution."""
-        new = {id(p) for m in self.encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()}
-        return [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in new]
+    def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
+        """The trainable parameters: "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder", both new."""
+        clicks = [p for m in self.encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()]
+        new = {id(p) for p in clicks}
+        encoder = [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in new]
+        known = new | {id(p) for p in encoder}
+        return {
+            "encoder": encoder,
+            "clicks": clicks,
+            "decoder": [p for p in self.parameters() if p.requires_grad and id(p) not in known],
+        }
 
     def train(self, mode: bool = True) -> "ClickNetwork":
         """Switch modes; frozen norms stay in evaluation mode."""

@@ -49,11 +49,13 @@ def test_the_guided_convolution_is_one_convolution_over_all_channels():
     assert torch.allclose(widened(x), torch.nn.functional.conv2d(x, weight, photo.bias, 2, 1), atol=1e-6)
 
 
-def test_the_guidances_weights_count_as_new(network):
-    pretrained = {id(p) for p in network.pretrained_parameters()}
+def test_parameters_are_told_apart_by_where_they_start_from(network):
+    parts = {name: {id(p) for p in parameters} for name, parameters in network.parameters_by_origin().items()}
     stem = next(m for m in network.encoder.modules() if isinstance(m, GuidedConvolution))
-    assert id(stem.photo.weight) in pretrained
-    assert id(stem.guidance.weight) not in pretrained
+    assert id(stem.photo.weight) in parts["encoder"]
+    assert parts["clicks"] == {id(stem.guidance.weight)}
+    assert id(network.network.segmentation_head[0].weight) in parts["decoder"]
+    assert sum(map(len, parts.values())) == len(set.union(*parts.values())) == sum(p.requires_grad for p in network.parameters())
 
 
 def test_a_network_that_reads_no_photo_is_refused():

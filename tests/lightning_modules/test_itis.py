@@ -63,11 +63,12 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
     assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
 
 
-def test_encoder_and_decoder_have_their_own_learning_rates_and_the_papers_steps(monkeypatch):
-    module = ITIS(network(), learning_rate=1e-5, decoder_rate=100)
+def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps(monkeypatch):
+    module = ITIS(network(), learning_rate=1e-5, decoder_rate=100, click_rate=1000)
     module.trainer = type("T", (), {"estimated_stepping_batches": 100, "current_epoch": 0})()
     optimizer = module.configure_optimizers()["optimizer"]
-    assert [g["lr"] for g in optimizer.param_groups] == [1e-5, 1e-3]
+    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([1e-5, 1e-2, 1e-3])
+    assert [p.shape[1] for p in optimizer.param_groups[1]["params"]] == [2]
     counted = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
     assert counted == sum(p.numel() for p in module.parameters() if p.requires_grad)
     factors = []
