@@ -15,6 +15,7 @@ def main() -> None:
     folder = open_folder(Path(config["run"] or Path("runs", config["name"], stamp())), merged)
     fit = trainer(config, folder, options.trust)
     data = build(config["data"], options.trust)
+    data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built
     model = build(config["model"], options.trust)
     checkpoint = folder / "checkpoints" / "last.ckpt" if config["checkpoint"] == "last" else config["checkpoint"]

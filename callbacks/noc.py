@@ -53,7 +53,8 @@ class NumberOfClicks(Callback):
         self.errors += batch["errors"]
         if not len(batch["id"]):
             return
-        self.interactions.update(batch["id"], batch["curves"], batch["clicks"], batch["network_seconds"], batch["simulator_seconds"])
+        keys = ("id", "starts", "curves", "clicks", "network_seconds", "simulator_seconds")
+        self.interactions.update(*(batch[key] for key in keys))
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:
             so_far = torch.cat(list(self.interactions.curves))
@@ -79,7 +80,7 @@ class NumberOfClicks(Callback):
         if not any(from_all_ranks(len(self.interactions.ids))):
             return None
         gathered = self.interactions.compute()
-        self.figures |= summarise(gathered["curves"], self.targets, self.full_curves)
+        self.figures |= summarise(gathered["curves"], gathered["starts"], self.targets, self.full_curves)
         self.figures |= {key: float(gathered[key]) for key in ("network_seconds_per_click", "simulator_seconds_per_click")}
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)

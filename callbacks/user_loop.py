@@ -119,7 +119,7 @@ class UserLoop(Callback):
         games = [_Game(id, truth, self.max_clicks, self.seed) for id, truth in zip(batch["id"].tolist(), truths, strict=True)]
         if "previous" in batch:
             for game, mask in zip(games, batch["previous"].cpu().numpy(), strict=True):
-                game.prediction = mask.astype(bool)
+                game.start(mask.astype(bool))
         network_seconds = simulator_seconds = 0.0
         for _ in range(self.max_clicks):
             started = time.perf_counter()
@@ -135,6 +135,7 @@ class UserLoop(Callback):
         batch |= {"network_seconds": network_seconds, "simulator_seconds": simulator_seconds}
         if games:
             batch["clicks"] = torch.stack([game.padded_clicks() for game in games])
+            batch["starts"] = torch.tensor([game.first_iou for game in games], dtype=torch.float64)
             batch["curves"] = torch.tensor([game.curve() for game in games], dtype=torch.float64)
             batch["masks"] = torch.from_numpy(np.stack([game.masks for game in games]))
 
@@ -163,11 +164,15 @@ class _Game:
     def __init__(self, id: int, truth: NDArray[np.uint8], max_clicks: int, seed: int) -> None:
         self.truth, self.max_clicks = truth, max_clicks
         self.generator = np.random.default_rng((seed, id))
-        self.prediction = np.zeros(truth.shape, bool)
+        self.start(np.zeros(truth.shape, bool))
         self.clicks = no_clicks()
         self.ious: list[float] = []
         self.masks = np.zeros((max_clicks, truth.shape[0], -(-truth.shape[1] // 8)), np.uint8)
         self.over = False
+
+    def start(self, mask: NDArray[np.bool_]) -> None:
+        """Begin from a mask."""
+        self.prediction, self.first_iou = mask, iou(mask, self.truth)
 
     def click(self, user: User) -> bool:
         """Let the user click; False, and over, where nothing is left to click."""
@@ -188,7 +193,7 @@ class _Game:
 
     def curve(self) -> list[float]:
         """IoU after each click; an object that stopped early keeps its last one."""
-        last = self.ious[-1] if self.ious else iou(self.prediction, self.truth)
+        last = self.ious[-1] if self.ious else self.first_iou
         return self.ious + [last] * (self.max_clicks - len(self.ious))
 
     def padded_clicks(self) -> Tensor:

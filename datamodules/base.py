@@ -9,11 +9,11 @@
 | `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
 | `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in view pixels; initial sets in training |
 | `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
-| `previous` | (B, H, W) bool | the mask before this round; added by the loop for networks with a mask channel |
+| `previous` | (B, H, W) bool | the mask before this round; added by the loop, or the mask to start from in sets that have one |
 | `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
 
 The user loop adds, in evaluation: `curves` (B, R) float64, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8 packed bits,
-`network_seconds` and `simulator_seconds` (floats, for the whole batch).
+`starts` (B,) float64 (IoU before the first click), `network_seconds` and `simulator_seconds` (floats, for the whole batch).
 """
 
 from collections.abc import Iterator
@@ -77,13 +77,16 @@ class ClickDataset(Dataset[Batch]):
         mask = np.where(to_source[..., 0] < 0, np.uint8(IGNORE), view["mask"])
         clicks = self.initial(mask, view["others"], generator) if self.initial else no_clicks()
         image = np.ascontiguousarray(view["image"].transpose(2, 0, 1))
-        return {
+        item = {
             "id": index,
             "image": torch.from_numpy(image).float() / 255,
             "mask": torch.from_numpy(mask),
             "clicks": clicks,
             "to_source": torch.from_numpy(to_source),
         }
+        if sample.previous is not None and self.augment is None:
+            item["previous"] = torch.from_numpy(sample.previous)
+        return item
 
 
 def identity_map(shape: tuple[int, ...]) -> np.ndarray:
@@ -100,7 +103,7 @@ def collate(items: list[Batch]) -> Batch:
         sizes = sorted({tuple(item["mask"].shape) for item in good})
         if len(sizes) > 1:
             raise InputError(f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size")
-        batch |= {key: torch.stack([item[key] for item in good]) for key in ("image", "mask", "to_source")}
+        batch |= {key: torch.stack([item[key] for item in good]) for key in ("image", "mask", "to_source", "previous") if key in good[0]}
         batch["clicks"] = pad_clicks([item["clicks"] for item in good])
     return batch
 

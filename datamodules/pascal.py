@@ -1,91 +1,53 @@
-"""PASCAL VOC 2012 and the Semantic Boundaries Dataset: the training list of ITIS and the validation objects of VOC."""
+"""PASCAL VOC 2012 (Everingham et al.): instances of the segmentation challenge, and ITIS' training list with SBD's beside them."""
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.io import loadmat
-
 from datamodules.base import ClickDataModule, Loading
-from datamodules.sources import ObjectSource, Sample, existing_folder, read_image, read_labels, sample_from_labels
-from interseg.clicks import IGNORE
-from interseg.errors import InputError
+from datamodules.downloads import SBD, VOC, expect
+from datamodules.instances import InstanceMapSource, read_instances, read_list
+from datamodules.sbd import RELEASE, check_sbd, sbd_pairs
+from datamodules.sources import existing_folder
 
-HOW = (
-    "unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/voc2012) and benchmark.tgz of the Semantic "
-    "Boundaries Dataset into it, so that VOCdevkit/VOC2012/ and benchmark_RELEASE/dataset/ lie side by side"
-)
-
-
-class InstanceMapSource(ObjectSource):
-    """Objects of images with an instance map each; 0 is background, 255 is void.
-
-    Args:
-        pairs: image and instance map (palette PNG, or SBD's .mat) of each image.
-    """
-
-    def __init__(self, pairs: list[tuple[Path, Path]]) -> None:
-        super().__init__()
-        self.objects: list[tuple[Path, Path, int, tuple[int, int]]] = []
-        for image, instances in pairs:
-            labels = read_instances(instances)
-            ids = np.unique(labels)
-            self.objects += [(image, instances, int(id), (labels.shape[0], labels.shape[1])) for id in ids if id not in (0, IGNORE)]
-
-    def __len__(self) -> int:
-        return len(self.objects)
-
-    def size(self, index: int) -> tuple[int, int]:
-        return self.objects[index][3]
-
-    def name(self, index: int) -> str:
-        image, _, id, _ = self.objects[index]
-        return f"{image.name}: object {id}"
-
-    def read(self, index: int) -> Sample:
-        image, instances, id, _ = self.objects[index]
-        return sample_from_labels(read_image(image), read_instances(instances), id, IGNORE, instances)
-
-
-def read_instances(path: Path) -> NDArray[np.int32]:
-    """(H, W) instance ids: palette indices of a PNG (never its colours), `GTinst.Segmentation` of SBD's .mat."""
-    if path.suffix != ".mat":
-        return read_labels(path)
-    try:
-        return loadmat(path)["GTinst"][0][0][0].astype(np.int32)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as an instance file of SBD ({error}); unpack the archive again") from None
+DEVKIT = Path("VOCdevkit", "VOC2012")
+SIZES = {"train": 1464, "val": 1449}
 
 
 class PascalDataModule(ClickDataModule):
-    """ITIS' data: trained on VOC's 1,464 training images and SBD's instances where VOC has none, tested on VOC's 1,449.
+    """ITIS' data: VOC's training images and SBD's instances where VOC has none; VOC's validation images for evaluation.
+
+    That is 1,464 + 9,118 images to train on, and 1,449 images with 3,427 objects to test on. Instance maps are read as palette
+    indices; pixels of 255 (void) are ignored.
 
     Args:
-        root: holds `VOCdevkit/VOC2012` and `benchmark_RELEASE/dataset`.
+        root: holds `VOCdevkit/VOC2012` and, for SBD's part, `benchmark_RELEASE/dataset`.
+        with_sbd: train on SBD's images too, on all objects with an area.
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/pascal", loading: Loading | None = None) -> None:
+    def __init__(self, root: str = "data/pascal", with_sbd: bool = True, loading: Loading | None = None) -> None:
         super().__init__(loading)
-        self.root = Path(root)
+        self.root, self.with_sbd = Path(root), with_sbd
+
+    def prepare_data(self) -> None:
+        """Download the archives that are missing."""
+        VOC.fetch(self.root, self.root / DEVKIT, self._check_voc)
+        if self.with_sbd:
+            SBD.fetch(self.root, self.root / RELEASE, lambda: check_sbd(self.root / RELEASE))
+
+    def _check_voc(self) -> None:
+        expect(VOC.what, {f"{split}.txt": (len(self._names(split)), size) for split, size in SIZES.items()})
+
+    def _names(self, split: str) -> list[str]:
+        return read_list(self.root / DEVKIT / "ImageSets" / "Segmentation" / f"{split}.txt", VOC.how)
 
     def source(self, split: str) -> InstanceMapSource:
-        root = existing_folder(self.root, "PASCAL VOC 2012 with SBD", HOW)
-        voc = existing_folder(root / "VOCdevkit" / "VOC2012", "PASCAL VOC 2012", HOW)
+        voc = existing_folder(self.root / DEVKIT, VOC.what, VOC.how)
         pairs = [
             (voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationObject" / f"{name}.png")
-            for name in read_list(voc / "ImageSets" / "Segmentation" / ("train.txt" if split == "train" else "val.txt"))
+            for name in self._names("train" if split == "train" else "val")
         ]
-        if split == "train":
-            sbd = existing_folder(root / "benchmark_RELEASE" / "dataset", "SBD", HOW)
-            labelled = set(read_list(voc / "ImageSets" / "Segmentation" / "trainval.txt"))
-            names = [n for part in ("train.txt", "val.txt") for n in read_list(sbd / part) if n not in labelled]
-            pairs += [(sbd / "img" / f"{name}.jpg", sbd / "inst" / f"{name}.mat") for name in names]
-        return InstanceMapSource(pairs)
-
-
-def read_list(path: Path) -> list[str]:
-    """The names in a list file, a line each."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist: {HOW}")
-    return path.read_text().split()
+        if split == "train" and self.with_sbd:
+            sbd = existing_folder(self.root / RELEASE, SBD.what, SBD.how)
+            labelled = set(self._names("trainval"))
+            pairs += sbd_pairs(sbd, [n for part in ("train", "val") for n in read_list(sbd / f"{part}.txt", SBD.how) if n not in labelled])
+        return InstanceMapSource(pairs, read_instances)

@@ -23,6 +23,8 @@ class Sample(NamedTuple):
     """(H, W) 1 object, 0 background, 255 ignore."""
     others: NDArray[np.uint8]
     """(H, W) the other objects of the image as 1, 2, ...; 0 where there is none."""
+    previous: NDArray[np.bool_] | None = None
+    """(H, W) a mask to start from, in sets whose masks are to be corrected."""
 
 
 class ObjectSource(ABC):

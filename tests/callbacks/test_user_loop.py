@@ -47,6 +47,25 @@ def played(folder, module, loop, batch_size):
     return rows
 
 
+def test_a_given_mask_is_where_the_game_starts(folder):
+    class Keeper(Painter):
+        """Keeps the mask it is given, where nothing was clicked."""
+
+        def segment(self, batch):
+            painted = super().segment(batch)[:, 0]
+            return torch.where(painted > 0, painted, torch.where(batch["previous"], 5.0, painted))[:, None]
+
+    (batch, *_) = list(data(folder, eval_batch_size=4).test_dataloader())
+    truth = batch["mask"].numpy() == 1
+    batch["previous"] = torch.from_numpy(np.roll(truth, 9, axis=2))
+    starts = [iou(p, m) for p, m in zip(batch["previous"].numpy(), batch["mask"].numpy(), strict=True)]
+    UserLoop(max_clicks=2, full_curves=True).play(Keeper(3), batch)
+    assert batch["starts"].tolist() == starts
+    assert (batch["curves"][:, 0] > batch["starts"]).any()
+    for (y, x, _), previous, mask in zip(batch["clicks"][:, 0].tolist(), batch["previous"].numpy(), truth, strict=True):
+        assert previous[y, x] != mask[y, x]  # the first click corrects the given mask
+
+
 def test_an_object_leaves_at_its_highest_target_and_keeps_its_iou(folder):
     loop = UserLoop(targets=(0.5, 0.7), max_clicks=12)
     painter = Painter()

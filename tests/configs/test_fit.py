@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+import evaluate
+import train
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = [
@@ -25,11 +29,16 @@ CROP = [
     "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
+OVERLAYS = sorted(f"itis/{p.name}" for p in (ROOT / "configs" / "itis").glob("*.yaml"))
 METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml"))
 
 
+CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
 def command(name, *arguments, cwd=ROOT):
-    return subprocess.run([sys.executable, ROOT / name, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    line = [sys.executable, ROOT / name, *map(str, arguments)]
+    return subprocess.run(line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +98,37 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     assert "one" in compared.stdout.splitlines()[0]
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_papers_ablation_is_fitted_and_evaluated(overlay, data, tmp_path, monkeypatch):
+    arguments = [
+        "--config",
+        "small.yaml",
+        "--config",
+        overlay,
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        f"run={tmp_path / 'run'}",
+    ]
+    steps = [*TINY, f"loading.augment={CROP[0]}", "trainer.max_epochs=2"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
+    train.main()
+    for user in ("itis", "cluster", "random"):
+        played = tmp_path / user
+        line = [
+            "--checkpoint",
+            tmp_path / "run",
+            "--config",
+            f"users/{user}.yaml",
+            "max_clicks=2",
+            "callbacks.report=null",
+            f"run={played}",
+        ]
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line)])
+        assert evaluate.main() == 0
+        assert json.loads((played / "report.json").read_text())["objects"] == 8
+
+
 def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_path):
     import shutil
 
@@ -105,7 +145,7 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("train.py", ["--config", "itis.yaml"], "PASCAL VOC 2012 with SBD is expected in"),
+        ("train.py", ["--config", "itis.yaml"], "PASCAL VOC 2012 is expected in"),
         ("train.py", [], "no model is configured"),
         ("train.py", ["--config", "itis.yaml", "trainer.max_epoch=2"], "did you mean max_epochs?"),
         ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"], "logger is 'tensorboard'"),

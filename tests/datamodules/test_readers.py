@@ -4,16 +4,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-from scipy.io import savemat
 
 from datamodules.coco import CocoDataModule, CocoSource
 from datamodules.folder import FolderDataModule, FolderSource
 from datamodules.grabcut import GrabCutDataModule, TrimapSource
-from datamodules.pascal import PascalDataModule
 from datamodules.samples import SamplesDataModule
 from interseg.errors import InputError
-from tests.conftest import draw, write
+from tests.conftest import write
 
 
 def folder_of(tmp_path: Path, masks: list[np.ndarray]) -> FolderSource:
@@ -91,45 +88,7 @@ def test_grabcut_ignores_grey_and_matches_by_stem(grabcut):
     assert "3.jpg has no trimap" in source.problems[0]
 
 
-@pytest.fixture
-def pascal(tmp_path):
-    """VOC with two training images and one for validation; SBD with one image of VOC's and one of its own."""
-    voc, sbd = tmp_path / "VOCdevkit" / "VOC2012", tmp_path / "benchmark_RELEASE" / "dataset"
-    palette = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]
-    for i, name in enumerate(("2007_1", "2007_2", "2007_3")):
-        image, ids = draw(i)
-        ids[:3] = 255
-        write(voc / "JPEGImages" / f"{name}.jpg", image)
-        picture = Image.fromarray(ids, mode="P")
-        picture.putpalette(palette)
-        (voc / "SegmentationObject").mkdir(exist_ok=True)
-        picture.save(voc / "SegmentationObject" / f"{name}.png")
-    lists = voc / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    for part, names in (("train", "2007_1\n2007_2\n"), ("val", "2007_3\n"), ("trainval", "2007_1\n2007_2\n2007_3\n")):
-        (lists / f"{part}.txt").write_text(names)
-    image, ids = draw(9, objects=3)
-    write(sbd / "img" / "2008_9.jpg", image)
-    (sbd / "inst").mkdir()
-    savemat(sbd / "inst" / "2008_9.mat", {"GTinst": {"Segmentation": ids}})
-    (sbd / "train.txt").write_text("2007_1\n2008_9\n")
-    (sbd / "val.txt").write_text("2007_3\n")
-    return tmp_path
-
-
-def test_the_itis_training_list_takes_sbd_where_voc_has_nothing(pascal):
-    data = PascalDataModule(str(pascal))
-    train, test = data.source("train"), data.source("test")
-    assert len(train) == 2 + 2 + 3
-    assert len(test) == 2
-    assert set(np.unique(test.read(0).mask)) == {0, 1, 255}  # palette indices, 255 void
-    assert train.name(6) == "2008_9.jpg: object 3"
-    assert (train.read(6).mask == 1).sum() == (draw(9, objects=3)[1] == 3).sum()
-
-
-def test_missing_data_name_the_folder_the_way_and_what_needs_no_download(tmp_path):
-    with pytest.raises(InputError, match=r"VOCtrainval_11-May-2012.*data/samples.yaml needs no download"):
-        PascalDataModule(str(tmp_path / "nowhere")).source("train")
+def test_missing_data_name_the_folder(tmp_path):
     for module in (CocoDataModule, FolderDataModule, GrabCutDataModule):
         with pytest.raises(InputError, match=r"nowhere.*does not exist"):
             module(str(tmp_path / "nowhere")).source("test")

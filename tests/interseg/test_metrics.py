@@ -5,9 +5,10 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from interseg.metrics import Interactions, clicks_to, iou, summarise
+from interseg.metrics import EFFORT_TARGETS, Interactions, clicks_to, effort, iou, summarise
 
 CURVES = torch.tensor([[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64)
+STARTS = torch.tensor([0.0, 0.5, 0.0, 0.1], dtype=torch.float64)
 
 
 def noc_reference(curve, target):
@@ -23,19 +24,32 @@ def test_noc_is_the_first_click_that_reaches_the_target(target):
 
 
 def test_summary_counts_failures_apart_from_the_reference_codes():
-    figures = summarise(CURVES, (0.85,), full_curves=True)
+    figures = summarise(CURVES, STARTS, (0.85,), full_curves=True)
     assert figures["noc@85"] == (2 + 1 + 4 + 4) / 4
     assert figures["failures@85"] == 1
     assert figures["failures_reference@85"] == 2  # a success on the last click counts there too
     assert figures["clicks_to_mean@85"] == 4
+    assert figures["miou@0"] == pytest.approx(0.15)
+    assert len(figures["effort"]) == len(EFFORT_TARGETS)
     assert figures["miou@1"] == pytest.approx(np.mean([0.5, 0.9, 0.1, 0.2]))
     mean = CURVES.mean(0)
     assert figures["auc"] == pytest.approx(float((mean[:-1] + mean[1:]).sum() / 2 / 3))
 
 
+@pytest.mark.parametrize("target", [0.4, 0.85, 0.95])
+def test_effort_is_what_a_user_gives_and_gets_who_stops_at_a_target(target):
+    clicks, obtained = [], []
+    for curve in CURVES.tolist():
+        given = next((k for k, value in enumerate(curve, 1) if value >= target), len(curve))
+        clicks.append(given)
+        obtained.append(curve[given - 1])
+    (row,) = effort(CURVES, (target,))
+    assert row == {"target": target, "clicks": np.mean(clicks), "miou": pytest.approx(np.mean(obtained))}
+
+
 def test_clicks_to_mean_needs_full_curves_and_may_never_come():
-    assert "clicks_to_mean@85" not in summarise(CURVES, (0.85,), full_curves=False)
-    assert summarise(CURVES, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
+    assert "clicks_to_mean@85" not in summarise(CURVES, STARTS, (0.85,), full_curves=False)
+    assert summarise(CURVES, STARTS, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
 
 
 def test_iou_leaves_out_ignored_pixels_and_calls_an_empty_union_one():
@@ -49,7 +63,7 @@ def rows(ids):
     curves = ids[:, None].double() / 100 + torch.arange(3)
     clicks = torch.full((len(ids), 3, 3), -1)
     clicks[:, 0] = torch.stack([ids, ids, torch.ones_like(ids)], 1)
-    return ids, curves, clicks
+    return ids, ids.double() / 50, curves, clicks
 
 
 def rank_main(rank, port, shards, results):
@@ -70,6 +84,6 @@ def test_two_ranks_with_padding_gather_what_one_gathers(free_port):
     single.update(*rows([1, 3, 5, 7, 8]), network_seconds=4.0, simulator_seconds=2.0)
     expected = single.compute()
     for rank in (0, 1):
-        for key in ("ids", "curves", "clicks"):
+        for key in ("ids", "starts", "curves", "clicks"):
             assert results[rank][key] == expected[key].tolist()
         assert results[rank]["network_seconds_per_click"] == pytest.approx(4 / 6)

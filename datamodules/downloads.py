@@ -1,0 +1,79 @@
+"""Published archives that can be fetched without asking anyone; torchvision knows their addresses and checksums."""
+
+import fcntl
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from torchvision.datasets import SBDataset
+from torchvision.datasets.utils import download_and_extract_archive
+from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+from interseg.errors import InputError
+
+SILENCE = 30
+"""Seconds without an answer after which a server counts as out of reach."""
+
+
+class Archive:
+    """A published archive.
+
+    Args:
+        what: it holds, for messages.
+        url: of the archive.
+        md5: of the archive; torchvision refuses a file with another.
+        how: to get it by hand.
+    """
+
+    def __init__(self, what: str, url: str, md5: str, how: str) -> None:
+        self.what, self.url, self.md5, self.how = what, url, md5, how
+
+    def fetch(self, root: Path, wanted: Path, check: Callable[[], None]) -> None:
+        """Download and unpack into `root` unless `wanted` is there, then `check` that all of it came.
+
+        One process downloads while others that share the disk wait for it. Raises `InputError` where the archive cannot be had.
+        """
+        if wanted.exists():
+            return
+        timeout = socket.getdefaulttimeout()
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with (root / ".download.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not wanted.exists():
+                    print(f"{self.what}: downloading {self.url} to {root.absolute()}", flush=True)
+                    socket.setdefaulttimeout(SILENCE)
+                    download_and_extract_archive(self.url, str(root), md5=self.md5)
+                    check()
+                    print(f"{self.what}: complete", flush=True)
+        except InputError:
+            raise
+        except Exception as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
+            raise InputError(
+                f"{self.what} is expected in {wanted.absolute()} and could not be downloaded ({str(error)[:120]}): {self.how}. "
+                "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
+                "--config data/folder.yaml reads your own images"
+            ) from None
+        finally:
+            socket.setdefaulttimeout(timeout)
+
+
+def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:
+    """Raise `InputError` unless a freshly unpacked set has its published sizes; `counts` maps a list's name to (found, published)."""
+    for name, (found, published) in counts.items():
+        if found != published:
+            raise InputError(f"{what}: {name} lists {found} images, {published} were published; remove the folder and download again")
+
+
+VOC = Archive(
+    "PASCAL VOC 2012",
+    DATASET_YEAR_DICT["2012"]["url"],
+    DATASET_YEAR_DICT["2012"]["md5"],
+    "unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/voc2012) there, so that VOCdevkit/VOC2012 lies in it",
+)
+SBD = Archive(
+    "the Semantic Boundaries Dataset",
+    SBDataset.url,
+    SBDataset.md5,
+    "unpack benchmark.tgz (of the Semantic Boundaries Dataset) there, so that benchmark_RELEASE/dataset lies in it",
+)
