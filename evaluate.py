@@ -4,19 +4,20 @@ Without `--checkpoint` the network of `--config` is evaluated as it is built.
 `--compare RUN RUN ...` sets finished evaluations side by side.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table
 from configs import build, load, plain, resolve
-from configs.run import guarded, needs, open_folder, parser, stamp, trainer
+from configs.run import guarded, needs, open_folder, parser, read_checkpoint, stamp, trainer
 from interseg.errors import InputError
+from interseg.records import kept_ids
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
         return 0
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
     base = trained_config(run) if run else None
-    merged = load(options.config, options.overrides, base, options.trust)
+    merged = load(options.config, options.overrides, base, options.trust) | {"weights": digest(weights) if weights else None}
     config = resolve(merged)
     needs(config, "model", "data")
     default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
@@ -40,8 +41,12 @@ def main() -> int:
     model = build(config["model"], options.trust)
     if weights:
         load_weights(model, weights)
+    data = build(config["data"], options.trust)
+    data.finished = kept_ids(folder)
+    if data.finished:
+        print(f"{folder}: going on after {len(data.finished)} objects", flush=True)
     test = trainer(config, folder, options.trust)
-    test.test(model, build(config["data"], options.trust), verbose=False)
+    test.test(model, data, verbose=False)
     return finish(folder) if test.is_global_zero else 0
 
 
@@ -63,6 +68,12 @@ def trained_config(run: Path) -> dict[str, Any]:
     return plain(OmegaConf.load(run / "config.yaml")) | {"run": None, "checkpoint": None}
 
 
+def digest(file: Path) -> str:
+    """SHA-256 of a file, so that an evaluation's config says what was evaluated."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def without_download(model: dict[str, Any]) -> None:
     """The checkpoint holds every weight: do not fetch the pretrained ones first."""
     if isinstance(model.get("network"), dict) and "weights" in model["network"]:
@@ -71,10 +82,7 @@ def without_download(model: dict[str, Any]) -> None:
 
 def load_weights(model: LightningModule, file: Path) -> None:
     """Fill a module from a checkpoint; raises `InputError` for another method's, or for what is no checkpoint."""
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-        raise InputError(f"{file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+    state = read_checkpoint(file)["state_dict"]
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

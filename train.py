@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import build, load, resolve
-from configs.run import guarded, needs, open_folder, parser, stamp, trainer
+from configs.run import guarded, needs, open_folder, parser, resume_point, stamp, trainer
 
 
 def main() -> None:
@@ -13,12 +13,12 @@ def main() -> None:
     config = resolve(merged)
     needs(config, "model", "data")
     folder = open_folder(Path(config["run"] or Path("runs", config["name"], stamp())), merged)
-    fit = trainer(config, folder, options.trust)
+    checkpoint = resume_point(config, folder)
+    fit = trainer(config, folder, options.trust, checkpoint)
     data = build(config["data"], options.trust)
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built
     model = build(config["model"], options.trust)
-    checkpoint = folder / "checkpoints" / "last.ckpt" if config["checkpoint"] == "last" else config["checkpoint"]
     fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     if fit.is_global_zero:
         print(f"run: {folder}")

@@ -13,6 +13,10 @@ from torch import Tensor
 
 from interseg.distributed import from_all_ranks
 from interseg.metrics import Interactions, clicks_to, summarise
+from interseg.records import forget, keep, kept
+
+KEYS = ("id", "starts", "curves", "clicks", "network_seconds", "simulator_seconds")
+"""What an evaluated batch adds to the figures."""
 
 
 class NumberOfClicks(Callback):
@@ -34,8 +38,11 @@ class NumberOfClicks(Callback):
         self._start(pl_module)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last evaluation."""
+        """Forget the last evaluation, and begin with what a killed one had finished."""
         self._start(pl_module)
+        if trainer.is_global_zero:
+            for batch in kept(Path(trainer.default_root_dir)):
+                self.interactions.update(*(batch[key] for key in KEYS))
 
     def _start(self, pl_module: LightningModule) -> None:
         self.interactions = Interactions().to(pl_module.device)
@@ -46,15 +53,16 @@ class NumberOfClicks(Callback):
         self._add(trainer, batch)
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
-        """Add the batch."""
+        """Add the batch, and keep it on the disk."""
         self._add(trainer, batch)
+        if len(batch["id"]):
+            keep(Path(trainer.default_root_dir), trainer.global_rank, batch)
 
     def _add(self, trainer: Trainer, batch: dict[str, Any]) -> None:
         self.errors += batch["errors"]
         if not len(batch["id"]):
             return
-        keys = ("id", "starts", "curves", "clicks", "network_seconds", "simulator_seconds")
-        self.interactions.update(*(batch[key] for key in keys))
+        self.interactions.update(*(batch[key] for key in KEYS))
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:
             so_far = torch.cat(list(self.interactions.curves))
@@ -72,6 +80,7 @@ class NumberOfClicks(Callback):
             names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["ids"]]  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, names, self.targets)
             (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
+            forget(folder)
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]

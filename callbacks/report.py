@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.noc import NumberOfClicks
+from callbacks.user_loop import UserLoop
 from interseg.distributed import from_all_ranks
 from interseg.drawing import jpeg, overlay, unpack_mask
 
@@ -69,16 +70,26 @@ class Report(Callback):
                 if len(self.worst) > self.hardest:
                     heapq.heappop(self.worst)
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page; pictures of all ranks come together on the first."""
         noc = next((c for c in trainer.callbacks if isinstance(c, NumberOfClicks)), None)  # type: ignore[attr-defined]
-        source = trainer.datamodule.objects("test")  # type: ignore[attr-defined]
-        shown = [self._row(p, source.name(p.id)) for p in sorted(self.pictures, key=lambda p: p.id)]
-        worst = [self._row(p, source.name(p.id)) for *_, p in sorted(self.worst, key=lambda w: -w[0])]
-        shown = [row for rows in from_all_ranks(shown) for row in rows]
-        worst = sorted((row for rows in from_all_ranks(worst) for row in rows), key=lambda row: row["ease"])[: self.hardest]
-        if trainer.is_global_zero and noc is not None and noc.figures["objects"]:
-            page = _template().render(figures=noc.figures, targets=noc.targets, curves=_curves(noc), shown=shown, worst=worst)
+        if noc is None or not noc.figures["objects"]:
+            return
+        gathered = noc.interactions.compute()
+        ease = dict(zip(gathered["ids"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
+        worst = sorted(ease.keys() - self.chosen, key=lambda id: (ease[id], id))[: self.hardest]
+        wanted = {*self.chosen & ease.keys(), *worst}
+        names = trainer.datamodule.objects("test").name  # type: ignore[attr-defined]
+        collected = [*self.pictures, *(picture for *_, picture in self.worst)]
+        rows = {p.id: self._row(p, names(p.id)) for p in collected if p.id in wanted}
+        rows = {id: row for part in from_all_ranks(rows) for id, row in part.items()}
+        if trainer.is_global_zero:
+            for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
+                rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
+            shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
+            page = _template().render(
+                figures=noc.figures, targets=noc.targets, curves=_curves(noc), shown=shown, worst=[rows[id] for id in worst]
+            )
             Path(trainer.default_root_dir, "report.html").write_text(page)
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
@@ -90,7 +101,16 @@ class Report(Callback):
             prediction = unpack_mask(picture.masks[k - 1], picture.image.shape[1])
             drawn = overlay(picture.image, prediction, picture.clicks[:k], picture.mask, scale)
             panels.append({"click": k, "iou": picture.curve[k - 1], "jpeg": base64.b64encode(jpeg(drawn)).decode()})
-        return {"name": name, "ease": picture.ease, "panels": panels}
+        return {"name": name, "panels": panels}
+
+
+def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
+    """An object's interaction, played again: its outcome depends on the object and the network alone."""
+    loop = next(c for c in trainer.callbacks if isinstance(c, UserLoop))  # type: ignore[attr-defined]
+    batch = trainer.strategy.batch_to_device(trainer.datamodule.single("test", id))  # type: ignore[attr-defined]
+    loop.play(pl_module, trainer.precision_plugin.convert_input(batch))
+    curve = batch["curves"][0].tolist()
+    return _picture(batch, 0, id, float(np.mean(curve)), curve)
 
 
 def _picture(batch: dict[str, Any], row: int, id: int, ease: float, curve: list[float]) -> Picture:
@@ -100,11 +120,16 @@ def _picture(batch: dict[str, Any], row: int, id: int, ease: float, curve: list[
 
 
 def _curves(noc: NumberOfClicks) -> str:
-    """Mean IoU against clicks with the middle half of the objects, and the share of objects that reached each target, as one SVG."""
+    """The curves as one SVG.
+
+    Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; with full curves
+    also the IoU obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6).
+    """
     curves = noc.interactions.compute()["curves"].numpy()
     clicks = np.arange(1, curves.shape[1] + 1)
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    effort = noc.figures.get("effort", [])
+    figure = Figure(figsize=(14 if effort else 10, 3.6), layout="constrained")
+    left, right, *third = figure.subplots(1, 3 if effort else 2)
     left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
     left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
     left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
@@ -112,7 +137,12 @@ def _curves(noc: NumberOfClicks) -> str:
         reached = np.maximum.accumulate(curves >= q, axis=1).mean(0)
         right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
     right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
-    for axis in (left, right):
+    for axis in third:
+        axis.plot(
+            [row["clicks"] for row in effort], [row["miou"] for row in effort], marker="o", markersize=3, label="IoU wanted: 0.40 ... 0.95"
+        )
+        axis.set(xlabel="mean clicks given", ylabel="mean IoU obtained", ylim=(0, 1), title="What a satisfied user gets")
+    for axis in (left, right, *third):
         axis.set_xticks(clicks[:: max(1, len(clicks) // 10)])
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")

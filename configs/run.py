@@ -1,6 +1,7 @@
 """What `train.py` and `evaluate.py` share: their arguments, a run's folder, its loggers and its trainer."""
 
 import argparse
+import csv
 import datetime
 import os
 import sys
@@ -12,10 +13,25 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_only
 
 from configs import build
 from interseg.errors import InputError
+
+SILENCED = (
+    "does not have many workers",  # two cores are what there is
+    "tensorboardX",
+    "LeafSpec",
+    "isinstance.treespec",
+    "sync_dist=True",  # the figures are gathered before they are logged
+    "Experiment logs directory",  # csv_logger keeps what is there
+    r"module\(s\) in eval mode",  # frozen norms
+    "your dataloader is not resumable",  # datamodules.base.EpochBatches is
+)
+"""Warnings of the libraries that do not hold here, or that nobody can mend."""
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -49,9 +65,22 @@ def open_folder(path: Path, config: dict[str, Any]) -> Path:
     return path
 
 
-def loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
+def resume_point(config: dict[str, Any], folder: Path) -> Path | None:
+    """The checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew."""
+    if config["checkpoint"] is None:
+        return None
+    path = folder / "checkpoints" / "last.ckpt" if config["checkpoint"] == "last" else Path(config["checkpoint"])
+    if path.is_file():
+        return path
+    if config["checkpoint"] != "last":
+        raise InputError(f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER")
+    print(f"{folder} has no checkpoint yet: training starts anew", flush=True)
+    return None
+
+
+def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> list[Logger]:
     """CSV always; Weights & Biases with `logger=wandb`, offline unless a key is there, so that nothing ever asks."""
-    made: list[Logger] = [CSVLogger(folder, name="", version="")]
+    made: list[Logger] = [csv_logger(folder, resumed)]
     if config["logger"] not in (None, "csv", "wandb"):
         raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
     if config["logger"] == "wandb":
@@ -62,13 +91,69 @@ def loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
     return made
 
 
-def trainer(config: dict[str, Any], folder: Path, trusted: list[str]) -> Trainer:
-    """The Trainer of a config, in its folder."""
+def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
+    """`metrics.csv` in a run's folder; Lightning's logger would delete it, a resumed run keeps the rows of the steps behind it."""
+    logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
+    if resumed and file.exists():
+        keep_rows(logger, file, read_checkpoint(resumed)["global_step"])
+    return logger
+
+
+@rank_zero_only
+def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
+    """Let a logger go on with a table of metrics, whose rows from step `before` on will be logged again."""
+    with file.open(newline="") as lines:
+        table = csv.DictReader(lines)
+        rows = [row for row in table if int(row["step"]) < before]
+    experiment: Any = logger.experiment
+    experiment.metrics_keys = list(table.fieldnames or [])
+    with file.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, experiment.metrics_keys)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors and plain values only; raises `InputError` for a damaged or foreign file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        content["state_dict"]
+        return content
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
+        raise InputError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+
+
+def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
+    """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
     seed_everything(config["seed"], workers=True, verbose=False)
     callbacks = [c for c in build(config["callbacks"], trusted).values() if c is not None]
     node = config["trainer"] | {"default_root_dir": str(folder)}
     arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
-    return Trainer(**arguments, callbacks=callbacks, logger=loggers(config, folder), use_distributed_sampler=False)
+    return Trainer(
+        **arguments | {"plugins": [AtomicCheckpointIO(), *(arguments.get("plugins") or [])]},
+        callbacks=callbacks,
+        logger=loggers(config, folder, resumed),
+        use_distributed_sampler=False,
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+    )
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there: whoever looks sees the old file or the new one, whole.
+
+    Lightning's own goes through a file in the system's temporary folder, whose move to another disk is a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:
@@ -81,7 +166,8 @@ def needs(config: dict[str, Any], *keys: str) -> None:
 
 def guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
-    warnings.filterwarnings("ignore", ".*(does not have many workers|tensorboardX|LeafSpec|isinstance.treespec).*")
+    for message in SILENCED:
+        warnings.filterwarnings("ignore", f".*{message}.*")
     torch.set_float32_matmul_precision("high")
     try:
         sys.exit(main())

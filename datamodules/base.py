@@ -18,6 +18,7 @@ The user loop adds, in evaluation: `curves` (B, R) float64, `clicks` (B, R, 3), 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import albumentations
@@ -115,6 +116,22 @@ class EpochSampler(DistributedSampler[int]):
         return ((self.epoch, index) for index in super().__iter__())
 
 
+class EpochBatches(BatchSampler):
+    """An epoch's whole batches; in the epoch that a resumed training is in, those that it has not consumed."""
+
+    sampler: EpochSampler
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, epoch: int = 0, batch: int = 0) -> None:
+        super().__init__(sampler, batch_size, drop_last=True)
+        self.resumed = (epoch, batch)
+        sampler.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:  # type: ignore[override]
+        epoch, batch = self.resumed
+        batches: Iterator[Any] = super().__iter__()
+        return islice(batches, batch if self.sampler.epoch == epoch else 0, None)
+
+
 def same_size_batches(sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int) -> list[list[tuple[int, int]]]:
     """This rank's objects (rank, rank + world size, ...) in batches of one image size each, as `(0, index)`; no object twice."""
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -153,6 +170,10 @@ class ClickDataModule(LightningDataModule):
         super().__init__()
         self.loading = loading or Loading()
         self.sources: dict[str, ObjectSource] = {}
+        self.resumed = (0, 0)
+        self.finished: set[int] = set()
+        """Objects that an evaluation which goes on need not play again."""
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than objects
 
     def source(self, split: str) -> ObjectSource:
         """The objects of a split: "train", "val" or "test"."""
@@ -186,7 +207,22 @@ class ClickDataModule(LightningDataModule):
             ranks = f"{options.batch_size} on {world_size} processes"
             raise InputError(f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size")
         sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
-        return self._loader(dataset, BatchSampler(sampler, options.batch_size, drop_last=True))
+        return self._loader(dataset, EpochBatches(sampler, options.batch_size, *self.resumed))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next batch of training is; for checkpoints."""
+        if self.trainer is None:
+            return {}
+        loop = self.trainer.fit_loop
+        epochs: Any = loop.epoch_progress.current
+        batches: Any = loop.epoch_loop.batch_progress.current
+        if epochs.processed == epochs.ready or batches.processed >= self.trainer.num_training_batches:
+            return {"epoch": epochs.ready, "batch": 0}
+        return {"epoch": epochs.processed, "batch": batches.processed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there: Lightning restores its own counters too late, after an optimiser may have asked for the loader's length."""
+        self.resumed = (state_dict["epoch"], state_dict["batch"])
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._evaluation_loader("val")
@@ -194,10 +230,16 @@ class ClickDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._evaluation_loader("test")
 
+    def single(self, split: str, index: int) -> Batch:
+        """One object of a split as a batch of its own, as evaluation shows it."""
+        return collate([ClickDataset(self.objects(split))[0, index]])
+
     def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
         source = self.objects(split)
         batches = same_size_batches([source.size(i) for i in range(len(source))], self.loading.eval_batch_size, *self._ranks())
-        return self._loader(ClickDataset(source, skip_unreadable=True), batches)
+        # whole batches, so that the others are composed as before; at least one, since Lightning ends an empty test without a word
+        left = [b for b in batches if not self.finished.issuperset(index for _, index in b)] or batches[-1:]
+        return self._loader(ClickDataset(source, skip_unreadable=True), left)
 
     def _loader(self, dataset: ClickDataset, batches: Any) -> DataLoader[Batch]:
         return DataLoader(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
@@ -15,6 +16,15 @@ class InteractiveModule(LightningModule):
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """Logits (B, 1, H, W) of the objects of a batch, given their clicks."""
         raise NotImplementedError
+
+    def on_fit_start(self) -> None:
+        """Keep the run's seed."""
+        self._seed = torch.initial_seed()
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Seed torch by (seed, step, rank): what a step draws (dropout) does not depend on where the run was resumed."""
+        state = np.random.SeedSequence([self._seed, self.global_step, self.global_rank]).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0] >> np.uint64(1)))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Nothing: the loop has played the batch, and the metrics' callback reads what it left."""

@@ -60,7 +60,7 @@ class ClickNetwork(nn.Module):
         widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
         self.frozen_norms = list(batch_norms(self.network.encoder)) if freeze_encoder_norm else []
         for norm in self.frozen_norms:
-            norm.requires_grad_(False)
+            norm.eval().requires_grad_(False)  # a Trainer leaves modules in the mode that it finds them in
         if decoder_norm == "group":
             for part in (self.network.decoder, self.network.segmentation_head):
                 batch_to_group_norm(part)

@@ -64,6 +64,7 @@ def test_a_network_that_reads_no_photo_is_refused():
 
 
 def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):
+    assert not any(n.training for n in batch_norms(ClickNetwork(encoder=LITE, weights=None).encoder))
     network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     network(torch.rand(2, 3, 64, 64), torch.rand(2, 2, 64, 64)).mean().backward()

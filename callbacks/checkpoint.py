@@ -1,0 +1,41 @@
+"""`checkpoints/last.ckpt`, from which a run that was killed goes on as if it had not been."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes the whole state of training at the ends of epochs, the last always, and within epochs every so many steps.
+
+    The file carries the run's config. It is replaced in one move (`configs.run.AtomicCheckpointIO`), so that a kill while it is
+    written leaves the one before.
+
+    Args:
+        every_n_steps: steps between two writes within an epoch; None for the ends of epochs only.
+        every_n_epochs: epochs between two writes at an epoch's end.
+    """
+
+    def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:
+        self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Write within an epoch; its last batch leaves it to the epoch's end."""
+        if self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0 and batch_idx + 1 < trainer.num_training_batches:
+            self._write(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write at the end of an epoch."""
+        epochs = trainer.current_epoch + 1
+        if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or trainer.should_stop:
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(Path(trainer.default_root_dir, "checkpoints", "last.ckpt"), weights_only=False)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the config that stands in the run's folder, as text."""
+        config = Path(trainer.default_root_dir, "config.yaml")
+        checkpoint["config"] = config.read_text() if config.exists() else ""

@@ -1,0 +1,52 @@
+"""The record of an evaluation in progress: each batch's outcome is kept as it comes, so that a killed evaluation goes on.
+
+A process appends to a file of its own, `objects.FINGERPRINT.RANK.jsonl` in the evaluation's folder. The fingerprint stands for
+the evaluation's config, so that nothing is taken over from another network, user or data set.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TYPES = {"id": torch.int64, "starts": torch.float64, "curves": torch.float64, "clicks": torch.int64}
+NUMBERS = ("network_seconds", "simulator_seconds")
+
+
+def fingerprint(folder: Path) -> str:
+    """Twelve digits that stand for the config of the evaluation in a folder."""
+    config = folder / "config.yaml"
+    return hashlib.sha256(config.read_bytes() if config.exists() else b"").hexdigest()[:12]
+
+
+def keep(folder: Path, rank: int, batch: dict[str, Any]) -> None:
+    """Append a played batch; floats are written so that they read back exactly."""
+    line = {key: batch[key].tolist() for key in TYPES} | {key: batch[key] for key in NUMBERS}
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"objects.{fingerprint(folder)}.{rank}.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def kept(folder: Path) -> Iterator[dict[str, Any]]:
+    """The batches that processes of this very evaluation have kept; a line cut short by a kill is left out."""
+    for path in sorted(folder.glob(f"objects.{fingerprint(folder)}.*.jsonl")):
+        for line in path.read_text().splitlines():
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            yield {key: torch.tensor(values[key], dtype=kind) for key, kind in TYPES.items()} | {key: values[key] for key in NUMBERS}
+
+
+def kept_ids(folder: Path) -> set[int]:
+    """The objects that are finished."""
+    return {id for batch in kept(folder) for id in batch["id"].tolist()}
+
+
+def forget(folder: Path) -> None:
+    """Remove the records in a folder, those of other evaluations too."""
+    for path in folder.glob("objects.*.jsonl"):
+        path.unlink(missing_ok=True)

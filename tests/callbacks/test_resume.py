@@ -1,0 +1,257 @@
+"""A training that was killed goes on as if it had not been; two ranks learn what one learns."""
+
+import json
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer, seed_everything
+from torch.multiprocessing import ProcessRaisedException
+
+from callbacks.checkpoint import LastCheckpoint
+from callbacks.noc import NumberOfClicks
+from callbacks.report import Report
+from callbacks.user_loop import UserLoop
+from configs.run import AtomicCheckpointIO
+from datamodules.base import Loading
+from datamodules.folder import FolderDataModule
+from interseg.networks.click_network import ClickNetwork
+from interseg.records import keep, kept, kept_ids
+from lightning_modules.itis import ITIS
+from tests.datamodules.test_base import AUGMENT
+
+EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
+
+
+class Killed(Exception):
+    """Stands for SIGKILL: nothing after it is run."""
+
+
+class Kill(Callback):
+    """Ends training where the optimiser has made so many steps, before or after the step's batch is counted."""
+
+    def __init__(self, step, early):
+        self.step, self.early = step, early
+
+    def on_train_batch_start(self, trainer, *_):
+        if self.early and trainer.global_step == self.step:
+            raise Killed
+
+    def on_train_batch_end(self, trainer, *_):
+        if not self.early and trainer.global_step == self.step:
+            raise Killed
+
+
+def module(dropout=0.5, previous_mask=True):
+    torch.manual_seed(3)
+    options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
+    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", guidance_channels=2 + previous_mask, options=options)
+    return ITIS(network, previous_mask=previous_mask, learning_rate=1e-3, schedule="cosine", warmup=2)
+
+
+def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
+    seed_everything(5, verbose=False)
+    loop = UserLoop(reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,))
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_fork" if devices > 1 else "auto",
+        precision=precision,
+        default_root_dir=root,
+        logger=False,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks],
+    )
+
+
+def data(folder, batch_size=4, workers=0):
+    return FolderDataModule(str(folder), loading=Loading(num_workers=workers, batch_size=batch_size, augment=AUGMENT, eval_batch_size=3))
+
+
+def state(root):
+    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def memory(checkpoint):
+    return next(value for key, value in checkpoint["callbacks"].items() if key.startswith("UserLoop"))
+
+
+def assert_equal(a, b, where=""):
+    """Nested tensors and values, to the last bit."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{where}[{i}]")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    else:
+        assert a == b, where
+
+
+def interrupted(root, source, kill, batch_size=4, workers=0, **options):
+    """Train until the kill, then go on from what is left on the disk."""
+    with pytest.raises((Killed, ProcessRaisedException)):
+        trainer(root, kill, **options).fit(module(), data(source, batch_size, workers))
+    file = root / "checkpoints" / "last.ckpt"
+    trainer(root, **options).fit(module(), data(source, batch_size, workers), ckpt_path=file if file.exists() else None, weights_only=True)
+    return state(root)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    from tests.conftest import draw, write
+
+    root = tmp_path_factory.mktemp("undisturbed")
+    for i in range(5):
+        image, ids = draw(i, width=96 if i < 4 else 80)
+        write(root / "folder" / "images" / f"{i}.png", image)
+        write(root / "folder" / "masks" / f"{i}.png", ids)
+    trainer(root).fit(module(), data(root / "folder"))
+    return root
+
+
+def assert_same_training(expected, resumed):
+    assert resumed["global_step"] == EPOCHS * STEPS
+    assert len(memory(resumed)["clicks"]) > 10
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(expected[part], resumed[part], part)
+    assert_equal(memory(expected), memory(resumed))
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(1, EPOCHS * STEPS))
+def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undisturbed, tmp_path, step, early):
+    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early)))
+
+
+def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
+    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(5, True), every=None))
+
+
+def test_resumed_with_loader_processes(undisturbed, tmp_path):
+    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), workers=2))
+
+
+def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(undisturbed, tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text("name: mine")
+    trainer(tmp_path, epochs=1).fit(module(), data(undisturbed / "folder"))
+    assert state(tmp_path)["config"] == "name: mine"
+    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+
+    def full(content, file):
+        file.write(b"half of")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+class KillTest(Callback):
+    """Ends an evaluation before a batch."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if batch_idx == self.batch:
+            raise Killed
+
+
+def evaluated(root, source, *callbacks, **options):
+    """Play all objects, in batches of three, from what an evaluation in the same folder had finished; the figures without seconds."""
+    objects = data(source)
+    objects.finished = kept_ids(root)
+    test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)
+    test.test(module(), objects, verbose=False)
+    figures = json.loads((root / "report.json").read_text())
+    return {key: value for key, value in figures.items() if "seconds" not in key}, (root / "objects.csv").read_text()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbed, tmp_path, batch):
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("name: x")
+    whole = evaluated(tmp_path / "whole", undisturbed / "folder")
+    with pytest.raises(Killed):
+        evaluated(tmp_path / "cut", undisturbed / "folder", KillTest(batch))
+    (record,) = (tmp_path / "cut").glob("objects.*.jsonl")
+    record.write_text(record.read_text() + '{"id": [7')  # cut while a line was written
+    assert len(kept_ids(tmp_path / "cut")) == [0, 3, 6, 8][batch]
+    assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
+    assert not list((tmp_path / "cut").glob("objects.*.jsonl"))
+    pages = [(tmp_path / name / "report.html").read_text() for name in ("whole", "cut")]
+    assert pages[0].count("data:image/jpeg") == pages[1].count("data:image/jpeg") > 4
+    assert [line for line in pages[0].splitlines() if "jpeg" in line] == [line for line in pages[1].splitlines() if "jpeg" in line]
+
+
+def test_an_evaluation_of_another_config_takes_nothing_over(tmp_path):
+    (tmp_path / "config.yaml").write_text("name: x")
+    batch = {"id": torch.tensor([4]), "starts": torch.zeros(1), "curves": torch.full((1, 2), 1 / 3), "clicks": torch.zeros(1, 2, 3)}
+    keep(tmp_path, 0, batch | {"network_seconds": 1.5, "simulator_seconds": 0.1})
+    (back,) = kept(tmp_path)
+    assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
+    assert kept_ids(tmp_path) == {4}
+    (tmp_path / "config.yaml").write_text("name: y")
+    assert kept_ids(tmp_path) == set()
+
+
+class KeepMemory(Callback):
+    """Leaves every rank's memory in a file."""
+
+    def on_train_end(self, trainer, pl_module):
+        loop = next(c for c in trainer.callbacks if isinstance(c, UserLoop))
+        torch.save(loop.state_dict(), f"{trainer.default_root_dir}/memory{trainer.global_rank}.pt")
+
+
+def trained(root, source, devices, epochs=EPOCHS):
+    """Three epochs in batches of four objects, in float64, shared among processes."""
+    fit = trainer(root, KeepMemory(), devices=devices, epochs=epochs, precision="64-true")
+    fit.fit(module(dropout=0.0), data(source, batch_size=4 // devices))
+    return state(root)
+
+
+def test_two_ranks_learn_what_one_does_and_remember_the_same_clicks(undisturbed, tmp_path):
+    one, two = (trained(tmp_path / str(devices), undisturbed / "folder", devices) for devices in (1, 2))
+    assert one["global_step"] == two["global_step"] == EPOCHS * STEPS
+    for name, weights in one["state_dict"].items():
+        assert torch.allclose(weights, two["state_dict"][name], atol=1e-5), name
+    ranks = [torch.load(tmp_path / "2" / f"memory{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert len(ranks[0]["ids"]) == 10
+    assert_equal(ranks[0], ranks[1])
+    assert_equal(ranks[0], memory(one))
+
+
+def test_two_ranks_resume_with_equal_weights_and_clicks(undisturbed, tmp_path):
+    options = {"devices": 2, "batch_size": 2}
+    trainer(tmp_path / "whole", devices=2).fit(module(), data(undisturbed / "folder", batch_size=2))
+    resumed = interrupted(tmp_path / "cut", undisturbed / "folder", Kill(3, True), **options)
+    assert_same_training(state(tmp_path / "whole"), resumed)
+
+
+@pytest.mark.parametrize("objects", [10, 7])
+def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects):
+    from shutil import copytree
+
+    source = copytree(undisturbed / "folder", tmp_path / "folder")
+    if objects == 7:  # an odd number: the ranks finish at different times
+        for name in ("4.png",):
+            (source / "images" / name).unlink()
+            (source / "masks" / name).unlink()
+    written = []
+    for devices in (1, 2):
+        root = tmp_path / str(devices)
+        trainer(root, devices=devices, precision="64-true").test(module(), data(source), verbose=False)
+        written.append((root / "objects.csv").read_text())
+    assert written[0] == written[1]
+    assert len(written[0].splitlines()) > 8
