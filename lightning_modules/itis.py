@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from interseg.guidance import GaussianGuidance, Guidance, mask_distance
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
-from lightning_modules.base import InteractiveModule, check_loss, require
+from lightning_modules.base import InteractiveModule, check_loss, enlarged, reduced, require
 
 
 class ITIS(InteractiveModule):
@@ -72,22 +71,12 @@ class ITIS(InteractiveModule):
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
-        image, clicks, previous = batch["image"], batch["clicks"], batch.get("previous")
-        size = image.shape[-2:]
-        reduced = None if self.training else reduced_size(size, self.long_side)
-        if reduced:
-            image = interpolate(image, reduced, mode="bilinear", antialias=True)
-            clicks = scale_clicks(clicks, size, reduced)
-        logits = self.network(image, self._channels(clicks, previous, image.shape[-2:]))
-        return interpolate(logits, size, mode="bilinear") if reduced else logits
+        view = batch if self.training else reduced(batch, self.long_side)
+        return enlarged(self.network(view["image"], self._channels(view)), batch["image"])
 
-    def _channels(self, clicks: Tensor, previous: Tensor | None, size: torch.Size) -> Tensor:
-        maps = self.guidance(clicks, *size)
-        if not self.uses_previous_mask or previous is None:
-            return maps
-        if previous.shape[-2:] != size:
-            previous = interpolate(previous[:, None].float(), size, mode="area")[:, 0] >= 0.5
-        return torch.cat([maps, mask_distance(previous)], 1)
+    def _channels(self, view: dict[str, Any]) -> Tensor:
+        maps = self.guidance(view["clicks"], *view["image"].shape[-2:])
+        return torch.cat([maps, mask_distance(view["previous"])], 1) if self.uses_previous_mask else maps
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""
@@ -112,19 +101,3 @@ class ITIS(InteractiveModule):
             return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
         epoch = self.current_epoch
         return warm * (1.0 if epoch < 10 else 0.1 if epoch < 15 else 0.03)
-
-
-def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:
-    """(height, width) with the given long side, or None where the image is no larger."""
-    if long_side is None or max(size) <= long_side:
-        return None
-    height, width = (max(1, round(side * long_side / max(size))) for side in size)
-    return height, width
-
-
-def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> Tensor:
-    """Clicks of an image at another size: the pixel that covers the clicked pixel's centre; padding rows stay."""
-    scaled = clicks.clone()
-    for axis in (0, 1):
-        scaled[..., axis] = ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis]).floor().long().clamp(-1, reduced[axis] - 1)
-    return scaled

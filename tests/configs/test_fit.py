@@ -129,6 +129,19 @@ def test_the_papers_ablation_is_fitted_and_evaluated(overlay, data, tmp_path, mo
         assert json.loads((played / "report.json").read_text())["objects"] == 8
 
 
+@pytest.mark.parametrize("config", sorted(p.name for p in (ROOT / "configs" / "classical").glob("*.yaml")))
+def test_classical_methods_play_without_training(config, data, tmp_path, monkeypatch):
+    line = ["--config", f"classical/{config}", "--config", "data/folder.yaml", f"data.root={data}", "max_clicks=3", "full_curves=true"]
+    quiet = ["trainer.accelerator=cpu", "callbacks.progress=null", "trainer.enable_progress_bar=false", "loading.num_workers=0"]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *line, *quiet, f"run={tmp_path}"])
+    assert evaluate.main() == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["objects"] == 8
+    assert report["miou@0"] == 0
+    assert report["miou@3"] > 0.4
+    assert report["effort"][0]["clicks"] >= 1
+
+
 def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_path):
     import shutil
 

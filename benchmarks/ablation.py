@@ -1,0 +1,79 @@
+"""ITIS' ablation (Fig. 5), its samplers at test time (Fig. 3 and 4) and the classical methods, as one table over seeds.
+
+    python -m benchmarks.ablation FOLDER [--method small.yaml] [--seeds 3] --train '--config data/coco.yaml data.root=A'
+        --test '--config data/grabcut.yaml data.root=B' [key=value ...]
+
+Every line of the table is made by train.py and evaluate.py themselves, one command after the other, with full curves. What is
+finished is not done again, what was killed goes on. Overrides (key=value) are training's.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROWS = ("distance", "gaussian", "iterative", "mask")
+SAMPLERS = ("itis", "cluster", "random")
+CLASSICAL = ("random_walker", "grabcut", "graph_cut", "geodesic")
+FIGURES = ("noc@85", "failures@85", "noc@90", "clicks_to_mean@85", "miou@1", "miou@5", "miou@10", "miou@20")
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--method", default="small.yaml", help="the config under every row")
+    arguments.add_argument("--train", type=shlex.split, required=True, help="config and overrides of the training data")
+    arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("overrides", nargs="*")
+    options = arguments.parse_args()
+    table: dict[str, list[Path]] = {}
+    for seed in range(options.seeds):
+        for row in ROWS:
+            run = options.folder / f"{row}-{seed}"
+            method = ["--config", options.method, "--config", f"itis/{row}.yaml"]
+            done(run / "finished", "train.py", *method, *options.train, *options.overrides, f"seed={seed}", f"run={run}", "checkpoint=last")
+            for sampler in ("", *(SAMPLERS if row == "iterative" else ())):
+                name = f"{row}, {sampler} sampler" if sampler else row
+                table.setdefault(name, []).append(play(run / f"test{sampler}", ["--checkpoint", str(run)], sampler, options.test))
+    for name in CLASSICAL:
+        table[name] = [play(options.folder / name, ["--config", f"classical/{name}.yaml"], "", options.test)]
+    print_markdown(table)
+
+
+def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
+    """Evaluate into a folder, unless that was done."""
+    user = ["--config", f"users/{sampler}.yaml"] if sampler else []
+    done(folder / "report.json", "evaluate.py", *what, *test, *user, f"run={folder}", "full_curves=true", "trainer.devices=1")
+    return folder
+
+
+def done(proof: Path, script: str, *line: str) -> None:
+    """Run a command whose end leaves a file; stop at the first that fails."""
+    if not proof.exists():
+        print(" ".join(["python", script, *line]), flush=True)
+        result = subprocess.run([sys.executable, ROOT / script, *line], capture_output=True, text=True)
+        if result.returncode:
+            sys.exit(result.stderr[-2000:])
+        proof.touch()
+
+
+def print_markdown(table: dict[str, list[Path]]) -> None:
+    """Mean and, with several seeds, sample standard deviation of every figure."""
+    print("| | " + " | ".join(FIGURES) + " |\n" + "|---" * (len(FIGURES) + 1) + "|")
+    for name, folders in table.items():
+        reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+        cells = []
+        for figure in FIGURES:
+            values = [report[figure] for report in reports if report[figure] is not None]
+            spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.4g}{spread}" if len(values) == len(reports) else "never")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Click segmenters without learning, the peers that every machine can run: random walks, GrabCut, graph cut, geodesic distance.
+
+Each is a well-kept library's algorithm under the same interface: photo and seeds in, probability of the object out. Clicks
+become seeds of a few pixels; until the first negative click the image's border counts as background, since all but GrabCut
+need both kinds (the literature is silent; a person clicks on objects that are mostly inside the picture).
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from skimage.color import rgb2lab
+from skimage.graph import MCP_Geometric
+from skimage.segmentation import random_walker as skimage_random_walker
+
+from interseg.clicks import Clicks
+from interseg.errors import InputError
+
+Image = NDArray[np.float32]
+"""(H, W, 3) RGB in [0, 1]."""
+Seeds = NDArray[np.uint8]
+"""(H, W): 1 object, 2 background, 0 unknown."""
+Probability = NDArray[np.float64]
+"""(H, W) in [0, 1]."""
+
+BACKGROUND = 2
+
+
+def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
+    """Discs round the clicks, later ones over earlier ones; without a negative click the border is background.
+
+    Args:
+        clicks: (n, 3) y, x, label.
+        height: of the image in pixels.
+        width: of the image in pixels.
+        radius: of the discs in pixels.
+    """
+    seeds = np.zeros((height, width), np.uint8)
+    if not (clicks[:, 2] == 0).any():
+        seeds[[0, -1]] = BACKGROUND
+        seeds[:, [0, -1]] = BACKGROUND
+    for y, x, label in clicks.tolist():
+        cv2.circle(seeds, (x, y), radius, 1 if label else BACKGROUND, -1)
+    for y, x, label in clicks.tolist():  # a disc never hides another click itself
+        seeds[y, x] = 1 if label else BACKGROUND
+    return seeds
+
+
+def random_walker(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, beta: float = 130.0) -> Probability:
+    """Probability that a random walk reaches an object seed first (Grady 2006; scikit-image's conjugate gradients).
+
+    Args:
+        image: see `Image`.
+        seeds: see `Seeds`.
+        previous: not used.
+        beta: how strongly edges stop the walk.
+    """
+    if not (seeds == 1).any():
+        return np.zeros(seeds.shape)
+    if (seeds > 0).all():
+        return (seeds == 1).astype(np.float64)
+    labels = seeds.astype(np.int32)
+    walks = skimage_random_walker(image, labels, beta=beta, mode="cg_j", channel_axis=-1, return_full_prob=True, prob_tol=1.0)
+    return np.clip(np.where(seeds > 0, seeds == 1, walks[0]), 0, 1)
+
+
+def grabcut(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, rounds: int = 5, reach: float = 0.25) -> Probability:
+    """OpenCV's GrabCut (Rother, Kolmogorov and Blake 2004) from the previous mask.
+
+    Args:
+        image: see `Image`.
+        seeds: see `Seeds`; hard constraints.
+        previous: (H, W) probable object. Without one, the pixels within `reach` of a positive seed are.
+        rounds: of re-estimating colours and cutting.
+        reach: in parts of the shorter side.
+    """
+    if not (seeds == 1).any():
+        return np.zeros(seeds.shape)
+    if previous is None or not previous.any():
+        distance = cv2.distanceTransform((seeds != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        previous = distance <= reach * min(seeds.shape)
+    mask = np.where(previous, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    mask[seeds == 1], mask[seeds == BACKGROUND] = cv2.GC_FGD, cv2.GC_BGD
+    if not np.isin(mask, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
+        return np.ones(seeds.shape)
+    cv2.setRNGSeed(0)  # the colours' mixtures start from k-means
+    cv2.grabCut((image * 255).astype(np.uint8), mask, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    return np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float64)
+
+
+def graph_cut(
+    image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, smoothness: float = 10.0, bins: int = 8
+) -> Probability:
+    """The minimal cut between seeds (Boykov and Jolly 2001; PyMaxflow).
+
+    Regional term: minus log of smoothed Lab histograms of the seeds; boundary term: `exp(-d^2 / (2 mean d^2))` of neighbouring colours.
+
+    Args:
+        image: see `Image`.
+        seeds: see `Seeds`; hard constraints.
+        previous: not used.
+        smoothness: weight of the boundary term.
+        bins: of the histograms along each axis.
+    """
+    try:
+        import maxflow
+    except ModuleNotFoundError:
+        raise InputError("graph_cut needs the package PyMaxflow: pip install 'interseg[graphcut]'") from None
+    if not (seeds == 1).any():
+        return np.zeros(seeds.shape)
+    lab = rgb2lab(image)
+    graph = maxflow.GraphFloat()
+    nodes = graph.add_grid_nodes(seeds.shape)
+    squares = {axis: (np.diff(lab, axis=axis) ** 2).sum(-1) for axis in (0, 1)}
+    scale = 2 * max(1e-6, float(np.concatenate([s.ravel() for s in squares.values()]).mean()))
+    for axis, structure in ((0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]), (1, [[0, 0, 0], [0, 0, 1], [0, 0, 0]])):
+        weights = np.zeros(seeds.shape)
+        weights[tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))] = smoothness * np.exp(-squares[axis] / scale)
+        graph.add_grid_edges(nodes, weights, np.array(structure), symmetric=True)
+    costs = _colour_costs(lab, seeds, bins)
+    forced = 1e9
+    graph.add_grid_tedges(
+        nodes,
+        np.where(seeds == 1, forced, np.where(seeds == BACKGROUND, 0, costs[1])),
+        np.where(seeds == BACKGROUND, forced, np.where(seeds == 1, 0, costs[0])),
+    )
+    graph.maxflow()
+    return (~graph.get_grid_segments(nodes)).astype(np.float64)
+
+
+def _colour_costs(lab: NDArray[np.float64], seeds: Seeds, bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(H, W) minus log likelihood of each pixel's colour among the object's and among the background's seeds."""
+    cells = np.clip((lab - (0, -100, -100)) / (100, 200, 200) * bins, 0, bins - 1e-6).astype(int)
+    costs = []
+    for label in (1, BACKGROUND):
+        counts = np.zeros((bins, bins, bins))
+        np.add.at(counts, tuple(cells[seeds == label].T), 1)
+        counts = cv2.GaussianBlur(counts, (0, 0), 0.7) + 1e-3 * max(1.0, counts.sum())
+        costs.append(-np.log(counts / counts.sum())[tuple(np.moveaxis(cells, -1, 0))])
+    return costs[0], costs[1]
+
+
+def geodesic(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, step: float = 0.005, bins: int = 8) -> Probability:
+    """Nearer to which seeds, along paths on which the likelihood of being object changes little (Bai and Sapiro 2007).
+
+    The likelihood comes from smoothed Lab histograms of the seeds; paths are scikit-image's minimal-cost paths.
+
+    Args:
+        image: see `Image`.
+        seeds: see `Seeds`.
+        previous: not used.
+        step: cost of a pixel over which the likelihood does not change; larger follows the plain distance more.
+        bins: of the histograms along each axis.
+    """
+    if not (seeds == 1).any():
+        return np.zeros(seeds.shape)
+    costs = _colour_costs(rgb2lab(image), seeds, bins)
+    likelihood = cv2.GaussianBlur(expit(costs[1] - costs[0]), (0, 0), 1.0)
+    change = np.hypot(*np.gradient(likelihood))
+    distances = [MCP_Geometric(step + change).find_costs(np.argwhere(seeds == label))[0] for label in (1, BACKGROUND)]
+    return np.where(seeds > 0, seeds == 1, distances[1] / np.maximum(distances[0] + distances[1], 1e-9)).astype(np.float64)
+
+
+METHODS: dict[str, Callable[..., Probability]] = {f.__name__: f for f in (random_walker, grabcut, graph_cut, geodesic)}
+"""By the names that configs use."""

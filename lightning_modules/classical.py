@@ -1,0 +1,42 @@
+"""Classical click segmentation as a method: the same loop, users and figures as for networks, nothing trained."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interseg.classical import METHODS, seeds_of
+from interseg.clicks import unpad_clicks
+from interseg.errors import InputError
+from lightning_modules.base import InteractiveModule, enlarged, reduced, require
+
+
+class Classical(InteractiveModule):
+    """One of `interseg.classical`'s methods.
+
+    Args:
+        method: "random_walker", "grabcut", "graph_cut" or "geodesic".
+        radius: of the seeds that clicks become, in pixels.
+        long_side: larger images are reduced to it; None for full size.
+        options: of the method, see its function.
+    """
+
+    def __init__(self, method: str, radius: int = 3, long_side: int | None = None, options: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}; use one of {', '.join(METHODS)}")
+        self.method, self.radius, self.long_side, self.options = METHODS[method], radius, long_side, options or {}
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
+        require(batch, "image", "clicks")
+        view = reduced(batch, self.long_side)
+        images = view["image"].permute(0, 2, 3, 1).float().cpu().numpy()
+        masks = view["previous"].cpu().numpy() if "previous" in view else [None] * len(images)
+        maps = []
+        for image, clicks, previous in zip(images, unpad_clicks(view["clicks"]), masks, strict=True):
+            seeds = seeds_of(clicks, image.shape[0], image.shape[1], self.radius)
+            maps.append(self.method(image, seeds, previous, **self.options))
+        logits = torch.logit(torch.from_numpy(np.stack(maps)), eps=1e-6)[:, None].to(view["image"])
+        return enlarged(logits, batch["image"])
