@@ -48,7 +48,7 @@ def main() -> None:
     options = arguments.parse_args()
     cv2.setNumThreads(options.threads)
     ratios: dict[int, list[float]] = {}
-    for state in played_states(options):
+    for state in list(played_states(options)):  # all first: the network's threads keep the cores busy for a while after a call
         ratios.setdefault(len(state.clicks), []).append(compare(state, options.repeats)[0])
     print(f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, {options.objects} objects")
     print("after clicks  states  median ratio")

@@ -57,8 +57,10 @@ class RitmUser(User):
     def next_click(
         self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
     ) -> Click | None:
-        missed = deepest_pixel((mask == 1) & ~prediction, clicks)
-        excess = deepest_pixel((mask == 0) & prediction, clicks)
+        missed = deepest_pixel((mask == 1) > prediction, clicks)  # True > False: few passes over what may be a large image
+        wrong = mask == 0
+        wrong &= prediction
+        excess = deepest_pixel(wrong, clicks)
         depth, y, x = missed if missed[0] > excess[0] else excess
         return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
 
