@@ -1,0 +1,116 @@
+"""SIGKILL at random moments: do a training and an evaluation that go on end with the figures of ones never killed?
+
+    python -m benchmarks.kill FOLDER [--kills 20] [key=value ...]
+
+A short training on the embedded photos and an evaluation of it are run whole; then each is run again as often as `--kills`
+says, killed after a random part of the whole one's time, and gone on with. Weights, clicks and optimiser must be equal to the
+last bit, and so must `objects.csv` and the figures that are no times.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ["--config", "small.yaml", "--config", "data/samples.yaml", "trainer.accelerator=cpu", "loading.train_objects=24"]
+SHORT = ["trainer.max_epochs=6", "callbacks.checkpoint.every_n_steps=2", "model.previous_mask=true", "model.network.guidance_channels=3"]
+SHORT += ["callbacks.loop.previous_mask=true", "model.network.options.decoder_channels=32"]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--kills", type=int, default=20)
+    arguments.add_argument("overrides", nargs="*", help="of training")
+    options = arguments.parse_args()
+    draw = random.Random(0)
+    whole = options.folder / "whole"
+
+    def train(run: Path) -> list[str]:
+        return ["train.py", *CONFIG, *SHORT, *options.overrides, f"run={run}", "checkpoint=last"]
+
+    def test(run: Path) -> list[str]:
+        return [
+            "evaluate.py",
+            "--checkpoint",
+            str(whole),
+            f"run={run}",
+            "max_clicks=8",
+            "callbacks.report=null",
+            "loading.eval_batch_size=2",
+        ]
+
+    for name, line, outcome in (("training", train, trained), ("evaluation", test, played)):
+        first = whole if name == "training" else whole / "played"
+        started = time.monotonic()
+        finish(line(first))
+        duration, expected = time.monotonic() - started, outcome(first)
+        same = 0
+        for number in range(options.kills):
+            run = options.folder / f"{name}-{number}"
+            shutil.rmtree(run, ignore_errors=True)
+            moment = draw.uniform(0.2, 1.0) * duration
+            killed = kill(line(run), moment)
+            finish(line(run))
+            equal = outcome(run) == expected
+            same += equal
+            how = "killed" if killed else "ended"
+            print(f"{name} {number}: {how} after {moment:.1f} s of {duration:.1f}, {'equal' if equal else 'DIFFERENT'}", flush=True)
+            shutil.rmtree(run)
+        print(f"{name}: {same} of {options.kills} equal", flush=True)
+
+
+def kill(line: list[str], moment: float) -> bool:
+    """Run a command and kill it with all its processes; False where it had ended."""
+    silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, *line], cwd=ROOT, start_new_session=True, **silent)
+    try:
+        process.wait(moment)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def finish(line: list[str]) -> None:
+    """Run a command to its end; leave with its last words if it fails."""
+    result = subprocess.run([sys.executable, *line], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(result.stderr[-2000:])
+
+
+def trained(run: Path) -> bytes:
+    """Weights, optimiser, schedule and click memory, as bytes."""
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    memory = next(value for key, value in state["callbacks"].items() if key.startswith("UserLoop"))
+    return b"".join(flat([state["state_dict"], state["optimizer_states"], state["lr_schedulers"], memory]))
+
+
+def flat(value: Any) -> list[bytes]:
+    """Nested tensors and values in a fixed order."""
+    if isinstance(value, dict):
+        return [part for key in sorted(value, key=str) for part in (str(key).encode(), *flat(value[key]))]
+    if isinstance(value, list | tuple):
+        return [part for item in value for part in flat(item)]
+    return [value.contiguous().numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode()]
+
+
+def played(run: Path) -> tuple[str, dict[str, Any]]:
+    """The objects' table and the figures without times."""
+    figures = json.loads((run / "report.json").read_text())
+    return (run / "objects.csv").read_text(), {key: value for key, value in figures.items() if "seconds" not in key}
+
+
+if __name__ == "__main__":
+    main()
