@@ -36,10 +36,10 @@ def main() -> None:
     draw = random.Random(0)
     whole = options.folder / "whole"
 
-    def train(run: Path) -> list[str]:
+    def train_line(run: Path) -> list[str]:
         return ["train.py", *CONFIG, *SHORT, *options.overrides, f"run={run}", "checkpoint=last"]
 
-    def test(run: Path) -> list[str]:
+    def evaluate_line(run: Path) -> list[str]:
         return [
             "evaluate.py",
             "--checkpoint",
@@ -50,7 +50,7 @@ def main() -> None:
             "loading.eval_batch_size=2",
         ]
 
-    for name, line, outcome in (("training", train, trained), ("evaluation", test, played)):
+    for name, line, outcome in (("training", train_line, trained), ("evaluation", evaluate_line, played)):
         first = whole if name == "training" else whole / "played"
         started = time.monotonic()
         finish(line(first))

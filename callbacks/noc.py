@@ -41,8 +41,10 @@ class NumberOfClicks(Callback):
         """Forget the last evaluation, and begin with what a killed one had finished."""
         self._start(pl_module)
         if trainer.is_global_zero:
+            finished = trainer.datamodule.finished  # type: ignore[attr-defined]
             for batch in kept(Path(trainer.default_root_dir)):
-                self.interactions.update(*(batch[key] for key in KEYS))
+                if finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
+                    self.interactions.update(*(batch[key] for key in KEYS))
 
     def _start(self, pl_module: LightningModule) -> None:
         self.interactions = Interactions().to(pl_module.device)
