@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint in one")
     arguments.add_argument("--compare", nargs="+", metavar="RUN", help="print the figures of finished evaluations side by side")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     if options.compare:
         print_table({Path(run).name: read_report(Path(run)) for run in options.compare})
         return 0

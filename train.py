@@ -8,7 +8,7 @@ from configs.run import guarded, needs, open_folder, parser, resume_point, stamp
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
-    options = parser(__doc__).parse_args()
+    options = parser(__doc__).parse_intermixed_args()
     merged = load(options.config, options.overrides, trusted=options.trust)
     config = resolve(merged)
     needs(config, "model", "data")

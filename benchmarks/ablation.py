@@ -48,7 +48,7 @@ def main() -> None:
 def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
     """Evaluate into a folder, unless that was done."""
     user = ["--config", f"users/{sampler}.yaml"] if sampler else []
-    done(folder / "report.json", "evaluate.py", *what, *test, *user, f"run={folder}", "full_curves=true", "trainer.devices=1")
+    done(folder / "report.json", "evaluate.py", *what, "trainer.devices=1", *test, *user, f"run={folder}", "full_curves=true")
     return folder
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     arguments.add_argument("--objects", type=int, default=12, help="played, evenly spread over the test split")
     arguments.add_argument("--repeats", type=int, default=5, help="of each timing")
     arguments.add_argument("--threads", type=int, default=2, help="of OpenCV, for both rules")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     cv2.setNumThreads(options.threads)
     ratios: dict[int, list[float]] = {}
     for state in list(played_states(options)):  # all first: the network's threads keep the cores busy for a while after a call

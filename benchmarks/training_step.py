@@ -70,7 +70,7 @@ def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--steps", type=int, default=40, help="at least so many of each kind are timed")
     arguments.add_argument("--accelerator", default="cpu")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     config = resolve(load(options.config or DEFAULT, [*options.overrides, "loading.num_workers=0"], trusted=options.trust))
     needs(config, "model", "data")
     seed_everything(config["seed"], verbose=False)

@@ -108,7 +108,8 @@ def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
     """An object's interaction, played again: its outcome depends on the object and the network alone."""
     loop = next(c for c in trainer.callbacks if isinstance(c, UserLoop))  # type: ignore[attr-defined]
     batch = trainer.strategy.batch_to_device(trainer.datamodule.single("test", id))  # type: ignore[attr-defined]
-    loop.play(pl_module, trainer.precision_plugin.convert_input(batch))
+    batch = trainer.precision_plugin.convert_input(batch)
+    loop.on_test_batch_start(trainer, pl_module, batch, 0)
     curve = batch["curves"][0].tolist()
     return _picture(batch, 0, id, float(np.mean(curve)), curve)
 

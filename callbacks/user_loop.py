@@ -104,11 +104,15 @@ class UserLoop(Callback):
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
         """Play the batch."""
-        self.play(pl_module, batch)
+        self._play(trainer, pl_module, batch)
 
     def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
         """Play the batch."""
-        self.play(pl_module, batch)
+        self._play(trainer, pl_module, batch)
+
+    def _play(self, trainer: Trainer, module: LightningModule, batch: Batch) -> None:
+        with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
+            self.play(module, batch)
 
     def play(self, module: LightningModule, batch: Batch) -> None:
         """Play all rounds of a batch in lock-step, an object leaving at its target, and write what happened into the batch.

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import ctypes
 import datetime
 import os
 import sys
@@ -164,11 +165,24 @@ def needs(config: dict[str, Any], *keys: str) -> None:
             raise InputError(f"no {key} is configured; give a config that names one, e.g. --config {example}")
 
 
+def reuse_freed_memory() -> None:
+    """Keep the memory of freed tensors in the process, where the C library is glibc.
+
+    By default it returns large blocks to the system and asks for fresh, zeroed pages in the next layer (benchmarks/speed.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        no_mmap, trim_threshold = -4, -1
+        mallopt(no_mmap, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+
+
 def guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
     for message in SILENCED:
         warnings.filterwarnings("ignore", f".*{message}.*")
     torch.set_float32_matmul_precision("high")
+    reuse_freed_memory()
     try:
         sys.exit(main())
     except InputError as error:

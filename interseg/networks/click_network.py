@@ -29,6 +29,7 @@ class ClickNetwork(nn.Module):
         decoder_norm: "group" or "batch".
         freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters.
         channels_last: memory layout of weights and activations; faster for depth-wise convolutions on GPUs and most CPUs.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly. Checkpoints are the same either way.
         options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
     """
 
@@ -46,6 +47,7 @@ class ClickNetwork(nn.Module):
         decoder_norm: str = "group",
         freeze_encoder_norm: bool = True,
         channels_last: bool = False,
+        compile: dict[str, Any] | None = None,
         options: dict[str, object] | None = None,
     ) -> None:
         super().__init__()
@@ -66,6 +68,8 @@ class ClickNetwork(nn.Module):
                 batch_to_group_norm(part)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.layout)
+        if compile is not None:
+            self.network.compile(**compile)
 
     def _statistics(self, statistics: EncoderStatistics) -> None:
         for name in ("mean", "std"):

@@ -88,6 +88,16 @@ def test_channels_last_changes_the_layout_only():
         assert torch.allclose(plain(image, guidance), last(image, guidance), atol=1e-5)
 
 
+def test_compiling_changes_neither_the_output_nor_the_checkpoint():
+    torch.manual_seed(0)
+    plain = ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 16}).eval()
+    compiled = ClickNetwork(encoder=LITE, weights=None, compile={"backend": "eager"}, options={"decoder_channels": 16}).eval()
+    compiled.load_state_dict(plain.state_dict())
+    image, guidance = torch.rand(1, 3, 64, 64), torch.rand(1, 2, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(plain(image, guidance), compiled(image, guidance), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
