@@ -7,6 +7,7 @@ Without `--checkpoint` the network of `--config` is evaluated as it is built.
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table
-from configs import build, load, plain, resolve
+from configs import build, load, merge, plain, read, resolve
 from configs.run import guarded, needs, open_folder, parser, read_checkpoint, stamp, trainer
 from interseg.errors import InputError
 from interseg.records import kept_ids
+from interseg.refiners import refiner_of
 
 
 def main() -> int:
@@ -30,7 +32,7 @@ def main() -> int:
         print_table({Path(run).name: read_report(Path(run)) for run in options.compare})
         return 0
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
-    base = trained_config(run) if run else None
+    base = trained_config(run, options.trust) if run else None
     merged = load(options.config, options.overrides, base, options.trust) | {"weights": digest(weights) if weights else None}
     config = resolve(merged)
     needs(config, "model", "data")
@@ -41,6 +43,7 @@ def main() -> int:
     model = build(config["model"], options.trust)
     if weights:
         load_weights(model, weights)
+    model.answer_by(refiner_of(build(config["refiner"], options.trust)), build(config["zoom"], options.trust), config["flip"])
     data = build(config["data"], options.trust)
     data.finished = kept_ids(folder)
     if data.finished:
@@ -63,9 +66,9 @@ def find_checkpoint(given: str) -> tuple[Path, Path]:
     return run, file
 
 
-def trained_config(run: Path) -> dict[str, Any]:
-    """The config that a run was trained with, without what names its folder."""
-    return plain(OmegaConf.load(run / "config.yaml")) | {"run": None, "checkpoint": None}
+def trained_config(run: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
+    """The config that a run was trained with, over today's defaults, without what names its folder."""
+    return merge(read("default.yaml"), plain(OmegaConf.load(run / "config.yaml")) | {"run": None, "checkpoint": None}, "", trusted)
 
 
 def digest(file: Path) -> str:

@@ -25,7 +25,7 @@ from datamodules.base import ClickDataset, collate
 from evaluate import find_checkpoint, load_weights, trained_config, without_download
 from interseg.clicks import Clicks, no_clicks, unpad_clicks
 from interseg.users import Click, RitmUser
-from lightning_modules.base import scale_clicks
+from interseg.views import scale_clicks
 
 HEIGHT, WIDTH = 1080, 1920
 SHOWN = (1, 2, 3, 5, 10, 15, 20)

@@ -12,11 +12,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from interseg.distributed import from_all_ranks
-from interseg.metrics import Interactions, clicks_to, summarise
+from interseg.metrics import Interactions, click_figures, clicks_to, summarise
 from interseg.records import forget, keep, kept
-
-KEYS = ("id", "starts", "curves", "clicks", "network_seconds", "simulator_seconds")
-"""What an evaluated batch adds to the figures."""
+from interseg.refine import COUNTS
 
 
 class NumberOfClicks(Callback):
@@ -44,7 +42,7 @@ class NumberOfClicks(Callback):
             finished = trainer.datamodule.finished  # type: ignore[attr-defined]
             for batch in kept(Path(trainer.default_root_dir)):
                 if finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
-                    self.interactions.update(*(batch[key] for key in KEYS))
+                    self.interactions.update(batch)
 
     def _start(self, pl_module: LightningModule) -> None:
         self.interactions = Interactions().to(pl_module.device)
@@ -64,10 +62,10 @@ class NumberOfClicks(Callback):
         self.errors += batch["errors"]
         if not len(batch["id"]):
             return
-        self.interactions.update(*(batch[key] for key in KEYS))
+        self.interactions.update(batch)
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:
-            so_far = torch.cat(list(self.interactions.curves))
+            so_far = torch.cat(self.interactions.rows("curves"))
             bar.set_postfix({f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}" for q in self.targets})
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -79,7 +77,7 @@ class NumberOfClicks(Callback):
         gathered = self._finish(trainer, pl_module, "test")
         if trainer.is_global_zero and gathered is not None:
             folder = Path(trainer.default_root_dir)
-            names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["ids"]]  # type: ignore[attr-defined]
+            names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["id"]]  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, names, self.targets)
             (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
             forget(folder)
@@ -88,11 +86,11 @@ class NumberOfClicks(Callback):
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
         problems = trainer.datamodule.problems if stage == "test" else []  # type: ignore[attr-defined]
         self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
-        if not any(from_all_ranks(len(self.interactions.ids))):
+        if not any(from_all_ranks(len(self.interactions.rows("id")))):
             return None
         gathered = self.interactions.compute()
         self.figures |= summarise(gathered["curves"], gathered["starts"], self.targets, self.full_curves)
-        self.figures |= {key: float(gathered[key]) for key in ("network_seconds_per_click", "simulator_seconds_per_click")}
+        self.figures |= click_figures(gathered)
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
         return gathered
@@ -106,7 +104,7 @@ def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str],
         writer = csv.writer(file)
         header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
         writer.writerow(["id", "name", *header, "clicks"])
-        for row, (id, name) in enumerate(zip(gathered["ids"].tolist(), names, strict=True)):
+        for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
             clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
             ious = [f"{v:.6f}" for v in curves[row].tolist()]
             writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
@@ -120,6 +118,9 @@ def print_table(runs: dict[str, dict[str, Any]], file: Any = None) -> None:
         *shown,
         *(f"miou@{k}" for k in (1, 3, 5, 10, 20)),
         "auc",
+        "clicked",
+        "clicked_wrong",
+        *(key for key in COUNTS if any(figures.get(key) for figures in runs.values())),
         "network_seconds_per_click",
         "simulator_seconds_per_click",
     ]

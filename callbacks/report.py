@@ -76,7 +76,7 @@ class Report(Callback):
         if noc is None or not noc.figures["objects"]:
             return
         gathered = noc.interactions.compute()
-        ease = dict(zip(gathered["ids"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
+        ease = dict(zip(gathered["id"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
         worst = sorted(ease.keys() - self.chosen, key=lambda id: (ease[id], id))[: self.hardest]
         wanted = {*self.chosen & ease.keys(), *worst}
         names = trainer.datamodule.objects("test").name  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from interseg.clicks import Clicks, check_clicks, no_clicks, pad_clicks, to_sour
 from interseg.distributed import from_all_ranks
 from interseg.memory import ClickMemory, Delta, StoredMask
 from interseg.metrics import iou
+from interseg.refine import COUNTS
 from interseg.users import ItisUser, RitmUser, User
 
 Batch = dict[str, Any]
@@ -124,33 +125,29 @@ class UserLoop(Callback):
         if "previous" in batch:
             for game, mask in zip(games, batch["previous"].cpu().numpy(), strict=True):
                 game.start(mask.astype(bool))
-        network_seconds = simulator_seconds = 0.0
         for _ in range(self.max_clicks):
-            started = time.perf_counter()
             playing = [i for i, game in enumerate(games) if not game.over and game.click(self.user)]
-            simulator_seconds += time.perf_counter() - started
             if not playing:
                 break
             started = time.perf_counter()
             predictions = self._predict(module, batch, games, playing)
-            network_seconds += time.perf_counter() - started
+            seconds = (time.perf_counter() - started) / len(playing)
             for i, prediction in zip(playing, predictions, strict=True):
-                games[i].answer(prediction, self.target)
-        batch |= {"network_seconds": network_seconds, "simulator_seconds": simulator_seconds}
+                games[i].answer(prediction, seconds, self.target)
         if games:
-            batch["clicks"] = torch.stack([game.padded_clicks() for game in games])
-            batch["starts"] = torch.tensor([game.first_iou for game in games], dtype=torch.float64)
-            batch["curves"] = torch.tensor([game.curve() for game in games], dtype=torch.float64)
-            batch["masks"] = torch.from_numpy(np.stack([game.masks for game in games]))
+            outcomes = [game.outcome() for game in games]
+            batch |= {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
 
     @torch.no_grad()
     def _predict(self, module: LightningModule, batch: Batch, games: list["_Game"], playing: list[int]) -> NDArray[np.bool_]:
         """(n, H, W) predictions of the objects still playing; on the CPU, so that the time taken includes the device's."""
         index = torch.tensor(playing, device=batch["image"].device)
-        part = {key: value[index] for key, value in batch.items() if isinstance(value, Tensor) and key != "clicks"}
+        part: Batch = {key: value[index] for key, value in batch.items() if isinstance(value, Tensor) and key != "clicks"}
         part["clicks"] = pad_clicks([games[i].clicks for i in playing]).to(index)
         part["previous"] = torch.from_numpy(np.stack([games[i].prediction for i in playing])).to(index.device)
-        logits: Tensor = module.segment(part)  # type: ignore[operator]
+        part["carried"] = [games[i].carried for i in playing]
+        answer = getattr(module, "adapt", module.segment)
+        logits: Tensor = answer(part)  # type: ignore[operator]
         return (logits[:, 0] > self.logit_threshold).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,6 +168,10 @@ class _Game:
         self.start(np.zeros(truth.shape, bool))
         self.clicks = no_clicks()
         self.ious: list[float] = []
+        self.correct: list[int] = []
+        self.network_seconds: list[float] = []
+        self.simulator_seconds = 0.0
+        self.carried: dict[str, Any] = {}
         self.masks = np.zeros((max_clicks, truth.shape[0], -(-truth.shape[1] // 8)), np.uint8)
         self.over = False
 
@@ -180,7 +181,9 @@ class _Game:
 
     def click(self, user: User) -> bool:
         """Let the user click; False, and over, where nothing is left to click."""
+        started = time.perf_counter()
         click = user.next_click(self.prediction, self.truth, self.clicks, self.generator)
+        self.simulator_seconds += time.perf_counter() - started
         if click is None:
             self.over = True
             return False
@@ -188,9 +191,11 @@ class _Game:
         self.clicks = np.concatenate([self.clicks, np.array([click], np.int64)])
         return True
 
-    def answer(self, prediction: NDArray[np.bool_], target: float | None) -> None:
-        """Take the network's answer to the last click."""
+    def answer(self, prediction: NDArray[np.bool_], seconds: float, target: float | None) -> None:
+        """Take the network's answer to the last click, and the time that it took."""
         self.prediction = prediction
+        self.correct.append(int((prediction[self.clicks[:, 0], self.clicks[:, 1]] == self.clicks[:, 2]).sum()))
+        self.network_seconds.append(seconds)
         self.masks[len(self.ious)] = np.packbits(prediction, axis=-1)
         self.ious.append(iou(prediction, self.truth))
         self.over = target is not None and self.ious[-1] >= target
@@ -200,8 +205,18 @@ class _Game:
         last = self.ious[-1] if self.ious else self.first_iou
         return self.ious + [last] * (self.max_clicks - len(self.ious))
 
-    def padded_clicks(self) -> Tensor:
-        """(max_clicks, 3), padded with -1."""
-        padded = torch.full((self.max_clicks, 3), -1, dtype=torch.int64)
-        padded[: len(self.clicks)] = torch.from_numpy(self.clicks)
-        return padded
+    def outcome(self) -> dict[str, Tensor]:
+        """What the evaluation adds to the batch, for this object (datamodules/base.py)."""
+        counts = self.carried.get("counts", {})
+        unplayed = self.max_clicks - len(self.ious)
+        clicks = np.pad(self.clicks, ((0, self.max_clicks - len(self.clicks)), (0, 0)), constant_values=-1)
+        return {
+            "clicks": torch.from_numpy(clicks),
+            "starts": torch.tensor(self.first_iou, dtype=torch.float64),
+            "curves": torch.tensor(self.curve(), dtype=torch.float64),
+            "correct": torch.tensor(self.correct + [0] * unplayed),
+            "network_seconds": torch.tensor(self.network_seconds + [0.0] * unplayed, dtype=torch.float64),
+            "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
+            "refinements": torch.tensor([counts.get(key, 0) for key in COUNTS]),
+            "masks": torch.from_numpy(self.masks),
+        }

@@ -28,6 +28,8 @@ BASES = (
     "datamodules.base.Loading",
     "interseg.clicks.InitialClicks",
     "interseg.guidance.Guidance",
+    "interseg.predict.ZoomIn",
+    "interseg.refine.Refiner",
     "interseg.users.User",
     "pytorch_lightning.Callback",
     "pytorch_lightning.LightningDataModule",

@@ -12,8 +12,10 @@
 | `previous` | (B, H, W) bool | the mask before this round; added by the loop, or the mask to start from in sets that have one |
 | `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
 
-The user loop adds, in evaluation: `curves` (B, R) float64, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8 packed bits,
-`starts` (B,) float64 (IoU before the first click), `network_seconds` and `simulator_seconds` (floats, for the whole batch).
+The user loop adds, in evaluation: `curves` (B, R) float64 IoU after each click, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8
+packed bits, `starts` (B,) float64 IoU before the first click, `correct` (B, R) int64 clicked pixels that an answer labels as clicked,
+`network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.refine.COUNTS`).
+A method is also given `carried`: a dict of each object, empty before its first click, in which it keeps what it likes between rounds.
 """
 
 from collections.abc import Iterator

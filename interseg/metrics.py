@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from interseg.clicks import IGNORE
+from interseg.refine import COUNTS
 
 EFFORT_TARGETS = tuple(i / 20 for i in range(8, 20))
 """Satisfied at IoU 0.40, 0.45, ..., 0.95: the points of the curve of clicks against IoU."""
@@ -92,57 +93,66 @@ def summarise(curves: Tensor, starts: Tensor, targets: Sequence[float], full_cur
     return figures
 
 
+def click_figures(outcome: dict[str, Tensor]) -> dict[str, float]:
+    """Figures of the clicks themselves, from the rows that `OUTCOME` describes.
+
+    `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels as clicked (BRS, Fig. 9),
+    `seconds@k` the mean time of that answer (Fig. 10), both over the objects that were given k clicks; `clicked_wrong` counts the
+    clicked pixels of all answers that are labelled otherwise, `clicked` all of them.
+    """
+    played = outcome["clicks"][..., 2] >= 0
+    given = torch.arange(1, played.shape[1] + 1) * played
+    share = outcome["correct"].double() / given.clamp_min(1)
+    figures: dict[str, float] = {"clicked": int(given.sum()), "clicked_wrong": int((given - outcome["correct"]).sum())}
+    for k in range(played.shape[1]):
+        rows = played[:, k]
+        if rows.any():
+            figures[f"accuracy@{k + 1}"] = float(share[rows, k].mean())
+            figures[f"seconds@{k + 1}"] = float(outcome["network_seconds"][rows, k].mean())
+    clicks = max(1, int(played.sum()))
+    figures["network_seconds_per_click"] = float(outcome["network_seconds"].sum()) / clicks
+    figures["simulator_seconds_per_click"] = float(outcome["simulator_seconds"].sum()) / clicks
+    return figures | dict(zip(COUNTS, outcome["refinements"].sum(0).tolist(), strict=True))
+
+
+OUTCOME = {
+    "id": torch.int64,
+    "starts": torch.float64,
+    "curves": torch.float64,
+    "clicks": torch.int64,
+    "correct": torch.int64,
+    "network_seconds": torch.float64,
+    "simulator_seconds": torch.float64,
+    "refinements": torch.int64,
+}
+"""What a played batch tells of each object (datamodules/base.py gives the shapes), and its type."""
+
+
 class Interactions(Metric):
-    """What a set evaluation gathers: each object's id, IoU curve and clicks, and the seconds spent.
+    """The rows of `OUTCOME` that a set evaluation gathers.
 
     Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the figures are the same on any
     number of ranks, padded loaders included.
     """
 
     full_state_update = False
-    ids: list[Tensor] | Tensor
-    starts: list[Tensor] | Tensor
-    curves: list[Tensor] | Tensor
-    clicks: list[Tensor] | Tensor
-    network_seconds: Tensor
-    simulator_seconds: Tensor
-    played: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for rows in ("ids", "starts", "curves", "clicks"):
+        for rows in OUTCOME:
             self.add_state(rows, default=[], dist_reduce_fx="cat")
-        for total in ("network_seconds", "simulator_seconds", "played"):
-            self.add_state(total, default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, ids: Tensor, starts: Tensor, curves: Tensor, clicks: Tensor, network_seconds: float, simulator_seconds: float) -> None:
-        """Add a batch.
+    def rows(self, name: str) -> list[Tensor]:
+        """What was gathered of one part: a tensor a batch, or a single one where the ranks' have come together."""
+        state: Tensor | list[Tensor] = getattr(self, name)
+        return [state] if isinstance(state, Tensor) else state
 
-        Args:
-            ids: (B,) int64.
-            starts: (B,) float64 IoU before the first click.
-            curves: (B, R) float64 IoU after each click.
-            clicks: (B, R, 3) int64, padded with -1.
-            network_seconds: spent in the network by the whole batch.
-            simulator_seconds: spent in the simulated user by the whole batch.
-        """
-        for rows, values in ((self.ids, ids), (self.starts, starts), (self.curves, curves), (self.clicks, clicks)):
-            assert isinstance(rows, list)
-            rows.append(values.to(self.device))
-        self.network_seconds += network_seconds
-        self.simulator_seconds += simulator_seconds
-        self.played += float((clicks[..., 2] >= 0).sum())
+    def update(self, batch: dict[str, Any]) -> None:
+        """Add a played batch."""
+        for rows in OUTCOME:
+            getattr(self, rows).append(batch[rows].to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """`ids` (n,), `starts` (n,), `curves` (n, R), `clicks` (n, R, 3) sorted by id without repeats, and seconds per click."""
-        ids = dim_zero_cat(self.ids).cpu()
-        _, first = np.unique(ids.numpy(), return_index=True)
-        per_click = 1 / self.played.clamp_min(1)
-        return {
-            "ids": ids[first],
-            "starts": dim_zero_cat(self.starts).cpu()[first],
-            "curves": dim_zero_cat(self.curves).cpu()[first],
-            "clicks": dim_zero_cat(self.clicks).cpu()[first],
-            "network_seconds_per_click": self.network_seconds * per_click,
-            "simulator_seconds_per_click": self.simulator_seconds * per_click,
-        }
+        """The rows, sorted by id without repeats."""
+        _, first = np.unique(dim_zero_cat(self.rows("id")).cpu().numpy(), return_index=True)
+        return {rows: dim_zero_cat(self.rows(rows)).cpu()[first] for rows in OUTCOME}

@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-TYPES = {"id": torch.int64, "starts": torch.float64, "curves": torch.float64, "clicks": torch.int64}
-NUMBERS = ("network_seconds", "simulator_seconds")
+from interseg.metrics import OUTCOME
 
 
 def fingerprint(folder: Path) -> str:
@@ -24,7 +23,7 @@ def fingerprint(folder: Path) -> str:
 
 def keep(folder: Path, rank: int, batch: dict[str, Any]) -> None:
     """Append a played batch; floats are written so that they read back exactly."""
-    line = {key: batch[key].tolist() for key in TYPES} | {key: batch[key] for key in NUMBERS}
+    line = {key: batch[key].tolist() for key in OUTCOME}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"objects.{fingerprint(folder)}.{rank}.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
@@ -38,7 +37,7 @@ def kept(folder: Path) -> Iterator[dict[str, Any]]:
                 values = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            yield {key: torch.tensor(values[key], dtype=kind) for key, kind in TYPES.items()} | {key: values[key] for key in NUMBERS}
+            yield {key: torch.tensor(values[key], dtype=kind) for key, kind in OUTCOME.items()}
 
 
 def kept_ids(folder: Path) -> set[int]:

@@ -6,17 +6,35 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from interseg.errors import InputError
+from interseg.predict import Predictor, ZoomIn
+from interseg.refine import Refiner
 
 
 class InteractiveModule(LightningModule):
-    """Base of the methods. The user loop calls `segment` alone; it fills in the batch's clicks before a step."""
+    """Base of the methods. The user loop calls `adapt` in evaluation; in training it fills in the batch's clicks before a step."""
+
+    _predictor: Predictor | None = None
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """Logits (B, 1, H, W) of the objects of a batch, given their clicks."""
         raise NotImplementedError
+
+    def adapt(self, batch: dict[str, Any]) -> Tensor:
+        """Logits (B, 1, H, W) that answer a round's clicks at test time: `segment`, or what the test-time options make of the network.
+
+        A method that learns or optimises at test time does it here; what it keeps of an object goes into `carried`.
+        """
+        return self._predictor(batch) if self._predictor else self.segment(batch)
+
+    def answer_by(self, refiner: Refiner | None = None, zoom: ZoomIn | None = None, flip: bool = False) -> None:
+        """Set the test-time options; raises `InputError` for a method without a click network."""
+        self._predictor = self.predictor(refiner, zoom, flip) if refiner or zoom or flip else None
+
+    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
+        """The method's network with test-time options."""
+        raise InputError(f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null")
 
     def on_fit_start(self) -> None:
         """Keep the run's seed."""
@@ -45,38 +63,3 @@ def check_loss(loss: Tensor, batch: dict[str, Any]) -> None:
     """Raise `InputError` where a loss is not finite, naming the objects."""
     if not torch.isfinite(loss):
         raise InputError(f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects")
-
-
-def reduced(batch: dict[str, Any], long_side: int | None) -> dict[str, Any]:
-    """A batch's image, clicks and previous mask with the image's long side reduced; the batch itself where it is no larger."""
-    size = batch["image"].shape[-2:]
-    smaller = reduced_size(size, long_side)
-    if smaller is None:
-        return batch
-    image = interpolate(batch["image"], smaller, mode="bilinear", antialias=True)
-    view = {"image": image, "clicks": scale_clicks(batch["clicks"], size, smaller)}
-    if "previous" in batch:
-        view["previous"] = interpolate(batch["previous"][:, None].float(), smaller, mode="area")[:, 0] >= 0.5
-    return view
-
-
-def enlarged(logits: Tensor, image: Tensor) -> Tensor:
-    """Logits (B, 1, h, w) at an image's size."""
-    size = image.shape[-2:]
-    return logits if logits.shape[-2:] == size else interpolate(logits, size, mode="bilinear")
-
-
-def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:
-    """(height, width) with the given long side, or None where the image is no larger."""
-    if long_side is None or max(size) <= long_side:
-        return None
-    height, width = (max(1, round(side * long_side / max(size))) for side in size)
-    return height, width
-
-
-def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> Tensor:
-    """Clicks of an image at another size: the pixel that covers the clicked pixel's centre; padding rows stay."""
-    scaled = clicks.clone()
-    for axis in (0, 1):
-        scaled[..., axis] = ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis]).floor().long().clamp(-1, reduced[axis] - 1)
-    return scaled

@@ -9,7 +9,8 @@ from torch import Tensor
 from interseg.classical import METHODS, seeds_of
 from interseg.clicks import unpad_clicks
 from interseg.errors import InputError
-from lightning_modules.base import InteractiveModule, enlarged, reduced, require
+from interseg.views import enlarged, reduced
+from lightning_modules.base import InteractiveModule, require
 
 
 class Classical(InteractiveModule):
@@ -39,4 +40,4 @@ class Classical(InteractiveModule):
             seeds = seeds_of(clicks, image.shape[0], image.shape[1], self.radius)
             maps.append(self.method(image, seeds, previous, **self.options))
         logits = torch.logit(torch.from_numpy(np.stack(maps)), eps=1e-6)[:, None].to(view["image"])
-        return enlarged(logits, batch["image"])
+        return enlarged(logits, batch["image"].shape[-2:])

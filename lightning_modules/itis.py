@@ -14,7 +14,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from interseg.guidance import GaussianGuidance, Guidance, mask_distance
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
-from lightning_modules.base import InteractiveModule, check_loss, enlarged, reduced, require
+from interseg.predict import Predictor, ZoomIn
+from interseg.refine import Refiner
+from interseg.views import enlarged, reduced
+from lightning_modules.base import InteractiveModule, check_loss, require
 
 
 class ITIS(InteractiveModule):
@@ -72,11 +75,15 @@ class ITIS(InteractiveModule):
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = batch if self.training else reduced(batch, self.long_side)
-        return enlarged(self.network(view["image"], self._channels(view)), batch["image"])
+        return enlarged(self.network(view["image"], self._channels(view)), batch["image"].shape[-2:])
 
     def _channels(self, view: dict[str, Any]) -> Tensor:
         maps = self.guidance(view["clicks"], *view["image"].shape[-2:])
         return torch.cat([maps, mask_distance(view["previous"])], 1) if self.uses_previous_mask else maps
+
+    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
+        """The network with test-time options."""
+        return Predictor(self.network, self._channels, self.long_side, refiner, zoom, flip)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""

@@ -92,6 +92,12 @@ class ClickNetwork(nn.Module):
             "decoder": [p for p in self.parameters() if p.requires_grad and id(p) not in known],
         }
 
+    def refinement_points(self) -> dict[str, nn.Module]:
+        """Layers that f-BRS may scale: "a" the encoder, "b" the pyramid (or the decoder's first block), "c" the whole decoder."""
+        decoder = self.network.decoder
+        points = {"a": self.encoder, "b": getattr(decoder, "aspp", None) or next(iter(getattr(decoder, "blocks", [])), None), "c": decoder}
+        return {name: layer for name, layer in points.items() if layer is not None}
+
     def train(self, mode: bool = True) -> "ClickNetwork":
         """Switch modes; frozen norms stay in evaluation mode."""
         super().train(mode)

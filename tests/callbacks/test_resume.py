@@ -14,6 +14,7 @@ from callbacks.user_loop import UserLoop
 from configs.run import AtomicCheckpointIO
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
+from interseg.metrics import OUTCOME
 from interseg.networks.click_network import ClickNetwork
 from interseg.records import keep, kept, kept_ids
 from lightning_modules.itis import ITIS
@@ -197,8 +198,8 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
 
 def test_an_evaluation_of_another_config_takes_nothing_over(tmp_path):
     (tmp_path / "config.yaml").write_text("name: x")
-    batch = {"id": torch.tensor([4]), "starts": torch.zeros(1), "curves": torch.full((1, 2), 1 / 3), "clicks": torch.zeros(1, 2, 3)}
-    keep(tmp_path, 0, batch | {"network_seconds": 1.5, "simulator_seconds": 0.1})
+    batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
+    keep(tmp_path, 0, batch)
     (back,) = kept(tmp_path)
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
     assert kept_ids(tmp_path) == {4}

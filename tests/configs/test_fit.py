@@ -30,7 +30,9 @@ CROP = [
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
 OVERLAYS = ["gpu.yaml", *sorted(f"itis/{p.name}" for p in (ROOT / "configs" / "itis").glob("*.yaml"))]
-METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml", "gpu.yaml"))
+METHODS = sorted(
+    p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml")
+)
 
 
 CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

@@ -6,7 +6,8 @@ from interseg.errors import InputError
 from interseg.guidance import DiskGuidance
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.stem import GuidedConvolution
-from lightning_modules.base import check_loss, reduced_size, scale_clicks
+from interseg.views import reduced_size, scale_clicks
+from lightning_modules.base import check_loss
 from lightning_modules.itis import ITIS
 
 

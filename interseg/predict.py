@@ -1,0 +1,122 @@
+"""A click network's answer at test time: whole images or a crop round the object, flip averaging, refinement."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from interseg.clicks import Clicks, unpad_clicks
+from interseg.refine import Refiner, Scene, State
+from interseg.views import Batch, Box, cropped, reduced, restored
+
+
+class ZoomIn:
+    """Which part of an image a network is shown after the first clicks: a box round the object (f-BRS and RITM's evaluation).
+
+    The box holds the last prediction and the positive clicks, is expanded and at least of a minimum size, and is kept until it
+    differs too much from the newest one or a positive click falls outside. Boxes are compared as the reference code does, by the
+    IoU of their rows times the IoU of their columns.
+
+    Args:
+        long_side: of the crop as the network sees it, enlarged or reduced.
+        expansion: of the box.
+        min_crop: least side of the box in pixels.
+        recompute: a box whose overlap with the newest is below this is replaced.
+        skip_clicks: so many first clicks are answered from the whole image.
+    """
+
+    def __init__(
+        self, long_side: int = 400, expansion: float = 1.4, min_crop: int = 200, recompute: float = 0.5, skip_clicks: int = 1
+    ) -> None:
+        self.long_side, self.expansion, self.min_crop = long_side, expansion, min_crop
+        self.recompute, self.skip_clicks = recompute, skip_clicks
+
+    def box(self, prediction: NDArray[np.bool_], clicks: Clicks, before: Box | None) -> Box | None:
+        """The box of a round; None for the whole image.
+
+        Args:
+            prediction: (H, W) of the round before.
+            clicks: (n, 3) in pixels of the image.
+            before: the last round's box.
+        """
+        if len(clicks) <= self.skip_clicks or not prediction.any():
+            return None
+        now = self.box_round(prediction, clicks)
+        positive = clicks[clicks[:, 2] == 1]
+        kept = before is not None and all(before.holds(y, x) for y, x, _ in positive.tolist()) and self._overlap(before, now)
+        return before if kept else now
+
+    def box_round(self, prediction: NDArray[np.bool_], clicks: Clicks) -> Box:
+        """The expanded bounding box of a prediction and its positive clicks, within the image."""
+        positive = clicks[clicks[:, 2] == 1]
+        sides = []
+        for axis, pixels in enumerate(np.nonzero(prediction)):
+            least = min(pixels.min(), positive[:, axis].min(initial=pixels.min()))
+            most = max(pixels.max(), positive[:, axis].max(initial=pixels.max()))
+            half = 0.5 * max(self.expansion * (most - least + 1), self.min_crop)
+            centre = 0.5 * (least + most)
+            sides.append((max(0, round(centre - half)), min(prediction.shape[axis] - 1, round(centre + half))))
+        (top, bottom), (left, right) = sides
+        return Box(top, left, bottom + 1, right + 1)
+
+    def _overlap(self, before: Box, now: Box) -> bool:
+        rows = Box(before.top, 0, before.bottom, 1).iou(Box(now.top, 0, now.bottom, 1))
+        columns = Box(0, before.left, 1, before.right).iou(Box(0, now.left, 1, now.right))
+        return rows * columns >= self.recompute
+
+
+class Predictor:
+    """Answers a batch's clicks by a network with test-time options.
+
+    Args:
+        network: photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w).
+        encode: a view's guidance, from its `clicks` and `previous`.
+        long_side: whole images whose long side is larger are reduced to it.
+        refiner: optimises until clicked pixels have their labels.
+        zoom: shows the network a crop round the object.
+        flip: averages the probabilities with those of the mirrored view.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        encode: Callable[[Batch], Tensor],
+        long_side: int | None = None,
+        refiner: Refiner | None = None,
+        zoom: ZoomIn | None = None,
+        flip: bool = False,
+    ) -> None:
+        self.network, self.encode, self.long_side = network, encode, long_side
+        self.refiner, self.zoom, self.flip = refiner, zoom, flip
+
+    def __call__(self, batch: dict[str, Any]) -> Tensor:
+        """Logits (B, 1, H, W) from `id`, `image`, `clicks`, `previous` and `carried`, which is brought up to date."""
+        states: list[State] = batch["carried"]
+        size: tuple[int, int] = batch["image"].shape[-2:]
+        clicks = unpad_clicks(batch["clicks"])
+        whole = reduced(batch, self.long_side)
+        views, boxes = [], []
+        for row, state in enumerate(states):
+            before = state.get("box")
+            box = self.zoom.box(batch["previous"][row].cpu().numpy(), clicks[row], before) if self.zoom else None
+            if box != before:
+                state.pop("variables", None)  # they were another view's
+                state["box"] = box
+            if self.zoom and box:
+                views.append(cropped(batch, row, box, self.zoom.long_side))
+            else:
+                views.append({key: whole[key][row : row + 1] for key in ("image", "clicks", "previous") if key in whole})
+            boxes.append(box or Box(0, 0, *size))
+        scene = Scene(
+            self.network,
+            [view["image"] for view in views],
+            [self.encode(view) for view in views],
+            [lambda logits, box=box: restored(logits, box, size) for box in boxes],  # type: ignore[misc]
+            clicks,
+            self.flip,
+            batch["id"].tolist(),
+        )
+        return torch.stack(self.refiner(scene, states) if self.refiner else scene.forward())

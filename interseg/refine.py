@@ -1,0 +1,207 @@
+"""Backpropagating refinement: at test time, what a network is shown or computes is changed until the clicked pixels have their labels.
+
+BRS (Jang and Kim, CVPR 2019) optimises the interaction maps; its successors (f-BRS, Sofiiuk et al., CVPR 2020) a scale and a bias
+of features, or a bias on the image or the maps. The network's parameters stay as they are.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from interseg.clicks import Clicks
+from interseg.errors import InputError
+from interseg.lbfgs import Answer, Found, minimise
+from interseg.rerun import frozen
+
+State = dict[str, Any]
+"""What is kept of an object between rounds: the variables found so far, and `COUNTS`."""
+
+COUNTS = ("refinements", "refinement_evaluations", "refinements_failed")
+"""Rounds in which an object was refined, energies computed for it, and rounds in which none below the forward pass's was found."""
+
+
+class Scene(NamedTuple):
+    """The objects of a round as a network sees them.
+
+    Attributes:
+        network: photo (b, 3, h, w) and guidance (b, c, h, w) to logits (b, 1, h, w).
+        images: (1, 3, h, w) of each object.
+        maps: (1, c, h, w) of each object, the positive and negative clicks' maps first.
+        restore: takes logits (1, 1, h, w) of each object's view to its whole image's, (1, 1, H, W).
+        clicks: (n, 3) of each object in pixels of the whole image.
+        flip: average the probabilities with those of the mirrored view.
+        ids: of the objects, for messages.
+    """
+
+    network: nn.Module
+    images: list[Tensor]
+    maps: list[Tensor]
+    restore: list[Callable[[Tensor], Tensor]]
+    clicks: list[Clicks]
+    flip: bool
+    ids: list[int]
+
+    def groups(self, objects: Sequence[int]) -> list[list[int]]:
+        """Objects by the size of their view."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i in objects:
+            groups.setdefault(tuple(self.images[i].shape), []).append(i)
+        return list(groups.values())
+
+    def batch(self, group: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Photos and maps of one group."""
+        return torch.cat([self.images[i] for i in group]), torch.cat([self.maps[i] for i in group])
+
+    def run(self, images: Tensor, maps: Tensor) -> Tensor:
+        """Logits of photos and maps of one size."""
+        if not self.flip:
+            return self.network(images, maps)
+        both = torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)])
+        straight, mirrored = self.network(*both).sigmoid().chunk(2)
+        return torch.logit((straight + mirrored.flip(-1)) / 2, eps=1e-6)
+
+    def whole(self, group: Sequence[int], logits: Tensor) -> list[Tensor]:
+        """Logits of a group in the frames of its objects' images, (1, H, W) each."""
+        return [self.restore[i](logits[k : k + 1])[0] for k, i in enumerate(group)]
+
+    def forward(self) -> list[Tensor]:
+        """Plain logits (1, H, W) of every object."""
+        answers: dict[int, Tensor] = {}
+        for group in self.groups(range(len(self.images))):
+            answers |= zip(group, self.whole(group, self.run(*self.batch(group))), strict=True)
+        return [answers[i] for i in range(len(self.images))]
+
+
+class Refiner:
+    """Base: the energy, the optimisation and when it runs; a subclass says what is optimised.
+
+    The energy is the squared distance of the probabilities from the labels at the clicks, and `weight` times the squared change
+    of the variables (BRS, eq. 2 to 5). It runs only where a clicked pixel has the wrong label, stops as soon as none has, and
+    goes on from the variables of the round before.
+
+    Args:
+        reach: of the square round a click whose pixels count, in pixels: 0 for the clicked pixel, 1 for 3 x 3; clipped at the
+            border, and a pixel in the squares of both signs belongs to the later click.
+        mean: the mean of the positive and of the negative pixels instead of their sum.
+        anchored: the change is counted from the round before instead of from nothing.
+        weight: of the change.
+        memory: of L-BFGS.
+        iterations: of L-BFGS.
+        evaluations: of the energy; None for no limit.
+    """
+
+    def __init__(
+        self,
+        reach: int = 1,
+        mean: bool = True,
+        anchored: bool = False,
+        weight: float = 1e-3,
+        memory: int = 20,
+        iterations: int = 100,
+        evaluations: int | None = 20,
+    ) -> None:
+        self.reach, self.mean, self.anchored, self.weight = reach, mean, anchored, weight
+        self.memory, self.iterations, self.evaluations = memory, iterations, evaluations
+
+    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+        """Logits (b, 1, h, w) of a group of one size, each with its variables or unchanged."""
+        raise NotImplementedError
+
+    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
+        """For a group that will be run again and again: the number of variables, and logits of rows of it with variables (b, n)."""
+        raise NotImplementedError
+
+    def inertia(self, change: Tensor) -> Tensor:
+        """(b,) cost of a change (b, n) of the variables (BRS, eq. 5)."""
+        return (change**2).sum(1)
+
+    def __call__(self, scene: Scene, states: Sequence[State]) -> list[Tensor]:
+        """Logits (1, H, W) of every object after refinement; the states are brought up to date.
+
+        Raises `InputError` for a network whose answer is no number.
+        """
+        with torch.inference_mode(False), torch.no_grad(), frozen(scene.network), torch.compiler.set_stance("force_eager"):
+            scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps])
+            answers: dict[int, Tensor] = {}
+            for group in scene.groups(range(len(scene.images))):
+                logits = self.logits(scene, group, [states[i].get("variables") for i in group])
+                answers |= zip(group, scene.whole(group, logits), strict=True)
+            for i, answer in answers.items():
+                if not answer.isfinite().all():
+                    raise InputError(f"the network's answer to object {scene.ids[i]} is no number; look at its image and at the checkpoint")
+            labels = [wanted_labels(clicks, answers[i].shape[1], answers[i].shape[2], self.reach) for i, clicks in enumerate(scene.clicks)]
+            wrong = [i for i in answers if not right(answers[i], labels[i])]
+            for group in scene.groups(wrong):
+                answers |= self._refine(scene, group, [states[i] for i in group], [labels[i] for i in group])
+        return [answers[i] for i in range(len(answers))]
+
+    def _refine(self, scene: Scene, group: list[int], states: list[State], labels: list[Clicks]) -> dict[int, Tensor]:
+        """The objects of a group whose energy could be lowered, and their logits."""
+        size, logits_of = self.prepare(scene, group)
+        starts = [state.get("variables", scene.images[group[0]].new_zeros(size)) for state in states]
+
+        def evaluate(rows: list[int], points: list[Tensor]) -> list[Answer]:
+            with torch.enable_grad():
+                variables = torch.stack(points).requires_grad_()
+                whole = scene.whole([group[r] for r in rows], logits_of(rows, variables))
+                corrective = torch.stack([corrective_energy(w, labels[r], self.mean) for w, r in zip(whole, rows, strict=True)])
+                change = variables - torch.stack([starts[r] for r in rows]) if self.anchored else variables
+                energy = corrective + self.weight * self.inertia(change)
+                (gradient,) = torch.autograd.grad(energy.sum(), variables)
+            return [
+                Answer(float(e) if w.isfinite().all() else float("nan"), g, right(w, labels[r]), w)
+                for e, g, w, r in zip(energy.detach(), gradient, (w.detach() for w in whole), rows, strict=True)
+            ]
+
+        found = minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
+        for state, end in zip(states, found, strict=True):
+            note(state, end)
+        return {i: end.answer.output for i, end in zip(group, found, strict=True) if end.moved}
+
+
+def note(state: State, found: Found) -> None:
+    """Keep what a search found for the next round, and count it."""
+    counts = state.setdefault("counts", Counter())
+    counts["refinements"] += 1
+    counts["refinement_evaluations"] += found.evaluations
+    if found.moved:
+        state["variables"] = found.point
+    else:
+        counts["refinements_failed"] += 1  # the forward pass stands
+
+
+def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> Clicks:
+    """(m, 3) y, x, label of the pixels whose label the clicks say: the squares round them, clicked pixels before all."""
+    pixels: dict[tuple[int, int], int] = {}
+    for near in (False, True):
+        for y, x, label in clicks.tolist():
+            side = range(1) if near else range(-reach, reach + 1)
+            pixels |= {(y + v, x + u): label for v in side for u in side if 0 <= y + v < height and 0 <= x + u < width}
+    return np.array([(*pixel, label) for pixel, label in pixels.items()], np.int64).reshape(-1, 3)
+
+
+def right(logits: Tensor, labels: NDArray[np.int64]) -> bool:
+    """Whether logits (1, H, W) give every pixel its label."""
+    y, x, wanted = torch.from_numpy(labels).to(logits.device).T
+    return bool(((logits[0, y, x] > 0) == (wanted == 1)).all())
+
+
+def corrective_energy(logits: Tensor, labels: NDArray[np.int64], mean: bool) -> Tensor:
+    """Squared distance of the probabilities of logits (1, H, W) from the labels (m, 3) (BRS, eq. 4).
+
+    Args:
+        logits: of one object.
+        labels: y, x, label of the pixels that count.
+        mean: the mean over positive pixels plus the mean over negative ones (f-BRS) instead of the sum.
+    """
+    y, x, wanted = torch.from_numpy(labels).to(logits.device).T
+    errors = (wanted - logits[0, y, x].sigmoid()) ** 2
+    if not mean:
+        return errors.sum()
+    parts = [errors[wanted == label].mean() for label in (1, 0) if (wanted == label).any()]
+    return torch.stack(parts).sum()

@@ -1,0 +1,133 @@
+"""What a refinement optimises: the interaction maps (BRS, DistMap-BRS), the photo (RGB-BRS) or a layer's features (f-BRS-A, B, C)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interseg.errors import InputError
+from interseg.refine import Refiner, Scene
+from interseg.rerun import Rerun, changed
+
+
+class MapRefiner(Refiner):
+    """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
+
+    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+        images, maps = scene.batch(group)
+        return scene.run(images, added(maps, variables))
+
+    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
+        images, maps = scene.batch(group)
+        return maps[0, :2].numel(), lambda rows, variables: scene.run(images[rows], added(maps[rows], variables))
+
+
+class BRS(MapRefiner):
+    """BRS as in its paper: the clicked pixels' summed energy, inertia from the maps of the forward pass, 100 iterations, memory 20.
+
+    The maps of a round are those of its clicks plus what earlier rounds added, so that optimised maps carry over to later clicks.
+    """
+
+    def __init__(self, weight: float = 1e-3, memory: int = 20, iterations: int = 100, evaluations: int | None = None) -> None:
+        super().__init__(0, False, True, weight, memory, iterations, evaluations)
+
+
+class ImageRefiner(Refiner):
+    """RGB-BRS: adds to the photo, in units of its range [0, 1]."""
+
+    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+        images, maps = scene.batch(group)
+        return scene.run(added(images, variables), maps)
+
+    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
+        images, maps = scene.batch(group)
+        return images[0].numel(), lambda rows, variables: scene.run(added(images[rows], variables), maps[rows])
+
+
+def added(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
+    """Channels (b, c, h, w) with variables added to the first of them, as many as the variables fill; None adds nothing."""
+    rows = []
+    for row, change in zip(channels, variables, strict=True):
+        if change is not None:
+            change = change.view(-1, *row.shape[1:])
+            row = torch.cat([row[: len(change)] + change, row[len(change) :]])
+        rows.append(row)
+    return torch.stack(rows)
+
+
+class FeatureRefiner(Refiner):
+    """f-BRS: a scale and a bias of every channel of a layer's output; only what follows the layer is run again.
+
+    Args:
+        point: "a", "b" or "c": a layer that the network names in `refinement_points()`. In DeepLab: after the encoder, after the
+            pyramid (ASPP), and before the last convolution.
+        options: of `Refiner`.
+    """
+
+    def __init__(self, point: str = "b", **options: Any) -> None:
+        super().__init__(**options)
+        self.point = point
+
+    def inertia(self, change: Tensor) -> Tensor:
+        """As f-BRS' code weighs it: a bias costs 10 times as much as a scale."""
+        scale, bias = change.chunk(2, 1)
+        return (scale**2).sum(1) + 10 * (bias**2).sum(1)
+
+    def layer(self, network: nn.Module) -> nn.Module:
+        """The layer of a network; raises `InputError` for a network that names none."""
+        points: dict[str, nn.Module] = network.refinement_points() if hasattr(network, "refinement_points") else {}  # type: ignore[operator]
+        if self.point not in points:
+            known = f"it has {', '.join(points)}" if points else "use brs, dist_map_brs or rgb_brs"
+            raise InputError(f"{type(network).__name__} has no refinement point {self.point!r}; {known}")
+        return points[self.point]
+
+    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+        with changed(self.layer(scene.network), lambda features: scaled(features, _filled(features, variables, scene.flip))):
+            return scene.run(*scene.batch(group))
+
+    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
+        images, maps = scene.batch(group)
+        again = Rerun(scene.network, self.layer(scene.network), lambda: scene.run(images, maps))
+
+        def logits_of(rows: list[int], variables: Tensor) -> Tensor:
+            twice = torch.cat([variables, variables]) if scene.flip else variables
+            chosen = torch.tensor(rows, device=images.device)
+            return again(
+                lambda: scene.run(images[chosen], maps[chosen]),
+                lambda features: scaled(features, twice),
+                torch.cat([chosen, chosen + len(images)]) if scene.flip else chosen,
+            )
+
+        return 2 * again.channels, logits_of
+
+
+def scaled(features: Tensor, variables: Tensor) -> Tensor:
+    """Features (b, c, h, w) times 1 + s plus t, for variables (b, 2 c) = (s, t)."""
+    scale, bias = variables[:, :, None, None].chunk(2, 1)
+    return features * (1 + scale) + bias
+
+
+def _filled(features: Tensor, variables: Sequence[Tensor | None], flip: bool) -> Tensor:
+    rows = [features.new_zeros(2 * features.shape[1]) if v is None else v for v in variables]
+    return torch.stack([*rows, *rows] if flip else rows)
+
+
+REFINERS: dict[str, Callable[[], Refiner]] = {
+    "brs": BRS,
+    "dist_map_brs": MapRefiner,
+    "rgb_brs": ImageRefiner,
+    "f_brs_a": lambda: FeatureRefiner("a"),
+    "f_brs_b": lambda: FeatureRefiner("b"),
+    "f_brs_c": lambda: FeatureRefiner("c"),
+}
+"""The refiners by the names that configs and the command line use."""
+
+
+def refiner_of(name: "str | Refiner | None") -> Refiner | None:
+    """A refiner by name, or one built with settings of its own, or none; raises `InputError` for an unknown name."""
+    if name is None or isinstance(name, Refiner):
+        return name
+    if name not in REFINERS:
+        raise InputError(f"refiner is {name!r}; use one of {', '.join(REFINERS)}, or null")
+    return REFINERS[name]()

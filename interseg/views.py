@@ -1,0 +1,105 @@
+"""What a network is shown of an image, and the way back: all of it, reduced to a long side, or a crop round the object (zoom-in)."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+Batch = dict[str, Any]
+
+OUTSIDE = -20.0
+"""The logit of pixels that a view leaves out: background."""
+
+
+class Box(NamedTuple):
+    """Rows top to bottom and columns left to right of an image, ends excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
+    def holds(self, y: int, x: int) -> bool:
+        """Whether a pixel lies in the box."""
+        return self.top <= y < self.bottom and self.left <= x < self.right
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union of two boxes."""
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        width = min(self.right, other.right) - max(self.left, other.left)
+        common = max(0, height) * max(0, width)
+        areas = (box.size[0] * box.size[1] for box in (self, other))
+        return common / (sum(areas) - common)
+
+
+def reduced(batch: Batch, long_side: int | None) -> Batch:
+    """A batch's image, clicks and previous mask with the image's long side reduced; the batch itself where it is no larger."""
+    size = batch["image"].shape[-2:]
+    smaller = reduced_size(size, long_side)
+    return batch if smaller is None else resized(batch, smaller)
+
+
+def cropped(batch: Batch, row: int, box: Box, long_side: int) -> Batch:
+    """One object's image, clicks and previous mask in a box, enlarged or reduced to a long side; clicks outside become padding."""
+    window = slice(box.top, box.bottom), slice(box.left, box.right)
+    clicks = batch["clicks"][row : row + 1].clone()
+    clicks[..., 0] -= box.top
+    clicks[..., 1] -= box.left
+    outside = (clicks[..., :2] < 0).any(-1) | (clicks[..., 0] >= box.size[0]) | (clicks[..., 1] >= box.size[1])
+    clicks[outside | (batch["clicks"][row : row + 1, :, 2] < 0)] = -1
+    view = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
+    if "previous" in batch:
+        view["previous"] = batch["previous"][row : row + 1, *window]
+    return resized(view, scaled_size(box.size, long_side))
+
+
+def resized(view: Batch, size: tuple[int, int]) -> Batch:
+    """An image with its clicks and previous mask at another size."""
+    before = view["image"].shape[-2:]
+    if tuple(before) == size:
+        return view
+    image = interpolate(view["image"], size, mode="bilinear", antialias=True)
+    other = {"image": image, "clicks": scale_clicks(view["clicks"], before, size)}
+    if "previous" in view:
+        mode = "area" if size[0] < before[0] else "bilinear"
+        other["previous"] = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0] >= 0.5
+    return other
+
+
+def enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (B, 1, h, w) at another size (height, width)."""
+    return logits if tuple(logits.shape[-2:]) == tuple(size) else interpolate(logits, size, mode="bilinear")
+
+
+def restored(logits: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
+    """Logits (B, 1, h, w) of a box's view in the frame (height, width) of the image; `OUTSIDE` beyond the box."""
+    inside = enlarged(logits, box.size)
+    margins = (box.left, size[1] - box.right, box.top, size[0] - box.bottom)
+    return pad(inside, margins, value=OUTSIDE) if any(margins) else inside
+
+
+def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:
+    """(height, width) with the given long side, or None where the image is no larger."""
+    if long_side is None or max(size) <= long_side:
+        return None
+    return scaled_size((size[0], size[1]), long_side)
+
+
+def scaled_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(height, width) scaled to a long side."""
+    height, width = (max(1, round(side * long_side / max(size))) for side in size)
+    return height, width
+
+
+def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> Tensor:
+    """Clicks of an image at another size: the pixel that covers the clicked pixel's centre; padding rows stay."""
+    scaled = clicks.clone()
+    for axis in (0, 1):
+        scaled[..., axis] = ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis]).floor().long().clamp(-1, reduced[axis] - 1)
+    return scaled
