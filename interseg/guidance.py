@@ -89,10 +89,15 @@ class DiskGuidance(StampGuidance):
 
 
 class DistanceGuidance(Guidance):
-    """Euclidean distance to the nearest click, `min(d, truncation) / truncation` (iFCN); 1 everywhere for a sign without clicks."""
+    """Euclidean distance to the nearest click, `min(d, truncation) / truncation` (iFCN); 1 everywhere for a sign without clicks.
 
-    def __init__(self, truncation: float = 255.0) -> None:
-        self.truncation = truncation
+    Args:
+        truncation: largest distance in pixels.
+        inverse: 1 minus that: 1 at a click, 0 far away and without clicks (BRS' official code).
+    """
+
+    def __init__(self, truncation: float = 255.0, inverse: bool = False) -> None:
+        self.truncation, self.inverse = truncation, inverse
 
     def __call__(self, clicks: Tensor, height: int, width: int) -> Tensor:
         maps = np.ones((len(clicks), 2, height, width), np.float32)
@@ -103,7 +108,7 @@ class DistanceGuidance(Guidance):
                     clicked = np.zeros((height, width), bool)
                     clicked[pixels[:, 0], pixels[:, 1]] = True
                     maps[image, channel] = scaled_distance(clicked, self.truncation)
-        return torch.from_numpy(maps).to(clicks.device)
+        return torch.from_numpy(1 - maps if self.inverse else maps).to(clicks.device)
 
 
 def mask_distance(masks: Tensor, truncation: float = 255.0) -> Tensor:

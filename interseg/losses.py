@@ -32,6 +32,17 @@ def pixel_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
     return (loss * (mask != IGNORE)).flatten(1)
 
 
+def binary_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
+    """Mean cross-entropy of the valid pixels of each image, then the mean over images; an image without a valid pixel adds 0.
+
+    Args:
+        logits: (B, 1, H, W).
+        mask: (B, H, W) in {0, 1, 255}.
+    """
+    valid = (mask != IGNORE).flatten(1).sum(1)
+    return (pixel_cross_entropy(logits, mask).sum(1) / valid.clamp_min(1)).mean()
+
+
 def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: float = 0.5) -> Tensor:
     """Focal loss divided by the sum of its own weights in each image, which are held constant (Sofiiuk et al. 2019, eq. 3; RITM).
 
@@ -48,6 +59,13 @@ def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: fl
         weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
     balance = torch.where(truth, alpha, 1 - alpha)
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
+
+
+class BinaryCrossEntropy(nn.Module):
+    """`binary_cross_entropy` as a part of a config."""
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return binary_cross_entropy(logits, mask)
 
 
 class BootstrappedCrossEntropy(nn.Module):

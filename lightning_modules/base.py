@@ -1,5 +1,6 @@
 """What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,11 @@ class InteractiveModule(LightningModule):
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Nothing: as in validation."""
+
+
+def warm_cosine(step: int, steps: int, warmup: int) -> float:
+    """Factor of a learning rate: a linear rise over `warmup` steps, and half a cosine to 0 over all."""
+    return min(1.0, (step + 1) / (warmup + 1)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def require(batch: dict[str, Any], *keys: str) -> None:

@@ -3,7 +3,6 @@
 The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/memory.py`: it needs this step's prediction only.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from interseg.networks.click_network import ClickNetwork
 from interseg.predict import Predictor, ZoomIn
 from interseg.refine import Refiner
 from interseg.views import enlarged, reduced
-from lightning_modules.base import InteractiveModule, check_loss, require
+from lightning_modules.base import InteractiveModule, check_loss, require, warm_cosine
 
 
 class ITIS(InteractiveModule):
@@ -102,9 +101,7 @@ class ITIS(InteractiveModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._factor), "interval": "step"}}
 
     def _factor(self, step: int) -> float:
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        warm = min(1.0, (step + 1) / (self.warmup + 1))
         if self.schedule == "cosine":
-            return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-        epoch = self.current_epoch
+            return warm_cosine(step, max(1, int(self.trainer.estimated_stepping_batches)), self.warmup)
+        epoch, warm = self.current_epoch, min(1.0, (step + 1) / (self.warmup + 1))
         return warm * (1.0 if epoch < 10 else 0.1 if epoch < 15 else 0.03)

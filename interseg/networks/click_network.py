@@ -6,10 +6,10 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from interseg.errors import InputError
-from interseg.networks.pretrained import EncoderStatistics, load_encoder_weights
+from interseg.networks.click_input import ClickInput
+from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 
@@ -34,8 +34,6 @@ class ClickNetwork(nn.Module):
     """
 
     network: Any
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -58,7 +56,7 @@ class ClickNetwork(nn.Module):
             raise InputError(f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; use zero or mean, and group or batch")
         self.guidance_channels = guidance_channels
         self.network = build(encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {}))
-        self._statistics(load_encoder_weights(self.network.encoder, encoder, weights))
+        self.input = ClickInput(load_encoder_weights(self.network.encoder, encoder, weights))
         widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
         self.frozen_norms = list(batch_norms(self.network.encoder)) if freeze_encoder_norm else []
         for norm in self.frozen_norms:
@@ -71,10 +69,6 @@ class ClickNetwork(nn.Module):
         if compile is not None:
             self.network.compile(**compile)
 
-    def _statistics(self, statistics: EncoderStatistics) -> None:
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(getattr(statistics, name)).view(1, 3, 1, 1), persistent=False)
-
     @property
     def encoder(self) -> nn.Module:
         """The feature extractor."""
@@ -82,15 +76,7 @@ class ClickNetwork(nn.Module):
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
         """The trainable parameters: "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder", both new."""
-        clicks = [p for m in self.encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()]
-        new = {id(p) for p in clicks}
-        encoder = [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in new]
-        known = new | {id(p) for p in encoder}
-        return {
-            "encoder": encoder,
-            "clicks": clicks,
-            "decoder": [p for p in self.parameters() if p.requires_grad and id(p) not in known],
-        }
+        return parameters_by_origin(self, self.encoder)
 
     def refinement_points(self) -> dict[str, nn.Module]:
         """Layers that f-BRS may scale: "a" the encoder, "b" the pyramid (or the decoder's first block), "c" the whole decoder."""
@@ -116,9 +102,17 @@ class ClickNetwork(nn.Module):
             (B, 1, H, W); sizes that are no multiple of 32 are padded by replication and cropped back.
         """
         height, width = image.shape[-2:]
-        x = torch.cat([(image - self.mean) / self.std, guidance.to(image.dtype)], 1)
-        x = pad(x, (0, -width % 32, 0, -height % 32), mode="replicate")
-        return self.network(x.contiguous(memory_format=self.layout))[..., :height, :width]
+        x = self.input(image, guidance).contiguous(memory_format=self.layout)
+        return self.network(x)[..., :height, :width]
+
+
+def parameters_by_origin(network: nn.Module, encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """A network's trainable parameters: the pretrained encoder's, its first convolution's new channels', and all others."""
+    clicks = [p for m in encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()]
+    new = {id(p) for p in clicks}
+    pretrained = [p for p in encoder.parameters() if p.requires_grad and id(p) not in new]
+    known = new | {id(p) for p in pretrained}
+    return {"encoder": pretrained, "clicks": clicks, "decoder": [p for p in network.parameters() if p.requires_grad and id(p) not in known]}
 
 
 def batch_norms(module: nn.Module) -> Iterator[nn.Module]:

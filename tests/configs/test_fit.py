@@ -17,7 +17,6 @@ ROOT = Path(__file__).parent.parent.parent
 TINY = [
     "model.network.encoder=tu-tf_efficientnet_lite0",
     "model.network.weights=package",
-    "model.network.options.decoder_channels=16",
     "loading.num_workers=0",
     "loading.batch_size=4",
     "trainer.accelerator=cpu",
@@ -29,7 +28,10 @@ CROP = [
     "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
-OVERLAYS = ["gpu.yaml", *sorted(f"itis/{p.name}" for p in (ROOT / "configs" / "itis").glob("*.yaml"))]
+OWN = {"brs.yaml": ["model.coarse_epochs=1", "model.network.norm=group"]}
+"""What makes a method tiny beside that; click networks of smp take fewer channels."""
+OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
+OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
 METHODS = sorted(
     p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml")
 )
@@ -41,6 +43,10 @@ CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9
 def command(name, *arguments, cwd=ROOT):
     line = [sys.executable, ROOT / name, *map(str, arguments)]
     return subprocess.run(line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300)
+
+
+def tiny(method):
+    return [*TINY, *OWN.get(method, ["model.network.options.decoder_channels=16"])]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def data(tmp_path_factory):
 def run(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
     arguments = ["--config", request.param, "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
-    result = command("train.py", *arguments, *TINY, f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    result = command("train.py", *arguments, *tiny(request.param), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
     assert f"run: {folder}" in result.stdout
     result = command("evaluate.py", "--checkpoint", folder, "max_clicks=3", f"run={folder / 'eval'}", "full_curves=true")
@@ -100,11 +106,28 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     assert "one" in compared.stdout.splitlines()[0]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_overlay_is_fitted_and_evaluated(overlay, data, tmp_path, monkeypatch):
+def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
+    clicked = {}
+    for refiner in ("null", "brs", "f_brs_b"):
+        line = ["--checkpoint", run, f"refiner={refiner}", "max_clicks=3", "full_curves=true", f"run={tmp_path / refiner}"]
+        zoom = ["--config", "zoom.yaml", "zoom.long_side=64", "zoom.min_crop=24"] if refiner == "f_brs_b" else []
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line), *zoom])
+        assert evaluate.main() == 0
+        report = json.loads((tmp_path / refiner / "report.json").read_text())
+        assert report["clicked"] == 8 * 6
+        assert 0 <= report["accuracy@3"] <= 1
+        assert report["seconds@3"] > 0
+        clicked[refiner] = (report["refinements"], report["clicked_wrong"])
+    assert clicked["null"][0] == 0
+    assert clicked["brs"][0] > 0
+    assert clicked["brs"][1] < clicked["null"][1]
+
+
+@pytest.mark.parametrize(("method", "overlay"), OVERLAYS)
+def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, monkeypatch):
     arguments = [
         "--config",
-        "small.yaml",
+        method,
         "--config",
         overlay,
         "--config",
@@ -112,7 +135,7 @@ def test_every_overlay_is_fitted_and_evaluated(overlay, data, tmp_path, monkeypa
         f"data.root={data}",
         f"run={tmp_path / 'run'}",
     ]
-    steps = [*TINY, f"loading.augment={CROP[0]}", "trainer.max_epochs=2"]
+    steps = [*tiny(method), f"loading.augment={CROP[0]}", "trainer.max_epochs=2"]
     if overlay == "gpu.yaml":
         steps += ["model.network.compile.backend=eager"]  # traced, but no compiler is needed
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
@@ -183,7 +206,7 @@ def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, m
 def test_damaged_and_foreign_checkpoints_are_named(run, tmp_path):
     import shutil
 
-    for content, message in ((b"junk", "cannot be read as a checkpoint"), (None, "does not fit ITIS")):
+    for content, message in ((b"junk", "cannot be read as a checkpoint"), (None, "does not fit ")):
         copy = tmp_path / message.split()[0]
         shutil.copytree(run, copy)
         file = copy / "checkpoints" / "last.ckpt"

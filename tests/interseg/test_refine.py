@@ -155,7 +155,7 @@ def test_brs_lowers_the_energy_as_far_as_scipy_does():
     try:
         calls = iter([False])
         module.right = lambda *_: next(calls, False)
-        (logits,), (state,) = refined(ToTheEnd(iterations=300), given)
+        _, (state,) = refined(ToTheEnd(iterations=300), given)
     finally:
         module.right = original
     ours = energy(state["variables"].numpy())[0]
@@ -234,7 +234,7 @@ def test_a_rerun_computes_only_what_follows_the_layer(point):
         before = len(run)
         change = lambda features: features * 1.5 + 0.1  # noqa: E731
         quick = again(lambda: net(images[rows], maps[rows]), change, rows)
-        kept = {module for module in again.outputs}
+        kept = set(again.outputs)
         with changed(layer, change):
             slow = net(images[rows], maps[rows])
     assert torch.allclose(quick, slow)

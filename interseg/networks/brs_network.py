@@ -1,0 +1,156 @@
+"""The network of BRS: an encoder with squeeze-and-excitation, a coarse decoder, and a fine decoder at full resolution.
+
+Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code.
+"""
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+from interseg.errors import InputError
+from interseg.networks.click_input import ClickInput
+from interseg.networks.click_network import batch_norms, batch_to_group_norm, parameters_by_origin
+from interseg.networks.pretrained import load_encoder_weights
+from interseg.networks.stem import widen_first_convolution
+
+GUIDANCE = 2
+
+
+class BRSNetwork(nn.Module):
+    """Photo and two interaction maps to one logit a pixel.
+
+    Args:
+        encoder: an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second), or a lighter one.
+        weights: "imagenet" (download), "package" (no download) or null.
+        output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table 2).
+        norm: "batch" as in the paper, or "group", which does not depend on the batch.
+        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters; the paper is silent.
+        channels_last: memory layout.
+    """
+
+    guidance_channels = GUIDANCE
+
+    def __init__(
+        self,
+        encoder: str = "densenet121",
+        weights: str | None = "imagenet",
+        output: str = "fine",
+        norm: str = "batch",
+        freeze_encoder_norm: bool = True,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        if output not in ("fine", "coarse") or norm not in ("batch", "group"):
+            raise InputError(f"output={output!r}, norm={norm!r}; use fine or coarse, and batch or group")
+        self.output = output
+        self.encoder = smp.encoders.get_encoder(encoder, in_channels=3, depth=5, weights=None)
+        self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
+        widths = self.encoder.out_channels[2:]
+        widen_first_convolution(self.encoder, GUIDANCE)
+        self.excitations = nn.ModuleList(Excitation(width, width // 16) for width in widths)
+        self.coarse = CoarseDecoder(widths)
+        self.fine = FineDecoder(3 + GUIDANCE + 1)
+        self.frozen_norms = list(batch_norms(self.encoder)) if freeze_encoder_norm else []
+        for frozen in self.frozen_norms:
+            frozen.eval().requires_grad_(False)
+        if norm == "group":
+            batch_to_group_norm(self.coarse)
+            batch_to_group_norm(self.fine)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.layout)
+
+    def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
+        """The trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
+        parts = parameters_by_origin(self, self.encoder)
+        fine = {id(p) for p in self.fine.parameters()}
+        return parts | {"decoder": [p for p in parts["decoder"] if id(p) not in fine], "fine": list(self.fine.parameters())}
+
+    def refinement_points(self) -> dict[str, nn.Module]:
+        """Layers that f-BRS may scale: the deepest features, the middle of the decoder, and the features before the last convolution.
+
+        The middle is where the fine decoder's branches meet, or the coarse decoder's block at 1/16 where there is no fine one.
+        """
+        if self.output == "fine":
+            return {"a": self.excitations[-1], "b": self.fine.excitation, "c": self.fine.head[0]}
+        return {"a": self.excitations[-1], "b": self.coarse.blocks[1], "c": self.coarse.blocks[-1]}
+
+    def train(self, mode: bool = True) -> "BRSNetwork":
+        """Switch modes; frozen norms stay in evaluation mode."""
+        super().train(mode)
+        for frozen in self.frozen_norms:
+            frozen.eval()
+        return self
+
+    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] and (B, 2, H, W) to logits (B, 1, H, W)."""
+        coarse, fine = self.both(image, guidance, self.output == "fine")
+        return coarse if fine is None else fine
+
+    def both(self, image: Tensor, guidance: Tensor, with_fine: bool = True) -> tuple[Tensor, Tensor | None]:
+        """Coarse and fine logits; without the fine decoder's, which then does not run, if it is not wanted."""
+        height, width = image.shape[-2:]
+        x = self.input(image, guidance).contiguous(memory_format=self.layout)
+        features = self.encoder(x)[2:]
+        coarse = self.coarse([excite(f) for excite, f in zip(self.excitations, features, strict=True)])
+        fine = self.fine(torch.cat([x, coarse.sigmoid()], 1)) if with_fine else None
+        return coarse[..., :height, :width], None if fine is None else fine[..., :height, :width]
+
+
+class Excitation(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018): every channel scaled by what the whole map says."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.scale = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale(x)
+
+
+def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.Sequential:
+    """A convolution without bias, PReLU, then batch norm, in the paper's order."""
+    layer = nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False)
+    return nn.Sequential(layer, nn.PReLU(), nn.BatchNorm2d(outputs))
+
+
+class CoarseDecoder(nn.Module):
+    """Features at 1/4, 1/8, 1/16 and 1/32 to coarse logits at full size."""
+
+    WIDTHS = (512, 256, 128, 64)
+
+    def __init__(self, encoder: list[int]) -> None:
+        super().__init__()
+        skips = (64, 128, 256)
+        inputs = (encoder[-1], 2 * 256, 2 * 128, 2 * 64)
+        self.skips = nn.ModuleList(convolution(width, skip, 1) for width, skip in zip(encoder, skips, strict=False))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(convolution(i, w, 3), convolution(w, w, 3), convolution(w, w // 2, 1))
+            for i, w in zip(inputs, self.WIDTHS, strict=True)
+        )
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2) for w in self.WIDTHS[:-1])
+        self.prediction = nn.Conv2d(32, 1, 1)
+        self.enlarge = nn.ConvTranspose2d(1, 1, 4, stride=4, bias=False)
+        nn.init.ones_(self.enlarge.weight)  # a start that says of 4 x 4 pixels what the coarse one says
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        x = self.blocks[0](features[-1])
+        for up, block, skip, feature in zip(self.ups, self.blocks[1:], reversed(self.skips), reversed(features[:-1]), strict=True):
+            x = block(torch.cat([up(x), skip(feature)], 1))
+        return self.enlarge(self.prediction(x))
+
+
+class FineDecoder(nn.Module):
+    """The network's input and the coarse probability to logits, by three branches of growing dilation at full resolution."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(convolution(inputs, 32, 3, dilation), convolution(32, 32, 3), convolution(32, 16, 1)) for dilation in (1, 2, 3)
+        )
+        self.excitation = Excitation(48, 3)
+        self.head = nn.Sequential(convolution(48, 16, 3), nn.Conv2d(16, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.excitation(torch.cat([branch(x) for branch in self.branches], 1)))
