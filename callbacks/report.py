@@ -124,13 +124,18 @@ def _curves(noc: NumberOfClicks) -> str:
     """The curves as one SVG.
 
     Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; with full curves
-    also the IoU obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6).
+    also the IoU obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6); the share of clicked pixels
+    that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10).
     """
     curves = noc.interactions.compute()["curves"].numpy()
     clicks = np.arange(1, curves.shape[1] + 1)
     effort = noc.figures.get("effort", [])
-    figure = Figure(figsize=(14 if effort else 10, 3.6), layout="constrained")
-    left, right, *third = figure.subplots(1, 3 if effort else 2)
+    columns = 3 if effort else 2
+    figure = Figure(figsize=(14 if effort else 10, 7.2), layout="constrained")
+    left, right, *more = figure.subplots(2, columns).ravel().tolist()
+    third, (accuracy, seconds, *spare) = more[: columns - 2], more[columns - 2 :]
+    for axis in spare:
+        axis.remove()
     left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
     left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
     left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
@@ -143,7 +148,13 @@ def _curves(noc: NumberOfClicks) -> str:
             [row["clicks"] for row in effort], [row["miou"] for row in effort], marker="o", markersize=3, label="IoU wanted: 0.40 ... 0.95"
         )
         axis.set(xlabel="mean clicks given", ylabel="mean IoU obtained", ylim=(0, 1), title="What a satisfied user gets")
-    for axis in (left, right, *third):
+    for axis, name in ((accuracy, "accuracy"), (seconds, "seconds")):
+        values = [noc.figures.get(f"{name}@{k}", np.nan) for k in clicks]
+        axis.plot(clicks, values, marker="o", markersize=3, label="mean of the objects that were given the click")
+    accuracy.set(xlabel="clicks", ylabel="share with the clicked label", title="Clicked pixels")
+    seconds.set(xlabel="click", ylabel="seconds", title="Time of an answer")
+    seconds.set_ylim(bottom=0)
+    for axis in (left, right, *third, accuracy, seconds):
         axis.set_xticks(clicks[:: max(1, len(clicks) // 10)])
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")

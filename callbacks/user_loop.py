@@ -122,9 +122,8 @@ class UserLoop(Callback):
         """
         truths = batch["mask"].cpu().numpy() if len(batch["id"]) else []
         games = [_Game(id, truth, self.max_clicks, self.seed) for id, truth in zip(batch["id"].tolist(), truths, strict=True)]
-        if "previous" in batch:
-            for game, mask in zip(games, batch["previous"].cpu().numpy(), strict=True):
-                game.start(mask.astype(bool))
+        for game, mask in zip(games, self._starts(module, batch), strict=False):
+            game.start(mask)
         for _ in range(self.max_clicks):
             playing = [i for i, game in enumerate(games) if not game.over and game.click(self.user)]
             if not playing:
@@ -137,6 +136,15 @@ class UserLoop(Callback):
         if games:
             outcomes = [game.outcome() for game in games]
             batch |= {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
+
+    @torch.no_grad()
+    def _starts(self, module: LightningModule, batch: Batch) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
+        """The masks (B, H, W) that the games start from: those of the set, or the method's own without clicks; none for empty ones."""
+        if "previous" in batch:
+            return batch["previous"].cpu().numpy().astype(bool)
+        start: Any = getattr(module, "start", None)
+        logits = start(batch) if start and len(batch["id"]) else None
+        return [] if logits is None else (logits[:, 0] > self.logit_threshold).cpu().numpy()
 
     @torch.no_grad()
     def _predict(self, module: LightningModule, batch: Batch, games: list["_Game"], playing: list[int]) -> NDArray[np.bool_]:

@@ -78,6 +78,7 @@ class Predictor:
         refiner: optimises until clicked pixels have their labels.
         zoom: shows the network a crop round the object.
         flip: averages the probabilities with those of the mirrored view.
+        click_maps: so many channels of the guidance come first and stand for clicks.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class Predictor:
         refiner: Refiner | None = None,
         zoom: ZoomIn | None = None,
         flip: bool = False,
+        click_maps: int = 2,
     ) -> None:
+        self.click_maps = click_maps
         self.network, self.encode, self.long_side = network, encode, long_side
         self.refiner, self.zoom, self.flip = refiner, zoom, flip
 
@@ -118,5 +121,6 @@ class Predictor:
             clicks,
             self.flip,
             batch["id"].tolist(),
+            self.click_maps,
         )
         return torch.stack(self.refiner(scene, states) if self.refiner else scene.forward())

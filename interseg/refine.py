@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from interseg.clicks import Clicks
 from interseg.errors import InputError
@@ -29,13 +30,14 @@ class Scene(NamedTuple):
     """The objects of a round as a network sees them.
 
     Attributes:
-        network: photo (b, 3, h, w) and guidance (b, c, h, w) to logits (b, 1, h, w).
+        network: photo (b, 3, h, w) and guidance (b, c, h, w) to logits (b, K, h, w): one of the object, or one a class.
         images: (1, 3, h, w) of each object.
-        maps: (1, c, h, w) of each object, the positive and negative clicks' maps first.
+        maps: (1, c, h, w) of each object.
         restore: takes logits (1, 1, h, w) of each object's view to its whole image's, (1, 1, H, W).
         clicks: (n, 3) of each object in pixels of the whole image.
         flip: average the probabilities with those of the mirrored view.
         ids: of the objects, for messages.
+        click_maps: so many of the maps come first and stand for clicks: what BRS may change.
     """
 
     network: nn.Module
@@ -45,6 +47,7 @@ class Scene(NamedTuple):
     clicks: list[Clicks]
     flip: bool
     ids: list[int]
+    click_maps: int = 2
 
     def groups(self, objects: Sequence[int]) -> list[list[int]]:
         """Objects by the size of their view."""
@@ -62,8 +65,9 @@ class Scene(NamedTuple):
         if not self.flip:
             return self.network(images, maps)
         both = torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)])
-        straight, mirrored = self.network(*both).sigmoid().chunk(2)
-        return torch.logit((straight + mirrored.flip(-1)) / 2, eps=1e-6)
+        straight, mirrored = probabilities(self.network(*both), 1).chunk(2)
+        mean = (straight + mirrored.flip(-1)) / 2
+        return torch.logit(mean, eps=1e-6) if mean.shape[1] == 1 else mean.clamp_min(1e-6).log()
 
     def whole(self, group: Sequence[int], logits: Tensor) -> list[Tensor]:
         """Logits of a group in the frames of its objects' images, (1, H, W) each."""
@@ -134,6 +138,8 @@ class Refiner:
             for i, answer in answers.items():
                 if not answer.isfinite().all():
                     raise InputError(f"the network's answer to object {scene.ids[i]} is no number; look at its image and at the checkpoint")
+            for i, clicks in enumerate(scene.clicks):
+                check_labels(clicks, len(answers[i]), scene.ids[i])
             labels = [wanted_labels(clicks, answers[i].shape[1], answers[i].shape[2], self.reach) for i, clicks in enumerate(scene.clicks)]
             wrong = [i for i in answers if not right(answers[i], labels[i])]
             for group in scene.groups(wrong):
@@ -175,6 +181,14 @@ def note(state: State, found: Found) -> None:
         counts["refinements_failed"] += 1  # the forward pass stands
 
 
+def check_labels(clicks: Clicks, channels: int, id: int) -> None:
+    """Raise `InputError` for the first click whose label a network with so many logits a pixel does not know."""
+    classes = max(2, channels)
+    for y, x, label in clicks.tolist():
+        if not 0 <= label < classes:
+            raise InputError(f"click (y={y}, x={x}) on object {id} has class {label}; the network knows classes 0 to {classes - 1}")
+
+
 def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> Clicks:
     """(m, 3) y, x, label of the pixels whose label the clicks say: the squares round them, clicked pixels before all."""
     pixels: dict[tuple[int, int], int] = {}
@@ -185,23 +199,32 @@ def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> Clicks
     return np.array([(*pixel, label) for pixel, label in pixels.items()], np.int64).reshape(-1, 3)
 
 
+def probabilities(logits: Tensor, dim: int) -> Tensor:
+    """Of the object where there is one logit, else of each class along `dim`."""
+    return logits.sigmoid() if logits.shape[dim] == 1 else logits.softmax(dim)
+
+
 def right(logits: Tensor, labels: NDArray[np.int64]) -> bool:
-    """Whether logits (1, H, W) give every pixel its label."""
+    """Whether logits (K, H, W) give every pixel its label."""
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
-    return bool(((logits[0, y, x] > 0) == (wanted == 1)).all())
+    at = logits[:, y, x]
+    return bool(((at[0] > 0).long() if len(at) == 1 else at.argmax(0)).eq(wanted).all())
 
 
 def corrective_energy(logits: Tensor, labels: NDArray[np.int64], mean: bool) -> Tensor:
-    """Squared distance of the probabilities of logits (1, H, W) from the labels (m, 3) (BRS, eq. 4).
+    """Squared distance of the probabilities of logits (K, H, W) from the labels (m, 3) (BRS, eq. 4).
+
+    With several classes the distance of a pixel is that of all its probabilities from its label's, which is 1, and 0 for the others.
 
     Args:
         logits: of one object.
         labels: y, x, label of the pixels that count.
-        mean: the mean over positive pixels plus the mean over negative ones (f-BRS) instead of the sum.
+        mean: the mean over the pixels of each label, summed (f-BRS), instead of the sum over all.
     """
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
-    errors = (wanted - logits[0, y, x].sigmoid()) ** 2
+    found = probabilities(logits[:, y, x], 0)
+    aim = wanted[None].to(found.dtype) if len(found) == 1 else one_hot(wanted, len(found)).T.to(found.dtype)
+    errors = ((aim - found) ** 2).sum(0)
     if not mean:
         return errors.sum()
-    parts = [errors[wanted == label].mean() for label in (1, 0) if (wanted == label).any()]
-    return torch.stack(parts).sum()
+    return torch.stack([errors[wanted == label].mean() for label in wanted.unique()]).sum()

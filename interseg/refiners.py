@@ -20,7 +20,7 @@ class MapRefiner(Refiner):
 
     def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
         images, maps = scene.batch(group)
-        return maps[0, :2].numel(), lambda rows, variables: scene.run(images[rows], added(maps[rows], variables))
+        return maps[0, : scene.click_maps].numel(), lambda rows, variables: scene.run(images[rows], added(maps[rows], variables))
 
 
 class BRS(MapRefiner):

@@ -22,6 +22,10 @@ class InteractiveModule(LightningModule):
         """Logits (B, 1, H, W) of the objects of a batch, given their clicks."""
         raise NotImplementedError
 
+    def start(self, batch: dict[str, Any]) -> Tensor | None:
+        """Logits (B, 1, H, W) before the first click at test time; None for a method that says nothing without clicks."""
+        return None
+
     def adapt(self, batch: dict[str, Any]) -> Tensor:
         """Logits (B, 1, H, W) that answer a round's clicks at test time: `segment`, or what the test-time options make of the network.
 

@@ -1,0 +1,65 @@
+"""Any segmentation network, trained without clicks, as an interactive method (training-free conversion, BRS, section 3.3)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interseg.convert import Converted
+from interseg.errors import InputError
+from interseg.losses import BinaryCrossEntropy
+from interseg.predict import Predictor, ZoomIn
+from interseg.refine import Refiner
+from interseg.views import enlarged, reduced
+from lightning_modules.base import InteractiveModule, check_loss, require, warm_cosine
+
+
+class ConvertedNetwork(InteractiveModule):
+    """A network with one logit a pixel: its plain training, and its answers corrected by clicks.
+
+    The game starts from the network's own prediction. Without a refiner clicks change nothing.
+
+    Args:
+        network: image (B, 3, H, W) to logits (B, 1, H, W); see `Converted`.
+        learning_rate: of its training (AdamW, half a cosine to 0).
+        long_side: in evaluation, larger images are reduced to it for the network.
+    """
+
+    def __init__(self, network: nn.Module, learning_rate: float = 1e-3, long_side: int | None = None) -> None:
+        super().__init__()
+        self.network = Converted(network)
+        if self.network.classes != 1:
+            raise InputError(
+                f"the network has {self.network.classes} classes; the loop plays one object against background, several classes "
+                "are for interseg.predict.Predictor"
+            )
+        self.learning_rate, self.long_side = learning_rate, long_side
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(B, 1, H, W) logits from `image` alone."""
+        require(batch, "image")
+        view = reduced(batch, self.long_side)
+        return enlarged(self.network(view["image"]), batch["image"].shape[-2:])
+
+    def start(self, batch: dict[str, Any]) -> Tensor:
+        """The answer before the first click."""
+        return self.segment(batch)
+
+    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
+        """The network with interaction maps, and test-time options."""
+        return Predictor(self.network, lambda view: torch.zeros_like(view["image"]), self.long_side, refiner, zoom, flip, click_maps=3)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """One step without clicks."""
+        require(batch, "id", "mask")
+        logits = self.segment(batch)
+        loss = BinaryCrossEntropy()(logits, batch["mask"])
+        check_loss(loss, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        return {"loss": loss, "logits": logits.detach()}
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate)
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, steps, 0))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
