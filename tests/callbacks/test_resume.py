@@ -15,8 +15,11 @@ from configs.run import AtomicCheckpointIO
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
 from interseg.metrics import OUTCOME
+from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
 from interseg.records import keep, kept, kept_ids
+from interseg.refiners import refiner_of
+from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from tests.datamodules.test_base import AUGMENT
 
@@ -47,6 +50,13 @@ def module(dropout=0.5, previous_mask=True):
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
     network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", guidance_channels=2 + previous_mask, options=options)
     return ITIS(network, previous_mask=previous_mask, learning_rate=1e-3, schedule="cosine", warmup=2)
+
+
+def two_phases():
+    """BRS, whose fine decoder begins to learn in the second of three epochs."""
+    torch.manual_seed(3)
+    network = BRSNetwork("tu-tf_efficientnet_lite0", "package", norm="group")
+    return BRS(network, coarse_epochs=1, optimizer="adamw", schedule="cosine", learning_rate=1e-3, weight_decay=0.01)
 
 
 def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
@@ -97,12 +107,12 @@ def assert_equal(a, b, where=""):
         assert a == b, where
 
 
-def interrupted(root, source, kill, batch_size=4, workers=0, **options):
+def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **options):
     """Train until the kill, then go on from what is left on the disk."""
     with pytest.raises((Killed, ProcessRaisedException)):
-        trainer(root, kill, **options).fit(module(), data(source, batch_size, workers))
+        trainer(root, kill, **options).fit(method(), data(source, batch_size, workers))
     file = root / "checkpoints" / "last.ckpt"
-    trainer(root, **options).fit(module(), data(source, batch_size, workers), ckpt_path=file if file.exists() else None, weights_only=True)
+    trainer(root, **options).fit(method(), data(source, batch_size, workers), ckpt_path=file if file.exists() else None, weights_only=True)
     return state(root)
 
 
@@ -131,6 +141,13 @@ def assert_same_training(expected, resumed):
 @pytest.mark.parametrize("step", range(1, EPOCHS * STEPS))
 def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undisturbed, tmp_path, step, early):
     assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early)))
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_run_of_two_phases_goes_on_in_either(undisturbed, tmp_path, step):
+    source = undisturbed / "folder"
+    trainer(tmp_path / "whole").fit(two_phases(), data(source))
+    assert_same_training(state(tmp_path / "whole"), interrupted(tmp_path / "cut", source, Kill(step, True), method=two_phases))
 
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
@@ -215,15 +232,16 @@ class KeepMemory(Callback):
         torch.save(loop.state_dict(), f"{trainer.default_root_dir}/memory{trainer.global_rank}.pt")
 
 
-def trained(root, source, devices, epochs=EPOCHS):
+def trained(root, source, devices, method):
     """Three epochs in batches of four objects, in float64, shared among processes."""
-    fit = trainer(root, KeepMemory(), devices=devices, epochs=epochs, precision="64-true")
-    fit.fit(module(dropout=0.0), data(source, batch_size=4 // devices))
+    fit = trainer(root, KeepMemory(), devices=devices, precision="64-true")
+    fit.fit(method(), data(source, batch_size=4 // devices))
     return state(root)
 
 
-def test_two_ranks_learn_what_one_does_and_remember_the_same_clicks(undisturbed, tmp_path):
-    one, two = (trained(tmp_path / str(devices), undisturbed / "folder", devices) for devices in (1, 2))
+@pytest.mark.parametrize("method", [lambda: module(dropout=0.0), two_phases], ids=["itis", "brs"])
+def test_two_ranks_learn_what_one_does_and_remember_the_same_clicks(undisturbed, tmp_path, method):
+    one, two = (trained(tmp_path / str(devices), undisturbed / "folder", devices, method) for devices in (1, 2))
     assert one["global_step"] == two["global_step"] == EPOCHS * STEPS
     for name, weights in one["state_dict"].items():
         assert torch.allclose(weights, two["state_dict"][name], atol=1e-5), name
@@ -240,8 +258,8 @@ def test_two_ranks_resume_with_equal_weights_and_clicks(undisturbed, tmp_path):
     assert_same_training(state(tmp_path / "whole"), resumed)
 
 
-@pytest.mark.parametrize("objects", [10, 7])
-def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects):
+@pytest.mark.parametrize(("objects", "refiner"), [(10, None), (7, None), (10, "f_brs_b")])
+def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects, refiner):
     from shutil import copytree
 
     source = copytree(undisturbed / "folder", tmp_path / "folder")
@@ -252,7 +270,9 @@ def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects):
     written = []
     for devices in (1, 2):
         root = tmp_path / str(devices)
-        trainer(root, devices=devices, precision="64-true").test(module(), data(source), verbose=False)
+        method = module()
+        method.answer_by(refiner_of(refiner))
+        trainer(root, devices=devices, precision="64-true").test(method, data(source), verbose=False)
         written.append((root / "objects.csv").read_text())
     assert written[0] == written[1]
     assert len(written[0].splitlines()) > 8
