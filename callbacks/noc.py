@@ -80,7 +80,11 @@ class NumberOfClicks(Callback):
             names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["id"]]  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, names, self.targets)
             (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
-            forget(folder)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop the record of the evaluation in progress, now that other callbacks have written what they make of it."""
+        if trainer.is_global_zero and self.figures["objects"]:
+            forget(Path(trainer.default_root_dir))
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]

@@ -23,9 +23,8 @@ PANELS = (1, 2, 3, 5, 10, 20)
 
 
 class Picture(NamedTuple):
-    """One object's interaction, ready to draw; ordered by area under its curve, so that a heap keeps the hardest."""
+    """One object's interaction, ready to draw."""
 
-    ease: float
     id: int
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -62,7 +61,7 @@ class Report(Callback):
             ease = float(np.mean(curve))
             if id not in self.chosen and len(self.worst) >= self.hardest and -ease <= self.worst[0][0]:
                 continue
-            picture = _picture(batch, row, id, ease, curve)
+            picture = _picture(batch, row, id, curve)
             if id in self.chosen:
                 self.pictures.append(picture)
             else:
@@ -110,14 +109,13 @@ def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
     batch = trainer.strategy.batch_to_device(trainer.datamodule.single("test", id))  # type: ignore[attr-defined]
     batch = trainer.precision_plugin.convert_input(batch)
     loop.on_test_batch_start(trainer, pl_module, batch, 0)
-    curve = batch["curves"][0].tolist()
-    return _picture(batch, 0, id, float(np.mean(curve)), curve)
+    return _picture(batch, 0, id, batch["curves"][0].tolist())
 
 
-def _picture(batch: dict[str, Any], row: int, id: int, ease: float, curve: list[float]) -> Picture:
+def _picture(batch: dict[str, Any], row: int, id: int, curve: list[float]) -> Picture:
     image = (batch["image"][row].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
     clicks = batch["clicks"][row].cpu().numpy()
-    return Picture(ease, id, image, batch["mask"][row].cpu().numpy(), batch["masks"][row].numpy(), clicks[clicks[:, 2] >= 0], curve)
+    return Picture(id, image, batch["mask"][row].cpu().numpy(), batch["masks"][row].numpy(), clicks[clicks[:, 2] >= 0], curve)
 
 
 def _curves(noc: NumberOfClicks) -> str:
@@ -151,7 +149,8 @@ def _curves(noc: NumberOfClicks) -> str:
     for axis, name in ((accuracy, "accuracy"), (seconds, "seconds")):
         values = [noc.figures.get(f"{name}@{k}", np.nan) for k in clicks]
         axis.plot(clicks, values, marker="o", markersize=3, label="mean of the objects that were given the click")
-    accuracy.set(xlabel="clicks", ylabel="share with the clicked label", title="Clicked pixels")
+    lowest = min((value for key, value in noc.figures.items() if key.startswith("accuracy@")), default=1.0)
+    accuracy.set(xlabel="clicks", ylabel="share with the clicked label", title="Clicked pixels", ylim=(min(0.9, lowest - 0.02), 1.01))
     seconds.set(xlabel="click", ylabel="seconds", title="Time of an answer")
     seconds.set_ylim(bottom=0)
     for axis in (left, right, *third, accuracy, seconds):

@@ -1,0 +1,59 @@
+"""A click network's forward pass against its refinements: clicks, labels of clicked pixels and time, as one table (BRS' Table 2).
+
+    python -m benchmarks.refinement RUN FOLDER --test '--config data/grabcut.yaml data.root=PATH' [--rows forward brs ...] [key=value ...]
+
+Every line is made by evaluate.py itself, one after the other; what is finished is not done again. Overrides are the evaluation's.
+"""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+
+from benchmarks.ablation import done
+
+COARSE = "model.network.output=coarse"
+ROWS = {
+    "forward": ["refiner=null"],
+    "brs": ["refiner=brs"],
+    **{name: [f"refiner={name}"] for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")},
+    "coarse": ["refiner=null", COARSE],
+    "coarse_brs": ["refiner=brs", COARSE],
+}
+"""The evaluation of each line; the last two are for a network with a fine decoder."""
+FIGURES = {"NoC@85": "noc@85", "NoC@90": "noc@90", "failures@90": "failures@90", "mIoU@5": "miou@5", "AuC": "auc"}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
+    arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    arguments.add_argument("overrides", nargs="*")
+    options = arguments.parse_intermixed_args()
+    reports = {}
+    for row in options.rows:
+        folder = options.folder / row
+        line = ["--checkpoint", str(options.run), *options.test, *ROWS[row], *options.overrides, f"run={folder}", "trainer.devices=1"]
+        done(folder / "report.json", "evaluate.py", *line)
+        reports[row] = json.loads((folder / "report.json").read_text())
+    print_markdown(reports)
+
+
+def print_markdown(reports: dict[str, dict[str, float]]) -> None:
+    """Figures of every line; times as ratios to the first line's, since machines differ."""
+    titles = [*FIGURES, "clicked pixels right", "refined answers", "not improved", "evaluations each", "time a click / first line's"]
+    print("| | " + " | ".join(titles) + " |\n" + "|---" * (len(titles) + 1) + "|")
+    first = next(iter(reports.values()))["network_seconds_per_click"]
+    for row, report in reports.items():
+        right = 1 - report["clicked_wrong"] / report["clicked"]
+        refined = report["refinements"]
+        each = f"{report['refinement_evaluations'] / refined:.1f}" if refined else "-"
+        cells = [f"{report[key]:.4g}" for key in FIGURES.values()]
+        cells += [f"{100 * right:.2f} %", f"{refined}", f"{report['refinements_failed']}", each]
+        print(f"| {row} | " + " | ".join(cells) + f" | {report['network_seconds_per_click'] / first:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
