@@ -1,6 +1,6 @@
 """A click network's forward pass against its refinements: clicks, labels of clicked pixels and time, as one table (BRS' Table 2).
 
-    python -m benchmarks.refinement RUN FOLDER --test '--config data/grabcut.yaml data.root=PATH' [--rows forward brs ...] [key=value ...]
+    python -m benchmarks.refinement RUN FOLDER [key=value ...] --test '--config data/grabcut.yaml data.root=PATH' [--rows forward brs ...]
 
 Every line is made by evaluate.py itself, one after the other; what is finished is not done again. Overrides are the evaluation's.
 """
