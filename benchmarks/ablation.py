@@ -15,6 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from matplotlib.figure import Figure
+
 ROWS = ("distance", "gaussian", "iterative", "mask")
 SAMPLERS = ("itis", "cluster", "random")
 CLASSICAL = ("random_walker", "grabcut", "graph_cut", "geodesic")
@@ -43,6 +46,7 @@ def main() -> None:
     for name in CLASSICAL:
         table[name] = [play(options.folder / name, ["--config", f"classical/{name}.yaml"], "", options.test)]
     print_markdown(table)
+    draw(table, options.folder / "curves.svg")
 
 
 def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
@@ -73,6 +77,25 @@ def print_markdown(table: dict[str, list[Path]]) -> None:
             spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.4g}{spread}" if len(values) == len(reports) else "never")
         print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def draw(table: dict[str, list[Path]], file: Path) -> None:
+    """Mean IoU against clicks: the networks, the samplers and the classical methods, with the range over seeds."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    panels = dict(zip(("Training", "Sampler at test time", "Classical methods"), figure.subplots(1, 3, sharey=True), strict=True))
+    for name, folders in table.items():
+        reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+        curves = np.array([[report[f"miou@{k}"] for k in range(1, report["max_clicks"] + 1)] for report in reports])
+        kind = "Sampler at test time" if "sampler" in name else "Classical methods" if name in CLASSICAL else "Training"
+        clicks = np.arange(1, curves.shape[1] + 1)
+        panels[kind].plot(clicks, curves.mean(0), marker="o", markersize=3, label=name)
+        panels[kind].fill_between(clicks, curves.min(0), curves.max(0), alpha=0.2)
+    for title, axis in panels.items():
+        axis.set(title=title, xlabel="clicks", ylim=(0, 1), xticks=range(1, 21, 2))
+        axis.grid(alpha=0.3)
+        axis.legend(loc="lower right")
+    panels["Training"].set_ylabel("mean IoU")
+    figure.savefig(file)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,24 @@ class RitmUser(User):
         return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
 
 
+class BrsUser(User):
+    """BRS, section 4, as its text says: the kind of error with more pixels, clicked where it is deepest.
+
+    Background where false positives are more, else object; its official code decides by depth instead, as `RitmUser` does. The
+    other kind is clicked where every pixel of the first was clicked before.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        regions = {1: (mask == 1) & ~prediction, 0: (mask == 0) & prediction}
+        for label in sorted(regions, key=lambda sign: (-np.count_nonzero(regions[sign]), -sign)):
+            depth, y, x = deepest_pixel(regions[label], clicks)
+            if depth > 0:
+                return y, x, label
+        return None
+
+
 class ItisUser(User):
     """ITIS, section 3.2: the largest cluster of wrong pixels, as far as possible from its boundary and from earlier clicks in it.
 

@@ -144,7 +144,7 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
         steps += ["model.network.compile.backend=eager"]  # traced, but no compiler is needed
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
     train.main()
-    for user in ("itis", "cluster", "random"):
+    for user in ("itis", "cluster", "random", "brs"):
         played = tmp_path / user
         line = [
             "--checkpoint",

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from interseg.clicks import no_clicks
-from interseg.users import ClusterUser, ItisUser, RandomUser, RitmUser, User
+from interseg.users import BrsUser, ClusterUser, ItisUser, RandomUser, RitmUser, User
 
-USERS = [RitmUser(), ItisUser(), ClusterUser(), RandomUser()]
+USERS = [RitmUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
 
 
 def ritm_reference(prediction, mask, clicks):
@@ -74,6 +74,22 @@ def test_ritm_tie_between_signs_is_negative():
     prediction = np.zeros((5, 11), bool)
     prediction[1:4, 7:10] = True
     assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == (2, 8, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(3, 40), st.integers(3, 40), st.integers(0, 4))
+def test_brs_clicks_the_more_frequent_error_where_it_is_deepest(seed, height, width, smoothness):
+    prediction, mask, clicks = random_masks(seed, height, width, smoothness)
+    click = BrsUser().next_click(prediction, mask, clicks, np.random.default_rng(0))
+    missed, excess = (mask == 1) & ~prediction, (mask == 0) & prediction
+    label = int(missed.sum() >= excess.sum())
+    depth = ndimage.distance_transform_edt(np.pad(missed if label else excess, 1))[1:-1, 1:-1].astype(np.float32)
+    depth[clicks[:, 0], clicks[:, 1]] = 0
+    if depth.any():
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        assert click == (y, x, label)
+    elif click is not None:
+        assert click[2] == 1 - label
 
 
 def itis_reference(prediction, mask, clicks):
