@@ -128,6 +128,6 @@ def refiner_of(name: "str | Refiner | None") -> Refiner | None:
     """A refiner by name, or one built with settings of its own, or none; raises `InputError` for an unknown name."""
     if name is None or isinstance(name, Refiner):
         return name
-    if name not in REFINERS:
+    if not isinstance(name, str) or name not in REFINERS:
         raise InputError(f"refiner is {name!r}; use one of {', '.join(REFINERS)}, or null")
     return REFINERS[name]()

@@ -35,6 +35,8 @@ class InteractiveModule(LightningModule):
 
     def answer_by(self, refiner: Refiner | None = None, zoom: ZoomIn | None = None, flip: bool = False) -> None:
         """Set the test-time options; raises `InputError` for a method without a click network."""
+        if zoom is not None and not isinstance(zoom, ZoomIn):
+            raise InputError(f"zoom is {zoom!r}; turn it on by --config zoom.yaml, then change its values")
         self._predictor = self.predictor(refiner, zoom, flip) if refiner or zoom or flip else None
 
     def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:

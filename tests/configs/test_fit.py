@@ -38,6 +38,7 @@ METHODS = sorted(
 )
 
 
+CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yaml"]
 CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -195,6 +196,10 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
         ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"], "logger is 'tensorboard'"),
         ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "run=/proc/no/run"], "cannot be written"),
         ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
+        ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
+        ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
+        ("evaluate.py", [*CLASSICAL, "refiner.weight=1"], "refiner is {'weight': 1}; use one of brs"),
+        ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "turn it on by --config zoom.yaml"),
         ("evaluate.py", ["--compare", "nowhere"], "nowhere holds no finished evaluation"),
     ],
 )
