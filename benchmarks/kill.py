@@ -1,6 +1,6 @@
 """SIGKILL at random moments: do a training and an evaluation that go on end with the figures of ones never killed?
 
-    python -m benchmarks.kill FOLDER [--kills 20] [key=value ...]
+    python -m benchmarks.kill FOLDER [--kills 20] [--only evaluation] [key=value ...]
 
 A short training on the embedded photos and an evaluation of it are run whole; then each is run again as often as `--kills`
 says, killed after a random part of the whole one's time, and gone on with. Weights, clicks and optimiser must be equal to the
@@ -31,6 +31,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--kills", type=int, default=20)
+    arguments.add_argument("--only", choices=("training", "evaluation"), help="kill this one alone")
     arguments.add_argument("overrides", nargs="*", help="of training")
     options = arguments.parse_args()
     draw = random.Random(0)
@@ -56,6 +57,8 @@ def main() -> None:
         finish(line(first))
         duration, expected = time.monotonic() - started, outcome(first)
         same = 0
+        if options.only not in (None, name):
+            continue
         for number in range(options.kills):
             run = options.folder / f"{name}-{number}"
             shutil.rmtree(run, ignore_errors=True)
