@@ -16,10 +16,9 @@ from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table
 from configs import build, load, merge, plain, read, resolve
-from configs.run import guarded, needs, open_folder, parser, read_checkpoint, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, parser, read_checkpoint, stamp, trainer
 from interseg.errors import InputError
 from interseg.records import kept_ids
-from interseg.refiners import refiner_of
 
 
 def main() -> int:
@@ -43,7 +42,7 @@ def main() -> int:
     model = build(config["model"], options.trust)
     if weights:
         load_weights(model, weights)
-    model.answer_by(refiner_of(build(config["refiner"], options.trust)), build(config["zoom"], options.trust), config["flip"])
+    answer_by(model, config, options.trust)
     data = build(config["data"], options.trust)
     data.finished = kept_ids(folder)
     if data.finished:
@@ -79,8 +78,9 @@ def digest(file: Path) -> str:
 
 def without_download(model: dict[str, Any]) -> None:
     """The checkpoint holds every weight: do not fetch the pretrained ones first."""
-    if isinstance(model.get("network"), dict) and "weights" in model["network"]:
-        model["network"]["weights"] = None
+    for key in ("weights", "encoder_weights"):
+        if isinstance(model.get("network"), dict) and key in model["network"]:
+            model["network"][key] = None
 
 
 def load_weights(model: LightningModule, file: Path) -> None:

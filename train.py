@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import build, load, resolve
-from configs.run import guarded, needs, open_folder, parser, resume_point, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, parser, resume_point, stamp, trainer
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built
     model = build(config["model"], options.trust)
+    answer_by(model, config, options.trust)
     fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     if fit.is_global_zero:
         print(f"run: {folder}")

@@ -53,6 +53,8 @@ class UserLoop(Callback):
         threshold: float = 0.5,
         seed: int = 0,
     ) -> None:
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
         self.iterative, self.reset_probability, self.previous_mask = iterative, reset_probability, previous_mask
         self.max_clicks, self.target, self.seed = max_clicks, None if full_curves else max(targets), seed

@@ -21,6 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from configs import build
 from interseg.errors import InputError
+from interseg.refiners import refiner_of
 
 SILENCED = (
     "does not have many workers",  # two cores are what there is
@@ -155,6 +156,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
+
+
+def answer_by(model: Any, config: dict[str, Any], trusted: list[str]) -> None:
+    """Give a method the test-time options of a config."""
+    model.answer_by(refiner_of(build(config["refiner"], trusted)), build(config["zoom"], trusted), config["flip"])
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:

@@ -27,13 +27,19 @@ def no_clicks() -> Clicks:
 
 def check_clicks(clicks: Clicks, height: int, width: int) -> None:
     """Raise `InputError` for the first click outside an image of (height, width) pixels or with a label other than 0 and 1."""
+    check_inside(clicks, height, width)
     for y, x, label in np.asarray(clicks).tolist():
+        if label not in (0, 1):
+            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background")
+
+
+def check_inside(clicks: Clicks, height: int, width: int) -> None:
+    """Raise `InputError` for the first click outside an image of (height, width) pixels."""
+    for y, x, _ in np.asarray(clicks).tolist():
         if not (0 <= y < height and 0 <= x < width):
             raise InputError(
                 f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first"
             )
-        if label not in (0, 1):
-            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background")
 
 
 def pad_clicks(clicks: Sequence[Clicks]) -> Tensor:

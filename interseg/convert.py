@@ -7,12 +7,14 @@ refinement alone, which finds maps that give the clicked pixels their labels (`i
 
 import copy
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
+from interseg.networks.click_input import padded
 
 
 class Converted(nn.Module):
@@ -35,8 +37,8 @@ class Converted(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
-        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
         probe: int = 64,
     ) -> None:
         super().__init__()
@@ -61,14 +63,21 @@ class Converted(nn.Module):
         """Logits (B, K, H, W).
 
         Args:
-            image: (B, 3, H, W) in [0, 1].
+            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 32 are padded by replication, and the answer is cropped.
             guidance: (B, 3, H, W) interaction maps; None for none.
         """
-        self._maps = guidance
+        size = image.shape[-2:]
+        self._maps = None if guidance is None else padded(guidance)
         try:
-            return logits_of(self.network((image - self.mean) / self.std))
+            x = padded((image - self.mean) / self.std)
+            logits: Tensor = logits_of(self.network(x))
         finally:
             self._maps = None
+        if logits.shape[-2:] != x.shape[-2:]:
+            raise InputError(
+                f"{type(self.network).__name__} gives {tuple(logits.shape[-2:])} for {tuple(x.shape[-2:])}; it must keep the size"
+            )
+        return logits[..., : size[0], : size[1]]
 
 
 def logits_of(output: Any) -> Any:

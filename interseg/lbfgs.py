@@ -1,6 +1,7 @@
 """L-BFGS for many problems at once: each search is a coroutine that asks for an energy, and one call answers all that ask.
 
-So every problem has its own line search and its own end, its result does not depend on its neighbours, and a network sees one batch.
+So every problem has its own line search and its own end, and a network sees one batch; a problem's result depends on its neighbours
+only as far as the network's rounding does.
 """
 
 import math
@@ -24,7 +25,7 @@ class Answer(NamedTuple):
 class Found(NamedTuple):
     """Where a search ended: the first point that was good enough, or the one of least energy.
 
-    `evaluations` counts energies; `moved` is False where no lower energy than the start's was found.
+    `evaluations` counts energies; `moved` is False where no better point than the start was found.
     """
 
     point: Tensor
@@ -46,7 +47,7 @@ def minimise(
     memory: int = 20,
     iterations: int = 100,
     evaluations: int | None = None,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-9,
 ) -> list[Found]:
     """Minimise independent energies (L-BFGS, Liu and Nocedal 1989, with a strong Wolfe line search).
 
@@ -56,7 +57,7 @@ def minimise(
         memory: steps that the inverse Hessian is built from.
         iterations: most steps of a problem.
         evaluations: most energies of a problem; None for no limit but that of the line searches.
-        tolerance: a problem ends where no part of its gradient is larger.
+        tolerance: a problem ends where no part of its gradient is larger; BRS' official code has the same.
 
     Raises:
         FloatingPointError: the energy at a start is not finite.
@@ -82,7 +83,7 @@ def _better(best: Found | None, point: Tensor, answer: Answer) -> Found:
     if best is None:
         if not math.isfinite(answer.energy):
             raise FloatingPointError(f"the energy at the start is {answer.energy}")
-        return Found(point, answer, 1, False)
+        return Found(point, answer, 1, answer.done)
     if answer.done or answer.energy < best.answer.energy:
         return Found(point, answer, best.evaluations + 1, True)
     return best._replace(evaluations=best.evaluations + 1)
@@ -96,11 +97,11 @@ def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Sea
         if not here.gradient.isfinite().all() or float(here.gradient.abs().max()) <= tolerance:
             return
         direction = descent(here.gradient, pairs)
-        length = 1.0 if pairs else min(1.0, 1 / float(here.gradient.norm()))
+        length = 1.0 if pairs else 1 / float(here.gradient.norm())
         found = yield from line_search(point, here, direction, length)
         if found is None and pairs:  # the memory misleads: once more down the gradient
             pairs.clear()
-            found = yield from line_search(point, here, -here.gradient, min(1.0, 1 / float(here.gradient.norm())))
+            found = yield from line_search(point, here, -here.gradient, 1 / float(here.gradient.norm()))
         if found is None:
             return
         step, change = found[0] - point, found[1].gradient - here.gradient

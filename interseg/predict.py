@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from interseg.clicks import Clicks, unpad_clicks
+from interseg.clicks import Clicks, check_inside, unpad_clicks
+from interseg.errors import InputError
 from interseg.refine import Refiner, Scene, State
 from interseg.views import Batch, Box, cropped, reduced, restored
 
@@ -17,8 +18,8 @@ class ZoomIn:
     """Which part of an image a network is shown after the first clicks: a box round the object (f-BRS and RITM's evaluation).
 
     The box holds the last prediction and the positive clicks, is expanded and at least of a minimum size, and is kept until it
-    differs too much from the newest one or a positive click falls outside. Boxes are compared as the reference code does, by the
-    IoU of their rows times the IoU of their columns.
+    differs too much from the newest one or a positive click falls outside. Clicks outside the box
+    are not encoded. Boxes are compared as the reference code does, by the IoU of their rows times the IoU of their columns.
 
     Args:
         long_side: of the crop as the network sees it, enlarged or reduced.
@@ -31,6 +32,8 @@ class ZoomIn:
     def __init__(
         self, long_side: int = 400, expansion: float = 1.4, min_crop: int = 200, recompute: float = 0.5, skip_clicks: int = 1
     ) -> None:
+        if long_side < 1 or expansion < 1 or min_crop < 1:
+            raise InputError(f"long_side={long_side}, expansion={expansion}, min_crop={min_crop}; each is at least 1")
         self.long_side, self.expansion, self.min_crop = long_side, expansion, min_crop
         self.recompute, self.skip_clicks = recompute, skip_clicks
 
@@ -63,9 +66,13 @@ class ZoomIn:
         return Box(top, left, bottom + 1, right + 1)
 
     def _overlap(self, before: Box, now: Box) -> bool:
-        rows = Box(before.top, 0, before.bottom, 1).iou(Box(now.top, 0, now.bottom, 1))
-        columns = Box(0, before.left, 1, before.right).iou(Box(0, now.left, 1, now.right))
-        return rows * columns >= self.recompute
+        rows = _iou((before.top, before.bottom), (now.top, now.bottom))
+        return rows * _iou((before.left, before.right), (now.left, now.right)) >= self.recompute
+
+
+def _iou(a: tuple[int, int], b: tuple[int, int]) -> float:
+    """Intersection over the span of two intervals, which is their union where they meet."""
+    return max(0, min(a[1], b[1]) - max(a[0], b[0])) / (max(a[1], b[1]) - min(a[0], b[0]))
 
 
 class Predictor:
@@ -97,16 +104,22 @@ class Predictor:
 
     def __call__(self, batch: dict[str, Any]) -> Tensor:
         """Logits (B, 1, H, W) from `id`, `image`, `clicks`, `previous` and `carried`, which is brought up to date."""
+        for key in ("id", "image", "clicks", "carried", *(["previous"] if self.zoom else [])):
+            if key not in batch:
+                raise ValueError(f"the batch has no {key!r} (it has {', '.join(sorted(batch))}); datamodules/base.py describes the keys")
         states: list[State] = batch["carried"]
         size: tuple[int, int] = batch["image"].shape[-2:]
         clicks = unpad_clicks(batch["clicks"])
+        for rows in clicks:
+            check_inside(rows, *size)
         whole = reduced(batch, self.long_side)
         views, boxes = [], []
         for row, state in enumerate(states):
             before = state.get("box")
             box = self.zoom.box(batch["previous"][row].cpu().numpy(), clicks[row], before) if self.zoom else None
             if box != before:
-                state.pop("variables", None)  # they were another view's
+                if self.refiner and self.refiner.of_the_view:
+                    state.pop("variables", None)
                 state["box"] = box
             if self.zoom and box:
                 views.append(cropped(batch, row, box, self.zoom.long_side))
@@ -122,5 +135,9 @@ class Predictor:
             self.flip,
             batch["id"].tolist(),
             self.click_maps,
+            boxes,
         )
-        return torch.stack(self.refiner(scene, states) if self.refiner else scene.forward())
+        answers = torch.stack(self.refiner(scene, states) if self.refiner else scene.forward())
+        if self.zoom and answers.shape[1] > 1:
+            raise InputError(f"zoom is for one object against background, the network has {answers.shape[1]} classes; leave it null")
+        return answers

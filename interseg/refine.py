@@ -18,6 +18,7 @@ from interseg.clicks import Clicks
 from interseg.errors import InputError
 from interseg.lbfgs import Answer, Found, minimise
 from interseg.rerun import frozen
+from interseg.views import Box
 
 State = dict[str, Any]
 """What is kept of an object between rounds: the variables found so far, and `COUNTS`."""
@@ -38,6 +39,7 @@ class Scene(NamedTuple):
         flip: average the probabilities with those of the mirrored view.
         ids: of the objects, for messages.
         click_maps: so many of the maps come first and stand for clicks: what BRS may change.
+        boxes: the part of each object's image that its view shows; None for all of it.
     """
 
     network: nn.Module
@@ -48,6 +50,7 @@ class Scene(NamedTuple):
     flip: bool
     ids: list[int]
     click_maps: int = 2
+    boxes: Sequence[Box] | None = None
 
     def groups(self, objects: Sequence[int]) -> list[list[int]]:
         """Objects by the size of their view."""
@@ -65,7 +68,9 @@ class Scene(NamedTuple):
         if not self.flip:
             return self.network(images, maps)
         both = torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)])
-        straight, mirrored = probabilities(self.network(*both), 1).chunk(2)
+        logits = self.network(*both)
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits  # too coarse near probability 1
+        straight, mirrored = probabilities(logits, 1).chunk(2)
         mean = (straight + mirrored.flip(-1)) / 2
         return torch.logit(mean, eps=1e-6) if mean.shape[1] == 1 else mean.clamp_min(1e-6).log()
 
@@ -86,7 +91,10 @@ class Refiner:
 
     The energy is the squared distance of the probabilities from the labels at the clicks, and `weight` times the squared change
     of the variables (BRS, eq. 2 to 5). It runs only where a clicked pixel has the wrong label, stops as soon as none has, and
-    goes on from the variables of the round before.
+    goes on from the variables of the round before. A label is right where the probability is on its side of 0.5.
+
+    The official f-BRS also stops where the mask hardly changes, shows the network the first 8 clicks only, and leaves the first
+    click alone: none of that is done here.
 
     Args:
         reach: of the square round a click whose pixels count, in pixels: 0 for the clicked pixel, 1 for 3 x 3; clipped at the
@@ -109,8 +117,13 @@ class Refiner:
         iterations: int = 100,
         evaluations: int | None = 20,
     ) -> None:
+        if evaluations is not None and evaluations < 1:
+            raise InputError(f"evaluations is {evaluations}; give at least 1, or null for no limit")
         self.reach, self.mean, self.anchored, self.weight = reach, mean, anchored, weight
         self.memory, self.iterations, self.evaluations = memory, iterations, evaluations
+
+    of_the_view = True
+    """Whether variables stand for pixels of a view, and are forgotten with it."""
 
     def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
         """Logits (b, 1, h, w) of a group of one size, each with its variables or unchanged."""
@@ -140,11 +153,18 @@ class Refiner:
                     raise InputError(f"the network's answer to object {scene.ids[i]} is no number; look at its image and at the checkpoint")
             for i, clicks in enumerate(scene.clicks):
                 check_labels(clicks, len(answers[i]), scene.ids[i])
-            labels = [wanted_labels(clicks, answers[i].shape[1], answers[i].shape[2], self.reach) for i, clicks in enumerate(scene.clicks)]
+            labels = [self._labels(scene, i, answers[i]) for i in range(len(answers))]
             wrong = [i for i in answers if not right(answers[i], labels[i])]
             for group in scene.groups(wrong):
                 answers |= self._refine(scene, group, [states[i] for i in group], [labels[i] for i in group])
         return [answers[i] for i in range(len(answers))]
+
+    def _labels(self, scene: Scene, i: int, answer: Tensor) -> Clicks:
+        """The pixels that an object's clicks speak of, within its view: beyond it an answer is constant."""
+        labels = wanted_labels(scene.clicks[i], answer.shape[1], answer.shape[2], self.reach)
+        if scene.boxes is None:
+            return labels
+        return np.array([row for row in labels.tolist() if scene.boxes[i].holds(row[0], row[1])], np.int64).reshape(-1, 3)
 
     def _refine(self, scene: Scene, group: list[int], states: list[State], labels: list[Clicks]) -> dict[int, Tensor]:
         """The objects of a group whose energy could be lowered, and their logits."""
@@ -159,15 +179,18 @@ class Refiner:
                 change = variables - torch.stack([starts[r] for r in rows]) if self.anchored else variables
                 energy = corrective + self.weight * self.inertia(change)
                 (gradient,) = torch.autograd.grad(energy.sum(), variables)
-            return [
-                Answer(float(e) if w.isfinite().all() else float("nan"), g, right(w, labels[r]), w)
-                for e, g, w, r in zip(energy.detach(), gradient, (w.detach() for w in whole), rows, strict=True)
-            ]
+            return [_answer(float(e), g, w.detach(), labels[r]) for e, g, w, r in zip(energy.detach(), gradient, whole, rows, strict=True)]
 
         found = minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
         for state, end in zip(states, found, strict=True):
             note(state, end)
         return {i: end.answer.output for i, end in zip(group, found, strict=True) if end.moved}
+
+
+def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: Clicks) -> Answer:
+    """What a search is told of a point; logits that are no numbers have no energy, and are never good enough."""
+    finite = bool(logits.isfinite().all())
+    return Answer(energy if finite else float("nan"), gradient, finite and right(logits, labels), logits)
 
 
 def note(state: State, found: Found) -> None:

@@ -61,13 +61,15 @@ class FeatureRefiner(Refiner):
 
     Args:
         point: "a", "b" or "c": a layer that the network names in `refinement_points()`. In DeepLab: after the encoder, after the
-            pyramid (ASPP), and before the last convolution.
+            pyramid (ASPP; the official code scales it together with the skip that joins it), and before the last convolution.
         options: of `Refiner`.
     """
 
     def __init__(self, point: str = "b", **options: Any) -> None:
         super().__init__(**options)
         self.point = point
+
+    of_the_view = False
 
     def inertia(self, change: Tensor) -> Tensor:
         """As f-BRS' code weighs it: a bias costs 10 times as much as a scale."""

@@ -29,14 +29,6 @@ class Box(NamedTuple):
         """Whether a pixel lies in the box."""
         return self.top <= y < self.bottom and self.left <= x < self.right
 
-    def iou(self, other: "Box") -> float:
-        """Intersection over union of two boxes."""
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        width = min(self.right, other.right) - max(self.left, other.left)
-        common = max(0, height) * max(0, width)
-        areas = (box.size[0] * box.size[1] for box in (self, other))
-        return common / (sum(areas) - common)
-
 
 def reduced(batch: Batch, long_side: int | None) -> Batch:
     """A batch's image, clicks and previous mask with the image's long side reduced; the batch itself where it is no larger."""

@@ -73,7 +73,7 @@ class BRS(InteractiveModule):
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(B, 1, H, W) logits from `image` and `clicks`: the forward pass alone."""
         require(batch, "image", "clicks")
-        view = reduced(batch, self.long_side)
+        view = batch if self.training else reduced(batch, self.long_side)
         return enlarged(self.network(view["image"], self._maps(view)), batch["image"].shape[-2:])
 
     def _maps(self, view: dict[str, Any]) -> Tensor:
@@ -93,11 +93,17 @@ class BRS(InteractiveModule):
             fine_loss = self.loss(fine, batch["mask"])
             self.log("train/fine_loss", fine_loss, batch_size=len(coarse))
             loss = loss + fine_loss
-        else:  # several processes wait for every parameter's gradient; the fine decoder's learning rate is 0 here
+        else:  # several processes wait for every parameter's gradient
             loss = loss + 0 * sum(p.sum() for p in self.network.fine.parameters())
         check_loss(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(coarse))
         return {"loss": loss, "logits": (coarse if fine is None else fine).detach()}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """In the first phase the optimiser passes the fine decoder over: Adam would count its steps."""
+        if not self.with_fine:
+            for parameter in self.network.fine.parameters():
+                parameter.grad = None
 
     def configure_optimizers(self) -> Any:
         parts = self.network.parameters_by_origin()
@@ -108,8 +114,7 @@ class BRS(InteractiveModule):
             optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=self.weight_decay)
         else:
             optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay)
-        factors = [self._factor, self._factor, self._factor, lambda step: self._factor(step) * self.with_fine]
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._factor), "interval": "step"}}
 
     def _factor(self, step: int) -> float:
         if self.schedule == "constant":

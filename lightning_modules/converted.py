@@ -1,5 +1,6 @@
 """Any segmentation network, trained without clicks, as an interactive method (training-free conversion, BRS, section 3.3)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,13 +22,22 @@ class ConvertedNetwork(InteractiveModule):
 
     Args:
         network: image (B, 3, H, W) to logits (B, 1, H, W); see `Converted`.
+        mean: of the channels of the images that the network was trained on; ImageNet's by default.
+        std: likewise.
         learning_rate: of its training (AdamW, half a cosine to 0).
         long_side: in evaluation, larger images are reduced to it for the network.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float = 1e-3, long_side: int | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        learning_rate: float = 1e-3,
+        long_side: int | None = None,
+    ) -> None:
         super().__init__()
-        self.network = Converted(network)
+        self.network = Converted(network, mean, std)
         if self.network.classes != 1:
             raise InputError(
                 f"the network has {self.network.classes} classes; the loop plays one object against background, several classes "
@@ -37,8 +47,8 @@ class ConvertedNetwork(InteractiveModule):
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(B, 1, H, W) logits from `image` alone."""
-        require(batch, "image")
-        view = reduced(batch, self.long_side)
+        require(batch, "image", "clicks")
+        view = batch if self.training else reduced(batch, self.long_side)
         return enlarged(self.network(view["image"]), batch["image"].shape[-2:])
 
     def start(self, batch: dict[str, Any]) -> Tensor:

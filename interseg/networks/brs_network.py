@@ -1,7 +1,10 @@
 """The network of BRS: an encoder with squeeze-and-excitation, a coarse decoder, and a fine decoder at full resolution.
 
-Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code.
+Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code, which takes DenseNet's blocks before the
+transitions' norm and activation, where this encoder gives them after it, and whose batch norms have no scale and shift.
 """
+
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -26,6 +29,7 @@ class BRSNetwork(nn.Module):
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
         freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters; the paper is silent.
         channels_last: memory layout.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly.
     """
 
     guidance_channels = GUIDANCE
@@ -38,6 +42,7 @@ class BRSNetwork(nn.Module):
         norm: str = "batch",
         freeze_encoder_norm: bool = True,
         channels_last: bool = False,
+        compile: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if output not in ("fine", "coarse") or norm not in ("batch", "group"):
@@ -47,7 +52,7 @@ class BRSNetwork(nn.Module):
         self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
         widths = self.encoder.out_channels[2:]
         widen_first_convolution(self.encoder, GUIDANCE)
-        self.excitations = nn.ModuleList(Excitation(width, width // 16) for width in widths)
+        self.excitations = nn.ModuleList(Excitation(width, max(1, width // 16)) for width in widths)
         self.coarse = CoarseDecoder(widths)
         self.fine = FineDecoder(3 + GUIDANCE + 1)
         self.frozen_norms = list(batch_norms(self.encoder)) if freeze_encoder_norm else []
@@ -58,6 +63,9 @@ class BRSNetwork(nn.Module):
             batch_to_group_norm(self.fine)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.layout)
+        if compile is not None:
+            for part in (self.encoder, self.coarse, self.fine):
+                part.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
         """The trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
@@ -112,7 +120,7 @@ class Excitation(nn.Module):
 def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.Sequential:
     """A convolution without bias, PReLU, then batch norm, in the paper's order."""
     layer = nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False)
-    return nn.Sequential(layer, nn.PReLU(), nn.BatchNorm2d(outputs))
+    return nn.Sequential(layer, nn.PReLU(outputs), nn.BatchNorm2d(outputs))
 
 
 class CoarseDecoder(nn.Module):
@@ -129,7 +137,10 @@ class CoarseDecoder(nn.Module):
             nn.Sequential(convolution(i, w, 3), convolution(w, w, 3), convolution(w, w // 2, 1))
             for i, w in zip(inputs, self.WIDTHS, strict=True)
         )
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2) for w in self.WIDTHS[:-1])
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2, bias=False), nn.PReLU(w // 2), nn.BatchNorm2d(w // 2))
+            for w in self.WIDTHS[:-1]
+        )
         self.prediction = nn.Conv2d(32, 1, 1)
         self.enlarge = nn.ConvTranspose2d(1, 1, 4, stride=4, bias=False)
         nn.init.ones_(self.enlarge.weight)  # a start that says of 4 x 4 pixels what the coarse one says

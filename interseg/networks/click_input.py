@@ -30,6 +30,10 @@ class ClickInput(nn.Module):
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] and (B, C, H, W) to (B, 3 + C, H', W'), sides padded by replication to multiples of 32."""
-        height, width = image.shape[-2:]
-        x = torch.cat([(image - self.mean) / self.std, guidance.to(image.dtype)], 1)
-        return pad(x, (0, -width % DIVISOR, 0, -height % DIVISOR), mode="replicate")
+        return padded(torch.cat([(image - self.mean) / self.std, guidance.to(image.dtype)], 1))
+
+
+def padded(x: Tensor) -> Tensor:
+    """(B, C, H, W) with sides padded at the right and the bottom by replication to multiples of 32."""
+    height, width = x.shape[-2:]
+    return pad(x, (0, -width % DIVISOR, 0, -height % DIVISOR), mode="replicate")

@@ -31,7 +31,7 @@ OWN = {
     "brs.yaml": [*LITE, "model.coarse_epochs=1", "model.network.norm=group"],
     "convert.yaml": ["model.network.encoder_name=tu-tf_efficientnet_lite0"],
 }
-OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
+OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
 METHODS = sorted(
     p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml")
