@@ -7,7 +7,7 @@ from torch import nn
 
 from interseg.convert import Converted, first_layer
 from interseg.errors import InputError
-from interseg.predict import Predictor
+from interseg.predict import Predictor, ZoomIn
 from interseg.refiners import BRS
 
 
@@ -131,6 +131,17 @@ def test_what_cannot_be_converted_is_named():
     training = UNet()
     Converted(training)
     assert training.training
+
+
+def test_any_size_goes_in_and_comes_out_and_zoom_is_for_one_object():
+    network = Converted(networks()["timm's own padding"]).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
+        assert network(torch.rand(1, 3, 75, 100), torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
+    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": torch.tensor([[[1, 1, 1]]]), "carried": [{}]}
+    batch["previous"] = torch.zeros(1, 64, 64, dtype=torch.bool)
+    with pytest.raises(InputError, match="the network has 3 classes"):
+        Predictor(network, lambda view: torch.zeros_like(view["image"]), zoom=ZoomIn(), click_maps=3)(batch)
 
 
 def test_the_mean_energy_of_several_classes_is_that_of_its_formula():

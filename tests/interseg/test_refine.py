@@ -353,3 +353,47 @@ def test_variables_of_another_view_are_forgotten():
     predictor(given)
     for state in given["carried"]:
         assert "variables" not in state or len(state["variables"]) > 2
+
+
+def test_feature_variables_outlive_a_change_of_view():
+    given = batch()
+    kept = torch.full((16,), 0.01, dtype=torch.float64)
+    given["carried"] = [{"variables": kept, "box": Box(0, 0, 3, 3)}, {}]
+    Predictor(network(), encode, refiner=FeatureRefiner("b"), zoom=ZoomIn(long_side=32, min_crop=10))(given)
+    assert len(given["carried"][0]["variables"]) == 16
+
+
+def test_squares_that_reach_beyond_the_view_count_only_within_it():
+    given = scene(network(), objects=1)
+    given.clicks[0] = np.array([[10, 5, 1], [3, 3, 0]], np.int64)
+    labels = MapRefiner()._labels(given._replace(boxes=[Box(0, 0, 11, 24)]), 0, given.forward()[0])
+    assert {y for y, _, label in labels.tolist() if label == 1} == {9, 10}
+
+
+def test_points_whose_logits_are_no_numbers_are_never_good_enough():
+    from interseg.refine import _answer
+
+    logits = torch.full((1, 4, 4), torch.inf)
+    answer = _answer(0.1, torch.zeros(2), logits, np.array([[1, 1, 1]], np.int64))
+    assert not answer.done
+    assert np.isnan(answer.energy)
+
+
+def test_flip_averaging_survives_half_precision():
+    class Sure(nn.Module):
+        def forward(self, image, guidance):
+            return torch.full_like(image[:, :1], 30.0).bfloat16()
+
+    assert Predictor(Sure(), encode, flip=True)(batch()).isfinite().all()
+
+
+def test_a_missing_key_and_a_click_outside_are_named():
+    given = batch()
+    with pytest.raises(ValueError, match="the batch has no 'carried'"):
+        Predictor(network(), encode)({key: value for key, value in given.items() if key != "carried"})
+    with pytest.raises(InputError, match=r"click \(y=70, x=1\) lies outside"):
+        Predictor(network(), encode)(given | {"clicks": torch.tensor([[[70, 1, 1]], [[1, 1, 1]]])})
+    with pytest.raises(InputError, match="expansion=0.5"):
+        ZoomIn(expansion=0.5)
+    with pytest.raises(InputError, match="evaluations is 0"):
+        MapRefiner(evaluations=0)
