@@ -393,7 +393,7 @@ def test_a_missing_key_and_a_click_outside_are_named():
         Predictor(network(), encode)({key: value for key, value in given.items() if key != "carried"})
     with pytest.raises(InputError, match=r"click \(y=70, x=1\) lies outside"):
         Predictor(network(), encode)(given | {"clicks": torch.tensor([[[70, 1, 1]], [[1, 1, 1]]])})
-    with pytest.raises(InputError, match="expansion=0.5"):
+    with pytest.raises(InputError, match=r"expansion=0\.5"):
         ZoomIn(expansion=0.5)
     with pytest.raises(InputError, match="evaluations is 0"):
         MapRefiner(evaluations=0)
