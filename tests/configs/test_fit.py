@@ -174,6 +174,7 @@ def test_classical_methods_play_without_training(config, data, tmp_path, monkeyp
     assert report["effort"][0]["clicks"] >= 1
 
 
+@pytest.mark.parametrize("run", ["small.yaml"], indirect=True)
 def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_path):
     import shutil
 
@@ -212,6 +213,7 @@ def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, m
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("run", ["small.yaml"], indirect=True)
 def test_damaged_and_foreign_checkpoints_are_named(run, tmp_path):
     import shutil
 
