@@ -31,6 +31,7 @@ BASES = (
     "interseg.predict.ZoomIn",
     "interseg.refine.Refiner",
     "interseg.users.User",
+    "lightning_modules.optimisation.Optimisation",
     "pytorch_lightning.Callback",
     "pytorch_lightning.LightningDataModule",
     "pytorch_lightning.LightningModule",

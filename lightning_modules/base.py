@@ -1,26 +1,34 @@
 """What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
 
-import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from torch.nn import Parameter
 
 from interseg.errors import InputError
 from interseg.predict import Predictor, ZoomIn
 from interseg.refine import Refiner
+from interseg.views import reduced
 
 
 class InteractiveModule(LightningModule):
     """Base of the methods. The user loop calls `adapt` in evaluation; in training it fills in the batch's clicks before a step."""
 
     _predictor: Predictor | None = None
+    long_side: int | None = None
+    """In evaluation, larger images are reduced to it for the network; clicks and masks stay in the image's own pixels."""
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """Logits (B, 1, H, W) of the objects of a batch, given their clicks."""
         raise NotImplementedError
+
+    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """What the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
+        return batch if self.training else reduced(batch, self.long_side)
 
     def start(self, batch: dict[str, Any]) -> Tensor | None:
         """Logits (B, 1, H, W) before the first click at test time; None for a method that says nothing without clicks."""
@@ -59,9 +67,15 @@ class InteractiveModule(LightningModule):
         """Nothing: as in validation."""
 
 
-def warm_cosine(step: int, steps: int, warmup: int) -> float:
-    """Factor of a learning rate: a linear rise over `warmup` steps, and half a cosine to 0 over all."""
-    return min(1.0, (step + 1) / (warmup + 1)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+def spared(parameters: Iterable[Parameter]) -> Tensor | float:
+    """0, as a function of parameters that a step leaves alone: several processes wait for every parameter's gradient."""
+    return sum(0 * parameter.sum() for parameter in parameters)
+
+
+def without_gradient(parameters: Iterable[Parameter]) -> None:
+    """Let the optimiser pass parameters over: a gradient of 0 would still decay them, move them on and count as a step."""
+    for parameter in parameters:
+        parameter.grad = None
 
 
 def require(batch: dict[str, Any], *keys: str) -> None:

@@ -11,8 +11,9 @@ from interseg.errors import InputError
 from interseg.losses import BinaryCrossEntropy
 from interseg.predict import Predictor, ZoomIn
 from interseg.refine import Refiner
-from interseg.views import enlarged, reduced
-from lightning_modules.base import InteractiveModule, check_loss, require, warm_cosine
+from interseg.views import enlarged
+from lightning_modules.base import InteractiveModule, check_loss, require
+from lightning_modules.optimisation import Optimisation
 
 
 class ConvertedNetwork(InteractiveModule):
@@ -24,8 +25,8 @@ class ConvertedNetwork(InteractiveModule):
         network: image (B, 3, H, W) to logits (B, 1, H, W); see `Converted`.
         mean: of the channels of the images that the network was trained on; ImageNet's by default.
         std: likewise.
-        learning_rate: of its training (AdamW, half a cosine to 0).
-        long_side: in evaluation, larger images are reduced to it for the network.
+        optimisation: of its plain training.
+        long_side: of images in evaluation.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class ConvertedNetwork(InteractiveModule):
         network: nn.Module,
         mean: Sequence[float] = (0.485, 0.456, 0.406),
         std: Sequence[float] = (0.229, 0.224, 0.225),
-        learning_rate: float = 1e-3,
+        optimisation: Optimisation | None = None,
         long_side: int | None = None,
     ) -> None:
         super().__init__()
@@ -43,13 +44,12 @@ class ConvertedNetwork(InteractiveModule):
                 f"the network has {self.network.classes} classes; the loop plays one object against background, several classes "
                 "are for interseg.predict.Predictor"
             )
-        self.learning_rate, self.long_side = learning_rate, long_side
+        self.optimisation, self.long_side = optimisation or Optimisation(), long_side
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(B, 1, H, W) logits from `image` alone."""
         require(batch, "image", "clicks")
-        view = batch if self.training else reduced(batch, self.long_side)
-        return enlarged(self.network(view["image"]), batch["image"].shape[-2:])
+        return enlarged(self.network(self.shown(batch)["image"]), batch["image"].shape[-2:])
 
     def start(self, batch: dict[str, Any]) -> Tensor:
         """The answer before the first click."""
@@ -69,7 +69,4 @@ class ConvertedNetwork(InteractiveModule):
         return {"loss": loss, "logits": logits.detach()}
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, steps, 0))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.optimisation(self, {"network": [p for p in self.network.parameters() if p.requires_grad]})

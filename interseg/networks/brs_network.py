@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
-from interseg.networks.click_network import batch_norms, batch_to_group_norm, parameters_by_origin
+from interseg.networks.click_network import parameters_by_origin
+from interseg.networks.norms import KeepsNorms, batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import widen_first_convolution
 
 GUIDANCE = 2
 
 
-class BRSNetwork(nn.Module):
+class BRSNetwork(KeepsNorms):
     """Photo and two interaction maps to one logit a pixel.
 
     Args:
@@ -55,9 +56,8 @@ class BRSNetwork(nn.Module):
         self.excitations = nn.ModuleList(Excitation(width, max(1, width // 16)) for width in widths)
         self.coarse = CoarseDecoder(widths)
         self.fine = FineDecoder(3 + GUIDANCE + 1)
-        self.frozen_norms = list(batch_norms(self.encoder)) if freeze_encoder_norm else []
-        for frozen in self.frozen_norms:
-            frozen.eval().requires_grad_(False)
+        if freeze_encoder_norm:
+            self.keep_norms(self.encoder)
         if norm == "group":
             batch_to_group_norm(self.coarse)
             batch_to_group_norm(self.fine)
@@ -81,13 +81,6 @@ class BRSNetwork(nn.Module):
         if self.output == "fine":
             return {"a": self.excitations[-1], "b": self.fine.excitation, "c": self.fine.head[0]}
         return {"a": self.excitations[-1], "b": self.coarse.blocks[1], "c": self.coarse.blocks[-1]}
-
-    def train(self, mode: bool = True) -> "BRSNetwork":
-        """Switch modes; frozen norms stay in evaluation mode."""
-        super().train(mode)
-        for frozen in self.frozen_norms:
-            frozen.eval()
-        return self
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] and (B, 2, H, W) to logits (B, 1, H, W)."""

@@ -1,6 +1,5 @@
 """A segmentation network of segmentation-models-pytorch that reads clicks: photo and guidance in, one logit a pixel out."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -9,11 +8,12 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
+from interseg.networks.norms import KeepsNorms, batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 
-class ClickNetwork(nn.Module):
+class ClickNetwork(KeepsNorms):
     """Any smp architecture, widened by guidance channels (ITIS, section 3.1).
 
     The first convolution keeps its pretrained RGB weights, and the new channels start from zero, so that an untrained click
@@ -58,9 +58,8 @@ class ClickNetwork(nn.Module):
         self.network = build(encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {}))
         self.input = ClickInput(load_encoder_weights(self.network.encoder, encoder, weights))
         widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
-        self.frozen_norms = list(batch_norms(self.network.encoder)) if freeze_encoder_norm else []
-        for norm in self.frozen_norms:
-            norm.eval().requires_grad_(False)  # a Trainer leaves modules in the mode that it finds them in
+        if freeze_encoder_norm:
+            self.keep_norms(self.network.encoder)
         if decoder_norm == "group":
             for part in (self.network.decoder, self.network.segmentation_head):
                 batch_to_group_norm(part)
@@ -84,13 +83,6 @@ class ClickNetwork(nn.Module):
         points = {"a": self.encoder, "b": getattr(decoder, "aspp", None) or next(iter(getattr(decoder, "blocks", [])), None), "c": decoder}
         return {name: layer for name, layer in points.items() if layer is not None}
 
-    def train(self, mode: bool = True) -> "ClickNetwork":
-        """Switch modes; frozen norms stay in evaluation mode."""
-        super().train(mode)
-        for norm in self.frozen_norms:
-            norm.eval()
-        return self
-
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
         """Logits of the object.
 
@@ -113,21 +105,3 @@ def parameters_by_origin(network: nn.Module, encoder: nn.Module) -> dict[str, li
     pretrained = [p for p in encoder.parameters() if p.requires_grad and id(p) not in new]
     known = new | {id(p) for p in pretrained}
     return {"encoder": pretrained, "clicks": clicks, "decoder": [p for p in network.parameters() if p.requires_grad and id(p) not in known]}
-
-
-def batch_norms(module: nn.Module) -> Iterator[nn.Module]:
-    """All two-dimensional batch norms in a module (timm's fused norm-activation layers are subclasses)."""
-    return (m for m in module.modules() if isinstance(m, nn.BatchNorm2d))
-
-
-def batch_to_group_norm(module: nn.Module, groups: int = 16) -> None:
-    """Replace every `BatchNorm2d` below a module by a group norm of at most `groups` groups of at least 8 channels each.
-
-    Fewer channels a group would leave nothing to normalise by in a pooled branch, whose maps are a single pixel.
-    """
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            divisor = next(g for g in range(min(groups, max(1, child.num_features // 8)), 0, -1) if child.num_features % g == 0)
-            setattr(module, name, nn.GroupNorm(divisor, child.num_features))
-        else:
-            batch_to_group_norm(child, groups)

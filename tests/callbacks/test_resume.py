@@ -21,6 +21,7 @@ from interseg.records import keep, kept, kept_ids
 from interseg.refiners import refiner_of
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
+from lightning_modules.optimisation import Optimisation
 from tests.datamodules.test_base import AUGMENT
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
@@ -49,14 +50,14 @@ def module(dropout=0.5, previous_mask=True):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
     network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", guidance_channels=2 + previous_mask, options=options)
-    return ITIS(network, previous_mask=previous_mask, learning_rate=1e-3, schedule="cosine", warmup=2)
+    return ITIS(network, previous_mask=previous_mask, optimisation=Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2))
 
 
 def two_phases():
     """BRS, whose fine decoder begins to learn in the second of three epochs."""
     torch.manual_seed(3)
     network = BRSNetwork("tu-tf_efficientnet_lite0", "package", norm="group")
-    return BRS(network, coarse_epochs=1, optimizer="adamw", schedule="cosine", learning_rate=1e-3, weight_decay=0.01)
+    return BRS(network, coarse_epochs=1, optimisation=Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine"))
 
 
 def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):

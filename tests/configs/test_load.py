@@ -37,7 +37,7 @@ def test_null_removes_a_callback_and_a_new_name_adds_one():
 
 
 def test_an_argument_of_the_target_need_not_be_in_the_yaml():
-    assert load(["itis.yaml"], ["model.warmup=7"])["model"]["warmup"] == 7
+    assert load(["itis.yaml"], ["model.long_side=7"])["model"]["long_side"] == 7
     assert load(["itis.yaml"], ["model.network.options.decoder_channels=8"])["model"]["network"]["options"]["decoder_channels"] == 8
 
 

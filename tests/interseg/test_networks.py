@@ -5,7 +5,8 @@ import torch
 from skimage.transform import resize
 
 from interseg.errors import InputError
-from interseg.networks.click_network import ClickNetwork, batch_norms
+from interseg.networks.click_network import ClickNetwork
+from interseg.networks.norms import batch_norms
 from interseg.networks.pretrained import load_encoder_weights, packaged_state_dict
 from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from configs import build, load, resolve
 from interseg.clicks import pad_clicks
 from interseg.errors import InputError
 from interseg.guidance import DiskGuidance
@@ -9,6 +10,7 @@ from interseg.networks.stem import GuidedConvolution
 from interseg.views import reduced_size, scale_clicks
 from lightning_modules.base import check_loss
 from lightning_modules.itis import ITIS
+from lightning_modules.optimisation import Optimisation
 
 
 def network(channels=2):
@@ -41,8 +43,6 @@ def test_the_mask_channel_is_read():
 def test_channels_of_network_and_module_must_agree():
     with pytest.raises(ValueError, match="previous_mask=True needs 3"):
         ITIS(network(), previous_mask=True)
-    with pytest.raises(ValueError, match="schedule is 'linear'"):
-        ITIS(network(), schedule="linear")
 
 
 def test_large_images_are_reduced_for_the_network_and_answered_in_full_size():
@@ -64,8 +64,9 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
     assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
 
 
-def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps(monkeypatch):
-    module = ITIS(network(), learning_rate=1e-5, decoder_rate=100, click_rate=1000)
+def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps():
+    optimisation = build(resolve(load(["itis.yaml"], ["model.optimisation.rates.clicks=1000"]))["model"]["optimisation"])
+    module = ITIS(network(), optimisation=optimisation)
     module.trainer = type("T", (), {"estimated_stepping_batches": 100, "current_epoch": 0})()
     optimizer = module.configure_optimizers()["optimizer"]
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([1e-5, 1e-2, 1e-3])
@@ -75,13 +76,21 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
     factors = []
     for epoch in (0, 9, 10, 14, 15, 19):
         module.trainer.current_epoch = epoch
-        factors.append(module._factor(0))
+        factors.append(optimisation.factor(module, 0))
     assert factors == [1.0, 1.0, 0.1, 0.1, 0.03, 0.03]
-    cosine = ITIS(network(), schedule="cosine", warmup=9)
-    cosine.trainer = module.trainer
-    assert cosine._factor(0) == pytest.approx(0.1)
-    assert cosine._factor(50) == pytest.approx(0.5)
-    assert cosine._factor(100) == pytest.approx(0)
+    cosine = Optimisation(schedule="cosine", warmup=9)
+    assert cosine.factor(module, 0) == pytest.approx(0.1)
+    assert cosine.factor(module, 50) == pytest.approx(0.5)
+    assert cosine.factor(module, 100) == pytest.approx(0)
+
+
+def test_unknown_optimisers_schedules_and_origins_are_named():
+    with pytest.raises(InputError, match="optimizer='lion'"):
+        Optimisation("lion")
+    with pytest.raises(InputError, match="schedule='linear'"):
+        Optimisation(schedule="linear")
+    with pytest.raises(InputError, match="rates has 'head'; the weights of ITIS come from encoder, clicks, decoder"):
+        ITIS(network(), optimisation=Optimisation(rates={"head": 2})).configure_optimizers()
 
 
 def test_a_loss_that_is_no_number_names_the_objects():

@@ -1,0 +1,70 @@
+"""How a method's weights are learned: the optimiser, its rates and its schedule, as one part of a config."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from interseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """An optimiser with a learning rate for each origin of weights.
+
+    Args:
+        optimizer: "adam", "adamw" or "sgd".
+        learning_rate: in full, before schedule and `rates`.
+        rates: by origin of weights ("clicks", "decoder", ...), the learning rate in multiples of `learning_rate`; 1 for the others.
+        weight_decay: of all weights; decoupled in AdamW.
+        momentum: of SGD.
+        nesterov: Nesterov's momentum (SGD).
+        schedule: "constant", or "cosine" to 0 over the whole run.
+        milestones: from these epochs on the rate is multiplied by this factor (not by those of earlier milestones too).
+        warmup: steps of linear rise at the start.
+    """
+
+    optimizer: str = "adam"
+    learning_rate: float = 1e-4
+    rates: Mapping[str, float] = field(default_factory=dict)
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: str = "constant"
+    milestones: Mapping[int, float] = field(default_factory=dict)
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adam", "adamw", "sgd") or self.schedule not in ("constant", "cosine"):
+            raise InputError(f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine")
+
+    def __call__(self, module: LightningModule, parts: Mapping[str, list[Parameter]]) -> dict[str, Any]:
+        """What `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
+        unknown = sorted(set(self.rates) - set(parts))
+        if unknown:
+            raise InputError(f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}")
+        groups = [{"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)} for origin, weights in parts.items()]
+        optimizer: Optimizer
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay)
+        else:
+            kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
+            optimizer = kind(groups, weight_decay=self.weight_decay)
+        schedule = LambdaLR(optimizer, lambda step: self.factor(module, step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def factor(self, module: LightningModule, step: int) -> float:
+        """What the learning rates are multiplied by at a step."""
+        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        passed = [epoch for epoch in self.milestones if epoch <= module.current_epoch]
+        warm *= self.milestones[max(passed)] if passed else 1.0
+        if self.schedule == "constant":
+            return warm
+        steps = max(1, int(module.trainer.estimated_stepping_batches))
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
