@@ -77,8 +77,8 @@ def digest(file: Path) -> str:
 
 
 def without_download(model: dict[str, Any]) -> None:
-    """The checkpoint holds every weight: do not fetch the pretrained ones first."""
-    for key in ("weights", "encoder_weights"):
+    """The checkpoint holds every weight: do not fetch others first."""
+    for key in ("weights", "encoder_weights", "selection_from"):
         if isinstance(model.get("network"), dict) and key in model["network"]:
             model["network"][key] = None
 

@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from interseg.distributed import from_all_ranks
-from interseg.metrics import Interactions, click_figures, clicks_to, summarise
+from interseg.metrics import Interactions, clicks_to, counted, summarise
 from interseg.records import forget, keep, kept
 from interseg.refine import COUNTS
 
@@ -65,7 +65,7 @@ class NumberOfClicks(Callback):
         self.interactions.update(batch)
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:
-            so_far = torch.cat(self.interactions.rows("curves"))
+            so_far = counted({key: torch.cat(self.interactions.rows(key)) for key in ("curves", "boxes")})
             bar.set_postfix({f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}" for q in self.targets})
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,8 +93,7 @@ class NumberOfClicks(Callback):
         if not any(from_all_ranks(len(self.interactions.rows("id")))):
             return None
         gathered = self.interactions.compute()
-        self.figures |= summarise(gathered["curves"], gathered["starts"], self.targets, self.full_curves)
-        self.figures |= click_figures(gathered)
+        self.figures |= summarise(gathered, self.targets, self.full_curves)
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
         return gathered
@@ -103,7 +102,7 @@ class NumberOfClicks(Callback):
 def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:
     """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
     curves = gathered["curves"]
-    columns = [clicks_to(curves, q).tolist() for q in targets]
+    columns = [clicks_to(counted(gathered), q).tolist() for q in targets]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
@@ -122,6 +121,7 @@ def print_table(runs: dict[str, dict[str, Any]], file: Any = None) -> None:
         *shown,
         *(f"miou@{k}" for k in (1, 3, 5, 10, 20)),
         "auc",
+        "outside",
         "clicked",
         "clicked_wrong",
         *(key for key in COUNTS if any(figures.get(key) for figures in runs.values())),

@@ -15,8 +15,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.noc import NumberOfClicks
 from callbacks.user_loop import UserLoop
+from interseg.clicks import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.drawing import jpeg, overlay, unpack_mask
+from interseg.metrics import PADDINGS, counted
 
 PANELS = (1, 2, 3, 5, 10, 20)
 """Clicks after which an object is shown; the last one played is always shown."""
@@ -87,7 +89,13 @@ class Report(Callback):
                 rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
             shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
             page = _template().render(
-                figures=noc.figures, targets=noc.targets, curves=_curves(noc), shown=shown, worst=[rows[id] for id in worst]
+                figures=noc.figures,
+                targets=noc.targets,
+                curves=_curves(noc),
+                paddings=PADDINGS,
+                boundary_clicks=bool((gathered["clicks"][..., 2] == BOUNDARY).any()),
+                shown=shown,
+                worst=[rows[id] for id in worst],
             )
             Path(trainer.default_root_dir, "report.html").write_text(page)
 
@@ -123,22 +131,25 @@ def _curves(noc: NumberOfClicks) -> str:
 
     Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; with full curves
     also the IoU obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6); the share of clicked pixels
-    that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10).
+    that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10); where a method crops, what its crops hold
+    and leave out (two-in-one, Fig. 3a).
     """
-    curves = noc.interactions.compute()["curves"].numpy()
+    outcome = noc.interactions.compute()
+    curves, reached_by = outcome["curves"].numpy(), counted(outcome).numpy()
     clicks = np.arange(1, curves.shape[1] + 1)
     effort = noc.figures.get("effort", [])
-    columns = 3 if effort else 2
-    figure = Figure(figsize=(14 if effort else 10, 7.2), layout="constrained")
-    left, right, *more = figure.subplots(2, columns).ravel().tolist()
-    third, (accuracy, seconds, *spare) = more[: columns - 2], more[columns - 2 :]
-    for axis in spare:
+    crops = "outside" in noc.figures
+    columns = 3 if effort or crops else 2
+    figure = Figure(figsize=(14 if columns == 3 else 10, 7.2), layout="constrained")
+    left, right, accuracy, seconds, *more = figure.subplots(2, columns).T.ravel().tolist()
+    third, cropped = more[: bool(effort)], more[bool(effort) : bool(effort) + crops]
+    for axis in more[bool(effort) + crops :]:
         axis.remove()
     left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
     left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
     left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
     for q in noc.targets:
-        reached = np.maximum.accumulate(curves >= q, axis=1).mean(0)
+        reached = np.maximum.accumulate(reached_by >= q, axis=1).mean(0)
         right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
     right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
     for axis in third:
@@ -146,6 +157,12 @@ def _curves(noc: NumberOfClicks) -> str:
             [row["clicks"] for row in effort], [row["miou"] for row in effort], marker="o", markersize=3, label="IoU wanted: 0.40 ... 0.95"
         )
         axis.set(xlabel="mean clicks given", ylabel="mean IoU obtained", ylim=(0, 1), title="What a satisfied user gets")
+    for axis in cropped:
+        for name, label in (("recall", "objects held whole"), ("area_reduction", "area left out")):
+            axis.plot(PADDINGS, [noc.figures[f"{name}+{p}"] for p in PADDINGS], marker="o", markersize=3, label=label)
+        axis.set(xlabel="padding in pixels", ylabel="share", ylim=(0, 1.02), title="Crops")
+        axis.grid(alpha=0.3)
+        axis.legend(loc="lower right")
     for axis, name in ((accuracy, "accuracy"), (seconds, "seconds")):
         values = [noc.figures.get(f"{name}@{k}", np.nan) for k in clicks]
         axis.plot(clicks, values, marker="o", markersize=3, label="mean of the objects that were given the click")

@@ -9,11 +9,14 @@
 | `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
 | `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in view pixels; initial sets in training |
 | `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
+| `distance` | (B, H, W) float32 | pixels to the object, 0 on it; in training, with `distances` |
 | `previous` | (B, H, W) bool | the mask before this round; added by the loop, or the mask to start from in sets that have one |
 | `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
 
 The user loop adds, in evaluation: `curves` (B, R) float64 IoU after each click, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8
 packed bits, `starts` (B,) float64 IoU before the first click, `correct` (B, R) int64 clicked pixels that an answer labels as clicked,
+`boxes` (B, 4, 4) int64 top, left, bottom, right of the image, the object, and what the method kept of the image, trimmed and with
+padding (`trimmed` and `crop` in `carried`; the image for methods that keep all),
 `network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.refine.COUNTS`).
 A method is also given `carried`: a dict of each object, empty before its first click, in which it keeps what it likes between rounds.
 """
@@ -31,6 +34,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 
 from datamodules.sources import ObjectSource, Sample
 from interseg.clicks import IGNORE, InitialClicks, no_clicks, pad_clicks
+from interseg.distance import distance_to
 from interseg.errors import InputError
 
 Batch = dict[str, Any]
@@ -45,6 +49,7 @@ class ClickDataset(Dataset[Batch]):
         initial: draws the first clicks of training items; None for no clicks.
         seed: of all randomness.
         skip_unreadable: give an item that only carries `errors` instead of raising (set evaluation).
+        distances: add `distance`.
     """
 
     def __init__(
@@ -54,9 +59,10 @@ class ClickDataset(Dataset[Batch]):
         initial: InitialClicks | None = None,
         seed: int = 0,
         skip_unreadable: bool = False,
+        distances: bool = False,
     ) -> None:
         self.source, self.augment, self.initial, self.seed = source, augment, initial, seed
-        self.skip_unreadable = skip_unreadable
+        self.skip_unreadable, self.distances = skip_unreadable, distances
 
     def __len__(self) -> int:
         return len(self.source)
@@ -87,6 +93,8 @@ class ClickDataset(Dataset[Batch]):
             "clicks": clicks,
             "to_source": torch.from_numpy(to_source),
         }
+        if self.distances:
+            item["distance"] = torch.from_numpy(distance_to(mask == 1))
         if sample.previous is not None and self.augment is None:
             item["previous"] = torch.from_numpy(sample.previous)
         return item
@@ -106,7 +114,8 @@ def collate(items: list[Batch]) -> Batch:
         sizes = sorted({tuple(item["mask"].shape) for item in good})
         if len(sizes) > 1:
             raise InputError(f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size")
-        batch |= {key: torch.stack([item[key] for item in good]) for key in ("image", "mask", "to_source", "previous") if key in good[0]}
+        stacked = ("image", "mask", "to_source", "distance", "previous")
+        batch |= {key: torch.stack([item[key] for item in good]) for key in stacked if key in good[0]}
         batch["clicks"] = pad_clicks([item["clicks"] for item in good])
     return batch
 
@@ -153,6 +162,7 @@ class Loading:
         seed: of order, augmentation and initial clicks.
         augment: albumentations transforms of training, in order; they see `image` and the masks of object, others and coordinates.
         initial: the initial click sets of training.
+        distances: give training the pixels' distances to the object, for losses that weigh by them.
         train_objects: train on this many objects only, drawn once by the seed; None for all.
     """
 
@@ -163,6 +173,7 @@ class Loading:
     augment: list[albumentations.BasicTransform] = field(default_factory=list)
     initial: InitialClicks = field(default_factory=InitialClicks)
     train_objects: int | None = None
+    distances: bool = False
 
 
 class ClickDataModule(LightningDataModule):
@@ -203,7 +214,7 @@ class ClickDataModule(LightningDataModule):
         augment = (
             albumentations.Compose(options.augment, additional_targets={"others": "mask", "to_source": "mask"}) if options.augment else None
         )
-        dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed)
+        dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed, distances=options.distances)
         rank, world_size = self._ranks()
         if len(dataset) < options.batch_size * world_size:
             ranks = f"{options.batch_size} on {world_size} processes"

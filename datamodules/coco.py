@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ CACHED_IMAGES = 16
 """Decoded images and object maps that a worker keeps: all of a small set, little of a large one."""
 
 
+PASCAL = (
+    *("person", "bird", "cat", "cow", "dog", "horse", "sheep", "airplane", "bicycle", "boat", "bus", "car", "motorcycle", "train"),
+    *("bottle", "chair", "dining table", "potted plant", "couch", "tv"),
+)
+"""COCO's names of PASCAL VOC's 20 categories: those that a network trained on VOC has seen."""
+
+
 @lru_cache(CACHED_IMAGES)
 def decoded_image(path: Path) -> NDArray[np.uint8]:
     """`read_image`, kept; nobody writes into it."""
@@ -35,9 +43,18 @@ class CocoSource(ObjectSource):
         annotations: the JSON file.
         images: the folder that its `file_name`s are relative to.
         min_area: leave out objects with fewer pixels.
+        categories: names of the categories whose objects are taken, "seen" for PASCAL VOC's 20, "unseen" for all others; None for all.
+        per_category: so many objects of each category, drawn once, each from another image (fewer where there are no more).
     """
 
-    def __init__(self, annotations: Path, images: Path, min_area: int = 0) -> None:
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        min_area: int = 0,
+        categories: Sequence[str] | str | None = None,
+        per_category: int | None = None,
+    ) -> None:
         super().__init__()
         self.images = images
         self.coco = read_coco(annotations)
@@ -45,6 +62,22 @@ class CocoSource(ObjectSource):
         self.maps: dict[int, NDArray[np.uint8]] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
         self.rows: list[dict[str, Any]] = [r for r in rows if not r.get("iscrowd") and r.get("area", min_area) >= min_area]
+        if categories is not None:
+            wanted = self._wanted(categories)
+            self.rows = [r for r in self.rows if r["category_id"] in wanted]
+        if per_category is not None:
+            self.rows = drawn(self.rows, per_category)
+
+    def _wanted(self, categories: Sequence[str] | str) -> set[int]:
+        """Ids of categories; raises `InputError` for a name that the file does not know."""
+        ids = {category["name"]: category["id"] for category in self.coco.cats.values()}
+        if categories in ("seen", "unseen"):
+            return {id for name, id in ids.items() if (name in PASCAL) == (categories == "seen")}
+        names = [categories] if isinstance(categories, str) else categories
+        for name in names:
+            if name not in ids:
+                raise InputError(f"categories has {name!r}; use seen, unseen or names of the file: {', '.join(sorted(ids))}")
+        return {ids[name] for name in names}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,6 +125,21 @@ class CocoSource(ObjectSource):
         return coco_mask.decode(self.runs[row["id"]]).astype(bool)
 
 
+def drawn(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """`count` objects of each category, each from another image, drawn by a generator of the category's id; in their old order."""
+    categories: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        categories.setdefault(row["category_id"], []).append(row)
+    chosen = set()
+    for id, members in categories.items():
+        images: set[int] = set()
+        for i in np.random.default_rng(id).permutation(len(members)):
+            if len(images) < count and members[i]["image_id"] not in images:
+                images.add(members[i]["image_id"])
+                chosen.add(members[i]["id"])
+    return [row for row in rows if row["id"] in chosen]
+
+
 def read_coco(path: Path) -> COCO:
     """A COCO file, indexed; raises `InputError` for what is none."""
     try:
@@ -119,6 +167,8 @@ class CocoDataModule(ClickDataModule):
         annotations: annotation file; "{split}" in it is replaced.
         splits: names of the files' splits for train, val and test, where they differ.
         min_area: leave out objects with fewer pixels.
+        categories: see `CocoSource`.
+        per_category: see `CocoSource`.
         loading: see `Loading`.
     """
 
@@ -129,13 +179,17 @@ class CocoDataModule(ClickDataModule):
         annotations: str = "annotations/{split}.json",
         splits: dict[str, str] | None = None,
         min_area: int = 0,
+        categories: Sequence[str] | str | None = None,
+        per_category: int | None = None,
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.annotations = Path(root), images, annotations
         self.splits, self.min_area = splits or {}, min_area
+        self.categories, self.per_category = categories, per_category
 
     def source(self, split: str) -> CocoSource:
         root = existing_folder(self.root, "a COCO data set", "download it or point to yours")
         name = self.splits.get(split, split)
-        return CocoSource(root / self.annotations.format(split=name), root / self.images.format(split=name), self.min_area)
+        annotations, images = (root / path.format(split=name) for path in (self.annotations, self.images))
+        return CocoSource(annotations, images, self.min_area, self.categories, self.per_category)

@@ -1,6 +1,7 @@
 """Clicks: their layout, the move between a view and its source image, and the initial sets that training starts from.
 
-A click is a row `(y, x, label)` of integers: pixel coordinates and 1 for object, 0 for background; -1 pads a batch.
+A click is a row `(y, x, label)` of integers: pixel coordinates and 1 for object, 0 for background, 2 for the object's boundary; -1
+pads a batch.
 """
 
 from collections.abc import Sequence
@@ -20,17 +21,21 @@ IGNORE = 255
 """The mask value of pixels that count neither as object nor as background."""
 
 
+BOUNDARY = 2
+"""The label of a click on the object's boundary (two-in-one), where the object has a pixel."""
+
+
 def no_clicks() -> Clicks:
     """An empty click list, (0, 3)."""
     return np.zeros((0, 3), np.int64)
 
 
 def check_clicks(clicks: Clicks, height: int, width: int) -> None:
-    """Raise `InputError` for the first click outside an image of (height, width) pixels or with a label other than 0 and 1."""
+    """Raise `InputError` for the first click outside an image of (height, width) pixels or with an unknown label."""
     check_inside(clicks, height, width)
     for y, x, label in np.asarray(clicks).tolist():
-        if label not in (0, 1):
-            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background")
+        if label not in (0, 1, BOUNDARY):
+            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background, 2 for the object's boundary")
 
 
 def check_inside(clicks: Clicks, height: int, width: int) -> None:

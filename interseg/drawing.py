@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks import Clicks
+from interseg.clicks import BOUNDARY, Clicks
 
-OBJECT, BACKGROUND, PREDICTED, TRUE = (40, 200, 80), (230, 40, 50), (255, 190, 0), (255, 255, 255)
-"""RGB of positive clicks, negative clicks, predicted masks and true outlines."""
+CLICKS = {1: (40, 200, 80), 0: (230, 40, 50), BOUNDARY: (40, 110, 255)}
+"""RGB of positive, negative and boundary clicks."""
+PREDICTED, TRUE = (255, 190, 0), (255, 255, 255)
+"""RGB of predicted masks and true outlines."""
 
 
 def overlay(
@@ -40,7 +42,7 @@ def overlay(
         centre = (round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5))
         radius = 6 if number == len(clicks) else 4
         cv2.circle(canvas, centre, radius + 1, (255, 255, 255), -1, cv2.LINE_AA)
-        cv2.circle(canvas, centre, radius, OBJECT if label else BACKGROUND, -1, cv2.LINE_AA)
+        cv2.circle(canvas, centre, radius, CLICKS[label], -1, cv2.LINE_AA)
     return canvas
 
 

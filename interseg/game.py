@@ -12,6 +12,7 @@ from interseg.clicks import check_clicks, no_clicks
 from interseg.metrics import iou
 from interseg.refine import COUNTS
 from interseg.users import User
+from interseg.views import Box, box_of
 
 
 class Game:
@@ -49,7 +50,7 @@ class Game:
     def answer(self, prediction: NDArray[np.bool_], seconds: float, target: float | None) -> None:
         """Take the network's answer to the last click, and the time that it took."""
         self.prediction = prediction
-        self.correct.append(int((prediction[self.clicks[:, 0], self.clicks[:, 1]] == self.clicks[:, 2]).sum()))
+        self.correct.append(int((prediction[self.clicks[:, 0], self.clicks[:, 1]] == (self.clicks[:, 2] > 0)).sum()))
         self.network_seconds.append(seconds)
         self.masks[len(self.ious)] = np.packbits(prediction, axis=-1)
         self.ious.append(iou(prediction, self.truth))
@@ -59,6 +60,11 @@ class Game:
         """IoU after each click; an object that stopped early keeps its last one."""
         last = self.ious[-1] if self.ious else self.first_iou
         return self.ious + [last] * (self.max_clicks - len(self.ious))
+
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """Boxes of the image, of the object, and of what the method kept of the image before and after padding: all of it by default."""
+        image = Box(0, 0, *self.truth.shape)
+        return [image, box_of(self.truth == 1), self.carried.get("trimmed", image), self.carried.get("crop", image)]
 
     def outcome(self) -> dict[str, Tensor]:
         """What the evaluation adds to the batch, for this object (datamodules/base.py)."""
@@ -72,6 +78,7 @@ class Game:
             "correct": torch.tensor(self.correct + [0] * unplayed),
             "network_seconds": torch.tensor(self.network_seconds + [0.0] * unplayed, dtype=torch.float64),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
+            "boxes": torch.tensor(self.boxes()),
             "refinements": torch.tensor([counts.get(key, 0) for key in COUNTS]),
             "masks": torch.from_numpy(self.masks),
         }

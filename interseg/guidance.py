@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from interseg.distance import distance_to
+from interseg.errors import InputError
 
 GAUSSIAN_PEAK = 25 / (10 * sqrt(2 * pi))
 """ITIS' official code scales the normal density of standard deviation 10 by 25: 0.997 at the click."""
@@ -32,6 +33,13 @@ class Guidance:
         raise NotImplementedError
 
 
+def signed(clicks: Tensor) -> Tensor:
+    """Clicks (B, N, 3) as they are; raises `InputError` for one that says neither object nor background."""
+    if (clicks[..., 2] > 1).any():
+        raise InputError("a click on the boundary was given to a network of positive and negative clicks; use another simulated user")
+    return clicks
+
+
 class StampGuidance(Guidance):
     """A small template painted at every click, the maximum where two overlap; far pixels are 0.
 
@@ -44,7 +52,7 @@ class StampGuidance(Guidance):
     def __call__(self, clicks: Tensor, height: int, width: int) -> Tensor:
         reach = self.template.shape[0] // 2
         maps = np.zeros((len(clicks), 2, height, width), np.float32)
-        for image, rows in enumerate(clicks.tolist()):
+        for image, rows in enumerate(signed(clicks).tolist()):
             for y, x, label in rows:
                 if label >= 0:
                     top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), y + reach + 1, x + reach + 1
@@ -101,7 +109,7 @@ class DistanceGuidance(Guidance):
 
     def __call__(self, clicks: Tensor, height: int, width: int) -> Tensor:
         maps = np.ones((len(clicks), 2, height, width), np.float32)
-        for image, rows in enumerate(clicks.cpu().numpy()):
+        for image, rows in enumerate(signed(clicks).cpu().numpy()):
             for channel, label in enumerate((1, 0)):
                 pixels = rows[rows[:, 2] == label]
                 if len(pixels):

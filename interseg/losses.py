@@ -61,6 +61,62 @@ def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: fl
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
 
+def boundary_weight(distance: Tensor, width: float = 40.0, scale: float = 255.0) -> Tensor:
+    """w(p) of the boundary-aware loss (two-in-one, eq. 2): d / scale for background pixels with d <= width, else 0.
+
+    The paper prints the distance squared: with 40 pixels that would be a band of 6, so it is read as not squared.
+
+    Args:
+        distance: (B, H, W) pixels from each pixel to the object, 0 on it (`interseg.distance.distance_to`): for a background pixel
+            the nearest pixel of the object is one of its boundary.
+        width: of the band in pixels; 0 for no weight anywhere.
+        scale: pixels for a weight of 1.
+    """
+    return torch.where(distance <= width, distance / scale, 0.0)
+
+
+def label_counts(mask: Tensor) -> Tensor:
+    """(2,) float64 numbers of object and of background pixels in masks (B, H, W)."""
+    return torch.stack([(mask == 1).sum(), (mask == 0).sum()]).double()
+
+
+def balanced_cross_entropy(logits: Tensor, mask: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
+    """Cross-entropy whose labels weigh the same, however many pixels each has (two-in-one, eq. 1 and 3).
+
+    The paper's sum over pixels as a mean over the valid ones. A pixel weighs as much as the frequency of the other label, which is
+    the normalised inverse frequency of its own; where there is one label only there is nothing to balance and it weighs 1.
+
+    Args:
+        logits: (B, 1, H, W).
+        mask: (B, H, W) in {0, 1, 255}.
+        weight: (B, H, W) factor of each pixel, `1 + boundary_weight(...)` for the boundary-aware loss.
+        counts: (2,) object and background pixels that one process has on average, of those that share a step; this batch's own
+            by default. With it the mean of the processes' losses is the loss of their joined batches.
+    """
+    loss = pixel_cross_entropy(logits, mask)
+    counts = label_counts(mask) if counts is None else counts
+    total = counts.sum().clamp_min(1)
+    balance = torch.where((counts > 0).all(), counts.flip(0) / total, 1.0).to(loss.dtype)
+    balanced = loss * torch.where(mask.flatten(1) == 1, balance[0], balance[1])
+    if weight is not None:
+        balanced = balanced * weight.flatten(1)
+    return balanced.sum() / total.to(loss.dtype)
+
+
+class BoundaryAwareCrossEntropy(nn.Module):
+    """BA-CE as a part of a config; with `width: 0` the class-balanced cross-entropy that the paper compares it to (CB-CE)."""
+
+    def __init__(self, width: float = 40.0, scale: float = 255.0) -> None:
+        super().__init__()
+        self.width, self.scale = width, scale
+
+    def forward(
+        self, logits: Tensor, mask: Tensor, distance: Tensor, emphasis: Tensor | float = 1.0, counts: Tensor | None = None
+    ) -> Tensor:
+        """`balanced_cross_entropy` with `boundary_weight`, and a further factor (B, H, W) of the pixels."""
+        return balanced_cross_entropy(logits, mask, (1 + boundary_weight(distance, self.width, self.scale)) * emphasis, counts)
+
+
 class BinaryCrossEntropy(nn.Module):
     """`binary_cross_entropy` as a part of a config."""
 

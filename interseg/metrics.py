@@ -70,27 +70,68 @@ def effort(curves: Tensor, targets: Sequence[float]) -> list[dict[str, float]]:
     return rows
 
 
-def summarise(curves: Tensor, starts: Tensor, targets: Sequence[float], full_curves: bool) -> dict[str, Any]:
-    """All figures of a set of curves (n, R) and IoUs before the first click (n,), by the names that reports, loggers and tables share.
+def summarise(outcome: dict[str, Tensor], targets: Sequence[float], full_curves: bool) -> dict[str, Any]:
+    """All figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
 
     `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's count, which also takes
     a success on the very last click. `clicks_to_mean@q` is there only for full curves.
     """
+    curves, clicked = outcome["curves"], counted(outcome)
     rounds = curves.shape[1]
     figures: dict[str, Any] = {"objects": len(curves), "max_clicks": rounds}
     for q in targets:
-        percent, clicks = f"{100 * q:g}", clicks_to(curves, q)
+        percent, clicks = f"{100 * q:g}", clicks_to(clicked, q)
         figures[f"noc@{percent}"] = float(clicks.double().mean())
-        figures[f"failures@{percent}"] = failures(curves, q)
+        figures[f"failures@{percent}"] = failures(clicked, q)
         figures[f"failures_reference@{percent}"] = int((clicks == rounds).sum())
         if full_curves:
             figures[f"clicks_to_mean@{percent}"] = clicks_to_mean(curves, q)
-    figures["miou@0"] = float(starts.double().mean())
+    figures["miou@0"] = float(outcome["starts"].double().mean())
     figures |= {f"miou@{k}": float(v) for k, v in enumerate(curves.double().mean(0).tolist(), 1)}
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
         figures["effort"] = effort(curves.double(), EFFORT_TARGETS)
+    return figures | click_figures(outcome) | crop_figures(outcome["boxes"])
+
+
+PADDINGS = (0, 5, 10, 20, 30, 40, 60, 80)
+"""Pixels at which crops are measured."""
+
+
+def counted(outcome: dict[str, Tensor]) -> Tensor:
+    """Curves (n, R) by which clicks are counted: 0 for an object that its method's crop does not hold, which needs all (two-in-one)."""
+    _, truth, _, crop = outcome["boxes"].unbind(1)
+    return outcome["curves"].masked_fill(~holds(crop, truth)[:, None], 0)
+
+
+def crop_figures(boxes: Tensor) -> dict[str, float]:
+    """Figures of the crops of a method that leaves parts of an image out; nothing for one that never does (two-in-one, Fig. 3a).
+
+    `recall+p` is the share of objects that the trimmed box with a padding of p pixels holds, `area_reduction+p` the mean share of
+    the image outside it, `outside` the number of objects that the method's own crop does not hold.
+
+    Args:
+        boxes: (n, 4, 4) of image, object, trimmed and crop.
+    """
+    image, truth, trimmed, crop = boxes.unbind(1)
+    if bool((trimmed == image).all()):
+        return {}
+    figures: dict[str, float] = {"outside": int((~holds(crop, truth)).sum())}
+    for padding in PADDINGS:
+        padded = torch.cat([(trimmed[:, :2] - padding).clamp_min(0), torch.minimum(trimmed[:, 2:] + padding, image[:, 2:])], 1)
+        figures[f"recall+{padding}"] = float(holds(padded, truth).double().mean())
+        figures[f"area_reduction+{padding}"] = float((1 - area(padded) / area(image)).mean())
     return figures
+
+
+def holds(boxes: Tensor, others: Tensor) -> Tensor:
+    """(n,) whether boxes (n, 4) hold others."""
+    return ((boxes[:, :2] <= others[:, :2]) & (boxes[:, 2:] >= others[:, 2:])).all(1)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """(n,) pixels of boxes (n, 4)."""
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1).double()
 
 
 def click_figures(outcome: dict[str, Tensor]) -> dict[str, float]:
@@ -124,6 +165,7 @@ OUTCOME = {
     "network_seconds": torch.float64,
     "simulator_seconds": torch.float64,
     "refinements": torch.int64,
+    "boxes": torch.int64,
 }
 """What a played batch tells of each object (datamodules/base.py gives the shapes), and its type."""
 

@@ -14,7 +14,7 @@ from interseg.clicks import IGNORE, Clicks
 from interseg.distance import interior_distance
 
 Click = tuple[int, int, int]
-"""y, x, label (1 object, 0 background)."""
+"""y, x, label (1 object, 0 background, 2 the object's boundary)."""
 
 
 class User:
@@ -145,6 +145,12 @@ class Cluster:
 
     def __init__(self, pixels: NDArray[np.bool_], top: int, left: int, area: int, image_shape: tuple[int, ...]) -> None:
         self.pixels, self.top, self.left, self.area, self.image_shape = pixels, top, left, area, image_shape
+
+    def region(self) -> NDArray[np.bool_]:
+        """(H, W) the cluster's pixels in the image."""
+        region = np.zeros(self.image_shape, bool)
+        region[self.top : self.top + self.pixels.shape[0], self.left : self.left + self.pixels.shape[1]] = self.pixels
+        return region
 
     def distance_to_boundary(self) -> NDArray[np.float32]:
         """(h, w) distance of each pixel of the cluster to the nearest pixel outside it."""

@@ -1,10 +1,15 @@
 """What a network is shown of an image, and the way back: all of it, reduced to a long side, or a crop round the object (zoom-in)."""
 
+from math import ceil, floor
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
+
+from interseg.clicks import Clicks
 
 Batch = dict[str, Any]
 
@@ -28,6 +33,25 @@ class Box(NamedTuple):
     def holds(self, y: int, x: int) -> bool:
         """Whether a pixel lies in the box."""
         return self.top <= y < self.bottom and self.left <= x < self.right
+
+    def grown(self, margin: int, height: int, width: int) -> "Box":
+        """With a margin on each side, within an image of (height, width)."""
+        top, left = max(0, self.top - margin), max(0, self.left - margin)
+        return Box(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
+
+    def with_clicks(self, clicks: Clicks) -> "Box":
+        """Grown so far as to hold clicks (n, 3)."""
+        y, x = clicks[:, 0], clicks[:, 1]
+        top, left = y.min(initial=self.top), x.min(initial=self.left)
+        return Box(int(top), int(left), int((y + 1).max(initial=self.bottom)), int((x + 1).max(initial=self.right)))
+
+
+def box_of(region: NDArray[np.bool_]) -> Box:
+    """The bounding box of a region (H, W); empty at its corner where it is."""
+    if not region.any():
+        return Box(0, 0, 0, 0)
+    (top, bottom), (left, right) = ((int(found.min()), int(found.max()) + 1) for found in np.nonzero(region))
+    return Box(top, left, bottom, right)
 
 
 def reduced(batch: Batch, long_side: int | None) -> Batch:
@@ -74,6 +98,12 @@ def restored(logits: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
     inside = enlarged(logits, box.size)
     margins = (box.left, size[1] - box.right, box.top, size[0] - box.bottom)
     return pad(inside, margins, value=OUTSIDE) if any(margins) else inside
+
+
+def scaled_box(box: Box, size: tuple[int, int], other: tuple[int, int]) -> Box:
+    """The box of an image of `size` in the same image at another size: whole pixels, none left out."""
+    down, across = other[0] / size[0], other[1] / size[1]
+    return Box(floor(box.top * down), floor(box.left * across), ceil(box.bottom * down - 1e-9), ceil(box.right * across - 1e-9))
 
 
 def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:

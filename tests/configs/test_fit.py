@@ -29,9 +29,15 @@ CROP = [
 LITE = ["model.network.encoder=tu-tf_efficientnet_lite0", "model.network.weights=package"]
 OWN = {
     "brs.yaml": [*LITE, "model.coarse_epochs=1", "model.network.norm=group"],
+    "two_in_one.yaml": [
+        *LITE,
+        *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
+        *("model.selection_epochs=1", "model.selected=[0,1]"),
+    ],
     "convert.yaml": ["model.network.encoder_name=tu-tf_efficientnet_lite0"],
 }
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
+OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
 METHODS = sorted(
     p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml")
@@ -108,6 +114,7 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     assert "one" in compared.stdout.splitlines()[0]
 
 
+@pytest.mark.parametrize("run", [m for m in METHODS if m != "two_in_one.yaml"], indirect=True)
 def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
     clicked = {}
     points = "convert.yaml" not in run.parent.name
@@ -145,13 +152,13 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
         steps += ["model.network.compile.backend=eager"]  # traced, but no compiler is needed
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
     train.main()
-    for user in ("itis", "cluster", "random", "brs"):
-        played = tmp_path / user
+    signed = method != "two_in_one.yaml" or overlay == "two_in_one/pnr.yaml"
+    for user in ("itis", "cluster", "random", "brs") if signed else ("",):
+        played = tmp_path / f"played{user}"
         line = [
             "--checkpoint",
             tmp_path / "run",
-            "--config",
-            f"users/{user}.yaml",
+            *(["--config", f"users/{user}.yaml"] if user else []),
             "max_clicks=2",
             "callbacks.report=null",
             f"run={played}",

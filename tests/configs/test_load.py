@@ -106,7 +106,8 @@ def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monke
 
 @pytest.mark.parametrize("file", sorted(p.relative_to(FOLDER) for p in FOLDER.rglob("*.yaml") if p.name != "default.yaml"), ids=str)
 def test_every_yaml_resolves_over_a_method(file):
-    method = "brs.yaml" if file.parts[0] == "brs" else "itis.yaml"
+    own = f"{file.parts[0]}.yaml"
+    method = own if (FOLDER / own).exists() else "itis.yaml"
     config = resolve(load([method, file]))
     assert find(config["model"]["_target_"])
     assert find(config["data"]["_target_"])

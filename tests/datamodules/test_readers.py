@@ -78,6 +78,31 @@ def test_coco_reads_polygons_keyholes_and_leaves_crowds_out(coco):
     assert source.name(1) == "0.jpg: thing (2)"
 
 
+def test_coco_takes_categories_and_draws_objects_of_different_images(coco):
+    file = coco / "annotations.json"
+    content = json.loads(file.read_text())
+    content["categories"] = [{"id": 1, "name": "person"}, {"id": 2, "name": "kite"}]
+    for row in content["annotations"]:
+        row["category_id"] = 1 if row["image_id"] == 1 or row["id"] % 2 else 2
+    file.write_text(json.dumps(content))
+
+    def names(**options):
+        source = CocoSource(file, coco / "images", **options)
+        return [source.name(i) for i in range(len(source))]
+
+    seen, unseen = names(categories="seen"), names(categories="unseen")
+    assert sorted(seen + unseen) == sorted(names())
+    assert all("person" in name for name in seen)
+    assert names(categories=["kite"]) == unseen == ["1.jpg: kite (4)", "2.jpg: kite (6)"]
+    drawn = names(categories="seen", per_category=3)
+    assert len(drawn) == 3
+    assert len({name.split(":")[0] for name in drawn}) == 3
+    assert drawn == names(categories="seen", per_category=3)
+    assert len(names(per_category=1)) == 2
+    with pytest.raises(InputError, match="categories has 'dog'; use seen, unseen or names of the file: kite, person"):
+        names(categories=["dog"])
+
+
 def test_grabcut_ignores_grey_and_matches_by_stem(grabcut):
     source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
     assert len(source) == 4

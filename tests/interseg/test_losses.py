@@ -3,7 +3,15 @@ import math
 import pytest
 import torch
 
-from interseg.losses import BootstrappedCrossEntropy, bootstrapped_cross_entropy, normalized_focal
+from interseg.distance import distance_to
+from interseg.losses import (
+    BootstrappedCrossEntropy,
+    BoundaryAwareCrossEntropy,
+    balanced_cross_entropy,
+    bootstrapped_cross_entropy,
+    label_counts,
+    normalized_focal,
+)
 
 
 def cross_entropy(z, y):
@@ -56,3 +64,79 @@ def test_normalized_focal_weights_sum_to_the_valid_pixels():
 def test_a_fraction_outside_its_range_is_refused():
     with pytest.raises(ValueError, match="fraction is 0"):
         BootstrappedCrossEntropy(0)
+
+
+def boundary_aware_reference(logits, mask, width, scale):
+    """Two-in-one, eq. 2 and 3, with its gradient: pixel by pixel, by the distance to each of the object's boundary pixels."""
+    batch, height, rows = mask.shape
+    labels = [mask[b, y, x].item() for b in range(batch) for y in range(height) for x in range(rows)]
+    ones, zeros = labels.count(1), labels.count(0)
+    share = {1: zeros / (ones + zeros), 0: ones / (ones + zeros)} if ones and zeros else {1: 1, 0: 1}
+    total, gradient = 0.0, torch.zeros_like(logits)
+    for b in range(batch):
+        inside = [(y, x) for y in range(height) for x in range(rows) if mask[b, y, x] == 1]
+        boundary = []
+        for y, x in inside:
+            steps = ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+            if any(not (0 <= v < height and 0 <= u < rows) or mask[b, v, u] != 1 for v, u in steps):
+                boundary.append((y, x))
+        for y in range(height):
+            for x in range(rows):
+                label = mask[b, y, x].item()
+                if label == 255:
+                    continue
+                d = min((math.dist((y, x), q) for q in boundary), default=math.inf)
+                w = d / scale if label == 0 and d <= width else 0
+                weight = share[label] * (1 + w)
+                total += weight * cross_entropy(logits[b, 0, y, x].item(), label)
+                gradient[b, 0, y, x] = weight * (1 / (1 + math.exp(-logits[b, 0, y, x].item())) - label)
+    return total / (ones + zeros), gradient / (ones + zeros)
+
+
+def drawn(*rows):
+    return torch.tensor([[int(c) if c != "v" else 255 for c in row] for row in rows], dtype=torch.uint8)[None]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        drawn("11000000", "11000000", "00000000", "00000000"),  # touches the border
+        drawn("00000000", "01100011", "01100011", "0000000v"),  # two components
+        drawn("00000000", "00000000", "00000000", "00000001"),  # background beyond the band
+        drawn("11111111", "11111111", "11111111", "11111111"),  # no background at all
+        drawn("00000000", "00000000", "00000000", "00000000"),  # no object at all
+        torch.cat([drawn("01110000", "01v10000", "01110000", "00000000"), drawn("11111111", "11111111", "11111110", "11111111")]),
+    ],
+)
+@pytest.mark.parametrize("width", [0.0, 3.0, 40.0])
+def test_the_boundary_aware_loss_is_its_equation(mask, width):
+    logits = torch.randn(len(mask), 1, *mask.shape[1:], generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    distance = torch.stack([torch.from_numpy(distance_to(m.numpy() == 1)) for m in mask])
+    loss = BoundaryAwareCrossEntropy(width, 255)(logits, mask, distance)
+    loss.backward()
+    value, gradient = boundary_aware_reference(logits.detach(), mask, width, 255)
+    assert loss.item() == pytest.approx(value, rel=1e-6)
+    assert torch.allclose(logits.grad, gradient, atol=1e-9)
+    if width == 0:
+        assert loss.item() == pytest.approx(balanced_cross_entropy(logits, mask).item())
+
+
+def test_a_wrong_pixel_far_from_the_object_costs_more_up_to_the_band():
+    mask = torch.zeros(1, 3, 80, dtype=torch.uint8)
+    mask[0, 1, 0] = 1
+    distance = torch.from_numpy(distance_to(mask[0].numpy() == 1))[None]
+    costs = []
+    for x in (2, 20, 40, 41, 79):
+        logits = torch.full((1, 1, 3, 80), -5.0, requires_grad=True)
+        BoundaryAwareCrossEntropy()(logits, mask, distance).backward()
+        costs.append(logits.grad[0, 0, 1, x].item())
+    assert costs[0] < costs[1] < costs[2]
+    assert costs[3] == costs[4] < costs[0]
+    assert costs[2] / costs[4] == pytest.approx(1 + 40 / 255)
+
+
+def test_processes_that_share_their_counts_have_the_loss_of_their_joined_batches():
+    logits, mask = random_batch(2)
+    counts = label_counts(mask) / 3
+    parts = [balanced_cross_entropy(z[None], m[None], counts=counts) for z, m in zip(logits, mask, strict=True)]
+    assert sum(parts).item() / 3 == pytest.approx(balanced_cross_entropy(logits, mask).item())

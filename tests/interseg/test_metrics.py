@@ -8,7 +8,17 @@ import torch.multiprocessing as mp
 from interseg.metrics import EFFORT_TARGETS, Interactions, clicks_to, effort, iou, summarise
 
 CURVES = torch.tensor([[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64)
-STARTS = torch.tensor([0.0, 0.5, 0.0, 0.1], dtype=torch.float64)
+IMAGE, OBJECT = (0, 0, 100, 200), (20, 30, 60, 90)
+PLAYED = {
+    "curves": CURVES,
+    "starts": torch.tensor([0.0, 0.5, 0.0, 0.1], dtype=torch.float64),
+    "clicks": torch.ones(4, 4, 3, dtype=torch.int64),
+    "correct": torch.arange(1, 5).repeat(4, 1),
+    "network_seconds": torch.full((4, 4), 0.5, dtype=torch.float64),
+    "simulator_seconds": torch.zeros(4, dtype=torch.float64),
+    "refinements": torch.zeros(4, 3, dtype=torch.int64),
+    "boxes": torch.tensor([[IMAGE, OBJECT, IMAGE, IMAGE]] * 4),
+}
 
 
 def noc_reference(curve, target):
@@ -24,7 +34,7 @@ def test_noc_is_the_first_click_that_reaches_the_target(target):
 
 
 def test_summary_counts_failures_apart_from_the_reference_codes():
-    figures = summarise(CURVES, STARTS, (0.85,), full_curves=True)
+    figures = summarise(PLAYED, (0.85,), full_curves=True)
     assert figures["noc@85"] == (2 + 1 + 4 + 4) / 4
     assert figures["failures@85"] == 1
     assert figures["failures_reference@85"] == 2  # a success on the last click counts there too
@@ -34,6 +44,26 @@ def test_summary_counts_failures_apart_from_the_reference_codes():
     assert figures["miou@1"] == pytest.approx(np.mean([0.5, 0.9, 0.1, 0.2]))
     mean = CURVES.mean(0)
     assert figures["auc"] == pytest.approx(float((mean[:-1] + mean[1:]).sum() / 2 / 3))
+
+
+def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
+    boxes = PLAYED["boxes"].clone()
+    boxes[0, 2:] = torch.tensor([(20, 30, 60, 90), (10, 20, 70, 100)])
+    boxes[1, 2:] = torch.tensor([(25, 30, 60, 90), (15, 20, 70, 100)])
+    boxes[2, 2:] = torch.tensor([(0, 0, 100, 90), (0, 0, 100, 100)])
+    boxes[3, 2:] = torch.tensor([(40, 30, 60, 90), (30, 20, 70, 100)])  # cut at the top, padding or not
+    figures = summarise(PLAYED | {"boxes": boxes}, (0.8, 0.85), full_curves=False)
+    assert figures["outside"] == 1
+    assert figures["noc@80"] == (2 + 1 + 4 + 4) / 4
+    assert figures["failures@80"] == 1
+    assert figures["failures@85"] == 2
+    assert figures["miou@4"] == pytest.approx(float(CURVES[:, 3].mean()))
+    assert [figures[f"recall+{p}"] for p in (0, 5, 10, 20)] == [0.5, 0.75, 0.75, 1.0]
+    kept = [40 * 60, 35 * 60, 100 * 90, 20 * 60]
+    assert figures["area_reduction+0"] == pytest.approx(1 - sum(kept) / 4 / 20000)
+    kept = [60 * 80, 55 * 80, 100 * 100, 40 * 80]
+    assert figures["area_reduction+10"] == pytest.approx(1 - sum(kept) / 4 / 20000)
+    assert "outside" not in summarise(PLAYED, (0.8,), full_curves=False)
 
 
 @pytest.mark.parametrize("target", [0.4, 0.85, 0.95])
@@ -48,8 +78,8 @@ def test_effort_is_what_a_user_gives_and_gets_who_stops_at_a_target(target):
 
 
 def test_clicks_to_mean_needs_full_curves_and_may_never_come():
-    assert "clicks_to_mean@85" not in summarise(CURVES, STARTS, (0.85,), full_curves=False)
-    assert summarise(CURVES, STARTS, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
+    assert "clicks_to_mean@85" not in summarise(PLAYED, (0.85,), full_curves=False)
+    assert summarise(PLAYED, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
 
 
 def test_iou_leaves_out_ignored_pixels_and_calls_an_empty_union_one():
@@ -72,6 +102,7 @@ def rows(ids):
         "network_seconds": (clicks[..., 2] >= 0) * 0.25,
         "simulator_seconds": torch.full((len(ids),), 0.125),
         "refinements": ids[:, None] * torch.tensor([1, 2, 0]),
+        "boxes": ids[:, None, None] + torch.tensor([0, 0, 9, 9]).expand(4, 4),
     }
 
 

@@ -1,0 +1,216 @@
+"""Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2021).
+
+The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the users in `interseg/boundary.py`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Optimizer
+
+from interseg.boundary import RefinementClicks
+from interseg.clicks import BOUNDARY, IGNORE, Clicks, pad_clicks, unpad_clicks
+from interseg.errors import InputError
+from interseg.guidance import GaussianGuidance, Guidance
+from interseg.losses import BoundaryAwareCrossEntropy, label_counts
+from interseg.metrics import iou
+from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
+from interseg.views import Box, enlarged, restored, scaled_box
+from lightning_modules.base import InteractiveModule, check_loss, require, spared, without_gradient
+from lightning_modules.optimisation import Optimisation
+
+
+class TwoInOne(InteractiveModule):
+    """Selection and refinement, trained in two phases of one run, or in two runs (`selection_epochs` 0 and `network.selection_from`).
+
+    The first click selects: its answer is the selection network's, for the whole image. Later clicks refine: the light network is
+    run on the selection's features, cut out once, and all of these clicks in one map, whatever they correct; with a network of two
+    guidance channels they are positive and negative clicks instead (the paper's control, PNR).
+
+    Args:
+        network: selection and refinement.
+        guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels by default, cut at 3 of them.
+        loss: BA-CE by default.
+        selection_epochs: of the first phase; the paper's 80.
+        threshold: the crop holds every pixel that the selection gives a greater probability; without one it is the whole image.
+        padding: of the crop in pixels as the network sees them; the paper plots recall against it and does not say what it took. A
+            crop grows to hold clicks that lie beyond it.
+        selected: (low, high) IoU of the selections that the refinement is trained on.
+        emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement click.
+        emphasis_side: in pixels.
+        optimisation: with rates for "clicks", "decoder" and "refinement". The paper's 1e-8 is for a loss that is summed over pixels:
+            for the mean over 512 x 512 of them that is 2.6e-3.
+        long_side: of images in evaluation; null for full size, as in the paper.
+    """
+
+    def __init__(
+        self,
+        network: TwoInOneNetwork,
+        guidance: Guidance | None = None,
+        loss: BoundaryAwareCrossEntropy | None = None,
+        selection_epochs: int = 80,
+        threshold: float = 0.001,
+        padding: int = 20,
+        selected: tuple[float, float] = (0.2, 0.6),
+        emphasis: float = 2.0,
+        emphasis_side: int = 40,
+        optimisation: Optimisation | None = None,
+        long_side: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 < threshold < 1 or padding < 0:
+            raise InputError(f"threshold={threshold}, padding={padding}; use a probability and a number of pixels")
+        self.network = network
+        self.guidance = guidance or GaussianGuidance(std=10, clip=30)
+        self.loss = loss or BoundaryAwareCrossEntropy()
+        self.signed = network.guidance_channels == 2
+        self.draw_clicks = RefinementClicks(self.signed)
+        self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
+        self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
+        self.optimisation, self.long_side = optimisation or Optimisation(), long_side
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(B, 1, H, W) logits from `image` and `clicks`: the first selects, the others refine."""
+        require(batch, "image", "clicks")
+        return self._answer(batch, [{} for _ in batch["clicks"]])
+
+    def adapt(self, batch: dict[str, Any]) -> Tensor:
+        """The same; what was selected is kept in `carried`, so that later clicks run the light network only."""
+        require(batch, "image", "clicks", "carried")
+        return self._answer(batch, batch["carried"])
+
+    def _answer(self, batch: dict[str, Any], states: list[dict[str, Any]]) -> Tensor:
+        view = self.shown(batch)
+        clicks = unpad_clicks(view["clicks"])
+        for rows in clicks:
+            self._check(rows)
+        new = [i for i, state in enumerate(states) if "features" not in state]
+        if new:
+            self._select(view, new, states, batch["image"].shape[-2:])
+        answers = torch.stack([state["selection"] for state in states])
+        refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
+        if refined:
+            later = [clicks[i][1:] for i in refined]
+            boxes = [states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)]
+            features = torch.stack([states[i]["features"] for i in refined])
+            answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
+        return enlarged(answers, batch["image"].shape[-2:])
+
+    def _select(self, view: dict[str, Any], rows: list[int], states: list[dict[str, Any]], size: torch.Size) -> None:
+        """Run the selection of some rows and keep it: logits, features and box as the network sees them.
+
+        For the loop, in an image of (height, width) `size`: `trimmed`, what is left of it, and `crop`, that with its padding.
+        """
+        logits, features = self.network(view["image"][rows], self._selection_map(view["clicks"][rows], view["image"].shape[-2:]))
+        seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
+        for i, row, feature in zip(rows, logits, features, strict=True):
+            trimmed = trimmed_box(row[0], self.threshold)
+            box = trimmed.grown(self.padding, *seen)
+            boxes = {"trimmed": scaled_box(trimmed, seen, full), "crop": scaled_box(box, seen, full)}
+            states[i] |= {"selection": row, "features": feature, "box": box} | boxes
+
+    def _check(self, clicks: Clicks) -> None:
+        """Raise `InputError` for clicks that this network does not know."""
+        later = (0, 1) if self.signed else (BOUNDARY,)
+        names = "1 or 0, for object or background" if self.signed else f"{BOUNDARY}, for the object's boundary"
+        if len(clicks) == 0 or clicks[0, 2] != 1:
+            raise InputError("the first click selects the object: give one with label 1")
+        for y, x, label in clicks[1:].tolist():
+            if label not in later:
+                raise InputError(f"click (y={y}, x={x}) has label {label}; clicks after the first have {names} (callbacks.loop.user)")
+
+    def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
+        """(B, 1, H, W) of the first clicks."""
+        return self.guidance(clicks[:, :1], *size)[:, :1]
+
+    def _refine(self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size) -> Tensor:
+        """(b, 1, H, W) logits of crops, background beyond them."""
+        rows = pad_clicks(clicks)
+        rows[..., 2] = rows[..., 2].clamp_max(1)  # boundary clicks are the one map
+        maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
+        logits = self.network.refine(features, maps, boxes)
+        return torch.cat([restored(row[None], box, (size[0], size[1])) for row, box in zip(logits, boxes, strict=True)])
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """One step of the phase that the epoch is in."""
+        require(batch, "id", "image", "mask", "clicks", "distance")
+        logits, loss = self._selection_step(batch) if self.selects else self._refinement_step(batch)
+        check_loss(loss, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        return {"loss": loss, "logits": logits.detach()}
+
+    @property
+    def selects(self) -> bool:
+        """Whether training is in its first phase."""
+        return self.current_epoch < self.selection_epochs
+
+    def _selection_step(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        logits, _ = self.network(batch["image"], self._selection_map(batch["clicks"], batch["image"].shape[-2:]))
+        loss = self.loss(logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"]))
+        return logits, loss + spared(self._idle())
+
+    def _refinement_step(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The refinement of those selections of the batch that it is trained on; its loss counts within their crops."""
+        size = batch["image"].shape[-2:]
+        for part in (self.network.encoder, self.network.selection):
+            part.eval()
+        with torch.no_grad():
+            logits, features = self.network(batch["image"], self._selection_map(batch["clicks"], size))
+        picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, batch)
+        rows = [o.row for o in picked]
+        refined = self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size) if rows else logits[:0]
+        weight, mask = torch.ones_like(refined[:, 0]), torch.full_like(batch["mask"][rows], IGNORE)
+        for k, (row, clicks, box) in enumerate(picked):
+            window = slice(box.top, box.bottom), slice(box.left, box.right)
+            mask[k, *window] = batch["mask"][row, *window]
+            for y, x, _ in clicks.tolist():
+                weight[k, *square(y, x, self.emphasis_side)] = self.emphasis
+        counts = self._counts(mask)
+        loss = self.loss(refined, mask, batch["distance"][rows], weight, counts) if rows else logits.sum() * 0
+        self.log("train/refined", float(len(rows)), batch_size=len(logits))
+        logits[rows] = refined.detach().to(logits.dtype)
+        return logits, loss + spared(self.network.parameters())
+
+    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, batch: dict[str, Any]) -> list["Selected"]:
+        """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors."""
+        picked = []
+        masks = batch["mask"].cpu().numpy()
+        for row, id in enumerate(batch["id"].tolist()):
+            if (masks[row] == 1).any() and self.selected[0] <= iou(predictions[row], masks[row]) <= self.selected[1]:
+                generator = np.random.default_rng((self._seed, self.current_epoch, id))
+                clicks = self.draw_clicks(predictions[row], masks[row], generator)
+                if len(clicks):
+                    box = trimmed_box(logits[row, 0], self.threshold).grown(self.padding, *masks[row].shape).with_clicks(clicks)
+                    picked.append(Selected(row, clicks, box))
+        return picked
+
+    def _counts(self, mask: Tensor) -> Tensor:
+        """Pixels of each label that a process has on average."""
+        return self.trainer.strategy.reduce(label_counts(mask), reduce_op="mean")
+
+    def _idle(self) -> list[torch.nn.Parameter]:
+        """The weights that the phase leaves alone."""
+        return [p for name, part in self.network.parameters_by_origin().items() if (name == "refinement") == self.selects for p in part]
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Each phase trains its own network."""
+        without_gradient(self._idle())
+
+    def configure_optimizers(self) -> Any:
+        return self.optimisation(self, self.network.parameters_by_origin())
+
+
+class Selected(NamedTuple):
+    """A row of a batch that the refinement learns from, its clicks and its crop."""
+
+    row: int
+    clicks: Clicks
+    box: Box
+
+
+def square(y: int, x: int, side: int) -> tuple[slice, slice]:
+    """The rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
+    return slice(max(0, y - side // 2), y + side - side // 2), slice(max(0, x - side // 2), x + side - side // 2)

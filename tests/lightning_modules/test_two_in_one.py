@@ -1,0 +1,297 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import roi_align
+
+from interseg.clicks import BOUNDARY, pad_clicks
+from interseg.errors import InputError
+from interseg.game import Game
+from interseg.metrics import iou
+from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
+from interseg.views import Box, scaled_box
+from lightning_modules.optimisation import Optimisation
+from lightning_modules.two_in_one import TwoInOne, square
+
+LITE = "tu-tf_efficientnet_lite0"
+
+
+def network(**options):
+    torch.manual_seed(0)
+    return TwoInOneNetwork(LITE, "package", **{"width": 16, "norm": "group", "crop_size": 16} | options)
+
+
+def object_mask(height=64, width=96):
+    mask = torch.zeros(height, width, dtype=torch.uint8)
+    mask[16:44, 20:60] = 1
+    return mask
+
+
+def batch(*clicks, size=(64, 96), **more):
+    """One object a list of clicks."""
+    torch.manual_seed(1)
+    masks = torch.stack([object_mask(*size)] * len(clicks))
+    image = torch.rand(len(clicks), 3, *size) * 0.3 + masks[:, None] * 0.5
+    rows = pad_clicks([np.array(c, np.int64).reshape(-1, 3) for c in clicks])
+    return {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "carried": [{} for _ in clicks]} | more
+
+
+class Fitting:
+    """What the module reads of a Trainer."""
+
+    estimated_stepping_batches = 100
+    barebones = False
+    strategy = type("Alone", (), {"reduce": staticmethod(lambda value, reduce_op: value)})()
+
+    def __init__(self, current_epoch):
+        self.current_epoch = current_epoch
+
+
+def fitting(epoch, monkeypatch, **options):
+    module = TwoInOne(network(), selection_epochs=1, optimisation=Optimisation("adamw", 1e-3, weight_decay=0.1), **options).train()
+    monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
+    module._trainer, module._seed = Fitting(epoch), 3
+    return module
+
+
+def test_the_networks_are_the_papers():
+    wide = TwoInOneNetwork("resnet101", None)
+    convolutions = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in wide.refinement.modules() if isinstance(m, nn.Conv2d)]
+    assert convolutions == [(513, 512, 3), (512, 256, 3), (256, 256, 3), (256, 1, 1)]
+    assert [type(m) for m in wide.refinement[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert wide.selection.head.in_channels == 512
+    with torch.no_grad():
+        logits, features = wide.eval()(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96))
+    assert logits.shape == (1, 1, 64, 96)
+    assert features.shape == (1, 512, 8, 12)
+    assert TwoInOneNetwork("resnet101", None, guidance_channels=2).refinement[0][0].in_channels == 514
+
+
+@pytest.mark.parametrize("crop", ["align", "naive"])
+def test_crops_are_cut_where_the_boxes_say(crop):
+    net = network(crop=crop, crop_size=8)
+    ramp = torch.arange(96.0).expand(1, 1, 64, 96)
+    cut = net.cut(torch.cat([ramp, ramp.new_tensor(range(64))[None, None, :, None].expand(1, 1, 64, 96)], 1), [Box(8, 16, 40, 80)], 1)
+    assert torch.allclose(cut[0, 0, 0], 16 + 8 * (torch.arange(8) + 0.5) - 0.5, atol=0.5)
+    assert torch.allclose(cut[0, 1, :, 0], 8 + 4 * (torch.arange(8) + 0.5) - 0.5, atol=0.5)
+    features = torch.rand(2, 5, 8, 12)
+    boxes = [Box(0, 0, 64, 96), Box(16, 24, 32, 72)]
+    cut = net.cut(features, boxes, 8)
+    assert cut.shape == (2, 5, 8, 8)
+    if crop == "align":
+        corners = torch.tensor([[0, 0.0, 0, 96, 64], [1, 24, 16, 72, 32]])
+        assert torch.equal(cut, roi_align(features, corners, 8, 1 / 8, 2, True))
+
+
+def test_a_box_finer_than_the_features_and_odd_sizes_go_through():
+    for crop in ("align", "naive"):
+        module = TwoInOne(network(crop=crop), padding=0).eval()
+        with torch.no_grad():
+            logits, features = module.network(torch.rand(1, 3, 50, 70), torch.rand(1, 1, 50, 70))
+            assert logits.shape == (1, 1, 50, 70)
+            assert features.shape[-2:] == (8, 12)
+            refined = module.network.refine(features, torch.rand(1, 1, 50, 70), [Box(49, 69, 50, 70)])
+        assert refined.shape == (1, 1, 16, 16)
+        assert refined.isfinite().all()
+
+
+def test_features_are_normalised_channel_by_channel_within_the_crop():
+    net = network().eval()
+    features, maps, boxes = torch.rand(1, 16, 8, 12), torch.rand(1, 1, 64, 96), [Box(8, 8, 56, 88)]
+    scale, shift = torch.rand(16) + 0.5, torch.randn(16)
+    with torch.no_grad():
+        plain = net.refine(features, maps, boxes)
+        other = net.refine(features * scale[:, None, None] + shift[:, None, None], maps, boxes)
+    assert torch.allclose(plain, other, atol=1e-3)
+
+
+def test_the_first_click_selects_and_later_ones_run_the_light_network_alone():
+    module = TwoInOne(network(), padding=4, threshold=0.5).eval()
+    first, more = [(30, 40, 1)], [(30, 40, 1), (16, 30, BOUNDARY), (43, 59, BOUNDARY)]
+    calls = []
+    module.network.encoder.register_forward_hook(lambda *a: calls.append("encoder"))
+    module.network.refinement.register_forward_hook(lambda *a: calls.append("refinement"))
+    played = batch(first, first)
+    with torch.no_grad():
+        selected = module.adapt(played)
+        refined = module.adapt(batch(more, more, carried=played["carried"]))
+        at_once = module.segment(batch(more, more))
+    assert calls == ["encoder", "refinement", "encoder", "refinement"]
+    assert torch.equal(refined, at_once)
+    assert not torch.equal(refined, selected)
+    for row, state in enumerate(played["carried"]):
+        box = state["crop"].with_clicks(np.array(more[1:]))
+        outside = torch.ones(64, 96, dtype=torch.bool)
+        outside[box.top : box.bottom, box.left : box.right] = False
+        assert (refined[row, 0][outside] < -10).all()
+        assert state["trimmed"] == trimmed_box(selected[row, 0], 0.5)
+        assert state["crop"] == state["trimmed"].grown(4, 64, 96)
+
+
+def test_objects_in_different_rounds_are_answered_each_in_its_own():
+    module = TwoInOne(network()).eval()
+    one, two = [(30, 40, 1)], [(30, 40, 1), (16, 30, BOUNDARY)]
+    with torch.no_grad():
+        both, alone = module.segment(batch(one, two)), [module.segment(batch(one)), module.segment(batch(two, two))]
+    assert torch.allclose(both[:1], alone[0], atol=1e-4)
+    assert both.shape == (2, 1, 64, 96)
+
+
+def test_boundary_clicks_are_one_map_and_signed_ones_two():
+    seen = []
+    for channels, clicks in ((1, [(30, 40, 1), (16, 30, 2), (43, 59, 2)]), (2, [(30, 40, 1), (16, 30, 1), (43, 59, 0)])):
+        module = TwoInOne(network(guidance_channels=channels), threshold=0.999999).eval()  # no pixel is that likely: the whole image
+        cut = module.network.cut
+        module.network.cut = lambda maps, boxes, stride, cut=cut: (seen.append((maps.clone(), boxes)), cut(maps, boxes, stride))[1]
+        with torch.no_grad():
+            module.segment(batch(clicks))
+    (_, boxes), (one, _), _, (two, _) = seen
+    assert boxes == [Box(0, 0, 64, 96)]
+    assert one.shape[1] == 1
+    assert two.shape[1] == 2
+    assert torch.equal(one[0, 0], two[0].amax(0))
+    assert one[0, 0, 16, 30] == one[0, 0, 43, 59] == one.max()
+    assert one[0, 0, 62, 5] == 0
+
+
+def test_a_crop_grows_to_a_click_beyond_it():
+    module = TwoInOne(network(), padding=0, threshold=0.5).eval()
+    seen = []
+    refine = module.network.refine
+    module.network.refine = lambda features, maps, boxes: (seen.append(boxes), refine(features, maps, boxes))[1]
+    for corner in ((0, 0), (63, 95)):
+        with torch.no_grad():
+            module.segment(batch([(30, 40, 1), (*corner, BOUNDARY)]))
+        assert seen[-1][0].holds(*corner)
+
+
+@pytest.mark.parametrize(
+    ("channels", "clicks", "message"),
+    [
+        (1, [(16, 30, BOUNDARY)], "the first click selects the object"),
+        (1, [], "the first click selects the object"),
+        (1, [(30, 40, 1), (5, 6, 0)], r"click \(y=5, x=6\) has label 0; clicks after the first have 2, for the object's boundary"),
+        (2, [(30, 40, 1), (5, 6, 2)], r"click \(y=5, x=6\) has label 2; clicks after the first have 1 or 0"),
+    ],
+)
+def test_clicks_that_the_network_does_not_know_are_named(channels, clicks, message):
+    with pytest.raises(InputError, match=message):
+        TwoInOne(network(guidance_channels=channels)).eval().segment(batch(clicks))
+
+
+def test_bad_settings_are_named(tmp_path):
+    with pytest.raises(InputError, match="crop='roi'"):
+        network(crop="roi")
+    with pytest.raises(InputError, match="guidance_channels is 3"):
+        network(guidance_channels=3)
+    with pytest.raises(InputError, match="threshold=0, padding=20"):
+        TwoInOne(network(), threshold=0)
+    with pytest.raises(InputError, match=r"none.ckpt cannot be read as a checkpoint"):
+        network(selection_from=str(tmp_path / "none.ckpt"))
+    torch.save({"state_dict": {"network.encoder.x": torch.zeros(1)}}, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match="does not fit, encoder"):
+        network(selection_from=str(tmp_path / "other.ckpt"))
+    with pytest.raises(InputError, match="TwoInOne has no click network"):
+        TwoInOne(network()).answer_by(flip=True)
+
+
+def test_a_second_run_starts_from_the_selection_of_a_first_one(tmp_path):
+    first = TwoInOne(network())
+    for p in first.parameters():
+        nn.init.normal_(p)
+    torch.save({"state_dict": first.state_dict()}, tmp_path / "last.ckpt")
+    second = network(selection_from=str(tmp_path / "last.ckpt"), guidance_channels=2)
+    for key, value in second.state_dict().items():
+        same = value.shape == first.network.state_dict()[key].shape and torch.equal(value, first.network.state_dict()[key])
+        assert same == (not key.startswith("refinement."))
+
+
+def with_distance(given):
+    from interseg.distance import distance_to
+
+    return given | {"distance": torch.stack([torch.from_numpy(distance_to(m.numpy() == 1)) for m in given["mask"]])}
+
+
+@pytest.mark.parametrize(("epoch", "trained"), [(0, {"encoder", "selection"}), (1, {"refinement"})])
+def test_each_phase_trains_its_own_network(epoch, trained, monkeypatch):
+    module = fitting(epoch, monkeypatch, selected=(0.0, 1.0))
+    optimizer = module.configure_optimizers()["optimizer"]
+    before = {k: v.clone() for k, v in module.network.state_dict().items()}
+    outputs = module.training_step(with_distance(batch([(30, 40, 1)], [(31, 41, 1)])), 0)
+    outputs["loss"].backward()
+    assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
+    module.on_before_optimizer_step(optimizer)
+    optimizer.step()
+    assert {k.split(".")[0] for k, v in module.network.state_dict().items() if not torch.equal(v, before[k])} == trained
+    assert outputs["logits"].shape == (2, 1, 64, 96)
+
+
+def test_the_refinement_learns_from_middling_selections_only(monkeypatch):
+    module = fitting(1, monkeypatch)
+    given = with_distance(batch([(30, 40, 1)], [(30, 40, 1)], [(30, 40, 1)]))
+    predictions = np.zeros((3, 64, 96), bool)
+    predictions[0, 16:44, 20:60] = True
+    predictions[1, 16:44, 20:36] = True
+    logits = torch.from_numpy(np.where(predictions, 9.0, -9.0))[:, None]
+    assert [round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)] == [1.0, 0.4, 0.0]
+    (picked,) = module._to_refine(predictions, logits, given)
+    assert picked.row == 1
+    assert (picked.clicks[:, 2] == BOUNDARY).all()
+    assert picked.box == Box(0, 0, 64, 56).with_clicks(picked.clicks)
+    given["clicks"][:] = -1
+    given["mask"][:] = 0
+    assert module._to_refine(predictions, logits, given) == []
+    loss = module.training_step(given, 0)["loss"]
+    assert loss.item() == 0
+    loss.backward()
+
+
+def test_the_refinements_loss_counts_in_the_crop_and_twice_round_clicks(monkeypatch):
+    module = fitting(1, monkeypatch, selected=(0.0, 1.0), emphasis_side=6)
+    seen = []
+    loss = module.loss.forward
+    module.loss.forward = lambda logits, mask, distance, weight, counts: (
+        seen.append((mask, weight, counts)),
+        loss(logits, mask, distance, weight, counts),
+    )[1]
+    given = with_distance(batch([(30, 40, 1)]))
+    drawn = []
+    draw = module.draw_clicks
+    module.draw_clicks = lambda *a: drawn.append(draw(*a)) or drawn[-1]
+    module.training_step(given, 0)
+    ((mask, weight, counts),) = seen
+    twice = torch.ones(64, 96)
+    for y, x, _ in drawn[0].tolist():
+        twice[square(y, x, 6)] = 2
+    assert torch.equal(weight[0], twice)
+    assert counts.tolist() == [(mask == 1).sum().item(), (mask == 0).sum().item()]
+    assert square(2, 50, 6) == (slice(0, 5), slice(47, 53))
+
+
+def test_what_is_drawn_depends_on_seed_epoch_and_object_alone(monkeypatch):
+    module = fitting(1, monkeypatch, selected=(0.0, 1.0))
+    given = with_distance(batch([(30, 40, 1)], [(30, 40, 1)]))
+    clicks = []
+    draw = module.draw_clicks
+    module.draw_clicks = lambda *a: clicks.append(draw(*a)) or clicks[-1]
+    module.training_step(given, 0)
+    module.training_step({key: value[1:] if key != "carried" else value for key, value in given.items()}, 0)
+    assert np.array_equal(clicks[1], clicks[2])
+
+
+def test_boxes_reach_the_game_in_pixels_of_the_image():
+    module = TwoInOne(network(), long_side=48, padding=2, threshold=0.5).eval()
+    given = batch([(30, 40, 1)])
+    with torch.no_grad():
+        logits = module.adapt(given)
+    (state,) = given["carried"]
+    assert logits.shape == (1, 1, 64, 96)
+    assert state["selection"].shape == (1, 32, 48)
+    view = trimmed_box(state["selection"][0], 0.5)
+    assert state["trimmed"] == Box(*(2 * side for side in view))
+    assert state["crop"] == Box(*(2 * side for side in view.grown(2, 32, 48)))
+    game = Game(0, given["mask"][0].numpy(), 3, 0)
+    assert game.outcome()["boxes"].tolist() == [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 64, 96], [0, 0, 64, 96]]
+    game.carried = state
+    assert game.outcome()["boxes"][3].tolist() == list(state["crop"])
+    assert scaled_box(Box(1, 1, 2, 3), (10, 10), (25, 30)) == Box(2, 3, 5, 9)
