@@ -17,11 +17,13 @@ from datamodules.folder import FolderDataModule
 from interseg.metrics import OUTCOME
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.records import keep, kept, kept_ids
 from interseg.refiners import refiner_of
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
+from lightning_modules.two_in_one import TwoInOne
 from tests.datamodules.test_base import AUGMENT
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
@@ -60,6 +62,14 @@ def two_phases():
     return BRS(network, coarse_epochs=1, optimisation=Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine"))
 
 
+def selection_and_refinement():
+    """Two-in-one, whose refinement begins to learn in the second of three epochs."""
+    torch.manual_seed(3)
+    network = TwoInOneNetwork("tu-tf_efficientnet_lite0", "package", width=16, crop_size=16, norm="group")
+    optimisation = Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine")
+    return TwoInOne(network, selection_epochs=1, selected=(0.0, 1.0), optimisation=optimisation)
+
+
 def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
     seed_everything(5, verbose=False)
     loop = UserLoop(reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,))
@@ -81,7 +91,9 @@ def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, prev
 
 
 def data(folder, batch_size=4, workers=0):
-    return FolderDataModule(str(folder), loading=Loading(num_workers=workers, batch_size=batch_size, augment=AUGMENT, eval_batch_size=3))
+    return FolderDataModule(
+        str(folder), loading=Loading(num_workers=workers, batch_size=batch_size, augment=AUGMENT, eval_batch_size=3, distances=True)
+    )
 
 
 def state(root):
@@ -144,11 +156,12 @@ def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undis
     assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early)))
 
 
+@pytest.mark.parametrize("method", [two_phases, selection_and_refinement])
 @pytest.mark.parametrize("step", [1, 2, 5])
-def test_a_run_of_two_phases_goes_on_in_either(undisturbed, tmp_path, step):
+def test_a_run_of_two_phases_goes_on_in_either(undisturbed, tmp_path, step, method):
     source = undisturbed / "folder"
-    trainer(tmp_path / "whole").fit(two_phases(), data(source))
-    assert_same_training(state(tmp_path / "whole"), interrupted(tmp_path / "cut", source, Kill(step, True), method=two_phases))
+    trainer(tmp_path / "whole").fit(method(), data(source))
+    assert_same_training(state(tmp_path / "whole"), interrupted(tmp_path / "cut", source, Kill(step, True), method=method))
 
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
@@ -235,12 +248,13 @@ class KeepMemory(Callback):
 
 def trained(root, source, devices, method):
     """Three epochs in batches of four objects, in float64, shared among processes."""
+    learner = method()  # before the Trainer, whose seed the ranks have in common
     fit = trainer(root, KeepMemory(), devices=devices, precision="64-true")
-    fit.fit(method(), data(source, batch_size=4 // devices))
+    fit.fit(learner, data(source, batch_size=4 // devices))
     return state(root)
 
 
-@pytest.mark.parametrize("method", [lambda: module(dropout=0.0), two_phases], ids=["itis", "brs"])
+@pytest.mark.parametrize("method", [lambda: module(dropout=0.0), two_phases, selection_and_refinement], ids=["itis", "brs", "two_in_one"])
 def test_two_ranks_learn_what_one_does_and_remember_the_same_clicks(undisturbed, tmp_path, method):
     one, two = (trained(tmp_path / str(devices), undisturbed / "folder", devices, method) for devices in (1, 2))
     assert one["global_step"] == two["global_step"] == EPOCHS * STEPS

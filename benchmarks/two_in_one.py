@@ -1,0 +1,72 @@
+"""Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
+
+    python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test '--config data/grabcut.yaml data.root=B'
+        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 6] [key=value ...]
+
+Each seed trains a selection network with each loss, and two refinements on the one with BA-CE. Every line is made by train.py and
+evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are training's.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+from pathlib import Path
+
+from benchmarks.ablation import done
+
+LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
+REFINEMENTS = {"boundary clicks": [], "positive and negative clicks": ["--config", "two_in_one/pnr.yaml"]}
+SELECTED = {"mIoU after the click": "miou@1", "objects outside the crop": "outside", "recall": "recall+0", "with 20 px": "recall+20"}
+REFINED = {key: key for key in ("noc@85", "failures@85", "noc@90", "failures@90", "miou@1", "miou@3", "miou@5", "miou@10", "outside")}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--method", nargs="+", default=["two_in_one.yaml", "two_in_one/small.yaml"], help="configs under every row")
+    arguments.add_argument("--train", type=shlex.split, required=True, help="config and overrides of the training data")
+    arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 6], help="of selection and of refinement")
+    arguments.add_argument("overrides", nargs="*")
+    options = arguments.parse_intermixed_args()
+    selections: dict[str, list[Path]] = {name: [] for name in LOSSES}
+    refinements: dict[str, list[Path]] = {name: [] for name in REFINEMENTS}
+    method = [part for file in options.method for part in ("--config", file)]
+    for seed in range(options.seeds):
+        given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
+        for name, change in LOSSES.items():
+            run = options.folder / f"{name}-{seed}"
+            phase = [f"model.selection_epochs={options.epochs[0]}", f"trainer.max_epochs={options.epochs[0]}"]
+            done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
+            selections[name].append(play(run, [*options.test, "max_clicks=1"]))
+        selection = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
+        for name, change in REFINEMENTS.items():
+            run = options.folder / f"{name.replace(' ', '-')}-{seed}"
+            phase = ["model.selection_epochs=0", f"trainer.max_epochs={options.epochs[1]}", f"model.network.selection_from={selection}"]
+            done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
+            refinements[name].append(play(run, options.test))
+    print_markdown(selections, SELECTED)
+    print_markdown(refinements, REFINED)
+
+
+def play(run: Path, test: list[str]) -> Path:
+    """Evaluate a run into its own folder, every object given all its clicks, unless that was done."""
+    folder = run / "test"
+    done(folder / "report.json", "evaluate.py", "--checkpoint", str(run), *test, f"run={folder}", "full_curves=true")
+    return folder
+
+
+def print_markdown(table: dict[str, list[Path]], figures: dict[str, str]) -> None:
+    """Mean and, with several seeds, sample standard deviation of every figure, and the seeds' own."""
+    print("| | " + " | ".join(figures) + " | " + next(iter(figures)) + ", each seed |\n" + "|---" * (len(figures) + 2) + "|")
+    for name, folders in table.items():
+        reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+        columns = [[report[key] for report in reports] for key in figures.values()]
+        cells = [f"{statistics.mean(v):.4g}" + (f" ± {statistics.stdev(v):.3g}" if len(v) > 1 else "") for v in columns]
+        print(f"| {name} | " + " | ".join(cells) + " | " + ", ".join(f"{value:.4g}" for value in columns[0]) + " |")
+
+
+if __name__ == "__main__":
+    main()
