@@ -1,0 +1,74 @@
+"""Variational weights: a Gaussian for each, whose posterior after a task is the prior of the next (CLIS, eq. 3 to 6)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+
+class GaussianWeights(nn.Module):
+    """A tensor of weights as independent Gaussians, q(w) = N(mean, exp(log_variance)), with a Gaussian prior.
+
+    Args:
+        start: the means to begin with.
+        prior_std: of the prior N(0, prior_std^2), until the first `hand_over`.
+        log_variance: of every weight at the beginning; -8 in the official code.
+    """
+
+    prior_mean: Tensor
+    prior_log_variance: Tensor
+
+    def __init__(self, start: Tensor, prior_std: float = 1.0, log_variance: float = -8.0) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(start.detach().clone())
+        self.log_variance = nn.Parameter(torch.full_like(start, log_variance))
+        self.register_buffer("prior_mean", torch.zeros_like(start))
+        self.register_buffer("prior_log_variance", torch.full_like(start, 2 * math.log(prior_std)))
+
+    def forward(self, sample: bool = True) -> Tensor:
+        """One draw, differentiable in mean and variance; the means where no sample is wanted."""
+        if not sample:
+            return self.mean
+        return self.mean + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
+
+    def kl(self) -> Tensor:
+        """KL(q || prior), summed over the weights (the third term of eq. 6)."""
+        ratio = torch.exp(self.log_variance - self.prior_log_variance)
+        moved = (self.mean - self.prior_mean) ** 2 / self.prior_log_variance.exp()
+        return 0.5 * (ratio + moved - 1 - self.log_variance + self.prior_log_variance).sum()
+
+    @torch.no_grad()
+    def hand_over(self) -> None:
+        """Make the posterior the prior of the next task."""
+        self.prior_mean.copy_(self.mean)
+        self.prior_log_variance.copy_(self.log_variance)
+
+
+class BayesianConvolution(nn.Module):
+    """A convolution that keeps the size and draws its weights anew at every call, or uses their means.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        size: of the kernel, odd.
+        prior_std: see `GaussianWeights`.
+        log_variance: see `GaussianWeights`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int = 3, prior_std: float = 1.0, log_variance: float = -8.0) -> None:
+        super().__init__()
+        plain = nn.Conv2d(inputs, outputs, size)
+        assert plain.bias is not None
+        self.weight = GaussianWeights(plain.weight, prior_std, log_variance)
+        self.bias = GaussianWeights(plain.bias, prior_std, log_variance)
+        self.padding = size // 2
+
+    def forward(self, x: Tensor, sample: bool = True) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
+        return conv2d(x, self.weight(sample), self.bias(sample), padding=self.padding)
+
+
+def bayesian_kl(module: nn.Module) -> Tensor:
+    """KL of all variational weights in a module."""
+    return torch.stack([m.kl() for m in module.modules() if isinstance(m, GaussianWeights)]).sum()

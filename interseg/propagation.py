@@ -1,0 +1,134 @@
+"""From annotated pixels to the rest of the image: the energy of CLIS (eq. 11 to 14) and its minimum.
+
+The energy is convex in the probabilities. The official code takes 401 steps of Adam on it; `propagate` solves its stationarity
+condition pixel by pixel, all at once, over and over.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.color import rgb2lab
+from torch import Tensor
+
+from interseg.clicks import IGNORE
+
+STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""To four of the eight neighbours; the other four are these pairs seen from their other ends."""
+LEAST = 1e-6
+"""No probability is below it: the logarithm of 0 has no end."""
+
+
+def lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(3, H, W) CIE LAB of an RGB image (H, W, 3), in hundreds: lightness in [0, 1]."""
+    return np.moveaxis(rgb2lab(image).astype(np.float32) / 100, -1, 0)
+
+
+def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
+    """exp(-k |r_m - r_n|^2) of every pair of neighbours (eq. 13).
+
+    Args:
+        colours: (3, H, W) of `lab`.
+        contrast: k; the paper does not give it.
+
+    Returns:
+        One (H - |dy|, W - |dx|) each of `STEPS`.
+    """
+    pairs = (ends(colours, step) for step in STEPS)
+    return [torch.exp(-contrast * ((m - n) ** 2).sum(0)) for m, n in pairs]
+
+
+def energy(theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0) -> Tensor:
+    """G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
+
+    Args:
+        theta: (C, H, W) probabilities.
+        prior: (C, H, W) the network's.
+        annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
+        pairs: of `similarity`, or multiples of it.
+        weight: lambda of annotated pixels (eq. 14); "sufficiently large" in the paper.
+    """
+    log = theta.log()
+    total = (theta * (log - prior.log())).sum()  # eq. 12: KL(theta || prior)
+    for step, w in zip(STEPS, pairs, strict=True):
+        (p, q), (log_p, log_q) = ends(theta, step), ends(log, step)
+        total = total + (w * (p - q) * (log_p - log_q)).sum() / 2  # eq. 13
+    return total - weight * (one_hot(annotation, len(theta)) * log).sum()
+
+
+def propagate(
+    prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0, iterations: int = 60, tolerance: float = 1e-3
+) -> Tensor:
+    """The probabilities of least energy.
+
+    At the minimum each pixel's p, its neighbours' q and their weights w satisfy, with a constant for p to sum to 1,
+
+        (1 + sum w / 2) ln p = ln prior + sum w ln q / 2 + (sum w q / 2 + weight * annotation) / p + constant.
+
+    Args:
+        prior: (C, H, W) probabilities of the network.
+        annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
+        pairs: of `similarity`, or multiples of it.
+        weight: of annotated pixels.
+        iterations: most turns.
+        tolerance: ends them where no probability has changed more.
+
+    Returns:
+        (C, H, W); the prior itself where nothing is annotated and every pair weighs 0.
+    """
+    prior = normalised(prior)
+    given = weight * one_hot(annotation, len(prior)).to(prior.dtype)
+    labelled = annotation != IGNORE
+    theta = torch.where(labelled, normalised(given), prior)
+    log_prior, scale = prior.log(), 1 + neighbour_sum(torch.ones_like(prior[:1]), pairs) / 2
+    for _ in range(iterations):
+        log = theta.log()
+        around, log_around = neighbour_sum(torch.cat([theta, log]), pairs).chunk(2)
+        known = log_prior + log_around / 2
+        pull = around / 2 + given
+        new = newton(theta, known, pull, scale)
+        change = (new - theta).abs().max()
+        theta = new
+        if change < tolerance:
+            break
+    return theta
+
+
+def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
+    """One step towards p with `scale ln p - pull / p = known + constant`, from probabilities (C, H, W).
+
+    In u = ln p the left side is scale u - pull exp(-u), whose slope is scale + pull / p.
+    """
+    slope = scale + pull / theta
+    log = theta.log()
+    residual = known - scale * log + pull / theta
+    constant = -(residual / slope * theta).sum(0) / (theta / slope).sum(0)  # keeps the sum of probabilities to first order
+    return normalised((log + ((residual + constant) / slope).clamp(-2, 2)).exp())
+
+
+def normalised(values: Tensor) -> Tensor:
+    """(C, H, W) scaled to sum to 1 over classes, none below `LEAST`."""
+    values = values / values.sum(0, keepdim=True).clamp_min(LEAST)
+    return values.clamp_min(LEAST) / values.clamp_min(LEAST).sum(0, keepdim=True)
+
+
+def one_hot(annotation: Tensor, classes: int) -> Tensor:
+    """(C, H, W) bool of annotated pixels."""
+    return annotation == torch.arange(classes, device=annotation.device, dtype=annotation.dtype)[:, None, None]
+
+
+def ends(maps: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Maps (..., H, W) at both ends of every pair of neighbours that a step joins."""
+    down, right = step
+    height, width = maps.shape[-2:]
+    first = maps[..., : height - down, max(0, -right) : width - max(0, right)]
+    return first, maps[..., down:, max(0, right) : width + min(0, right)]
+
+
+def neighbour_sum(maps: Tensor, pairs: list[Tensor]) -> Tensor:
+    """(K, H, W) weighted sum of maps over the eight neighbours of each pixel."""
+    total = torch.zeros_like(maps)
+    for step, w in zip(STEPS, pairs, strict=True):
+        (to_first, to_second), (first, second) = ends(total, step), ends(maps, step)
+        to_first += w * second
+        to_second += w * first
+    return total
