@@ -1,0 +1,218 @@
+"""What keeps a network from forgetting while it learns task after task: nothing, LwF, EWC or PackNet, for any network.
+
+All share four moments: before a task, in each step's loss, before each update, and after a task. What is remembered lies in buffers
+and goes into checkpoints.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from interseg.errors import InputError
+
+FREE = 255
+"""PackNet: a weight that no task has taken yet."""
+
+
+class Consolidation(nn.Module):
+    """Naive fine-tuning: nothing is kept. The base of the others."""
+
+    def begin(self, network: nn.Module, images: Tensor) -> None:
+        """Before a task is learned from its images (B, 3, H, W)."""
+
+    def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
+        """Added to the loss of a step, whose logits of the task's images are (B, C, H, W)."""
+        return logits.new_zeros(())
+
+    def limit(self, network: nn.Module) -> None:
+        """Change gradients before an update."""
+
+    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+        """After a task; `relearn` trains on it once more."""
+
+    @contextmanager
+    def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
+        """The network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
+        yield
+
+
+class LwF(Consolidation):
+    """Learning without forgetting (Li and Hoiem 2017): the task's images keep the answers that they had before it.
+
+    Args:
+        weight: of the distillation; the paper's 1.
+        temperature: of both answers; the paper's 2.
+    """
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0) -> None:
+        super().__init__()
+        self.weight, self.temperature = weight, temperature
+        self.register_buffer("before", torch.empty(0), persistent=True)
+
+    @torch.no_grad()
+    def begin(self, network: nn.Module, images: Tensor) -> None:
+        """Keep the answers."""
+        self.before = network(images)
+
+    def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
+        """KL from the old answers to the new ones, a mean over pixels, times the temperature's square."""
+        old, new = softmax(self.before / self.temperature, 1), log_softmax(logits / self.temperature, 1)
+        pixels = logits.shape[0] * logits.shape[2] * logits.shape[3]
+        return self.weight * self.temperature**2 * kl_div(new, old, reduction="sum") / pixels
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        self.before = torch.empty_like(state_dict.get(f"{prefix}before", self.before))  # its size is the last task's images'
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class EWC(Consolidation):
+    """Elastic weight consolidation (Kirkpatrick et al. 2017): weights that earlier tasks need are held where they were.
+
+    The penalty is `weight / 2 * sum over tasks and weights of F_t (w - w_t)^2`. The sum over tasks of quadratics is one quadratic, so
+    that only the sums of F, F w and F w^2 are kept, whatever the number of tasks.
+
+    F is the diagonal of the Fisher information of an image's labels, divided by its pixels as the loss is: the mean over label maps
+    drawn from the network of the squared gradient of their log-likelihood.
+
+    Args:
+        network: whose weights are held.
+        weight: lambda.
+        draws: label maps drawn for each image.
+    """
+
+    def __init__(self, network: nn.Module, weight: float = 1000.0, draws: int = 5) -> None:
+        super().__init__()
+        self.weight, self.draws = weight, draws
+        for moment in ("fisher", "first", "second"):
+            for name, value in trainable(network).items():
+                self.register_buffer(f"{moment}_{key(name)}", torch.zeros_like(value))
+
+    def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
+        """The quadratic of all tasks so far."""
+        terms = []
+        for name, value in trainable(network).items():
+            f, fw, fww = (getattr(self, f"{moment}_{key(name)}") for moment in ("fisher", "first", "second"))
+            terms.append((f * value**2 - 2 * fw * value + fww).sum())
+        return self.weight / 2 * torch.stack(terms).sum()
+
+    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+        """Add the task's Fisher information."""
+        for name, fisher in self.fisher(network, images).items():
+            value = trainable(network)[name].detach()
+            for moment, term in (("fisher", fisher), ("first", fisher * value), ("second", fisher * value**2)):
+                getattr(self, f"{moment}_{key(name)}").add_(term)
+
+    def fisher(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        """The diagonal of each weight, a mean over images."""
+        weights = trainable(network)
+        found = {name: torch.zeros_like(value) for name, value in weights.items()}
+        for image in images:
+            logits = network(image[None])
+            log = log_softmax(logits, 1)
+            pixels = logits.shape[2] * logits.shape[3]
+            chances = log.detach().exp().movedim(1, -1).flatten(0, -2)
+            for draw in range(self.draws):
+                labels = torch.multinomial(chances, 1).view(1, 1, *logits.shape[2:])
+                likelihood = log.gather(1, labels).sum()
+                gradients = torch.autograd.grad(likelihood, list(weights.values()), retain_graph=draw + 1 < self.draws)
+                for name, gradient in zip(weights, gradients, strict=True):
+                    found[name] += gradient.detach() ** 2 / (pixels * self.draws * len(images))
+        return found
+
+
+class PackNet(Consolidation):
+    """PackNet (Mallya and Lazebnik 2018): each task takes some of the weights that no task before it has taken.
+
+    After a task the smallest of its weights in each layer are set to 0 and freed, and the others, which it owns from now on, are
+    learned a little longer. Weights with fewer than two dimensions (biases, norms) belong to the first task.
+
+    Args:
+        network: whose weights are shared out.
+        pruned: share of a task's weights that is freed.
+    """
+
+    def __init__(self, network: nn.Module, pruned: float = 0.75) -> None:
+        super().__init__()
+        if not 0 < pruned < 1:
+            raise InputError(f"pruned is {pruned}; it is a share between 0 and 1")
+        self.pruned = pruned
+        self.register_buffer("tasks", torch.zeros((), dtype=torch.int64))
+        for name, value in trainable(network).items():
+            self.register_buffer(f"owner_{key(name)}", torch.full_like(value, FREE, dtype=torch.uint8))
+
+    tasks: Tensor
+
+    def limit(self, network: nn.Module) -> None:
+        """Weights of earlier tasks do not move."""
+        for name, value in trainable(network).items():
+            if value.grad is not None:
+                value.grad[self.owner(name) < int(self.tasks)] = 0
+
+    def owner(self, name: str) -> Tensor:
+        """The task of each weight."""
+        return getattr(self, f"owner_{key(name)}")
+
+    @torch.no_grad()
+    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+        """Free the smallest, relearn with the others, and go on to the next task."""
+        task = int(self.tasks)
+        if task >= FREE:
+            raise InputError(f"PackNet holds {FREE} tasks; begin a new sequence")
+        freed = {}
+        for name, value in trainable(network).items():
+            owner = self.owner(name)
+            own = owner == FREE
+            if value.dim() < 2:
+                own &= task == 0
+                smallest = torch.zeros_like(own)
+            else:
+                count = int(self.pruned * own.sum())
+                ranked = torch.where(own, value.abs(), torch.inf).flatten().argsort()
+                smallest = torch.zeros_like(own).flatten().index_fill(0, ranked[:count], True).view_as(own)
+            owner[own & ~smallest] = task
+            value[smallest] = 0
+            freed[name] = smallest
+        with torch.enable_grad(), self._without(network, freed):
+            relearn()
+        self.tasks += 1
+
+    @contextmanager
+    def _without(self, network: nn.Module, freed: dict[str, Tensor]) -> Iterator[None]:
+        """Freed weights stay 0 while a task is learned a little longer."""
+        hooks = [value.register_hook(lambda grad, off=freed[name]: grad.masked_fill(off, 0)) for name, value in trainable(network).items()]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
+        """Only the weights of the tasks up to the given one, of all learned ones for a new image; all of them for the task in progress."""
+        last = int(self.tasks) - 1 if task is None else task
+        if last >= int(self.tasks):
+            yield
+            return
+        kept = {name: value.detach().clone() for name, value in trainable(network).items()}
+        with torch.no_grad():
+            for name, value in trainable(network).items():
+                value[self.owner(name) > last] = 0
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in trainable(network).items():
+                    value.copy_(kept[name])
+
+
+def trainable(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that learn, by name."""
+    return {name: value for name, value in network.named_parameters() if value.requires_grad}
+
+
+def key(name: str) -> str:
+    """A parameter's name as a buffer's."""
+    return name.replace(".", "_")

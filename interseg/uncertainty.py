@@ -1,0 +1,28 @@
+"""How unsure a network is at each pixel, from several draws of its probabilities, and why (Kendall and Gal 2017; CLIS, eq. 10)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Uncertainty(NamedTuple):
+    """Maps (..., H, W) in nats; predictive = aleatoric + epistemic."""
+
+    predictive: Tensor
+    """Entropy of the mean probabilities: eq. 10."""
+    aleatoric: Tensor
+    """Mean entropy of the draws: what the image leaves open."""
+    epistemic: Tensor
+    """Mutual information of prediction and weights: what the network has not learned."""
+
+
+def uncertainty(draws: Tensor) -> Uncertainty:
+    """From draws (S, ..., C, H, W) of class probabilities; one draw has no epistemic part."""
+    predictive, aleatoric = entropy(draws.mean(0)), entropy(draws).mean(0)
+    return Uncertainty(predictive, aleatoric, (predictive - aleatoric).clamp_min(0))
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """(..., H, W) entropy of probabilities (..., C, H, W) in nats; 0 ln 0 is 0."""
+    return -torch.xlogy(probabilities, probabilities).sum(-3)
