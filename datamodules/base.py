@@ -176,14 +176,40 @@ class Loading:
     distances: bool = False
 
 
-class ClickDataModule(LightningDataModule):
-    """Base of the data modules: a subclass names its objects in `source(split)`, all else is here."""
+class ResumableDataModule(LightningDataModule):
+    """A data module whose training goes on at the very batch at which it was killed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumed = (0, 0)
+        """Epoch and batch that training begins with."""
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next batch of training is; for checkpoints."""
+        if self.trainer is None:
+            return {}
+        loop = self.trainer.fit_loop
+        epochs: Any = loop.epoch_progress.current
+        batches: Any = loop.epoch_loop.batch_progress.current
+        if epochs.processed == epochs.ready or batches.processed >= self.trainer.num_training_batches:
+            return {"epoch": epochs.ready, "batch": 0}
+        return {"epoch": epochs.processed, "batch": batches.processed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there: Lightning restores its own counters too late, after an optimiser may have asked for the loader's length."""
+        self.resumed = (state_dict["epoch"], state_dict["batch"])
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class ClickDataModule(ResumableDataModule):
+    """Base of the data modules of clicks: a subclass names its objects in `source(split)`, all else is here."""
 
     def __init__(self, loading: Loading | None = None) -> None:
         super().__init__()
         self.loading = loading or Loading()
         self.sources: dict[str, ObjectSource] = {}
-        self.resumed = (0, 0)
         self.finished: set[int] = set()
         """Objects that an evaluation which goes on need not play again."""
         self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than objects
@@ -222,21 +248,6 @@ class ClickDataModule(LightningDataModule):
         sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
         return self._loader(dataset, EpochBatches(sampler, options.batch_size, *self.resumed))
 
-    def state_dict(self) -> dict[str, int]:
-        """Where the next batch of training is; for checkpoints."""
-        if self.trainer is None:
-            return {}
-        loop = self.trainer.fit_loop
-        epochs: Any = loop.epoch_progress.current
-        batches: Any = loop.epoch_loop.batch_progress.current
-        if epochs.processed == epochs.ready or batches.processed >= self.trainer.num_training_batches:
-            return {"epoch": epochs.ready, "batch": 0}
-        return {"epoch": epochs.processed, "batch": batches.processed}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on there: Lightning restores its own counters too late, after an optimiser may have asked for the loader's length."""
-        self.resumed = (state_dict["epoch"], state_dict["batch"])
-
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._evaluation_loader("val")
 
@@ -270,9 +281,6 @@ class ClickDataModule(LightningDataModule):
             return source
         chosen = np.random.default_rng(self.loading.seed).choice(len(source), count, replace=False)
         return Subset(source, sorted(chosen.tolist()))
-
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
 class Subset(ObjectSource):

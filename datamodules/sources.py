@@ -112,13 +112,15 @@ def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], obje
     return Sample(image, mask, np.unique(others, return_inverse=True)[1].reshape(others.shape).astype(np.uint8))
 
 
-def existing_folder(path: Path, what: str, how: str) -> Path:
-    """The folder, or an `InputError` that names it, says how to get it and which configs need no download."""
+NO_DOWNLOAD = "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
+"""Which configs do without a data set of objects."""
+
+
+def existing_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
+    """The folder, or an `InputError` that names it, says how to get it and what to take instead."""
     if not path.is_dir():
         raise InputError(
-            f"{what} is expected in {path.absolute()}, which does not exist: {how}. "
-            "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
-            "--config data/folder.yaml reads your own images"
+            f"{what} is expected in {path.absolute()}, which does not exist: {how}. Give another place by data.root=PATH; {instead}"
         )
     return path
 

@@ -20,6 +20,9 @@ FREE = 255
 class Consolidation(nn.Module):
     """Naive fine-tuning: nothing is kept. The base of the others."""
 
+    def attach(self, network: nn.Module) -> None:
+        """Make room for what will be kept of a network's weights; once, before all else."""
+
     def begin(self, network: nn.Module, images: Tensor) -> None:
         """Before a task is learned from its images (B, 3, H, W)."""
 
@@ -78,14 +81,16 @@ class EWC(Consolidation):
     drawn from the network of the squared gradient of their log-likelihood.
 
     Args:
-        network: whose weights are held.
         weight: lambda.
         draws: label maps drawn for each image.
     """
 
-    def __init__(self, network: nn.Module, weight: float = 1000.0, draws: int = 5) -> None:
+    def __init__(self, weight: float = 1000.0, draws: int = 5) -> None:
         super().__init__()
         self.weight, self.draws = weight, draws
+
+    def attach(self, network: nn.Module) -> None:
+        """Begin without any task."""
         for moment in ("fisher", "first", "second"):
             for name, value in trainable(network).items():
                 self.register_buffer(f"{moment}_{key(name)}", torch.zeros_like(value))
@@ -130,16 +135,18 @@ class PackNet(Consolidation):
     learned a little longer. Weights with fewer than two dimensions (biases, norms) belong to the first task.
 
     Args:
-        network: whose weights are shared out.
         pruned: share of a task's weights that is freed.
     """
 
-    def __init__(self, network: nn.Module, pruned: float = 0.75) -> None:
+    def __init__(self, pruned: float = 0.75) -> None:
         super().__init__()
         if not 0 < pruned < 1:
             raise InputError(f"pruned is {pruned}; it is a share between 0 and 1")
         self.pruned = pruned
         self.register_buffer("tasks", torch.zeros((), dtype=torch.int64))
+
+    def attach(self, network: nn.Module) -> None:
+        """Begin with every weight free."""
         for name, value in trainable(network).items():
             self.register_buffer(f"owner_{key(name)}", torch.full_like(value, FREE, dtype=torch.uint8))
 

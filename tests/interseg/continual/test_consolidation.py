@@ -18,6 +18,11 @@ def network():
     return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
 
 
+def attached(memory, net):
+    memory.attach(net)
+    return memory
+
+
 def learn(net, images, mask, memory, steps=20, rate=0.05):
     adam = torch.optim.Adam(net.parameters(), rate)
     for _ in range(steps):
@@ -73,13 +78,13 @@ def test_ewcs_fisher_is_the_hand_computed_one():
     x = image.flatten()
     p = torch.sigmoid((0.3 + 0.4) * x)
     expected = (p * (1 - p) * x**2).mean()  # for each logit's weight, a pixel's score is (label - p) x
-    found = EWC(net, draws=3000).fisher(net, image)["0.weight"].flatten()
+    found = attached(EWC(draws=3000), net).fisher(net, image)["0.weight"].flatten()
     assert torch.allclose(found, expected.expand(2), rtol=0.1)
 
 
 def test_ewcs_penalty_is_the_sum_over_tasks_with_constant_memory():
     net, memory, expected, fishers = network(), None, 0.0, []
-    memory = EWC(net, weight=3.0, draws=2)
+    memory = attached(EWC(weight=3.0, draws=2), net)
     size = sum(b.numel() for b in memory.buffers())
     assert memory.penalty(net, net(task(0)[0])).item() == 0
     for seed in range(3):
@@ -103,7 +108,7 @@ def test_ewc_holds_what_an_earlier_task_needs():
         torch.manual_seed(2)
         net = network()
         learn(net, images, first, Consolidation(), 200)
-        memory = EWC(net, weight, draws=50)
+        memory = attached(EWC(weight, draws=50), net)
         memory.end(net, images)
         before = cross_entropy(net(images), first).item()
         learn(net, images, second, memory, 60, rate=0.01)
@@ -113,7 +118,7 @@ def test_ewc_holds_what_an_earlier_task_needs():
 
 def test_packnet_frees_the_smallest_weights_and_never_moves_an_earlier_tasks():
     net = network()
-    memory = PackNet(net, pruned=0.5)
+    memory = attached(PackNet(pruned=0.5), net)
     owned, answers = {}, []
     for number in range(3):
         images, mask = task(number)
@@ -138,7 +143,7 @@ def test_packnet_frees_the_smallest_weights_and_never_moves_an_earlier_tasks():
     before = net[0].weight.detach().clone()
     with memory.as_of(net, 3):
         assert torch.equal(net[0].weight, before)
-    other = PackNet(network(), pruned=0.5)
+    other = attached(PackNet(pruned=0.5), network())
     other.load_state_dict(memory.state_dict())
     assert torch.equal(other.owner("2.weight"), memory.owner("2.weight"))
     assert int(other.tasks) == 3
@@ -146,8 +151,8 @@ def test_packnet_frees_the_smallest_weights_and_never_moves_an_earlier_tasks():
 
 def test_packnet_has_its_limits():
     with pytest.raises(InputError, match="pruned is 1"):
-        PackNet(network(), pruned=1)
-    memory = PackNet(network())
+        PackNet(pruned=1)
+    memory = attached(PackNet(), network())
     memory.tasks.fill_(FREE)
     with pytest.raises(InputError, match="PackNet holds 255 tasks"):
         memory.end(network(), task(0)[0])

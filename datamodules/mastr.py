@@ -1,0 +1,18 @@
+"""MaSTr1325's views from a small boat: obstacles, water and sky; 4 = ignore."""
+
+from typing import Any, ClassVar
+
+from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+
+
+class MastrDataModule(TaskDataModule):
+    """`MaSTr1325_images_512x384/*.jpg` and `MaSTr1325_masks_512x384/*m.png`, the archives' folders."""
+
+    codes: ClassVar[dict[int, int]] = {0: 0, 1: 1, 2: 2}
+
+    def __init__(self, root: str, classes: int = 3, **options: Any) -> None:
+        super().__init__(root, classes, **options)
+
+    def files(self) -> list[LabelledImage]:
+        root = labelled_folder(self.root, "MaSTr1325", "download images and masks of 512 x 384 from box.vicos.si/borja/mastr1325_dataset")
+        return pairs_by_stem(root / "MaSTr1325_images_512x384", root / "MaSTr1325_masks_512x384", "m")

@@ -1,0 +1,286 @@
+"""Task streams: images with classes at every pixel, a hold-out split to pretrain on, and seeded sequences of tasks of one image each.
+
+**Batch** (a dict; B images of one size): `id` (B,) int64, `image` (B, 3, H, W) float32 RGB in [0, 1], `mask` (B, H, W) uint8 classes with
+255 = ignore. A batch of a sequence holds one image and also `sequence`, `task` (0, 1, ...), `round` (0, 1, ...) and `last_round`, all int:
+a task's image comes as many times in a row as it has rounds. The annotation loop adds `probabilities` (B, C, H, W), `uncertainty`
+(B, H, W) and `annotation` (B, H, W) uint8, the classes that the user has given so far, 255 elsewhere; `new` (B,) bool, in this round.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import albumentations
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from datamodules.base import Batch, EpochBatches, EpochSampler, ResumableDataModule
+from datamodules.sources import existing_folder, image_files, read_image, read_labels
+from interseg.clicks import IGNORE
+from interseg.errors import InputError
+
+Key = tuple[int, int, int, int, int]
+"""Epoch, image, task, round, rounds; in pretraining the last three are -1."""
+
+
+class LabelledImage(NamedTuple):
+    """The files of an image and of its classes."""
+
+    image: Path
+    mask: Path
+
+
+class LabelledDataset(Dataset[Batch]):
+    """Images and their classes, at one size.
+
+    Args:
+        files: of every image.
+        classes: number of classes, C.
+        codes: class of each value of the mask files; None where they are the classes. Other values are ignored.
+        size: (height, width) of all views.
+        augment: in pretraining, an albumentations pipeline; seeded by (seed, epoch, image).
+        seed: of augmentation.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[LabelledImage],
+        classes: int,
+        codes: dict[int, int] | None,
+        size: tuple[int, int],
+        augment: albumentations.Compose | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.files, self.classes, self.size, self.augment, self.seed = files, classes, size, augment, seed
+        self.table = np.full(65536, IGNORE, np.uint8)
+        for value, label in ({c: c for c in range(classes)} if codes is None else codes).items():
+            self.table[value] = label
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: Key) -> Batch:
+        epoch, index, task, round, rounds = key
+        image, mask = self.read(index)
+        if self.augment is not None and task < 0:
+            self.augment.set_random_seed(int(np.random.default_rng((self.seed, epoch, index)).integers(2**31)))
+            view = self.augment(image=image, mask=mask)
+            image, mask = view["image"], view["mask"]
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
+        item: Batch = {"id": index, "image": pixels, "mask": torch.from_numpy(np.ascontiguousarray(mask))}
+        if task >= 0:
+            item |= {"sequence": epoch, "task": task, "round": round, "last_round": int(round == rounds - 1)}
+        return item
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image (H, W, 3) and classes (H, W) at the data set's size; raises `InputError` naming the file that is wrong."""
+        image, labels = read_image(self.files[index].image), read_labels(self.files[index].mask)
+        if labels.shape != image.shape[:2]:
+            raise InputError(f"{self.files[index].mask} is {labels.shape}, its image {image.shape[:2]}; a mask has its image's size")
+        mask = self.table[np.clip(labels, 0, 65535)]
+        if (mask == IGNORE).all():
+            raise InputError(f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it")
+        height, width = self.size
+        if mask.shape != self.size:
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        return image, mask
+
+
+def collate_labelled(items: list[Batch]) -> Batch:
+    """Items of one size to a batch; what is said of a task is that of its one image."""
+    stacked = {key: torch.stack([item[key] for item in items]) for key in ("image", "mask")}
+    told: Batch = {key: items[0][key] for key in ("sequence", "task", "round", "last_round") if key in items[0]}
+    return {"id": torch.tensor([item["id"] for item in items]), **stacked, **told}
+
+
+class PretrainingSampler(EpochSampler):
+    """A shuffled epoch as keys of `LabelledDataset`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return ((epoch, index, -1, -1, -1) for epoch, index in super().__iter__())
+
+
+class SequenceBatches(Sampler[list[Key]]):
+    """An epoch is a sequence: every task's image, as often in a row as it has rounds; the same on every rank.
+
+    Args:
+        sequences: images of each sequence, in order.
+        numbers: of the sequences that the epochs play.
+        rounds: of a task.
+        epoch: that is played next; Lightning tells of others by `set_epoch`.
+        batch: of it that comes next.
+    """
+
+    def __init__(self, sequences: Sequence[Sequence[int]], numbers: Sequence[int], rounds: int, epoch: int = 0, batch: int = 0) -> None:
+        self.sequences, self.numbers, self.rounds = sequences, numbers, rounds
+        self.epoch, self.resumed = epoch, (epoch, batch)
+        self.sampler = self  # where Lightning looks for `set_epoch`
+
+    def set_epoch(self, epoch: int) -> None:
+        """Play this epoch next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.sequences[0]) * self.rounds
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        number = self.numbers[self.epoch % len(self.numbers)]
+        keys = [
+            [(number, index, task, round, self.rounds)] for task, index in enumerate(self.sequences[number]) for round in range(self.rounds)
+        ]
+        return islice(iter(keys), self.resumed[1] if self.resumed[0] == self.epoch else 0, None)
+
+
+class TaskDataModule(ResumableDataModule):
+    """Base of the data modules that stream tasks: a subclass names its files in `files()`, all else is here.
+
+    Args:
+        root: the data set's folder.
+        classes: number of classes.
+        size: (height, width) of all views.
+        holdout: images that are pretrained on; no task has one of them.
+        stage: "pretrain" on them, or "tasks".
+        sequences: number of sequences; each is drawn by (seed, number).
+        length: tasks of a sequence.
+        sequence: play this one only; None for all, one an epoch.
+        rounds: most rounds of a task.
+        batch_size: of pretraining, per process.
+        num_workers: loader processes in pretraining, per process.
+        augment: albumentations transforms of pretraining.
+        seed: of split, sequences, order and augmentation.
+    """
+
+    codes: ClassVar[dict[int, int] | None] = None
+    """Class of each value of the mask files; None where they are the classes."""
+
+    def __init__(
+        self,
+        root: str,
+        classes: int,
+        size: tuple[int, int] = (256, 352),
+        holdout: int = 100,
+        stage: str = "pretrain",
+        sequences: int = 20,
+        length: int = 8,
+        sequence: int | None = None,
+        rounds: int = 2,
+        batch_size: int = 8,
+        num_workers: int = 2,
+        augment: list[albumentations.BasicTransform] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if stage not in ("pretrain", "tasks"):
+            raise InputError(f"stage is {stage!r}; use pretrain or tasks")
+        if sequence is not None and not 0 <= sequence < sequences:
+            raise InputError(f"sequence is {sequence}; there are {sequences}, numbered from 0")
+        self.root, self.classes, self.size, self.holdout, self.stage = Path(root), classes, (size[0], size[1]), holdout, stage
+        self.numbers = list(range(sequences)) if sequence is None else [sequence]
+        self.count, self.length, self.rounds = sequences, length, rounds
+        self.batch_size, self.num_workers, self.augment, self.seed = batch_size, num_workers, augment or [], seed
+        self._dataset: LabelledDataset | None = None
+
+    def files(self) -> list[LabelledImage]:
+        """Images and masks, in an order that depends on the data alone."""
+        raise NotImplementedError
+
+    def objects(self, split: str) -> LabelledDataset:
+        """All images; raises `InputError` where there are too few for the hold-out split and a sequence."""
+        if self._dataset is None:
+            files = self.files()
+            if len(files) < self.holdout + self.length:
+                raise InputError(
+                    f"{self.root} has {len(files)} labelled images; {self.holdout} to pretrain on and {self.length} tasks need "
+                    f"{self.holdout + self.length}: lower data.holdout or data.length"
+                )
+            augment = albumentations.Compose(self.augment) if self.augment else None
+            self._dataset = LabelledDataset(files, self.classes, self.codes, self.size, augment, self.seed)
+        return self._dataset
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """Images that are pretrained on, and the others."""
+        order = np.random.default_rng(self.seed).permutation(len(self.objects("train"))).tolist()
+        return sorted(order[: self.holdout]), sorted(order[self.holdout :])
+
+    def images_of(self, sequence: int) -> list[int]:
+        """The images of a sequence, in order; none twice."""
+        pool = self.split()[1]
+        return np.random.default_rng((self.seed, sequence)).choice(pool, self.length, replace=False).tolist()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        dataset = self.objects("train")
+        if self.stage == "tasks":
+            sequences = [self.images_of(k) for k in range(self.count)]
+            batches = SequenceBatches(sequences, self.numbers, self.rounds, *self.resumed)
+            return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_labelled)
+        rank, world_size = self._ranks()
+        held = Held(dataset, self.split()[0])
+        if len(held) < self.batch_size * world_size:
+            raise InputError(f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on {world_size} processes")
+        sampler = PretrainingSampler(held, world_size, rank, shuffle=True, seed=self.seed, drop_last=True)
+        return DataLoader(
+            held,
+            batch_sampler=EpochBatches(sampler, self.batch_size, *self.resumed),
+            num_workers=self.num_workers,
+            collate_fn=collate_labelled,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def batch_of(self, indices: Sequence[int]) -> Batch:
+        """Images as one batch, as they are."""
+        return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
+
+    def holdout_batch(self, count: int) -> Batch:
+        """Some of the images that were pretrained on."""
+        return self.batch_of(self.split()[0][:count])
+
+
+class Held(Dataset[Batch]):
+    """The images of a data set that are pretrained on."""
+
+    def __init__(self, dataset: LabelledDataset, indices: list[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, key: Key) -> Batch:
+        return self.dataset[key[0], self.indices[key[1]], *key[2:]]
+
+
+def labelled_folder(path: Path, what: str, how: str) -> Path:
+    """A folder of a data set with classes, or an `InputError` that says how to get it."""
+    return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
+
+
+def pairs_by_stem(images: Path, masks: Path, suffix: str = "") -> list[LabelledImage]:
+    """Images and the masks of the same stem (with a suffix); raises `InputError` for an image without one."""
+    how = "images and their class masks lie in two folders"
+    photos, labels = (image_files(labelled_folder(folder, "a part of the data set", how)) for folder in (images, masks))
+    for stem, path in photos.items():
+        if stem + suffix not in labels:
+            raise InputError(f"{path} has no mask {stem}{suffix} in {masks}; add it or remove the image")
+    return [LabelledImage(path, labels[stem + suffix]) for stem, path in photos.items()]
+
+
+class ClassFolderDataModule(TaskDataModule):
+    """Your own images: `images/` and `masks/` with the same stems, masks with class numbers from 0, 255 = ignore.
+
+    Args:
+        root: the folder.
+        images: name of the folder of images.
+        masks: name of the folder of masks.
+        options: of `TaskDataModule`.
+    """
+
+    def __init__(self, root: str, images: str = "images", masks: str = "masks", **options: Any) -> None:
+        super().__init__(root, **options)
+        self.images, self.masks = images, masks
+
+    def files(self) -> list[LabelledImage]:
+        return pairs_by_stem(self.root / self.images, self.root / self.masks)
