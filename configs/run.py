@@ -31,6 +31,7 @@ SILENCED = (
     "sync_dist=True",  # the figures are gathered before they are logged
     "Experiment logs directory",  # csv_logger keeps what is there
     r"module\(s\) in eval mode",  # frozen norms
+    "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
     "your dataloader is not resumable",  # datamodules.base.EpochBatches is
 )
 """Warnings of the libraries that do not hold here, or that nobody can mend."""

@@ -235,9 +235,10 @@ class TaskDataModule(ResumableDataModule):
         """Images as one batch, as they are."""
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
-    def holdout_batch(self, count: int) -> Batch:
-        """Some of the images that were pretrained on."""
-        return self.batch_of(self.split()[0][:count])
+    def holdout_batch(self, count: int, start: int = 0) -> Batch:
+        """Some of the images that were pretrained on, in a circle."""
+        held = self.split()[0]
+        return self.batch_of([held[(start + i) % len(held)] for i in range(min(count, len(held)))])
 
 
 class Held(Dataset[Batch]):

@@ -57,14 +57,18 @@ class InteractiveModule(LightningModule):
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Seed torch by (seed, step, rank): what a step draws (dropout) does not depend on where the run was resumed."""
-        state = np.random.SeedSequence([self._seed, self.global_step, self.global_rank]).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0] >> np.uint64(1)))
+        torch.manual_seed(seed_of(self._seed, self.global_step, self.global_rank))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Nothing: the loop has played the batch, and the metrics' callback reads what it left."""
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Nothing: as in validation."""
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed for torch that depends on all of some numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def spared(parameters: Iterable[Parameter]) -> Tensor | float:

@@ -1,0 +1,101 @@
+"""What CLIS is compared to, under the same user, propagation and budget: no update, naive fine-tuning, LwF, EWC and PackNet.
+
+Which of them is `consolidation`; no update is `steps: 0`.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interseg.continual.consolidation import Consolidation
+from interseg.uncertainty import entropy
+from lightning_modules.optimisation import Optimisation
+from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy
+
+PRETRAINED_IMAGES = 16
+"""So many images tell EWC what the pretraining needs."""
+
+
+class ContinualBaseline(TaskLearner):
+    """A plain network that learns from propagated annotations, and what keeps it from forgetting.
+
+    Its uncertainty is the entropy of its softmax.
+
+    Args:
+        network: image (B, 3, H, W) to logits (B, C, H, W); any.
+        consolidation: naive fine-tuning by default.
+        relearn: share of `steps` that PackNet learns a task longer after pruning.
+        pretrained: see `TaskLearner`, as the others.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        consolidation: Consolidation | None = None,
+        relearn: float = 0.5,
+        pretrained: str | None = None,
+        steps: int = 100,
+        annotated_weight: float = 10.0,
+        propagation: Propagation | None = None,
+        optimisation: Optimisation | None = None,
+    ) -> None:
+        super().__init__(network, pretrained, steps, annotated_weight, propagation, optimisation)
+        self.consolidation = consolidation or Consolidation()
+        self.consolidation.attach(network)
+        self.relearn = relearn
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, task: int | None = None) -> Prediction:
+        """The softmax and its entropy; PackNet's as of the task."""
+        with self.as_of(task):
+            probabilities = self.network(images).softmax(1)
+        return Prediction(probabilities, entropy(probabilities))
+
+    def as_of(self, task: int | None) -> AbstractContextManager[None]:
+        """The network for a task's image; the pretraining is the consolidation's own task 0."""
+        return self.consolidation.as_of(self.network, None if task is None else task + 1)
+
+    def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
+        """Cross-entropy."""
+        return weighted_cross_entropy(self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"]))
+
+    def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Eq. 15, and the consolidation's penalty."""
+        logits = self.network(images)
+        return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(self.network, logits)
+
+    def prepare(self, data: Any) -> None:
+        """Consolidate the pretraining, as the first task."""
+        images = self.placed(data.holdout_batch(PRETRAINED_IMAGES)["image"])
+        self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
+
+    def _relearn_pretraining(self, data: Any) -> None:
+        """Learn the pretraining's images a little longer: as many steps as a round has, on eight images each."""
+        optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
+        for step in range(self.steps):
+            batch = data.holdout_batch(8, start=8 * step)
+            optimizer.zero_grad()
+            self.pretraining_loss({"image": self.placed(batch["image"]), "mask": batch["mask"].to(self.device)}).backward()
+            optimizer.step()
+
+    def meet(self, batch: dict[str, Any]) -> Prediction:
+        """Answer, and let the consolidation look at the image before its first round."""
+        answer = super().meet(batch)
+        if batch["round"] == 0:
+            self.consolidation.begin(self.network, batch["image"])
+        return answer
+
+    def limit(self) -> None:
+        """Hold back what the consolidation protects."""
+        self.consolidation.limit(self.network)
+
+    def finish(self, batch: dict[str, Any], relearn: Any) -> None:
+        """Consolidate the task."""
+        if self.steps:
+            self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))
+
+    def learned_keys(self) -> list[str]:
+        """The network's; what the consolidation keeps begins with the sequence."""
+        return [f"network.{name}" for name, _ in self.network.named_parameters()]

@@ -1,0 +1,223 @@
+"""What the methods that learn from a stream of tasks share: pretraining, a user's annotations propagated, and steps on them.
+
+A batch of a stream is one round of one task (datamodules/tasks.py): the annotation loop calls `meet`, lets the user answer, and the
+training step learns. Every process learns every task alike; evaluation images are shared out (callbacks/transfer.py).
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from interseg.clicks import IGNORE
+from interseg.errors import InputError
+from interseg.propagation import lab, propagate, similarity
+from lightning_modules.base import InteractiveModule, check_loss, require, seed_of
+from lightning_modules.optimisation import Optimisation
+
+
+class Prediction(NamedTuple):
+    """What a method says of images."""
+
+    probabilities: Tensor
+    """(B, C, H, W)."""
+    uncertainty: Tensor
+    """(B, H, W) in nats."""
+
+
+class Propagation:
+    """Settings of `interseg.propagation.propagate`.
+
+    Args:
+        weight: of annotated pixels, lambda of eq. 14.
+        pair_weight: of all pairs of neighbours.
+        contrast: how fast a pair's weight falls with its colours' distance.
+    """
+
+    def __init__(self, weight: float = 1000.0, pair_weight: float = 1.0, contrast: float = 100.0) -> None:
+        self.weight, self.pair_weight, self.contrast = weight, pair_weight, contrast
+
+    def __call__(self, image: Tensor, probabilities: Tensor, annotation: Tensor) -> Tensor:
+        """(C, H, W) probabilities that follow from an image (3, H, W), the network's (C, H, W), and an annotation (H, W)."""
+        pixels = (image.movedim(0, -1) * 255).round().byte().cpu().numpy()
+        pairs = similarity(torch.from_numpy(lab(pixels)).to(image.device), self.contrast)
+        return propagate(probabilities, annotation, [self.pair_weight * w for w in pairs], self.weight)
+
+
+class TaskLearner(InteractiveModule):
+    """Base of the learners; a subclass says how it predicts, what it loses and what it does after a task.
+
+    Args:
+        network: image (B, 3, H, W) to logits (B, C, H, W).
+        pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
+        steps: of learning a round.
+        annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
+        propagation: of annotations.
+        optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pretrained: str | None = None,
+        steps: int = 100,
+        annotated_weight: float = 10.0,
+        propagation: Propagation | None = None,
+        optimisation: Optimisation | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.pretrained, self.steps, self.annotated_weight = pretrained, steps, annotated_weight
+        self.propagation = propagation or Propagation()
+        self.optimisation = optimisation or Optimisation()
+        self._built: dict[str, Tensor] = {}
+        self._start: dict[str, Tensor] = {}
+
+    def predict(self, images: Tensor, task: int | None = None) -> Prediction:
+        """Answer images (B, 3, H, W): of a task of this sequence (0, 1, ...), or of one that was not met."""
+        raise NotImplementedError
+
+    def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Loss of a step on images (B, 3, H, W), propagated labels (B, H, W) and weights of pixels (B, H, W)."""
+        raise NotImplementedError
+
+    def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
+        """Loss of a step of pretraining."""
+        raise NotImplementedError
+
+    def prepare(self, data: Any) -> None:
+        """What is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
+
+    def finish(self, batch: dict[str, Any], relearn: Any) -> None:
+        """What is done after a task; `relearn(steps)` learns it a little longer."""
+
+    def limit(self) -> None:
+        """Change gradients before an update."""
+
+    def placed(self, images: Tensor) -> Tensor:
+        """Images on the device and in the precision of the weights."""
+        return images.to(next(self.parameters()))
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(B, C, H, W) logarithms of the probabilities."""
+        require(batch, "image")
+        return self.predict(batch["image"]).probabilities.clamp_min(1e-8).log()
+
+    def setup(self, stage: str) -> None:
+        """Keep what was built, before a resumed run's checkpoint is loaded."""
+        self._built = copied(self.state_dict())
+
+    def on_fit_start(self) -> None:
+        """Load what every sequence starts from; what a resumed run has learned stays until its next sequence."""
+        super().on_fit_start()
+        stage = getattr(self.trainer.datamodule, "stage", "pretrain")  # type: ignore[attr-defined]
+        if (self.pretrained is None) != (stage == "pretrain"):
+            raise InputError(
+                f"data.stage is {stage!r} and model.pretrained is {self.pretrained!r}: pretrain without a checkpoint, learn tasks from one"
+            )
+        if self.pretrained is None:
+            return
+        learned = copied(self.state_dict())
+        self.load_state_dict(self._built)
+        self.load_pretrained(self.pretrained)
+        torch.manual_seed(self._seed)
+        self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
+        self._start = copied(self.state_dict())
+        self.load_state_dict(learned)
+
+    def load_pretrained(self, file: str) -> None:
+        """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
+        try:
+            state = torch.load(file, map_location=self.device, weights_only=True)["state_dict"]
+        except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
+            raise InputError(f"pretrained: {file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+        own = self.state_dict()
+        wrong = [key for key in state if key not in own] + [key for key in self.learned_keys() if key not in state]
+        wrong += [key for key in self.learned_keys() if key in state and state[key].shape != own[key].shape]
+        if wrong:
+            raise InputError(f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network")
+        self.load_state_dict(state, strict=False)
+
+    def learned_keys(self) -> list[str]:
+        """Names of what a pretraining learns."""
+        return [name for name, _ in self.named_parameters()]
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """In pretraining, seed torch; in a stream the annotation loop has called `meet`."""
+        if "task" not in batch:
+            super().on_train_batch_start(batch, batch_idx)
+        else:
+            require(batch, "annotation", "new", "probabilities")
+
+    def meet(self, batch: dict[str, Any]) -> Prediction:
+        """Answer a task's image before a round; a sequence's first task begins from what was pretrained."""
+        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
+        if batch["task"] == 0 and batch["round"] == 0:
+            self.load_state_dict(self._start)
+        self.eval()
+        answer = self.predict(batch["image"], self.known(batch))
+        self.train()
+        return answer
+
+    def known(self, batch: dict[str, Any]) -> int | None:
+        """The task, once it has begun to be learned."""
+        return batch["task"] if batch["round"] else None
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """A step of pretraining, or all steps of a round; then the refined answer, as `probabilities` and `uncertainty`."""
+        require(batch, "id", "image", "mask")
+        if "task" not in batch:
+            loss = self.pretraining_loss(batch)
+            check_loss(loss, batch)
+            self._update(loss)
+            self.lr_schedulers().step()  # type: ignore[union-attr]
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
+            return {"loss": loss.detach()}
+        if bool(batch["new"].any()):
+            self._learn(batch, self.steps)
+        if batch["last_round"]:
+            self.finish(batch, lambda steps: self._learn(batch, steps))
+        self.eval()
+        answer = self.predict(batch["image"], batch["task"])
+        self.train()
+        return answer._asdict()
+
+    def _learn(self, batch: dict[str, Any], steps: int) -> None:
+        """Steps on the labels that follow from the annotations, by a fresh optimiser."""
+        rows = zip(batch["image"], batch["probabilities"], batch["annotation"], strict=True)
+        labels = torch.stack([self.propagation(*row).argmax(0) for row in rows])
+        weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
+        self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
+        for _ in range(steps):
+            loss = self.loss(batch["image"], labels, weights)
+            check_loss(loss, batch)
+            self._update(loss)
+        if steps:
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
+
+    def _update(self, loss: Tensor) -> None:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        self.limit()
+        optimizer.step()
+
+    def configure_optimizers(self) -> Any:
+        return self.optimisation(self, {"network": [p for p in self.parameters() if p.requires_grad]})
+
+
+def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict that no learning changes."""
+    return {key: value.clone() for key, value in state.items()}
+
+
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Mean over pixels of their weighted cross-entropy (CLIS, eq. 15); ignored labels add 0.
+
+    Args:
+        logits: (B, C, H, W).
+        labels: (B, H, W) classes, 255 = ignore.
+        weights: (B, H, W).
+    """
+    return (weights * nn.functional.cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)).mean()

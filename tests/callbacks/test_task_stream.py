@@ -1,0 +1,221 @@
+"""Pretraining, sequences of tasks and the transfer matrix by a real Trainer: figures, resume, two ranks, satisfied users, bad input."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer, seed_everything
+
+from callbacks.annotation_loop import AnnotationLoop
+from callbacks.checkpoint import LastCheckpoint
+from callbacks.transfer import Transfer
+from configs.run import AtomicCheckpointIO
+from datamodules.tasks import ClassFolderDataModule
+from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
+from interseg.continual.embedding import ImageEmbedding
+from interseg.errors import InputError
+from interseg.networks.clis_network import CLISNetwork
+from interseg.superpixels import SuperpixelUser
+from lightning_modules.clis import CLIS
+from lightning_modules.continual_baselines import ContinualBaseline
+from lightning_modules.optimisation import Optimisation
+from tests.callbacks.test_resume import Kill, Killed, assert_equal
+from tests.conftest import draw, write
+
+RATE = Optimisation("adam", learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("classes")
+    for i in range(9):
+        image, ids = draw(i, 40, 56)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
+    return root
+
+
+def data(folder, stage="tasks", **options):
+    given = {"classes": 2, "size": (40, 56), "holdout": 4, "length": 3, "sequences": 2, "batch_size": 2, "num_workers": 0}
+    return ClassFolderDataModule(str(folder), stage=stage, **given | options)
+
+
+def clis(pretrained=None, **options):
+    torch.manual_seed(3)
+    network = CLISNetwork(2, 6, 8)
+    return CLIS(network, ImageEmbedding((16, 24), 5, 4), samples=3, steps=4, pretrained=pretrained, optimisation=RATE, **options)
+
+
+def baseline(kind=Consolidation):
+    def make(pretrained=None, steps=4):
+        torch.manual_seed(3)
+        network = CLISNetwork(2, 6, 8, variational=False)
+        return ContinualBaseline(network, kind(), pretrained=pretrained, steps=steps, optimisation=RATE)
+
+    return make
+
+
+METHODS = {"clis": clis, "naive": baseline(), "lwf": baseline(LwF), "ewc": baseline(EWC), "packnet": baseline(PackNet)}
+
+
+def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=None):
+    seed_everything(5, verbose=False)
+    loop = AnnotationLoop(user or SuperpixelUser(count=4, apart=5), segments=60)
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_fork" if devices > 1 else "auto",
+        precision=precision,
+        default_root_dir=root,
+        logger=False,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks],
+    )
+
+
+@pytest.fixture(scope="module")
+def pretrained(folder, tmp_path_factory):
+    files = {}
+    for name in ("clis", "naive"):
+        root = tmp_path_factory.mktemp(name)
+        trainer(root, epochs=8).fit(METHODS[name](), data(folder, "pretrain"))
+        files[name] = str(root / "checkpoints" / "last.ckpt")
+    return files | dict.fromkeys(("lwf", "ewc", "packnet"), files["naive"])
+
+
+def last(root):
+    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, folder, pretrained, tmp_path):
+    trainer(tmp_path).fit(METHODS[name](pretrained[name]), data(folder))
+    figures = json.loads((tmp_path / "transfer.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "transfer.csv").open()))
+    assert set(figures["sequences"]) == {"0", "1"}
+    answers = [r for r in rows if r["kind"] == "answer"]
+    assert len(answers) == 2 * 3 * 3
+    assert len([r for r in rows if r["kind"] == "refined"]) == 2 * 3
+    matrix = {(int(r["task"]), int(r["image"])): float(r["iou"]) for r in answers if r["sequence"] == "1"}
+    found = figures["sequences"]["1"]
+    assert found["forward"] == pytest.approx((matrix[0, 1] + matrix[0, 2]) / 2)
+    assert found["backward"] == pytest.approx((matrix[2, 0] + matrix[2, 1]) / 2)
+    basic = [float(r["basic"]) for r in rows if r["kind"] == "refined" and r["sequence"] == "1"]
+    assert found["basic"] == pytest.approx(np.mean(basic))
+    assert figures["mean"]["forward"] == pytest.approx(np.mean([s["forward"] for s in figures["sequences"].values()]))
+    assert all(0 <= float(r["iou"]) <= 1 for r in rows)
+    state = last(tmp_path)
+    assert state["epoch"] == 1
+    if name == "clis":
+        assert len(state["state_dict"]["memory.pairs"]) == 3  # of the second sequence only
+    if name == "packnet":
+        assert int(state["state_dict"]["consolidation.tasks"]) == 4
+
+
+def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, tmp_path):
+    for name in ("clis", "packnet"):
+        both, alone = tmp_path / name / "both", tmp_path / name / "alone"
+        trainer(both).fit(METHODS[name](pretrained[name]), data(folder))
+        trainer(alone, epochs=1).fit(METHODS[name](pretrained[name]), data(folder, sequence=1))
+        figures = [json.loads((root / "transfer.json").read_text())["sequences"]["1"] for root in (both, alone)]
+        assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("name", ["clis", "lwf", "ewc", "packnet"])
+@pytest.mark.parametrize("step", [3, 9])
+def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, step, folder, pretrained, tmp_path):
+    class KillBatch(Callback):
+        """Ends a training before a round, counted over the sequences."""
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if 6 * trainer.current_epoch + batch_idx == step:
+                raise Killed
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trainer(whole).fit(METHODS[name](pretrained[name]), data(folder))
+    with pytest.raises(Killed):
+        trainer(cut, KillBatch()).fit(METHODS[name](pretrained[name]), data(folder))
+    again = trainer(cut)
+    again.fit(METHODS[name](pretrained[name]), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True)
+    assert_equal(last(whole)["state_dict"], last(cut)["state_dict"])
+    assert (whole / "transfer.csv").read_text() == (cut / "transfer.csv").read_text()
+
+
+def test_killed_in_pretraining_it_goes_on_with_equal_weights(folder, tmp_path):
+    trainer(tmp_path / "whole", epochs=3).fit(clis(), data(folder, "pretrain"))
+    with pytest.raises(Killed):
+        trainer(tmp_path / "cut", Kill(3, True), epochs=3).fit(clis(), data(folder, "pretrain"))
+    file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    trainer(tmp_path / "cut", epochs=3).fit(clis(), data(folder, "pretrain"), ckpt_path=file, weights_only=True)
+    assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "cut")["state_dict"])
+
+
+@pytest.mark.parametrize("name", ["clis", "ewc"])
+def test_two_ranks_give_what_one_gives(name, folder, pretrained, tmp_path):
+    for devices in (1, 2):
+        root = tmp_path / str(devices)
+        method = METHODS[name](pretrained[name])  # before the Trainer, whose seed the ranks have in common
+        trainer(root, devices=devices, precision="64-true", epochs=1).fit(method, data(folder, sequence=1))
+    rows = [list(csv.DictReader((tmp_path / n / "transfer.csv").open())) for n in ("1", "2")]
+    assert rows[0] == rows[1]
+    weights = [last(tmp_path / n)["state_dict"] for n in ("1", "2")]
+    for key, value in weights[0].items():
+        assert torch.allclose(value.double(), weights[1][key].double(), atol=1e-5), key
+
+
+class Satisfied(SuperpixelUser):
+    """Annotates nothing."""
+
+    def annotate(self, prediction, mask, uncertainty, segments, before, generator):
+        return np.full(mask.shape, 255, np.uint8)
+
+
+def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):
+    start = torch.load(pretrained["naive"], weights_only=True)["state_dict"]
+    for name, method, user in (("user", baseline(), Satisfied()), ("steps", lambda p: baseline()(p, steps=0), None)):
+        trainer(tmp_path / name, epochs=1, user=user).fit(method(pretrained["naive"]), data(folder))
+        assert_equal(start, last(tmp_path / name)["state_dict"])
+        rows = list(csv.DictReader((tmp_path / name / "transfer.csv").open()))
+        assert all(r["iou"] == r["before"] for r in rows if r["kind"] == "refined")
+
+
+def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append((batch["task"], batch["round"], batch["annotation"].clone(), batch["mask"], outputs["probabilities"].shape))
+
+    trainer(tmp_path, Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder))
+    for (task, round, first, mask, shape), (_, _, second, _, _) in zip(seen[::2], seen[1::2], strict=True):
+        assert round == 0
+        assert shape == (1, 2, 40, 56)
+        given = first != 255
+        assert (second[given] == first[given]).all()
+        assert (first[given] == mask[given]).double().mean() > 0.8 or not given.any(), task
+    assert [s[0] for s in seen] == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
+    cases = [
+        (lambda: clis(), "tasks", "data.stage is 'tasks' and model.pretrained is None"),
+        (lambda: clis(pretrained["clis"]), "pretrain", "pretrain without a checkpoint"),
+        (lambda: clis(pretrained["naive"]), "tasks", "does not fit"),
+        (lambda: clis(str(folder / "images" / "0.png")), "tasks", "cannot be read as a checkpoint"),
+    ]
+    for method, stage, message in cases:
+        with pytest.raises(InputError, match=message):
+            trainer(tmp_path).fit(method(), data(folder, stage))
+    with pytest.raises(InputError, match=r"forward_after=1, backward_after=3 with 2 tasks"):
+        trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
+    with pytest.raises(InputError, match="update is 'half'"):
+        clis(update="half")
+    with pytest.raises(InputError, match="not variational"):
+        CLIS(CLISNetwork(2, 4, 4, variational=False))

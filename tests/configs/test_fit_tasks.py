@@ -1,0 +1,58 @@
+"""Every YAML of the task streams is pretrained and learned by the command itself, on tiny data."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from tests.conftest import draw, write
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ["data.size=[40,56]", "data.holdout=4", "data.length=3", "data.sequences=2", "model.network.first=6", "model.network.width=8"]
+TINY += ["loading.batch_size=2", "loading.num_workers=0", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
+TINY += ["callbacks.progress=null", "callbacks.transfer.forward_after=1", "callbacks.transfer.backward_after=3"]
+METHODS = {"clis": [], "naive": ["clis/naive.yaml"], "none": ["clis/naive.yaml", "clis/none.yaml"]}
+METHODS |= {name: [f"clis/{name}.yaml"] for name in ("lwf", "ewc", "packnet")}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("classes")
+    for i in range(8):
+        image, ids = draw(i, 40, 56)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
+    return root
+
+
+def fit(files, root, folder, *overrides):
+    line = [part for file in ("clis.yaml", *files, "data/class_folder.yaml") for part in ("--config", file)]
+    steps = [*TINY, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
+    if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
+        steps.append("model.steps=2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *line, *steps])
+        train.main()
+
+
+@pytest.fixture(scope="module")
+def pretrained(root, tmp_path_factory):
+    runs = {}
+    for name in ("clis", "naive"):
+        runs[name] = tmp_path_factory.mktemp(name)
+        fit(METHODS[name], root, runs[name], "trainer.max_epochs=2")
+    return runs
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
+    checkpoint = pretrained["clis" if name == "clis" else "naive"] / "checkpoints" / "last.ckpt"
+    stage = ["data.stage=tasks", "trainer.max_epochs=1", "data.sequence=1"]
+    fit([*METHODS[name], "clis/tasks.yaml"], root, tmp_path, f"model.pretrained={checkpoint}", *stage)
+    figures = json.loads((tmp_path / "transfer.json").read_text())
+    assert list(figures["sequences"]) == ["1"]
+    assert 0 < figures["mean"]["backward"] < 1
+    assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]

@@ -1,0 +1,161 @@
+"""Task streams from miniatures of the real layouts."""
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.camvid import CamvidDataModule
+from datamodules.cityscapes import CityscapesDataModule
+from datamodules.isic import IsicDataModule
+from datamodules.mastr import MastrDataModule
+from datamodules.tasks import ClassFolderDataModule
+from interseg.errors import InputError
+from tests.conftest import draw, write
+
+
+def classes(seed, values=(0, 1, 2), height=40, width=56):
+    image, ids = draw(seed, height, width)
+    return image, np.array(values, np.uint8)[ids]
+
+
+def isic(root, year):
+    photos, masks = {
+        "2017": ("ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_GroundTruth"),
+        "2018": ("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"),
+    }[year]
+    for i in range(6):
+        image, mask = classes(i, (0, 255, 255))
+        write(root / photos / f"ISIC_{i:07}.jpg", image)
+        write(root / masks / f"ISIC_{i:07}_segmentation.png", mask)
+    return IsicDataModule, {0, 1}
+
+
+def camvid(root, _):
+    for i in range(6):
+        image, mask = classes(i, (3, 10, 11))
+        split = ("train", "val")[i % 2]
+        write(root / split / f"{i}.png", image)
+        write(root / f"{split}annot" / f"{i}.png", mask)
+    return CamvidDataModule, {3, 10, 255}
+
+
+def cityscapes(root, _):
+    for i in range(6):
+        image, mask = classes(i, (7, 26, 1))
+        split, city = ("train", "aachen") if i % 2 else ("val", "ulm")
+        write(root / "leftImg8bit" / split / city / f"{city}_{i}_leftImg8bit.png", image)
+        write(root / "gtFine" / split / city / f"{city}_{i}_gtFine_labelIds.png", mask)
+    return CityscapesDataModule, {1, 7, 0}
+
+
+def mastr(root, _):
+    for i in range(6):
+        image, mask = classes(i, (1, 0, 4))
+        write(root / "MaSTr1325_images_512x384" / f"{i:04}.jpg", image)
+        write(root / "MaSTr1325_masks_512x384" / f"{i:04}m.png", mask)
+    return MastrDataModule, {1, 0, 255}
+
+
+def folder(root, _):
+    for i in range(6):
+        image, mask = classes(i, (0, 1, 255))
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", mask)
+    return ClassFolderDataModule, {0, 1, 255}
+
+
+SMALL = {"size": (32, 48), "holdout": 2, "length": 3, "sequences": 4, "batch_size": 2, "num_workers": 0}
+LAYOUTS = [(isic, "2017"), (isic, "2018"), (camvid, ""), (cityscapes, ""), (mastr, ""), (folder, "")]
+
+
+@pytest.mark.parametrize(("layout", "year"), LAYOUTS, ids=lambda value: getattr(value, "__name__", value))
+def test_published_layouts_give_their_classes_at_one_size(layout, year, tmp_path):
+    kind, values = layout(tmp_path, year)
+    data = kind(str(tmp_path), **(SMALL | ({"classes": 2} if layout is folder else {})))
+    batch = data.batch_of(range(6))
+    assert batch["image"].shape == (6, 3, 32, 48)
+    assert set(batch["mask"].unique().tolist()) == values
+    assert max(values - {255}) < data.classes
+
+
+@pytest.mark.parametrize("kind", [IsicDataModule, CamvidDataModule, CityscapesDataModule, MastrDataModule])
+def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
+    for root in (tmp_path / "none", tmp_path):
+        with pytest.raises(InputError, match=r"is expected in .* --config data/class_folder.yaml reads your own images"):
+            kind(str(root), **SMALL).objects("train")
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder(tmp_path, "")
+
+    def make(**options):
+        return ClassFolderDataModule(str(tmp_path), **{"classes": 2} | SMALL | options)
+
+    return make
+
+
+def test_no_task_has_an_image_that_was_pretrained_on(data):
+    module = data()
+    held, others = module.split()
+    assert len(held) == 2
+    assert sorted(held + others) == list(range(6))
+    seen = [module.images_of(k) for k in range(4)]
+    assert all(len(set(images)) == 3 and not set(images) & set(held) for images in seen)
+    assert len({tuple(images) for images in seen}) > 1
+    assert seen == [data().images_of(k) for k in range(4)]
+    assert seen != [data(seed=1).images_of(k) for k in range(4)]
+    assert {id for batch in module.train_dataloader() for id in batch["id"].tolist()} == set(range(6)) & set(held)
+
+
+def played(loader, epochs=1):
+    rows = []
+    for epoch in range(epochs):
+        loader.batch_sampler.set_epoch(epoch)
+        rows += [(b["sequence"], b["task"], b["round"], b["last_round"], b["id"].tolist()) for b in loader]
+    return rows
+
+
+def test_a_sequence_yields_each_task_as_often_as_it_has_rounds(data):
+    module = data(stage="tasks", rounds=2)
+    rows = played(module.train_dataloader(), 5)
+    assert len(rows) == 5 * 6
+    for epoch in range(5):
+        sequence = epoch % 4
+        expected = [(sequence, t, r, int(r == 1), [i]) for t, i in enumerate(module.images_of(sequence)) for r in range(2)]
+        assert rows[6 * epoch : 6 * epoch + 6] == expected
+    assert played(data(stage="tasks", sequence=2).train_dataloader()) == rows[12:18]
+    module.load_state_dict({"epoch": 1, "batch": 4})
+    loader = module.train_dataloader()
+    loader.batch_sampler.set_epoch(1)
+    assert [(b["task"], b["round"]) for b in loader] == [(2, 0), (2, 1)]
+
+
+def test_pretraining_is_augmented_by_seed_epoch_and_image_and_tasks_are_not(data):
+    import albumentations
+
+    turn = [albumentations.HorizontalFlip(p=0.5), albumentations.RandomBrightnessContrast(p=1.0)]
+    one, two = (data(augment=turn).objects("train") for _ in range(2))
+    assert torch.equal(one[3, 0, -1, -1, -1]["image"], two[3, 0, -1, -1, -1]["image"])
+    assert not torch.equal(one[3, 0, -1, -1, -1]["image"], one[4, 0, -1, -1, -1]["image"])
+    assert torch.equal(one[3, 0, 1, 0, 2]["image"], data().objects("train")[0, 0, 0, 0, 1]["image"])
+
+
+def test_what_is_wrong_with_a_stream_is_named(data, tmp_path):
+    for options, message in (
+        ({"stage": "play"}, "stage is 'play'"),
+        ({"sequence": 4}, "sequence is 4; there are 4"),
+        ({"holdout": 5}, "6 labelled images; 5 to pretrain on and 3 tasks need 8"),
+        ({"batch_size": 3}, "2 images to pretrain on do not fill a batch of 3"),
+    ):
+        with pytest.raises(InputError, match=message):
+            data(**options).train_dataloader()
+    write(tmp_path / "masks" / "0.png", np.full((40, 56), 9, np.uint8))
+    write(tmp_path / "masks" / "1.png", np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"0.png has no pixel of a class 0 to 1"):
+        data().batch_of([0])
+    with pytest.raises(InputError, match=r"1.png is \(4, 5\), its image \(40, 56\)"):
+        data().batch_of([1])
+    (tmp_path / "masks" / "2.png").unlink()
+    with pytest.raises(InputError, match=r"2.png has no mask 2 in"):
+        data().batch_of([1])
