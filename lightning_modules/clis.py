@@ -101,10 +101,22 @@ class CLIS(TaskLearner):
         self.memory.clear()
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
-    def _learn(self, batch: dict[str, Any], steps: int) -> None:
+    def activation(self) -> list[Tensor]:
+        """Pi of the gates."""
+        return [p.detach() for p in self.network.probabilities(sample=False)]
+
+    @torch.no_grad()
+    def neighbour(self, images: Tensor) -> list[tuple[int, float]]:
+        """The stored task of least KL."""
+        if not len(self.memory):
+            return []
+        distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self.embedding(images), strict=True)]
+        return [(int(d.argmin()), float(d.min())) for d in distances]
+
+    def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
             self._moving = part
-            super()._learn(batch, steps)
+            super()._learn(batch, labels, steps)
 
     def limit(self) -> None:
         """In the isolated update, what does not move has no gradient."""

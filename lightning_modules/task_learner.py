@@ -92,6 +92,14 @@ class TaskLearner(InteractiveModule):
     def finish(self, batch: dict[str, Any], relearn: Any) -> None:
         """What is done after a task; `relearn(steps)` learns it a little longer."""
 
+    def activation(self) -> list[Tensor]:
+        """How far each kernel of each layer is switched on, (K,) in [0, 1] a layer; empty for a network without gates."""
+        return []
+
+    def neighbour(self, images: Tensor) -> list[tuple[int, float]]:
+        """The task that each image is most like and their distance; empty for a method that does not look, or before its first task."""
+        return []
+
     def limit(self) -> None:
         """Change gradients before an update."""
 
@@ -165,7 +173,10 @@ class TaskLearner(InteractiveModule):
         return batch["task"] if batch["round"] else None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
-        """A step of pretraining, or all steps of a round; then the refined answer, as `probabilities` and `uncertainty`."""
+        """A step of pretraining, or all steps of a round.
+
+        A round gives the refined answer, as `probabilities` and `uncertainty`, and the labels that were learned, as `propagated`.
+        """
         require(batch, "id", "image", "mask")
         if "task" not in batch:
             loss = self.pretraining_loss(batch)
@@ -174,19 +185,19 @@ class TaskLearner(InteractiveModule):
             self.lr_schedulers().step()  # type: ignore[union-attr]
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
             return {"loss": loss.detach()}
+        rows = zip(batch["image"], batch["probabilities"], batch["annotation"], strict=True)
+        labels = torch.stack([self.propagation(*row).argmax(0) for row in rows])
         if bool(batch["new"].any()):
-            self._learn(batch, self.steps)
+            self._learn(batch, labels, self.steps)
         if batch["last_round"]:
-            self.finish(batch, lambda steps: self._learn(batch, steps))
+            self.finish(batch, lambda steps: self._learn(batch, labels, steps))
         self.eval()
         answer = self.predict(batch["image"], batch["task"])
         self.train()
-        return answer._asdict()
+        return answer._asdict() | {"propagated": labels}
 
-    def _learn(self, batch: dict[str, Any], steps: int) -> None:
-        """Steps on the labels that follow from the annotations, by a fresh optimiser."""
-        rows = zip(batch["image"], batch["probabilities"], batch["annotation"], strict=True)
-        labels = torch.stack([self.propagation(*row).argmax(0) for row in rows])
+    def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
+        """Steps on labels (B, H, W), by a fresh optimiser."""
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
         for _ in range(steps):

@@ -55,4 +55,8 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     figures = json.loads((tmp_path / "transfer.json").read_text())
     assert list(figures["sequences"]) == ["1"]
     assert 0 < figures["mean"]["backward"] < 1
+    page = (tmp_path / "tasks.html").read_text()
+    assert page.count("<h2>Task") == 3
+    assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name == "clis" else 0)
+    assert ("most like task 1" in page) == (name == "clis")
     assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]

@@ -1,0 +1,147 @@
+"""`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
+
+For each round: the image, the answer, its uncertainty, the annotations, the labels that follow from them, the refined answer. For each
+task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotated superpixels.
+"""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from interseg.clicks import IGNORE
+from interseg.transfer import mean_iou
+
+
+class TaskReport(Callback):
+    """Draws the first sequence that a run plays from its beginning, and rewrites the page after each of its tasks.
+
+    Args:
+        panel_width: of a picture in inches.
+    """
+
+    def __init__(self, panel_width: float = 2.2) -> None:
+        self.panel_width = panel_width
+        self.sequence: int | None = None
+        self.rounds: list[dict[str, Any]] = []
+        self.tasks: list[dict[str, Any]] = []
+        self.neighbour: list[tuple[int, float]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
+        """Begin with a sequence's first round; ask what the image is like before it is learned."""
+        if "task" not in batch or batch["round"] != 0:
+            return
+        if batch["task"] == 0 and self.sequence is None:
+            self.sequence = batch["sequence"]
+        if self._drawn(trainer, batch):
+            self.neighbour = pl_module.neighbour(batch["image"])  # type: ignore[operator]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        """Draw a round; after a task also its kernels, and write the page."""
+        if not self._drawn(trainer, batch):
+            return
+        classes = batch["probabilities"].shape[1]
+        mask, before = batch["mask"][0].cpu().numpy(), batch["probabilities"][0].argmax(0).cpu().numpy()
+        after = outputs["probabilities"][0].argmax(0).cpu().numpy()
+        annotation = batch["annotation"][0].cpu().numpy()
+        panels = {
+            "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
+            "truth": coloured(mask, classes),
+            "answer": coloured(before, classes),
+            "uncertainty": batch["uncertainty"][0].cpu().numpy(),
+            "annotations": coloured(annotation, classes),
+            "propagated": coloured(outputs["propagated"][0].cpu().numpy(), classes),
+            "refined": coloured(after, classes),
+        }
+        row = {
+            "task": batch["task"],
+            "round": batch["round"],
+            "before": mean_iou(before, mask, classes),
+            "after": mean_iou(after, mask, classes),
+            "annotated": float((annotation != IGNORE).mean()),
+            "picture": png(draw_panels(panels, self.panel_width)),
+        }
+        self.rounds.append(row)
+        if batch["last_round"]:
+            activation = [layer.cpu().numpy() for layer in pl_module.activation()]  # type: ignore[operator]
+            kernels = png(draw_kernels(activation)) if activation else ""
+            neighbour = self.neighbour[0] if self.neighbour else None
+            self.tasks.append({"task": batch["task"], "kernels": kernels, "neighbour": neighbour})
+            page = _template().render(sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=png(draw_curve(self.rounds)))
+            Path(trainer.default_root_dir, "tasks.html").write_text(page)
+
+    def _drawn(self, trainer: Trainer, batch: dict[str, Any]) -> bool:
+        return trainer.is_global_zero and "task" in batch and self.sequence is not None and batch["sequence"] == self.sequence
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was drawn."""
+        return {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks, "neighbour": self.neighbour}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore it."""
+        self.sequence, self.rounds, self.tasks = state_dict["sequence"], state_dict["rounds"], state_dict["tasks"]
+        self.neighbour = state_dict["neighbour"]
+
+
+def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+    """(H, W, 3) colours of a label map; white where it is 255."""
+    palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
+    return np.where((labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)])
+
+
+def draw_panels(panels: dict[str, NDArray[Any]], width: float) -> Figure:
+    """Pictures side by side under their names."""
+    height, across = next(iter(panels.values())).shape[:2]
+    figure = Figure(figsize=(width * len(panels), width * height / across + 0.3), layout="constrained", dpi=80)
+    for axis, (name, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        axis.imshow(picture, **({"cmap": "magma", "vmin": 0} if picture.ndim == 2 else {}), interpolation="nearest")
+        axis.set_title(name, fontsize=9)
+        axis.axis("off")
+    return figure
+
+
+def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
+    """A row a layer, a column a kernel; dark is switched on (CLIS, Fig. 4)."""
+    matrix = np.full((len(activation), max(len(layer) for layer in activation)), np.nan)
+    for row, layer in zip(matrix, activation, strict=True):
+        row[: len(layer)] = layer
+    figure = Figure(figsize=(6, 1.9), layout="constrained", dpi=80)
+    axis = figure.subplots()
+    axis.imshow(matrix, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.set(xlabel="kernel", ylabel="layer")
+    return figure
+
+
+def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
+    """Mean IoU of the tasks so far against rounds of annotation."""
+    figure = Figure(figsize=(4.5, 3), layout="constrained", dpi=80)
+    axis = figure.subplots()
+    numbers = sorted({row["round"] for row in rounds})
+    values = [
+        np.mean([r["before"] for r in rounds if r["round"] == 0]),
+        *(np.mean([r["after"] for r in rounds if r["round"] == n]) for n in numbers),
+    ]
+    axis.plot(range(len(values)), values, marker="o")
+    axis.set(xlabel="rounds of annotation", ylabel="mean IoU", xticks=range(len(values)), ylim=(0, 1))
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def png(figure: Figure) -> str:
+    """A figure as base64."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "interseg"}):
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _template() -> Any:
+    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("task_report.html.jinja")
