@@ -1,0 +1,77 @@
+"""CLIS against its five controls on sequences of tasks: basic, forward and backward, with paired intervals (the paper's Table 1).
+
+    python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5] [--epochs 60] [key=value ...]
+
+Two pretrainings, CLIS' and a plain network's, then every method on the same sequences under the same user. Every line is made by
+train.py itself; what is finished is not done again, what was killed goes on. Overrides are those of every line.
+"""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.ablation import done
+from interseg.transfer import interval
+
+METHODS: dict[str, list[str]] = {
+    "CLIS": [],
+    "CLIS, random annotations": ["callbacks.loop.user.guided=false"],
+    "no update": ["--config", "clis/naive.yaml", "--config", "clis/none.yaml"],
+    "naive fine-tuning": ["--config", "clis/naive.yaml"],
+    "LwF": ["--config", "clis/lwf.yaml"],
+    "EWC": ["--config", "clis/ewc.yaml"],
+    "PackNet": ["--config", "clis/packnet.yaml"],
+}
+FIGURES = ("basic", "forward", "backward")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the data")
+    arguments.add_argument("--sequences", type=int, default=5)
+    arguments.add_argument("--epochs", type=int, default=60, help="of pretraining")
+    arguments.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    arguments.add_argument("overrides", nargs="*")
+    options = arguments.parse_intermixed_args()
+    base = ["--config", "clis.yaml"]
+    given = [*options.data, *options.overrides, "checkpoint=last"]
+    pretrained = {}
+    for name, change in (("clis", []), ("plain", ["--config", "clis/naive.yaml"])):
+        run = options.folder / f"pretrained-{name}"
+        done(run / "finished", "train.py", *base, *change, *given, f"trainer.max_epochs={options.epochs}", f"run={run}")
+        pretrained[name] = run / "checkpoints" / "last.ckpt"
+    found = {}
+    for method in options.methods:
+        configs = METHODS[method]
+        run = options.folder / method.replace(" ", "-").replace(",", "")
+        start = pretrained["plain" if "--config" in configs else "clis"]
+        stage = ["--config", "clis/tasks.yaml", f"data.sequences={options.sequences}", f"trainer.max_epochs={options.sequences}"]
+        done(run / "finished", "train.py", *base, *configs, *given, *stage, f"model.pretrained={start}", f"run={run}")
+        found[method] = json.loads((run / "transfer.json").read_text())["sequences"]
+    for prefix, title in (("", "mean IoU"), ("official_", "the official code's IoU: classes by area, annotated pixels included")):
+        print_markdown(found, prefix, title)
+
+
+def print_markdown(found: dict[str, dict[str, dict[str, float]]], prefix: str, title: str) -> None:
+    """Means over sequences, and the first method's lead over each other one with its bootstrap interval over sequences."""
+    first = next(iter(found))
+    print(f"\n{title}\n\n| | " + " | ".join(FIGURES) + " | drop | " + " | ".join(f"{first}'s lead, {name}" for name in FIGURES) + " |")
+    print("|---" * (2 * len(FIGURES) + 2) + "|")
+    for method, sequences in found.items():
+        means, leads = [], []
+        for figure in FIGURES:
+            values = np.array([sequences[k][prefix + figure] for k in sequences])
+            lead = np.array([found[first][k][prefix + figure] - sequences[k][prefix + figure] for k in sequences])
+            low, high = interval(lead.tolist())
+            means.append(float(values.mean()))
+            leads.append("" if method == first else f"{lead.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+        cells = [f"{value:.3f}" for value in means] + [f"{means[0] - means[2]:.3f}", *leads]
+        print(f"| {method} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
