@@ -86,6 +86,20 @@ class Scene(NamedTuple):
         return [answers[i] for i in range(len(self.images))]
 
 
+class Round(NamedTuple):
+    """A group of objects answered once, and able to be answered again.
+
+    Attributes:
+        logits: (b, K, h, w) of the group.
+        size: n, of each object's variables.
+        again: logits of some rows of the group with variables (rows, n).
+    """
+
+    logits: Tensor
+    size: int
+    again: Callable[[list[int], Tensor], Tensor]
+
+
 class Refiner:
     """Base: the energy, the optimisation and when it runs; a subclass says what is optimised.
 
@@ -125,12 +139,8 @@ class Refiner:
     of_the_view = True
     """Whether variables stand for pixels of a view, and are forgotten with it."""
 
-    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
-        """Logits (b, 1, h, w) of a group of one size, each with its variables or unchanged."""
-        raise NotImplementedError
-
-    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
-        """For a group that will be run again and again: the number of variables, and logits of rows of it with variables (b, n)."""
+    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> "Round":
+        """Answer a group of one size, each object with its variables or unchanged, so that it can be answered again with others."""
         raise NotImplementedError
 
     def inertia(self, change: Tensor) -> Tensor:
@@ -146,17 +156,18 @@ class Refiner:
             scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps])
             answers: dict[int, Tensor] = {}
             for group in scene.groups(range(len(scene.images))):
-                logits = self.logits(scene, group, [states[i].get("variables") for i in group])
-                answers |= zip(group, scene.whole(group, logits), strict=True)
-            for i, answer in answers.items():
-                if not answer.isfinite().all():
-                    raise InputError(f"the network's answer to object {scene.ids[i]} is no number; look at its image and at the checkpoint")
-            for i, clicks in enumerate(scene.clicks):
-                check_labels(clicks, len(answers[i]), scene.ids[i])
-            labels = [self._labels(scene, i, answers[i]) for i in range(len(answers))]
-            wrong = [i for i in answers if not right(answers[i], labels[i])]
-            for group in scene.groups(wrong):
-                answers |= self._refine(scene, group, [states[i] for i in group], [labels[i] for i in group])
+                played = self.begin(scene, group, [states[i].get("variables") for i in group])
+                answers |= zip(group, scene.whole(group, played.logits), strict=True)
+                for i in group:
+                    if not answers[i].isfinite().all():
+                        raise InputError(
+                            f"the network's answer to object {scene.ids[i]} is no number; look at its image and its checkpoint"
+                        )
+                    check_labels(scene.clicks[i], len(answers[i]), scene.ids[i])
+                labels = [self._labels(scene, i, answers[i]) for i in group]
+                wrong = [k for k, i in enumerate(group) if not right(answers[i], labels[k])]
+                if wrong:
+                    answers |= self._refine(scene, group, played, wrong, states, labels)
         return [answers[i] for i in range(len(answers))]
 
     def _labels(self, scene: Scene, i: int, answer: Tensor) -> Clicks:
@@ -166,25 +177,27 @@ class Refiner:
             return labels
         return np.array([row for row in labels.tolist() if scene.boxes[i].holds(row[0], row[1])], np.int64).reshape(-1, 3)
 
-    def _refine(self, scene: Scene, group: list[int], states: list[State], labels: list[Clicks]) -> dict[int, Tensor]:
-        """The objects of a group whose energy could be lowered, and their logits."""
-        size, logits_of = self.prepare(scene, group)
-        starts = [state.get("variables", scene.images[group[0]].new_zeros(size)) for state in states]
+    def _refine(
+        self, scene: Scene, group: list[int], played: "Round", wrong: list[int], states: Sequence[State], labels: list[Clicks]
+    ) -> dict[int, Tensor]:
+        """The wrong ones of a group whose energy could be lowered, and their logits."""
+        starts = [states[group[k]].get("variables", scene.images[group[k]].new_zeros(played.size)) for k in wrong]
 
-        def evaluate(rows: list[int], points: list[Tensor]) -> list[Answer]:
+        def evaluate(searches: list[int], points: list[Tensor]) -> list[Answer]:
+            rows = [wrong[s] for s in searches]
             with torch.enable_grad():
                 variables = torch.stack(points).requires_grad_()
-                whole = scene.whole([group[r] for r in rows], logits_of(rows, variables))
+                whole = scene.whole([group[r] for r in rows], played.again(rows, variables))
                 corrective = torch.stack([corrective_energy(w, labels[r], self.mean) for w, r in zip(whole, rows, strict=True)])
-                change = variables - torch.stack([starts[r] for r in rows]) if self.anchored else variables
+                change = variables - torch.stack([starts[s] for s in searches]) if self.anchored else variables
                 energy = corrective + self.weight * self.inertia(change)
                 (gradient,) = torch.autograd.grad(energy.sum(), variables)
             return [_answer(float(e), g, w.detach(), labels[r]) for e, g, w, r in zip(energy.detach(), gradient, whole, rows, strict=True)]
 
         found = minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
-        for state, end in zip(states, found, strict=True):
-            note(state, end)
-        return {i: end.answer.output for i, end in zip(group, found, strict=True) if end.moved}
+        for k, end in zip(wrong, found, strict=True):
+            note(states[group[k]], end)
+        return {group[k]: end.answer.output for k, end in zip(wrong, found, strict=True) if end.moved}
 
 
 def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: Clicks) -> Answer:

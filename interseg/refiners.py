@@ -7,20 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
-from interseg.refine import Refiner, Scene
-from interseg.rerun import Rerun, changed
+from interseg.refine import Refiner, Round, Scene
+from interseg.rerun import Rerun
 
 
 class MapRefiner(Refiner):
     """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
 
-    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
         images, maps = scene.batch(group)
-        return scene.run(images, added(maps, variables))
-
-    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
-        images, maps = scene.batch(group)
-        return maps[0, : scene.click_maps].numel(), lambda rows, variables: scene.run(images[rows], added(maps[rows], variables))
+        logits = scene.run(images, added(maps, variables))
+        return Round(logits, maps[0, : scene.click_maps].numel(), lambda rows, given: scene.run(images[rows], added(maps[rows], given)))
 
 
 class BRS(MapRefiner):
@@ -36,13 +33,10 @@ class BRS(MapRefiner):
 class ImageRefiner(Refiner):
     """RGB-BRS: adds to the photo, in units of its range [0, 1]."""
 
-    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
+    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
         images, maps = scene.batch(group)
-        return scene.run(added(images, variables), maps)
-
-    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
-        images, maps = scene.batch(group)
-        return images[0].numel(), lambda rows, variables: scene.run(added(images[rows], variables), maps[rows])
+        logits = scene.run(added(images, variables), maps)
+        return Round(logits, images[0].numel(), lambda rows, given: scene.run(added(images[rows], given), maps[rows]))
 
 
 def added(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
@@ -84,24 +78,25 @@ class FeatureRefiner(Refiner):
             raise InputError(f"{type(network).__name__} has no refinement point {self.point!r}; {known}")
         return points[self.point]
 
-    def logits(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Tensor:
-        with changed(self.layer(scene.network), lambda features: scaled(features, _filled(features, variables, scene.flip))):
-            return scene.run(*scene.batch(group))
-
-    def prepare(self, scene: Scene, group: Sequence[int]) -> tuple[int, Callable[[list[int], Tensor], Tensor]]:
+    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
         images, maps = scene.batch(group)
-        again = Rerun(scene.network, self.layer(scene.network), lambda: scene.run(images, maps))
+        first = Rerun(
+            scene.network,
+            self.layer(scene.network),
+            lambda: scene.run(images, maps),
+            lambda features: scaled(features, _filled(features, variables, scene.flip)),
+        )
 
-        def logits_of(rows: list[int], variables: Tensor) -> Tensor:
-            twice = torch.cat([variables, variables]) if scene.flip else variables
+        def again(rows: list[int], given: Tensor) -> Tensor:
+            twice = torch.cat([given, given]) if scene.flip else given
             chosen = torch.tensor(rows, device=images.device)
-            return again(
+            return first(
                 lambda: scene.run(images[chosen], maps[chosen]),
                 lambda features: scaled(features, twice),
                 torch.cat([chosen, chosen + len(images)]) if scene.flip else chosen,
             )
 
-        return 2 * again.channels, logits_of
+        return Round(first.answer, 2 * first.channels, again)
 
 
 def scaled(features: Tensor, variables: Tensor) -> Tensor:

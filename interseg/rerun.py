@@ -23,9 +23,10 @@ class Rerun:
         network: in evaluation mode, its parameters frozen (`frozen`).
         point: the layer, a part of the network, called once a run.
         run: computes the network's output; the first time, of all rows.
+        change: of the layer's output in the first run.
     """
 
-    def __init__(self, network: nn.Module, point: nn.Module, run: Callable[[], Tensor]) -> None:
+    def __init__(self, network: nn.Module, point: nn.Module, run: Callable[[], Tensor], change: Change = lambda output: output) -> None:
         self.point = point
         self.outputs: dict[nn.Module, Any] = {}
         self.channels = 0
@@ -40,12 +41,13 @@ class Rerun:
 
         def start(features: Tensor) -> Tensor:
             self.channels = features.shape[1]
-            return features.detach().clone().requires_grad_()
+            return change(features).detach().clone().requires_grad_()
 
         hooks = [module.register_forward_hook(note) for module in network.modules()]
         try:
             with changed(point, start), torch.enable_grad():
-                run()
+                self.answer = run().detach()
+                """Of the first run."""
         finally:
             for hook in hooks:
                 hook.remove()

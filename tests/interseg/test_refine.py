@@ -76,7 +76,7 @@ FAST = ["brs", "dist_map_brs", "rgb_brs", "f_brs_b", "f_brs_c"]
 def test_the_gradient_of_the_energy_is_that_of_finite_differences(name, flip):
     refiner, given = REFINERS[name](), scene(network(), flip=flip)
     with frozen(given.network):
-        size, logits_of = refiner.prepare(given, [0, 1, 2, 3])
+        _, size, logits_of = refiner.begin(given, [0, 1, 2, 3], [None] * 4)
 
         def energy(rows):
             variables = 0.1 * rows
@@ -397,3 +397,18 @@ def test_a_missing_key_and_a_click_outside_are_named():
         ZoomIn(expansion=0.5)
     with pytest.raises(InputError, match="evaluations is 0"):
         MapRefiner(evaluations=0)
+
+
+@pytest.mark.parametrize("name", ["f_brs_b", "f_brs_c"])
+def test_a_round_runs_what_no_variable_changes_once_refined_or_not(name):
+    net = network()
+    given, ran = scene(net), []
+    net.stem.register_forward_hook(lambda *_: ran.append(1))
+    answers, states = refined(refiner_of(name), given)
+    assert any(state.get("counts") for state in states)
+    assert len(ran) == 1
+    again = refiner_of(name)(given, states)  # from the variables that were found
+    assert len(ran) == 2
+    for before, after, state in zip(answers, again, states, strict=True):
+        if state["counts"]["refinements"] == 1:
+            assert torch.allclose(before, after, atol=1e-9)
