@@ -400,15 +400,16 @@ def test_a_missing_key_and_a_click_outside_are_named():
 
 
 @pytest.mark.parametrize("name", ["f_brs_b", "f_brs_c"])
-def test_a_round_runs_what_no_variable_changes_once_refined_or_not(name):
+def test_a_round_runs_what_no_variable_changes_once_refined_or_not(name, monkeypatch):
     net = network()
     given, ran = scene(net), []
-    net.stem.register_forward_hook(lambda *_: ran.append(1))
+    convolve = nn.Conv2d._conv_forward
+    monkeypatch.setattr(nn.Conv2d, "_conv_forward", lambda self, *a: (ran.append(1) if self is net.stem else None, convolve(self, *a))[1])
     answers, states = refined(refiner_of(name), given)
     assert any(state.get("counts") for state in states)
     assert len(ran) == 1
     again = refiner_of(name)(given, states)  # from the variables that were found
     assert len(ran) == 2
     for before, after, state in zip(answers, again, states, strict=True):
-        if state["counts"]["refinements"] == 1:
+        if state.get("counts", {}).get("refinements", 0) <= 1:
             assert torch.allclose(before, after, atol=1e-9)
