@@ -1,0 +1,68 @@
+"""A buffer of past samples that learning goes back to (dynamic interactive learning, algorithm 1)."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from interseg.errors import InputError
+
+
+class ReplayBuffer:
+    """Samples under a key each (an image's number): a later sample of the same image takes the earlier one's place.
+
+    A new sample takes an empty slot while there is one. Then, with "decay", it overwrites a random one, as the paper's text says
+    ("slowly decaying possibility of revisiting older samples"; its algorithm's condition j < b* always holds): the chance that a
+    sample k later samples old is drawn is (m / b*) (1 - 1 / b*)^k. With "reservoir" every sample so far is as likely to be there
+    (Vitter 1985), with "fifo" the oldest goes.
+
+    Args:
+        slots: b*, of the auxiliary buffer.
+        size: b, slots of it that are drawn from; drawn anew for every sample that comes.
+        policy: "decay", "reservoir" or "fifo".
+    """
+
+    def __init__(self, slots: int = 40, size: int = 20, policy: str = "decay") -> None:
+        if policy not in ("decay", "reservoir", "fifo"):
+            raise InputError(f"policy is {policy!r}; use decay, reservoir or fifo")
+        if not 0 < size <= slots:
+            raise InputError(f"size={size}, slots={slots}; the buffer that is drawn from is a part of the other")
+        self.slots, self.size, self.policy = slots, size, policy
+        self.keys: list[Hashable] = []
+        self.samples: list[Any] = []
+        self.seen = 0
+        self.drawable: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def push(self, key: Hashable, sample: Any, generator: np.random.Generator) -> None:
+        """Add a sample, or bring the one of its key up to date."""
+        if key in self.keys:
+            self.samples[self.keys.index(key)] = sample
+            return
+        self.seen += 1
+        if len(self) < self.slots:
+            self.keys.append(key)
+            self.samples.append(sample)
+        elif self.policy == "fifo":
+            self.keys, self.samples = [*self.keys[1:], key], [*self.samples[1:], sample]
+        else:
+            slot = int(generator.integers(self.slots if self.policy == "decay" else self.seen))
+            if slot < self.slots:
+                self.keys[slot], self.samples[slot] = key, sample
+        self.drawable = generator.permutation(len(self))[: self.size].tolist()
+
+    def draw(self, count: int, generator: np.random.Generator, without: Hashable = None) -> list[Any]:
+        """`count` different samples, fewer where there are no more; never the one of the key `without`."""
+        slots = [slot for slot in self.drawable if self.keys[slot] != without]
+        return [self.samples[slot] for slot in generator.permutation(slots)[:count]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it holds."""
+        return {"keys": list(self.keys), "samples": list(self.samples), "seen": self.seen, "drawable": list(self.drawable)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore it."""
+        self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
+        self.seen, self.drawable = state_dict["seen"], list(state_dict["drawable"])

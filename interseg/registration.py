@@ -1,0 +1,90 @@
+"""A slice's mask carried to another slice of the volume by registering their images (dynamic interactive learning, eq. 5)."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from interseg.errors import InputError
+
+Slice = NDArray[np.floating]
+Carry = Callable[[Slice, Slice, NDArray[np.bool_]], NDArray[np.bool_]]
+"""Fixed image (h, w), moving image (h, w) and the moving one's mask to the fixed one's mask."""
+
+
+def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask as it is: the control."""
+    return mask.copy()
+
+
+def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """By OpenCV's dense inverse search optical flow (Kroeger et al. 2016); slices of fewer than 12 pixels are enlarged for it."""
+    scale = max(1, -(-24 // min(fixed.shape)))
+    grey = [cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) for image in to_bytes(fixed, moving)]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+    flow = cv2.resize(flow, (fixed.shape[1], fixed.shape[0]), interpolation=cv2.INTER_AREA) / scale
+    y, x = np.indices(fixed.shape, np.float32)
+    carried = cv2.remap(mask.astype(np.float32), x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(carried) > 0.5
+
+
+def affine(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """By an affine map of most mutual information (SimpleITK)."""
+    return _registered(fixed, moving, mask, spline=False)
+
+
+def affine_spline(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """By an affine map, then a 4 x 4 B-spline, of most mutual information (SimpleITK): the paper's family."""
+    return _registered(fixed, moving, mask, spline=True)
+
+
+BACKENDS: dict[str, Carry] = {"dis": dis_flow, "affine_spline": affine_spline, "affine": affine, "copy": copy}
+"""By the names that configs use."""
+
+
+def backend_of(name: str) -> Carry:
+    """A backend by name; raises `InputError` for an unknown one."""
+    if name not in BACKENDS:
+        raise InputError(f"registration is {name!r}; use one of {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def to_bytes(*images: Slice) -> list[NDArray[np.uint8]]:
+    """Images on one grey scale, 0 to 255 from the least to the largest value of them all."""
+    low, high = min(float(i.min()) for i in images), max(float(i.max()) for i in images)
+    return [np.round((i - low) * (255 / max(high - low, 1e-12))).astype(np.uint8) for i in images]
+
+
+def _registered(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool) -> NDArray[np.bool_]:
+    """The paper's silence on settings is filled by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
+    still, moved = (SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving))
+    try:
+        transform = SimpleITK.CenteredTransformInitializer(
+            still, moved, SimpleITK.AffineTransform(2), SimpleITK.CenteredTransformInitializerFilter.GEOMETRY
+        )
+        transform = _registration(transform).Execute(still, moved)
+        if spline:
+            grid = SimpleITK.BSplineTransformInitializer(still, [4, 4])
+            method = _registration(grid)
+            method.SetMovingInitialTransform(transform)
+            grid = method.Execute(still, moved)
+            transform = SimpleITK.CompositeTransform([transform, grid])
+    except RuntimeError:  # constant slices have no information to share
+        return mask.copy()
+    carried = SimpleITK.Resample(SimpleITK.GetImageFromArray(mask.astype(np.float32)), still, transform, SimpleITK.sitkLinear, 0.0)
+    return SimpleITK.GetArrayFromImage(carried) > 0.5
+
+
+def _registration(start: SimpleITK.Transform) -> SimpleITK.ImageRegistrationMethod:
+    method = SimpleITK.ImageRegistrationMethod()
+    method.SetGlobalDefaultNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetInterpolator(SimpleITK.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-4, 50)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([2, 1])
+    method.SetSmoothingSigmasPerLevel([1.0, 0.0])
+    method.SetInitialTransform(start, inPlace=False)
+    return method
