@@ -1,0 +1,27 @@
+"""The layout of the Medical Segmentation Decathlon: `dataset.json` names images and labels."""
+
+import json
+
+from datamodules.tasks import labelled_folder
+from datamodules.volumes import VolumeDataModule, VolumeFiles
+from interseg.errors import InputError
+
+
+class MsdDataModule(VolumeDataModule):
+    """A task's training images; of several modalities in one file the first is not taken apart: give single ones."""
+
+    def files(self) -> list[VolumeFiles]:
+        root = labelled_folder(self.root, "a task of the Medical Segmentation Decathlon", "unpack an archive of medicaldecathlon.com")
+        path = root / "dataset.json"
+        try:
+            rows = json.loads(path.read_text())["training"]
+            files = [VolumeFiles(root / row["image"], root / row["label"]) for row in rows]
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist; unpack the whole archive") from None
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is not the decathlon's ({error}); unpack the archive again") from None
+        for row in files:
+            for part in row:
+                if not part.exists():
+                    raise InputError(f"{part} does not exist, {path} names it; unpack the archive again")
+        return sorted(files)

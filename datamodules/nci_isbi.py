@@ -1,0 +1,31 @@
+"""NCI-ISBI 2013's prostates: DICOM series with NRRD labels as the Cancer Imaging Archive gives them, or NIfTI pairs."""
+
+from pathlib import Path
+
+from datamodules.tasks import labelled_folder
+from datamodules.volumes import VolumeDataModule, VolumeFiles, paired
+from interseg.errors import InputError
+
+
+class NciIsbiDataModule(VolumeDataModule):
+    """Series anywhere below `images/CASE/` and labels `labels/CASE*.nrrd`; or NIfTI files `images/CASE.nii.gz`, `labels/CASE.nii.gz`."""
+
+    def files(self) -> list[VolumeFiles]:
+        how = "download NCI-ISBI 2013 of cancerimagingarchive.net: the series of each case into images/CASE/, its .nrrd into labels/"
+        images, labels = (labelled_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels"))
+        cases = sorted(images.iterdir())
+        if not any(case.is_dir() for case in cases):
+            return paired(cases, labels)
+        return [VolumeFiles(series_of(case), self._label(case, labels)) for case in cases if case.is_dir()]
+
+    def _label(self, case: Path, labels: Path) -> Path:
+        found = sorted(labels.glob(f"{case.name}*.nrrd"))
+        if not found:
+            raise InputError(f"{case} has no labels {case.name}*.nrrd in {labels}; add them or remove the case")
+        return found[0]
+
+
+def series_of(case: Path) -> Path:
+    """The folder of a case that holds its slices: the one with the most files."""
+    folders = [case, *(p for p in case.rglob("*") if p.is_dir())]
+    return max(folders, key=lambda folder: sum(p.is_file() for p in folder.iterdir()))
