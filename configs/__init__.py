@@ -21,7 +21,7 @@ from interseg.errors import InputError
 
 FOLDER = Path(__file__).parent
 OURS = ("interseg", "lightning_modules", "datamodules", "callbacks")
-LIBRARIES = ("albumentations", "pytorch_lightning", "segmentation_models_pytorch", "torch", "torchmetrics", "torchvision")
+LIBRARIES = ("albumentations", "monai", "pytorch_lightning", "segmentation_models_pytorch", "torch", "torchmetrics", "torchvision")
 BASES = (
     "albumentations.BasicTransform",
     "albumentations.core.composition.BaseCompose",
@@ -32,6 +32,7 @@ BASES = (
     "interseg.refine.Refiner",
     "interseg.superpixels.SuperpixelUser",
     "interseg.users.User",
+    "interseg.volumes.SliceUser",
     "lightning_modules.optimisation.Optimisation",
     "lightning_modules.task_learner.Propagation",
     "pytorch_lightning.Callback",

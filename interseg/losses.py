@@ -103,6 +103,22 @@ def balanced_cross_entropy(logits: Tensor, mask: Tensor, weight: Tensor | None =
     return balanced.sum() / total.to(loss.dtype)
 
 
+def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean cross-entropy plus 1 - soft Dice, both with the same weights (dynamic interactive learning, eq. 9; the paper names both).
+
+    Args:
+        logits: (B, 1, ...) of the target.
+        target: (B, 1, ...) in [0, 1]; smoothed labels are in between.
+        weight: (B, 1, ...) confidence in the target; its scale does not matter.
+    """
+    share = weight / weight.flatten(1).sum(1).clamp_min(1e-8).view(-1, *[1] * (weight.dim() - 1))
+    entropy = (share * binary_cross_entropy_with_logits(logits, target, reduction="none")).flatten(1).sum(1)
+    probabilities = logits.sigmoid()
+    both = (share * probabilities * target).flatten(1).sum(1)
+    total = (share * (probabilities + target)).flatten(1).sum(1)
+    return (entropy + 1 - (2 * both + 1e-8) / (total + 1e-8)).mean()
+
+
 class BoundaryAwareCrossEntropy(nn.Module):
     """BA-CE as a part of a config; with `width: 0` the class-balanced cross-entropy that the paper compares it to (CB-CE)."""
 

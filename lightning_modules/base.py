@@ -1,6 +1,6 @@
 """What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,16 @@ class InteractiveModule(LightningModule):
 def seed_of(*numbers: int) -> int:
     """A seed for torch that depends on all of some numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def update(module: LightningModule, loss: Tensor, limit: Callable[[], None] | None = None) -> None:
+    """One step of a method that optimises by hand; `limit` may change the gradients before it."""
+    optimizer: Any = module.optimizers()
+    optimizer.zero_grad()
+    module.manual_backward(loss)
+    if limit:
+        limit()
+    optimizer.step()
 
 
 def spared(parameters: Iterable[Parameter]) -> Tensor | float:

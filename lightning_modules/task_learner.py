@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from interseg.clicks import IGNORE
 from interseg.errors import InputError
 from interseg.propagation import lab, propagate, similarity
-from lightning_modules.base import InteractiveModule, check_loss, require, seed_of
+from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, update
 from lightning_modules.optimisation import Optimisation
 
 
@@ -181,7 +181,7 @@ class TaskLearner(InteractiveModule):
         if "task" not in batch:
             loss = self.pretraining_loss(batch)
             check_loss(loss, batch)
-            self._update(loss)
+            update(self, loss, self.limit)
             self.lr_schedulers().step()  # type: ignore[union-attr]
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
             return {"loss": loss.detach()}
@@ -203,16 +203,9 @@ class TaskLearner(InteractiveModule):
         for _ in range(steps):
             loss = self.loss(batch["image"], labels, weights)
             check_loss(loss, batch)
-            self._update(loss)
+            update(self, loss, self.limit)
         if steps:
             self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
-
-    def _update(self, loss: Tensor) -> None:
-        optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.limit()
-        optimizer.step()
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": [p for p in self.parameters() if p.requires_grad]})

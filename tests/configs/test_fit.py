@@ -39,7 +39,7 @@ OWN = {
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
-OTHERS = ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml", "clis.yaml")  # no method, or one of task streams
+OTHERS = ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml", "clis.yaml", "dynamic3d.yaml")  # no method, or one of streams
 METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS)
 
 

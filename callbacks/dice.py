@@ -1,0 +1,93 @@
+"""Dice of a stream of volumes: of every round, and after volumes of the held-out set and of the rest of the stream (algorithm 6)."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from interseg.distributed import from_all_ranks
+from interseg.volumes import dice
+
+
+class VolumeDice(Callback):
+    """Writes `dice.csv` (a row a round and a volume) and `dice.json` (mean, std, min and max, over permutations).
+
+    Args:
+        every: volumes learned between two evaluations; the last of a permutation is always followed by one.
+        unseen: also evaluate the rest of the stream.
+    """
+
+    def __init__(self, every: int = 10, unseen: bool = True) -> None:
+        self.every, self.unseen = every, unseen
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        """Measure a round, and after some volumes the others."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        truth = batch["mask"][0].cpu().numpy().astype(bool)
+        answer, proxy = outputs["probabilities"][0, 0].cpu().numpy() > 0.5, batch["proxy"]
+        place = {"permutation": batch["sequence"], "seen": batch["task"] + 1, "volume": int(batch["id"]), "round": batch["round"]}
+        values = {"dice": dice(answer, truth), "proxy": dice(proxy, truth), "agreement": dice(answer, proxy), "labour": batch["labour"]}
+        self.rows.append(place | {"kind": "round"} | values)
+        if not batch["last_round"]:
+            return
+        order = data.order(batch["sequence"])
+        last = batch["task"] + 1 == len(order)
+        if last or (batch["task"] + 1) % self.every == 0:
+            sets = {"held_out": data.split()[0], "unseen": order[batch["task"] + 1 :] if self.unseen else []}
+            for kind, indices in sets.items():
+                self.rows += self._evaluate(trainer, pl_module, data, indices, place | {"kind": kind})
+        if last and trainer.is_global_zero:
+            self._write(Path(trainer.default_root_dir))
+
+    def _evaluate(self, trainer: Trainer, module: Any, data: Any, indices: list[int], place: dict[str, Any]) -> list[dict[str, Any]]:
+        """A row for each volume, answered by the ranks in turns."""
+        rows = []
+        for number in range(trainer.global_rank, len(indices), trainer.world_size):
+            batch = data.one(indices[number])
+            answer = module.predict(batch["volume"].to(module.device))[0, 0].cpu().numpy() > 0.5
+            rows.append(place | {"volume": indices[number], "dice": dice(answer, batch["mask"][0].numpy().astype(bool))})
+        return sorted((row for part in from_all_ranks(rows) for row in part), key=lambda row: row["volume"])
+
+    def _write(self, folder: Path) -> None:
+        columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour"]
+        with (folder / "dice.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        (folder / "dice.json").write_text(json.dumps(self.figures(), indent=1))
+
+    def figures(self) -> dict[str, Any]:
+        """Of the held-out set and the rest, by volumes seen: mean, std, min and max over volumes, each a mean and std over permutations.
+
+        `rounds` has the means of each round over volumes: Dice of answer and truth, proxy and truth, answer and proxy, and labour.
+        """
+        found: dict[str, Any] = {}
+        for kind in ("held_out", "unseen"):
+            rows = [row for row in self.rows if row["kind"] == kind]
+            found[kind] = {}
+            for seen in sorted({row["seen"] for row in rows}):
+                now = [row for row in rows if row["seen"] == seen]
+                groups = [[row["dice"] for row in now if row["permutation"] == p] for p in sorted({row["permutation"] for row in now})]
+                table = torch.tensor([[np.mean(g), np.std(g), np.min(g), np.max(g)] for g in groups], dtype=torch.float64)
+                found[kind][str(seen)] = {
+                    name: {"mean": float(column.mean()), "std": float(column.std(correction=0))}
+                    for name, column in zip(("mean", "std", "min", "max"), table.T, strict=True)
+                }
+        rounds = [row for row in self.rows if row["kind"] == "round"]
+        numbers = sorted({row["round"] for row in rounds})
+        names = ("dice", "proxy", "agreement", "labour")
+        found["rounds"] = [{name: float(np.mean([row[name] for row in rounds if row["round"] == n])) for name in names} for n in numbers]
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """All rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore them."""
+        self.rows = state_dict["rows"]

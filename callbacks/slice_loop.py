@@ -1,0 +1,93 @@
+"""The interaction of a stream of volumes: before every round a user labels slices, and a proxy mask follows from them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from interseg.errors import InputError
+from interseg.registration import backend_of
+from interseg.volumes import ProxyMask, SliceUser, dice, extent, falling_confidence, index, labour, step_confidence
+
+
+class SliceLoop(Callback):
+    """Fills in a round's `target` and `confidence` (1, 1, D, H, W), `proxy` (D, H, W) and `labour`, the share of full labelling so far.
+
+    Args:
+        user: labels slices; null labels every volume wholly in its first round (dynamic learning without interaction).
+        registration: "dis", "affine_spline", "affine" or "copy".
+        confidence: "step" (eq. 12), "falling" (eq. 11) or "none".
+        inclusive: merge two planes by OR instead of AND.
+        satisfied: the Dice of proxy and truth above which the user labels no more; null for never.
+        threads: that register slices.
+        seed: of the user.
+    """
+
+    def __init__(
+        self,
+        user: SliceUser | None = None,
+        registration: str = "dis",
+        confidence: str = "step",
+        inclusive: bool = False,
+        satisfied: float | None = None,
+        threads: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if confidence not in ("step", "falling", "none"):
+            raise InputError(f"confidence is {confidence!r}; use step, falling or none")
+        self.user, self.carry, self.confidence, self.inclusive = user, backend_of(registration), confidence, inclusive
+        self.satisfied, self.threads, self.seed = satisfied, threads, seed
+        self.volume = (-1, -1)
+        self.labelled: dict[int, list[int]] = {}
+        self.proxy: ProxyMask | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
+        """Let the method answer and the user label."""
+        truth = batch["mask"][0].cpu().numpy().astype(bool)
+        place = (batch["sequence"], batch["task"])
+        if self.volume != place:
+            self.volume, self.labelled, self.proxy = place, {}, None
+        answer = pl_module.meet(batch)  # type: ignore[operator]
+        probabilities = None if answer is None else answer[0, 0].cpu().numpy()
+        if self.user is None:
+            self._fill(batch, truth, np.ones(truth.shape), batch["round"] == 0, 1.0)
+        else:
+            proxy = self._proxy(batch, truth)
+            before = proxy.merged(inclusive=self.inclusive)
+            new = {}
+            if self.satisfied is None or dice(before, truth) <= self.satisfied:
+                generator = np.random.default_rng((self.seed, *place, batch["round"]))
+                new = self.user.annotate(before, truth, probabilities, proxy.labelled, generator)
+            for axis, labels in new.items():
+                proxy.label(axis, labels)
+            self.labelled = proxy.labelled
+            merged = proxy.merged(inclusive=self.inclusive)
+            self._fill(batch, merged, self._confidence(truth.shape), any(new.values()), labour(self.labelled, extent(truth)))
+        batch["answer"] = probabilities
+
+    def _proxy(self, batch: dict[str, Any], truth: np.ndarray) -> ProxyMask:
+        """The volume's proxy mask; of a resumed run, made anew from the slices labelled so far."""
+        if self.proxy is None:
+            self.proxy = ProxyMask(batch["volume"][0, 0].cpu().numpy(), self.carry, self.threads)
+            for axis, numbers in self.labelled.items():
+                self.proxy.label(axis, {number: truth[index(axis, number)] for number in numbers})
+        return self.proxy
+
+    def _confidence(self, shape: tuple[int, ...]) -> np.ndarray:
+        if self.confidence == "none":
+            return np.ones(shape)
+        return (step_confidence if self.confidence == "step" else falling_confidence)(shape, self.labelled)
+
+    def _fill(self, batch: dict[str, Any], mask: np.ndarray, confidence: np.ndarray, new: bool, cost: float) -> None:
+        batch["proxy"], batch["new"], batch["labour"] = mask, new, cost
+        for name, value in (("target", mask), ("confidence", confidence)):
+            batch[name] = torch.from_numpy(np.asarray(value)).to(batch["volume"])[None, None]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The slices of the volume in progress."""
+        return {"volume": self.volume, "labelled": self.labelled}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore them."""
+        self.volume, self.labelled, self.proxy = tuple(state_dict["volume"]), dict(state_dict["labelled"]), None

@@ -1,0 +1,178 @@
+"""Dynamic interactive learning in 3D: a segmenter that learns volume after volume from proxy masks (Tian, Chen and Gao, 2023).
+
+Proxy masks and guidance are in `interseg/volumes.py`, replay in `interseg/continual/replay.py`, the user in `callbacks/slice_loop.py`.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from interseg.continual.replay import ReplayBuffer
+from interseg.errors import InputError
+from interseg.losses import weighted_cross_entropy_and_dice
+from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, update
+from lightning_modules.optimisation import Optimisation
+
+
+class Dynamic3D(InteractiveModule):
+    """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
+
+    A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's slices or from the whole truth.
+    The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one leaves.
+
+    Args:
+        network: (1, 1, D, H, W) to logits of the same size, sides multiples of `divisor`.
+        divisor: volumes are padded to multiples of it by replication, and cropped back.
+        replay: null to learn from the newest volume alone.
+        samples: replayed a step, m.
+        smoothing: targets are mixed with what the segmenter said before it learned the volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
+        steps: of a volume's first round, n_F(0).
+        more_steps: of each later round than of the one before.
+        start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned by itself and replays its own
+            rounds (static evaluation); "never": permutations are the epochs of one offline training.
+        pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold one.
+        augment: flips and turns in the plane of the slices.
+        optimisation: Adam at 1e-3 by default.
+    """
+
+    before: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        divisor: int = 16,
+        replay: dict[str, Any] | None = None,
+        samples: int = 4,
+        smoothing: bool = True,
+        steps: int = 10,
+        more_steps: int = 5,
+        start_anew: str = "permutation",
+        pretrained: str | None = None,
+        augment: bool = True,
+        optimisation: Optimisation | None = None,
+    ) -> None:
+        super().__init__()
+        if start_anew not in ("permutation", "volume", "never"):
+            raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
+        self.automatic_optimization = False
+        self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
+        self.replay = None if replay is None else ReplayBuffer(**replay)
+        self.samples, self.smoothing, self.steps, self.more_steps, self.augment = samples, smoothing, steps, more_steps, augment
+        self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
+        self.register_buffer("before", torch.empty(0))
+        self._built: dict[str, Tensor] = {}
+
+    def setup(self, stage: str) -> None:
+        """Load what a stream starts from, and keep it."""
+        if self.pretrained is not None:
+            try:
+                state = torch.load(self.pretrained, map_location="cpu", weights_only=True)["state_dict"]
+                self.load_state_dict({key: value for key, value in state.items() if key.startswith("network.")}, strict=False)
+            except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
+                raise InputError(f"pretrained: {self.pretrained} does not fit: {str(error).splitlines()[0][:160]}") from None
+        self._built = {key: value.clone() for key, value in self.network.state_dict().items()}
+
+    def segment(self, batch: dict[str, Any]) -> Tensor:
+        """(1, 1, D, H, W) logits of a volume."""
+        require(batch, "volume")
+        volume = batch["volume"]
+        sides = [n for side in reversed(volume.shape[2:]) for n in (0, -side % self.divisor)]
+        depth, height, width = volume.shape[2:]
+        return self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
+
+    @torch.no_grad()
+    def predict(self, volume: Tensor) -> Tensor:
+        """(1, 1, D, H, W) probabilities."""
+        training = self.training
+        self.eval()
+        found = self.segment({"volume": volume.to(next(self.parameters()))}).sigmoid()
+        self.train(training)
+        return found
+
+    def meet(self, batch: dict[str, Any]) -> Tensor | None:
+        """What the segmenter says before a round; None while it has learned nothing: a cold start's first round.
+
+        A stream, or a volume that is learned by itself, begins here from its start. What is said before a volume's first round is
+        kept: smoothed targets are mixed with it.
+        """
+        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
+        first = batch["round"] == 0
+        begun = batch["task"] == 0 and (self.start_anew == "permutation" or self.trainer.current_epoch == 0)
+        fresh = first and (begun or self.start_anew == "volume")
+        if fresh:
+            self.network.load_state_dict(self._built)
+            self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
+            if self.replay is not None:
+                self.replay = ReplayBuffer(self.replay.slots, self.replay.size, self.replay.policy)
+        answer = self.predict(batch["volume"])
+        if first:
+            self.before = answer
+        return None if fresh and self.pretrained is None else answer
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        """All steps of a round; then the segmenter's answer, as `probabilities`."""
+        require(batch, "id", "volume", "target", "confidence")
+        if batch["new"]:
+            self._learn(batch)
+        return {"probabilities": self.predict(batch["volume"])}
+
+    def _learn(self, batch: dict[str, Any]) -> None:
+        task = 0 if self.start_anew == "volume" else batch["task"]
+        share = max(0.8, 1 - 0.02 * task) if self.smoothing and task > 0 else 1.0
+        target = (1 - share) * self.before + share * batch["target"]
+        sample = (batch["volume"], target, batch["confidence"])
+        key = int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
+        generator = np.random.default_rng((self._seed, batch["sequence"], batch["task"], batch["round"]))
+        for _ in range(self.steps + self.more_steps * batch["round"]):
+            replayed = self.replay.draw(self.samples, generator, without=key) if self.replay is not None else []
+            weights = [1 / (len(replayed) + 1)] * (len(replayed) + 1)  # lambda_L(t): 1 without samples
+            loss = torch.stack([w * self._loss(s, generator) for w, s in zip(weights, [sample, *replayed], strict=True)]).sum()
+            check_loss(loss, batch)
+            update(self, loss)
+        self.log("train/loss", loss, prog_bar=True, batch_size=1)
+        if self.replay is not None:
+            self.replay.push(key, tuple(part.detach().cpu() for part in sample), generator)
+
+    def _loss(self, sample: tuple[Tensor, Tensor, Tensor], generator: np.random.Generator) -> Tensor:
+        volume, target, weight = (part.to(next(self.parameters())) for part in sample)
+        if self.augment:
+            volume, target, weight = augmented([volume, target, weight], generator)
+        return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """The slice loop has called `meet`, which seeds torch."""
+        require(batch, "target", "confidence", "new")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the replay buffer."""
+        checkpoint["replay"] = None if self.replay is None else self.replay.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore it."""
+        if self.replay is not None and checkpoint.get("replay") is not None:
+            self.replay.load_state_dict(checkpoint["replay"])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        self.before = torch.empty_like(state_dict.get(f"{prefix}before", self.before))  # its size is the last volume's
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def configure_optimizers(self) -> Any:
+        return self.optimisation(self, {"network": list(self.network.parameters())})
+
+
+def augmented(parts: list[Tensor], generator: np.random.Generator) -> list[Tensor]:
+    """The same flips, half the time along each axis, and turn by up to 15 degrees in the slices' plane, for all parts (1, 1, D, H, W)."""
+    for axis in (2, 3, 4):
+        if generator.random() < 0.5:
+            parts = [part.flip(axis) for part in parts]
+    angle = float(np.deg2rad(generator.uniform(-15, 15)))
+    height, width = parts[0].shape[3:]
+    c, s, ratio = np.cos(angle), np.sin(angle), height / width
+    turn = torch.tensor([[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device)[None]
+    grid = nn.functional.affine_grid(turn, [1, 1, height, width], align_corners=False)
+    slices = [part[0, 0][None] for part in parts]
+    turned = [nn.functional.grid_sample(part, grid, padding_mode="border", align_corners=False) for part in slices]
+    return [part[0][None, None] for part in turned]

@@ -1,0 +1,220 @@
+"""Streams of volumes by a real Trainer: figures, resume, two ranks, controls, bad input."""
+
+import csv
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer, seed_everything
+from torch import nn
+
+from callbacks.checkpoint import LastCheckpoint
+from callbacks.dice import VolumeDice
+from callbacks.slice_loop import SliceLoop
+from configs.run import AtomicCheckpointIO
+from datamodules.volumes import VolumeFolderDataModule
+from interseg.errors import InputError
+from interseg.volumes import SliceUser, dice, labour
+from lightning_modules.dynamic3d import Dynamic3D, augmented
+from tests.callbacks.test_resume import Killed, assert_equal
+from tests.datamodules.test_volumes import case, save
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("volumes")
+    for i in range(6):
+        image, mask = case(i)
+        save(image, root / "images" / f"c{i}.nii.gz")
+        save(mask, root / "labels" / f"c{i}.nrrd")
+    return root
+
+
+def data(folder, **options):
+    given = {"size": (8, 16, 14), "held_out": 2, "stream": 3, "permutations": 2, "rounds": 2, "margin": 2, "cache": str(folder / "cache")}
+    return VolumeFolderDataModule(str(folder), **given | options)
+
+
+def method(**options):
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Conv3d(1, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.ReLU(), nn.Conv3d(6, 1, 3, padding=1))
+    return Dynamic3D(network, divisor=8, **{"replay": {"slots": 4, "size": 3}, "samples": 2, "steps": 3, "more_steps": 1} | options)
+
+
+def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=None):
+    seed_everything(5, verbose=False)
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_fork" if devices > 1 else "auto",
+        precision=precision,
+        default_root_dir=root,
+        logger=False,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks],
+    )
+
+
+def rows(root):
+    return list(csv.DictReader((root / "dice.csv").open()))
+
+
+def last(root):
+    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            labelled = {axis: list(numbers) for axis, numbers in trainer.callbacks[0].labelled.items()}
+            seen.append((batch["mask"][0].numpy().astype(bool), batch["proxy"], labelled, batch["labour"]))
+            assert outputs["probabilities"].shape == batch["volume"].shape
+
+    trainer(tmp_path, Watch()).fit(method(), data(folder))
+    found, figures = rows(tmp_path), json.loads((tmp_path / "dice.json").read_text())
+    rounds = [r for r in found if r["kind"] == "round"]
+    assert len(rounds) == 2 * 3 * 2
+    for row, (truth, proxy, labelled, cost) in zip(rounds, seen, strict=True):
+        assert float(row["proxy"]) == pytest.approx(dice(proxy, truth))
+        assert float(row["labour"]) == pytest.approx(cost)
+        assert cost == pytest.approx(labour(labelled, [len(np.unique(f)) for f in np.nonzero(truth)]))
+    held = [r for r in found if r["kind"] == "held_out"]
+    assert len(held) == 2 * 2 * 2  # after 2 volumes and after all 3, in both permutations
+    assert {r["seen"] for r in held} == {"2", "3"}
+    assert len([r for r in found if r["kind"] == "unseen"]) == 2 * 1
+    by = [[float(r["dice"]) for r in held if r["permutation"] == p and r["seen"] == "3"] for p in "01"]
+    assert figures["held_out"]["3"]["mean"]["mean"] == pytest.approx(np.mean([np.mean(v) for v in by]))
+    assert figures["held_out"]["3"]["min"]["std"] == pytest.approx(np.std([min(v) for v in by]))
+    assert figures["rounds"][1]["labour"] > figures["rounds"][0]["labour"]
+    assert figures["rounds"][1]["proxy"] > figures["rounds"][0]["proxy"]
+
+
+@pytest.mark.parametrize("step", [1, 5, 8])
+def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(step, folder, tmp_path):
+    class KillBatch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if 6 * trainer.current_epoch + batch_idx == step:
+                raise Killed
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trainer(whole).fit(method(), data(folder))
+    with pytest.raises(Killed):
+        trainer(cut, KillBatch()).fit(method(), data(folder))
+    again = trainer(cut)
+    again.fit(method(), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True)
+    for part in ("state_dict", "optimizer_states", "replay"):
+        assert_equal(last(whole)[part], last(cut)[part], part)
+    assert (whole / "dice.csv").read_text() == (cut / "dice.csv").read_text()
+
+
+def test_two_ranks_give_what_one_gives(folder, tmp_path):
+    for devices in (1, 2):
+        learner = method()  # before the Trainer, whose seed the ranks have in common
+        trainer(tmp_path / str(devices), devices=devices, precision="64-true", epochs=1).fit(learner, data(folder))
+    assert rows(tmp_path / "1") == rows(tmp_path / "2")
+    for key, value in last(tmp_path / "1")["state_dict"].items():
+        assert torch.allclose(value, last(tmp_path / "2")["state_dict"][key], atol=1e-5), key
+
+
+def test_a_permutation_starts_anew_and_offline_epochs_do_not(folder, tmp_path):
+    answers = {}
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if batch_idx == 0:
+                answers.setdefault(pl_module.start_anew, []).append((batch["answer"], len(pl_module.replay)))
+
+    for kind in ("permutation", "never", "volume"):
+        trainer(tmp_path / kind, Watch()).fit(method(start_anew=kind), data(folder))
+    assert [a is None for a, _ in answers["permutation"]] == [True, True]
+    assert [n for _, n in answers["permutation"]] == [0, 0]
+    assert [a is None for a, _ in answers["never"]] == [True, False]
+    assert answers["never"][1][1] == 3
+
+
+def test_each_volume_by_itself_gives_the_same_in_any_order(folder, tmp_path):
+    trainer(tmp_path).fit(method(start_anew="volume", augment=False), data(folder))
+    found = {}
+    for row in rows(tmp_path):
+        if row["kind"] == "round" and row["round"] == "0":
+            found.setdefault(row["volume"], []).append(row)
+    assert all(len(both) == 2 for both in found.values())
+
+
+def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(folder, tmp_path):
+    trainer(tmp_path / "full", loop=SliceLoop()).fit(method(), data(folder, rounds=1))
+    assert all(r["proxy"] == "1.0" and r["labour"] == "1.0" for r in rows(tmp_path / "full") if r["kind"] == "round")
+    trainer(tmp_path / "happy", loop=SliceLoop(SliceUser(count=3), satisfied=0.3)).fit(method(), data(folder, rounds=4))
+    found = [r for r in rows(tmp_path / "happy") if r["kind"] == "round"]
+    for first, second in itertools.pairwise(found):
+        if first["volume"] == second["volume"] and float(first["proxy"]) > 0.3:
+            assert second["labour"] == first["labour"]
+
+
+def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
+    trainer(tmp_path / "first", epochs=1).fit(method(), data(folder))
+    file = str(tmp_path / "first" / "checkpoints" / "last.ckpt")
+    answers = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            answers.append(batch["answer"])
+
+    trainer(tmp_path / "second", Watch(), epochs=1).fit(method(pretrained=file, start_anew="volume"), data(folder))
+    assert all(a is not None for a in answers)
+    with pytest.raises(InputError, match="pretrained: nowhere does not fit"):
+        trainer(tmp_path / "third", epochs=1).fit(method(pretrained="nowhere"), data(folder))
+
+
+def test_the_answer_has_the_volumes_size_whatever_the_networks_stride():
+    module = method()
+    assert module.predict(torch.rand(1, 1, 5, 9, 11)).shape == (1, 1, 5, 9, 11)
+    with pytest.raises(ValueError, match="no 'volume'"):
+        module.segment({})
+
+
+def test_augmentation_moves_all_parts_alike():
+    volume = torch.rand(1, 1, 4, 12, 10)
+    for seed in range(5):
+        a, b = augmented([volume, volume.clone()], np.random.default_rng(seed))
+        assert torch.equal(a, b)
+        assert a.shape == volume.shape
+        assert not torch.equal(a, volume)
+    flat = torch.full((1, 1, 4, 12, 10), 3.0)
+    assert torch.allclose(augmented([flat], np.random.default_rng(0))[0], flat)
+
+
+def test_the_loss_is_entropy_and_dice_with_the_same_weights():
+    from interseg.losses import weighted_cross_entropy_and_dice
+
+    logits, target, weight = torch.randn(2, 1, 2, 3, 4), torch.rand(2, 1, 2, 3, 4), torch.rand(2, 1, 2, 3, 4)
+    expected = 0.0
+    for z, y, w in zip(logits, target, weight, strict=True):
+        p, share = torch.sigmoid(z), w / w.sum()
+        entropy = -(share * (y * p.log() + (1 - y) * (1 - p).log())).sum()
+        expected += entropy + 1 - 2 * (share * p * y).sum() / (share * (p + y)).sum()
+    assert weighted_cross_entropy_and_dice(logits, target, weight).item() == pytest.approx(expected.item() / 2, rel=1e-5)
+    assert weighted_cross_entropy_and_dice(logits, target, 7 * weight).item() == pytest.approx(expected.item() / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: method(start_anew="round"), "start_anew is 'round'"),
+        (lambda: method(replay={"policy": "lru"}), "policy is 'lru'"),
+        (lambda: SliceLoop(confidence="high"), "confidence is 'high'"),
+        (lambda: SliceLoop(registration="elastix"), "registration is 'elastix'"),
+    ],
+)
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

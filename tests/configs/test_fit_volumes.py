@@ -1,0 +1,51 @@
+"""Every YAML of the streams of volumes is learned by the command itself, on tiny data."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import train
+from tests.datamodules.test_volumes import case, save
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ["data.size=[8,16,16]", "data.held_out=2", "data.stream=2", "data.permutations=2", "trainer.max_epochs=2", "model.steps=1"]
+TINY += [
+    "model.more_steps=0",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "callbacks.progress=null",
+    "callbacks.dice.every=1",
+]
+VOLUMES = {"": [], "vnet": ["model.divisor=16", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("volumes")
+    for i in range(5):
+        image, mask = case(i)
+        save(image, root / "images" / f"c{i}.nii.gz")
+        save(mask, root / "labels" / f"c{i}.nii.gz")
+    return root
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
+    before = ["labelled"] if name == "offline" else []
+    files = ["dynamic3d.yaml", "data/volume_folder.yaml", *(f"dynamic3d/{part}.yaml" for part in (*before, name) if part)]
+    line = [part for file in files for part in ("--config", file)]
+    small = [] if name == "vnet" else ["model.network.channels=[4,8,8,8]"]
+    given = [*TINY, *small, *VOLUMES[name], f"data.root={root}", f"data.cache={root / 'cache'}", f"run={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *line, *given])
+    train.main()
+    figures = json.loads((tmp_path / "dice.json").read_text())
+    assert set(figures["held_out"]) == {"1", "2"}
+    assert 0 <= figures["held_out"]["2"]["mean"]["mean"] <= 1
+    assert len(figures["rounds"]) == {"": 6, "static": 2}.get(name, 1)
+    assert "train/loss" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+
+
+def test_there_is_a_test_for_every_overlay():
+    assert {p.stem for p in (ROOT / "configs" / "dynamic3d").glob("*.yaml")} == set(VOLUMES) - {""}

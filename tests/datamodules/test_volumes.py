@@ -1,0 +1,238 @@
+"""Streams of volumes from miniatures of the real layouts, and what can be wrong with them."""
+
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from datamodules.brats import BratsDataModule
+from datamodules.msd import MsdDataModule
+from datamodules.nci_isbi import NciIsbiDataModule
+from datamodules.volumes import Volume, VolumeFolderDataModule, cropped_volume, read_case, resized_volume
+from interseg.errors import InputError
+
+
+def case(seed, shape=(10, 14, 12)):
+    """A bright ball in a dark box within nothing, and its mask (D, H, W)."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices(shape)
+    mask = (z - 5) ** 2 + (y - 6) ** 2 + (x - 6) ** 2 < 10 + seed % 3
+    image = np.zeros(shape, np.float32)
+    image[1:-1, 2:-2, 1:-1] = rng.uniform(20, 40, (shape[0] - 2, shape[1] - 4, shape[2] - 2))
+    image[mask] += 60
+    return image, mask.astype(np.uint8)
+
+
+def save(pixels, path, spacing=(0.5, 1.0, 2.0), origin=(0, 0, 0), direction=None):
+    image = SimpleITK.GetImageFromArray(pixels)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    if direction:
+        image.SetDirection(direction)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(image, str(path))
+
+
+def folder(root):
+    for i in range(6):
+        image, mask = case(i)
+        save(image, root / "images" / f"c{i}.nii.gz")
+        save(mask, root / "labels" / f"c{i}.nrrd")
+    return VolumeFolderDataModule
+
+
+def msd(root):
+    rows = []
+    for i in range(6):
+        image, mask = case(i)
+        rows.append({"image": f"./imagesTr/c{i}.nii.gz", "label": f"./labelsTr/c{i}.nii.gz"})
+        save(image, root / rows[-1]["image"])
+        save(mask, root / rows[-1]["label"])
+    (root / "dataset.json").write_text(json.dumps({"training": rows}))
+    return MsdDataModule
+
+
+def brats_2020(root):
+    for i in range(6):
+        image, mask = case(i)
+        save(image, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_flair.nii.gz")
+        save(image, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_t1.nii.gz")
+        save(mask * 4, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_seg.nii.gz")
+    return BratsDataModule
+
+
+def brats_2015(root):
+    for i in range(6):
+        image, mask = case(i)
+        save(image, root / "HGG" / f"p{i}" / f"VSD.Brain.XX.O.MR_Flair.{i}" / f"VSD.Brain.XX.O.MR_Flair.{i}.mha")
+        save(mask * 2, root / "HGG" / f"p{i}" / f"VSD.Brain_3more.XX.O.OT.{i}" / f"VSD.Brain_3more.XX.O.OT.{i}.mha")
+    return BratsDataModule
+
+
+def dicom(root):
+    for i in range(6):
+        image, mask = case(i)
+        for number, pixels in enumerate(image.astype(np.int16)):
+            one = SimpleITK.GetImageFromArray(pixels[None])
+            one.SetSpacing((0.5, 1.0, 2.0))
+            tags = {"0020|000e": f"1.2.3.{i}", "0020|000d": f"1.2.{i}", "0020|0013": str(number), "0008|0060": "MR"}
+            tags |= {"0020|0032": f"0\\0\\{2.0 * number}", "0020|0037": "1\\0\\0\\0\\1\\0", "0018|0050": "2.0"}
+            for tag, value in tags.items():
+                one.SetMetaData(tag, value)
+            path = root / "images" / f"Prostate{i}" / "study" / "series" / f"{number:03}.dcm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = SimpleITK.ImageFileWriter()
+            writer.KeepOriginalImageUIDOn()
+            writer.SetFileName(str(path))
+            writer.Execute(one)
+        save(mask, root / "labels" / f"Prostate{i}_truth.nrrd")
+    return NciIsbiDataModule
+
+
+def nifti_pairs(root):
+    folder(root)
+    return NciIsbiDataModule
+
+
+SMALL = {"size": (8, 16, 16), "held_out": 2, "permutations": 2, "rounds": 2, "margin": 1}
+
+
+@pytest.mark.parametrize("layout", [folder, msd, brats_2020, brats_2015, dicom, nifti_pairs])
+def test_published_layouts_are_read_cropped_resized_and_normalised(layout, tmp_path):
+    data = layout(tmp_path / "set")(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL)
+    assert len(data.objects("train")) == 6
+    volumes = [data.one(i) for i in range(6)]
+    assert all(v["volume"].shape == (1, 1, 8, 16, 16) and v["mask"].shape == (1, 8, 16, 16) for v in volumes)
+    for v in volumes:
+        inside, outside = v["volume"][0][v["mask"] == 1], v["volume"][0][v["mask"] == 0]
+        assert inside.mean() > outside.mean() + 1
+        assert 0.1 < v["mask"].float().mean() < 0.8
+    read = read_case(data.objects("train").files[0])
+    assert read.spacing == pytest.approx((2.0, 1.0, 0.5))
+    assert np.array_equal(np.nonzero(read.mask), np.nonzero(case(0)[1]))
+    held, stream = data.split()
+    learned = np.concatenate([data.one(i)["volume"].numpy().ravel() for i in stream])
+    assert learned.mean() == pytest.approx(0, abs=1e-3)
+    assert learned.std() == pytest.approx(1, abs=1e-3)
+    assert not set(held) & set(stream)
+
+
+def test_orientation_is_respected(tmp_path):
+    image, mask = case(0)
+    save(image, tmp_path / "a.nii.gz", direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    save(mask, tmp_path / "b.nii.gz", direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    from datamodules.volumes import VolumeFiles
+
+    turned = read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"))
+    assert np.array_equal(turned.image, image[:, :, ::-1])
+    assert np.array_equal(turned.mask, mask[:, :, ::-1])
+
+
+def test_crops_and_sizes():
+    image, mask = case(0)
+    volume = Volume(image, mask, (2.0, 1.0, 0.5))
+    assert cropped_volume(volume, "none", 3) is volume
+    assert cropped_volume(volume, "nonzero", 0).image.shape == (8, 10, 10)
+    target = cropped_volume(volume, "target", 0)
+    spans = [len(np.unique(found)) for found in np.nonzero(mask)]
+    assert target.image.shape == tuple(spans)
+    assert cropped_volume(volume, "target", 2).image.shape == tuple(min(s + 4, n) for s, n in zip(spans, image.shape, strict=True))
+    half = resized_volume(volume, (5, 7, 6))
+    assert half.spacing == (4.0, 2.0, 1.0)
+    assert half.image.shape == half.mask.shape == (5, 7, 6)
+    dot = np.zeros((40, 40, 40), np.uint8)
+    dot[21, 21, 21] = 1
+    assert resized_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
+
+
+@pytest.fixture
+def data(tmp_path):
+    def make(**options):
+        return VolumeFolderDataModule(str(tmp_path / "set"), **{"cache": str(tmp_path / "cache"), **SMALL, **options})
+
+    folder(tmp_path / "set")
+    return make
+
+
+def test_a_permutation_is_the_stream_in_another_order_and_rounds_come_in_a_row(data):
+    module = data(stream=3)
+    module.objects("train")
+    orders = [module.order(k) for k in range(2)]
+    assert sorted(orders[0]) == sorted(orders[1]) == module.split()[1]
+    assert len(orders[0]) == 3
+    rows = [(b["task"], b["round"], b["last_round"], int(b["id"])) for b in module.train_dataloader()]
+    assert rows == [(t, r, int(r == 1), i) for t, i in enumerate(orders[0]) for r in range(2)]
+    by_volume = data(normalise="volume")
+    one = by_volume.one(0)["volume"]
+    assert one.mean().item() == pytest.approx(0, abs=1e-4)
+    assert one.std(correction=0).item() == pytest.approx(1, abs=1e-3)
+
+
+def load(arguments):
+    return VolumeFolderDataModule(arguments[0], cache=arguments[1], **SMALL).one(3)["volume"].sum().item()
+
+
+def test_the_cache_serves_several_processes_and_changes_with_files_and_settings(data, tmp_path):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        sums = pool.map(load, [(str(tmp_path / "set"), str(tmp_path / "cache"))] * 8)
+    assert len(set(sums)) == 1
+    kept = set((tmp_path / "cache").iterdir())
+    assert len(kept) == 5  # 4 learned and the one that was read
+    assert data().one(3)["volume"].sum().item() == sums[0]
+    assert set((tmp_path / "cache").iterdir()) == kept
+    data(margin=0).one(3)
+    assert len(set((tmp_path / "cache").iterdir())) > len(kept)
+    broken = next(iter(kept))
+    broken.write_bytes(b"half")
+    assert data().one(3)["volume"].sum().item() == sums[0]
+
+
+def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
+    images, labels = tmp_path / "set" / "images", tmp_path / "set" / "labels"
+    image, mask = case(0)
+
+    def error(match, **options):
+        with pytest.raises(InputError, match=match):
+            data(**options).objects("train").read(0)
+
+    error("crop is 'brain'", crop="brain")
+    error("normalise is 'batch'", normalise="batch")
+    error("permutation is 2; there are 2", permutation=2)
+    error("6 volumes; lower data.held_out=6", held_out=6)
+    save(mask[:, :-1], labels / "c0.nrrd")
+    error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
+    save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
+    error("lies elsewhere than its image")
+    save(mask * 0, labels / "c0.nrrd")
+    error("has no voxel of the target")
+    save(mask, labels / "c0.nrrd")
+    error(r"has no voxel of the target \(labels \[7\]\)", values=[7])
+    image[4, 4, 4] = np.nan
+    (images / "c0.nii.gz").unlink()
+    save(image, images / "c0.nrrd")  # NIfTI's own library reads such voxels as 0
+    error("has 1 voxels that are no numbers")
+    (images / "c0.nrrd").unlink()
+    (images / "c0.nii.gz").write_bytes(b"nothing")
+    error("cannot be read as a volume")
+    (labels / "c0.nrrd").unlink()
+    error("c0.nii.gz has no labels of its name")
+
+
+@pytest.mark.parametrize("kind", [MsdDataModule, BratsDataModule, NciIsbiDataModule, VolumeFolderDataModule])
+def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
+    with pytest.raises(InputError, match="is expected in"):
+        kind(str(tmp_path / "none"), **SMALL).objects("train")
+    with pytest.raises(InputError):
+        kind(str(tmp_path), **SMALL).objects("train")
+
+
+def test_a_decathlon_that_is_not_whole_is_named(tmp_path):
+    msd(tmp_path)
+    (tmp_path / "imagesTr" / "c1.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"c1.nii.gz does not exist"):
+        MsdDataModule(str(tmp_path), **SMALL).files()
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(InputError, match="is not the decathlon's"):
+        MsdDataModule(str(tmp_path), **SMALL).files()
