@@ -18,7 +18,7 @@ TINY += [
     "callbacks.progress=null",
     "callbacks.dice.every=1",
 ]
-VOLUMES = {"": [], "vnet": ["model.divisor=16", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
+VOLUMES = {"": [], "vnet": ["data.size=[16,32,32]", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
 
 
 @pytest.fixture(scope="module")
