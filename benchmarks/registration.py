@@ -1,0 +1,76 @@
+"""Proxy masks by each registration: Dice with the truth against slices labelled, seconds a volume, and an incremental round's cost.
+
+    python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml data.root=PATH [--volumes 4] [--slices 2 4 6]
+
+The same random slices for every registration, as many along both planes.
+"""
+
+import time
+
+import numpy as np
+
+from configs import build, load, resolve
+from configs.run import guarded, needs, parser
+from interseg.registration import BACKENDS
+from interseg.volumes import ProxyMask, SliceUser, dice
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--volumes", type=int, default=4)
+    arguments.add_argument("--slices", type=int, nargs="+", default=[2, 4, 6])
+    arguments.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    options = arguments.parse_intermixed_args()
+    config = resolve(load(options.config, options.overrides, trusted=options.trust))
+    needs(config, "data")
+    data = build(config["data"], options.trust)
+    dataset = data.objects("train")
+    scores: dict[str, list[list[float]]] = {name: [] for name in options.backends}
+    whole: dict[str, float] = dict.fromkeys(options.backends, 0.0)
+    grown: dict[str, float] = dict.fromkeys(options.backends, 0.0)
+    for index in range(min(options.volumes, len(dataset))):
+        volume = dataset.read(index)
+        truth = volume.mask.astype(bool)
+        rounds = slices_of(truth, options.slices, index)
+        for name in options.backends:
+            row, proxy = [], ProxyMask(volume.image, BACKENDS[name])
+            for labels in rounds:
+                started = time.perf_counter()
+                for axis, masks in labels.items():
+                    proxy.label(axis, masks)
+                grown[name] = time.perf_counter() - started  # of the last round
+                row.append(dice(proxy.merged(), truth))
+            once = ProxyMask(volume.image, BACKENDS[name])
+            started = time.perf_counter()
+            for axis in rounds[0]:
+                once.label(axis, {number: mask for labels in rounds for number, mask in labels[axis].items()})
+            whole[name] += time.perf_counter() - started
+            assert all(np.array_equal(proxy.planes[axis], once.planes[axis]) for axis in once.planes), "grown is not the same as whole"
+            scores[name].append(row)
+    print_markdown(scores, whole, grown, options.slices)
+
+
+def slices_of(truth: np.ndarray, counts: list[int], seed: int) -> list[dict[int, dict[int, np.ndarray]]]:
+    """What a user labels at random, round after round, to reach each count along the first two planes."""
+    generator, rounds, known = np.random.default_rng(seed), [], {0: [], 1: []}  # type: ignore[var-annotated]
+    for before, count in zip([0, *counts], counts, strict=False):
+        new = SliceUser((0, 1), count - before, guided=False).annotate(truth, truth, None, known, generator)
+        rounds.append(new)
+        for axis, masks in new.items():
+            known[axis] += list(masks)
+    return rounds
+
+
+def print_markdown(scores: dict[str, list[list[float]]], whole: dict[str, float], grown: dict[str, float], slices: list[int]) -> None:
+    """Mean Dice by slices a plane; times as ratios to the last backend but the control, and of the last round to all at once."""
+    slowest = max(whole, key=lambda name: whole[name])
+    print("| | " + " | ".join(f"{n} + {n}" for n in slices) + f" | {slowest} / it, all slices at once | last round / all at once |")
+    print("|---" * (len(slices) + 3) + "|")
+    for name, rows in scores.items():
+        cells = [f"{value:.3f}" for value in np.mean(rows, 0)]
+        volumes = len(rows)
+        print(f"| {name} | " + " | ".join(cells) + f" | {whole[slowest] / whole[name]:.1f} | {grown[name] * volumes / whole[name]:.2f} |")
+
+
+if __name__ == "__main__":
+    guarded(main)
