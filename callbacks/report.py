@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from callbacks.figures import page
 from callbacks.noc import NumberOfClicks
 from callbacks.user_loop import UserLoop
 from interseg.clicks import BOUNDARY
@@ -88,7 +88,8 @@ class Report(Callback):
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
                 rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
             shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
-            page = _template().render(
+            text = page(
+                "report.html.jinja",
                 figures=noc.figures,
                 targets=noc.targets,
                 curves=_curves(noc),
@@ -97,7 +98,7 @@ class Report(Callback):
                 shown=shown,
                 worst=[rows[id] for id in worst],
             )
-            Path(trainer.default_root_dir, "report.html").write_text(page)
+            Path(trainer.default_root_dir, "report.html").write_text(text)
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)
@@ -178,7 +179,3 @@ def _curves(noc: NumberOfClicks) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
-
-
-def _template() -> Any:
-    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("report.html.jinja")

@@ -12,7 +12,7 @@ from interseg.volumes import ProxyMask, SliceUser, dice, extent, falling_confide
 
 
 class SliceLoop(Callback):
-    """Fills in a round's `target` and `confidence` (1, 1, D, H, W), `proxy` (D, H, W) and `labour`, the share of full labelling so far.
+    """Fills in `target`, `confidence` (1, 1, D, H, W), `proxy` (D, H, W), `labelled` (slices by axis) and `labour` (eq. 4) of a round.
 
     Args:
         user: labels slices; null labels every volume wholly in its first round (dynamic learning without interaction).
@@ -64,7 +64,7 @@ class SliceLoop(Callback):
             self.labelled = proxy.labelled
             merged = proxy.merged(inclusive=self.inclusive)
             self._fill(batch, merged, self._confidence(truth.shape), any(new.values()), labour(self.labelled, extent(truth)))
-        batch["answer"] = probabilities
+        batch["answer"], batch["labelled"] = probabilities, self.labelled
 
     def _proxy(self, batch: dict[str, Any], truth: np.ndarray) -> ProxyMask:
         """The volume's proxy mask; of a resumed run, made anew from the slices labelled so far."""

@@ -4,19 +4,16 @@ For each round: the image, the answer, its uncertainty, the annotations, the lab
 task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotated superpixels.
 """
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from callbacks.figures import draw_panels, page, png
 from interseg.clicks import IGNORE
 from interseg.transfer import mean_iou
 
@@ -75,8 +72,9 @@ class TaskReport(Callback):
             kernels = png(draw_kernels(activation)) if activation else ""
             neighbour = self.neighbour[0] if self.neighbour else None
             self.tasks.append({"task": batch["task"], "kernels": kernels, "neighbour": neighbour})
-            page = _template().render(sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=png(draw_curve(self.rounds)))
-            Path(trainer.default_root_dir, "tasks.html").write_text(page)
+            curve = png(draw_curve(self.rounds))
+            text = page("task_report.html.jinja", sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=curve)
+            Path(trainer.default_root_dir, "tasks.html").write_text(text)
 
     def _drawn(self, trainer: Trainer, batch: dict[str, Any]) -> bool:
         return trainer.is_global_zero and "task" in batch and self.sequence is not None and batch["sequence"] == self.sequence
@@ -95,17 +93,6 @@ def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """(H, W, 3) colours of a label map; white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
     return np.where((labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)])
-
-
-def draw_panels(panels: dict[str, NDArray[Any]], width: float) -> Figure:
-    """Pictures side by side under their names."""
-    height, across = next(iter(panels.values())).shape[:2]
-    figure = Figure(figsize=(width * len(panels), width * height / across + 0.3), layout="constrained", dpi=80)
-    for axis, (name, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        axis.imshow(picture, **({"cmap": "magma", "vmin": 0} if picture.ndim == 2 else {}), interpolation="nearest")
-        axis.set_title(name, fontsize=9)
-        axis.axis("off")
-    return figure
 
 
 def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
@@ -133,15 +120,3 @@ def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
     axis.set(xlabel="rounds of annotation", ylabel="mean IoU", xticks=range(len(values)), ylim=(0, 1))
     axis.grid(alpha=0.3)
     return figure
-
-
-def png(figure: Figure) -> str:
-    """A figure as base64."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "interseg"}):
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _template() -> Any:
-    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("task_report.html.jinja")

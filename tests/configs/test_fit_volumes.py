@@ -44,6 +44,9 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     assert set(figures["held_out"]) == {"1", "2"}
     assert 0 <= figures["held_out"]["2"]["mean"]["mean"] <= 1
     assert len(figures["rounds"]) == {"": 6, "static": 2}.get(name, 1)
+    text = (tmp_path / "volumes.html").read_text()
+    assert text.count("<h2>Volume") == 2
+    assert text.count("data:image/png") == 1 + 2 * len(figures["rounds"])
     assert "train/loss" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
 
 

@@ -1,0 +1,40 @@
+"""What pages are drawn with: pictures side by side, and figures as text."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+
+def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str, tuple[float, float]] | None = None) -> Figure:
+    """Pictures side by side under their names; those of two dimensions in shades, from 0 on or within the range given by name.
+
+    Args:
+        panels: (H, W) or (H, W, 3) by name, all of one size.
+        width: of one in inches.
+        ranges: least and largest value of some.
+    """
+    height, across = next(iter(panels.values())).shape[:2]
+    figure = Figure(figsize=(width * len(panels), width * height / across + 0.3), layout="constrained", dpi=80)
+    for axis, (name, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        low, high = (ranges or {}).get(name, (0.0, None))
+        axis.imshow(picture, **({"cmap": "magma", "vmin": low, "vmax": high} if picture.ndim == 2 else {}), interpolation="nearest")
+        axis.set_title(name, fontsize=9)
+        axis.axis("off")
+    return figure
+
+
+def png(figure: Figure) -> str:
+    """A figure as base64."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def page(template: str, **content: Any) -> str:
+    """A page from a template of this folder."""
+    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template(template).render(**content)

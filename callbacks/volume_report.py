@@ -1,0 +1,93 @@
+"""`volumes.html`: rounds of the first volumes of a stream, slice by slice, and what labour gave, in one self-contained page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from callbacks.figures import draw_panels, page, png
+from interseg.volumes import dice, residual
+
+
+class VolumeReport(Callback):
+    """Draws the first permutation that a run plays, and rewrites the page after each of its volumes.
+
+    A round shows the slice in which the target is largest: the image, the truth, the proxy mask, the segmenter's answer after the
+    round, the residual map that guides the next one, and how far targets are trusted.
+
+    Args:
+        volumes: that are drawn, the first and last ones of the permutation; the curves are of all.
+        panel_width: of a picture in inches.
+    """
+
+    def __init__(self, volumes: int = 6, panel_width: float = 1.9) -> None:
+        self.volumes, self.panel_width = volumes, panel_width
+        self.permutation: int | None = None
+        self.rounds: list[dict[str, Any]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        """Draw a round, and after a volume write the page."""
+        if self.permutation is None and batch["task"] == 0 and batch["round"] == 0:
+            self.permutation = batch["sequence"]
+        if not trainer.is_global_zero or batch["sequence"] != self.permutation:
+            return
+        truth, answer = batch["mask"][0].cpu().numpy().astype(bool), outputs["probabilities"][0, 0].cpu().numpy()
+        row = {
+            "volume": batch["task"],
+            "round": batch["round"],
+            "dice": dice(answer > 0.5, truth),
+            "proxy": dice(batch["proxy"], truth),
+            "labour": batch["labour"],
+        }
+        count = len(trainer.datamodule.order(batch["sequence"]))  # type: ignore[attr-defined]
+        if batch["task"] < (self.volumes + 1) // 2 or batch["task"] >= count - self.volumes // 2:
+            row["picture"] = png(self._draw(batch, truth, answer))
+        self.rounds.append(row)
+        if batch["last_round"]:
+            curves = png(draw_labour(self.rounds))
+            text = page("volume_report.html.jinja", permutation=self.permutation, rounds=self.rounds, curves=curves, seen=batch["task"] + 1)
+            Path(trainer.default_root_dir, "volumes.html").write_text(text)
+
+    def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
+        number = int(truth.sum((1, 2)).argmax())
+        image = batch["volume"][0, 0, number].cpu().numpy()
+        panels = {
+            "image": image,
+            "truth": truth[number].astype(float),
+            "proxy": np.asarray(batch["proxy"][number], float),
+            "answer": answer[number],
+            "residual": residual(batch["proxy"], answer, batch["labelled"])[number],
+            "confidence": batch["confidence"][0, 0, number].cpu().numpy(),
+        }
+        ranges = dict.fromkeys(("truth", "proxy", "answer", "residual"), (0.0, 1.0))
+        return draw_panels(panels, self.panel_width, ranges | {"image": (float(image.min()), float(image.max()))})
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was drawn."""
+        return {"permutation": self.permutation, "rounds": self.rounds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore it."""
+        self.permutation, self.rounds = state_dict["permutation"], state_dict["rounds"]
+
+
+def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
+    """Dice of proxies and answers against labour, a point a round; and the labour given to each volume."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=80)
+    left, right = figure.subplots(1, 2)
+    numbers = sorted({row["round"] for row in rounds})
+    groups = [[row for row in rounds if row["round"] == number] for number in numbers]
+    labour = [np.mean([row["labour"] for row in group]) for group in groups]
+    for name, label in (("proxy", "proxy mask"), ("dice", "segmenter")):
+        left.plot(labour, [np.mean([row[name] for row in group]) for group in groups], marker="o", label=label)
+    left.set(xlabel="labour, share of full labelling", ylabel="mean Dice", ylim=(0, 1))
+    left.legend(loc="lower right")
+    volumes = sorted({row["volume"] for row in rounds})
+    given = [max(row["labour"] for row in rounds if row["volume"] == volume) for volume in volumes]
+    right.plot([v + 1 for v in volumes], np.cumsum(given) / np.arange(1, len(given) + 1), marker="o", markersize=3)
+    right.set(xlabel="volumes", ylabel="mean labour so far", ylim=(0, None))
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    return figure
