@@ -22,7 +22,8 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
     figure = Figure(figsize=(width * len(panels), width * height / across + 0.3), layout="constrained", dpi=80)
     for axis, (name, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         low, high = (ranges or {}).get(name, (0.0, None))
-        axis.imshow(picture, **({"cmap": "magma", "vmin": low, "vmax": high} if picture.ndim == 2 else {}), interpolation="nearest")
+        shades = {"cmap": "gray" if name == "image" else "magma", "vmin": low, "vmax": high}
+        axis.imshow(picture, **(shades if picture.ndim == 2 else {}), interpolation="nearest")
         axis.set_title(name, fontsize=9)
         axis.axis("off")
     return figure

@@ -87,7 +87,7 @@ def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
     volumes = sorted({row["volume"] for row in rounds})
     given = [max(row["labour"] for row in rounds if row["volume"] == volume) for volume in volumes]
     right.plot([v + 1 for v in volumes], np.cumsum(given) / np.arange(1, len(given) + 1), marker="o", markersize=3)
-    right.set(xlabel="volumes", ylabel="mean labour so far", ylim=(0, None))
+    right.set(xlabel="volumes", ylabel="mean labour so far", ylim=(0, 1.1 * max(given)))
     for axis in (left, right):
         axis.grid(alpha=0.3)
     return figure
