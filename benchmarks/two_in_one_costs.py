@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import median_times
 from interseg.distance import distance_to
-from interseg.losses import BoundaryAwareCrossEntropy
+from interseg.losses import BoundaryAwareCrossEntropy, balanced_cross_entropy
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.views import Box
 
@@ -48,21 +48,21 @@ def measure_loss(network: TwoInOneNetwork, size: int, batch: int, repeats: int, 
     truth = np.hypot(*(np.indices((size, size)) - size / 2)) < size / 5
     mask = torch.from_numpy(truth.astype(np.uint8)).to(device).repeat(batch, 1, 1)
     distance = torch.from_numpy(distance_to(truth)).to(device).repeat(batch, 1, 1)
-    aware, balanced = BoundaryAwareCrossEntropy(), BoundaryAwareCrossEntropy(width=0)
+    aware = BoundaryAwareCrossEntropy()
     logits = network(image, clicks)[0].detach().requires_grad_()
 
     def step() -> None:
         network.zero_grad()
-        balanced(network(image, clicks)[0], mask, distance).backward()
+        balanced_cross_entropy(network(image, clicks)[0], mask).backward()
 
-    whole, plain, transform = median_times(
+    whole, plain, weighted, transform = median_times(
         repeats,
         synchronised(step),
-        synchronised(lambda: balanced(logits, mask, torch.zeros_like(distance)).backward()),
+        synchronised(lambda: balanced_cross_entropy(logits, mask).backward()),
+        synchronised(lambda: aware(logits, mask, distance).backward()),
         lambda: [distance_to(truth) for _ in range(batch)],
     )
-    (weighted,) = median_times(repeats, synchronised(lambda: aware(logits, mask, distance).backward()))
-    shares = f"the loss {plain / whole:.4f}, with its band {weighted / whole:.4f}"
+    shares = f"CB-CE {plain / whole:.4f}, BA-CE {weighted / whole:.4f}"
     print(f"forward and backward of a step at batch {batch}: {whole:.3f} s; of it {shares}")
     print(f"distances of the batch, in the loader's workers: {transform / whole:.4f} of a step")
 

@@ -16,7 +16,7 @@
 The user loop adds, in evaluation: `curves` (B, R) float64 IoU after each click, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8
 packed bits, `starts` (B,) float64 IoU before the first click, `correct` (B, R) int64 clicked pixels that an answer labels as clicked,
 `boxes` (B, 4, 4) int64 top, left, bottom, right of the image, the object, and what the method kept of the image, trimmed and with
-padding (`trimmed` and `crop` in `carried`; the image for methods that keep all),
+padding (`trimmed` and `crop` in `carried`; empty for methods that never crop),
 `network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.refine.COUNTS`).
 A method is also given `carried`: a dict of each object, empty before its first click, in which it keeps what it likes between rounds.
 """

@@ -82,8 +82,9 @@ class BoundaryUser(User):
     the middle of the contact among equals (eq. 5). What lies beyond the image is not boundary, unless the object has no other.
 
     A new click keeps `spacing` pixels from earlier boundary clicks, whose guidance already says what is there: the paper is silent,
-    and without it clicks would pile up where the network does not follow. A cluster without such a pixel is passed over for the
-    next; where all are, any boundary pixel that was not clicked before will do.
+    and without it clicks would pile up where the network does not follow. A cluster beside which no such pixel is left (for an
+    excess one: none that is at most `spacing` farther from it than the nearest) is passed over for the next; where all are, any
+    boundary pixel that was not clicked before will do.
 
     Args:
         least_share: clusters with fewer pixels than this share of the object are clicked only if no other is left.
@@ -102,11 +103,10 @@ class BoundaryUser(User):
         if len(clicks) == 0:
             return selection_click(mask)
         boundary = outline(mask == 1)
-        earlier = clicks[1:, :2]
-        apart = ((boundary[:, None] - earlier[None]) ** 2.0).sum(2).min(1, initial=np.inf)
-        for spacing in (self.spacing, 1.0):
+        away = distances(boundary, clicks[1:])
+        for spacing, reach in ((self.spacing, self.spacing), (1.0, np.inf)):
             for cluster, missed in errors:
-                found = boundary_click(cluster, missed, prediction, boundary, apart >= spacing**2)
+                found = boundary_click(cluster, missed, prediction, boundary, away >= spacing, reach)
                 if found is not None:
                     return *found, BOUNDARY
         return None
@@ -115,11 +115,16 @@ class BoundaryUser(User):
 class CentreUser(User):
     """The control of the paper (Ours-PNR): the object's centre first, then the centre of the largest error, as object or background.
 
-    The centre is the cluster's deepest pixel that was not clicked before.
+    The centre is the cluster's deepest pixel that keeps `spacing` pixels from earlier clicks, as with `BoundaryUser`, so that the two
+    differ in nothing else; a cluster without one is passed over, and where all are, any pixel that was not clicked will do.
+
+    Args:
+        least_share: see `BoundaryUser`.
+        spacing: likewise.
     """
 
-    def __init__(self, least_share: float = 0.01) -> None:
-        self.least_share = least_share
+    def __init__(self, least_share: float = 0.01, spacing: float = 10.0) -> None:
+        self.least_share, self.spacing = least_share, spacing
 
     def next_click(
         self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
@@ -127,15 +132,21 @@ class CentreUser(User):
         errors = error_kinds(prediction, mask, self.least_share)
         if errors and len(clicks) == 0:
             return selection_click(mask)
-        for cluster, missed in errors:
-            found = centre_of(cluster, clicks)
-            if found is not None:
-                return *found, int(missed)
+        for spacing in (self.spacing, 1.0):
+            for cluster, missed in errors:
+                found = centre_of(cluster, clicks[1:] if spacing > 1 else clicks, spacing)
+                if found is not None:
+                    return *found, int(missed)
         return None
 
 
 def boundary_click(
-    cluster: Cluster, missed: bool, prediction: NDArray[np.bool_], boundary: Pixels, allowed: NDArray[np.bool_]
+    cluster: Cluster,
+    missed: bool,
+    prediction: NDArray[np.bool_],
+    boundary: Pixels,
+    allowed: NDArray[np.bool_],
+    reach: float = np.inf,
 ) -> tuple[int, int] | None:
     """The pixel of an object's boundary that corrects an error (eq. 5); `BoundaryUser` says how. None where no pixel is left.
 
@@ -145,6 +156,7 @@ def boundary_click(
         prediction: (H, W) bool.
         boundary: (n, 2) pixels of the object's boundary.
         allowed: (n,) those that may be clicked.
+        reach: beside an excess cluster or a hole, pixels that a click may be farther from it than the boundary's nearest pixel.
     """
     region = cluster.region()
     within = region[tuple(boundary.T)]
@@ -156,14 +168,27 @@ def boundary_click(
         away = distance_to(predicted_outline(region, prediction))[tuple(candidates.T)]
         return middle(candidates[away == away.max()])
     near = distance_to(region)[tuple(candidates.T)]
+    if near.min() > distance_to(region)[tuple(boundary.T)].min() + reach:
+        return None
     return middle(candidates[near == near.min()])
 
 
-def centre_of(cluster: Cluster, clicks: Clicks) -> tuple[int, int] | None:
-    """The deepest pixel of a cluster that was not clicked before; None where each was."""
-    depth = cluster.unclicked(cluster.distance_to_boundary(), clicks)
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return (cluster.top + int(y), cluster.left + int(x)) if depth.any() else None
+def centre_of(cluster: Cluster, clicks: Clicks, spacing: float = 1.0) -> tuple[int, int] | None:
+    """The deepest pixel of a cluster that keeps a distance in pixels from all clicks; None where none does."""
+    depth = cluster.distance_to_boundary()
+    corner = np.array((cluster.top, cluster.left))
+    pixels = np.argwhere(depth > 0) + corner
+    far = distances(pixels, clicks) >= spacing
+    if not far.any():
+        return None
+    pixels = pixels[far]
+    best = depth[tuple((pixels - corner).T)].argmax()
+    return int(pixels[best, 0]), int(pixels[best, 1])
+
+
+def distances(pixels: Pixels, clicks: Clicks) -> NDArray[np.float64]:
+    """(n,) pixels from each of some pixels to the nearest click; infinite without clicks."""
+    return np.sqrt(((pixels[:, None] - clicks[None, :, :2]) ** 2.0).sum(2)).min(1, initial=np.inf)
 
 
 def predicted_outline(cluster: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -174,14 +199,14 @@ def predicted_outline(cluster: NDArray[np.bool_], prediction: NDArray[np.bool_])
     return touching if touching.any() else pixels
 
 
-def outline(region: NDArray[np.bool_]) -> Pixels:
+def outline(region: NDArray[np.bool_], padding: NDArray[np.bool_] | None = None) -> Pixels:
     """The boundary pixels of a region: those with one of four neighbours outside it, in row-major order.
 
-    The image's border is no boundary; where there is no other, it is.
+    The image's border is no boundary; where there is no other, it is. Nor is that of a view's padding (H, W).
     """
-    inner = cv2.erode(
-        region.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderType=cv2.BORDER_CONSTANT, borderValue=1
-    )
+    filled = region if padding is None else region | padding
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    inner = cv2.erode(filled.view(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     found = np.argwhere(region & (inner == 0))
     if len(found) == 0 and region.any():
         found = np.argwhere(interior_distance(region) == 1)
@@ -220,18 +245,25 @@ class RefinementClicks:
         self.signed, self.fewest, self.most = signed, fewest, most
         self.least_share, self.perturbation = least_share, perturbation
 
-    def __call__(self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], generator: np.random.Generator) -> Clicks:
+    def __call__(
+        self,
+        prediction: NDArray[np.bool_],
+        mask: NDArray[np.uint8],
+        generator: np.random.Generator,
+        padding: NDArray[np.bool_] | None = None,
+    ) -> Clicks:
         """Draw one set, (n, 3): empty where nothing is wrong.
 
         Args:
             prediction: (H, W) bool of the selection.
             mask: (H, W) in {0, 1, 255 = ignore}.
             generator: the only source of randomness.
+            padding: (H, W) what a view shows beyond its image: its edge is no boundary of the object.
         """
         errors = error_kinds(prediction, mask, generator.uniform(*self.least_share))
         count = min(int(generator.integers(self.fewest, self.most + 1)), len(errors))
         chosen: list[int] = generator.choice(len(errors), count, replace=False).tolist() if count else []
-        boundary = outline(mask == 1)
+        boundary = outline(mask == 1, padding)
         allowed = np.ones(len(boundary), bool)
         rows = []
         for cluster, missed in (errors[i] for i in chosen):

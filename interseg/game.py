@@ -62,9 +62,10 @@ class Game:
         return self.ious + [last] * (self.max_clicks - len(self.ious))
 
     def boxes(self) -> list[tuple[int, int, int, int]]:
-        """Boxes of the image, of the object, and of what the method kept of the image before and after padding: all of it by default."""
-        image = Box(0, 0, *self.truth.shape)
-        return [image, box_of(self.truth == 1), self.carried.get("trimmed", image), self.carried.get("crop", image)]
+        """Boxes of the image, of the object, and of what the method kept of the image before and after padding; empty if it never crops."""
+        none = Box(0, 0, 0, 0)
+        kept = self.carried.get("trimmed", none), self.carried.get("crop", none)
+        return [Box(0, 0, *self.truth.shape), box_of(self.truth == 1), *kept]
 
     def outcome(self) -> dict[str, Tensor]:
         """What the evaluation adds to the batch, for this object (datamodules/base.py)."""

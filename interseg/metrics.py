@@ -101,7 +101,7 @@ PADDINGS = (0, 5, 10, 20, 30, 40, 60, 80)
 def counted(outcome: dict[str, Tensor]) -> Tensor:
     """Curves (n, R) by which clicks are counted: 0 for an object that its method's crop does not hold, which needs all (two-in-one)."""
     _, truth, _, crop = outcome["boxes"].unbind(1)
-    return outcome["curves"].masked_fill(~holds(crop, truth)[:, None], 0)
+    return outcome["curves"].masked_fill((~holds(crop, truth) & (area(crop) > 0))[:, None], 0)
 
 
 def crop_figures(boxes: Tensor) -> dict[str, float]:
@@ -114,7 +114,7 @@ def crop_figures(boxes: Tensor) -> dict[str, float]:
         boxes: (n, 4, 4) of image, object, trimmed and crop.
     """
     image, truth, trimmed, crop = boxes.unbind(1)
-    if bool((trimmed == image).all()):
+    if not bool(area(crop).any()):
         return {}
     figures: dict[str, float] = {"outside": int((~holds(crop, truth)).sum())}
     for padding in PADDINGS:

@@ -1,7 +1,7 @@
 """How a method's weights are learned: the optimiser, its rates and its schedule, as one part of a config."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Optimisation:
         momentum: of SGD.
         nesterov: Nesterov's momentum (SGD).
         schedule: "constant", or "cosine" to 0 over the whole run.
+        anew: epochs at which schedule and warm-up begin anew, where a method's next phase does.
         milestones: from these epochs on the rate is multiplied by this factor (not by those of earlier milestones too).
         warmup: steps of linear rise at the start.
     """
@@ -39,6 +40,7 @@ class Optimisation:
     schedule: str = "constant"
     milestones: Mapping[int, float] = field(default_factory=dict)
     warmup: int = 0
+    anew: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("adam", "adamw", "sgd") or self.schedule not in ("constant", "cosine"):
@@ -61,10 +63,20 @@ class Optimisation:
 
     def factor(self, module: LightningModule, step: int) -> float:
         """What the learning rates are multiplied by at a step."""
-        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        begin, end = self.phase(module)
+        warm = min(1.0, (step - begin + 1) / (self.warmup + 1))
         passed = [epoch for epoch in self.milestones if epoch <= module.current_epoch]
         warm *= self.milestones[max(passed)] if passed else 1.0
         if self.schedule == "constant":
             return warm
-        steps = max(1, int(module.trainer.estimated_stepping_batches))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - begin) / max(1, end - begin))))
+
+    def phase(self, module: LightningModule) -> tuple[int, int]:
+        """First step of the phase that the epoch is in, and of what comes after it."""
+        if not self.anew:
+            return 0, int(module.trainer.estimated_stepping_batches) if self.schedule == "cosine" else 0
+        epochs = int(module.trainer.max_epochs or 1)
+        a_step = int(module.trainer.estimated_stepping_batches) // epochs
+        bounds = [0, *sorted(epoch for epoch in self.anew if 0 < epoch < epochs), epochs]
+        now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= module.current_epoch)
+        return bounds[now] * a_step, bounds[now + 1] * a_step

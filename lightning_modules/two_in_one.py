@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from interseg.boundary import RefinementClicks
-from interseg.clicks import BOUNDARY, IGNORE, Clicks, pad_clicks, unpad_clicks
+from interseg.clicks import BOUNDARY, IGNORE, Clicks, check_inside, pad_clicks, unpad_clicks
 from interseg.errors import InputError
 from interseg.guidance import GaussianGuidance, Guidance
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
@@ -71,6 +71,7 @@ class TwoInOne(InteractiveModule):
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
         self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side
+        self._refined = True
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(B, 1, H, W) logits from `image` and `clicks`: the first selects, the others refine."""
@@ -83,6 +84,8 @@ class TwoInOne(InteractiveModule):
         return self._answer(batch, batch["carried"])
 
     def _answer(self, batch: dict[str, Any], states: list[dict[str, Any]]) -> Tensor:
+        for rows in unpad_clicks(batch["clicks"]):
+            check_inside(rows, *batch["image"].shape[-2:])
         view = self.shown(batch)
         clicks = unpad_clicks(view["clicks"])
         for rows in clicks:
@@ -94,8 +97,10 @@ class TwoInOne(InteractiveModule):
         refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
         if refined:
             later = [clicks[i][1:] for i in refined]
-            boxes = [states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)]
             features = torch.stack([states[i]["features"] for i in refined])
+            size = view["image"].shape[-2:]
+            boxes = [states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)]
+            boxes = [self.network.snapped(box, features, size) for box in boxes]
             answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
         return enlarged(answers, batch["image"].shape[-2:])
 
@@ -136,7 +141,7 @@ class TwoInOne(InteractiveModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """One step of the phase that the epoch is in."""
-        require(batch, "id", "image", "mask", "clicks", "distance")
+        require(batch, "id", "image", "mask", "clicks", "to_source", "distance")
         logits, loss = self._selection_step(batch) if self.selects else self._refinement_step(batch)
         check_loss(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
@@ -148,6 +153,7 @@ class TwoInOne(InteractiveModule):
         return self.current_epoch < self.selection_epochs
 
     def _selection_step(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        self._refined = True
         logits, _ = self.network(batch["image"], self._selection_map(batch["clicks"], batch["image"].shape[-2:]))
         loss = self.loss(logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"]))
         return logits, loss + spared(self._idle())
@@ -159,7 +165,7 @@ class TwoInOne(InteractiveModule):
             part.eval()
         with torch.no_grad():
             logits, features = self.network(batch["image"], self._selection_map(batch["clicks"], size))
-        picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, batch)
+        picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, features, batch)
         rows = [o.row for o in picked]
         refined = self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size) if rows else logits[:0]
         weight, mask = torch.ones_like(refined[:, 0]), torch.full_like(batch["mask"][rows], IGNORE)
@@ -169,22 +175,24 @@ class TwoInOne(InteractiveModule):
             for y, x, _ in clicks.tolist():
                 weight[k, *square(y, x, self.emphasis_side)] = self.emphasis
         counts = self._counts(mask)
+        self._refined = bool(counts.sum() > 0)
         loss = self.loss(refined, mask, batch["distance"][rows], weight, counts) if rows else logits.sum() * 0
         self.log("train/refined", float(len(rows)), batch_size=len(logits))
         logits[rows] = refined.detach().to(logits.dtype)
         return logits, loss + spared(self.network.parameters())
 
-    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, batch: dict[str, Any]) -> list["Selected"]:
+    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: dict[str, Any]) -> list["Selected"]:
         """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors."""
         picked = []
         masks = batch["mask"].cpu().numpy()
         for row, id in enumerate(batch["id"].tolist()):
             if (masks[row] == 1).any() and self.selected[0] <= iou(predictions[row], masks[row]) <= self.selected[1]:
                 generator = np.random.default_rng((self._seed, self.current_epoch, id))
-                clicks = self.draw_clicks(predictions[row], masks[row], generator)
+                padding = (batch["to_source"][row, ..., 0] < 0).cpu().numpy()
+                clicks = self.draw_clicks(predictions[row], masks[row], generator, padding)
                 if len(clicks):
                     box = trimmed_box(logits[row, 0], self.threshold).grown(self.padding, *masks[row].shape).with_clicks(clicks)
-                    picked.append(Selected(row, clicks, box))
+                    picked.append(Selected(row, clicks, self.network.snapped(box, features, masks[row].shape)))
         return picked
 
     def _counts(self, mask: Tensor) -> Tensor:
@@ -193,11 +201,14 @@ class TwoInOne(InteractiveModule):
 
     def _idle(self) -> list[torch.nn.Parameter]:
         """The weights that the phase leaves alone."""
-        return [p for name, part in self.network.parameters_by_origin().items() if (name == "refinement") == self.selects for p in part]
+        parts = self.network.parameters_by_origin()
+        return [p for name in parts if name.startswith("refinement") == self.selects for p in parts[name]]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Each phase trains its own network."""
+        """Each phase trains its own network, the refinement only in steps that have something to refine."""
         without_gradient(self._idle())
+        if not self._refined:
+            without_gradient(self.network.refinement.parameters())
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())

@@ -1,4 +1,4 @@
-"""The first convolution of a network, widened to read guidance beside the photo."""
+"""A convolution that reads guidance beside what it read before: the first of a network, or of a refinement."""
 
 import copy
 
@@ -8,15 +8,16 @@ from interseg.errors import InputError
 
 
 class GuidedConvolution(nn.Module):
-    """A network's first convolution, and one of its kind for the guidance channels, summed.
+    """A convolution, and one of its kind for the guidance channels, summed.
 
-    That is one convolution over all channels, with the guidance's weights as a parameter of their own: they start from zero or
-    from the mean of RGB, and take the learning rate of new layers while the pretrained ones keep theirs.
+    That is one convolution over all channels, with the guidance's weights as a parameter of their own: they start from zero, from
+    the mean of the others, or as a new convolution over these few channels would ("own", larger where the others are many), and
+    take the learning rate of new layers while pretrained ones keep theirs.
 
     Args:
-        photo: the pretrained convolution over 3 channels.
+        photo: the convolution over the first channels, 3 for a photo.
         channels: of guidance.
-        start: "zero" or "mean" of the RGB weights.
+        start: "zero", "mean" or "own".
     """
 
     def __init__(self, photo: nn.Conv2d, channels: int, start: str = "zero") -> None:
@@ -27,10 +28,13 @@ class GuidedConvolution(nn.Module):
         self.guidance.bias = None
         mean = photo.weight.detach().mean(1, keepdim=True).repeat(1, channels, 1, 1)
         self.guidance.weight = nn.Parameter(mean if start == "mean" else mean * 0)
+        if start == "own":
+            self.guidance.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Photo and guidance (B, 3 + channels, H, W) to features."""
-        return self.photo(x[:, :3]) + self.guidance(x[:, 3:])
+        """What was read before and guidance, (B, photo's channels + channels, H, W), to features."""
+        split = self.photo.in_channels
+        return self.photo(x[:, :split]) + self.guidance(x[:, split:])
 
 
 def widen_first_convolution(module: nn.Module, channels: int, start: str = "zero") -> GuidedConvolution:

@@ -4,6 +4,7 @@ Sections 3.1 and 3.2 of the paper, eq. 4.
 """
 
 from collections.abc import Sequence
+from math import ceil, floor
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
@@ -18,7 +19,7 @@ from interseg.networks.click_input import ClickInput
 from interseg.networks.click_network import parameters_by_origin
 from interseg.networks.norms import KeepsNorms, batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
-from interseg.networks.stem import widen_first_convolution
+from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 from interseg.views import Box, box_of, enlarged
 
 
@@ -63,7 +64,7 @@ class TwoInOneNetwork(KeepsNorms):
         self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
         widen_first_convolution(self.encoder, 1)
         self.selection = Selection(self.encoder.out_channels[-1], width)
-        self.refinement = Refinement(width + guidance_channels, width)
+        self.refinement = Refinement(width, guidance_channels)
         if freeze_encoder_norm:
             self.keep_norms(self.encoder)
         if norm == "group":
@@ -81,18 +82,26 @@ class TwoInOneNetwork(KeepsNorms):
         except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
             raise InputError(f"selection_from: {file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
         own = {key: value for key, value in self.state_dict().items() if key.startswith(("encoder.", "selection."))}
-        unfit = [key for key, value in own.items() if key not in (s.removeprefix("network.") for s in state)]
-        unfit = unfit or [key for key, value in own.items() if state[f"network.{key}"].shape != value.shape]
+        given = {key.removeprefix("network.") for key in state if key.startswith(("network.encoder.", "network.selection."))}
+        unfit = sorted(given ^ own.keys()) or [key for key, value in own.items() if state[f"network.{key}"].shape != value.shape]
         if unfit:
             raise InputError(f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; give a run of this network")
         self.load_state_dict({key: state[f"network.{key}"] for key in own}, strict=False)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (pretrained), "clicks" (the map's first convolution), "decoder" and "refinement"."""
+        """The trainable parameters by origin.
+
+        "encoder" (pretrained), "clicks" (the selection map's first convolution), "decoder", "refinement" and "refinement_clicks" (the
+        first convolution of its maps).
+        """
         parts = parameters_by_origin(self, self.encoder)
-        refinement = list(self.refinement.parameters())
-        new = {id(p) for p in refinement}
-        return parts | {"decoder": [p for p in parts["decoder"] if id(p) not in new], "refinement": refinement}
+        refinement = parameters_by_origin(self.refinement, self.refinement)
+        new = {id(p) for p in self.refinement.parameters()}
+        return parts | {
+            "decoder": [p for p in parts["decoder"] if id(p) not in new],
+            "refinement": refinement["encoder"],
+            "refinement_clicks": refinement["clicks"],
+        }
 
     def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Select the object.
@@ -120,19 +129,32 @@ class TwoInOneNetwork(KeepsNorms):
         Returns:
             Logits (b, 1, crop_size, crop_size) of the crops.
         """
-        stride = 32 * -(-guidance.shape[-1] // 32) / features.shape[-1]
+        stride = self.stride(features, guidance.shape[-1])
         shown = self.cut(features, boxes, stride)
         if shown.shape[-1] * shown.shape[-2] > 1:
             shown = instance_norm(shown)
         maps = self.cut(guidance, boxes, 1)
         return self.refinement(torch.cat([shown, maps.to(shown.dtype)], 1).contiguous(memory_format=self.layout))
 
+    def stride(self, features: Tensor, width: int) -> float:
+        """Pixels of an image of some width between two cells of its features."""
+        return 32 * -(-width // 32) / features.shape[-1]
+
+    def snapped(self, box: Box, features: Tensor, size: Sequence[int]) -> Box:
+        """The box that is cut for a box in an image of (height, width): with "naive" the whole cells that it touches."""
+        if self.crop == "align":
+            return box
+        stride = self.stride(features, size[1])
+        top, left, bottom, right = (floor(box.top / stride), floor(box.left / stride), ceil(box.bottom / stride), ceil(box.right / stride))
+        return Box(int(top * stride), int(left * stride), min(int(bottom * stride), size[0]), min(int(right * stride), size[1]))
+
     def cut(self, maps: Tensor, boxes: Sequence[Box], stride: float) -> Tensor:
         """Boxes, in pixels, of maps (b, c, h, w) with a stride, at the crop's size."""
         size = (self.crop_size, self.crop_size)
         if self.crop == "align":
-            corners = [maps.new_tensor([[box.left, box.top, box.right, box.bottom]]) for box in boxes]
-            return roi_align(maps, corners, size, 1 / stride, sampling_ratio=2, aligned=True)
+            exact = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps  # corners of large images do not fit those
+            corners = [exact.new_tensor([[box.left, box.top, box.right, box.bottom]]) for box in boxes]
+            return roi_align(exact, corners, size, 1 / stride, sampling_ratio=2, aligned=True).to(maps.dtype)
         cells = []
         for row, box in zip(maps, boxes, strict=True):
             top, left = int(box.top // stride), int(box.left // stride)
@@ -155,10 +177,18 @@ class Selection(nn.Module):
 
 
 class Refinement(nn.Sequential):
-    """Three blocks and a logit (eq. 4): C(513, 512, 3), C(512, 256, 3), C(256, 256, 3) for 512 features and one map."""
+    """Three blocks and a logit (eq. 4): C(513, 512, 3), C(512, 256, 3), C(256, 256, 3) for 512 features and one map.
 
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__(block(inputs, width), block(width, width // 2), block(width // 2, width // 2), nn.Conv2d(width // 2, 1, 1))
+    The map's weights start as those of a convolution of their own and learn at their own rate: one channel in 513, mostly 0, is
+    drowned by the others, and a short training never comes to heed it.
+    """
+
+    def __init__(self, width: int, guidance: int) -> None:
+        first = block(width, width)
+        convolution = first[0]
+        assert isinstance(convolution, nn.Conv2d)
+        first[0] = GuidedConvolution(convolution, guidance, "own")
+        super().__init__(first, block(width, width // 2), block(width // 2, width // 2), nn.Conv2d(width // 2, 1, 1))
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:

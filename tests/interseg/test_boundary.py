@@ -63,7 +63,7 @@ def slow_boundary_clicks(prediction, mask, clicks, spacing):
     clusters += [(c, False) for c in slow_components((mask == 0) & prediction)]
     large = [c for c in clusters if len(c[0]) >= 0.01 * truth.sum()] or sorted(clusters, key=lambda c: -len(c[0]))[:1]
     boundary, predicted = slow_outline(truth), slow_outline(prediction)
-    for least in (spacing, 1):
+    for least, reach in ((spacing, spacing), (1, math.inf)):
         allowed = {b for b in boundary if all(math.dist(b, c[:2]) >= least for c in clicks[1:].tolist())}
         answers = {}
         for cluster, missed in large:
@@ -73,8 +73,11 @@ def slow_boundary_clicks(prediction, mask, clicks, spacing):
                 away = {b: min((math.dist(b, p) for p in touching), default=math.inf) for b in own if b in allowed}
                 best = max(away.values(), default=None)
             else:
-                away = {b: min(math.dist(b, p) for p in cluster) for b in allowed}
+                near = {b: min(math.dist(b, p) for p in cluster) for b in boundary}
+                away = {b: d for b, d in near.items() if b in allowed}
                 best = min(away.values(), default=None)
+                if best is not None and best > min(near.values()) + reach:
+                    away = {}
             if away:
                 equal = [b for b in away if away[b] == best or math.isclose(away[b], best, abs_tol=1e-5)]
                 answers.setdefault(len(cluster), []).append(slow_middle(equal))
@@ -175,9 +178,35 @@ def test_the_centre_user_clicks_the_largest_error_with_its_sign():
     prediction[31:38, 31:38] = True
     assert CentreUser().next_click(prediction, mask, first, RNG(0)) == (34, 34, 0)
     again = np.array([(19, 19, 1), (34, 34, 0)], np.int64)
-    y, x, label = CentreUser().next_click(prediction, mask, again, RNG(0))
-    assert label == 0
-    assert (y, x) != (34, 34)
+    assert CentreUser().next_click(prediction, mask, again, RNG(0)) == (12, 12, 1)
+    assert CentreUser(spacing=2).next_click(prediction, mask, again, RNG(0)) == (32, 32, 0)
+
+
+def test_where_the_network_does_not_follow_both_users_go_on_to_the_next_error():
+    mask = square(100, 200, 20, 20, 60, 60)
+    prediction = mask.astype(bool)
+    prediction[22:50, 60:100] = True  # excess, the larger
+    prediction[40:60, 20:45] = False  # missed
+    for user, labels in ((BoundaryUser(), {BOUNDARY}), (CentreUser(), {0, 1})):
+        clicks = np.array([(40, 40, 1)], np.int64)
+        for _ in range(14):
+            clicks = np.concatenate([clicks, [user.next_click(prediction, mask, clicks, RNG(0))]])
+        assert set(clicks[1:, 2].tolist()) == labels
+        left = clicks[1:, 1] < 46
+        assert 0 < left.sum() < 14  # clicks at both errors
+        gaps = [math.dist(a[:2], b[:2]) for i, a in enumerate(clicks[1:7].tolist()) for b in clicks[1:7].tolist()[:i]]
+        assert min(gaps) >= 10
+
+
+def test_the_edge_of_a_views_padding_is_no_boundary():
+    mask, padding = square(), np.zeros((40, 40), bool)
+    padding[:, 30:] = True
+    plain, padded = outline(mask == 1), outline(mask == 1, padding)
+    assert {tuple(p) for p in plain} - {tuple(p) for p in padded} == {(y, 29) for y in range(11, 29)}
+    prediction = mask.astype(bool)
+    prediction[:, 15:] = False
+    clicks = np.concatenate([RefinementClicks(perturbation=0)(prediction, mask, RNG(s), padding) for s in range(20)])
+    assert not any(11 <= y < 29 and x == 29 for y, x, _ in clicks.tolist())
 
 
 def test_the_selection_click_is_the_centre_of_mass_or_the_deepest_pixel():

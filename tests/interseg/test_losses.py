@@ -117,6 +117,10 @@ def test_the_boundary_aware_loss_is_its_equation(mask, width):
     value, gradient = boundary_aware_reference(logits.detach(), mask, width, 255)
     assert loss.item() == pytest.approx(value, rel=1e-6)
     assert torch.allclose(logits.grad, gradient, atol=1e-9)
+    twice = torch.rand(mask.shape, dtype=torch.float64)
+    emphasised = BoundaryAwareCrossEntropy(width, 255)(logits, mask, distance, twice)
+    emphasised.backward()
+    assert torch.allclose(logits.grad - gradient, gradient * twice[:, None], atol=1e-9)
     if width == 0:
         assert loss.item() == pytest.approx(balanced_cross_entropy(logits, mask).item())
 

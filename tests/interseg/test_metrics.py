@@ -17,7 +17,7 @@ PLAYED = {
     "network_seconds": torch.full((4, 4), 0.5, dtype=torch.float64),
     "simulator_seconds": torch.zeros(4, dtype=torch.float64),
     "refinements": torch.zeros(4, 3, dtype=torch.int64),
-    "boxes": torch.tensor([[IMAGE, OBJECT, IMAGE, IMAGE]] * 4),
+    "boxes": torch.tensor([[IMAGE, OBJECT, (0, 0, 0, 0), (0, 0, 0, 0)]] * 4),
 }
 
 
@@ -63,6 +63,9 @@ def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
     assert figures["area_reduction+0"] == pytest.approx(1 - sum(kept) / 4 / 20000)
     kept = [60 * 80, 55 * 80, 100 * 100, 40 * 80]
     assert figures["area_reduction+10"] == pytest.approx(1 - sum(kept) / 4 / 20000)
+    boxes[:, 2:] = torch.tensor(IMAGE)  # a method that crops, and kept everything
+    figures = summarise(PLAYED | {"boxes": boxes}, (0.8,), full_curves=False)
+    assert (figures["outside"], figures["recall+0"], figures["area_reduction+0"]) == (0, 1.0, 0.0)
     assert "outside" not in summarise(PLAYED, (0.8,), full_curves=False)
 
 

@@ -84,6 +84,20 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
     assert cosine.factor(module, 100) == pytest.approx(0)
 
 
+def test_a_schedule_begins_anew_with_a_methods_next_phase():
+    module = type("M", (), {"trainer": type("T", (), {"estimated_stepping_batches": 160, "max_epochs": 16})(), "current_epoch": 0})()
+    schedule = Optimisation(schedule="cosine", warmup=4, anew=[10])
+    factors = {}
+    for epoch, step in ((0, 0), (5, 50), (9, 99), (10, 100), (10, 104), (13, 130), (15, 159)):
+        module.current_epoch = epoch
+        factors[step] = schedule.factor(module, step)
+    assert factors[0] == factors[100] == pytest.approx(0.2)
+    assert factors[50] == factors[130] == pytest.approx(0.5)
+    assert factors[99] < 0.01
+    assert factors[159] < 0.01
+    assert factors[104] > 0.95
+
+
 def test_unknown_optimisers_schedules_and_origins_are_named():
     with pytest.raises(InputError, match="optimizer='lion'"):
         Optimisation("lion")

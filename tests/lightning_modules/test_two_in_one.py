@@ -8,6 +8,7 @@ from interseg.clicks import BOUNDARY, pad_clicks
 from interseg.errors import InputError
 from interseg.game import Game
 from interseg.metrics import iou
+from interseg.networks.stem import GuidedConvolution
 from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, scaled_box
 from lightning_modules.optimisation import Optimisation
@@ -33,7 +34,8 @@ def batch(*clicks, size=(64, 96), **more):
     masks = torch.stack([object_mask(*size)] * len(clicks))
     image = torch.rand(len(clicks), 3, *size) * 0.3 + masks[:, None] * 0.5
     rows = pad_clicks([np.array(c, np.int64).reshape(-1, 3) for c in clicks])
-    return {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "carried": [{} for _ in clicks]} | more
+    given = {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "carried": [{} for _ in clicks]}
+    return given | {"to_source": torch.zeros(len(clicks), *size, 2, dtype=torch.int16)} | more
 
 
 class Fitting:
@@ -57,14 +59,17 @@ def fitting(epoch, monkeypatch, **options):
 def test_the_networks_are_the_papers():
     wide = TwoInOneNetwork("resnet101", None)
     convolutions = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in wide.refinement.modules() if isinstance(m, nn.Conv2d)]
-    assert convolutions == [(513, 512, 3), (512, 256, 3), (256, 256, 3), (256, 1, 1)]
-    assert [type(m) for m in wide.refinement[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert convolutions == [(512, 512, 3), (1, 512, 3), (512, 256, 3), (256, 256, 3), (256, 1, 1)]  # the first two are one of 513
+    assert [type(m) for m in wide.refinement[0]] == [GuidedConvolution, nn.BatchNorm2d, nn.ReLU]
     assert wide.selection.head.in_channels == 512
     with torch.no_grad():
         logits, features = wide.eval()(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96))
     assert logits.shape == (1, 1, 64, 96)
     assert features.shape == (1, 512, 8, 12)
-    assert TwoInOneNetwork("resnet101", None, guidance_channels=2).refinement[0][0].in_channels == 514
+    assert TwoInOneNetwork("resnet101", None, guidance_channels=2).refinement[0][0].guidance.in_channels == 2
+    parts = wide.parameters_by_origin()
+    assert sum(len(part) for part in parts.values()) == len([p for p in wide.parameters() if p.requires_grad])
+    assert [tuple(p.shape) for p in parts["refinement_clicks"]] == [(512, 1, 3, 3)]
 
 
 @pytest.mark.parametrize("crop", ["align", "naive"])
@@ -171,6 +176,8 @@ def test_a_crop_grows_to_a_click_beyond_it():
         (1, [(16, 30, BOUNDARY)], "the first click selects the object"),
         (1, [], "the first click selects the object"),
         (1, [(30, 40, 1), (5, 6, 0)], r"click \(y=5, x=6\) has label 0; clicks after the first have 2, for the object's boundary"),
+        (1, [(30, 40, 1), (70, 30, 2)], r"click \(y=70, x=30\) lies outside the image of 64 x 96"),
+        (1, [(300, 40, 1)], "lies outside the image"),
         (2, [(30, 40, 1), (5, 6, 2)], r"click \(y=5, x=6\) has label 2; clicks after the first have 1 or 0"),
     ],
 )
@@ -234,13 +241,13 @@ def test_the_refinement_learns_from_middling_selections_only(monkeypatch):
     predictions[1, 16:44, 20:36] = True
     logits = torch.from_numpy(np.where(predictions, 9.0, -9.0))[:, None]
     assert [round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)] == [1.0, 0.4, 0.0]
-    (picked,) = module._to_refine(predictions, logits, given)
+    (picked,) = module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given)
     assert picked.row == 1
     assert (picked.clicks[:, 2] == BOUNDARY).all()
     assert picked.box == Box(0, 0, 64, 56).with_clicks(picked.clicks)
     given["clicks"][:] = -1
     given["mask"][:] = 0
-    assert module._to_refine(predictions, logits, given) == []
+    assert module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given) == []
     loss = module.training_step(given, 0)["loss"]
     assert loss.item() == 0
     loss.backward()
@@ -291,7 +298,96 @@ def test_boxes_reach_the_game_in_pixels_of_the_image():
     assert state["trimmed"] == Box(*(2 * side for side in view))
     assert state["crop"] == Box(*(2 * side for side in view.grown(2, 32, 48)))
     game = Game(0, given["mask"][0].numpy(), 3, 0)
-    assert game.outcome()["boxes"].tolist() == [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 64, 96], [0, 0, 64, 96]]
+    assert game.outcome()["boxes"].tolist() == [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 0, 0], [0, 0, 0, 0]]
     game.carried = state
     assert game.outcome()["boxes"][3].tolist() == list(state["crop"])
     assert scaled_box(Box(1, 1, 2, 3), (10, 10), (25, 30)) == Box(2, 3, 5, 9)
+
+
+def slow_refinement_step(module, given):
+    """Loss of a refinement step, object by object and pixel by pixel of the loop's own definitions."""
+    from interseg.losses import balanced_cross_entropy, boundary_weight
+    from interseg.views import restored
+
+    network = module.network
+    kept, parts = [], []
+    for row in range(len(given["id"])):
+        one = {key: value[row : row + 1] for key, value in given.items() if isinstance(value, torch.Tensor)}
+        with torch.no_grad():
+            logits, features = network(one["image"], module.guidance(one["clicks"][:, :1], 64, 96)[:, :1])
+        prediction, mask = (logits[0, 0] > 0).numpy(), one["mask"][0].numpy()
+        if not module.selected[0] <= iou(prediction, mask) <= module.selected[1]:
+            continue
+        clicks = module.draw_clicks(prediction, mask, np.random.default_rng((3, 1, int(one["id"]))), np.zeros((64, 96), bool))
+        likely = (logits[0, 0].sigmoid() > module.threshold).nonzero()
+        low, high = likely.min(0).values.tolist(), likely.max(0).values.tolist()
+        box = Box(max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)).with_clicks(clicks)
+        one_label = torch.from_numpy(np.column_stack([clicks[:, :2], np.ones(len(clicks), int)]))[None]
+        maps = module.guidance(one_label, 64, 96)[:, :1]
+        answer = restored(network.refine(features, maps, [box]), box, (64, 96))
+        target = torch.full((1, 64, 96), 255, dtype=torch.uint8)
+        target[:, box.top : box.bottom, box.left : box.right] = one["mask"][:, box.top : box.bottom, box.left : box.right]
+        weight = 1 + boundary_weight(one["distance"])
+        twice = torch.ones_like(weight)
+        for y, x, _ in clicks.tolist():
+            twice[0, max(0, y - 3) : y + 3, max(0, x - 3) : x + 3] = 2
+        kept.append(row)
+        parts.append((answer, target, weight * twice))
+    joined = [torch.cat(column) for column in zip(*parts, strict=True)]
+    return kept, balanced_cross_entropy(*joined)
+
+
+def test_a_refinement_step_is_the_slow_one_on_different_objects(monkeypatch):
+    module = fitting(1, monkeypatch, padding=2, emphasis_side=6, threshold=0.5)
+    masks = torch.zeros(3, 64, 96, dtype=torch.uint8)
+    masks[0, 8:30, 10:50] = 1
+    masks[1, 30:60, 40:90] = 1
+    masks[2, 20:50, 5:35] = 1
+    given = with_distance(batch([(20, 30, 1)], [(45, 60, 1)], [(35, 20, 1)]) | {"mask": masks, "id": torch.tensor([7, 8, 9])})
+    shown = torch.stack([torch.roll(m, s, 1) for m, s in zip(masks, (14, 0, 8), strict=True)])  # the second is selected rightly
+    monkeypatch.setattr(type(module.network), "forward", lambda self, image, maps: selected_by(image, shown, given))
+    kept, expected = slow_refinement_step(module, given)
+    assert kept == [0, 2]
+    outputs = module.training_step(given, 0)
+    assert outputs["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert not torch.equal(outputs["logits"][0], outputs["logits"][1])
+
+
+def selected_by(image, shown, given):
+    """Selections that are the shown masks, and features that tell the objects apart."""
+    rows = [int((given["image"] == one).flatten(1).all(1).nonzero()[0]) for one in image]
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(3, 16, 8, 12, generator=generator)
+    return torch.where(shown[rows] == 1, 4.0, -4.0)[:, None], features[rows]
+
+
+def test_the_selections_norms_stand_still_while_the_refinement_learns(monkeypatch):
+    monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
+    module = TwoInOne(network(norm="batch"), selection_epochs=1, selected=(0.0, 1.0)).train()
+    module._trainer, module._seed = Fitting(1), 3
+    before = {k: v.clone() for k, v in module.network.state_dict().items()}
+    module.training_step(with_distance(batch([(30, 40, 1)], [(31, 41, 1)])), 0)
+    after = module.network.state_dict()
+    moved = {k.split(".")[0] for k in before if "running" in k and not torch.equal(before[k], after[k])}
+    assert moved == {"refinement"}
+
+
+def test_a_step_with_nothing_to_refine_moves_nothing(monkeypatch):
+    module = fitting(1, monkeypatch, selected=(0.999, 1.0))
+    optimizer = module.configure_optimizers()["optimizer"]
+    before = {k: v.clone() for k, v in module.network.state_dict().items()}
+    module.training_step(with_distance(batch([(30, 40, 1)])), 0)["loss"].backward()
+    module.on_before_optimizer_step(optimizer)
+    optimizer.step()
+    assert all(torch.equal(v, before[k]) for k, v in module.network.state_dict().items())
+
+
+def test_a_naive_crop_is_cut_and_pasted_by_the_same_cells():
+    net, features = network(crop="naive"), torch.rand(1, 16, 8, 12)
+    box = net.snapped(Box(15, 15, 41, 41), features, (64, 96))
+    assert box == Box(8, 8, 48, 48)
+    assert net.snapped(Box(60, 90, 61, 91), features, (62, 93)) == Box(56, 88, 62, 93)
+    ramp = torch.arange(12.0).expand(1, 16, 8, 12) * 8 + 3.5
+    cells, pixels = net.cut(ramp, [box], 8), net.cut(torch.arange(96.0).expand(1, 1, 64, 96), [box], 1)
+    assert torch.allclose(cells[0, 0, 0, 4:12], pixels[0, 0, 0, 4:12], atol=1.5)
+    assert TwoInOneNetwork(LITE, None, width=16).snapped(Box(15, 15, 41, 41), features, (64, 96)) == Box(15, 15, 41, 41)
