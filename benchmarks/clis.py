@@ -18,8 +18,9 @@ from interseg.transfer import interval
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],
+    "CLIS, no update": ["model.steps=0"],
     "CLIS, random annotations": ["callbacks.loop.user.guided=false"],
-    "no update": ["--config", "clis/naive.yaml", "--config", "clis/none.yaml"],
+    "plain, no update": ["--config", "clis/naive.yaml", "--config", "clis/none.yaml"],
     "naive fine-tuning": ["--config", "clis/naive.yaml"],
     "LwF": ["--config", "clis/lwf.yaml"],
     "EWC": ["--config", "clis/ewc.yaml"],

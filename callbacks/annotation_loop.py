@@ -9,6 +9,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from interseg.clicks import IGNORE
 from interseg.superpixels import Annotation, SuperpixelUser, no_annotation, superpixels
 
+REFERENCE = 256 * 352
+"""Pixels of the official code's images."""
+
 
 class AnnotationLoop(Callback):
     """Fills in a round's annotations (datamodules/tasks.py), those of a task's earlier rounds included.
@@ -17,7 +20,8 @@ class AnnotationLoop(Callback):
 
     Args:
         user: annotates superpixels.
-        segments: about so many superpixels an image; about 1600 in the official code.
+        segments: about so many superpixels an image, whatever its size; about 1600 in the official code, whose images have 256 x 352
+            pixels. The user's distances are for that size and scaled to others.
         seed: of users that draw.
     """
 
@@ -40,7 +44,8 @@ class AnnotationLoop(Callback):
             before = self.annotations.get(id, no_annotation(masks[row].shape))
             generator = np.random.default_rng((self.seed, batch["sequence"], batch["task"], batch["round"], id))
             segments = superpixels(images[row], self.segments)
-            given = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator)
+            scale = float(np.sqrt(masks[row].size / REFERENCE))
+            given = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator, scale)
             self.annotations[id] = np.where(given != IGNORE, given, before)
             new.append(bool((given != IGNORE).any()))
         batch["annotation"] = torch.from_numpy(np.stack([self.annotations[id] for id in batch["id"].tolist()])).to(batch["mask"].device)

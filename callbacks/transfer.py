@@ -18,6 +18,8 @@ from interseg.transfer import interval, mean_iou, transfer, weighted_iou
 class Transfer(Callback):
     """Writes `transfer.csv` (a row a figure of R) and `transfer.json` (basic, forward, backward of each sequence, and their means).
 
+    All three are on pixels that the user has not annotated; the official code's variant is on all of them.
+
     An answer's draws are seeded by (seed, sequence, task, image), so that the figures do not depend on which rank gives it.
 
     Args:
@@ -30,6 +32,7 @@ class Transfer(Callback):
     def __init__(self, after: list[int] | None = None, forward_after: int = 4, backward_after: int = 8, seed: int = 0) -> None:
         self.after, self.forward_after, self.backward_after, self.seed = after, forward_after, backward_after, seed
         self.rows: list[dict[str, Any]] = []
+        self.annotations: dict[tuple[int, int], torch.Tensor] = {}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Measure a round's refined answer, and after a task those to the sequence's other images."""
@@ -51,6 +54,8 @@ class Transfer(Callback):
             if batch["last_round"]:
                 self.rows.append(place | {"kind": "refined"} | figures)
         if batch["last_round"]:
+            self.annotations = {key: given for key, given in self.annotations.items() if key[0] == batch["sequence"]}
+            self.annotations[batch["sequence"], batch["task"]] = batch["annotation"][0].cpu()
             if self.after is None or batch["task"] + 1 in self.after:
                 self.rows += self._answers(pl_module, data, batch["sequence"], batch["task"], trainer)
             if batch["task"] == data.length - 1:
@@ -69,6 +74,9 @@ class Transfer(Callback):
                 answer = module.predict(module.placed(batch["image"]), number if number <= task else None)
             prediction, mask = answer.probabilities.argmax(1)[0].cpu().numpy(), batch["mask"][0].numpy()
             figures = {"iou": mean_iou(prediction, mask, data.classes), "weighted_iou": weighted_iou(prediction, mask, data.classes)}
+            given = self.annotations.get((sequence, number))
+            rest = mask if given is None else np.where(given.numpy() != IGNORE, IGNORE, mask)
+            figures["basic"] = mean_iou(prediction, rest, data.classes)
             rows.append({"sequence": sequence, "task": task, "image": number, "kind": "answer"} | figures)
         module.train()
         return sorted((row for part in from_all_ranks(rows) for row in part), key=lambda row: row["image"])
@@ -97,13 +105,13 @@ class Transfer(Callback):
             if len(refined) < length:
                 continue
             found[str(sequence)] = {}
-            for figure, own in (("iou", "basic"), ("weighted_iou", "weighted_iou")):
+            for figure, own in (("basic", "basic"), ("weighted_iou", "weighted_iou")):
                 matrix = np.full((length, length), np.nan)
                 for row in rows:
                     if row["kind"] == "answer":
                         matrix[row["task"], row["image"]] = row[figure]
                 values = transfer(matrix, [row[own] for row in refined], self.forward_after, self.backward_after)
-                found[str(sequence)] |= {(name if figure == "iou" else f"official_{name}"): value for name, value in values.items()}
+                found[str(sequence)] |= {(name if figure == "basic" else f"official_{name}"): value for name, value in values.items()}
         names = next(iter(found.values())).keys()
         columns = {name: [values[name] for values in found.values()] for name in names}
         return {
@@ -113,9 +121,9 @@ class Transfer(Callback):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All rows so far."""
-        return {"rows": self.rows}
+        """All rows so far, and the annotations of the sequence in progress."""
+        return {"rows": self.rows, "annotations": self.annotations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore them."""
-        self.rows = state_dict["rows"]
+        self.rows, self.annotations = state_dict["rows"], dict(state_dict["annotations"])

@@ -28,4 +28,4 @@ class IsicDataModule(TaskDataModule):
         parts = [part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()]
         if not parts:
             labelled_folder(root / LAYOUTS["2018"][0][0], "ISIC", "unpack an archive of 2017 or 2018 there, keeping its folders' names")
-        return [pair for images, masks in parts for pair in pairs_by_stem(root / images, root / masks, "_segmentation")]
+        return [pair for images, masks in parts for pair in pairs_by_stem(root / images, root / masks, "_segmentation", ".jpg")]

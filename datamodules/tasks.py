@@ -259,10 +259,15 @@ def labelled_folder(path: Path, what: str, how: str) -> Path:
     return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 
-def pairs_by_stem(images: Path, masks: Path, suffix: str = "") -> list[LabelledImage]:
-    """Images and the masks of the same stem (with a suffix); raises `InputError` for an image without one."""
+def pairs_by_stem(images: Path, masks: Path, suffix: str = "", kind: str = "") -> list[LabelledImage]:
+    """Images, of a kind of file only where one is given, and the masks of the same stem with a suffix.
+
+    Raises:
+        InputError: an image has no mask.
+    """
     how = "images and their class masks lie in two folders"
     photos, labels = (image_files(labelled_folder(folder, "a part of the data set", how)) for folder in (images, masks))
+    photos = {stem: path for stem, path in photos.items() if path.suffix.lower().endswith(kind)}
     for stem, path in photos.items():
         if stem + suffix not in labels:
             raise InputError(f"{path} has no mask {stem}{suffix} in {masks}; add it or remove the image")

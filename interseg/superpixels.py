@@ -67,6 +67,7 @@ class SuperpixelUser:
         segments: NDArray[np.int64],
         before: Annotation,
         generator: np.random.Generator,
+        scale: float = 1.0,
     ) -> Annotation:
         """The annotation of a round.
 
@@ -77,6 +78,7 @@ class SuperpixelUser:
             segments: (H, W) superpixels, numbered from 0.
             before: (H, W) what was annotated in earlier rounds.
             generator: draws the order without guidance.
+            scale: that `apart` is multiplied by.
 
         Returns:
             (H, W), 255 everywhere where nothing is left to annotate.
@@ -97,7 +99,7 @@ class SuperpixelUser:
         for segment in candidates.tolist():
             if len(chosen) == self.count:
                 break
-            if all(np.hypot(*(centres[segment] - centres[other])) >= self.apart for other in chosen):
+            if all(np.hypot(*(centres[segment] - centres[other])) >= self.apart * scale for other in chosen):
                 chosen.append(segment)
         for segment in chosen:
             found[(segments == segment) & valid] = labels[segment]

@@ -72,11 +72,11 @@ class CLIS(TaskLearner):
         return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))
 
     def _predict(self, image: Tensor, in_progress: bool) -> tuple[Tensor, Tensor]:
-        gates = None
+        gates = self.network.probabilities(sample=False)
         if not in_progress:
             mean, log_variance = (part[0] for part in self.embedding(image))
-            gates = self.memory.nearest(mean, log_variance, self.network.counts)
-            gates = gates if gates is not None else list(self.pretrained_gates.split(self.network.counts))
+            nearest = self.memory.nearest(mean, log_variance, self.network.counts)
+            gates = nearest if nearest is not None else list(self.pretrained_gates.split(self.network.counts))
         draws = torch.stack([self.network(image, gates).softmax(1) for _ in range(self.samples)])
         return draws.mean(0), uncertainty(draws).predictive
 
@@ -100,6 +100,12 @@ class CLIS(TaskLearner):
         self.network.hand_over()
         self.memory.clear()
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
+
+    def configure_optimizers(self) -> Any:
+        gates = list(self.network.gates.parameters())
+        known = {id(p) for p in gates}
+        weights = [p for p in self.network.parameters() if id(p) not in known]
+        return self.optimisation(self, {"network": weights, "gates": gates, "embedding": list(self.embedding.parameters())})
 
     def activation(self) -> list[Tensor]:
         """Pi of the gates."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from interseg.clicks import IGNORE
 from interseg.continual.consolidation import Consolidation
 from interseg.uncertainty import entropy
 from lightning_modules.optimisation import Optimisation
@@ -27,6 +28,7 @@ class ContinualBaseline(TaskLearner):
         network: image (B, 3, H, W) to logits (B, C, H, W); any.
         consolidation: naive fine-tuning by default.
         relearn: share of `steps` that PackNet learns a task longer after pruning.
+        relearn_pretraining: steps that it learns the pretraining longer after pruning.
         pretrained: see `TaskLearner`, as the others.
     """
 
@@ -35,6 +37,7 @@ class ContinualBaseline(TaskLearner):
         network: nn.Module,
         consolidation: Consolidation | None = None,
         relearn: float = 0.5,
+        relearn_pretraining: int = 100,
         pretrained: str | None = None,
         steps: int = 100,
         annotated_weight: float = 10.0,
@@ -44,7 +47,7 @@ class ContinualBaseline(TaskLearner):
         super().__init__(network, pretrained, steps, annotated_weight, propagation, optimisation)
         self.consolidation = consolidation or Consolidation()
         self.consolidation.attach(network)
-        self.relearn = relearn
+        self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 
     @torch.no_grad()
     def predict(self, images: Tensor, task: int | None = None) -> Prediction:
@@ -72,9 +75,9 @@ class ContinualBaseline(TaskLearner):
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 
     def _relearn_pretraining(self, data: Any) -> None:
-        """Learn the pretraining's images a little longer: as many steps as a round has, on eight images each."""
+        """Learn the pretraining's images a little longer, eight at a step."""
         optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
-        for step in range(self.steps):
+        for step in range(self.relearn_pretraining):
             batch = data.holdout_batch(8, start=8 * step)
             optimizer.zero_grad()
             self.pretraining_loss({"image": self.placed(batch["image"]), "mask": batch["mask"].to(self.device)}).backward()
@@ -92,8 +95,8 @@ class ContinualBaseline(TaskLearner):
         self.consolidation.limit(self.network)
 
     def finish(self, batch: dict[str, Any], relearn: Any) -> None:
-        """Consolidate the task."""
-        if self.steps:
+        """Consolidate the task, if anything was annotated in it."""
+        if self.steps and bool((batch["annotation"] != IGNORE).any()):
             self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))
 
     def learned_keys(self) -> list[str]:

@@ -138,6 +138,7 @@ class TaskLearner(InteractiveModule):
         """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
         try:
             state = torch.load(file, map_location=self.device, weights_only=True)["state_dict"]
+            state = {key: value for key, value in state.items() if not key.startswith("consolidation.")}
         except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
             raise InputError(f"pretrained: {file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
         own = self.state_dict()
@@ -160,11 +161,17 @@ class TaskLearner(InteractiveModule):
 
     def meet(self, batch: dict[str, Any]) -> Prediction:
         """Answer a task's image before a round; a sequence's first task begins from what was pretrained."""
-        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
         if batch["task"] == 0 and batch["round"] == 0:
             self.load_state_dict(self._start)
+        answer = self._answer(batch, self.known(batch))
+        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
+        return answer
+
+    def _answer(self, batch: dict[str, Any], task: int | None) -> Prediction:
+        """The answer to a task's image, by the same draws before and after a round: a difference is what was learned."""
+        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
-        answer = self.predict(batch["image"], self.known(batch))
+        answer = self.predict(batch["image"], task)
         self.train()
         return answer
 
@@ -191,10 +198,7 @@ class TaskLearner(InteractiveModule):
             self._learn(batch, labels, self.steps)
         if batch["last_round"]:
             self.finish(batch, lambda steps: self._learn(batch, labels, steps))
-        self.eval()
-        answer = self.predict(batch["image"], batch["task"])
-        self.train()
-        return answer._asdict() | {"propagated": labels}
+        return self._answer(batch, batch["task"])._asdict() | {"propagated": labels}
 
     def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
         """Steps on labels (B, H, W), by a fresh optimiser."""

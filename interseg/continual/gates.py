@@ -64,6 +64,12 @@ class BuffetGates(nn.Module):
         noise = torch.rand_like(probabilities).clamp(TINY, 1 - TINY)
         return torch.sigmoid((torch.logit(probabilities) + torch.logit(noise)) / self.temperature)
 
+    def mean(self, probabilities: Tensor) -> Tensor:
+        """(K,) expected concrete gates, by 64 quantiles of the noise; at a temperature above 0 they are nearer to one half than pi."""
+        quantiles = (torch.arange(64, device=probabilities.device, dtype=probabilities.dtype) + 0.5) / 64
+        odds = torch.logit(probabilities.clamp(TINY, 1 - TINY))
+        return torch.sigmoid((odds[:, None] + torch.logit(quantiles)) / self.temperature).mean(1)
+
     def kl(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """KL of v (eq. 7) and, for one draw of pi, of z given v (eq. 9 as it should read), each summed over the kernels.
 

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,6 +24,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("classes")
     for i in range(8):
         image, ids = draw(i, 40, 56)
+        image = cv2.GaussianBlur(image, (0, 0), 2)
         write(root / "images" / f"{i}.png", image)
         write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
     return root

@@ -26,6 +26,7 @@ def isic(root, year):
     for i in range(6):
         image, mask = classes(i, (0, 255, 255))
         write(root / photos / f"ISIC_{i:07}.jpg", image)
+        write(root / photos / f"ISIC_{i:07}_superpixels.png", image)
         write(root / masks / f"ISIC_{i:07}_segmentation.png", mask)
     return IsicDataModule, {0, 1}
 

@@ -6,6 +6,7 @@ from interseg.continual.embedding import ImageEmbedding
 from interseg.networks.clis_network import CLISNetwork
 from interseg.uncertainty import entropy
 from lightning_modules.clis import CLIS
+from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, weighted_cross_entropy
 
 
@@ -58,7 +59,7 @@ def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
     module.predict(other)
     assert torch.equal(torch.cat(seen[-1]), module.pretrained_gates)
     module.predict(image, task=1)  # the one in progress: its own posterior
-    assert seen[-1] is None
+    assert torch.equal(torch.cat(seen[-1]), torch.cat(module.network.probabilities(sample=False)))
 
 
 def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
@@ -92,6 +93,14 @@ def test_the_isolated_update_moves_the_least_open_kernels_then_the_gates(moving)
             rows = grad.flatten(1).abs().sum(1) > 0
             assert set(rows.nonzero()[:, 0].tolist()) <= set(gates.probabilities(sample=False).argsort()[:2].tolist())
     assert module.network.head.weight.mean.grad is None
+
+
+def test_gates_learn_at_their_own_rate():
+    module = clis(optimisation=Optimisation(learning_rate=1e-3, rates={"gates": 50}))
+    rates = {len(g["params"]): g["lr"] for g in module.configure_optimizers()["optimizer"].param_groups}
+    assert rates[28] == pytest.approx(0.05)
+    counted = sum(len(g["params"]) for g in module.configure_optimizers()["optimizer"].param_groups)
+    assert counted == len(list(module.parameters()))
 
 
 def test_the_kl_is_scaled_by_pixels_and_the_autoencoder_waits():
