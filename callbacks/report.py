@@ -98,7 +98,7 @@ class Report(Callback):
                 shown=shown,
                 worst=[rows[id] for id in worst],
             )
-            Path(trainer.default_root_dir, "report.html").write_text(text)
+            Path(trainer.default_root_dir, "report.html").write_text(text, encoding="utf-8")
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)

@@ -74,7 +74,7 @@ class TaskReport(Callback):
             self.tasks.append({"task": batch["task"], "kernels": kernels, "neighbour": neighbour})
             curve = png(draw_curve(self.rounds))
             text = page("task_report.html.jinja", sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=curve)
-            Path(trainer.default_root_dir, "tasks.html").write_text(text)
+            Path(trainer.default_root_dir, "tasks.html").write_text(text, encoding="utf-8")
 
     def _drawn(self, trainer: Trainer, batch: dict[str, Any]) -> bool:
         return trainer.is_global_zero and "task" in batch and self.sequence is not None and batch["sequence"] == self.sequence

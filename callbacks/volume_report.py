@@ -48,7 +48,7 @@ class VolumeReport(Callback):
         if batch["last_round"]:
             curves = png(draw_labour(self.rounds))
             text = page("volume_report.html.jinja", permutation=self.permutation, rounds=self.rounds, curves=curves, seen=batch["task"] + 1)
-            Path(trainer.default_root_dir, "volumes.html").write_text(text)
+            Path(trainer.default_root_dir, "volumes.html").write_text(text, encoding="utf-8")
 
     def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
         number = int(truth.sum((1, 2)).argmax())

@@ -63,8 +63,8 @@ def test_clicks_outside_the_image_or_with_a_strange_label_are_named():
     check_clicks(np.array([[0, 0, 0], [9, 19, 1]]), 10, 20)
     with pytest.raises(InputError, match=r"click \(y=10, x=3\) lies outside the image of 10 x 20"):
         check_clicks(np.array([[10, 3, 1]]), 10, 20)
-    with pytest.raises(InputError, match="label 2"):
-        check_clicks(np.array([[1, 3, 2]]), 10, 20)
+    with pytest.raises(InputError, match="label 3"):
+        check_clicks(np.array([[1, 3, 3]]), 10, 20)
 
 
 def scene():
