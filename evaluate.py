@@ -16,7 +16,8 @@ from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table
 from configs import build, load, merge, plain, read, resolve
-from configs.run import answer_by, guarded, needs, open_folder, parser, read_checkpoint, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, parser, stamp, trainer
+from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.records import kept_ids
 

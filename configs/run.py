@@ -20,6 +20,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
 from configs import build
+from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.refiners import refiner_of
 
@@ -114,16 +115,6 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
         writer = csv.DictWriter(lines, experiment.metrics_keys)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors and plain values only; raises `InputError` for a damaged or foreign file."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        content["state_dict"]
-        return content
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-        raise InputError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
 
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from datamodules.base import Batch, EpochBatches, EpochSampler, ResumableDataModule
+from datamodules.base import Batch
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule
 from datamodules.sources import existing_folder, image_files, read_image, read_labels
 from interseg.clicks import IGNORE
 from interseg.errors import InputError

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.base import Batch, ResumableDataModule
+from datamodules.base import Batch
+from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Key, SequenceBatches, labelled_folder
 from interseg.errors import InputError
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
@@ -68,11 +69,13 @@ class Dynamic3D(InteractiveModule):
     def setup(self, stage: str) -> None:
         """Load what a stream starts from, and keep it."""
         if self.pretrained is not None:
+            state = read_checkpoint(self.pretrained)["state_dict"]
+            weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
             try:
-                state = torch.load(self.pretrained, map_location="cpu", weights_only=True)["state_dict"]
-                self.load_state_dict({key: value for key, value in state.items() if key.startswith("network.")}, strict=False)
-            except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-                raise InputError(f"pretrained: {self.pretrained} does not fit: {str(error).splitlines()[0][:160]}") from None
+                self.network.load_state_dict(weights)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:160]
+                raise InputError(f"pretrained: {self.pretrained} does not fit: {reason}; give a run of this network") from None
         self._built = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def segment(self, batch: dict[str, Any]) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from interseg.checkpoints import read_checkpoint
 from interseg.clicks import IGNORE
 from interseg.errors import InputError
 from interseg.propagation import lab, propagate, similarity
@@ -136,11 +137,7 @@ class TaskLearner(InteractiveModule):
 
     def load_pretrained(self, file: str) -> None:
         """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
-        try:
-            state = torch.load(file, map_location=self.device, weights_only=True)["state_dict"]
-            state = {key: value for key, value in state.items() if not key.startswith("consolidation.")}
-        except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-            raise InputError(f"pretrained: {file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+        state = {key: value for key, value in read_checkpoint(file)["state_dict"].items() if not key.startswith("consolidation.")}
         own = self.state_dict()
         wrong = [key for key in state if key not in own] + [key for key in self.learned_keys() if key not in state]
         wrong += [key for key in self.learned_keys() if key in state and state[key].shape != own[key].shape]

@@ -9,10 +9,33 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Trainer, seed_everything
+
+from configs.run import AtomicCheckpointIO
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
+
+
+def quiet_trainer(root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true") -> Trainer:
+    """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write; several ranks are forked."""
+    seed_everything(5, verbose=False)
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_fork" if devices > 1 else "auto",
+        precision=precision,
+        default_root_dir=root,
+        logger=False,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=callbacks,
+    )
 
 
 def draw(seed: int, height: int = 72, width: int = 96, objects: int = 2) -> tuple[np.ndarray, np.ndarray]:

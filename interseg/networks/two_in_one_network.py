@@ -5,7 +5,6 @@ Sections 3.1 and 3.2 of the paper, eq. 4.
 
 from collections.abc import Sequence
 from math import ceil, floor
-from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm, interpolate
 from torchvision.ops import roi_align
 
+from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
 from interseg.networks.click_network import parameters_by_origin
@@ -77,10 +77,7 @@ class TwoInOneNetwork(KeepsNorms):
 
     def load_selection(self, file: str) -> None:
         """Take encoder and selection network from a checkpoint; raises `InputError` for one that has not all of them."""
-        try:
-            state = torch.load(Path(file), map_location="cpu", weights_only=True)["state_dict"]
-        except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-            raise InputError(f"selection_from: {file} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+        state = read_checkpoint(file)["state_dict"]
         own = {key: value for key, value in self.state_dict().items() if key.startswith(("encoder.", "selection."))}
         given = {key.removeprefix("network.") for key in state if key.startswith(("network.encoder.", "network.selection."))}
         unfit = sorted(given ^ own.keys()) or [key for key, value in own.items() if state[f"network.{key}"].shape != value.shape]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback
 from torch.multiprocessing import ProcessRaisedException
 
 from callbacks.checkpoint import LastCheckpoint
@@ -24,6 +24,7 @@ from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
+from tests.conftest import quiet_trainer
 from tests.datamodules.test_base import AUGMENT
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
@@ -71,23 +72,8 @@ def selection_and_refinement():
 
 
 def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
-    seed_everything(5, verbose=False)
     loop = UserLoop(reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,))
-    return Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=devices,
-        strategy="ddp_fork" if devices > 1 else "auto",
-        precision=precision,
-        default_root_dir=root,
-        logger=False,
-        limit_val_batches=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks],
-    )
+    return quiet_trainer(root, [loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks], epochs, devices, precision)
 
 
 def data(folder, batch_size=4, workers=0):

@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback
 
 from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.transfer import Transfer
-from configs.run import AtomicCheckpointIO
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
 from interseg.continual.embedding import ImageEmbedding
@@ -24,7 +23,7 @@ from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
 from lightning_modules.optimisation import Optimisation
 from tests.callbacks.test_resume import Kill, Killed, assert_equal
-from tests.conftest import draw, write
+from tests.conftest import draw, quiet_trainer, write
 
 RATE = Optimisation("adam", learning_rate=3e-3)
 
@@ -64,22 +63,9 @@ METHODS = {"clis": clis, "naive": baseline(), "lwf": baseline(LwF), "ewc": basel
 
 
 def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=None):
-    seed_everything(5, verbose=False)
     loop = AnnotationLoop(user or SuperpixelUser(count=4, apart=25), segments=60)
-    return Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=devices,
-        strategy="ddp_fork" if devices > 1 else "auto",
-        precision=precision,
-        default_root_dir=root,
-        logger=False,
-        limit_val_batches=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks],
+    return quiet_trainer(
+        root, [loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks], epochs, devices, precision
     )
 
 
@@ -220,7 +206,13 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
     for first, second in (("ewc", "packnet"), ("packnet", "lwf")):
         trainer(tmp_path / first, epochs=1).fit(METHODS[first](), data(folder, "pretrain"))
         file = str(tmp_path / first / "checkpoints" / "last.ckpt")
-        trainer(tmp_path / f"{first}-{second}", epochs=1).fit(METHODS[second](file), data(folder))
+        learner = METHODS[second](file)
+        trainer(tmp_path / f"{first}-{second}", epochs=1).fit(learner, data(folder))
+        given = torch.load(file, weights_only=True)["state_dict"]["network.convolutions.3.weight"]
+        start = learner._start["network.convolutions.3.weight"]
+        kept = start != 0  # PackNet has pruned the others
+        assert torch.equal(start[kept], given[kept])
+        assert kept.all() == (second != "packnet")
 
 
 def test_nothing_learned_changes_no_answer_of_draws(folder, pretrained, tmp_path):

@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback
 from torch import nn
 
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.dice import VolumeDice
 from callbacks.slice_loop import SliceLoop
-from configs.run import AtomicCheckpointIO
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
 from interseg.volumes import SliceUser, dice, labour
 from lightning_modules.dynamic3d import Dynamic3D, augmented
 from tests.callbacks.test_resume import Killed, assert_equal
+from tests.conftest import quiet_trainer
 from tests.datamodules.test_volumes import case, save
 
 
@@ -44,21 +44,8 @@ def method(**options):
 
 
 def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=None):
-    seed_everything(5, verbose=False)
-    return Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=devices,
-        strategy="ddp_fork" if devices > 1 else "auto",
-        precision=precision,
-        default_root_dir=root,
-        logger=False,
-        limit_val_batches=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks],
+    return quiet_trainer(
+        root, [loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks], epochs, devices, precision
     )
 
 
@@ -171,8 +158,10 @@ def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
 
     trainer(tmp_path / "second", Watch(), epochs=1).fit(method(pretrained=file, start_anew="volume"), data(folder))
     assert all(a is not None for a in answers)
-    with pytest.raises(InputError, match="pretrained: nowhere does not fit"):
-        trainer(tmp_path / "third", epochs=1).fit(method(pretrained="nowhere"), data(folder))
+    torch.save({"state_dict": {"network.other": torch.zeros(1)}}, tmp_path / "other.ckpt")
+    for wrong, message in (("nowhere", "nowhere cannot be read"), (str(tmp_path / "other.ckpt"), "other.ckpt does not fit")):
+        with pytest.raises(InputError, match=message):
+            trainer(tmp_path / "third", epochs=1).fit(method(pretrained=wrong), data(folder))
 
 
 def test_the_answer_has_the_volumes_size_whatever_the_networks_stride():

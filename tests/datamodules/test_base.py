@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.base import ClickDataset, EpochSampler, Loading, collate, same_size_batches
+from datamodules.base import ClickDataset, Loading, collate, same_size_batches
 from datamodules.folder import FolderDataModule
+from datamodules.resuming import EpochSampler
 from interseg.clicks import InitialClicks
 from interseg.errors import InputError
 
