@@ -1,9 +1,9 @@
-# make test: ruff, mypy, pytest.  make quickstart: train and evaluate ITIS on real photos.  Both set up .venv themselves.
+# make test: ruff, mypy, pytest.  make test-slurm: jobs of a real SLURM.  make quickstart: train and evaluate ITIS on real photos.  Both set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
 
-.PHONY: test lint quickstart clean
+.PHONY: test test-slurm lint quickstart clean
 .DELETE_ON_ERROR:
 
 .venv/ready: setup.cfg pyproject.toml requirements.lock
@@ -14,6 +14,10 @@ BIN = .venv/bin
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+test-slurm: .venv/ready
+	command -v slurmctld munged || { apt-get update && apt-get install --yes slurm-wlm munge; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: .venv/ready
 	$(BIN)/ruff check .

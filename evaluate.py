@@ -1,11 +1,11 @@
 """Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
 
 Without `--checkpoint` the network of `--config` is evaluated as it is built.
-`--compare RUN RUN ...` sets finished evaluations side by side.
 """
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,18 +26,15 @@ def main() -> int:
     """Config -> objects -> `Trainer.test`; exit code 1 if a file of the set could not be read."""
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint in one")
-    arguments.add_argument("--compare", nargs="+", metavar="RUN", help="print the figures of finished evaluations side by side")
     options = arguments.parse_intermixed_args()
-    if options.compare:
-        print_table({Path(run).name: read_report(Path(run)) for run in options.compare})
-        return 0
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
     base = trained_config(run, options.trust) if run else None
     merged = load(options.config, options.overrides, base, options.trust) | {"weights": digest(weights) if weights else None}
     config = resolve(merged)
     needs(config, "model", "data")
     default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
-    folder = open_folder(Path(config["run"] or default), merged)
+    shard = part_of(config)
+    folder = open_folder(Path(config["run"] or default), merged | {"shard": None})
     if weights:
         without_download(config["model"])
     model = build(config["model"], options.trust)
@@ -45,12 +42,28 @@ def main() -> int:
         load_weights(model, weights)
     answer_by(model, config, options.trust)
     data = build(config["data"], options.trust)
-    data.finished = kept_ids(folder)
+    data.finished, data.shard = kept_ids(folder), shard
     if data.finished:
         print(f"{folder}: going on after {len(data.finished)} objects", flush=True)
     test = trainer(config, folder, options.trust)
     test.test(model, data, verbose=False)
+    if shard:
+        if test.is_global_zero:
+            print(f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}")
+        return 0
     return finish(folder) if test.is_global_zero else 0
+
+
+def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
+    """(k, n) of `shard: k/n`."""
+    if config["shard"] is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", str(config["shard"]))
+    if not found or not int(found[1]) < int(found[2]) or not config["run"]:
+        raise InputError(
+            f"shard={config['shard']}, run={config['run']}; give shard=K/N, K from 0 to N - 1, and one run=FOLDER for all parts"
+        )
+    return int(found[1]), int(found[2])
 
 
 def find_checkpoint(given: str) -> tuple[Path, Path]:

@@ -24,18 +24,20 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write within an epoch; its last batch leaves it to the epoch's end."""
         if self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0 and batch_idx + 1 < trainer.num_training_batches:
-            self._write(trainer)
+            write_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write at the end of an epoch."""
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or trainer.should_stop:
-            self._write(trainer)
-
-    def _write(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(Path(trainer.default_root_dir, "checkpoints", "last.ckpt"), weights_only=False)
+            write_last(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the config that stands in the run's folder, as text."""
         config = Path(trainer.default_root_dir, "config.yaml")
         checkpoint["config"] = config.read_text() if config.exists() else ""
+
+
+def write_last(trainer: Trainer) -> None:
+    """Write the whole state of training to `checkpoints/last.ckpt` in the run's folder."""
+    trainer.save_checkpoint(Path(trainer.default_root_dir, "checkpoints", "last.ckpt"), weights_only=False)

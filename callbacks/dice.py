@@ -40,7 +40,10 @@ class VolumeDice(Callback):
         if last or (batch["task"] + 1) % self.every == 0:
             sets = {"held_out": data.split()[0], "unseen": order[batch["task"] + 1 :] if self.unseen else []}
             for kind, indices in sets.items():
-                self.rows += self._evaluate(trainer, pl_module, data, indices, place | {"kind": kind})
+                rows = self._evaluate(trainer, pl_module, data, indices, place | {"kind": kind})
+                if rows:
+                    pl_module.log(f"dice/{kind}", float(np.mean([row["dice"] for row in rows])))
+                self.rows += rows
         if last and trainer.is_global_zero:
             self._write(Path(trainer.default_root_dir))
 

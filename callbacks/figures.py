@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -34,6 +35,14 @@ def png(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an element of a page, the same whenever it is drawn."""
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "interseg"}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
 def page(template: str, **content: Any) -> str:

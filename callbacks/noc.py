@@ -56,7 +56,9 @@ class NumberOfClicks(Callback):
         """Add the batch, and keep it on the disk."""
         self._add(trainer, batch)
         if len(batch["id"]):
-            keep(Path(trainer.default_root_dir), trainer.global_rank, batch)
+            part = trainer.datamodule.shard  # type: ignore[attr-defined]
+            process = f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank)
+            keep(Path(trainer.default_root_dir), process, batch)
 
     def _add(self, trainer: Trainer, batch: dict[str, Any]) -> None:
         self.errors += batch["errors"]
@@ -75,7 +77,7 @@ class NumberOfClicks(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the figures and write the files."""
         gathered = self._finish(trainer, pl_module, "test")
-        if trainer.is_global_zero and gathered is not None:
+        if trainer.is_global_zero and gathered is not None and not trainer.datamodule.shard:  # type: ignore[attr-defined]
             folder = Path(trainer.default_root_dir)
             names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["id"]]  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, names, self.targets)
@@ -83,7 +85,7 @@ class NumberOfClicks(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the record of the evaluation in progress, now that other callbacks have written what they make of it."""
-        if trainer.is_global_zero and self.figures["objects"]:
+        if trainer.is_global_zero and self.figures["objects"] and not trainer.datamodule.shard:  # type: ignore[attr-defined]
             forget(Path(trainer.default_root_dir))
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:

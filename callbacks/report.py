@@ -2,17 +2,15 @@
 
 import base64
 import heapq
-import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import page
+from callbacks.figures import page, svg
 from callbacks.noc import NumberOfClicks
 from callbacks.user_loop import UserLoop
 from interseg.clicks import BOUNDARY
@@ -48,13 +46,15 @@ class Report(Callback):
         self.spread, self.hardest, self.panel_height = spread, hardest, panel_height
         self.chosen: set[int] = set()
         self.pictures: list[Picture] = []
+        self.rows: list[dict[str, Any]] = []
+        """Of the page: an object's `name` and `panels`, each `click`, `iou` and `jpeg` (base64)."""
         self.worst: list[tuple[float, int, Picture]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the objects that are spread over the set."""
         count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
         self.chosen = set(np.linspace(0, count - 1, min(self.spread, count)).round().astype(int).tolist())
-        self.pictures, self.worst = [], []
+        self.pictures, self.rows, self.worst = [], [], []
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
         """Keep the chosen and the hardest objects of the batch."""
@@ -74,7 +74,7 @@ class Report(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page; pictures of all ranks come together on the first."""
         noc = next((c for c in trainer.callbacks if isinstance(c, NumberOfClicks)), None)  # type: ignore[attr-defined]
-        if noc is None or not noc.figures["objects"]:
+        if noc is None or not noc.figures["objects"] or trainer.datamodule.shard:  # type: ignore[attr-defined]
             return
         gathered = noc.interactions.compute()
         ease = dict(zip(gathered["id"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
@@ -87,7 +87,8 @@ class Report(Callback):
         if trainer.is_global_zero:
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
                 rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
-            shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
+            shown, hardest = [rows[id] for id in sorted(self.chosen & ease.keys())], [rows[id] for id in worst]
+            self.rows = shown + hardest
             text = page(
                 "report.html.jinja",
                 figures=noc.figures,
@@ -96,7 +97,7 @@ class Report(Callback):
                 paddings=PADDINGS,
                 boundary_clicks=bool((gathered["clicks"][..., 2] == BOUNDARY).any()),
                 shown=shown,
-                worst=[rows[id] for id in worst],
+                worst=hardest,
             )
             Path(trainer.default_root_dir, "report.html").write_text(text, encoding="utf-8")
 
@@ -175,7 +176,4 @@ def _curves(noc: NumberOfClicks) -> str:
         axis.set_xticks(clicks[:: max(1, len(clicks) // 10)])
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "interseg"}):
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    return svg(figure)

@@ -4,6 +4,8 @@ import argparse
 import csv
 import ctypes
 import datetime
+import errno
+import hashlib
 import os
 import sys
 import warnings
@@ -12,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import wandb
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
+from callbacks.requeue import slurm_job
 from configs import build
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
@@ -52,10 +57,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def stamp() -> str:
-    """A name for a run's folder: the SLURM job and array id, or the time."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job:
-        return "-".join(filter(None, (os.environ.get("SLURM_ARRAY_JOB_ID", job), os.environ.get("SLURM_ARRAY_TASK_ID"))))
+    """A name for a run's folder: the SLURM job and array id, the run that a wandb sweep gave, or the time."""
+    job, swept = slurm_job(), os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+    if job or swept:
+        return "-".join(filter(None, (job and job.replace("_", "-"), swept)))  # an agent may play several runs in one job
     return os.environ.setdefault("INTERSEG_STAMP", datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))  # child ranks inherit it
 
 
@@ -63,17 +68,24 @@ def open_folder(path: Path, config: dict[str, Any]) -> Path:
     """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(config), path / "config.yaml")
+        part = path / f".config.{os.getpid()}.yaml"  # jobs that share a folder write the same one
+        OmegaConf.save(OmegaConf.create(config), part)
+        part.replace(path / "config.yaml")
     except OSError as error:
         raise InputError(f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH") from None
     return path
 
 
 def resume_point(config: dict[str, Any], folder: Path) -> Path | None:
-    """The checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew."""
-    if config["checkpoint"] is None:
+    """The checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
+
+    A SLURM job that was queued again goes on from its last one by itself.
+    """
+    last = folder / "checkpoints" / "last.ckpt"
+    again = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0 and last.is_file()
+    if config["checkpoint"] is None and not again:
         return None
-    path = folder / "checkpoints" / "last.ckpt" if config["checkpoint"] == "last" else Path(config["checkpoint"])
+    path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
     if path.is_file():
         return path
     if config["checkpoint"] != "last":
@@ -88,11 +100,35 @@ def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -
     if config["logger"] not in (None, "csv", "wandb"):
         raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
     if config["logger"] == "wandb":
-        offline = not (os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists())
-        made.append(
-            WandbLogger(project="interseg", name=f"{config['name']}/{folder.name}", save_dir=str(folder), offline=offline, config=config)
-        )
+        made.append(wandb_logger(config, folder))
     return made
+
+
+def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
+    """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
+
+    Its id stands for the run's folder, so that a run that goes on is one run there too.
+    """
+    settings = wandb.Settings(init_timeout=60, finish_timeout=300, silent=True)
+    options: dict[str, Any] = {
+        "project": "interseg",
+        "name": f"{config['name']}/{folder.name}",
+        "group": config["name"],
+        "save_dir": str(folder),
+        "id": os.environ.get("WANDB_RUN_ID") or hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12],
+        "resume": "allow",
+        "config": config,
+        "settings": settings,
+    }
+    known = os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists()
+    logger = WandbLogger(**options, offline=not known)
+    try:
+        _ = logger.experiment  # on rank 0, where the server is asked
+        return logger
+    except wandb.errors.Error as error:
+        reason = str(error).splitlines()[0]
+        print(f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it", file=sys.stderr)
+        return WandbLogger(**options, offline=True)
 
 
 def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
@@ -121,15 +157,26 @@ def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: P
     """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
     seed_everything(config["seed"], workers=True, verbose=False)
     callbacks = [c for c in build(config["callbacks"], trusted).values() if c is not None]
-    node = config["trainer"] | {"default_root_dir": str(folder)}
+    size, environment = slurm_step()
+    node = config["trainer"] | {"default_root_dir": str(folder)} | size
     arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
     return Trainer(
-        **arguments | {"plugins": [AtomicCheckpointIO(), *(arguments.get("plugins") or [])]},
+        **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
         callbacks=callbacks,
         logger=loggers(config, folder, resumed),
         use_distributed_sampler=False,
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
     )
+
+
+def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
+    """Devices and nodes as SLURM gave them to the `srun` that started this process, and how ranks find each other; else nothing."""
+    if "SLURM_STEP_ID" not in os.environ or not SLURMEnvironment.detect():
+        return {}, []
+    if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise InputError("SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node")
+    size = {"devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)), "num_nodes": int(os.environ.get("SLURM_NNODES", 1))}
+    return size, [SLURMEnvironment(auto_requeue=False)]  # callbacks/requeue.py does
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -143,11 +190,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except (OSError, RuntimeError) as error:  # torch tells of a failed write by a RuntimeError
+            part.unlink(missing_ok=True)
+            reason = " ".join(str(error).split())[:200]
+            before = f"; the one before it is whole, checkpoint=last run={target.parent.parent} goes on from there" * target.exists()
+            raise InputError(f"the checkpoint {target} cannot be written ({reason}){before}") from None
 
 
 def answer_by(model: Any, config: dict[str, Any], trusted: list[str]) -> None:
@@ -175,6 +228,10 @@ def reuse_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""What a disk says that takes nothing."""
+
+
 def guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
     for message in SILENCED:
@@ -185,4 +242,12 @@ def guarded(main: Callable[[], int | None]) -> None:
         sys.exit(main())
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(
+            f"error: {error.filename or 'a file of the run'} cannot be written: {error.strerror}; make room, or give run=PATH",
+            file=sys.stderr,
+        )
         sys.exit(2)

@@ -160,6 +160,8 @@ class ClickDataModule(ResumableDataModule):
         self.sources: dict[str, ObjectSource] = {}
         self.finished: set[int] = set()
         """Objects that an evaluation which goes on need not play again."""
+        self.shard: tuple[int, int] | None = None
+        """(k, n): an evaluation plays the k-th of n parts only."""
         self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than objects
 
     def source(self, split: str) -> ObjectSource:
@@ -208,7 +210,9 @@ class ClickDataModule(ResumableDataModule):
 
     def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
         source = self.objects(split)
-        batches = same_size_batches([source.size(i) for i in range(len(source))], self.loading.eval_batch_size, *self._ranks())
+        (rank, world_size), (part, parts) = self._ranks(), self.shard or (0, 1)
+        sizes = [source.size(i) for i in range(len(source))]
+        batches = same_size_batches(sizes, self.loading.eval_batch_size, part * world_size + rank, parts * world_size)
         # whole batches, so that the others are composed as before; at least one, since Lightning ends an empty test without a word
         left = [b for b in batches if not self.finished.issuperset(index for _, index in b)] or batches[-1:]
         return self._loader(ClickDataset(source, skip_unreadable=True), left)

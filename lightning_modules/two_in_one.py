@@ -41,6 +41,7 @@ class TwoInOne(InteractiveModule):
         selected: (low, high) IoU of the selections that the refinement is trained on.
         emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement click.
         emphasis_side: in pixels.
+        perturbation: of training's boundary clicks, in pixels.
         optimisation: with rates for "clicks", "decoder" and "refinement". The paper's 1e-8 is for a loss that is summed over pixels:
             for the mean over 512 x 512 of them that is 2.6e-3.
         long_side: of images in evaluation; null for full size, as in the paper.
@@ -57,6 +58,7 @@ class TwoInOne(InteractiveModule):
         selected: tuple[float, float] = (0.2, 0.6),
         emphasis: float = 2.0,
         emphasis_side: int = 40,
+        perturbation: float = 10.0,
         optimisation: Optimisation | None = None,
         long_side: int | None = None,
     ) -> None:
@@ -67,7 +69,7 @@ class TwoInOne(InteractiveModule):
         self.guidance = guidance or GaussianGuidance(std=10, clip=30)
         self.loss = loss or BoundaryAwareCrossEntropy()
         self.signed = network.guidance_channels == 2
-        self.draw_clicks = RefinementClicks(self.signed)
+        self.draw_clicks = RefinementClicks(self.signed, perturbation=perturbation)
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
         self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side

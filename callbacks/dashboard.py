@@ -1,0 +1,101 @@
+"""What a run leaves in its folder, on Weights & Biases too (`logger=wandb`), under the same keys whatever the method.
+
+| key | content |
+| --- | --- |
+| `train/loss`, `val/noc@85`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
+| `test/curve` | mean IoU against clicks; the curves of several runs share one panel |
+| `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, the matrix R[t, i], volumes |
+| `pictures/clicks` | objects click by click, with mask, clicks and true outline |
+| `pictures/rounds` | rounds of a stream: answer, uncertainty or residual map, annotations or proxy mask, refined answer |
+"""
+
+import base64
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import wandb
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import WandbLogger
+
+from callbacks.noc import NumberOfClicks
+from callbacks.report import Report
+from callbacks.task_report import TaskReport
+from callbacks.volume_report import VolumeReport
+
+TABLES = ("objects", "transfer", "dice")
+
+
+class Dashboard(Callback):
+    """Logs tables, curves and pictures at the end of an evaluation or of a training; nothing without a `WandbLogger`."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log an evaluation."""
+        content: dict[str, Any] = {}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, NumberOfClicks) and callback.figures["objects"]:
+                content["test/curve"] = curve(callback.figures)
+            if isinstance(callback, Report) and callback.rows:
+                content["pictures/clicks"] = click_by_click(callback.rows)
+        self._log(trainer, content)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what a stream left."""
+        content = {}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, TaskReport | VolumeReport):
+                content["pictures/rounds"] = [
+                    wandb.Image(opened(row["picture"]), caption=caption(row)) for row in callback.rounds if row.get("picture")
+                ]
+        self._log(trainer, content)
+
+    def _log(self, trainer: Trainer, content: dict[str, Any]) -> None:
+        if not trainer.is_global_zero:
+            return
+        tables = {f"tables/{name}": Path(trainer.default_root_dir, f"{name}.csv") for name in TABLES}
+        content = {key: value for key, value in content.items() if value}
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.log(content | {key: table(file) for key, file in tables.items() if file.exists()})
+
+
+def curve(figures: dict[str, Any]) -> Any:
+    """Mean IoU against clicks."""
+    rows = [[k, figures[f"miou@{k}"]] for k in range(1, figures["max_clicks"] + 1)]
+    return wandb.plot.line(wandb.Table(["clicks", "mean IoU"], rows), "clicks", "mean IoU", title="IoU against clicks")
+
+
+def click_by_click(rows: list[dict[str, Any]]) -> wandb.Table:
+    """A row for each picture of the report."""
+    content = wandb.Table(["object", "clicks", "iou", "picture"])
+    for row in rows:
+        for panel in row["panels"]:
+            content.add_data(row["name"], panel["click"], panel["iou"], wandb.Image(opened(panel["jpeg"])))
+    return content
+
+
+def caption(row: dict[str, Any]) -> str:
+    """What is known of a round in one line."""
+    return ", ".join(f"{key} {value:.3g}" for key, value in row.items() if isinstance(value, int | float))
+
+
+def opened(picture: str) -> Image.Image:
+    """A picture from base64."""
+    return Image.open(io.BytesIO(base64.b64decode(picture)))
+
+
+def table(file: Path) -> wandb.Table:
+    """The rows of a CSV file; what reads as a number is one, what is empty is missing."""
+    with file.open(newline="", encoding="utf-8") as lines:
+        header, *rows = csv.reader(lines)
+    return wandb.Table(header, [[value(cell) for cell in row] for row in rows])
+
+
+def value(cell: str) -> float | str | None:
+    """A cell's number, its text, or None."""
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell

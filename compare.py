@@ -1,0 +1,109 @@
+"""Compare evaluations: `python compare.py [NAME=]EVALUATION [NAME=]EVALUATION ... [--out compare.html]`.
+
+Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one method; the first is what the others are
+paired with. It prints the figures and writes one self-contained page: tables, curves, and the objects on which the methods differ most.
+"""
+
+import argparse
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from callbacks.figures import page, svg
+from configs import build, resolve
+from configs.run import guarded
+from interseg.comparison import Evaluation, Method, methods, most_different, paired
+from interseg.drawing import jpeg, overlay
+from interseg.errors import InputError
+
+SHOWN = ("objects", "noc@", "failures@", "clicks_to_mean@", "miou@1", "miou@3", "miou@5", "miou@10", "miou@20", "auc", "outside")
+SHOWN += ("clicked", "clicked_wrong", "refinements", "network_seconds_per_click", "simulator_seconds_per_click")
+
+
+def main() -> None:
+    """Read the evaluations, print the figures, write the page."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]EVALUATION", help="a folder that evaluate.py printed")
+    arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
+    arguments.add_argument("--objects", type=int, default=12, help="objects shown, those on which the methods differ most")
+    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
+    options = arguments.parse_args()
+    found = methods([named(given) for given in options.evaluations])
+    table = figures(found)
+    print_table(found, table)
+    pairs = {key: [paired(found[0].noc(key), method.noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
+    pairs["auc"] = [paired(found[0].curves.mean(1), method.curves.mean(1)) for method in found[1:]]
+    objects, problem = pictures(found, options.objects, options.trust)
+    text = page("compare.html.jinja", methods=found, table=table, pairs=pairs, curves=svg(draw(found)), objects=objects, problem=problem)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(text, encoding="utf-8")
+    print(f"comparison: {options.out}")
+
+
+def named(given: str) -> tuple[str | None, Evaluation]:
+    """An argument's name and evaluation; a folder's own name may hold a `=`."""
+    name, equals, folder = given.partition("=")
+    return (name, Evaluation(Path(folder))) if equals and not Path(given).exists() else (None, Evaluation(Path(given)))
+
+
+def figures(found: list[Method]) -> dict[str, list[str]]:
+    """Cells of every shown figure, a method each."""
+    keys = [key for key in found[0].runs[0].figures if key.startswith(SHOWN) and not key.startswith("miou") or key in SHOWN]
+    rows = {key: [method.figure(key) for method in found] for key in keys}
+    return {key: [cell(value) for value in values] for key, values in rows.items() if any(value is not None for value in values)}
+
+
+def cell(value: tuple[float, float] | None) -> str:
+    """Mean and standard deviation; "-" where a run has no such figure."""
+    return "-" if value is None else f"{value[0]:.4g}" + (f" ± {value[1]:.2g}" if value[1] else "")
+
+
+def print_table(found: list[Method], table: dict[str, list[str]]) -> None:
+    """The figures side by side."""
+    width = max(16, *(len(method.name) + 2 for method in found))
+    print(" " * 28 + "".join(f"{method.name:>{width}}" for method in found))
+    for key, cells in table.items():
+        print(f"{key:28}" + "".join(f"{text:>{width}}" for text in cells))
+
+
+def draw(found: list[Method]) -> Figure:
+    """Mean IoU against clicks, the range of the seeds behind it, on one axis."""
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axis = figure.subplots()
+    for method in found:
+        means = [run.curves.mean(0) for run in method.runs]
+        clicks = range(1, len(means[0]) + 1)
+        (line,) = axis.plot(clicks, method.curves.mean(0), marker="o", markersize=3, label=method.name)
+        if len(means) > 1:
+            axis.fill_between(clicks, [min(v) for v in zip(*means)], [max(v) for v in zip(*means)], alpha=0.2, color=line.get_color())
+    axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
+    return figure
+
+
+def pictures(found: list[Method], count: int, trusted: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """The objects on which methods differ most, with each method's clicks (of its first seed); or why they cannot be shown."""
+    chosen = most_different(found, count)
+    try:
+        source = build(resolve(found[0].runs[0].config)["data"], trusted).objects("test")
+        samples = [source.read(int(found[0].names[i].split()[0])) for i in chosen]
+    except InputError as error:
+        return [], f"The objects cannot be shown: {error}"
+    shown = []
+    for index, sample in zip(chosen, samples, strict=True):
+        panels = []
+        for method in found:
+            clicks, curve = method.runs[0].clicks[index], method.runs[0].curves[index]
+            drawn = overlay(sample.image, np.zeros(sample.mask.shape, bool), clicks, sample.mask, 220 / sample.image.shape[0])
+            panels.append({"method": method.name, "jpeg": base64.b64encode(jpeg(drawn)).decode(), "curve": curve, "clicks": len(clicks)})
+        shown.append({"name": found[0].names[index], "panels": panels})
+    return shown, ""
+
+
+if __name__ == "__main__":
+    guarded(main)

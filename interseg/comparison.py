@@ -1,0 +1,163 @@
+"""Evaluations of the same objects set against each other: runs that differ in their seed alone are one method, objects are paired."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from scipy.stats import bootstrap
+
+from interseg.errors import InputError
+
+OWN = ("run", "seed", "weights", "checkpoint", "pretrained", "selection_from", "root")
+"""Keys of a config in which runs of one method differ."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation's folder, read.
+
+    Raises:
+        InputError: a folder without `report.json`, `objects.csv` and `config.yaml`.
+    """
+
+    folder: Path
+    figures: dict[str, Any] = field(init=False)
+    config: dict[str, Any] = field(init=False)
+    names: list[str] = field(init=False)
+    """Of the objects, by their number."""
+    noc: dict[str, NDArray[np.float64]] = field(init=False)
+    """(n,) clicks of each object, by figure: `noc@85`."""
+    curves: NDArray[np.float64] = field(init=False)
+    """(n, R) IoU after each click."""
+    clicks: list[NDArray[np.int64]] = field(init=False)
+    """(m, 3) y, x, label of each object."""
+
+    def __post_init__(self) -> None:
+        try:
+            figures = json.loads((self.folder / "report.json").read_text())
+            config = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
+            with (self.folder / "objects.csv").open(newline="", encoding="utf-8") as file:
+                rows = sorted(csv.DictReader(file), key=lambda row: int(row["id"]))
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{self.folder} holds no finished evaluation ({error}); give folders that evaluate.py printed") from None
+        rounds = sum(key.startswith("iou@") for key in rows[0])
+        clicks = [np.array([c.split(":") for c in row["clicks"].split()], np.int64).reshape(-1, 3) for row in rows]
+        values = {
+            "figures": figures,
+            "config": config,
+            "names": [f"{row['id']} {row['name']}" for row in rows],
+            "noc": {key: np.array([float(row[key]) for row in rows]) for key in rows[0] if key.startswith("noc@")},
+            "curves": np.array([[float(row[f"iou@{k}"]) for k in range(1, rounds + 1)] for row in rows]),
+            "clicks": clicks,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+
+@dataclass(frozen=True)
+class Method:
+    """Evaluations of one method, a seed each."""
+
+    name: str
+    runs: Sequence[Evaluation]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the objects."""
+        return self.runs[0].names
+
+    @cached_property
+    def curves(self) -> NDArray[np.float64]:
+        """(n, R) IoU after each click, the mean over seeds."""
+        return np.mean([run.curves for run in self.runs], axis=0)
+
+    def noc(self, key: str) -> NDArray[np.float64]:
+        """(n,) clicks, the mean over seeds."""
+        return np.mean([run.noc[key] for run in self.runs], axis=0)
+
+    def figure(self, key: str) -> tuple[float, float] | None:
+        """Mean and sample standard deviation over seeds (0 for a single one); None where a run has none."""
+        values = [run.figures.get(key) for run in self.runs]
+        if any(value is None for value in values):
+            return None
+        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
+    """Evaluations by method, in the order given: those of one name, or without names those whose configs differ in `OWN` keys alone.
+
+    Methods without a name are called by what their configs say of them and of no other.
+
+    Raises:
+        InputError: evaluations of different objects, targets or rounds.
+    """
+    groups: dict[str, list[tuple[str | None, Evaluation]]] = {}
+    for name, run in named:
+        groups.setdefault(name or json.dumps(flat(run.config), sort_keys=True), []).append((name, run))
+    unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
+    found = [Method(group[0][0] or told_apart(group[0][1], unnamed), [run for _, run in group]) for group in groups.values()]
+    first = found[0].runs[0]
+    for method in found:
+        for run in method.runs:
+            if run.names != first.names:
+                odd = sorted(set(run.names) ^ set(first.names)) or run.names
+                raise InputError(f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set")
+            if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
+                raise InputError(f"{run.folder} and {first.folder} differ in targets or max_clicks; evaluate with the same")
+    return found
+
+
+def flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Leaves of a config by dotted path, without `OWN` keys."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in OWN:
+            continue
+        leaves |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return leaves
+
+
+def told_apart(run: Evaluation, others: Sequence[Evaluation]) -> str:
+    """A run's name, and the leaves of its config that not all runs share, at most three; its folder's name where none differs."""
+    own, rest = flat(run.config), [flat(other.config) for other in others]
+    differs = [key for key, value in own.items() if key != "name" and any(other.get(key) != value for other in rest)]
+    differs = [key for key in differs if not isinstance(own[key], list)][:3]
+    name = str(own.get("name", run.folder.name))
+    if not differs and sum(other.get("name") == name for other in rest) > 1:
+        return run.folder.name
+    return ", ".join([name, *(told(key, own[key]) for key in differs)])
+
+
+def told(key: str, value: Any) -> str:
+    """A leaf in short: the last part of its path and its value, a class by its node and its name."""
+    *node, last = key.split(".")
+    return f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
+
+
+def paired(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of b - a over objects, and the percentile bootstrap's 95 % interval from 9,999 draws of objects.
+
+    Args:
+        a: (n,) a figure of each object.
+        b: (n,) the same objects by another method.
+    """
+    difference = b - a
+    mean = float(difference.mean())
+    if len(difference) < 2 or np.ptp(difference) == 0:
+        return mean, mean, mean
+    drawn = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000)
+    return mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+
+
+def most_different(found: Sequence[Method], count: int) -> list[int]:
+    """The objects on which methods differ most, by the range of their areas under the curve, the largest first."""
+    areas = np.array([method.curves.mean(1) for method in found])
+    spread = np.ptp(areas, axis=0)
+    return [int(i) for i in np.argsort(-spread, kind="stable")[:count] if spread[i] > 0]

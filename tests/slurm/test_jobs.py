@@ -1,0 +1,122 @@
+"""Jobs of a real SLURM: a run that is told to go is queued again and ends as if it had not been; arrays leave a run each.
+
+`make test-slurm` runs them; they need root and Debian's slurm-wlm and munge, which it installs.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.callbacks.test_resume import assert_equal, memory
+from tests.conftest import draw, write
+
+ROOT = Path(__file__).parent.parent.parent
+CLUSTER = Path(__file__).parent / "cluster.sh"
+TRAIN = ROOT / "configs" / "slurm" / "train.sh"
+TINY = [
+    *("--config", "small.yaml", "--config", "data/folder.yaml"),
+    *("model.network.options.decoder_channels=16", "loading.batch_size=2", "loading.num_workers=0"),
+    *("trainer.accelerator=cpu", "callbacks.progress=null", "trainer.log_every_n_steps=1"),
+    "loading.augment=[{_target_: albumentations.PadIfNeeded, min_height: 96, min_width: 96},"
+    "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 96, width: 96}]",
+]
+WAIT = 300  # seconds; a job takes some 20
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The environment of a running cluster's commands."""
+    if os.geteuid() != 0 or shutil.which("slurmctld") is None:
+        pytest.fail("the slurm tests need root and slurm-wlm; run make test-slurm")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the socket's path is short
+        subprocess.run(["bash", CLUSTER, folder], check=True)
+        python = str(Path(shutil.which("python") or "").parent)
+        yield os.environ | {"SLURM_CONF": f"{folder}/slurm.conf", "OMP_NUM_THREADS": "1", "PATH": f"{python}:{os.environ['PATH']}"}
+        subprocess.run(["bash", CLUSTER, "stop", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    for i in range(4):
+        image, ids = draw(i)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", ids)
+    return root
+
+
+def submit(cluster, log, arguments, *options):
+    """Queue `train.sh` from the project's folder; the job's number."""
+    line = ["sbatch", "--parsable", f"--output={log}", *options, TRAIN, *map(str, arguments)]
+    done = subprocess.run(line, cwd=ROOT, env=cluster, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def states(cluster, job):
+    """Of a job's tasks, and how often each was queued again."""
+    shown = subprocess.run(["scontrol", "show", "job", job], env=cluster, capture_output=True, text=True, check=True).stdout
+    return re.findall(r"JobState=(\w+)", shown), [int(n) for n in re.findall(r"Restarts=(\d+)", shown)]
+
+
+def until(condition, log):
+    """Wait for something; what the jobs printed is shown if it does not come."""
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end, "".join(file.read_text() for file in log.parent.glob("*.log"))
+        time.sleep(0.2)
+
+
+def ended(cluster, job, log):
+    until(lambda: not {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING"} & set(states(cluster, job)[0]), log)
+    return states(cluster, job)
+
+
+def test_a_job_that_is_queued_again_ends_with_the_weights_of_an_undisturbed_one(cluster, data, tmp_path):
+    runs = {name: tmp_path / name for name in ("whole", "cut")}
+    logs = {name: tmp_path / f"{name}.log" for name in runs}
+    jobs = {}
+    for name, run in runs.items():
+        arguments = [*TINY, f"data.root={data}", f"run={run}", "trainer.max_epochs=15", "logger=wandb"]
+        jobs[name] = submit(cluster, logs[name], arguments, "--ntasks-per-node=2")
+        if name == "cut":
+            until((run / "checkpoints" / "last.ckpt").exists, logs[name])
+            before = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+            subprocess.run(["scancel", "--signal=USR1", jobs[name]], env=cluster, check=True)
+        assert ended(cluster, jobs[name], logs[name]) == (["COMPLETED"], [int(name == "cut")]), logs[name].read_text()
+    whole, cut = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in runs.values())
+    assert before < whole["global_step"] == cut["global_step"] == 15 * 2
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(whole[part], cut[part], part)
+    assert_equal(memory(whole), memory(cut))
+    offline = {file.name.rsplit("-", 1)[1] for file in (runs["cut"] / "wandb").glob("offline-run-*")}
+    assert len(offline) == 1, "one run on the dashboard"
+
+
+def test_a_run_before_its_first_step_is_queued_again_too(cluster, data, tmp_path):
+    log, run = tmp_path / "early.log", tmp_path / "run"
+    job = submit(cluster, log, [*TINY, f"data.root={data}", f"run={run}", "trainer.max_epochs=1"])
+    until(lambda: "RUNNING" in states(cluster, job)[0], log)
+    time.sleep(1)  # the interpreter is importing
+    subprocess.run(["scancel", "--signal=USR1", job], env=cluster, check=True)
+    assert ended(cluster, job, log) == (["COMPLETED"], [1]), log.read_text()
+    assert (run / "checkpoints" / "last.ckpt").exists()
+
+
+def test_an_array_leaves_a_run_for_each_task(cluster, data, tmp_path):
+    log = tmp_path / "array.log"
+    arguments = [*TINY, f"data.root={data}", f"run={tmp_path}/seed-%a", "seed=%a", "trainer.max_epochs=1"]
+    job = submit(cluster, log, arguments, "--array=0-3", f"--output={tmp_path}/%a.log")
+    assert set(ended(cluster, job, log)[0]) == {"COMPLETED"}
+    weights = [torch.load(tmp_path / f"seed-{k}" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for k in range(4)]
+    key = next(key for key in weights[0] if key.endswith("weight"))
+    assert len({tuple(w[key].flatten()[:50].tolist()) for w in weights}) == 4
