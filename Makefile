@@ -28,7 +28,7 @@ quickstart: .venv/ready
 	$(BIN)/python train.py --config small.yaml --config quickstart.yaml run=$(RUN)
 	$(BIN)/python evaluate.py --checkpoint $(RUN) run=$(RUN)/trained
 	$(BIN)/python evaluate.py --config small.yaml --config quickstart.yaml run=$(RUN)/untrained
-	$(BIN)/python evaluate.py --compare $(RUN)/untrained $(RUN)/trained
+	$(BIN)/python compare.py untrained=$(RUN)/untrained trained=$(RUN)/trained --out $(RUN)/compare.html
 	@echo "Open $(RUN)/trained/report.html"
 
 clean:

@@ -13,14 +13,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from callbacks.figures import page, svg
+from callbacks.noc import print_table, shown
 from configs import build, resolve
 from configs.run import guarded
 from interseg.comparison import Evaluation, Method, methods, most_different, paired
 from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
-
-SHOWN = ("objects", "noc@", "failures@", "clicks_to_mean@", "miou@1", "miou@3", "miou@5", "miou@10", "miou@20", "auc", "outside")
-SHOWN += ("clicked", "clicked_wrong", "refinements", "network_seconds_per_click", "simulator_seconds_per_click")
 
 
 def main() -> None:
@@ -32,8 +30,8 @@ def main() -> None:
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
     options = arguments.parse_args()
     found = methods([named(given) for given in options.evaluations])
-    table = figures(found)
-    print_table(found, table)
+    table = {method.name: figures(method) for method in found}
+    print_table(table)
     pairs = {key: [paired(found[0].noc(key), method.noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
     pairs["auc"] = [paired(found[0].curves.mean(1), method.curves.mean(1)) for method in found[1:]]
     objects, problem = pictures(found, options.objects, options.trust)
@@ -49,24 +47,10 @@ def named(given: str) -> tuple[str | None, Evaluation]:
     return (name, Evaluation(Path(folder))) if equals and not Path(given).exists() else (None, Evaluation(Path(given)))
 
 
-def figures(found: list[Method]) -> dict[str, list[str]]:
-    """Cells of every shown figure, a method each."""
-    keys = [key for key in found[0].runs[0].figures if key.startswith(SHOWN) and not key.startswith("miou") or key in SHOWN]
-    rows = {key: [method.figure(key) for method in found] for key in keys}
-    return {key: [cell(value) for value in values] for key, values in rows.items() if any(value is not None for value in values)}
-
-
-def cell(value: tuple[float, float] | None) -> str:
-    """Mean and standard deviation; "-" where a run has no such figure."""
-    return "-" if value is None else f"{value[0]:.4g}" + (f" ± {value[1]:.2g}" if value[1] else "")
-
-
-def print_table(found: list[Method], table: dict[str, list[str]]) -> None:
-    """The figures side by side."""
-    width = max(16, *(len(method.name) + 2 for method in found))
-    print(" " * 28 + "".join(f"{method.name:>{width}}" for method in found))
-    for key, cells in table.items():
-        print(f"{key:28}" + "".join(f"{text:>{width}}" for text in cells))
+def figures(method: Method) -> dict[str, str]:
+    """Mean and standard deviation over seeds of the shown figures."""
+    found = {key: method.figure(key) for key in shown(method.runs[0].figures)}
+    return {key: f"{v[0]:.4g}" + (f" ± {v[1]:.2g}" if v[1] else "") for key, v in found.items() if v is not None}
 
 
 def draw(found: list[Method]) -> Figure:
@@ -78,7 +62,7 @@ def draw(found: list[Method]) -> Figure:
         clicks = range(1, len(means[0]) + 1)
         (line,) = axis.plot(clicks, method.curves.mean(0), marker="o", markersize=3, label=method.name)
         if len(means) > 1:
-            axis.fill_between(clicks, [min(v) for v in zip(*means)], [max(v) for v in zip(*means)], alpha=0.2, color=line.get_color())
+            axis.fill_between(clicks, np.min(means, axis=0), np.max(means, axis=0), alpha=0.2, color=line.get_color())
     axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 
-from callbacks.noc import print_table
+from callbacks.noc import print_table, shown
 from configs import build, load, merge, plain, read, resolve
 from configs.run import answer_by, guarded, needs, open_folder, parser, stamp, trainer
 from interseg.checkpoints import read_checkpoint
@@ -120,7 +120,7 @@ def read_report(run: Path) -> dict[str, Any]:
 def finish(folder: Path) -> int:
     """Print the figures and what could not be read; the exit code says whether all of the set was."""
     figures = read_report(folder)
-    print_table({"": figures})
+    print_table({"": {key: f"{figures[key]:.4g}" for key in shown(figures)}})
     print(f"report: {folder / 'report.html'}")
     for line in figures["errors"]:
         print(f"left out: {line}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 | key | content |
 | --- | --- |
-| `train/loss`, `val/noc@85`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
+| `train/loss`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
 | `test/curve` | mean IoU against clicks; the curves of several runs share one panel |
 | `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, the matrix R[t, i], volumes |
 | `pictures/clicks` | objects click by click, with mask, clicks and true outline |
@@ -11,7 +11,10 @@
 
 import base64
 import csv
+import hashlib
 import io
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +64,47 @@ class Dashboard(Callback):
                 logger.experiment.log(content | {key: table(file) for key, file in tables.items() if file.exists()})
 
 
+def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
+    """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
+
+    Its id stands for the run's folder, so that a run that goes on is one run there too.
+    """
+    settings = wandb.Settings(init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", 60)), finish_timeout=300, silent=True)
+    options: dict[str, Any] = {
+        "project": "interseg",
+        "name": f"{config['name']}/{folder.name}",
+        "group": config["name"],
+        "save_dir": str(folder),
+        "id": os.environ.get("WANDB_RUN_ID") or hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12],
+        "resume": "allow",
+        "config": config,
+        "settings": settings,
+    }
+    known = os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists()
+    logger = WandbLogger(**options, offline=not known)
+    try:
+        _ = logger.experiment  # on rank 0, where the server is asked
+        return logger
+    except wandb.errors.Error as error:
+        reason = str(error).splitlines()[0]
+        print(f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it", file=sys.stderr)
+        wandb.teardown()  # which still holds the run's id
+        return WandbLogger(**options, offline=True)
+
+
 def curve(figures: dict[str, Any]) -> Any:
     """Mean IoU against clicks."""
     rows = [[k, figures[f"miou@{k}"]] for k in range(1, figures["max_clicks"] + 1)]
     return wandb.plot.line(wandb.Table(["clicks", "mean IoU"], rows), "clicks", "mean IoU", title="IoU against clicks")
 
 
-def click_by_click(rows: list[dict[str, Any]]) -> wandb.Table:
-    """A row for each picture of the report."""
-    content = wandb.Table(["object", "clicks", "iou", "picture"])
-    for row in rows:
-        for panel in row["panels"]:
-            content.add_data(row["name"], panel["click"], panel["iou"], wandb.Image(opened(panel["jpeg"])))
-    return content
+def click_by_click(rows: list[dict[str, Any]]) -> list[wandb.Image]:
+    """The pictures of the report; in a table they would lie outside the run's folder until they are uploaded."""
+    return [
+        wandb.Image(opened(panel["jpeg"]), caption=f"{row['name']}, click {panel['click']}: IoU {panel['iou']:.3f}")
+        for row in rows
+        for panel in row["panels"]
+    ]
 
 
 def caption(row: dict[str, Any]) -> str:
@@ -90,7 +121,7 @@ def table(file: Path) -> wandb.Table:
     """The rows of a CSV file; what reads as a number is one, what is empty is missing."""
     with file.open(newline="", encoding="utf-8") as lines:
         header, *rows = csv.reader(lines)
-    return wandb.Table(header, [[value(cell) for cell in row] for row in rows])
+    return wandb.Table([*header], [[value(cell) for cell in row] for row in rows])
 
 
 def value(cell: str) -> float | str | None:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,25 +114,17 @@ def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str],
             writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
 
 
-def print_table(runs: dict[str, dict[str, Any]], file: Any = None) -> None:
-    """Print the figures of one or more evaluations side by side."""
-    shown = [k for k in next(iter(runs.values())) if k.startswith(("noc@", "failures", "clicks_to_mean"))]
-    shown = [
-        "objects",
-        *shown,
-        *(f"miou@{k}" for k in (1, 3, 5, 10, 20)),
-        "auc",
-        "outside",
-        "clicked",
-        "clicked_wrong",
-        *(key for key in COUNTS if any(figures.get(key) for figures in runs.values())),
-        "network_seconds_per_click",
-        "simulator_seconds_per_click",
-    ]
-    width = max(12, *(len(name) + 2 for name in runs))
-    print(" " * 28 + "".join(f"{name:>{width}}" for name in runs), file=file or sys.stdout)
-    for key in shown:
-        values = [figures.get(key) for figures in runs.values()]
-        if any(v is not None for v in values):
-            cells = "".join(f"{'-' if v is None else f'{v:.4g}':>{width}}" for v in values)
-            print(f"{key:28}{cells}", file=file or sys.stdout)
+def shown(figures: dict[str, Any]) -> list[str]:
+    """The figures that tables show, in their order."""
+    first = ["objects", *(key for key in figures if key.startswith(("noc@", "failures", "clicks_to_mean")))]
+    first += [*(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "outside", "clicked", "clicked_wrong"]
+    first += [*(key for key in COUNTS if figures.get(key)), "network_seconds_per_click", "simulator_seconds_per_click"]
+    return [key for key in first if figures.get(key) is not None]
+
+
+def print_table(columns: dict[str, dict[str, str]]) -> None:
+    """Print figures side by side, "-" where a column has none."""
+    width = max(12, *(len(name) + 2 for name in columns))
+    print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
+    for key in dict.fromkeys(key for cells in columns.values() for key in cells):
+        print(f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values()))

@@ -5,7 +5,6 @@ import csv
 import ctypes
 import datetime
 import errno
-import hashlib
 import os
 import sys
 import warnings
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import wandb
 from omegaconf import OmegaConf
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
@@ -30,6 +28,7 @@ from interseg.errors import InputError
 from interseg.refiners import refiner_of
 
 SILENCED = (
+    "`srun` command is available",  # whoever does not use it does not mean to
     "does not have many workers",  # two cores are what there is
     "tensorboardX",
     "LeafSpec",
@@ -94,41 +93,16 @@ def resume_point(config: dict[str, Any], folder: Path) -> Path | None:
     return None
 
 
-def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> list[Logger]:
-    """CSV always; Weights & Biases with `logger=wandb`, offline unless a key is there, so that nothing ever asks."""
+def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> tuple[list[Logger], list[Callback]]:
+    """CSV always; Weights & Biases with `logger=wandb`, and the callback that fills its dashboard."""
     made: list[Logger] = [csv_logger(folder, resumed)]
     if config["logger"] not in (None, "csv", "wandb"):
         raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
     if config["logger"] == "wandb":
-        made.append(wandb_logger(config, folder))
-    return made
+        from callbacks.dashboard import Dashboard, wandb_logger  # wandb changes how a process prints
 
-
-def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
-    """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
-
-    Its id stands for the run's folder, so that a run that goes on is one run there too.
-    """
-    settings = wandb.Settings(init_timeout=60, finish_timeout=300, silent=True)
-    options: dict[str, Any] = {
-        "project": "interseg",
-        "name": f"{config['name']}/{folder.name}",
-        "group": config["name"],
-        "save_dir": str(folder),
-        "id": os.environ.get("WANDB_RUN_ID") or hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12],
-        "resume": "allow",
-        "config": config,
-        "settings": settings,
-    }
-    known = os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists()
-    logger = WandbLogger(**options, offline=not known)
-    try:
-        _ = logger.experiment  # on rank 0, where the server is asked
-        return logger
-    except wandb.errors.Error as error:
-        reason = str(error).splitlines()[0]
-        print(f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it", file=sys.stderr)
-        return WandbLogger(**options, offline=True)
+        return [*made, wandb_logger(config, folder)], [Dashboard()]
+    return made, []
 
 
 def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
@@ -156,14 +130,15 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
     """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
     seed_everything(config["seed"], workers=True, verbose=False)
-    callbacks = [c for c in build(config["callbacks"], trusted).values() if c is not None]
+    made, callbacks = loggers(config, folder, resumed)
+    callbacks = [c for c in build(config["callbacks"], trusted).values() if c is not None] + callbacks
     size, environment = slurm_step()
     node = config["trainer"] | {"default_root_dir": str(folder)} | size
     arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
     return Trainer(
         **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
         callbacks=callbacks,
-        logger=loggers(config, folder, resumed),
+        logger=made,
         use_distributed_sampler=False,
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
     )

@@ -84,8 +84,8 @@ class Method:
 
     def figure(self, key: str) -> tuple[float, float] | None:
         """Mean and sample standard deviation over seeds (0 for a single one); None where a run has none."""
-        values = [run.figures.get(key) for run in self.runs]
-        if any(value is None for value in values):
+        values = [float(run.figures[key]) for run in self.runs if run.figures.get(key) is not None]
+        if len(values) < len(self.runs):
             return None
         return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
@@ -93,7 +93,7 @@ class Method:
 def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
     """Evaluations by method, in the order given: those of one name, or without names those whose configs differ in `OWN` keys alone.
 
-    Methods without a name are called by what their configs say of them and of no other.
+    Methods without a name are called by what their configs say of them and not of all, or by their folders.
 
     Raises:
         InputError: evaluations of different objects, targets or rounds.
@@ -102,7 +102,9 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
     for name, run in named:
         groups.setdefault(name or json.dumps(flat(run.config), sort_keys=True), []).append((name, run))
     unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
-    found = [Method(group[0][0] or told_apart(group[0][1], unnamed), [run for _, run in group]) for group in groups.values()]
+    names = [group[0][0] or told_apart(group[0][1], unnamed) for group in groups.values()]
+    names = [name if names.count(name) == 1 else group[0][1].folder.name for name, group in zip(names, groups.values(), strict=True)]
+    found = [Method(name, [run for _, run in group]) for name, group in zip(names, groups.values(), strict=True)]
     first = found[0].runs[0]
     for method in found:
         for run in method.runs:
@@ -125,13 +127,11 @@ def flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def told_apart(run: Evaluation, others: Sequence[Evaluation]) -> str:
-    """A run's name, and the leaves of its config that not all runs share, at most three; its folder's name where none differs."""
+    """A run's name, and the leaves of its config that not all runs share, at most three."""
     own, rest = flat(run.config), [flat(other.config) for other in others]
     differs = [key for key, value in own.items() if key != "name" and any(other.get(key) != value for other in rest)]
     differs = [key for key in differs if not isinstance(own[key], list)][:3]
     name = str(own.get("name", run.folder.name))
-    if not differs and sum(other.get("name") == name for other in rest) > 1:
-        return run.folder.name
     return ", ".join([name, *(told(key, own[key]) for key in differs)])
 
 

@@ -216,12 +216,23 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
 def test_an_evaluation_of_another_config_takes_nothing_over(tmp_path):
     (tmp_path / "config.yaml").write_text("name: x")
     batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
-    keep(tmp_path, 0, batch)
+    keep(tmp_path, "0", batch)
     (back,) = kept(tmp_path)
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
     assert kept_ids(tmp_path) == {4}
     (tmp_path / "config.yaml").write_text("name: y")
     assert kept_ids(tmp_path) == set()
+
+
+@pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
+def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
+    batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
+    keep(tmp_path, "0", batches[0])
+    (file,) = tmp_path.glob("objects.*")
+    file.write_bytes(file.read_bytes() + cut)
+    for batch in batches[1:]:
+        keep(tmp_path, "0", batch)
+    assert kept_ids(tmp_path) == {4, 5, 6}
 
 
 class KeepMemory(Callback):

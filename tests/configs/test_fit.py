@@ -108,9 +108,12 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     assert result.returncode == 0, result.stderr
     one, eight = (json.loads((f / "report.json").read_text()) for f in (folder, run / "eval"))
     assert [one[k] for k in one if k.startswith(("noc", "fail"))] == [eight[k] for k in one if k.startswith(("noc", "fail"))]
-    compared = command("evaluate.py", "--compare", folder, run / "eval")
-    assert compared.returncode == 0
-    assert "one" in compared.stdout.splitlines()[0]
+    compared = command("compare.py", folder, run / "eval", "--out", run / "compare.html")
+    assert compared.returncode == 0, compared.stderr
+    assert "eval_batch_size=1" in compared.stdout.splitlines()[0]
+    page = (run / "compare.html").read_text()
+    assert page.count("<figure>") == 0, "the evaluations have the same figures"
+    assert "+0.000 [+0.000, +0.000]" in page
 
 
 @pytest.mark.parametrize("run", [m for m in METHODS if m != "two_in_one.yaml"], indirect=True)
@@ -207,7 +210,7 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
         ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
         ("evaluate.py", [*CLASSICAL, "refiner.weight=1"], "refiner is {'weight': 1}; use one of brs"),
         ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "turn it on by --config zoom.yaml"),
-        ("evaluate.py", ["--compare", "nowhere"], "nowhere holds no finished evaluation"),
+        ("compare.py", ["nowhere"], "nowhere holds no finished evaluation"),
     ],
 )
 def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, message, tmp_path):

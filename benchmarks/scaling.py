@@ -1,0 +1,133 @@
+"""What bounds training on many processes: throughput of one and two, and what each step, each evaluation and the loader cost.
+
+    python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600] [--steps 40] [key=value ...]
+
+A real training on the CPU, 1 and 2 processes of one thread each (gloo), at the same batch a process, for each of the numbers of training
+objects. The click memory's gather is measured apart: after each step the ranks meet, then gather that step's delta once more.
+docs/scaling.md works out from these what bounds 8 and 64 GPUs.
+"""
+
+import os
+import pickle
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer, seed_everything
+
+from callbacks.user_loop import UserLoop
+from configs import build, load, resolve
+from configs.run import guarded, needs, parser
+from datamodules.base import Batch, ClickDataModule
+from interseg.distributed import from_all_ranks
+
+DEFAULT = ["small.yaml", "data/samples.yaml"]
+WARM = 5
+"""Steps left out at the beginning."""
+
+
+class MeteredLoop(UserLoop):
+    """A loop that keeps each step's seconds, its gather's seconds when all ranks are ready, and the bytes that a rank sends."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.steps: list[float] = []
+        self.gathers: list[float] = []
+        self.bytes: list[int] = []
+        self.began = 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """The step begins."""
+        self.began = time.perf_counter()
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """The step has ended; gather once more."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.steps.append(time.perf_counter() - self.began)
+        trainer.strategy.barrier()
+        started = time.perf_counter()
+        from_all_ranks(self._delta)
+        self.gathers.append(time.perf_counter() - started)
+        self.bytes.append(len(pickle.dumps(self._delta)))
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--objects", type=int, nargs="+", default=[40, 100], help="training objects, each measured")
+    arguments.add_argument("--steps", type=int, default=40, help="of each measurement")
+    options = arguments.parse_intermixed_args()
+    config = resolve(load(options.config or DEFAULT, ["loading.num_workers=1", *options.overrides], trusted=options.trust))
+    needs(config, "model", "data")
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    if rank == 0 and "WORLD_SIZE" not in os.environ:  # the process that a person started: it measures the two sizes in turn
+        for processes in (1, 2):
+            line = ["--standalone", f"--nproc-per-node={processes}", "-m", "benchmarks.scaling", *sys.argv[1:]]
+            subprocess.run([sys.executable, "-m", "torch.distributed.run", *line], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        loader(config, options.trust)
+        return
+    torch.set_num_threads(1)
+    for objects in options.objects:
+        measure(config, options.trust, objects, options.steps)
+
+
+def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int) -> None:
+    """Train for some steps and print a line."""
+    world = int(os.environ["WORLD_SIZE"])
+    config["data"]["loading"]["train_objects"] = objects
+    seed_everything(0, verbose=False)
+    module, data = build(config["model"], trusted), build(config["data"], trusted)
+    loop = MeteredLoop(**{key: build(value, trusted) for key, value in config["callbacks"]["loop"].items() if key != "_target_"})
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        devices=world,
+        strategy="ddp",
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[loop],
+    )
+    trainer.fit(module, data)
+    weights = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+    gradients = torch.zeros(weights // 4)
+    reduced = []
+    for _ in range(10):
+        trainer.strategy.barrier()
+        started = time.perf_counter()
+        torch.distributed.all_reduce(gradients)
+        reduced.append(time.perf_counter() - started)
+    if trainer.is_global_zero:
+        step, gather = statistics.median(loop.steps[WARM:]), statistics.median(loop.gathers[WARM:])
+        batch = config["data"]["loading"]["batch_size"]
+        sent = f"{statistics.mean(loop.bytes[WARM:]):.0f} bytes a rank (most {max(loop.bytes)})"
+        print(
+            f"{world} process(es), {objects:5} objects, batch {batch} each: {world * batch / step:6.2f} objects/s, "
+            f"step {1000 * step:7.1f} ms, gather {1000 * gather:6.3f} ms = {gather / step:.3%}, {sent}, "
+            f"all-reduce of {weights / 2**20:.1f} MiB {1000 * statistics.median(reduced):.1f} ms",
+            flush=True,
+        )
+
+
+def loader(config: dict[str, Any], trusted: list[str]) -> None:
+    """Objects that one loader process decodes and augments in a second, alone."""
+    data: ClickDataModule = build(config["data"], trusted)
+    batches = iter(data.train_dataloader())
+    next(batches)
+    started, seen = time.perf_counter(), 0
+    for batch in batches:
+        seen += len(batch["id"])
+        if time.perf_counter() - started > 20:
+            break
+    if seen:
+        print(f"one loader process: {seen / (time.perf_counter() - started):.1f} objects/s")
+
+
+if __name__ == "__main__":
+    guarded(main)

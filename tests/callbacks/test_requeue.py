@@ -1,0 +1,80 @@
+"""A run that is told to stop leaves a checkpoint after the step in hand; tests/slurm has the same in jobs of a real SLURM."""
+
+import os
+import signal
+
+import pytest
+from pytorch_lightning import Callback
+from torch.multiprocessing import ProcessExitedException
+
+from callbacks.requeue import Requeue, slurm_job
+from tests.callbacks.test_resume import (
+    EPOCHS,
+    STEPS,
+    assert_same_training,
+    data,
+    module,
+    state,
+    trainer,
+    undisturbed,  # noqa: F401
+)
+
+
+class Told(Callback):
+    """Sends a signal to one rank's process in the middle of a step."""
+
+    def __init__(self, step, number, rank=0):
+        self.step, self.number, self.rank = step, number, rank
+
+    def on_before_optimizer_step(self, trainer, *_):
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("step", range(EPOCHS * STEPS - 1))
+def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, step, number):  # noqa: F811
+    source, before = undisturbed / "folder", signal.getsignal(number)
+    with pytest.raises(SystemExit, match=f"{number.name}.*checkpoint=last"):
+        trainer(tmp_path, Requeue(), Told(step, number), every=None).fit(module(), data(source))
+    assert signal.getsignal(number) == before
+    assert state(tmp_path)["global_step"] == step + 1
+    trainer(tmp_path, Requeue()).fit(module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert_same_training(state(undisturbed), state(tmp_path))
+
+
+def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_path):  # noqa: F811
+    source = undisturbed / "folder"
+    trainer(tmp_path / "whole", devices=2).fit(module(), data(source, batch_size=2))
+    with pytest.raises((SystemExit, ProcessExitedException)):
+        trainer(tmp_path / "cut", Requeue(), Told(2, signal.SIGTERM, rank=1), devices=2, every=None).fit(
+            module(), data(source, batch_size=2)
+        )
+    file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    assert state(tmp_path / "cut")["global_step"] == 3
+    trainer(tmp_path / "cut", Requeue(), devices=2).fit(module(), data(source, batch_size=2), ckpt_path=file, weights_only=True)
+    assert_same_training(state(tmp_path / "whole"), state(tmp_path / "cut"))
+
+
+def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(undisturbed, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    written = []
+
+    class Written(Callback):
+        def on_save_checkpoint(self, trainer, *_):
+            written.append(trainer.global_step)
+
+    trainer(tmp_path, Requeue(), Told(2, signal.SIGTERM), Written(), every=None).fit(module(), data(undisturbed / "folder"))
+    assert written == [2, 3, 4, 6]
+    assert_same_training(state(undisturbed), state(tmp_path))
+
+
+def test_a_task_of_an_array_is_queued_again_alone(monkeypatch):
+    for key in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(key, raising=False)
+    assert slurm_job() is None
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    assert slurm_job() == "12"
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")  # the last task has the array's own number
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    assert slurm_job() == "12_3"

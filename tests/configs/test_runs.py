@@ -1,0 +1,164 @@
+"""What befalls runs: parts of an evaluation on several machines, disks that take nothing, a dashboard without a server."""
+
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+
+import pytest
+import torch
+from wandb.proto import wandb_internal_pb2
+
+from tests.configs.test_fit import CLOSED, CROP, ROOT, command, tiny
+from tests.conftest import draw, write
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    for i in range(5):
+        image, ids = draw(i)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", ids)
+    return root
+
+
+def arguments(data, run):
+    return [
+        *("--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={data}", f"run={run}"),
+        *(*tiny("small.yaml"), f"loading.augment={CROP[0]}", "trainer.max_epochs=1"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "trained"
+    result = command("train.py", *arguments(data, folder), "logger=wandb")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def evaluated(run, folder, *more):
+    line = ["--checkpoint", run, f"run={folder}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv", *more]
+    result = command("evaluate.py", *line)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
+    evaluated(run, tmp_path / "whole")
+    for part in (2, 0, 1):
+        assert "the same command without shard=" in evaluated(run, tmp_path / "parts", f"shard={part}/3")
+        assert not (tmp_path / "parts" / "report.json").exists()
+    assert "going on after 10 objects" in evaluated(run, tmp_path / "parts")
+    whole, parts = ((tmp_path / name / "objects.csv").read_text() for name in ("whole", "parts"))
+    assert whole == parts
+    figures = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "parts")]
+    assert len({json.dumps({k: v for k, v in f.items() if "seconds" not in k}) for f in figures}) == 1
+    assert not list((tmp_path / "parts").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(("shard", "folder"), [("3/3", True), ("1", True), ("0/2", False)])
+def test_a_part_that_is_none_is_named(run, tmp_path, shard, folder):
+    result = command("evaluate.py", "--checkpoint", run, f"shard={shard}", *([f"run={tmp_path}"] if folder else []))
+    assert result.returncode == 2
+    assert "give shard=K/N" in result.stderr
+
+
+def limited(name, line, size):
+    """A command whose files may have so many bytes, as on a disk that fills up."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    words = [sys.executable, ROOT / name, *map(str, line)]
+    return subprocess.run(words, cwd=ROOT, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300, preexec_fn=limit)
+
+
+def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, tmp_path):
+    run = tmp_path / "run"
+    assert command("train.py", *arguments(data, run)).returncode == 0
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    result = limited("train.py", [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"], len(before) // 2)
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "cannot be written" in errors[0]
+    assert "checkpoint=last" in errors[0]
+    assert "Traceback" not in result.stderr
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert command("train.py", *arguments(data, run), "trainer.max_epochs=3", "checkpoint=last").returncode == 0
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
+
+
+def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, tmp_path):
+    evaluated(run, tmp_path / "whole")
+    line = ["--checkpoint", run, f"run={tmp_path / 'cut'}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv"]
+    config = (tmp_path / "whole" / "config.yaml").stat().st_size
+    result = limited("evaluate.py", line, 3 * config)
+    assert result.returncode == 2, result.stdout
+    assert "cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    evaluated(run, tmp_path / "cut")
+    assert (tmp_path / "whole" / "objects.csv").read_text() == (tmp_path / "cut" / "objects.csv").read_text()
+
+
+def scanned(content):
+    """The records of a .wandb file: LevelDB's log format after 7 bytes of its own, blocks of 32 KiB, records in parts."""
+    position, record = 7, b""
+    while position + 7 <= len(content):
+        if 32768 - position % 32768 < 7:
+            position += 32768 - position % 32768  # padding at a block's end
+        length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
+        record += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield record
+            record = b""
+
+
+def records(folder):
+    """Keys and values that a run kept for Weights & Biases, and its config."""
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    found, config = {}, {}
+    for content in scanned(file.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(content)
+        for item in record.history.item:
+            found[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+        for item in record.run.config.update:
+            config[item.key] = json.loads(item.value_json)
+    return found, config
+
+
+def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
+    training, config = records(run)
+    assert config["model"]["_target_"] == "lightning_modules.itis.ITIS"
+    assert "train/loss" in training
+    evaluated(run, tmp_path / "eval", "logger=wandb")
+    kept, config = records(tmp_path / "eval")
+    figures = json.loads((tmp_path / "eval" / "report.json").read_text())
+    assert config["weights"]
+    for key in ("noc@85", "miou@3", "auc", "failures@90"):
+        assert kept[f"test/{key}"] == pytest.approx(figures[key])
+    assert kept["tables/objects/nrows"] == 10
+    assert kept["test/curve_table/nrows"] == 3
+    (media,) = (tmp_path / "eval").glob("wandb/offline-run-*/files/media")
+    table = json.loads(next((media / "table" / "tables").glob("objects*.json")).read_text())
+    assert table["columns"][:3] == ["id", "name", "noc@80"]
+    assert len(list(media.glob("images/pictures/clicks*"))) == kept["pictures/clicks/count"] == 30
+
+
+def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
+    environment = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "2"}
+    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, tmp_path / "run")), "logger=wandb"]
+    result = subprocess.run(
+        words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Weights & Biases cannot be reached" in result.stderr
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert "train/loss" in records(tmp_path / "run")[0]
