@@ -16,6 +16,9 @@ from interseg.volumes import dice
 class VolumeDice(Callback):
     """Writes `dice.csv` (a row a round and a volume) and `dice.json` (mean, std, min and max, over permutations).
 
+    Offline training is measured after its last epoch alone; a volume that is learned by itself leaves nothing to measure on others, nor
+    do held-out volumes that are learned.
+
     Args:
         every: volumes learned between two evaluations; the last of a permutation is always followed by one.
         unseen: also evaluate the rest of the stream.
@@ -28,17 +31,25 @@ class VolumeDice(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Measure a round, and after some volumes the others."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        offline = pl_module.start_anew == "never"
+        if offline and trainer.current_epoch + 1 != trainer.max_epochs:
+            return
         truth = batch["mask"][0].cpu().numpy().astype(bool)
         answer, proxy = outputs["probabilities"][0, 0].cpu().numpy() > 0.5, batch["proxy"]
         place = {"permutation": batch["sequence"], "seen": batch["task"] + 1, "volume": int(batch["id"]), "round": batch["round"]}
         values = {"dice": dice(answer, truth), "proxy": dice(proxy, truth), "agreement": dice(answer, proxy), "labour": batch["labour"]}
+        values["slices"] = sum(len(numbers) for numbers in batch["labelled"].values())
         self.rows.append(place | {"kind": "round"} | values)
         if not batch["last_round"]:
             return
         order = data.order(batch["sequence"])
         last = batch["task"] + 1 == len(order)
-        if last or (batch["task"] + 1) % self.every == 0:
+        if last or (not offline and (batch["task"] + 1) % self.every == 0):
             sets = {"held_out": data.split()[0], "unseen": order[batch["task"] + 1 :] if self.unseen else []}
+            if pl_module.start_anew == "volume":
+                sets = {}
+            elif data.learn_from == "held_out":
+                sets.pop("held_out")
             for kind, indices in sets.items():
                 rows = self._evaluate(trainer, pl_module, data, indices, place | {"kind": kind})
                 if rows:
@@ -57,7 +68,7 @@ class VolumeDice(Callback):
         return sorted((row for part in from_all_ranks(rows) for row in part), key=lambda row: row["volume"])
 
     def _write(self, folder: Path) -> None:
-        columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour"]
+        columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices"]
         with (folder / "dice.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()

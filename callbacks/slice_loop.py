@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.registration import backend_of
 from interseg.volumes import ProxyMask, SliceUser, dice, extent, falling_confidence, index, labour, step_confidence
@@ -57,8 +58,8 @@ class SliceLoop(Callback):
             before = proxy.merged(inclusive=self.inclusive)
             new = {}
             if self.satisfied is None or dice(before, truth) <= self.satisfied:
-                generator = np.random.default_rng((self.seed, *place, batch["round"]))
-                new = self.user.annotate(before, truth, probabilities, proxy.labelled, generator)
+                generator = np.random.default_rng((self.seed, batch["sequence"], int(batch["id"]), batch["round"]))
+                new = from_all_ranks(self.user.annotate(before, truth, probabilities, proxy.labelled, generator))[0]
             for axis, labels in new.items():
                 proxy.label(axis, labels)
             self.labelled = proxy.labelled

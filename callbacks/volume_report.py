@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
-from interseg.volumes import dice, residual
+from interseg.volumes import dice, index, residual
 
 
 class VolumeReport(Callback):
     """Draws the first permutation that a run plays, and rewrites the page after each of its volumes.
 
-    A round shows the slice in which the target is largest: the image, the truth, the proxy mask, the segmenter's answer after the
-    round, the residual map that guides the next one, and how far targets are trusted.
+    A round shows the slice in which the target is largest, of a plane in which no slice is labelled: the image, the truth, the proxy
+    mask, the segmenter's answer after the round, the residual map that guides the next one, and how far targets are trusted.
 
     Args:
         volumes: that are drawn, the first and last ones of the permutation; the curves are of all.
@@ -39,6 +39,7 @@ class VolumeReport(Callback):
             "round": batch["round"],
             "dice": dice(answer > 0.5, truth),
             "proxy": dice(batch["proxy"], truth),
+            "agreement": dice(answer > 0.5, batch["proxy"]),
             "labour": batch["labour"],
         }
         count = len(trainer.datamodule.order(batch["sequence"]))  # type: ignore[attr-defined]
@@ -47,19 +48,27 @@ class VolumeReport(Callback):
         self.rounds.append(row)
         if batch["last_round"]:
             curves = png(draw_labour(self.rounds))
-            text = page("volume_report.html.jinja", permutation=self.permutation, rounds=self.rounds, curves=curves, seen=batch["task"] + 1)
+            text = page(
+                "volume_report.html.jinja",
+                permutation=self.permutation,
+                crop=trainer.datamodule.crop,  # type: ignore[attr-defined]
+                rounds=self.rounds,
+                curves=curves,
+                seen=batch["task"] + 1,
+            )
             Path(trainer.default_root_dir, "volumes.html").write_text(text, encoding="utf-8")
 
     def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
-        number = int(truth.sum((1, 2)).argmax())
-        image = batch["volume"][0, 0, number].cpu().numpy()
+        axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)  # a slice that nobody labels
+        place = index(axis, int(truth.sum(tuple(a for a in range(3) if a != axis)).argmax()))
+        image = batch["volume"][0, 0].cpu().numpy()[place]
         panels = {
             "image": image,
-            "truth": truth[number].astype(float),
-            "proxy": np.asarray(batch["proxy"][number], float),
-            "answer": answer[number],
-            "residual": residual(batch["proxy"], answer, batch["labelled"])[number],
-            "confidence": batch["confidence"][0, 0, number].cpu().numpy(),
+            "truth": truth[place].astype(float),
+            "proxy": np.asarray(batch["proxy"][place], float),
+            "answer": answer[place],
+            "residual": residual(batch["proxy"], answer, batch["labelled"])[place],
+            "confidence": batch["confidence"][0, 0].cpu().numpy()[place],
         }
         ranges = dict.fromkeys(("truth", "proxy", "answer", "residual"), (0.0, 1.0))
         return draw_panels(panels, self.panel_width, ranges | {"image": (float(image.min()), float(image.max()))})
@@ -74,20 +83,24 @@ class VolumeReport(Callback):
 
 
 def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
-    """Dice of proxies and answers against labour, a point a round; and the labour given to each volume."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=80)
-    left, right = figure.subplots(1, 2)
+    """Dice of proxies and answers against labour, a point a round, and over the stream; the labour given so far (Fig. 4, 5 and 8)."""
+    figure = Figure(figsize=(13, 3.2), layout="constrained", dpi=80)
+    left, middle, right = figure.subplots(1, 3)
     numbers = sorted({row["round"] for row in rounds})
     groups = [[row for row in rounds if row["round"] == number] for number in numbers]
     labour = [np.mean([row["labour"] for row in group]) for group in groups]
-    for name, label in (("proxy", "proxy mask"), ("dice", "segmenter")):
+    for name, label in (("proxy", "proxy mask and truth"), ("dice", "answer and truth"), ("agreement", "answer and proxy mask")):
         left.plot(labour, [np.mean([row[name] for row in group]) for group in groups], marker="o", label=label)
     left.set(xlabel="labour, share of full labelling", ylabel="mean Dice", ylim=(0, 1))
     left.legend(loc="lower right")
     volumes = sorted({row["volume"] for row in rounds})
+    ends = [[row for row in rounds if row["volume"] == volume][-1] for volume in volumes]
+    for name in ("proxy", "dice", "agreement"):
+        middle.plot([v + 1 for v in volumes], np.cumsum([row[name] for row in ends]) / np.arange(1, len(ends) + 1))
+    middle.set(xlabel="volumes", ylabel="mean Dice so far, last rounds", ylim=(0, 1))
     given = [max(row["labour"] for row in rounds if row["volume"] == volume) for volume in volumes]
     right.plot([v + 1 for v in volumes], np.cumsum(given) / np.arange(1, len(given) + 1), marker="o", markersize=3)
     right.set(xlabel="volumes", ylabel="mean labour so far", ylim=(0, 1.1 * max(given)))
-    for axis in (left, right):
+    for axis in (left, middle, right):
         axis.grid(alpha=0.3)
     return figure

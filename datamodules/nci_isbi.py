@@ -19,9 +19,9 @@ class NciIsbiDataModule(VolumeDataModule):
         return [VolumeFiles(series_of(case), self._label(case, labels)) for case in cases if case.is_dir()]
 
     def _label(self, case: Path, labels: Path) -> Path:
-        found = sorted(labels.glob(f"{case.name}*.nrrd"))
-        if not found:
-            raise InputError(f"{case} has no labels {case.name}*.nrrd in {labels}; add them or remove the case")
+        found = [path for path in sorted(labels.glob(f"{case.name}*.nrrd")) if not path.name[len(case.name)].isalnum()]
+        if len(found) != 1:
+            raise InputError(f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; each case has one")
         return found[0]
 
 

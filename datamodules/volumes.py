@@ -8,9 +8,12 @@ as in datamodules/tasks.py: a volume comes as often in a row as it has rounds.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import SimpleITK
@@ -61,7 +64,7 @@ def read_volume(path: Path) -> SimpleITK.Image:
 
 
 def read_case(files: VolumeFiles, values: Sequence[int] | None = None) -> Volume:
-    """Image and target at their own resolution.
+    """Image and target at their own resolution. Voxels of NIfTI files that are no numbers are 0: ITK reads them so.
 
     Args:
         files: of the case.
@@ -88,14 +91,14 @@ def read_case(files: VolumeFiles, values: Sequence[int] | None = None) -> Volume
 
 
 def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
-    """The box round all voxels that are not 0, or round the target ("target"), with a margin; as it is with "none"."""
+    """The box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
+
+    "none" leaves the volume as it is.
+    """
     if crop == "none":
         return volume
-    region = volume.mask > 0 if crop == "target" else volume.image != 0
-    box = tuple(
-        slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin)
-        for found in np.nonzero(region if region.any() else volume.mask)
-    )
+    region = (volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero"))
+    box = tuple(slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin) for found in np.nonzero(region))
     return Volume(volume.image[box], volume.mask[box], volume.spacing)
 
 
@@ -162,13 +165,16 @@ class VolumeDataset(Dataset[Batch]):
             with np.load(path) as kept:
                 z, y, x = kept["spacing"].tolist()
                 return Volume(kept["image"], kept["mask"], (z, y, x))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             prepared = resized_volume(cropped_volume(read_case(self.files[index], self.values), self.crop, self.margin), self.size)
         self.cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.savez(file, **prepared._asdict())
-        part.replace(path)
+        with NamedTemporaryFile(dir=self.cache, suffix=".part", delete=False) as file:  # other processes may write the same
+            part = Path(file.name)
+            try:
+                np.savez(file, **prepared._asdict())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
         return prepared
 
     def _digest(self, index: int) -> str:
@@ -205,6 +211,7 @@ class VolumeDataModule(ResumableDataModule):
         stream: volumes of a permutation; null for all others.
         permutations: orders of the stream, each drawn by (seed, number): an epoch each.
         permutation: play this one only (array jobs).
+        learn_from: "rest", or "held_out" to play these as a stream instead (dynamic evaluation, Table 5).
         rounds: most rounds of a volume; 1 where all of it is labelled.
         normalise: by mean and standard deviation of the "set" that is learned from, as in the paper, or of each "volume", where
             scanners give values of their own.
@@ -223,6 +230,7 @@ class VolumeDataModule(ResumableDataModule):
         stream: int | None = None,
         permutations: int = 3,
         permutation: int | None = None,
+        learn_from: str = "rest",
         rounds: int = 6,
         normalise: str = "set",
         cache: str | None = None,
@@ -233,10 +241,13 @@ class VolumeDataModule(ResumableDataModule):
             raise InputError(f"crop is {crop!r}; use nonzero, target or none")
         if normalise not in ("set", "volume"):
             raise InputError(f"normalise is {normalise!r}; use set or volume")
+        if learn_from not in ("rest", "held_out"):
+            raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
         if permutation is not None and not 0 <= permutation < permutations:
             raise InputError(f"permutation is {permutation}; there are {permutations}, numbered from 0")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
         self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values
+        self.learn_from = learn_from
         self.held_out, self.stream, self.count, self.rounds, self.seed = held_out, stream, permutations, rounds, seed
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
@@ -254,6 +265,8 @@ class VolumeDataModule(ResumableDataModule):
                 raise InputError(f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}")
             size: Any = self.size
             self._dataset = VolumeDataset(files, self.values, self.crop, self.margin, size, self.cache)
+            for index in range(len(files)):
+                self._dataset.read(index)  # what is wrong with a volume shows before anything is learned
             if self.by_set:
                 self._dataset.normalise(self.split()[1])
         return self._dataset
@@ -267,10 +280,16 @@ class VolumeDataModule(ResumableDataModule):
 
     def order(self, permutation: int) -> list[int]:
         """The volumes of a permutation, in order."""
-        return np.random.default_rng((self.seed, permutation)).permutation(self.split()[1]).tolist()
+        held_out, rest = self.split()
+        streamed = held_out if self.learn_from == "held_out" else rest
+        return np.random.default_rng((self.seed, permutation)).permutation(streamed).tolist()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset = self.objects("train")
+        epochs = self.trainer.max_epochs if self.trainer else None
+        if epochs is not None and epochs > len(self.numbers):
+            given = f"trainer.max_epochs={epochs}, permutations to play: {len(self.numbers)}"
+            raise InputError(f"{given}; an epoch is a permutation: lower the one or raise data.permutations")
         batches = SequenceBatches([self.order(k) for k in range(self.count)], self.numbers, self.rounds, *self.resumed)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
@@ -289,9 +308,19 @@ class VolumeFolderDataModule(VolumeDataModule):
 
 
 def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
-    """Images and the labels of the same name, whatever their format; raises `InputError` for an image without."""
-    known = {path.name.split(".")[0]: path for path in sorted(labels.iterdir()) if not path.name.startswith(".")}
+    """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
+    known: dict[str, list[Path]] = {}
+    for path in sorted(labels.iterdir()):
+        if not path.name.startswith("."):
+            known.setdefault(stem(path), []).append(path)
     for path in images:
-        if path.name.split(".")[0] not in known:
-            raise InputError(f"{path} has no labels of its name in {labels}; add them or remove the image")
-    return [VolumeFiles(path, known[path.name.split(".")[0]]) for path in images]
+        found = known.get(stem(path), [])
+        if len(found) != 1:
+            count = f"{len(found)} files of labels" if found else "no labels"
+            raise InputError(f"{path} has {count} of its name in {labels}; each image has one")
+    return [VolumeFiles(path, known[stem(path)][0]) for path in images]
+
+
+def stem(path: Path) -> str:
+    """A volume's file name without the format's suffix: names may have dots of their own."""
+    return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr|img(\.gz)?)$", "", path.name, flags=re.IGNORECASE)

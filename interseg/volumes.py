@@ -130,7 +130,8 @@ def residual(proxy: Mask, probabilities: NDArray[np.floating], labelled: Labelle
         weight: omega_1 of the difference; the rest is the distance to the nearest labelled slice, scaled to [0, 1].
     """
     distance = distance_to_slices(proxy.shape, labelled)
-    far = distance / distance.max() if np.isfinite(distance).all() and distance.max() > 0 else np.ones(proxy.shape)
+    largest = float(distance.max())
+    far = np.ones(proxy.shape) if np.isinf(largest) else distance / (largest or 1)  # 0 where all slices of an axis are labelled
     return weight * np.abs(proxy - probabilities) + (1 - weight) * far
 
 
@@ -178,13 +179,15 @@ class SliceUser:
     Args:
         axes: of the planes.
         count: new slices along each.
-        guided: choose by the residual map (algorithm 4); False for random slices among those that the target touches.
+        guided: choose by the residual map (algorithm 4); False for random slices.
+        touched: label slices that the target touches only, guided or not, as the paper's users delineate the target in each; eq. 4
+            counts no others. False lets both choose any slice.
     """
 
-    def __init__(self, axes: Sequence[int] = (0, 1), count: int = 1, guided: bool = True) -> None:
+    def __init__(self, axes: Sequence[int] = (0, 1), count: int = 1, guided: bool = True, touched: bool = True) -> None:
         if count < 1 or not axes or any(axis not in (0, 1, 2) for axis in axes):
             raise InputError(f"axes={list(axes)}, count={count}; axes are 0, 1 and 2, and at least one slice is labelled")
-        self.axes, self.count, self.guided = tuple(axes), count, guided
+        self.axes, self.count, self.guided, self.touched = tuple(axes), count, guided, touched
 
     def annotate(
         self, proxy: Mask, truth: Mask, probabilities: NDArray[np.floating] | None, labelled: Labelled, generator: np.random.Generator
@@ -201,12 +204,12 @@ class SliceUser:
         found = {}
         residuals = residual(proxy, probabilities, labelled) if self.guided and probabilities is not None else None
         for axis in self.axes:
-            known = labelled.get(axis, ())
+            others = tuple(a for a in range(3) if a != axis)
+            closed = set(labelled.get(axis, ())) | (set(np.flatnonzero(~truth.any(others)).tolist()) if self.touched else set())
             if residuals is not None:
-                numbers = guided_slices(residuals, known, axis, self.count, generator)
+                numbers = guided_slices(residuals, sorted(closed), axis, self.count, generator)
             else:
-                touched = truth.any(tuple(a for a in range(3) if a != axis))
-                left = [j for j in np.flatnonzero(touched).tolist() if j not in known]
+                left = [j for j in range(truth.shape[axis]) if j not in closed]
                 numbers = sorted(generator.permutation(left)[: self.count].tolist())
             found[axis] = {number: truth[index(axis, number)].copy() for number in numbers}
         return found

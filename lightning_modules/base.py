@@ -71,11 +71,17 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def update(module: LightningModule, loss: Tensor, limit: Callable[[], None] | None = None) -> None:
-    """One step of a method that optimises by hand; `limit` may change the gradients before it."""
+def update(module: LightningModule, loss: Tensor | Callable[[], None], limit: Callable[[], None] | None = None) -> None:
+    """One step of a method that optimises by hand, on a loss or on what a function propagates back.
+
+    `limit` may change the gradients before it.
+    """
     optimizer: Any = module.optimizers()
     optimizer.zero_grad()
-    module.manual_backward(loss)
+    if isinstance(loss, Tensor):
+        module.manual_backward(loss)
+    else:
+        loss()
     if limit:
         limit()
     optimizer.step()

@@ -14,7 +14,7 @@ from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
-from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, update
+from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, spared, update
 from lightning_modules.optimisation import Optimisation
 
 
@@ -24,9 +24,12 @@ class Dynamic3D(InteractiveModule):
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's slices or from the whole truth.
     The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one leaves.
 
+    As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its steps. Several processes share the
+    samples of a step, so that they learn what one would.
+
     Args:
         network: (1, 1, D, H, W) to logits of the same size, sides multiples of `divisor`.
-        divisor: volumes are padded to multiples of it by replication, and cropped back.
+        divisor: volumes are padded by replication to multiples of it, and to two of it at least, and cropped back.
         replay: null to learn from the newest volume alone.
         samples: replayed a step, m.
         smoothing: targets are mixed with what the segmenter said before it learned the volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
@@ -63,6 +66,8 @@ class Dynamic3D(InteractiveModule):
         self.replay = None if replay is None else ReplayBuffer(**replay)
         self.samples, self.smoothing, self.steps, self.more_steps, self.augment = samples, smoothing, steps, more_steps, augment
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
+        if self.optimisation.schedule != "constant" or self.optimisation.milestones or self.optimisation.warmup:
+            raise InputError("a stream's end is not known: give model.optimisation without schedule, milestones and warmup")
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
 
@@ -82,7 +87,8 @@ class Dynamic3D(InteractiveModule):
         """(1, 1, D, H, W) logits of a volume."""
         require(batch, "volume")
         volume = batch["volume"]
-        sides = [n for side in reversed(volume.shape[2:]) for n in (0, -side % self.divisor)]
+        wanted = [max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]]  # one cell has no norm
+        sides = [n for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True) for n in (0, full - side)]
         depth, height, width = volume.shape[2:]
         return self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
 
@@ -101,7 +107,7 @@ class Dynamic3D(InteractiveModule):
         A stream, or a volume that is learned by itself, begins here from its start. What is said before a volume's first round is
         kept: smoothed targets are mixed with it.
         """
-        torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
+        torch.manual_seed(seed_of(*self._place(batch)))
         first = batch["round"] == 0
         begun = batch["task"] == 0 and (self.start_anew == "permutation" or self.trainer.current_epoch == 0)
         fresh = first and (begun or self.start_anew == "volume")
@@ -128,21 +134,44 @@ class Dynamic3D(InteractiveModule):
         target = (1 - share) * self.before + share * batch["target"]
         sample = (batch["volume"], target, batch["confidence"])
         key = int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
-        generator = np.random.default_rng((self._seed, batch["sequence"], batch["task"], batch["round"]))
-        for _ in range(self.steps + self.more_steps * batch["round"]):
-            replayed = self.replay.draw(self.samples, generator, without=key) if self.replay is not None else []
-            weights = [1 / (len(replayed) + 1)] * (len(replayed) + 1)  # lambda_L(t): 1 without samples
-            loss = torch.stack([w * self._loss(s, generator) for w, s in zip(weights, [sample, *replayed], strict=True)]).sum()
+        place = self._place(batch)
+        generator = np.random.default_rng(place)
+        replayed = self.replay.draw(self.samples, generator, without=key) if self.replay is not None else []
+        for step in range(self.steps + self.more_steps * batch["round"]):
+            loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
-            update(self, loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         if self.replay is not None:
-            self.replay.push(key, tuple(part.detach().cpu() for part in sample), generator)
+            self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
 
-    def _loss(self, sample: tuple[Tensor, Tensor, Tensor], generator: np.random.Generator) -> Tensor:
+    def _place(self, batch: dict[str, Any]) -> tuple[int, ...]:
+        """What randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
+        sequence = () if self.start_anew == "volume" else (batch["sequence"],)
+        return (self._seed, *sequence, int(batch["id"]), batch["round"])
+
+    def _step(self, samples: list[tuple[Tensor, Tensor, Tensor]], place: tuple[int, ...]) -> Tensor:
+        """One step on the mean loss of samples (lambda_L of each is one over their number); the loss.
+
+        Each is propagated back by itself: the memory is that of one volume. The ranks take them in turns.
+        """
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        losses = []
+
+        def backward() -> None:
+            for turn in range(0, len(samples), world):
+                mine = turn + rank
+                nothing = torch.as_tensor(spared(self.network.parameters()))
+                loss = self._loss(samples[mine], (*place, mine)) if mine < len(samples) else nothing
+                losses.append(loss.detach())
+                self.manual_backward(loss * world / len(samples))
+
+        update(self, backward)
+        return self.trainer.strategy.reduce(torch.stack(losses).sum() / len(samples), reduce_op="sum")
+
+    def _loss(self, sample: tuple[Tensor, Tensor, Tensor], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
-            volume, target, weight = augmented([volume, target, weight], generator)
+            volume, target, weight = augmented([volume, target, weight], np.random.default_rng(place))
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:

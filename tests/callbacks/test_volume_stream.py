@@ -13,6 +13,7 @@ from torch import nn
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.dice import VolumeDice
 from callbacks.slice_loop import SliceLoop
+from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
 from interseg.volumes import SliceUser, dice, labour
@@ -129,12 +130,91 @@ def test_a_permutation_starts_anew_and_offline_epochs_do_not(folder, tmp_path):
 
 
 def test_each_volume_by_itself_gives_the_same_in_any_order(folder, tmp_path):
-    trainer(tmp_path).fit(method(start_anew="volume", augment=False), data(folder))
-    found = {}
-    for row in rows(tmp_path):
-        if row["kind"] == "round" and row["round"] == "0":
-            found.setdefault(row["volume"], []).append(row)
-    assert all(len(both) == 2 for both in found.values())
+    orders = {}
+    for name, turn in (("forth", 1), ("back", -1)):
+        source = data(folder, learn_from="held_out")
+        order = source.order
+        source.order = lambda permutation, order=order, turn=turn: order(permutation)[::turn]
+        trainer(tmp_path / name, epochs=1).fit(method(start_anew="volume"), source)
+        orders[name] = rows(tmp_path / name)
+    assert {row["kind"] for row in orders["forth"]} == {"round"}, "nothing is learned for others"
+    assert [row["volume"] for row in orders["forth"]] == [row["volume"] for row in orders["back"]][::-1]
+    forth, back = (
+        sorted(({k: v for k, v in row.items() if k != "seen"} for row in orders[name]), key=lambda row: (row["volume"], row["round"]))
+        for name in ("forth", "back")
+    )
+    assert forth == back
+    assert {int(row["volume"]) for row in forth} == set(data_split(folder)[0])
+
+
+def data_split(folder):
+    source = data(folder)
+    source.objects("train")
+    return source.split()
+
+
+def test_a_stream_of_held_out_volumes_is_not_tested_on_them(folder, tmp_path):
+    trainer(tmp_path, epochs=1).fit(method(), data(folder, learn_from="held_out"))
+    assert {row["kind"] for row in rows(tmp_path)} == {"round"}
+    assert {int(row["volume"]) for row in rows(tmp_path)} == set(data_split(folder)[0])
+
+
+def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
+    answers = []
+
+    class Watch(Callback):
+        def on_train_end(self, trainer, pl_module):
+            for index in data_split(folder)[0]:
+                batch = trainer.datamodule.one(index)
+                answers.append(dice(pl_module.predict(batch["volume"])[0, 0].numpy() > 0.5, batch["mask"][0].numpy() > 0))
+
+    offline = method(start_anew="never", replay=None, smoothing=False)
+    trainer(tmp_path, Watch(), epochs=3, loop=SliceLoop()).fit(offline, data(folder, permutations=3, rounds=1))
+    held = [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out"]
+    assert held == pytest.approx(answers)
+    assert {row["permutation"] for row in rows(tmp_path)} == {"2"}
+
+
+def test_more_epochs_than_permutations_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="max_epochs=3, permutations to play: 2"):
+        trainer(tmp_path, epochs=3).fit(method(), data(folder))
+
+
+def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_samples(folder, tmp_path):
+    """Algorithm 5, lines 16 to 21, written out: plain gradient descent, two volumes, one round each."""
+    from interseg.losses import weighted_cross_entropy_and_dice
+    from lightning_modules.optimisation import Optimisation
+
+    given = {"augment": False, "steps": 3, "more_steps": 2, "optimisation": Optimisation("sgd", learning_rate=0.1, momentum=0.0)}
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append((batch["volume"], batch["target"], batch["confidence"]))
+
+    learner = method(**given)
+    expected = method(**given).double()
+    source = data(folder, permutations=1, rounds=2, stream=2)
+    trainer(tmp_path, Watch(), epochs=1, precision="64-true").fit(learner, source)
+    network, previous, buffer = expected.network, None, {}
+    for number, (volume, proxy, weight) in enumerate(seen):
+        t, i = divmod(number, 2)
+        if i == 0:
+            previous = torch.zeros_like(proxy) if t == 0 else expected.predict(volume).double()
+        share = 1.0 if t == 0 else 0.98
+        target = (1 - share) * previous + share * proxy
+        others = [sample for key, sample in buffer.items() if key != t]
+        for _ in range(3 + 2 * i):
+            losses = [
+                weighted_cross_entropy_and_dice(expected.segment({"volume": x}), y, w) for x, y, w in [(volume, target, weight), *others]
+            ]
+            gradients = torch.autograd.grad(sum(losses) / len(losses), list(network.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                    parameter -= 0.1 * gradient
+        buffer[t] = tuple(part.half().double() for part in (volume, target, weight))
+    for ours, plain in zip(learner.network.parameters(), network.parameters(), strict=True):
+        assert torch.allclose(ours, plain, atol=1e-9)
 
 
 def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(folder, tmp_path):
@@ -169,6 +249,11 @@ def test_the_answer_has_the_volumes_size_whatever_the_networks_stride():
     assert module.predict(torch.rand(1, 1, 5, 9, 11)).shape == (1, 1, 5, 9, 11)
     with pytest.raises(ValueError, match="no 'volume'"):
         module.segment({})
+
+
+def test_a_volume_thinner_than_the_strides_of_the_configured_network_is_answered():
+    config = resolve(load(["dynamic3d.yaml"]))
+    assert build(config["model"]).predict(torch.rand(1, 1, 5, 7, 8)).shape == (1, 1, 5, 7, 8)
 
 
 def test_augmentation_moves_all_parts_alike():

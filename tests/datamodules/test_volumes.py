@@ -179,14 +179,17 @@ def test_the_cache_serves_several_processes_and_changes_with_files_and_settings(
         sums = pool.map(load, [(str(tmp_path / "set"), str(tmp_path / "cache"))] * 8)
     assert len(set(sums)) == 1
     kept = set((tmp_path / "cache").iterdir())
-    assert len(kept) == 5  # 4 learned and the one that was read
+    assert len(kept) == 6  # all are read before anything is learned
     assert data().one(3)["volume"].sum().item() == sums[0]
     assert set((tmp_path / "cache").iterdir()) == kept
     data(margin=0).one(3)
     assert len(set((tmp_path / "cache").iterdir())) > len(kept)
-    broken = next(iter(kept))
-    broken.write_bytes(b"half")
-    assert data().one(3)["volume"].sum().item() == sums[0]
+    for path in kept:
+        whole = path.read_bytes()
+        for damage in (b"half", b"", whole[: len(whole) // 2]):
+            path.write_bytes(damage)
+            assert data().one(3)["volume"].sum().item() == sums[0]
+    assert not list((tmp_path / "cache").glob("*.part"))
 
 
 def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
@@ -236,3 +239,28 @@ def test_a_decathlon_that_is_not_whole_is_named(tmp_path):
     (tmp_path / "dataset.json").write_text("[]")
     with pytest.raises(InputError, match="is not the decathlon's"):
         MsdDataModule(str(tmp_path), **SMALL).files()
+
+
+def test_labels_are_those_of_the_very_name(tmp_path):
+    image, mask = case(0)
+    for name in ("case.1", "case.2"):
+        save(image, tmp_path / "images" / f"{name}.nii.gz")
+        save(mask, tmp_path / "labels" / f"{name}.nrrd")
+    files = VolumeFolderDataModule(str(tmp_path)).files()
+    assert [(f.image.name, f.label.name) for f in files] == [(f"case.{k}.nii.gz", f"case.{k}.nrrd") for k in (1, 2)]
+    save(mask, tmp_path / "labels" / "case.1.nii.gz")
+    with pytest.raises(InputError, match="2 files of labels of its name"):
+        VolumeFolderDataModule(str(tmp_path)).files()
+    for case_name in ("Prostate1", "Prostate10"):
+        (tmp_path / "nci" / "images" / case_name).mkdir(parents=True)
+        save(mask, tmp_path / "nci" / "labels" / f"{case_name}_truth.nrrd")
+    files = NciIsbiDataModule(str(tmp_path / "nci")).files()
+    assert [f.label.name for f in files] == ["Prostate1_truth.nrrd", "Prostate10_truth.nrrd"]
+
+
+def test_a_crop_of_what_is_not_0_holds_the_target():
+    image, mask = np.zeros((6, 8, 8), np.float32), np.zeros((6, 8, 8), np.uint8)
+    image[1:3, 2:4, 2:4], mask[2:5, 3:6, 3:6] = 1, 1
+    whole = cropped_volume(Volume(image, mask, (1, 1, 1)), "nonzero", 0)
+    assert whole.mask.sum() == mask.sum()
+    assert whole.image.shape == (4, 4, 4)
