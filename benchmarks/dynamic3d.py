@@ -12,53 +12,59 @@ import argparse
 import csv
 import shlex
 import statistics
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ablation import done
 
 LABELLED = ["--config", "dynamic3d/labelled.yaml"]
-OFFLINE = "dynamic3d/offline.yaml"
 NO_REPLAY, NO_SMOOTHING = "model.replay=null", "model.smoothing=false"
-RANDOM, UNWEIGHTED, TWO = "callbacks.loop.user.guided=false", "callbacks.loop.confidence=none", "callbacks.loop.user.count=2"
-STATIC = ["--config", "dynamic3d/static.yaml", "data.learn_from=held_out"]
-WARM = "{warm}"
-"""Stands for the segmenter that learned the rest with whole labels, replay and smoothing, in the same permutation."""
+RANDOM, UNWEIGHTED = "callbacks.loop.user.guided=false", "callbacks.loop.confidence=none"
+STATIC = ["--config", "dynamic3d/static.yaml"]
+STREAM = ["data.learn_from=held_out"]
 UNTIL = ["callbacks.loop.satisfied=0.85", "data.rounds=30"]
-ROWS: dict[int, dict[str, list[str]]] = {
-    1: {
-        "offline": [*LABELLED, "--config", OFFLINE, "callbacks.dice.every=1000"],
-        "dynamic": [*LABELLED, NO_REPLAY, NO_SMOOTHING],
-        "dynamic, replay": [*LABELLED, NO_SMOOTHING],
-        "dynamic, smoothing": [*LABELLED, NO_REPLAY],
-        "dynamic, replay, smoothing": LABELLED,
-    },
-    3: {
-        "cold": [*STATIC, RANDOM, UNWEIGHTED],
-        "cold, guided": [*STATIC, UNWEIGHTED],
-        "cold, guided, weighted": STATIC,
-        "warm, guided": [*STATIC, UNWEIGHTED, WARM],
-        "warm, guided, weighted": [*STATIC, WARM],
-    },
-    5: {
-        "cold, guided, weighted": STATIC,
-        "cold, guided, weighted, as a stream": ["data.learn_from=held_out", NO_SMOOTHING],
-        "warm, guided, weighted": [*STATIC, WARM],
-        "warm, guided, weighted, as a stream": ["data.learn_from=held_out", NO_SMOOTHING, WARM],
-    },
-    6: {
-        "interactive": [NO_REPLAY, NO_SMOOTHING, RANDOM, UNWEIGHTED],
-        "replay": [NO_SMOOTHING, RANDOM, UNWEIGHTED],
-        "replay, weighted": [NO_SMOOTHING, RANDOM],
-        "replay, weighted, guided": [NO_SMOOTHING],
-        "replay, weighted, guided, smoothing": [],
-        "replay, weighted, guided, smoothing, 2 + 2": [TWO],
-    },
-    7: {
-        "interactive": [*UNTIL, NO_REPLAY, NO_SMOOTHING, RANDOM, UNWEIGHTED],
-        "replay, weighted, guided": [*UNTIL, NO_SMOOTHING],
-    },
+OFFLINE = "offline"
+ROWS: dict[str, list[str]] = {
+    OFFLINE: [*LABELLED, "--config", "dynamic3d/offline.yaml"],
+    "dynamic": [*LABELLED, NO_REPLAY, NO_SMOOTHING],
+    "dynamic, replay": [*LABELLED, NO_SMOOTHING],
+    "dynamic, smoothing": [*LABELLED, NO_REPLAY],
+    "dynamic, replay, smoothing": LABELLED,
+    "interactive": [NO_REPLAY, NO_SMOOTHING, RANDOM, UNWEIGHTED],
+    "interactive, replay": [NO_SMOOTHING, RANDOM, UNWEIGHTED],
+    "interactive, replay, weighted": [NO_SMOOTHING, RANDOM],
+    "interactive, replay, weighted, guided": [NO_SMOOTHING],
+    "interactive, replay, weighted, guided, smoothing": [],
+    "interactive, replay, weighted, guided, smoothing, 2 + 2": ["callbacks.loop.user.count=2"],
+    "cold": [*STATIC, RANDOM, UNWEIGHTED],
+    "cold, guided": [*STATIC, UNWEIGHTED],
+    "cold, guided, weighted": STATIC,
+    "warm, guided": [*STATIC, UNWEIGHTED],
+    "warm, guided, weighted": STATIC,
+    "cold, guided, weighted, as a stream": [*STREAM, NO_SMOOTHING],
+    "warm, guided, weighted, as a stream": [*STREAM, NO_SMOOTHING],
+    "after interaction, as a stream": STREAM,
+    "after 2 + 2, as a stream, 2 + 2": [*STREAM, "callbacks.loop.user.count=2"],
+    "until 0.85, interactive": [*UNTIL, NO_REPLAY, NO_SMOOTHING, RANDOM, UNWEIGHTED],
+    "until 0.85, replay, weighted, guided": [*UNTIL, NO_SMOOTHING],
 }
+STARTS = {
+    **dict.fromkeys((name for name in ROWS if name.startswith("warm")), "dynamic, replay, smoothing"),
+    "after interaction, as a stream": "interactive, replay, weighted, guided, smoothing",
+    "after 2 + 2, as a stream, 2 + 2": "interactive, replay, weighted, guided, smoothing, 2 + 2",
+}
+"""Rows that begin with what another one of the same permutation has learned; that one stands before them."""
+TABLES = {
+    1: ("held_out", list(ROWS)[:5]),
+    3: ("by_round", list(ROWS)[11:16]),
+    5: ("by_round", [name for name in ROWS if name.endswith(("guided, weighted", "as a stream")) and name[:4] in ("cold", "warm")]),
+    6: ("held_out", list(ROWS)[5:11]),
+    7: ("slices", list(ROWS)[-2:]),
+}
+"""The paper's number, what is shown, of which rows; Table 6's last two rows are shown by rounds."""
+DYNAMIC_TEST = list(STARTS)[-2:]
 Row = dict[str, str]
 
 
@@ -66,55 +72,61 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the volumes")
-    arguments.add_argument("--tables", type=int, nargs="+", default=sorted(ROWS), choices=sorted(ROWS))
+    arguments.add_argument("--tables", type=int, nargs="+", default=sorted(TABLES), choices=sorted(TABLES))
     arguments.add_argument("--permutations", type=int, default=3)
-    arguments.add_argument("--part", help="K/N: make every N-th run from the K-th on, and no table")
+    arguments.add_argument("--part", default="0/1", help="K/N: make every N-th run from the K-th on, and no table")
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
-    part, parts = map(int, options.part.split("/")) if options.part else (0, 1)
+    part, parts = map(int, options.part.split("/"))
+    shown = {name for table in options.tables for name in TABLES[table][1]} | (set(DYNAMIC_TEST) if 6 in options.tables else set())
+    needed = shown | {STARTS[name] for name in shown if name in STARTS}
+    runs = [(name, permutation) for name in ROWS if name in needed for permutation in range(options.permutations)]
     given = ["--config", "dynamic3d.yaml", *options.data, *options.overrides]
-    runs = [(permutation, row) for table in options.tables for permutation in range(options.permutations) for row in ROWS[table].values()]
-    for number, (permutation, row) in enumerate(runs):
-        if number % parts == part:
-            make(options.folder, permutation, row, given)
-    if options.part:
+    same_as_before(options.folder, given)
+    for name, permutation in runs[part::parts]:
+        make(options.folder, name, permutation, given)
+    if parts > 1:
         return
     for table in options.tables:
-        show = {1: held_out, 3: by_round, 5: by_round, 6: held_out, 7: slices}[table]
+        show, names = TABLES[table]
         print(f"\n### Table {table}\n")
-        show(
-            {
-                name: [read(options.folder, permutation, row) for permutation in range(options.permutations)]
-                for name, row in ROWS[table].items()
-            }
-        )
+        SHOW[show]({name: [read(options.folder, name, k) for k in range(options.permutations)] for name in names})
+        if table == 6:
+            print("\nThe held-out volumes as a stream:\n")
+            by_round({name: [read(options.folder, name, k) for k in range(options.permutations)] for name in DYNAMIC_TEST})
 
 
-def make(folder: Path, permutation: int, row: list[str], given: list[str]) -> Path:
-    """The run of a row and a permutation, made unless it is there; with what it starts from."""
-    words = list(row)
-    if WARM in row:
-        start = make(folder, permutation, ROWS[1]["dynamic, replay, smoothing"], given)
-        words[words.index(WARM)] = f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}"
-    configs = [word for k, word in enumerate(words) if word == "--config" or (k and words[k - 1] == "--config")]
-    overrides = [word for word in words if word not in configs]
-    run = place(folder, permutation, row)
-    own = [f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
-    if OFFLINE in row:  # its permutations are epochs; the split stays
-        own = [f"seed={permutation}", "data.seed=0"]
-    done(run / "finished", "train.py", *given[:2], *configs, *given[2:], *overrides, *own, f"run={run}", "checkpoint=last")
-    return run
+def same_as_before(folder: Path, given: list[str]) -> None:
+    """Write what all runs of a folder have in common; stop where it was something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, line = folder / "given.txt", shlex.join(given)
+    if file.exists() and file.read_text() != line:
+        sys.exit(f"{folder} holds runs of `{file.read_text()}`; give another folder")
+    file.write_text(line)
 
 
-def place(folder: Path, permutation: int, row: list[str]) -> Path:
-    """A run's folder; rows that tables share are one run."""
-    words = [word.removesuffix(".yaml").split("/")[-1].split(".")[-1] for word in row if word != "--config"]
-    return folder / f"{'_'.join(words).replace('{warm}', 'warm') or 'all'}-{permutation}"
+def make(folder: Path, name: str, permutation: int, given: list[str]) -> None:
+    """The run of a row and a permutation, unless it is there; it waits for the one it starts from, which another process may make."""
+    run = place(folder, name, permutation)
+    words = [*ROWS[name], f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
+    if name == OFFLINE:  # its permutations are epochs; the split stays
+        words = [*ROWS[name], f"seed={permutation}", "data.seed=0"]
+    if name in STARTS:
+        start = place(folder, STARTS[name], permutation)
+        while not (start / "finished").exists():
+            time.sleep(5)
+        words.append(f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}")
+    done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
 
 
-def read(folder: Path, permutation: int, row: list[str]) -> list[Row]:
+def place(folder: Path, name: str, permutation: int) -> Path:
+    """A run's folder."""
+    return folder / f"{name.replace(', ', '_').replace(' ', '-')}-{permutation}"
+
+
+def read(folder: Path, name: str, permutation: int) -> list[Row]:
     """The lines of a run's dice.csv."""
-    with (place(folder, permutation, row) / "dice.csv").open(newline="") as file:
+    with (place(folder, name, permutation) / "dice.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -176,6 +188,9 @@ def slices(table: dict[str, list[list[Row]]]) -> None:
         labour = over([statistics.mean(float(r["labour"]) for r in end.values()) for end in ends])
         short = over([sum(float(r["proxy"]) <= 0.85 for r in end.values()) for end in ends])
         print(f"| {name} | " + " | ".join(cells) + f" | {labour} | {short} |")
+
+
+SHOW = {"held_out": held_out, "by_round": by_round, "slices": slices}
 
 
 if __name__ == "__main__":
