@@ -33,7 +33,7 @@ def main() -> None:
     table = {method.name: figures(method) for method in found}
     print_table(table)
     pairs = {key: [paired(found[0].noc(key), method.noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
-    pairs["auc"] = [paired(found[0].curves.mean(1), method.curves.mean(1)) for method in found[1:]]
+    pairs["auc"] = [paired(found[0].areas, method.areas) for method in found[1:]]
     objects, problem = pictures(found, options.objects, options.trust)
     text = page("compare.html.jinja", methods=found, table=table, pairs=pairs, curves=svg(draw(found)), objects=objects, problem=problem)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,10 @@ from pytorch_lightning import LightningModule
 
 from callbacks.noc import print_table, shown
 from configs import build, load, merge, plain, read, resolve
-from configs.run import answer_by, guarded, needs, open_folder, parser, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, stamp, trainer
+from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
-from interseg.records import kept_ids
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
     needs(config, "model", "data")
     default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
     shard = part_of(config)
-    folder = open_folder(Path(config["run"] or default), merged | {"shard": None})
+    folder = open_folder(Path(config["run"] or own_folder(default, merged)), merged | {"shard": None})
     if weights:
         without_download(config["model"])
     model = build(config["model"], options.trust)
@@ -42,9 +42,9 @@ def main() -> int:
         load_weights(model, weights)
     answer_by(model, config, options.trust)
     data = build(config["data"], options.trust)
-    data.finished, data.shard = kept_ids(folder), shard
-    if data.finished:
-        print(f"{folder}: going on after {len(data.finished)} objects", flush=True)
+    if not isinstance(data, ClickDataModule):
+        raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
+    data.shard, data.record = shard, folder
     test = trainer(config, folder, options.trust)
     test.test(model, data, verbose=False)
     if shard:

@@ -35,7 +35,10 @@ def main() -> None:
     lines = [line(sweep, values, options.folder / str(number)) for number, values in enumerate(chosen)]
     options.folder.mkdir(parents=True, exist_ok=True)
     listed = options.folder.resolve() / "jobs.txt"
-    listed.write_text("\n".join(lines) + "\n")
+    content = "\n".join(lines) + "\n"
+    if listed.exists() and listed.read_text() != content:
+        raise InputError(f"{listed} is of another sweep, whose runs lie beside it; give another folder")
+    listed.write_text(content)
     print(f"JOBS={listed} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh")
 
 

@@ -39,20 +39,16 @@ class MeteredLoop(UserLoop):
         self.bytes: list[int] = []
         self.began = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """The step begins."""
-        self.began = time.perf_counter()
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """The step has ended; gather once more."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self.steps.append(time.perf_counter() - self.began)
+        self.steps.append(time.perf_counter() - self.began)  # since the step before: waiting for the loader counts
         trainer.strategy.barrier()
         started = time.perf_counter()
         from_all_ranks(self._delta)
         self.gathers.append(time.perf_counter() - started)
         self.bytes.append(len(pickle.dumps(self._delta)))
+        self.began = time.perf_counter()
 
 
 def main() -> None:

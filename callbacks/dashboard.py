@@ -13,10 +13,12 @@ import base64
 import csv
 import hashlib
 import io
+import netrc
 import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import wandb
 from PIL import Image
@@ -67,7 +69,8 @@ class Dashboard(Callback):
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
     """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
 
-    Its id stands for the run's folder, so that a run that goes on is one run there too.
+    Its id stands for the run's folder, so that a run that goes on is one run there too. Offline, each part of it is a folder of its own
+    under that id; upload them in their order.
     """
     settings = wandb.Settings(init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", 60)), finish_timeout=300, silent=True)
     options: dict[str, Any] = {
@@ -80,8 +83,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         "config": config,
         "settings": settings,
     }
-    known = os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists()
-    logger = WandbLogger(**options, offline=not known)
+    logger = WandbLogger(**options, offline=not logged_in())
     try:
         _ = logger.experiment  # on rank 0, where the server is asked
         return logger
@@ -90,6 +92,17 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         print(f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it", file=sys.stderr)
         wandb.teardown()  # which still holds the run's id
         return WandbLogger(**options, offline=True)
+
+
+def logged_in() -> bool:
+    """Whether a key for the server is there: in the environment, or under its host's name in the netrc file, as `wandb login` writes it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def curve(figures: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interseg.distributed import from_all_ranks
 from interseg.metrics import Interactions, clicks_to, counted, summarise
-from interseg.records import forget, keep, kept
+from interseg.records import forget, keep, kept, record_file
 from interseg.refine import COUNTS
 
 
@@ -28,6 +28,7 @@ class NumberOfClicks(Callback):
         self.targets, self.full_curves = tuple(targets), full_curves
         self.interactions = Interactions()
         self.errors: list[str] = []
+        self.record = Path()
         self.figures: dict[str, Any] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -37,9 +38,12 @@ class NumberOfClicks(Callback):
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last evaluation, and begin with what a killed one had finished."""
         self._start(pl_module)
+        part, folder = trainer.datamodule.shard, Path(trainer.default_root_dir)  # type: ignore[attr-defined]
+        self.record = record_file(folder, f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank))
         if trainer.is_global_zero:
+            (folder / "report.json").unlink(missing_ok=True)  # of an earlier evaluation
             finished = trainer.datamodule.finished  # type: ignore[attr-defined]
-            for batch in kept(Path(trainer.default_root_dir)):
+            for batch in kept(folder):
                 if finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
                     self.interactions.update(batch)
 
@@ -55,9 +59,7 @@ class NumberOfClicks(Callback):
         """Add the batch, and keep it on the disk."""
         self._add(trainer, batch)
         if len(batch["id"]):
-            part = trainer.datamodule.shard  # type: ignore[attr-defined]
-            process = f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank)
-            keep(Path(trainer.default_root_dir), process, batch)
+            keep(self.record, batch)
 
     def _add(self, trainer: Trainer, batch: dict[str, Any]) -> None:
         self.errors += batch["errors"]

@@ -5,7 +5,9 @@ import csv
 import ctypes
 import datetime
 import errno
+import itertools
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Callable
@@ -63,11 +65,23 @@ def stamp() -> str:
     return os.environ.setdefault("INTERSEG_STAMP", datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))  # child ranks inherit it
 
 
+def own_folder(base: Path, config: dict[str, Any]) -> Path:
+    """A folder of a run that was given none: `base`, or with a number where another config has it (several commands of one job)."""
+    for path in (base, *(Path(f"{base}-{number}") for number in itertools.count(2))):
+        try:
+            there = OmegaConf.load(path / "config.yaml")
+        except OSError:
+            return path
+        if there == OmegaConf.create(config):
+            return path
+    raise AssertionError
+
+
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
     """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        part = path / f".config.{os.getpid()}.yaml"  # jobs that share a folder write the same one
+        part = path / f".config.{platform.node()}.{os.getpid()}.yaml"  # jobs that share a folder write the same one
         OmegaConf.save(OmegaConf.create(config), part)
         part.replace(path / "config.yaml")
     except OSError as error:
@@ -82,6 +96,7 @@ def resume_point(config: dict[str, Any], folder: Path) -> Path | None:
     """
     last = folder / "checkpoints" / "last.ckpt"
     again = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0 and last.is_file()
+    again = again and read_checkpoint(last).get("config") == (folder / "config.yaml").read_text()  # not another run's
     if config["checkpoint"] is None and not again:
         return None
     path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
@@ -95,6 +110,8 @@ def resume_point(config: dict[str, Any], folder: Path) -> Path | None:
 
 def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> tuple[list[Logger], list[Callback]]:
     """CSV always; Weights & Biases with `logger=wandb`, and the callback that fills its dashboard."""
+    if config["shard"] is not None:  # the parts of an evaluation share a folder, and their figures are no one's
+        return [], []
     made: list[Logger] = [csv_logger(folder, resumed)]
     if config["logger"] not in (None, "csv", "wandb"):
         raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
@@ -151,6 +168,9 @@ def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
     if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise InputError("SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node")
     size = {"devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)), "num_nodes": int(os.environ.get("SLURM_NNODES", 1))}
+    if 0 < torch.cuda.device_count() < size["devices"]:
+        seen = f"{size['devices']} processes a node, and each sees {torch.cuda.device_count()} GPU(s)"
+        raise InputError(f"{seen}; ask SLURM for --gpus-per-node={size['devices']} instead of --gpus-per-task")
     return size, [SLURMEnvironment(auto_requeue=False)]  # callbacks/requeue.py does
 
 

@@ -22,6 +22,7 @@ A method is also given `carried`: a dict of each object, empty before its first 
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import albumentations
@@ -29,11 +30,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
 from datamodules.sources import ObjectSource, Sample
 from interseg.clicks import IGNORE, InitialClicks, no_clicks, pad_clicks
 from interseg.distance import distance_to
+from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
+from interseg.records import kept_ids
 
 Batch = dict[str, Any]
 
@@ -159,10 +162,19 @@ class ClickDataModule(ResumableDataModule):
         self.loading = loading or Loading()
         self.sources: dict[str, ObjectSource] = {}
         self.finished: set[int] = set()
-        """Objects that an evaluation which goes on need not play again."""
+        """Objects that an evaluation which goes on need not play again, the same on all ranks."""
+        self.record: Path | None = None
+        """The folder of an evaluation, whose finished objects are read in `setup`."""
         self.shard: tuple[int, int] | None = None
         """(k, n): an evaluation plays the k-th of n parts only."""
         self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than objects
+
+    def setup(self, stage: str) -> None:
+        """Find what an evaluation has finished; the first rank's view holds, since another job may be writing."""
+        if stage == "test" and self.record is not None:
+            self.finished = from_all_ranks(kept_ids(self.record))[0]
+            if self.finished and self._ranks()[0] == 0:
+                print(f"{self.record}: going on after {len(self.finished)} objects", flush=True)
 
     def source(self, split: str) -> ObjectSource:
         """The objects of a split: "train", "val" or "test"."""
@@ -222,6 +234,7 @@ class ClickDataModule(ResumableDataModule):
             dataset,
             batch_sampler=batches,
             num_workers=self.loading.num_workers,
+            worker_init_fn=deaf,
             collate_fn=collate,
             persistent_workers=self.loading.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

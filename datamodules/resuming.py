@@ -1,5 +1,6 @@
 """In which order a training sees its data, and how one that was killed goes on at the very next batch."""
 
+import signal
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -56,3 +57,9 @@ class ResumableDataModule(LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def deaf(worker: int) -> None:
+    """For loader processes: leave the signals that end a job, which reach all of its processes, to the one that is trained in."""
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.base import Batch
-from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
 from datamodules.sources import existing_folder, image_files, read_image, read_labels
 from interseg.clicks import IGNORE
 from interseg.errors import InputError
@@ -228,6 +228,7 @@ class TaskDataModule(ResumableDataModule):
             held,
             batch_sampler=EpochBatches(sampler, self.batch_size, *self.resumed),
             num_workers=self.num_workers,
+            worker_init_fn=deaf,
             collate_fn=collate_labelled,
             persistent_workers=self.num_workers > 0,
         )

@@ -15,8 +15,8 @@ from scipy.stats import bootstrap
 
 from interseg.errors import InputError
 
-OWN = ("run", "seed", "weights", "checkpoint", "pretrained", "selection_from", "root")
-"""Keys of a config in which runs of one method differ."""
+OWN = ("run", "seed", "weights", "checkpoint", "shard", "logger", "loading.num_workers")
+"""Keys of a config in which runs of one method may differ; so they may in paths of checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,12 @@ class Method:
         """(n, R) IoU after each click, the mean over seeds."""
         return np.mean([run.curves for run in self.runs], axis=0)
 
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """(n,) area under each object's curve, as `interseg.metrics.area_under_curve` takes it of their mean."""
+        curves = self.curves
+        return np.trapezoid(curves, axis=1) / (curves.shape[1] - 1) if curves.shape[1] > 1 else curves[:, 0]
+
     def noc(self, key: str) -> NDArray[np.float64]:
         """(n,) clicks, the mean over seeds."""
         return np.mean([run.noc[key] for run in self.runs], axis=0)
@@ -96,14 +102,14 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
     Methods without a name are called by what their configs say of them and not of all, or by their folders.
 
     Raises:
-        InputError: evaluations of different objects, targets or rounds.
+        InputError: evaluations of different objects, targets or rounds; one given twice.
     """
     groups: dict[str, list[tuple[str | None, Evaluation]]] = {}
     for name, run in named:
         groups.setdefault(name or json.dumps(flat(run.config), sort_keys=True), []).append((name, run))
     unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
     names = [group[0][0] or told_apart(group[0][1], unnamed) for group in groups.values()]
-    names = [name if names.count(name) == 1 else group[0][1].folder.name for name, group in zip(names, groups.values(), strict=True)]
+    names = [name if names.count(name) == 1 else str(group[0][1].folder) for name, group in zip(names, groups.values(), strict=True)]
     found = [Method(name, [run for _, run in group]) for name, group in zip(names, groups.values(), strict=True)]
     first = found[0].runs[0]
     for method in found:
@@ -113,6 +119,10 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
                 raise InputError(f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set")
             if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
                 raise InputError(f"{run.folder} and {first.folder} differ in targets or max_clicks; evaluate with the same")
+        of = [(run.config.get("seed"), run.config.get("weights")) for run in method.runs]
+        if len(set(of)) < len(of):
+            folders = ", ".join(str(run.folder) for run in method.runs)
+            raise InputError(f"{method.name}: {folders} are of one network and seed; give each once, or name them: NAME=EVALUATION")
     return found
 
 
@@ -120,9 +130,11 @@ def flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
     """Leaves of a config by dotted path, without `OWN` keys."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
-        if key in OWN:
-            continue
-        leaves |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+        where = f"{path}{key}"
+        if isinstance(value, dict):
+            leaves |= flat(value, f"{where}.")
+        elif where not in OWN and not str(value).endswith(".ckpt"):
+            leaves[where] = value
     return leaves
 
 
@@ -158,6 +170,6 @@ def paired(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:
     """The objects on which methods differ most, by the range of their areas under the curve, the largest first."""
-    areas = np.array([method.curves.mean(1) for method in found])
+    areas = np.array([method.areas for method in found])
     spread = np.ptp(areas, axis=0)
     return [int(i) for i in np.argsort(-spread, kind="stable")[:count] if spread[i] > 0]

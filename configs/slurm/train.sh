@@ -1,21 +1,33 @@
 #!/bin/bash
-# Train as a SLURM job: sbatch [--nodes N --ntasks-per-node GPUS --gpus-per-task 1 ...] configs/slurm/train.sh --config itis.yaml [key=value ...]
-# As an array, %a is the task's number: sbatch --array=0-4 configs/slurm/train.sh --config itis.yaml seed=%a
+# Train as a SLURM job:   sbatch [--nodes N --ntasks-per-node K --gpus-per-node K ...] configs/slurm/train.sh --config itis.yaml [key=value ...]
+# As an array, %a is the task's number:   sbatch --array=0-4 configs/slurm/train.sh --config itis.yaml seed=%a
 # With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates.
-# Two minutes before its time limit or a pre-emption the run writes a checkpoint and queues itself again; then it goes on by itself.
+# Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
+# by itself. So it does before a pre-emption where the cluster has PreemptParameters=send_user_signal and a GraceTime.
 #SBATCH --job-name=interseg
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --signal=USR1@120
+#SBATCH --signal=B:USR1@120
 
 if [ -n "${JOBS:-}" ]; then
-    eval "set -- $(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$JOBS") $(printf '%q ' "$@")"
+    line=$(sed -n "$((${SLURM_ARRAY_TASK_ID:?JOBS needs --array} + 1))p" "$JOBS")
+    [ -n "$line" ] || { echo "$JOBS has no line $((SLURM_ARRAY_TASK_ID + 1))" >&2; exit 2; }
+    declare -a words="($line)"  # quoted as a shell reads it
+    set -- "${words[@]}" "$@"
 fi
-srun --kill-on-bad-exit=1 python "${COMMAND:-train.py}" "${@//%a/${SLURM_ARRAY_TASK_ID:-}}"
+trap 'told=1; kill -USR1 $step' USR1  # srun passes it on to every process
+srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} \
+    python "${COMMAND:-train.py}" "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
+step=$!
+wait $step
 code=$?
-if [ $code -eq 138 ]; then  # SIGUSR1 ended a process that did not listen yet
-    scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+while kill -0 $step 2>/dev/null; do  # the trap ended the wait
+    wait $step
+    code=$?
+done
+if [ -n "${told:-}" ]; then
+    scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}" || exit 1
 fi
 exit $code

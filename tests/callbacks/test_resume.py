@@ -18,7 +18,7 @@ from interseg.metrics import OUTCOME
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
-from interseg.records import keep, kept, kept_ids
+from interseg.records import keep, kept, kept_ids, record_file
 from interseg.refiners import refiner_of
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
@@ -216,22 +216,25 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
 def test_an_evaluation_of_another_config_takes_nothing_over(tmp_path):
     (tmp_path / "config.yaml").write_text("name: x")
     batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
-    keep(tmp_path, "0", batch)
+    keep(record_file(tmp_path, "0"), batch)
     (back,) = kept(tmp_path)
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
     assert kept_ids(tmp_path) == {4}
-    (tmp_path / "config.yaml").write_text("name: y")
-    assert kept_ids(tmp_path) == set()
+    (tmp_path / "config.yaml").write_text("name: x\nrun: elsewhere\nlogger: wandb\ntrainer: {accelerator: cpu}\ncallbacks: {report: null}")
+    assert kept_ids(tmp_path) == {4}
+    for other in ("name: y", "name: x\ncallbacks: {loop: {user: z}}", "name: x\ntrainer: {precision: bf16}"):
+        (tmp_path / "config.yaml").write_text(other)
+        assert kept_ids(tmp_path) == set()
 
 
 @pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
-    keep(tmp_path, "0", batches[0])
+    keep(record_file(tmp_path, "0"), batches[0])
     (file,) = tmp_path.glob("objects.*")
     file.write_bytes(file.read_bytes() + cut)
     for batch in batches[1:]:
-        keep(tmp_path, "0", batch)
+        keep(record_file(tmp_path, "0"), batch)
     assert kept_ids(tmp_path) == {4, 5, 6}
 
 

@@ -162,3 +162,39 @@ def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
     assert "Weights & Biases cannot be reached" in result.stderr
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
     assert "train/loss" in records(tmp_path / "run")[0]
+
+
+def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
+    from callbacks.dashboard import logged_in
+
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert not logged_in()
+    (tmp_path / "netrc").write_text("machine physionet.org login a password b")
+    assert not logged_in()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password c")
+    assert logged_in()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert not logged_in()
+
+
+def test_commands_of_one_job_have_folders_of_their_own(tmp_path):
+    from configs.run import open_folder, own_folder
+
+    base = tmp_path / "7"
+    for config, expected in (({"a": 1}, "7"), ({"a": 2}, "7-2"), ({"a": 1}, "7"), ({"a": 3}, "7-3"), ({"a": 2}, "7-2")):
+        assert open_folder(own_folder(base, config), config).name == expected
+
+
+def test_a_job_that_was_queued_again_takes_no_other_runs_checkpoint(tmp_path, monkeypatch):
+    from configs.run import open_folder, resume_point
+
+    folder = open_folder(tmp_path / "run", {"name": "new"})
+    (folder / "checkpoints").mkdir()
+    file, config = folder / "checkpoints" / "last.ckpt", {"checkpoint": None}
+    torch.save({"config": "name: old\n"}, file)
+    assert resume_point(config, folder) is None
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert resume_point(config, folder) is None
+    torch.save({"config": (folder / "config.yaml").read_text()}, file)
+    assert resume_point(config, folder) == file

@@ -77,6 +77,20 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     longer = evaluation(tmp_path / "longer", [[0.5, 0.6, 0.9]] * 3)
     with pytest.raises(InputError, match="differ in targets or max_clicks"):
         methods([("a", runs[0][0]), ("b", longer)])
+    with pytest.raises(InputError, match="are of one network and seed"):
+        methods([(None, runs[0][0]), (None, runs[0][0])])
     (tmp_path / "other" / "report.json").write_text("{")
     with pytest.raises(InputError, match="holds no finished evaluation"):
         Evaluation(tmp_path / "other")
+
+
+def test_what_is_the_same_method(tmp_path):
+    curves = [[0.5, 0.9, 0.9]]
+    a = evaluation(tmp_path / "a", curves, model={"pretrained": "x/0.ckpt", "augment": [1]})
+    b = evaluation(tmp_path / "b", curves, 1, model={"pretrained": "x/1.ckpt", "augment": [1]})
+    c = evaluation(tmp_path / "c", curves, model={"pretrained": True, "augment": [1]})
+    d = evaluation(tmp_path / "d", curves, model={"pretrained": "x/0.ckpt", "augment": [2]})
+    found = methods([(None, run) for run in (a, b, c, d)])
+    assert [len(method.runs) for method in found] == [2, 1, 1]
+    assert len({method.name for method in found}) == 3
+    assert found[0].areas == pytest.approx([(0.7 + 0.9) / 2])

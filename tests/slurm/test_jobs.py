@@ -22,7 +22,7 @@ CLUSTER = Path(__file__).parent / "cluster.sh"
 TRAIN = ROOT / "configs" / "slurm" / "train.sh"
 TINY = [
     *("--config", "small.yaml", "--config", "data/folder.yaml"),
-    *("model.network.options.decoder_channels=16", "loading.batch_size=2", "loading.num_workers=0"),
+    *("model.network.options.decoder_channels=16", "loading.batch_size=2", "loading.num_workers=1"),
     *("trainer.accelerator=cpu", "callbacks.progress=null", "trainer.log_every_n_steps=1"),
     "loading.augment=[{_target_: albumentations.PadIfNeeded, min_height: 96, min_width: 96},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 96, width: 96}]",
@@ -76,6 +76,11 @@ def until(condition, log):
         time.sleep(0.2)
 
 
+def tell(cluster, job):
+    """Send what SLURM sends before a time limit, to whom it does."""
+    subprocess.run(["scancel", "--signal=USR1", "--batch", job], env=cluster, check=True)
+
+
 def ended(cluster, job, log):
     until(lambda: not {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING"} & set(states(cluster, job)[0]), log)
     return states(cluster, job)
@@ -91,13 +96,14 @@ def test_a_job_that_is_queued_again_ends_with_the_weights_of_an_undisturbed_one(
         if name == "cut":
             until((run / "checkpoints" / "last.ckpt").exists, logs[name])
             before = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-            subprocess.run(["scancel", "--signal=USR1", jobs[name]], env=cluster, check=True)
+            tell(cluster, jobs[name])
         assert ended(cluster, jobs[name], logs[name]) == (["COMPLETED"], [int(name == "cut")]), logs[name].read_text()
     whole, cut = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in runs.values())
     assert before < whole["global_step"] == cut["global_step"] == 15 * 2
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert_equal(whole[part], cut[part], part)
     assert_equal(memory(whole), memory(cut))
+    assert "Traceback" not in logs["cut"].read_text()
     offline = {file.name.rsplit("-", 1)[1] for file in (runs["cut"] / "wandb").glob("offline-run-*")}
     assert len(offline) == 1, "one run on the dashboard"
 
@@ -107,16 +113,20 @@ def test_a_run_before_its_first_step_is_queued_again_too(cluster, data, tmp_path
     job = submit(cluster, log, [*TINY, f"data.root={data}", f"run={run}", "trainer.max_epochs=1"])
     until(lambda: "RUNNING" in states(cluster, job)[0], log)
     time.sleep(1)  # the interpreter is importing
-    subprocess.run(["scancel", "--signal=USR1", job], env=cluster, check=True)
+    tell(cluster, job)
     assert ended(cluster, job, log) == (["COMPLETED"], [1]), log.read_text()
     assert (run / "checkpoints" / "last.ckpt").exists()
 
 
 def test_an_array_leaves_a_run_for_each_task(cluster, data, tmp_path):
     log = tmp_path / "array.log"
-    arguments = [*TINY, f"data.root={data}", f"run={tmp_path}/seed-%a", "seed=%a", "trainer.max_epochs=1"]
-    job = submit(cluster, log, arguments, "--array=0-3", f"--output={tmp_path}/%a.log")
+    arguments = [*TINY, f"data.root={data}", f"run={tmp_path}/seed-%a", "trainer.max_epochs=1"]
+    (tmp_path / "jobs.txt").write_text("".join(f"seed={k} name='line {k}'\n" for k in range(4)))  # as sweep.py writes it
+    jobs = cluster | {"JOBS": str(tmp_path / "jobs.txt")}
+    job = submit(jobs, log, arguments, "--array=0-3", f"--output={tmp_path}/%a.log")
     assert set(ended(cluster, job, log)[0]) == {"COMPLETED"}
     weights = [torch.load(tmp_path / f"seed-{k}" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for k in range(4)]
+    names = [(tmp_path / f"seed-{k}" / "config.yaml").read_text().splitlines()[0] for k in range(4)]
+    assert names == [f"name: line {k}" for k in range(4)]
     key = next(key for key in weights[0] if key.endswith("weight"))
     assert len({tuple(w[key].flatten()[:50].tolist()) for w in weights}) == 4
