@@ -160,8 +160,10 @@ class Dynamic3D(InteractiveModule):
         def backward() -> None:
             for turn in range(0, len(samples), world):
                 mine = turn + rank
-                nothing = torch.as_tensor(spared(self.network.parameters()))
-                loss = self._loss(samples[mine], (*place, mine)) if mine < len(samples) else nothing
+                if mine < len(samples):
+                    loss = self._loss(samples[mine], (*place, mine))
+                else:  # other ranks have one more
+                    loss = torch.as_tensor(spared(self.network.parameters()))
                 losses.append(loss.detach())
                 self.manual_backward(loss * world / len(samples))
 
