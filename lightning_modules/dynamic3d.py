@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
@@ -30,6 +30,8 @@ class Dynamic3D(InteractiveModule):
     Args:
         network: (1, 1, D, H, W) to logits of the same size, sides multiples of `divisor`.
         divisor: volumes are padded by replication to multiples of it, and to two of it at least, and cropped back.
+        size: (D, H, W) at which the network sees and learns volumes, while proxy masks, guidance and answers keep their resolution;
+            null for the volumes' own.
         replay: null to learn from the newest volume alone.
         samples: replayed a step, m.
         smoothing: targets are mixed with what the segmenter said before it learned the volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
@@ -48,6 +50,7 @@ class Dynamic3D(InteractiveModule):
         self,
         network: nn.Module,
         divisor: int = 16,
+        size: tuple[int, int, int] | None = None,
         replay: dict[str, Any] | None = None,
         samples: int = 4,
         smoothing: bool = True,
@@ -63,6 +66,7 @@ class Dynamic3D(InteractiveModule):
             raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
         self.automatic_optimization = False
         self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
+        self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
         self.samples, self.smoothing, self.steps, self.more_steps, self.augment = samples, smoothing, steps, more_steps, augment
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
@@ -86,11 +90,16 @@ class Dynamic3D(InteractiveModule):
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(1, 1, D, H, W) logits of a volume."""
         require(batch, "volume")
-        volume = batch["volume"]
+        native, volume = batch["volume"].shape[2:], self._shown(batch["volume"])
         wanted = [max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]]  # one cell has no norm
         sides = [n for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True) for n in (0, full - side)]
         depth, height, width = volume.shape[2:]
-        return self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
+        logits = self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
+        return logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
+
+    def _shown(self, volume: Tensor) -> Tensor:
+        """A (1, 1, D, H, W) map at the network's size."""
+        return volume if self.size in (None, tuple(volume.shape[2:])) else interpolate(volume, self.size, mode="trilinear")
 
     @torch.no_grad()
     def predict(self, volume: Tensor) -> Tensor:
@@ -132,7 +141,7 @@ class Dynamic3D(InteractiveModule):
         task = 0 if self.start_anew == "volume" else batch["task"]
         share = max(0.8, 1 - 0.02 * task) if self.smoothing and task > 0 else 1.0
         target = (1 - share) * self.before + share * batch["target"]
-        sample = (batch["volume"], target, batch["confidence"])
+        sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
         key = int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
         place = self._place(batch)
         generator = np.random.default_rng(place)
@@ -149,7 +158,7 @@ class Dynamic3D(InteractiveModule):
         sequence = () if self.start_anew == "volume" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])
 
-    def _step(self, samples: list[tuple[Tensor, Tensor, Tensor]], place: tuple[int, ...]) -> Tensor:
+    def _step(self, samples: list[tuple[Tensor, ...]], place: tuple[int, ...]) -> Tensor:
         """One step on the mean loss of samples (lambda_L of each is one over their number); the loss.
 
         Each is propagated back by itself: the memory is that of one volume. The ranks take them in turns.
@@ -170,7 +179,7 @@ class Dynamic3D(InteractiveModule):
         update(self, backward)
         return self.trainer.strategy.reduce(torch.stack(losses).sum() / len(samples), reduce_op="sum")
 
-    def _loss(self, sample: tuple[Tensor, Tensor, Tensor], place: tuple[int, ...]) -> Tensor:
+    def _loss(self, sample: tuple[Tensor, ...], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
             volume, target, weight = augmented([volume, target, weight], np.random.default_rng(place))
