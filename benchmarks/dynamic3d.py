@@ -27,7 +27,7 @@ STREAM = ["data.learn_from=held_out"]
 UNTIL = ["callbacks.loop.satisfied=0.85", "data.rounds=30"]
 OFFLINE = "offline"
 ROWS: dict[str, list[str]] = {
-    OFFLINE: [*LABELLED, "--config", "dynamic3d/offline.yaml"],
+    OFFLINE: [*LABELLED, "--config", "dynamic3d/offline.yaml", "model.steps=1"],
     "dynamic": [*LABELLED, NO_REPLAY, NO_SMOOTHING],
     "dynamic, replay": [*LABELLED, NO_SMOOTHING],
     "dynamic, smoothing": [*LABELLED, NO_REPLAY],
