@@ -29,6 +29,7 @@ class NumberOfClicks(Callback):
         self.interactions = Interactions()
         self.errors: list[str] = []
         self.record = Path()
+        self.missing = 0
         self.figures: dict[str, Any] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -41,7 +42,8 @@ class NumberOfClicks(Callback):
         part, folder = trainer.datamodule.shard, Path(trainer.default_root_dir)  # type: ignore[attr-defined]
         self.record = record_file(folder, f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank))
         if trainer.is_global_zero:
-            (folder / "report.json").unlink(missing_ok=True)  # of an earlier evaluation
+            for name in ("report.json", "objects.csv"):  # of an earlier evaluation
+                (folder / name).unlink(missing_ok=True)
             finished = trainer.datamodule.finished  # type: ignore[attr-defined]
             for batch in kept(folder):
                 if finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
@@ -86,7 +88,8 @@ class NumberOfClicks(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the record of the evaluation in progress, now that other callbacks have written what they make of it."""
-        if trainer.is_global_zero and self.figures["objects"] and not trainer.datamodule.shard:  # type: ignore[attr-defined]
+        whole = not trainer.datamodule.shard and not self.missing  # type: ignore[attr-defined]
+        if trainer.is_global_zero and self.figures["objects"] and whole:
             forget(Path(trainer.default_root_dir))
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
@@ -97,6 +100,11 @@ class NumberOfClicks(Callback):
             return None
         gathered = self.interactions.compute()
         self.figures |= summarise(gathered, self.targets, self.full_curves)
+        if stage == "test" and trainer.limit_test_batches == 1.0 and not trainer.datamodule.shard:  # type: ignore[attr-defined]
+            count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
+            self.missing = max(0, count - len(gathered["id"]) - len(set(self.errors)))
+            if self.missing:  # another job was still writing them when this one began
+                self.figures["errors"].append(f"{self.missing} objects were not played; the same command plays them")
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
         return gathered
