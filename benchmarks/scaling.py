@@ -23,6 +23,7 @@ from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import Batch, ClickDataModule
 from interseg.distributed import from_all_ranks
+from interseg.memory import ClickMemory
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5
@@ -30,12 +31,13 @@ WARM = 5
 
 
 class MeteredLoop(UserLoop):
-    """A loop that keeps each step's seconds, its gather's seconds when all ranks are ready, and the bytes that a rank sends."""
+    """A loop that keeps each step's seconds, its gather's when all ranks are ready, an object's entry into the memory, and bytes sent."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.steps: list[float] = []
         self.gathers: list[float] = []
+        self.applied: list[float] = []
         self.bytes: list[int] = []
         self.began = 0.0
 
@@ -45,8 +47,11 @@ class MeteredLoop(UserLoop):
         self.steps.append(time.perf_counter() - self.began)  # since the step before: waiting for the loader counts
         trainer.strategy.barrier()
         started = time.perf_counter()
-        from_all_ranks(self._delta)
+        deltas = from_all_ranks(self._delta)
         self.gathers.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        ClickMemory().apply(deltas)
+        self.applied.append((time.perf_counter() - started) / (trainer.world_size * len(batch["id"])))
         self.bytes.append(len(pickle.dumps(self._delta)))
         self.began = time.perf_counter()
 
@@ -102,10 +107,11 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
     if trainer.is_global_zero:
         step, gather = statistics.median(loop.steps[WARM:]), statistics.median(loop.gathers[WARM:])
         batch = config["data"]["loading"]["batch_size"]
+        entry = f"entry of an object {1e6 * statistics.median(loop.applied[WARM:]):.1f} us"
         sent = f"{statistics.mean(loop.bytes[WARM:]):.0f} bytes a rank (most {max(loop.bytes)})"
         print(
             f"{world} process(es), {objects:5} objects, batch {batch} each: {world * batch / step:6.2f} objects/s, "
-            f"step {1000 * step:7.1f} ms, gather {1000 * gather:6.3f} ms = {gather / step:.3%}, {sent}, "
+            f"step {1000 * step:7.1f} ms, gather {1000 * gather:6.3f} ms = {gather / step:.3%}, {entry}, {sent}, "
             f"all-reduce of {weights / 2**20:.1f} MiB {1000 * statistics.median(reduced):.1f} ms",
             flush=True,
         )

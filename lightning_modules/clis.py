@@ -21,7 +21,8 @@ class CLIS(TaskLearner):
     """Variational continual learning with gates by an Indian buffet process.
 
     A task's posterior is the next task's prior. An image that is met is answered with the gates of the task whose image is most like
-    it, and with the pretrained ones where none is. The KL terms are scaled by the number of pixels as the likelihood is.
+    it, and with the pretrained ones where none is; its learning begins with them. The KL terms are scaled by the number of pixels as
+    the likelihood is.
 
     Args:
         network: variational.
@@ -72,13 +73,15 @@ class CLIS(TaskLearner):
         return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))
 
     def _predict(self, image: Tensor, in_progress: bool) -> tuple[Tensor, Tensor]:
-        gates = self.network.probabilities(sample=False)
-        if not in_progress:
-            mean, log_variance = (part[0] for part in self.embedding(image))
-            nearest = self.memory.nearest(mean, log_variance, self.network.counts)
-            gates = nearest if nearest is not None else list(self.pretrained_gates.split(self.network.counts))
+        gates = self.network.probabilities(sample=False) if in_progress else self._found(image)
         draws = torch.stack([self.network(image, gates).softmax(1) for _ in range(self.samples)])
         return draws.mean(0), uncertainty(draws).predictive
+
+    def _found(self, image: Tensor) -> list[Tensor]:
+        """Pi of the gates with which an image (1, 3, H, W) is met: those of the nearest task, or the pretrained ones."""
+        mean, log_variance = (part[0] for part in self.embedding(image))
+        nearest = self.memory.nearest(mean, log_variance, self.network.counts)
+        return nearest if nearest is not None else list(self.pretrained_gates.split(self.network.counts))
 
     def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
         """Eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
@@ -120,6 +123,11 @@ class CLIS(TaskLearner):
         return [(int(d.argmin()), float(d.min())) for d in distances]
 
     def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
+        if batch["round"] == 0 and steps:  # learning begins where the answer came from
+            with torch.no_grad():
+                found = self._found(batch["image"][:1])
+            for gates, probabilities in zip(self.network.gates, found, strict=True):
+                gates.begin_at(probabilities)  # type: ignore[operator]
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
             self._moving = part
             super()._learn(batch, labels, steps)

@@ -79,6 +79,16 @@ class BuffetGates(nn.Module):
         return beta_kl(self.a, self.b, self.prior_a, self.prior_b).sum(), bernoulli_kl(probabilities, before).sum()
 
     @torch.no_grad()
+    def begin_at(self, probabilities: Tensor) -> None:
+        """Move the posterior's mean to some probabilities pi; it stays as sure of them as it was (a + b)."""
+        v = probabilities
+        if self.prior == "stick":
+            v = v / torch.cat([torch.ones_like(v[:1]), v[:-1]])
+        v, total = v.clamp(TINY, 1 - TINY), self.a + self.b
+        self.raw_a.copy_(inverse_softplus((v * total - TINY).clamp_min(TINY)))
+        self.raw_b.copy_(inverse_softplus(((1 - v) * total - TINY).clamp_min(TINY)))
+
+    @torch.no_grad()
     def hand_over(self) -> None:
         """Make the posterior the prior of the next task."""
         self.prior_a.copy_(self.a)

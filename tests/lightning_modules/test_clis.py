@@ -124,3 +124,18 @@ def test_propagation_takes_images_as_the_batch_has_them():
     found = Propagation(pair_weight=0.0)(image, probabilities, annotation)
     assert (found[1, 2:5, 2:5] > 0.99).all()
     assert torch.allclose(found[:, 6:], probabilities[:, 6:], atol=1e-5)
+
+
+def test_learning_a_task_begins_with_the_gates_that_answered_its_image(monkeypatch):
+    module = clis(steps=0)
+    image, seen = torch.rand(1, 3, 16, 24), []
+    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", lambda self, *_: seen.append(torch.cat(self.activation())))
+    stored = [torch.rand(count) * 0.8 + 0.1 for count in module.network.counts]
+    mean, log_variance = (part[0] for part in module.embedding(image))
+    module.memory.store(mean.detach(), log_variance.detach(), stored)
+    kept = torch.cat(module.activation())
+    for round, steps, expected in ((0, 3, torch.cat(stored)), (1, 3, kept), (0, 0, kept)):
+        for gates, probabilities in zip(module.network.gates, kept.split(module.network.counts), strict=True):
+            gates.begin_at(probabilities)
+        module._learn({"image": image, "round": round}, None, steps)
+        assert torch.allclose(seen[-1], expected, atol=1e-3)

@@ -185,3 +185,15 @@ def test_the_networks_kl_is_the_sum_of_its_parts_and_nothing_after_a_task():
     network.hand_over()
     assert network.kl(network.probabilities(sample=False)).item() == pytest.approx(0, abs=1e-2)
     assert CLISNetwork(2, 4, 4, variational=False).kl([]).item() == 0
+
+
+@pytest.mark.parametrize("prior", ["finite", "stick"])
+def test_a_posterior_begins_at_given_probabilities_and_stays_as_sure(prior):
+    gates = BuffetGates(6, prior)
+    torch.nn.init.normal_(gates.raw_a, 2, 1)
+    torch.nn.init.normal_(gates.raw_b, 0, 1)
+    sure = (gates.a + gates.b).detach()
+    wanted = torch.linspace(0.9, 0.1, 6)
+    gates.begin_at(wanted)
+    assert torch.allclose(gates.probabilities(sample=False), wanted, atol=1e-4)
+    assert torch.allclose(gates.a + gates.b, sure, rtol=1e-4)
