@@ -7,8 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import wandb
 
 import train
+from tests.configs.test_runs import records
 from tests.conftest import draw, write
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,3 +64,15 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name == "clis" else 0)
     assert ("most like task 1" in page) == (name == "clis")
     assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+
+
+def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrained, tmp_path):
+    stage = ["data.stage=tasks", "trainer.max_epochs=1", "data.sequence=0", "logger=wandb"]
+    checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
+    fit(["clis/tasks.yaml"], root, tmp_path, f"model.pretrained={checkpoint}", *stage)
+    wandb.teardown()  # its process writes the last records when it ends
+    kept, _ = records(tmp_path)
+    figures = json.loads((tmp_path / "transfer.json").read_text())
+    assert kept["transfer/backward"] == pytest.approx(figures["mean"]["backward"])
+    assert kept["tables/transfer/nrows"] == len((tmp_path / "transfer.csv").read_text().splitlines()) - 1
+    assert kept["pictures/rounds/count"] == len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/rounds*"))) == 6
