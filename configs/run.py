@@ -5,7 +5,6 @@ import csv
 import ctypes
 import datetime
 import errno
-import itertools
 import os
 import platform
 import sys
@@ -67,14 +66,10 @@ def stamp() -> str:
 
 def own_folder(base: Path, config: dict[str, Any]) -> Path:
     """A folder of a run that was given none: `base`, or with a number where another config has it (several commands of one job)."""
-    for path in (base, *(Path(f"{base}-{number}") for number in itertools.count(2))):
-        try:
-            there = OmegaConf.load(path / "config.yaml")
-        except OSError:
-            return path
-        if there == OmegaConf.create(config):
-            return path
-    raise AssertionError
+    path, number = base, 2
+    while (path / "config.yaml").exists() and OmegaConf.load(path / "config.yaml") != OmegaConf.create(config):
+        path, number = Path(f"{base}-{number}"), number + 1
+    return path
 
 
 def open_folder(path: Path, config: dict[str, Any]) -> Path:

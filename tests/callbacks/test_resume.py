@@ -14,6 +14,7 @@ from callbacks.user_loop import UserLoop
 from configs.run import AtomicCheckpointIO
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
+from interseg.errors import InputError
 from interseg.metrics import OUTCOME
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
@@ -169,9 +170,10 @@ def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(undisturbed
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"No space left.*the one before it is whole"):
         AtomicCheckpointIO().save_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 
 class KillTest(Callback):

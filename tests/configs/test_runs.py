@@ -192,9 +192,9 @@ def test_a_job_that_was_queued_again_takes_no_other_runs_checkpoint(tmp_path, mo
     folder = open_folder(tmp_path / "run", {"name": "new"})
     (folder / "checkpoints").mkdir()
     file, config = folder / "checkpoints" / "last.ckpt", {"checkpoint": None}
-    torch.save({"config": "name: old\n"}, file)
+    torch.save({"state_dict": {}, "config": "name: old\n"}, file)
     assert resume_point(config, folder) is None
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert resume_point(config, folder) is None
-    torch.save({"config": (folder / "config.yaml").read_text()}, file)
+    torch.save({"state_dict": {}, "config": (folder / "config.yaml").read_text()}, file)
     assert resume_point(config, folder) == file
