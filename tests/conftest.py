@@ -57,6 +57,15 @@ def write(path: Path, pixels: np.ndarray) -> None:
     cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
 
 
+def draw_folder(root: Path, count: int) -> Path:
+    """`images/` and `masks/` with instance ids, as datamodules/folder.py reads them."""
+    for i in range(count):
+        image, ids = draw(i)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", ids)
+    return root
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Five images with instance-id masks, 10 objects; the last image has another size."""

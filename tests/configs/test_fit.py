@@ -12,6 +12,7 @@ import torch
 
 import evaluate
 import train
+from tests.conftest import draw_folder
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = [
@@ -58,14 +59,7 @@ def tiny(method):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    from tests.conftest import draw, write
-
-    root = tmp_path_factory.mktemp("data")
-    for i in range(4):
-        image, ids = draw(i)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", ids)
-    return root
+    return draw_folder(tmp_path_factory.mktemp("data"), 4)
 
 
 @pytest.fixture(scope="module", params=METHODS)

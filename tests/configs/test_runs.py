@@ -12,17 +12,12 @@ import torch
 from wandb.proto import wandb_internal_pb2
 
 from tests.configs.test_fit import CLOSED, CROP, ROOT, command, tiny
-from tests.conftest import draw, write
+from tests.conftest import draw_folder
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    for i in range(5):
-        image, ids = draw(i)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", ids)
-    return root
+    return draw_folder(tmp_path_factory.mktemp("data"), 5)
 
 
 def arguments(data, run):

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.callbacks.test_resume import assert_equal, memory
-from tests.conftest import draw, write
+from tests.conftest import draw_folder
 
 ROOT = Path(__file__).parent.parent.parent
 CLUSTER = Path(__file__).parent / "cluster.sh"
@@ -46,12 +46,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    for i in range(4):
-        image, ids = draw(i)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", ids)
-    return root
+    return draw_folder(tmp_path_factory.mktemp("data"), 4)
 
 
 def submit(cluster, log, arguments, *options):
