@@ -3,12 +3,13 @@
 import json
 
 from datamodules.tasks import labelled_folder
-from datamodules.volumes import VolumeDataModule, VolumeFiles
+from datamodules.volume_files import VolumeFiles
+from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
 
 class MsdDataModule(VolumeDataModule):
-    """A task's training images; of several modalities in one file the first is not taken apart: give single ones."""
+    """A task's training images; where a file holds several modalities, `channel` says which is taken."""
 
     def files(self) -> list[VolumeFiles]:
         root = labelled_folder(self.root, "a task of the Medical Segmentation Decathlon", "unpack an archive of medicaldecathlon.com")

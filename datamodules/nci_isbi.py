@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from datamodules.tasks import labelled_folder
-from datamodules.volumes import VolumeDataModule, VolumeFiles, paired
+from datamodules.volume_files import VolumeFiles, paired
+from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
 

@@ -10,7 +10,8 @@ import SimpleITK
 from datamodules.brats import BratsDataModule
 from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
-from datamodules.volumes import Volume, VolumeFolderDataModule, cropped_volume, read_case, resized_volume
+from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, read_case, resized_volume
+from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
 
 
@@ -123,11 +124,27 @@ def test_orientation_is_respected(tmp_path):
     image, mask = case(0)
     save(image, tmp_path / "a.nii.gz", direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1))
     save(mask, tmp_path / "b.nii.gz", direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1))
-    from datamodules.volumes import VolumeFiles
-
     turned = read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"))
     assert np.array_equal(turned.image, image[:, :, ::-1])
     assert np.array_equal(turned.mask, mask[:, :, ::-1])
+
+
+def test_one_channel_of_several_is_taken(tmp_path):
+    image, mask = case(0)
+    save(mask, tmp_path / "b.nii.gz")
+    along = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)])
+    vectors = SimpleITK.Compose([SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)])
+    along.SetSpacing((0.5, 1.0, 2.0, 1.0))
+    vectors.SetSpacing((0.5, 1.0, 2.0))
+    for name, several in {"along.nii.gz": along, "vectors.nrrd": vectors}.items():
+        SimpleITK.WriteImage(several, str(tmp_path / name))
+        files = VolumeFiles(tmp_path / name, tmp_path / "b.nii.gz")
+        assert np.array_equal(read_case(files, channel=0).image, image)
+        assert np.array_equal(read_case(files, channel=1).image, image * 2)
+        with pytest.raises(InputError, match=f"{name} has 2 channels; say which to take, data.channel=0 to 1"):
+            read_case(files)
+        with pytest.raises(InputError, match=r"2 channels, data\.channel=2"):
+            read_case(files, channel=2)
 
 
 def test_crops_and_sizes():

@@ -1,0 +1,136 @@
+"""Cases of volumes: which files belong together, read at their own resolution, cropped to what matters and resized."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import SimpleITK
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from interseg.errors import InputError
+
+
+class VolumeFiles(NamedTuple):
+    """An image and its labels: files, or a folder of DICOM slices."""
+
+    image: Path
+    label: Path
+
+
+class Volume(NamedTuple):
+    """One case as a method sees it."""
+
+    image: NDArray[np.float32]
+    """(D, H, W) intensities."""
+    mask: NDArray[np.uint8]
+    """(D, H, W) 1 in the target."""
+    spacing: tuple[float, float, float]
+    """mm along D, H, W."""
+
+
+def read_volume(path: Path, channel: int | None = None) -> SimpleITK.Image:
+    """Any of SimpleITK's formats (NIfTI, MHA, NRRD), or a folder of DICOM slices, turned to LPS; raises `InputError` for others.
+
+    Args:
+        path: of the file or folder.
+        channel: the one to take of an image that has several, along a fourth dimension or as vectors at voxels.
+    """
+    try:
+        if path.is_dir():
+            series = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(path))
+            if not series:
+                raise InputError(f"{path} holds no DICOM series; give the folder of its slices")
+            image = SimpleITK.ReadImage(series)
+        else:
+            image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(f"{path} cannot be read as a volume ({str(error).strip().splitlines()[-1][:120]}); replace the file") from None
+    along, vectors = image.GetDimension() == 4, image.GetNumberOfComponentsPerPixel()
+    count = image.GetSize()[3] if along else vectors
+    if image.GetDimension() not in (3, 4) or (along and vectors > 1):
+        raise InputError(f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; give volumes, or volumes of channels")
+    if count > 1 and (channel is None or not 0 <= channel < count):
+        given = "" if channel is None else f", data.channel={channel}"
+        raise InputError(f"{path} has {count} channels{given}; say which to take, data.channel=0 to {count - 1}")
+    if along:
+        image = image[..., channel or 0]
+    elif vectors > 1:
+        image = SimpleITK.VectorIndexSelectionCast(image, channel)
+    return SimpleITK.DICOMOrient(image, "LPS")
+
+
+def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: int | None = None) -> Volume:
+    """Image and target at their own resolution. Voxels of NIfTI files that are no numbers are 0: ITK reads them so.
+
+    Args:
+        files: of the case.
+        values: labels of the target; None for all above 0.
+        channel: of an image that has several.
+
+    Raises:
+        InputError: several channels and none chosen, different sizes or positions of image and labels, voxels that are no numbers,
+            an empty target.
+    """
+    image, label = read_volume(files.image, channel), read_volume(files.label)
+    if image.GetSize() != label.GetSize():
+        raise InputError(f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; labels are drawn on the image")
+    for name in ("Spacing", "Origin", "Direction"):
+        ours, theirs = (getattr(part, f"Get{name}")() for part in (image, label))
+        if not np.allclose(ours, theirs, atol=1e-2):
+            raise InputError(f"{files.label} lies elsewhere than its image ({name.lower()} {theirs} against {ours}); resample the labels")
+    pixels, labels = SimpleITK.GetArrayFromImage(image).astype(np.float32), SimpleITK.GetArrayFromImage(label)
+    if not np.isfinite(pixels).all():
+        raise InputError(f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair or remove it")
+    mask = np.isin(labels, values) if values is not None else labels > 0
+    if not mask.any():
+        raise InputError(f"{files.label} has no voxel of the target (labels {values or 'above 0'}); leave the volume out")
+    x, y, z = image.GetSpacing()
+    return Volume(pixels, mask.astype(np.uint8), (z, y, x))
+
+
+def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
+    """The box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
+
+    "none" leaves the volume as it is.
+    """
+    if crop == "none":
+        return volume
+    region = (volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero"))
+    box = tuple(slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin) for found in np.nonzero(region))
+    return Volume(volume.image[box], volume.mask[box], volume.spacing)
+
+
+def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
+    """At (D, H, W) voxels: trilinear, the mask by nearest voxels; a target that vanishes keeps its centre voxel."""
+    if size is None or volume.image.shape == tuple(size):
+        return volume
+    image = interpolate(torch.from_numpy(volume.image)[None, None], size, mode="trilinear")[0, 0].numpy()
+    mask = interpolate(torch.from_numpy(volume.mask)[None, None].float(), size, mode="nearest-exact")[0, 0].byte().numpy()
+    scale = [a / b for a, b in zip(volume.image.shape, size, strict=True)]
+    if not mask.any():
+        centre = tuple(int(np.mean(found) / s) for found, s in zip(np.nonzero(volume.mask), scale, strict=True))
+        mask[centre] = 1
+    return Volume(image, mask, (volume.spacing[0] * scale[0], volume.spacing[1] * scale[1], volume.spacing[2] * scale[2]))
+
+
+def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
+    """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
+    known: dict[str, list[Path]] = {}
+    for path in sorted(labels.iterdir()):
+        if not path.name.startswith("."):
+            known.setdefault(stem(path), []).append(path)
+    for path in images:
+        found = known.get(stem(path), [])
+        if len(found) != 1:
+            count = f"{len(found)} files of labels" if found else "no labels"
+            raise InputError(f"{path} has {count} of its name in {labels}; each image has one")
+    return [VolumeFiles(path, known[stem(path)][0]) for path in images]
+
+
+def stem(path: Path) -> str:
+    """A volume's file name without the format's suffix: names may have dots of their own."""
+    return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr|img(\.gz)?)$", "", path.name, flags=re.IGNORECASE)
