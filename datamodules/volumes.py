@@ -48,15 +48,8 @@ class VolumeDataset(Dataset[Batch]):
         size: tuple[int, int, int] | None,
         cache: Path,
     ) -> None:
-        self.files, self.values, self.channel, self.crop, self.margin, self.size, self.cache = (
-            files,
-            values,
-            channel,
-            crop,
-            margin,
-            size,
-            cache,
-        )
+        self.files, self.values, self.channel, self.cache = files, values, channel, cache
+        self.crop, self.margin, self.size = crop, margin, size
         self.normal: tuple[float, float] | None = None
         """Mean and standard deviation that volumes are normalised by; None for each one's own."""
 
