@@ -1,67 +1,241 @@
-"""A plain U-Net, trained without clicks on half a photo of coins, made interactive: IoU against clicks (as BRS' Table 4).
+"""Plain networks, trained without clicks, made interactive: BRS' three applications (section 4: Table 3, Fig. 11, Table 4).
 
-    python -m benchmarks.conversion FOLDER [key=value ...]
+    python -m benchmarks.conversion classes FOLDER CAMVID                 street scenes; a click says its pixel's class
+    python -m benchmarks.conversion saliency FOLDER COCO VOC_GSC          what stands out, against the rest
+    python -m benchmarks.conversion cells FOLDER                          coins of one half of a photo, those of the other for training
 
-The left half of the photo is cut into tiles for training, the right half into tiles that are played; a tile's coins are one mask.
-Then train.py and evaluate.py do the rest with `--config convert.yaml`, as they would with a network and images of yours.
+train.py trains a U-Net as it would any network (`key=value ...` are its overrides), `Converted` adds the interaction maps, BRS finds
+those that give the clicked pixels their classes. Clicks are `RitmUser`'s rule for any number of classes.
 """
 
 import argparse
-import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor, nn
 
 from benchmarks.ablation import done
+from configs import build, resolve
+from datamodules.coco import CocoDataModule
+from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
+from datamodules.tasks import TaskDataModule
+from evaluate import find_checkpoint, load_weights, trained_config, without_download
+from interseg.clicks import IGNORE, no_clicks
+from interseg.convert import Converted
+from interseg.metrics import iou
+from interseg.networks.pretrained import load_encoder_weights
+from interseg.predict import Predictor
+from interseg.refine import State, probabilities
+from interseg.refiners import BRS
+from interseg.users import deepest_pixel
 
-TILES = 2
-"""Tiles of a half, along each side."""
+CLICKS = 5
+"""As in the paper's tables."""
+SIDE = 320
+"""Long side of photos."""
+
+
+class Case(NamedTuple):
+    """An image (3, H, W), the classes (H, W) of its pixels, and the number (H, W) of the cell that is nearest to each."""
+
+    image: Tensor
+    truth: NDArray[np.uint8]
+    cells: NDArray[np.int64] | None = None
+
+
+class Turn(NamedTuple):
+    """Probabilities (K, H, W) after a click at (y, x); the first turn has none."""
+
+    probabilities: NDArray[np.float32]
+    click: tuple[int, int] | None
+
+
+class UNet(smp.Unet):
+    """A U-Net whose encoder carries its ImageNet weights with it."""
+
+    def __init__(self, classes: int, encoder: str = "tu-tf_efficientnet_lite0", weights: str | None = "package") -> None:
+        super().__init__(encoder, encoder_weights=None, classes=classes)
+        load_encoder_weights(self.encoder, encoder, weights)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("application", choices=APPLICATIONS)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("overrides", nargs="*", help="of the training")
+    arguments.add_argument("roots", type=Path, nargs="*", help="of the data sets that the application names")
+    arguments.add_argument("--train", nargs="*", default=[], metavar="key=value", help="overrides of the training")
     options = arguments.parse_args()
-    data, run = options.folder / "data", options.folder / "run"
-    write_tiles(data)
-    given = ["--config", "convert.yaml", "--config", "data/folder.yaml", f"data.root={data}", "data.kind=binary"]
-    small = ["loading.batch_size=4", "loading.num_workers=0", "trainer.max_epochs=30", "callbacks.checkpoint.every_n_epochs=30"]
-    done(run / "finished", "train.py", *given, *small, *options.overrides, f"run={run}")
-    rows = {}
-    for name, refiner in (("U-Net, clicks ignored", "null"), ("converted, BRS", "brs")):
-        played = run / refiner
-        done(
-            played / "report.json",
-            "evaluate.py",
-            "--checkpoint",
-            str(run),
-            f"refiner={refiner}",
-            "max_clicks=5",
-            "full_curves=true",
-            f"run={played}",
-        )
-        rows[name] = json.loads((played / "report.json").read_text())
-    print("| mean IoU after clicks | 0 | 1 | 2 | 3 | 4 | 5 | clicked pixels labelled otherwise |\n" + "|---" * 8 + "|")
-    for name, report in rows.items():
-        ious = " | ".join(f"{report[f'miou@{k}']:.3f}" for k in range(6))
-        print(f"| {name} | {ious} | {report['clicked_wrong']} of {report['clicked']} |")
+    APPLICATIONS[options.application](options.folder, options.roots, options.train)
 
 
-def write_tiles(folder: Path) -> None:
-    """Tiles of the photo and of the union of its coins, as `data/folder.yaml` reads them."""
+def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
+    """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
+    given = ["--config", "clis.yaml", "--config", "clis/naive.yaml", "--config", "data/camvid.yaml", f"data.root={roots[0]}"]
+    given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", "data.size=[180,240]", "data.holdout=180"]
+    network = trained(folder / "run", [*given, "trainer.max_epochs=40", *overrides])
+    data = build(resolve(trained_config(folder / "run", ["benchmarks"]))["data"])
+    assert isinstance(data, TaskDataModule)
+    batches = (data.batch_of([index]) for index in data.split()[1])
+    games = [(case := Case(b["image"][0], b["mask"][0].numpy()), play(network, case)) for b in batches]
+    print(f"{len(games)} images\n\n| clicks | pixels of their class | mean IoU |\n|---|---|---|")
+    for k in range(CLICKS + 1):
+        confusion = np.sum([confused(case.truth, turns[min(k, len(turns) - 1)].probabilities.argmax(0), 11) for case, turns in games], 0)
+        right, union = np.diag(confusion), confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
+        print(f"| {k} | {100 * right.sum() / confusion.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |")
+
+
+def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
+    """Print the greatest F-measure against clicks, and draw the precision-recall curves (Fig. 11)."""
+    write(folder / "data", {"train": photos(CocoDataModule(str(roots[0]), images="images", annotations="annotations/instances.json"))})
+    network = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=20", *SALIENT, *overrides])
+    games = [(case, play(network, case)) for case in photos(GrabCutDataModule(str(roots[1])))]
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    print(f"{len(games)} images\n\n| clicks | greatest F-measure |\n|---|---|")
+    for k in range(CLICKS + 1):
+        curves = [precision_recall(case.truth, turns[min(k, len(turns) - 1)].probabilities[-1]) for case, turns in games]
+        precision, recall = np.nanmean(curves, axis=0)
+        best = np.max(1.3 * precision * recall / (0.3 * precision + recall))
+        axes.plot(recall, precision, label=f"{k} clicks, {best:.3f}", color=str(0.8 * (1 - k / CLICKS)))
+        print(f"| {k} | {best:.4f} |")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(title="greatest F")
+    figure.savefig(folder / "saliency.svg")
+
+
+def cells(folder: Path, roots: list[Path], overrides: list[str]) -> None:
+    """Print the IoU against clicks, and what each click gains on the cell that it annotates (Table 4)."""
+    halves = tiles()
+    write(folder / "data", {split: iter(half) for split, half in halves.items()})
+    network_of = "model.network={_target_: segmentation_models_pytorch.Unet, encoder_name: resnet18, encoder_weights: null, classes: 1}"
+    given = [*binary(folder / "data"), network_of, "loading.batch_size=4", "trainer.max_epochs=30"]
+    network = trained(folder / "run", [*given, *overrides])
+    games = [(case, play(network, case)) for case in halves["test"]]
+    print("| clicks | mean IoU | mean gain on the annotated cells |\n|---|---|---|")
+    for k in range(CLICKS + 1):
+        ious = [iou(turns[min(k, len(turns) - 1)].probabilities[-1] > 0.5, case.truth) for case, turns in games]
+        gains = [gain(case, turns[k - 1], turns[k]) for case, turns in games if 0 < k < len(turns)]
+        print(f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |")
+
+
+APPLICATIONS: dict[str, Callable[[Path, list[Path], list[str]], None]] = {"classes": classes, "saliency": saliency, "cells": cells}
+SALIENT = [
+    "model.network={_target_: benchmarks.conversion.UNet, classes: 1}",
+    "loading.augment=[{_target_: albumentations.Resize, height: 224, width: 224}, {_target_: albumentations.HorizontalFlip},"
+    " {_target_: albumentations.ColorJitter, brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.02}]",
+]
+
+
+def binary(root: Path) -> list[str]:
+    """Training of a plain network on images and binary masks."""
+    return ["--config", "convert.yaml", "--config", "data/folder.yaml", f"data.root={root}", "data.kind=binary", "loading.num_workers=1"]
+
+
+def trained(run: Path, line: list[str]) -> nn.Module:
+    """The plain network of a run of train.py, which is made unless it was."""
+    done(run / "finished", "train.py", "--trust", "benchmarks", *line, "checkpoint=last", f"run={run}")
+    config = resolve(trained_config(run, ["benchmarks"]))
+    without_download(config["model"])
+    model = build(config["model"], ["benchmarks"])
+    load_weights(model, find_checkpoint(str(run))[1])
+    network = model.network
+    return (network.network if isinstance(network, Converted) else network).eval()
+
+
+def play(network: nn.Module, case: Case) -> list[Turn]:
+    """A network's own answer, and its answers after 1, 2, ... clicks; fewer where nothing is wrong any more."""
+    predictor = Predictor(Converted(network).eval(), lambda view: torch.zeros_like(view["image"]), refiner=BRS(), click_maps=3)
+    turns: list[Turn] = []
+    clicks, click = no_clicks(), None
+    memory: list[State] = [{}]
+    for _ in range(CLICKS + 1):
+        batch = {"id": torch.tensor([0]), "image": case.image[None], "clicks": torch.from_numpy(clicks)[None], "carried": memory}
+        answer = probabilities(predictor(batch), 1)[0].numpy()
+        turns.append(Turn(answer, click))
+        labels = answer.argmax(0) if len(answer) > 1 else (answer[0] > 0.5).astype(np.int64)
+        depths = [(*deepest_pixel((case.truth == c) & (labels != c), clicks), c) for c in np.unique(case.truth).tolist() if c != IGNORE]
+        depth, y, x, label = max(depths, key=lambda found: found[0])
+        if depth == 0:
+            break
+        click = (y, x)
+        clicks = np.concatenate([clicks, np.array([[y, x, label]], clicks.dtype)])
+    return turns
+
+
+def confused(truth: NDArray[np.uint8], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(count, count) pixels of each class that were given each class."""
+    known = truth != IGNORE
+    return np.bincount(truth[known].astype(np.int64) * count + labels[known], minlength=count**2).reshape(count, count)
+
+
+def precision_recall(truth: NDArray[np.uint8], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the pixels above each of 255 thresholds; the precision of no pixel is no number."""
+    inside = [np.histogram(probability[truth == c], 256, (0, 1))[0][::-1].cumsum()[:-1] for c in (0, 1)]
+    with np.errstate(invalid="ignore"):
+        return inside[1] / (inside[0] + inside[1]), inside[1] / (truth == 1).sum()
+
+
+def gain(case: Case, before: Turn, after: Turn) -> float:
+    """IoU that a click gains within the pixels that are nearest to its cell."""
+    assert case.cells is not None
+    assert after.click is not None
+    near = case.cells == case.cells[after.click]
+    now, then = (iou((turn.probabilities[-1] > 0.5)[near], case.truth[near]) for turn in (after, before))
+    return now - then
+
+
+def photos(data: CocoDataModule | GrabCutDataModule) -> Iterator[Case]:
+    """Photos of at most `SIDE` pixels and the union of their objects."""
+    objects = data.objects("test")
+    unions: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+    for index in range(len(objects)):
+        sample = objects.read(index)
+        image, union = unions.get(name := objects.name(index).split(": ")[0], (sample.image, np.zeros_like(sample.mask)))
+        unions[name] = image, np.where(sample.mask == 1, np.uint8(1), np.where(union == 1, union, sample.mask))
+    for image, union in unions.values():
+        scale = min(1.0, SIDE / max(union.shape))
+        size = (round(union.shape[1] * scale), round(union.shape[0] * scale))
+        small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        yield Case(as_tensor(small), np.asarray(Image.fromarray(union).resize(size, Image.Resampling.NEAREST)))
+
+
+def tiles() -> dict[str, list[Case]]:
+    """Each half of a photo of coins as four tiles: for training, and to be played."""
     objects = SamplesDataModule().objects("test")
     coins = [objects.read(i) for i in range(len(objects)) if objects.name(i).startswith("coins")]
-    image, mask = coins[0].image, np.any([sample.mask == 1 for sample in coins], axis=0)
-    middle = image.shape[1] // 2
-    for split, half in (("train", slice(0, middle)), ("test", slice(middle, None))):
-        for kind, pixels in (("images", image[:, half]), ("masks", mask[:, half].astype(np.uint8) * 255)):
-            (folder / split / kind).mkdir(parents=True, exist_ok=True)
-            for y, rows in enumerate(np.array_split(pixels, TILES, axis=0)):
-                for x, tile in enumerate(np.array_split(rows, TILES, axis=1)):
-                    Image.fromarray(tile).save(folder / split / kind / f"{y}{x}.png")
+    masks = np.stack([coin.mask == 1 for coin in coins])
+    image, truth = coins[0].image, np.any(masks, axis=0).astype(np.uint8)
+    nearest = np.argmin([distance_transform_edt(~mask) for mask in masks], axis=0)
+    halves: dict[str, list[Case]] = {}
+    for split, columns in zip(("train", "test"), np.array_split(np.arange(image.shape[1]), 2), strict=True):
+        quarters = [np.ix_(rows, some) for rows in np.array_split(np.arange(len(image)), 2) for some in np.array_split(columns, 2)]
+        halves[split] = [Case(as_tensor(image[quarter]), truth[quarter], nearest[quarter]) for quarter in quarters]
+    return halves
+
+
+def as_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) bytes to (3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+
+
+def write(folder: Path, splits: dict[str, Iterator[Case]]) -> None:
+    """Files as `data/folder.yaml` reads them, unless they are there."""
+    for split, some in splits.items():
+        if not (folder / split).exists():
+            for kind in ("images", "masks"):
+                (folder / split / kind).mkdir(parents=True)
+            for number, case in enumerate(some):
+                Image.fromarray((case.image * 255).byte().permute(1, 2, 0).numpy()).save(folder / split / "images" / f"{number:03}.png")
+                Image.fromarray((case.truth == 1).astype(np.uint8) * 255).save(folder / split / "masks" / f"{number:03}.png")
 
 
 if __name__ == "__main__":

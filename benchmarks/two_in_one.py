@@ -1,9 +1,9 @@
 """Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
 
     python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test '--config data/grabcut.yaml data.root=B'
-        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 6] [key=value ...]
+        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 6] [--refinements NAME ...] [key=value ...]
 
-Each seed trains a selection network with each loss, and two refinements on the one with BA-CE. Every line is made by train.py and
+Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. Every line is made by train.py and
 evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are training's.
 """
 
@@ -16,7 +16,12 @@ from pathlib import Path
 from benchmarks.ablation import done
 
 LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
-REFINEMENTS = {"boundary clicks": [], "positive and negative clicks": ["--config", "two_in_one/pnr.yaml"]}
+REFINEMENTS = {
+    "boundary clicks": [],
+    "positive and negative clicks": ["--config", "two_in_one/pnr.yaml"],
+    **{f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"] for side in (16, 32, 64)},
+}
+"""The first two are the paper's; the others ask how many cells of a crop the refinement's three convolutions can see across."""
 SELECTED = {"mIoU after the click": "miou@1", "objects outside the crop": "outside", "recall": "recall+0", "with 20 px": "recall+20"}
 REFINED = {key: key for key in ("noc@85", "failures@85", "noc@90", "failures@90", "miou@1", "miou@3", "miou@5", "miou@10", "outside")}
 
@@ -29,10 +34,11 @@ def main() -> None:
     arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 6], help="of selection and of refinement")
+    arguments.add_argument("--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2])
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     selections: dict[str, list[Path]] = {name: [] for name in LOSSES}
-    refinements: dict[str, list[Path]] = {name: [] for name in REFINEMENTS}
+    refinements: dict[str, list[Path]] = {name: [] for name in options.refinements}
     method = [part for file in options.method for part in ("--config", file)]
     for seed in range(options.seeds):
         given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
@@ -42,8 +48,8 @@ def main() -> None:
             done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             selections[name].append(play(run, [*options.test, "max_clicks=1"]))
         selection = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
-        for name, change in REFINEMENTS.items():
-            run = options.folder / f"{name.replace(' ', '-')}-{seed}"
+        for name, change in ((name, REFINEMENTS[name]) for name in options.refinements):
+            run = options.folder / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
             phase = ["model.selection_epochs=0", f"trainer.max_epochs={options.epochs[1]}", f"model.network.selection_from={selection}"]
             done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             refinements[name].append(play(run, options.test))

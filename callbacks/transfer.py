@@ -16,7 +16,7 @@ from interseg.transfer import interval, mean_iou, transfer, weighted_iou
 
 
 class Transfer(Callback):
-    """Writes `transfer.csv` (a row a figure of R) and `transfer.json` (basic, forward, backward of each sequence, and their means).
+    """Writes `transfer.csv` (a row a figure of R) and `transfer.json` (each sequence's basic, forward, backward and drop, and means).
 
     All three are on pixels that the user has not annotated; the official code's variant is on all of them.
 
@@ -97,7 +97,7 @@ class Transfer(Callback):
             writer.writerows(self.rows)
 
     def figures(self, length: int) -> dict[str, Any]:
-        """Basic, forward and backward of every finished sequence by mean IoU and by the official code's, and their means with intervals."""
+        """What `transfer` gives of every finished sequence, by mean IoU and by the official code's, and means with intervals."""
         found: dict[str, dict[str, float]] = {}
         for sequence in sorted({row["sequence"] for row in self.rows}):
             rows = [row for row in self.rows if row["sequence"] == sequence]

@@ -45,12 +45,14 @@ def transfer(matrix: NDArray[np.float64], basic: Sequence[float], forward_after:
         backward_after: likewise before all earlier ones are (its 8).
 
     Returns:
-        `basic`, `forward` and `backward`, means over images.
+        `basic`, `forward` and `backward`, means over images, and `drop`, from basic to backward on the images that backward counts.
     """
+    earlier = slice(0, backward_after - 1)
     return {
         "basic": float(np.mean(basic)),
         "forward": float(np.mean(matrix[forward_after - 1, forward_after:])),
-        "backward": float(np.mean(matrix[backward_after - 1, : backward_after - 1])),
+        "backward": float(np.mean(matrix[backward_after - 1, earlier])),
+        "drop": float(np.mean(np.asarray(basic)[earlier] - matrix[backward_after - 1, earlier])),
     }
 
 
