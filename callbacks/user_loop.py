@@ -116,6 +116,7 @@ class UserLoop(Callback):
         with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
             self.play(module, batch)
 
+    @torch.compiler.set_stance("force_eager")  # photos come in many sizes: compiling for them outlasts playing them
     def play(self, module: LightningModule, batch: Batch) -> None:
         """Play all rounds of a batch in lock-step, an object leaving at its target, and write what happened into the batch.
 

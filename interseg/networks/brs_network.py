@@ -30,7 +30,7 @@ class BRSNetwork(KeepsNorms):
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
         freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters; the paper is silent.
         channels_last: memory layout.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as games do always.
     """
 
     guidance_channels = GUIDANCE

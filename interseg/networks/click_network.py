@@ -29,7 +29,8 @@ class ClickNetwork(KeepsNorms):
         decoder_norm: "group" or "batch".
         freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters.
         channels_last: memory layout of weights and activations; faster for depth-wise convolutions on GPUs and most CPUs.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly. Checkpoints are the same either way.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as games do always. Checkpoints are the
+            same either way.
         options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
     """
 

@@ -114,6 +114,14 @@ def test_lock_step_equals_one_by_one_with_a_real_network_in_float64(folder):
     assert len({str(curve) for curve, *_ in together.values()}) > 5
 
 
+def test_a_compiled_network_is_played_eagerly(folder):
+    def refuse(graph, inputs):
+        raise AssertionError("compiled")
+
+    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights=None, compile={"backend": refuse}, options={"decoder_channels": 16})
+    assert len(played(folder, ITIS(network).eval(), UserLoop(max_clicks=1), 8)) == 10
+
+
 def test_a_perfect_mask_ends_the_game_and_an_empty_batch_is_none(folder):
     class Oracle:
         def segment(self, batch):
