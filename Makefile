@@ -1,4 +1,4 @@
-# make test: ruff, mypy, pytest.  make test-slurm: jobs of a real SLURM.  make quickstart: train and evaluate ITIS on real photos.  Both set up .venv themselves.
+# make test: ruff, mypy, pytest.  make test-slurm: jobs of a real SLURM.  make quickstart: train and evaluate ITIS on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from callbacks.figures import page, svg
 from callbacks.noc import print_table, shown
 from configs import build, resolve
 from configs.run import guarded
-from interseg.comparison import Evaluation, Method, methods, most_different, paired
+from interseg.comparison import Evaluation, Method, methods, most_different
 from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
+from interseg.metrics import interval
 
 
 def main() -> None:
@@ -32,8 +35,8 @@ def main() -> None:
     found = methods([named(given) for given in options.evaluations])
     table = {method.name: figures(method) for method in found}
     print_table(table)
-    pairs = {key: [paired(found[0].noc(key), method.noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
-    pairs["auc"] = [paired(found[0].areas, method.areas) for method in found[1:]]
+    pairs = {key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
+    pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
     objects, problem = pictures(found, options.objects, options.trust)
     text = page("compare.html.jinja", methods=found, table=table, pairs=pairs, curves=svg(draw(found)), objects=objects, problem=problem)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,11 @@ def named(given: str) -> tuple[str | None, Evaluation]:
     """An argument's name and evaluation; a folder's own name may hold a `=`."""
     name, equals, folder = given.partition("=")
     return (name, Evaluation(Path(folder))) if equals and not Path(given).exists() else (None, Evaluation(Path(given)))
+
+
+def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of the objects' differences, and its interval."""
+    return (float(differences.mean()), *interval(differences))
 
 
 def figures(method: Method) -> dict[str, str]:
@@ -64,7 +72,7 @@ def draw(found: list[Method]) -> Figure:
         if len(means) > 1:
             axis.fill_between(clicks, np.min(means, axis=0), np.max(means, axis=0), alpha=0.2, color=line.get_color())
     axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right")
     return figure

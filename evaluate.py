@@ -23,7 +23,7 @@ from interseg.errors import InputError
 
 
 def main() -> int:
-    """Config -> objects -> `Trainer.test`; exit code 1 if a file of the set could not be read."""
+    """Config -> objects -> `Trainer.test`; exit code 1 if the figures are not of the whole set."""
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint in one")
     options = arguments.parse_intermixed_args()
@@ -114,7 +114,7 @@ def read_report(run: Path) -> dict[str, Any]:
     try:
         return json.loads((run / "report.json").read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{run} holds no finished evaluation ({error}); give folders that evaluate.py printed") from None
+        raise InputError(f"{run} holds no finished evaluation ({error}); see what stopped it") from None
 
 
 def finish(folder: Path) -> int:
@@ -125,7 +125,7 @@ def finish(folder: Path) -> int:
     for line in figures["errors"]:
         print(f"left out: {line}", file=sys.stderr)
     if figures["errors"]:
-        print(f"{len(figures['errors'])} files were left out of the figures", file=sys.stderr)
+        print(f"the figures are without {'this' if len(figures['errors']) == 1 else 'these'}", file=sys.stderr)
     return 1 if figures["errors"] else 0
 
 

@@ -90,13 +90,13 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
 
 
 def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
-    """A job's arguments as a shell reads them: those of the sweep's command, with the values in place of its `${args...}`."""
+    """A job's arguments as a shell reads them: the sweep's command without wandb, with the values in place of its `${args...}`."""
     given = [f"{key}={value}" for key, value in values.items()]
     words: list[str] = []
     for word in sweep.get("command", ["${program}", "${args_no_hyphens}"]):
         if word.startswith("${args"):
             words += given
-        elif word not in MACROS and word != sweep.get("program"):
+        elif word not in {*MACROS, sweep.get("program"), "logger=wandb"}:
             words.append(re.sub(r"\$\{envvar:(\w+)\}", lambda found: environment(found[1]), word))
     return shlex.join([*words, f"run={run.resolve()}"])
 

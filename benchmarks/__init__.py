@@ -1,4 +1,4 @@
-"""Time ratios taken within one run; nothing here asserts a time. Each script's docstring holds its command."""
+"""Scripts that measure, and what they gave; times are ratios within one run. Each script's docstring holds its command."""
 
 import statistics
 import time

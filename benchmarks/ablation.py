@@ -33,7 +33,7 @@ def main() -> None:
     arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("overrides", nargs="*")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     table: dict[str, list[Path]] = {}
     for seed in range(options.seeds):
         for row in ROWS:

@@ -1,4 +1,4 @@
-"""CLIS against its five controls on sequences of tasks: basic, forward and backward, with paired intervals (the paper's Table 1).
+"""CLIS against its controls on sequences of tasks: basic, forward and backward, with paired intervals (the paper's Table 1).
 
     python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5] [--epochs 60]
         [--methods NAME ...] [key=value ...]
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ablation import done
-from interseg.transfer import interval
+from interseg.metrics import interval
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],
@@ -29,7 +29,7 @@ METHODS: dict[str, list[str]] = {
     "CLIS, 40 steps": ["model.steps=40"],
     "CLIS, the official code's 2 x 201 steps": ["model.update=isolated", "model.steps=201"],
 }
-"""The first eight are the table; what a user waits for is asked of CLIS and the last two."""
+"""The first eight are the table; the last two, beside CLIS, ask what fewer and more steps a round are worth."""
 FIGURES = ("basic", "forward", "backward", "drop")
 
 

@@ -3,8 +3,9 @@
     python -m benchmarks.conversion classes FOLDER CAMVID                 street scenes; a click says its pixel's class
     python -m benchmarks.conversion saliency FOLDER COCO VOC_GSC          what stands out, against the rest
     python -m benchmarks.conversion cells FOLDER                          coins of one half of a photo, those of the other for training
+        [--train key=value ...]
 
-train.py trains a U-Net as it would any network (`key=value ...` are its overrides), `Converted` adds the interaction maps, BRS finds
+train.py trains a U-Net as it would any network (with `--train`'s overrides), `Converted` adds the interaction maps, BRS finds
 those that give the clicked pixels their classes. Clicks are `RitmUser`'s rule for any number of classes.
 """
 
@@ -74,6 +75,8 @@ def main() -> None:
     arguments.add_argument("roots", type=Path, nargs="*", help="of the data sets that the application names")
     arguments.add_argument("--train", nargs="*", default=[], metavar="key=value", help="overrides of the training")
     options = arguments.parse_args()
+    if len(options.roots) != (wanted := {"classes": 1, "saliency": 2, "cells": 0}[options.application]):
+        arguments.error(f"{options.application} needs {wanted} folders of data after FOLDER, got {len(options.roots)}")
     APPLICATIONS[options.application](options.folder, options.roots, options.train)
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     arguments.add_argument("--kills", type=int, default=20)
     arguments.add_argument("--only", choices=("training", "evaluation"), help="kill this one alone")
     arguments.add_argument("overrides", nargs="*", help="of training")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     draw = random.Random(0)
     whole = options.folder / "whole"
 

@@ -1,7 +1,7 @@
 """Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
 
     python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test '--config data/grabcut.yaml data.root=B'
-        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 6] [--refinements NAME ...] [key=value ...]
+        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12] [--refinements NAME ...] [key=value ...]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. Every line is made by train.py and
 evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are training's.
@@ -33,7 +33,7 @@ def main() -> None:
     arguments.add_argument("--train", type=shlex.split, required=True, help="config and overrides of the training data")
     arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 6], help="of selection and of refinement")
+    arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement")
     arguments.add_argument("--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2])
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()

@@ -15,6 +15,8 @@ from interseg.volumes import ProxyMask, SliceUser, dice, extent, falling_confide
 class SliceLoop(Callback):
     """Fills in `target`, `confidence` (1, 1, D, H, W), `proxy` (D, H, W), `labelled` (slices by axis) and `labour` (eq. 4) of a round.
 
+    Further `new`, whether it labelled anything, and `answer`, the segmenter's (D, H, W) before it; None where nobody asked.
+
     Args:
         user: labels slices; null labels every volume wholly in its first round (dynamic learning without interaction).
         registration: "dis", "affine_spline", "affine" or "copy".

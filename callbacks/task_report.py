@@ -1,7 +1,7 @@
 """`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
 
 For each round: the image, the answer, its uncertainty, the annotations, the labels that follow from them, the refined answer. For each
-task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotated superpixels.
+task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against rounds of annotation.
 """
 
 from pathlib import Path

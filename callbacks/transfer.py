@@ -12,13 +12,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from interseg.clicks import IGNORE
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.transfer import interval, mean_iou, transfer, weighted_iou
+from interseg.metrics import interval
+from interseg.transfer import mean_iou, transfer, weighted_iou
 
 
 class Transfer(Callback):
     """Writes `transfer.csv` (a row a figure of R) and `transfer.json` (each sequence's basic, forward, backward and drop, and means).
 
-    All three are on pixels that the user has not annotated; the official code's variant is on all of them.
+    All are on pixels that the user has not annotated; the official code's variant is on all of them.
 
     An answer's draws are seeded by (seed, sequence, task, image), so that the figures do not depend on which rank gives it.
 

@@ -1,4 +1,4 @@
-"""`volumes.html`: rounds of the first volumes of a stream, slice by slice, and what labour gave, in one self-contained page."""
+"""`volumes.html`: rounds of a stream's first and last volumes, slice by slice, and what labour gave, in one self-contained page."""
 
 from pathlib import Path
 from typing import Any

@@ -111,6 +111,8 @@ def merge(below: Node, above: Node, path: str = "", trusted: Sequence[str] = ())
         where = f"{path}{key}"
         if known is not None and key not in below and key not in known | {"_target_"}:
             raise unknown_key(where, key, known | set(below))
+        if path == "callbacks." and value is None and key not in below:
+            raise unknown_key(where, key, set(below))
         old = merged.get(key)
         merged[key] = _merge_value(old, value, where, trusted)
     return merged

@@ -29,7 +29,7 @@ from interseg.errors import InputError
 from interseg.refiners import refiner_of
 
 SILENCED = (
-    "`srun` command is available",  # whoever does not use it does not mean to
+    "`srun` command is available",  # srun is for those who ask SLURM for it
     "does not have many workers",  # two cores are what there is
     "tensorboardX",
     "LeafSpec",

@@ -7,7 +7,7 @@
 | `id` | (B,) int64 | the object's number in its source: stable over ranks, epochs and restarts |
 | `image` | (B, 3, H, W) float32 | RGB in [0, 1] |
 | `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
-| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, -1 padding) in view pixels; initial sets in training |
+| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, 2 boundary, -1 padding) in view pixels; initial sets in training |
 | `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
 | `distance` | (B, H, W) float32 | pixels to the object, 0 on it; in training, with `distances` |
 | `previous` | (B, H, W) bool | the mask before this round; added by the loop, or the mask to start from in sets that have one |

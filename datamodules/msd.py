@@ -2,8 +2,7 @@
 
 import json
 
-from datamodules.tasks import labelled_folder
-from datamodules.volume_files import VolumeFiles
+from datamodules.volume_files import VolumeFiles, volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
@@ -12,7 +11,7 @@ class MsdDataModule(VolumeDataModule):
     """A task's training images; where a file holds several modalities, `channel` says which is taken."""
 
     def files(self) -> list[VolumeFiles]:
-        root = labelled_folder(self.root, "a task of the Medical Segmentation Decathlon", "unpack an archive of medicaldecathlon.com")
+        root = volume_folder(self.root, "a task of the Medical Segmentation Decathlon", "unpack an archive of medicaldecathlon.com")
         path = root / "dataset.json"
         try:
             rows = json.loads(path.read_text())["training"]

@@ -257,7 +257,7 @@ class Held(Dataset[Batch]):
 
 
 def labelled_folder(path: Path, what: str, how: str) -> Path:
-    """A folder of a data set with classes, or an `InputError` that says how to get it."""
+    """A folder of images with classes, or an `InputError` that says how to get it."""
     return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 

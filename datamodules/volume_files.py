@@ -11,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from datamodules.sources import existing_folder
 from interseg.errors import InputError
+
+
+def volume_folder(path: Path, what: str, how: str) -> Path:
+    """A folder of volumes, or an `InputError` that says how to get it."""
+    return existing_folder(path, what, how, "--config data/volume_folder.yaml reads your own volumes")
 
 
 class VolumeFiles(NamedTuple):

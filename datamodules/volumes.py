@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.base import Batch
 from datamodules.resuming import ResumableDataModule
-from datamodules.tasks import Key, SequenceBatches, labelled_folder
-from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, paired, read_case, resized_volume
+from datamodules.tasks import Key, SequenceBatches
+from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, paired, read_case, resized_volume, volume_folder
 from interseg.errors import InputError
 
 
@@ -219,5 +219,5 @@ class VolumeFolderDataModule(VolumeDataModule):
 
     def files(self) -> list[VolumeFiles]:
         how = "put images/ and labels/ with the same names into it"
-        images, labels = (labelled_folder(self.root / name, "a folder of volumes", how) for name in ("images", "labels"))
+        images, labels = (volume_folder(self.root / name, "a folder of volumes", how) for name in ("images", "labels"))
         return paired(sorted(p for p in images.iterdir() if not p.name.startswith(".")), labels)

@@ -1,4 +1,1 @@
-"""Interactive segmentation without Lightning: clicks, users, guidance, memory, metrics, losses and networks.
-
-Nothing in this package imports Lightning, so that a click tool can embed it with torch, NumPy and OpenCV alone.
-"""
+"""Clicks, users, guidance, memory, metrics, losses, networks and learners; nothing here imports Lightning: a tool can embed it."""

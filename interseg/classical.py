@@ -107,7 +107,7 @@ def graph_cut(
     try:
         import maxflow
     except ModuleNotFoundError:
-        raise InputError("graph_cut needs the package PyMaxflow: pip install 'interseg[graphcut]'") from None
+        raise InputError("graph_cut needs the package PyMaxflow: pip install PyMaxflow") from None
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
     lab = rgb2lab(image)

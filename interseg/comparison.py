@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from scipy.stats import bootstrap
 
 from interseg.errors import InputError
 
@@ -151,21 +150,6 @@ def told(key: str, value: Any) -> str:
     """A leaf in short: the last part of its path and its value, a class by its node and its name."""
     *node, last = key.split(".")
     return f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
-
-
-def paired(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean of b - a over objects, and the percentile bootstrap's 95 % interval from 9,999 draws of objects.
-
-    Args:
-        a: (n,) a figure of each object.
-        b: (n,) the same objects by another method.
-    """
-    difference = b - a
-    mean = float(difference.mean())
-    if len(difference) < 2 or np.ptp(difference) == 0:
-        return mean, mean, mean
-    drawn = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000)
-    return mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -198,3 +199,16 @@ class Interactions(Metric):
         """The rows, sorted by id without repeats."""
         _, first = np.unique(dim_zero_cat(self.rows("id")).cpu().numpy(), return_index=True)
         return {rows: dim_zero_cat(self.rows(rows)).cpu()[first] for rows in OUTCOME}
+
+
+def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """The percentile bootstrap's 95 % interval of a mean over objects or sequences, of 9,999 draws; NaN for fewer than two.
+
+    Where two methods played the same ones, `values` are their differences.
+    """
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000).confidence_interval
+    return float(drawn.low), float(drawn.high)

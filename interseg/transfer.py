@@ -54,13 +54,3 @@ def transfer(matrix: NDArray[np.float64], basic: Sequence[float], forward_after:
         "backward": float(np.mean(matrix[backward_after - 1, earlier])),
         "drop": float(np.mean(np.asarray(basic)[earlier] - matrix[backward_after - 1, earlier])),
     }
-
-
-def interval(values: Sequence[float], draws: int = 10_000, level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap interval of a mean over sequences; of differences where two methods played the same ones. NaN for fewer than two."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(0)
-    means = np.asarray(values)[rng.integers(len(values), size=(draws, len(values)))].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -42,8 +42,8 @@ class TwoInOne(InteractiveModule):
         emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement click.
         emphasis_side: in pixels.
         perturbation: of training's boundary clicks, in pixels.
-        optimisation: with rates for "clicks", "decoder" and "refinement". The paper's 1e-8 is for a loss that is summed over pixels:
-            for the mean over 512 x 512 of them that is 2.6e-3.
+        optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and "refinement_clicks".
+            The paper's 1e-8 is for a loss that is summed over pixels: for the mean over 512 x 512 of them that is 2.6e-3.
         long_side: of images in evaluation; null for full size, as in the paper.
     """
 

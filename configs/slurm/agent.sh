@@ -1,5 +1,5 @@
 #!/bin/bash
-# One run of a wandb sweep as a SLURM job of one process: sbatch --array=0-9 configs/slurm/agent.sh USER/interseg/SWEEP
+# A run of a wandb sweep each, as SLURM jobs of one process: DATA=PATH sbatch --array=0-9 configs/slurm/agent.sh USER/interseg/SWEEP
 # It is not queued again when it is ended: the agent would begin another run in its place.
 #SBATCH --job-name=interseg-sweep
 #SBATCH --nodes=1

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Train as a SLURM job:   sbatch [--nodes N --ntasks-per-node K --gpus-per-node K ...] configs/slurm/train.sh --config itis.yaml [key=value ...]
 # As an array, %a is the task's number:   sbatch --array=0-4 configs/slurm/train.sh --config itis.yaml seed=%a
-# With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates.
+# With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates, and
+# COMMAND='-m benchmarks.dynamic3d' makes tables.
 # Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
 # by itself. So it does before a pre-emption where the cluster has PreemptParameters=send_user_signal and a GraceTime.
 #SBATCH --job-name=interseg
@@ -19,7 +20,7 @@ if [ -n "${JOBS:-}" ]; then
 fi
 trap 'told=1; kill -USR1 $step' USR1  # srun passes it on to every process
 srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} \
-    python "${COMMAND:-train.py}" "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
+    python ${COMMAND:-train.py} "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
 step=$!
 wait $step
 code=$?

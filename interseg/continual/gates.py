@@ -18,7 +18,7 @@ class BuffetGates(nn.Module):
         count: of kernels, K.
         prior: "finite": Beta(alpha / K, 1) and pi = v, the finite Indian buffet; "stick": Beta(alpha, 1) and pi_k = v_1 ... v_k, the
             paper's eq. 2, which with its alpha of 1 leaves about one kernel active.
-        alpha: expected number of active kernels under the prior; K / 3 by default (the methods' "finite"), 1 for "stick".
+        alpha: expected number of active kernels under the prior; K / 3 for "finite", 1 for "stick".
         temperature: of the concrete Bernoulli; the paper's 2.
     """
 

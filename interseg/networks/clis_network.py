@@ -109,9 +109,7 @@ class CLISNetwork(nn.Module):
         return means
 
     def kl(self, probabilities: list[Tensor]) -> Tensor:
-        """The three KL terms of eq. 6, for a draw of the gates' probabilities; 0 for the plain network."""
-        if not self.variational:
-            return self.head.weight.new_zeros(())  # type: ignore[operator]
+        """The three KL terms of eq. 6, for a draw of the gates' probabilities; of the variational network alone."""
         terms = [term for gates, p in zip(self.gates, probabilities, strict=True) for term in gates.kl(p)]  # type: ignore[operator]
         return torch.stack(terms).sum() + bayesian_kl(self)
 

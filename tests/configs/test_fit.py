@@ -187,7 +187,7 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
     result = command("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}", f"data.root={spoiled}")
     assert result.returncode == 1
     assert "1.png cannot be read as an image" in result.stderr
-    assert "1 files were left out" in result.stderr
+    assert "the figures are without this" in result.stderr
     assert json.loads((tmp_path / "eval" / "report.json").read_text())["objects"] == 6
 
 

@@ -25,7 +25,7 @@ def test_every_sweep_gives_jobs_that_train_takes(file, tmp_path, monkeypatch, ca
         config = load([job[1]], job[2:])
         assert config["run"] == str(tmp_path / str(number))
         assert config["data"]["root"] == "/some/data set"
-        assert config["logger"] == "wandb"
+        assert config["logger"] == "csv"
     values = read(file)["parameters"]
     varied = [dict(word.split("=", 1) for word in job if "=" in word) for job in jobs]
     for key, parameter in values.items():

@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.coco import CocoDataModule, CocoSource
 from datamodules.folder import FolderDataModule, FolderSource
-from datamodules.grabcut import GrabCutDataModule, TrimapSource
+from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
 from interseg.errors import InputError
 from tests.conftest import write
@@ -104,13 +104,13 @@ def test_coco_takes_categories_and_draws_objects_of_different_images(coco):
 
 
 def test_grabcut_ignores_grey_and_matches_by_stem(grabcut):
-    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    source = FolderSource(grabcut / "data_GT", grabcut / "boundary_GT", "trimap")
     assert len(source) == 4
     assert set(np.unique(source.read(0).mask)) == {0, 1, 255}
     (grabcut / "boundary_GT" / "3.bmp").unlink()
-    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    source = FolderSource(grabcut / "data_GT", grabcut / "boundary_GT", "trimap")
     assert len(source) == 3
-    assert "3.jpg has no trimap" in source.problems[0]
+    assert "3.jpg has no mask" in source.problems[0]
 
 
 def test_missing_data_name_the_folder(tmp_path):
@@ -158,7 +158,7 @@ def test_a_bad_file_of_a_folder_is_a_named_problem(folder, spoil, message):
 
 
 def test_an_image_that_breaks_after_listing_is_named_when_it_is_read(grabcut):
-    source = TrimapSource(grabcut / "data_GT", grabcut / "boundary_GT")
+    source = FolderSource(grabcut / "data_GT", grabcut / "boundary_GT", "trimap")
     content = (grabcut / "data_GT" / "0.jpg").read_bytes()
     (grabcut / "data_GT" / "0.jpg").write_bytes(content[:200])
     with pytest.raises(InputError, match=r"0.jpg cannot be read as an image"):
@@ -193,5 +193,3 @@ def test_stems_that_clash_or_never_match_and_unknown_kinds_are_named(folder, tmp
     write(tmp_path / "other" / "x.png", np.zeros((3, 3), np.uint8))
     with pytest.raises(InputError, match="has the stem of an image"):
         FolderSource(folder / "images", tmp_path / "other")
-    with pytest.raises(InputError, match="has the stem of an image"):
-        TrimapSource(folder / "images", tmp_path / "other")

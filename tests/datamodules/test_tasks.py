@@ -79,6 +79,18 @@ def test_published_layouts_give_their_classes_at_one_size(layout, year, tmp_path
     assert max(values - {255}) < data.classes
 
 
+def test_camvid_is_pretrained_on_train_alone(tmp_path):
+    camvid(tmp_path, "")
+    data = CamvidDataModule(str(tmp_path), **SMALL)
+    held, others = data.split()
+    names = [file.image.parent.name for file in data.objects("train").files]
+    assert len(held) == 2
+    assert {names[i] for i in held} == {"train"}
+    assert {names[i] for i in others} == {"val"}
+    with pytest.raises(InputError, match="has 3 images in train/ and 3 in val/ and test/; 2 to pretrain on and 4 tasks are wanted"):
+        CamvidDataModule(str(tmp_path), **SMALL | {"length": 4}).split()
+
+
 @pytest.mark.parametrize("kind", [IsicDataModule, CamvidDataModule, CityscapesDataModule, MastrDataModule])
 def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
     for root in (tmp_path / "none", tmp_path):

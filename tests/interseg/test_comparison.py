@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from interseg.comparison import Evaluation, methods, most_different, paired
+from interseg.comparison import Evaluation, methods, most_different
 from interseg.errors import InputError
 
 
@@ -56,18 +56,6 @@ def test_objects_are_ordered_by_how_much_methods_differ(runs):
     found = methods([(None, run) for part in runs for run in part])
     assert most_different(found, 5) == [2, 0]
     assert most_different(found, 1) == [2]
-
-
-def test_paired_difference_and_its_bootstrap_interval():
-    rng = np.random.default_rng(1)
-    a = rng.normal(size=60)
-    b = a + rng.normal(0.4, 1, 60)
-    mean, low, high = paired(a, b)
-    assert mean == pytest.approx((b - a).mean())
-    drawn = np.sort([(b - a)[rng.integers(60, size=60)].mean() for _ in range(20000)])
-    assert (low, high) == pytest.approx((drawn[500], drawn[19500]), abs=0.02)
-    assert paired(a, a) == (0, 0, 0)
-    assert paired(a[:1], b[:1])[1:] == (b[0] - a[0],) * 2
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from interseg.metrics import EFFORT_TARGETS, Interactions, clicks_to, effort, iou, summarise
+from interseg.metrics import EFFORT_TARGETS, Interactions, clicks_to, effort, interval, iou, summarise
 
 CURVES = torch.tensor([[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64)
 IMAGE, OBJECT = (0, 0, 100, 200), (20, 30, 60, 90)
@@ -128,3 +128,13 @@ def test_two_ranks_with_padding_gather_what_one_gathers(free_port):
     expected = single.compute()
     for rank in (0, 1):
         assert results[rank] == {key: value.tolist() for key, value in expected.items()}
+
+
+def test_an_interval_is_that_of_drawn_means_and_narrows_with_more_values():
+    rng = np.random.default_rng(1)
+    few, many = rng.normal(0.4, 1, 60), rng.normal(size=400)
+    drawn = np.sort([few[rng.integers(60, size=60)].mean() for _ in range(20000)])
+    assert interval(few) == pytest.approx((drawn[500], drawn[19500]), abs=0.02)
+    assert np.ptp(interval(many.tolist())) < np.ptp(interval(few))
+    assert interval([2.0, 2.0]) == (2, 2)
+    assert np.isnan(interval([1.0])).all()

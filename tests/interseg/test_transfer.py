@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from interseg.transfer import class_ious, interval, mean_iou, transfer, weighted_iou
+from interseg.transfer import class_ious, mean_iou, transfer, weighted_iou
 
 
 def slow_ious(prediction, mask, classes):
@@ -40,13 +40,3 @@ def test_forward_and_backward_are_rows_of_the_matrix():
     matrix = np.arange(25.0).reshape(5, 5)
     found = transfer(matrix, [1, 2, 3, 4, 5], forward_after=3, backward_after=5)
     assert found == {"basic": 3, "forward": (13 + 14) / 2, "backward": (20 + 21 + 22 + 23) / 4, "drop": 2.5 - 21.5}
-
-
-def test_an_interval_holds_the_mean_and_narrows():
-    rng = np.random.default_rng(0)
-    few, many = rng.normal(size=10), rng.normal(size=400)
-    for values in (few, many):
-        low, high = interval(values.tolist())
-        assert low < values.mean() < high
-    assert np.diff(interval(many.tolist())) < np.diff(interval(few.tolist()))
-    assert all(math.isnan(v) for v in interval([1.0]))
