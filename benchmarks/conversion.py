@@ -84,7 +84,7 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
     given = ["--config", "clis.yaml", "--config", "clis/naive.yaml", "--config", "data/camvid.yaml", f"data.root={roots[0]}"]
     given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", "data.size=[180,240]", "data.holdout=180"]
-    network = trained(folder / "run", [*given, "trainer.max_epochs=40", *overrides])
+    network = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
     data = build(resolve(trained_config(folder / "run", ["benchmarks"]))["data"])
     assert isinstance(data, TaskDataModule)
     batches = (data.batch_of([index]) for index in data.split()[1])
@@ -99,7 +99,7 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
 def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print the greatest F-measure against clicks, and draw the precision-recall curves (Fig. 11)."""
     write(folder / "data", {"train": photos(CocoDataModule(str(roots[0]), images="images", annotations="annotations/instances.json"))})
-    network = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=20", *SALIENT, *overrides])
+    network = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=10", *SALIENT, *overrides])
     games = [(case, play(network, case)) for case in photos(GrabCutDataModule(str(roots[1])))]
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
