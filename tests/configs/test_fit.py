@@ -2,41 +2,16 @@
 
 import csv
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 import evaluate
 import train
+from tests.commands import CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
 
-ROOT = Path(__file__).parent.parent.parent
-TINY = [
-    "loading.num_workers=0",
-    "loading.batch_size=4",
-    "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
-    "callbacks.progress=null",
-    "trainer.log_every_n_steps=1",
-]
-CROP = [
-    "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
-    "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
-]
-LITE = ["model.network.encoder=tu-tf_efficientnet_lite0", "model.network.weights=package"]
-OWN = {
-    "brs.yaml": [*LITE, "model.coarse_epochs=1", "model.network.norm=group"],
-    "two_in_one.yaml": [
-        *LITE,
-        *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
-        *("model.selection_epochs=1", "model.selected=[0,1]"),
-    ],
-    "convert.yaml": ["model.network.encoder_name=tu-tf_efficientnet_lite0"],
-}
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
@@ -45,16 +20,6 @@ METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not
 
 
 CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yaml"]
-CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-
-
-def command(name, *arguments, cwd=ROOT):
-    line = [sys.executable, ROOT / name, *map(str, arguments)]
-    return subprocess.run(line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300)
-
-
-def tiny(method):
-    return [*TINY, *OWN.get(method, [*LITE, "model.network.options.decoder_channels=16"])]
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +30,12 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module", params=METHODS)
 def run(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param, numbered=True) / "trained"
+    by = command if request.param == "small.yaml" else called
     arguments = ["--config", request.param, "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
-    result = command("train.py", *arguments, *tiny(request.param), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    result = by("train.py", *arguments, *tiny(request.param), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
     assert f"run: {folder}" in result.stdout
-    result = command("evaluate.py", "--checkpoint", folder, "max_clicks=3", f"run={folder / 'eval'}", "full_curves=true")
+    result = by("evaluate.py", "--checkpoint", folder, "max_clicks=3", f"run={folder / 'eval'}", "full_curves=true")
     assert result.returncode == 0, result.stderr
     (folder / "eval" / "printed.txt").write_text(result.stdout)
     return folder
@@ -98,11 +64,11 @@ def test_a_trained_run_is_evaluated_and_reported(run, data):
 
 def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     folder = run / "one"
-    result = command("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={folder}", "full_curves=true", "loading.eval_batch_size=1")
+    result = called("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={folder}", "full_curves=true", "loading.eval_batch_size=1")
     assert result.returncode == 0, result.stderr
     one, eight = (json.loads((f / "report.json").read_text()) for f in (folder, run / "eval"))
     assert [one[k] for k in one if k.startswith(("noc", "fail"))] == [eight[k] for k in one if k.startswith(("noc", "fail"))]
-    compared = command("compare.py", folder, run / "eval", "--out", run / "compare.html")
+    compared = called("compare.py", folder, run / "eval", "--out", run / "compare.html")
     assert compared.returncode == 0, compared.stderr
     assert "eval_batch_size=1" in compared.stdout.splitlines()[0]
     page = (run / "compare.html").read_text()
@@ -184,7 +150,7 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
     spoiled = tmp_path / "spoiled"
     shutil.copytree(data, spoiled)
     (spoiled / "images" / "1.png").write_text("no image")
-    result = command("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}", f"data.root={spoiled}")
+    result = called("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}", f"data.root={spoiled}")
     assert result.returncode == 1
     assert "1.png cannot be read as an image" in result.stderr
     assert "the figures are without this" in result.stderr
@@ -208,7 +174,7 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
     ],
 )
 def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, message, tmp_path):
-    result = command(name, *arguments, cwd=tmp_path)
+    result = called(name, *arguments, cwd=tmp_path)
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -228,7 +194,7 @@ def test_damaged_and_foreign_checkpoints_are_named(run, tmp_path):
             file.write_bytes(content)
         else:
             torch.save({"state_dict": {"other.weight": torch.zeros(2)}}, file)
-        result = command("evaluate.py", "--checkpoint", file)
+        result = called("evaluate.py", "--checkpoint", file)
         assert result.returncode == 2
         assert message in result.stderr
         assert "Traceback" not in result.stderr

@@ -11,7 +11,7 @@ import pytest
 import torch
 from wandb.proto import wandb_internal_pb2
 
-from tests.configs.test_fit import CLOSED, CROP, ROOT, command, tiny
+from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
 
 
@@ -35,9 +35,9 @@ def run(data, tmp_path_factory):
     return folder
 
 
-def evaluated(run, folder, *more):
+def evaluated(run, folder, *more, by=called):
     line = ["--checkpoint", run, f"run={folder}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv", *more]
-    result = command("evaluate.py", *line)
+    result = by("evaluate.py", *line)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -57,7 +57,7 @@ def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
 
 @pytest.mark.parametrize(("shard", "folder"), [("3/3", True), ("1", True), ("0/2", False)])
 def test_a_part_that_is_none_is_named(run, tmp_path, shard, folder):
-    result = command("evaluate.py", "--checkpoint", run, f"shard={shard}", *([f"run={tmp_path}"] if folder else []))
+    result = called("evaluate.py", "--checkpoint", run, f"shard={shard}", *([f"run={tmp_path}"] if folder else []))
     assert result.returncode == 2
     assert "give shard=K/N" in result.stderr
 
@@ -74,7 +74,7 @@ def limited(name, line, size):
 
 def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, tmp_path):
     run = tmp_path / "run"
-    assert command("train.py", *arguments(data, run)).returncode == 0
+    assert called("train.py", *arguments(data, run)).returncode == 0
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     result = limited("train.py", [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"], len(before) // 2)
     assert result.returncode == 2
@@ -85,7 +85,7 @@ def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, t
     assert "Traceback" not in result.stderr
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
-    assert command("train.py", *arguments(data, run), "trainer.max_epochs=3", "checkpoint=last").returncode == 0
+    assert called("train.py", *arguments(data, run), "trainer.max_epochs=3", "checkpoint=last").returncode == 0
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
@@ -133,7 +133,7 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     training, config = records(run)
     assert config["model"]["_target_"] == "lightning_modules.itis.ITIS"
     assert "train/loss" in training
-    evaluated(run, tmp_path / "eval", "logger=wandb")
+    evaluated(run, tmp_path / "eval", "logger=wandb", by=command)
     kept, config = records(tmp_path / "eval")
     figures = json.loads((tmp_path / "eval" / "report.json").read_text())
     assert config["weights"]

@@ -1,0 +1,65 @@
+"""The commands as a person calls them, made small enough for two cores."""
+
+import importlib
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from configs.run import guarded
+
+ROOT = Path(__file__).parent.parent
+CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+TINY = [
+    "loading.num_workers=0",
+    "loading.batch_size=4",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "callbacks.progress=null",
+    "trainer.log_every_n_steps=1",
+]
+CROP = [
+    "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
+    "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
+]
+LITE = ["model.network.encoder=tu-tf_efficientnet_lite0", "model.network.weights=package"]
+OWN = {
+    "brs.yaml": [*LITE, "model.coarse_epochs=1", "model.network.norm=group"],
+    "two_in_one.yaml": [
+        *LITE,
+        *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
+        *("model.selection_epochs=1", "model.selected=[0,1]"),
+    ],
+    "convert.yaml": ["model.network.encoder_name=tu-tf_efficientnet_lite0"],
+}
+"""What makes a method tiny, where it is not a `ClickNetwork`'s."""
+
+
+def tiny(method):
+    return [*TINY, *OWN.get(method, [*LITE, "model.network.options.decoder_channels=16"])]
+
+
+def command(name, *arguments, cwd=ROOT):
+    """A command in a process of its own, without a network."""
+    line = [sys.executable, ROOT / name, *map(str, arguments)]
+    return subprocess.run(line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300)
+
+
+def called(name, *arguments, cwd=ROOT):
+    """A command in this process, which spares the seconds that its imports take."""
+    main = importlib.import_module(name.removesuffix(".py")).main
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setenv("INTERSEG_STAMP", "called")
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            guarded(main)
+    torch.set_float32_matmul_precision("highest")
+    return SimpleNamespace(returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue())
