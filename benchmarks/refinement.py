@@ -17,10 +17,12 @@ ROWS = {
     "forward": ["refiner=null"],
     "brs": ["refiner=brs"],
     **{name: [f"refiner={name}"] for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")},
+    "f_brs_b_pixels": ["refiner={_target_: interseg.refiners.FeatureRefiner, point: b, reach: 0}"],
     "coarse": ["refiner=null", COARSE],
     "coarse_brs": ["refiner=brs", COARSE],
 }
-"""The evaluation of each line; the last two are for a network with a fine decoder."""
+"""The evaluation of each line. `f_brs_b_pixels` asks, as BRS does, for the clicked pixels alone, not for 3 x 3 round each; the last two are
+for a network with a fine decoder."""
 FIGURES = {"NoC@85": "noc@85", "NoC@90": "noc@90", "failures@90": "failures@90", "mIoU@5": "miou@5", "AuC": "auc"}
 
 
