@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.ablation import done
 from configs import build, resolve
@@ -143,20 +143,21 @@ def binary(root: Path) -> list[str]:
     return ["--config", "convert.yaml", "--config", "data/folder.yaml", f"data.root={root}", "data.kind=binary", "loading.num_workers=1"]
 
 
-def trained(run: Path, line: list[str]) -> nn.Module:
-    """The plain network of a run of train.py, which is made unless it was."""
+def trained(run: Path, line: list[str]) -> Converted:
+    """The network of a run of train.py, which is made unless it was, with interaction maps; as it was trained otherwise."""
     done(run / "finished", "train.py", "--trust", "benchmarks", *line, "checkpoint=last", f"run={run}")
     config = resolve(trained_config(run, ["benchmarks"]))
     without_download(config["model"])
     model = build(config["model"], ["benchmarks"])
     load_weights(model, find_checkpoint(str(run))[1])
     network = model.network
-    return (network.network if isinstance(network, Converted) else network).eval()
+    plain = (0, 0, 0), (1, 1, 1)  # learners of tasks show their networks images in [0, 1]
+    return (network if isinstance(network, Converted) else Converted(network, *plain)).eval()
 
 
-def play(network: nn.Module, case: Case) -> list[Turn]:
+def play(network: Converted, case: Case) -> list[Turn]:
     """A network's own answer, and its answers after 1, 2, ... clicks; fewer where nothing is wrong any more."""
-    predictor = Predictor(Converted(network).eval(), lambda view: torch.zeros_like(view["image"]), refiner=BRS(), click_maps=3)
+    predictor = Predictor(network, lambda view: torch.zeros_like(view["image"]), refiner=BRS(), click_maps=3)
     turns: list[Turn] = []
     clicks, click = no_clicks(), None
     memory: list[State] = [{}]
