@@ -228,7 +228,7 @@ def tiles() -> dict[str, list[Case]]:
 
 def as_tensor(image: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) bytes to (3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
 def write(folder: Path, splits: dict[str, Iterator[Case]]) -> None:
