@@ -100,5 +100,5 @@ def test_the_cut_is_the_labelling_of_least_energy(seed):
 
 def test_the_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "maxflow", None)
-    with pytest.raises(InputError, match=r"pip install 'interseg\[graphcut\]'"):
+    with pytest.raises(InputError, match="pip install PyMaxflow"):
         graph_cut(*picture())
