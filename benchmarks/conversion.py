@@ -37,6 +37,7 @@ from interseg.networks.pretrained import load_encoder_weights
 from interseg.predict import Predictor
 from interseg.refine import State, probabilities
 from interseg.refiners import BRS
+from interseg.transfer import confusion
 from interseg.users import deepest_pixel
 
 CLICKS = 5
@@ -91,9 +92,9 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     games = [(case := Case(b["image"][0], b["mask"][0].numpy()), play(network, case)) for b in batches]
     print(f"{len(games)} images\n\n| clicks | pixels of their class | mean IoU |\n|---|---|---|")
     for k in range(CLICKS + 1):
-        confusion = np.sum([confused(case.truth, turns[min(k, len(turns) - 1)].probabilities.argmax(0), 11) for case, turns in games], 0)
-        right, union = np.diag(confusion), confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
-        print(f"| {k} | {100 * right.sum() / confusion.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |")
+        pairs = np.sum([confusion(after(turns, k).argmax(0), case.truth, 11) for case, turns in games], 0)
+        right, union = np.diag(pairs), pairs.sum(0) + pairs.sum(1) - np.diag(pairs)
+        print(f"| {k} | {100 * right.sum() / pairs.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |")
 
 
 def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
@@ -105,7 +106,7 @@ def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     axes = figure.subplots()
     print(f"{len(games)} images\n\n| clicks | greatest F-measure |\n|---|---|")
     for k in range(CLICKS + 1):
-        curves = [precision_recall(case.truth, turns[min(k, len(turns) - 1)].probabilities[-1]) for case, turns in games]
+        curves = [precision_recall(case.truth, after(turns, k)[-1]) for case, turns in games]
         precision, recall = np.nanmean(curves, axis=0)
         best = np.max(1.3 * precision * recall / (0.3 * precision + recall))
         axes.plot(recall, precision, label=f"{k} clicks, {best:.3f}", color=str(0.8 * (1 - k / CLICKS)))
@@ -119,13 +120,12 @@ def cells(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print the IoU against clicks, and what each click gains on the cell that it annotates (Table 4)."""
     halves = tiles()
     write(folder / "data", {split: iter(half) for split, half in halves.items()})
-    network_of = "model.network={_target_: segmentation_models_pytorch.Unet, encoder_name: resnet18, encoder_weights: null, classes: 1}"
-    given = [*binary(folder / "data"), network_of, "loading.batch_size=4", "trainer.max_epochs=30"]
+    given = [*binary(folder / "data"), "loading.batch_size=4", "trainer.max_epochs=30"]
     network = trained(folder / "run", [*given, *overrides])
     games = [(case, play(network, case)) for case in halves["test"]]
     print("| clicks | mean IoU | mean gain on the annotated cells |\n|---|---|---|")
     for k in range(CLICKS + 1):
-        ious = [iou(turns[min(k, len(turns) - 1)].probabilities[-1] > 0.5, case.truth) for case, turns in games]
+        ious = [iou(after(turns, k)[-1] > 0.5, case.truth) for case, turns in games]
         gains = [gain(case, turns[k - 1], turns[k]) for case, turns in games if 0 < k < len(turns)]
         print(f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |")
 
@@ -175,10 +175,9 @@ def play(network: Converted, case: Case) -> list[Turn]:
     return turns
 
 
-def confused(truth: NDArray[np.uint8], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """(count, count) pixels of each class that were given each class."""
-    known = truth != IGNORE
-    return np.bincount(truth[known].astype(np.int64) * count + labels[known], minlength=count**2).reshape(count, count)
+def after(turns: list[Turn], clicks: int) -> NDArray[np.float32]:
+    """The answer after so many clicks; the last one's where nothing was wrong any more."""
+    return turns[min(clicks, len(turns) - 1)].probabilities
 
 
 def precision_recall(truth: NDArray[np.uint8], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -6,6 +6,7 @@ Every line is made by evaluate.py itself, one after the other; what is finished 
 """
 
 import argparse
+import csv
 import json
 import shlex
 from pathlib import Path
@@ -40,12 +41,15 @@ def main() -> None:
         line = ["--checkpoint", str(options.run), *options.test, *ROWS[row], *options.overrides, f"run={folder}", "trainer.devices=1"]
         done(folder / "report.json", "evaluate.py", *line)
         reports[row] = json.loads((folder / "report.json").read_text())
+        with (folder / "objects.csv").open() as file:
+            reports[row]["answers"] = sum(len(played["clicks"].split()) for played in csv.DictReader(file))
     print_markdown(reports)
 
 
 def print_markdown(reports: dict[str, dict[str, float]]) -> None:
-    """Figures of every line; times as ratios to the first line's, since machines differ."""
-    titles = [*FIGURES, "clicked pixels right", "refined answers", "not improved", "evaluations each", "time a click / first line's"]
+    """Figures of every line; times in those of the first line's clicks, since machines differ."""
+    titles = [*FIGURES, "clicked pixels right", "refined answers", "not improved", "evaluations each", "time a click"]
+    titles.append("time a refined answer adds")
     print("| | " + " | ".join(titles) + " |\n" + "|---" * (len(titles) + 1) + "|")
     first = next(iter(reports.values()))["network_seconds_per_click"]
     for row, report in reports.items():
@@ -53,8 +57,10 @@ def print_markdown(reports: dict[str, dict[str, float]]) -> None:
         refined = report["refinements"]
         each = f"{report['refinement_evaluations'] / refined:.1f}" if refined else "-"
         cells = [f"{report[key]:.4g}" for key in FIGURES.values()]
-        cells += [f"{100 * right:.2f} %", f"{refined}", f"{report['refinements_failed']}", each]
-        print(f"| {row} | " + " | ".join(cells) + f" | {report['network_seconds_per_click'] / first:.2f} |")
+        cells += [f"{100 * right:.2f} %", f"{refined} of {report['answers']}", f"{report['refinements_failed']}", each]
+        time = report["network_seconds_per_click"] / first
+        cells += [f"{time:.2f}", f"{(time - 1) * report['answers'] / refined:.2f}" if refined else "-"]
+        print(f"| {row} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 from interseg.clicks import IGNORE
 
 
+def confusion(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """(C, C) valid pixels of each true class (rows) that were given each class."""
+    valid = mask != IGNORE
+    return np.bincount(mask[valid].astype(np.int64) * classes + prediction[valid], minlength=classes**2).reshape(classes, classes)
+
+
 def class_ious(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """(C,) IoU of each class on the valid pixels; NaN for a class that the truth has not.
 
@@ -16,8 +22,7 @@ def class_ious(prediction: NDArray[np.integer], mask: NDArray[np.integer], class
         mask: (H, W) true classes, 255 = ignore.
         classes: C.
     """
-    valid = mask != IGNORE
-    pairs = np.bincount(mask[valid].astype(np.int64) * classes + prediction[valid], minlength=classes**2).reshape(classes, classes)
+    pairs = confusion(prediction, mask, classes)
     true, predicted, both = pairs.sum(1), pairs.sum(0), np.diag(pairs)
     return np.where(true > 0, both / np.maximum(true + predicted - both, 1), np.nan)
 
