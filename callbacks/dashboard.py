@@ -56,6 +56,12 @@ class Dashboard(Callback):
                 ]
         self._log(trainer, content)
 
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """End the run here: at the process' end it would not say what a vanished server has not taken."""
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+                logger.experiment.finish()
+
     def _log(self, trainer: Trainer, content: dict[str, Any]) -> None:
         if not trainer.is_global_zero:
             return
@@ -69,10 +75,12 @@ class Dashboard(Callback):
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
     """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
 
-    Its id stands for the run's folder, so that a run that goes on is one run there too. Offline, each part of it is a folder of its own
-    under that id; upload them in their order.
+    A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited for at the end for at most 5 minutes
+    (WANDB_FINISH_TIMEOUT, in seconds). The run's id stands for its folder, so that a run that goes on is one run there too. Offline,
+    each part of it is a folder of its own under that id; upload them in their order.
     """
-    settings = wandb.Settings(init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", 60)), finish_timeout=300, silent=True)
+    start, end = (float(os.environ.get(f"WANDB_{name}_TIMEOUT", most)) for name, most in (("INIT", 60), ("FINISH", 300)))
+    settings = wandb.Settings(init_timeout=start, finish_timeout=end, silent=True)
     options: dict[str, Any] = {
         "project": "interseg",
         "name": f"{config['name']}/{folder.name}",

@@ -6,6 +6,8 @@ import resource
 import struct
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -115,9 +117,9 @@ def scanned(content):
             record = b""
 
 
-def records(folder):
+def records(folder, run="offline-run-*"):
     """Keys and values that a run kept for Weights & Biases, and its config."""
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    (file,) = folder.glob(f"wandb/{run}/*.wandb")
     found, config = {}, {}
     for content in scanned(file.read_bytes()):
         record = wandb_internal_pb2.Record()
@@ -147,16 +149,53 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     assert len(list(media.glob("images/pictures/clicks*"))) == kept["pictures/clicks/count"] == 30
 
 
-def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
-    environment = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "2"}
-    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, tmp_path / "run")), "logger=wandb"]
+def online(data, run, server):
+    """Train with a server at an address, which is waited for briefly; what was printed."""
+    waits = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
+    environment = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
+    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, run)), "logger=wandb"]
     result = subprocess.run(
         words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
     )
     assert result.returncode == 0, result.stderr
-    assert "Weights & Biases cannot be reached" in result.stderr
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert (run / "checkpoints" / "last.ckpt").exists()
+    return result.stderr
+
+
+def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
+    assert "Weights & Biases cannot be reached" in online(data, tmp_path / "run", "http://127.0.0.1:9")
     assert "train/loss" in records(tmp_path / "run")[0]
+
+
+class Vanishing(BaseHTTPRequestHandler):
+    """A server that lets a run begin, and is gone when the run sends its first figures."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != "/graphql":
+            self.server.asked.set()
+            self.server.socket.close()
+            return
+        bucket = {"id": "1", "name": "1", "config": "{}", "project": {"name": "interseg", "entity": {"name": "someone"}}}
+        answer = json.dumps({"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_vanishes_stops_nothing(data, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vanishing) as server:
+        server.asked = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        printed = online(data, tmp_path / "run", f"http://127.0.0.1:{server.server_port}")
+        assert server.asked.is_set()
+    assert "cannot be reached" not in printed, printed
+    assert "wandb sync" in printed, printed
+    assert "train/loss" in records(tmp_path / "run", "run-*")[0]
 
 
 def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
