@@ -10,6 +10,7 @@ finished is not done again, what was killed goes on. Overrides (key=value) are t
 import argparse
 import json
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -57,10 +58,15 @@ def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
 
 
 def done(proof: Path, script: str, *line: str) -> None:
-    """Run a command whose end leaves a file; stop at the first that fails."""
+    """Run a command whose end leaves a file; stop at the first that fails, and after one that SLURM tells to go (`train.sh`)."""
     if not proof.exists():
         print(" ".join(["python", script, *line]), flush=True)
+        told: list[int] = []
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: told.append(number))
         result = subprocess.run([sys.executable, ROOT / script, *line], capture_output=True, text=True)
+        signal.signal(signal.SIGUSR1, before)
+        if told:
+            sys.exit(0)  # the command was told too; it goes on from its checkpoint
         if result.returncode:
             sys.exit(result.stderr[-2000:])
         proof.touch()

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from interseg.distributed import from_all_ranks
-from interseg.volumes import dice
+from interseg.volumes import dice, touched_slices
 
 
 class VolumeDice(Callback):
@@ -39,6 +39,7 @@ class VolumeDice(Callback):
         place = {"permutation": batch["sequence"], "seen": batch["task"] + 1, "volume": int(batch["id"]), "round": batch["round"]}
         values = {"dice": dice(answer, truth), "proxy": dice(proxy, truth), "agreement": dice(answer, proxy), "labour": batch["labour"]}
         values["slices"] = sum(len(numbers) for numbers in batch["labelled"].values())
+        values["touched"] = sum(touched_slices(truth)[axis] for axis in batch["labelled"])
         self.rows.append(place | {"kind": "round"} | values)
         if not batch["last_round"]:
             return
@@ -68,7 +69,7 @@ class VolumeDice(Callback):
         return sorted((row for part in from_all_ranks(rows) for row in part), key=lambda row: row["volume"])
 
     def _write(self, folder: Path) -> None:
-        columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices"]
+        columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
         with (folder / "dice.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -76,7 +77,7 @@ class VolumeDice(Callback):
         (folder / "dice.json").write_text(json.dumps(self.figures(), indent=1))
 
     def figures(self) -> dict[str, Any]:
-        """Of the held-out set and the rest, by volumes seen: mean, std, min and max over volumes, each a mean and std over permutations.
+        """Of the held-out set and the rest, by volumes seen: mean, std, min and max of volumes, each as mean and std over permutations.
 
         `rounds` has the means of each round over volumes: Dice of answer and truth, proxy and truth, answer and proxy, and labour.
         """
@@ -89,7 +90,7 @@ class VolumeDice(Callback):
                 groups = [[row["dice"] for row in now if row["permutation"] == p] for p in sorted({row["permutation"] for row in now})]
                 table = torch.tensor([[np.mean(g), np.std(g), np.min(g), np.max(g)] for g in groups], dtype=torch.float64)
                 found[kind][str(seen)] = {
-                    name: {"mean": float(column.mean()), "std": float(column.std(correction=0))}
+                    name: {"mean": float(column.mean()), "std": float(column.std()) if len(column) > 1 else 0.0}
                     for name, column in zip(("mean", "std", "min", "max"), table.T, strict=True)
                 }
         rounds = [row for row in self.rows if row["kind"] == "round"]

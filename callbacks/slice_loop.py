@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.registration import backend_of
-from interseg.volumes import ProxyMask, SliceUser, dice, extent, falling_confidence, index, labour, step_confidence
+from interseg.volumes import ProxyMask, SliceUser, dice, falling_confidence, index, labour, step_confidence, touched_slices
 
 
 class SliceLoop(Callback):
@@ -66,7 +66,7 @@ class SliceLoop(Callback):
                 proxy.label(axis, labels)
             self.labelled = proxy.labelled
             merged = proxy.merged(inclusive=self.inclusive)
-            self._fill(batch, merged, self._confidence(truth.shape), any(new.values()), labour(self.labelled, extent(truth)))
+            self._fill(batch, merged, self._confidence(truth.shape), any(new.values()), labour(self.labelled, touched_slices(truth)))
         batch["answer"], batch["labelled"] = probabilities, self.labelled
 
     def _proxy(self, batch: dict[str, Any], truth: np.ndarray) -> ProxyMask:

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
-from interseg.volumes import dice, index, residual
+from interseg.volumes import dice, index, other_axes, residual
 
 
 class VolumeReport(Callback):
-    """Draws the first permutation that a run plays, and rewrites the page after each of its volumes.
+    """Draws the first permutation that a run plays, of offline training the last epoch; rewrites the page after each of its volumes.
 
     A round shows the slice in which the target is largest, of a plane in which no slice is labelled: the image, the truth, the proxy
     mask, the segmenter's answer after the round, the residual map that guides the next one, and how far targets are trusted.
@@ -29,8 +29,11 @@ class VolumeReport(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Draw a round, and after a volume write the page."""
-        if self.permutation is None and batch["task"] == 0 and batch["round"] == 0:
-            self.permutation = batch["sequence"]
+        offline = pl_module.start_anew == "never"
+        if batch["task"] == batch["round"] == 0 and (self.permutation is None or offline):
+            self.permutation, self.rounds = batch["sequence"], []
+        if offline and trainer.current_epoch + 1 != trainer.max_epochs:
+            return
         if not trainer.is_global_zero or batch["sequence"] != self.permutation:
             return
         truth, answer = batch["mask"][0].cpu().numpy().astype(bool), outputs["probabilities"][0, 0].cpu().numpy()
@@ -60,7 +63,7 @@ class VolumeReport(Callback):
 
     def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
         axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)  # a slice that nobody labels
-        place = index(axis, int(truth.sum(tuple(a for a in range(3) if a != axis)).argmax()))
+        place = index(axis, int(truth.sum(other_axes(axis)).argmax()))
         image = batch["volume"][0, 0].cpu().numpy()[place]
         panels = {
             "image": image,

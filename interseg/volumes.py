@@ -42,7 +42,7 @@ class ProxyMask:
     def label(self, axis: int, labels: Mapping[int, Mask]) -> None:
         """Add labelled slices along an axis, masks (h, w) by number, and bring the plane's proxy up to date."""
         depth = self.volume.shape[axis]
-        shape = tuple(side for a, side in enumerate(self.volume.shape) if a != axis)
+        shape = tuple(self.volume.shape[a] for a in other_axes(axis))
         for number, mask in labels.items():
             if not 0 <= number < depth or mask.shape != shape:
                 raise InputError(f"slice {number} of {mask.shape} pixels along axis {axis}: there are {depth} of {shape}, numbered from 0")
@@ -100,8 +100,16 @@ def index(axis: int, number: int) -> tuple[slice | int, ...]:
     return tuple(number if a == axis else slice(None) for a in range(3))
 
 
+def other_axes(axis: int) -> tuple[int, ...]:
+    """The axes within a slice."""
+    return tuple(a for a in range(3) if a != axis)
+
+
 def distance_to_slices(shape: Sequence[int], labelled: Labelled) -> NDArray[np.float64]:
-    """(D, H, W) voxels from each voxel to the nearest labelled slice of any plane; infinite where there is none."""
+    """(D, H, W) voxels from each voxel to the nearest labelled slice of any plane; infinite where there is none.
+
+    In voxels, whatever their sides in mm: the paper counts them too, in volumes resized to one grid.
+    """
     distance = np.full(tuple(shape), np.inf)
     for axis, numbers in labelled.items():
         if len(numbers):
@@ -139,8 +147,7 @@ def guided_slices(
     residuals: NDArray[np.floating], labelled: Sequence[int], axis: int, count: int, generator: np.random.Generator
 ) -> list[int]:
     """New slices along an axis, drawn by their residuals (algorithm 4); as many as there are, none where no residual is left."""
-    others = tuple(a for a in range(3) if a != axis)
-    chances = residuals.sum(others)
+    chances = residuals.sum(other_axes(axis))
     chances[list(labelled)] = 0
     positive = np.flatnonzero(chances > 0)
     if len(positive) == 0:
@@ -149,22 +156,22 @@ def guided_slices(
     return sorted(generator.choice(positive, min(count, len(positive)), replace=False, p=p).tolist())
 
 
-def labour(labelled: Labelled, extent: Sequence[int]) -> float:
+def labour(labelled: Labelled, touched: Sequence[int]) -> float:
     """Cost of labelled slices as a share of labelling all of the target (eq. 4).
 
     Args:
         labelled: slices of each axis.
-        extent: slices that the target spans along each axis.
+        touched: slices that the target touches along each axis.
     """
-    return sum(len(numbers) / extent[axis] for axis, numbers in labelled.items())
+    return sum(len(numbers) / touched[axis] for axis, numbers in labelled.items())
 
 
-def extent(mask: Mask) -> tuple[int, int, int]:
-    """Slices that a target spans along each axis; raises `InputError` for an empty one."""
+def touched_slices(mask: Mask) -> tuple[int, int, int]:
+    """Slices that a target touches along each axis, without those between its parts; raises `InputError` for an empty one."""
     if not mask.any():
         raise InputError("the target is empty; leave the volume out")
-    spans = [int(found.max() - found.min()) + 1 for found in np.nonzero(mask)]
-    return spans[0], spans[1], spans[2]
+    counts = [len(np.unique(found)) for found in np.nonzero(mask)]
+    return counts[0], counts[1], counts[2]
 
 
 def dice(a: Mask, b: Mask) -> float:
@@ -204,8 +211,8 @@ class SliceUser:
         found = {}
         residuals = residual(proxy, probabilities, labelled) if self.guided and probabilities is not None else None
         for axis in self.axes:
-            others = tuple(a for a in range(3) if a != axis)
-            closed = set(labelled.get(axis, ())) | (set(np.flatnonzero(~truth.any(others)).tolist()) if self.touched else set())
+            untouched = np.flatnonzero(~truth.any(other_axes(axis))).tolist() if self.touched else []
+            closed = {*labelled.get(axis, ()), *untouched}
             if residuals is not None:
                 numbers = guided_slices(residuals, sorted(closed), axis, self.count, generator)
             else:

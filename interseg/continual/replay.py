@@ -31,16 +31,19 @@ class ReplayBuffer:
         self.keys: list[Hashable] = []
         self.samples: list[Any] = []
         self.seen = 0
+        self.newest: Hashable = None
         self.drawable: list[int] = []
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def push(self, key: Hashable, sample: Any, generator: np.random.Generator) -> None:
-        """Add a sample, or bring the one of its key up to date."""
+        """Add a sample, or bring the one of its key up to date; one whose key was turned away last is not offered again."""
         if key in self.keys:
             self.samples[self.keys.index(key)] = sample
+        if key in (*self.keys, self.newest):
             return
+        self.newest = key
         self.seen += 1
         if len(self) < self.slots:
             self.keys.append(key)
@@ -60,9 +63,10 @@ class ReplayBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that it holds."""
-        return {"keys": list(self.keys), "samples": list(self.samples), "seen": self.seen, "drawable": list(self.drawable)}
+        lists = {"keys": list(self.keys), "samples": list(self.samples), "drawable": list(self.drawable)}
+        return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
-        self.seen, self.drawable = state_dict["seen"], list(state_dict["drawable"])
+        self.seen, self.newest, self.drawable = state_dict["seen"], state_dict["newest"], list(state_dict["drawable"])

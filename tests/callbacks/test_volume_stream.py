@@ -19,7 +19,7 @@ from callbacks.slice_loop import SliceLoop
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from interseg.volumes import SliceUser, dice, labour
+from interseg.volumes import SliceUser, dice, labour, touched_slices
 from lightning_modules.dynamic3d import Dynamic3D, augmented
 from tests.callbacks.test_resume import Killed, assert_equal
 from tests.conftest import quiet_trainer
@@ -67,24 +67,31 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             labelled = {axis: list(numbers) for axis, numbers in trainer.callbacks[0].labelled.items()}
-            seen.append((batch["mask"][0].numpy().astype(bool), batch["proxy"], labelled, batch["labour"]))
+            answer = outputs["probabilities"][0, 0].numpy() > 0.5
+            seen.append((batch["mask"][0].numpy().astype(bool), answer, batch["proxy"], labelled, batch["labour"]))
             assert outputs["probabilities"].shape == batch["volume"].shape
 
     trainer(tmp_path, Watch()).fit(method(), data(folder))
     found, figures = rows(tmp_path), json.loads((tmp_path / "dice.json").read_text())
     rounds = [r for r in found if r["kind"] == "round"]
     assert len(rounds) == 2 * 3 * 2
-    for row, (truth, proxy, labelled, cost) in zip(rounds, seen, strict=True):
+    for row, (truth, answer, proxy, labelled, cost) in zip(rounds, seen, strict=True):
+        assert float(row["dice"]) == pytest.approx(dice(answer, truth))
         assert float(row["proxy"]) == pytest.approx(dice(proxy, truth))
+        assert float(row["agreement"]) == pytest.approx(dice(answer, proxy))
+        assert (int(row["slices"]), int(row["touched"])) == (
+            sum(map(len, labelled.values())),
+            sum(touched_slices(truth)[a] for a in labelled),
+        )
         assert float(row["labour"]) == pytest.approx(cost)
-        assert cost == pytest.approx(labour(labelled, [len(np.unique(f)) for f in np.nonzero(truth)]))
+        assert cost == pytest.approx(labour(labelled, touched_slices(truth)))
     held = [r for r in found if r["kind"] == "held_out"]
     assert len(held) == 2 * 2 * 2  # after 2 volumes and after all 3, in both permutations
     assert {r["seen"] for r in held} == {"2", "3"}
     assert len([r for r in found if r["kind"] == "unseen"]) == 2 * 1
     by = [[float(r["dice"]) for r in held if r["permutation"] == p and r["seen"] == "3"] for p in "01"]
     assert figures["held_out"]["3"]["mean"]["mean"] == pytest.approx(np.mean([np.mean(v) for v in by]))
-    assert figures["held_out"]["3"]["min"]["std"] == pytest.approx(np.std([min(v) for v in by]))
+    assert figures["held_out"]["3"]["min"]["std"] == pytest.approx(np.std([min(v) for v in by], ddof=1))
     assert figures["rounds"][1]["labour"] > figures["rounds"][0]["labour"]
     assert figures["rounds"][1]["proxy"] > figures["rounds"][0]["proxy"]
 

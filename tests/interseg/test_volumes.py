@@ -9,13 +9,13 @@ from interseg.volumes import (
     SliceUser,
     dice,
     distance_to_slices,
-    extent,
     falling_confidence,
     guided_slices,
     index,
     labour,
     residual,
     step_confidence,
+    touched_slices,
 )
 
 
@@ -161,11 +161,16 @@ def test_the_residual_is_the_equation_and_guides_to_where_it_is_large():
 
 def test_labour_is_the_share_of_the_targets_slices():
     _, mask = volume()
-    assert extent(mask) == tuple(len(np.unique(found)) for found in np.nonzero(mask))
+    assert touched_slices(mask) == (12, *(int(mask.any(other).sum()) for other in ((0, 2), (0, 1))))
+    parts = np.zeros((9, 4, 4), bool)
+    parts[[1, 2, 7], 1:3] = True
+    assert touched_slices(parts) == (3, 2, 4)
+    everything = SliceUser((0, 1), 9, guided=False).annotate(parts, parts, None, {}, np.random.default_rng(0))
+    assert labour({axis: list(masks) for axis, masks in everything.items()}, touched_slices(parts)) == 2  # all of it, along two axes
     assert labour({0: range(6), 1: range(6)}, (23, 43, 50)) == pytest.approx(6 / 23 + 6 / 43)
     assert round(100 * labour({0: range(6), 1: range(6)}, (23, 43, 50))) == 40
     with pytest.raises(InputError, match="the target is empty"):
-        extent(np.zeros((2, 3, 4), bool))
+        touched_slices(np.zeros((2, 3, 4), bool))
     assert dice(mask, mask) == dice(~mask & mask, ~mask & mask) == 1
 
 
@@ -183,7 +188,7 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
                 assert (axis, number) not in seen
                 seen.append((axis, number))
             proxy.label(axis, labels)
-    assert len([s for s in seen if s[0] == 0]) == extent(mask)[0]  # all of them, and no more
+    assert len([s for s in seen if s[0] == 0]) == touched_slices(mask)[0]  # all of them, and no more
     assert given[0] == {}
 
 

@@ -5,14 +5,15 @@ from interseg.continual.replay import ReplayBuffer
 from interseg.errors import InputError
 
 
-def drawn_after(policy, slots, size, count, pushes, repeats=3000):
-    """How often the sample that came k samples ago is drawn, by k."""
+def drawn_after(policy, slots, size, count, pushes, repeats=3000, rounds=1):
+    """How often the sample that came k samples ago is drawn, by k; each image is pushed in some rounds."""
     hits = np.zeros(pushes)
     for seed in range(repeats):
         generator = np.random.default_rng(seed)
         buffer = ReplayBuffer(slots, size, policy)
         for key in range(pushes):
-            buffer.push(key, key, generator)
+            for _ in range(rounds):
+                buffer.push(key, key, generator)
         for key in buffer.draw(count, generator):
             hits[pushes - 1 - key] += 1
     return hits / repeats
@@ -26,6 +27,7 @@ def test_an_older_sample_is_drawn_less_often_by_the_formula():
 
 def test_a_reservoir_draws_all_alike_and_fifo_the_newest_only():
     assert np.allclose(drawn_after("reservoir", 10, 5, 3, 30), 3 / 30, atol=0.03)
+    assert np.allclose(drawn_after("reservoir", 10, 5, 3, 30, rounds=6), 3 / 30, atol=0.03)
     found = drawn_after("fifo", 10, 5, 3, 30, 1000)
     assert np.allclose(found[:10], 3 / 10, atol=0.07)
     assert (found[10:] == 0).all()

@@ -1,0 +1,74 @@
+"""The benchmarks of streams: every row is a config, parts of an array share the runs out, tables come from what the runs left."""
+
+import csv
+import sys
+
+import pytest
+
+from benchmarks import dynamic3d
+from configs import load, resolve
+from configs.run import parser
+
+COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The runs that a call would have made: folder and words; each leaves the mark of a finished one."""
+    runs = []
+
+    def done(proof, script, *words):
+        if not proof.exists():
+            runs.append((proof.parent, words))
+            proof.parent.mkdir(parents=True)
+            proof.touch()
+
+    monkeypatch.setattr(dynamic3d, "done", done)
+    return runs
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["dynamic3d", *map(str, words)])
+    dynamic3d.main()
+
+
+def test_every_row_is_a_config(made, monkeypatch, tmp_path):
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/2", "--permutations", "2", "--steps", "5")
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "1/2", "--permutations", "2", "--steps", "5")
+    assert len(made) == len({folder for folder, _ in made}) == 2 * len(dynamic3d.ROWS)
+    for folder, words in made:
+        options = parser("").parse_intermixed_args(list(words))
+        config = resolve(load(options.config, options.overrides))
+        rounds = 1 if config["callbacks"]["loop"]["user"] is None else 6
+        if not folder.name.startswith("offline"):
+            assert (config["model"]["steps"], config["model"]["more_steps"]) == (30 // rounds, 0)
+        assert ("pretrained" in config["model"]) == folder.name.startswith(("warm", "after"))
+
+
+def test_another_setting_needs_another_folder(made, monkeypatch, tmp_path):
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/9", "--tables", "7")
+    with pytest.raises(SystemExit, match="give another folder"):
+        call(monkeypatch, tmp_path, "--data", "--config data/brats.yaml", "--part", "0/9", "--tables", "7")
+
+
+def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path, capsys):
+    for number, (name, permutation) in enumerate((n, p) for n in dynamic3d.UNTIL_ROWS for p in range(2)):
+        folder = dynamic3d.run_folder(tmp_path, name, permutation)
+        folder.mkdir()
+        (folder / "finished").touch()
+        with (folder / "dice.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            for volume in range(5):
+                for round in range(2):
+                    proxy = 0.5 + 0.4 * round - 0.1 * (volume == 4)
+                    figures = {"proxy": proxy, "labour": 0.2 * (round + 1), "slices": (round + 1) * (number + 1), "touched": 50}
+                    writer.writerow({"seen": volume + 1, "round": round, "kind": "round"} | figures)
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--tables", "7", "--permutations", "2")
+    first, second, whole = capsys.readouterr().out.strip().splitlines()[-3:]
+    cells = [cell.strip() for cell in first.split("|")[2:-1]]
+    assert cells[0] == "3.0 ± 1.4"  # 2 and 4 slices of the first volume
+    assert cells[4] == "15.0 ± 7.1"
+    assert cells[5:] == ["0.400 ± 0.000", "1.0 ± 0.0"]
+    assert "35.0" in second
+    assert whole.split("|")[2].strip() == "50.0 ± 0.0"
