@@ -3,8 +3,9 @@
 | key | content |
 | --- | --- |
 | `train/loss`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
-| `test/curve` | mean IoU against clicks; the curves of several runs share one panel |
-| `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, the matrix R[t, i], volumes |
+| `quality/first`, `quality/last`, `quality/curve` | of every method: mean IoU, or Dice of volumes, after one interaction, two, ... |
+| `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, answers of a stream, volumes |
+| `tables/matrix` | R[t, i], mean IoU over sequences: a row a task learned, a column an image |
 | `pictures/clicks` | objects click by click, with mask, clicks and true outline |
 | `pictures/rounds` | rounds of a stream: answer, uncertainty or residual map, annotations or proxy mask, refined answer |
 """
@@ -20,14 +21,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import numpy as np
 import wandb
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 
+from callbacks.dice import VolumeDice
 from callbacks.noc import NumberOfClicks
 from callbacks.report import Report
 from callbacks.task_report import TaskReport
+from callbacks.transfer import Transfer
 from callbacks.volume_report import VolumeReport
 
 TABLES = ("objects", "transfer", "dice")
@@ -38,10 +42,8 @@ class Dashboard(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log an evaluation."""
-        content: dict[str, Any] = {}
+        content = {}
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, NumberOfClicks) and callback.figures["objects"]:
-                content["test/curve"] = curve(callback.figures)
             if isinstance(callback, Report) and callback.rows:
                 content["pictures/clicks"] = click_by_click(callback.rows)
         self._log(trainer, content)
@@ -67,6 +69,11 @@ class Dashboard(Callback):
             return
         tables = {f"tables/{name}": Path(trainer.default_root_dir, f"{name}.csv") for name in TABLES}
         content = {key: value for key, value in content.items() if value}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if values := quality(callback):
+                content |= {"quality/first": values[0], "quality/last": values[-1], "quality/curve": curve(values)}
+            if isinstance(callback, Transfer) and callback.rows:
+                content["tables/matrix"] = matrix(callback.rows)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.log(content | {key: table(file) for key, file in tables.items() if file.exists()})
@@ -113,10 +120,31 @@ def logged_in() -> bool:
         return False
 
 
-def curve(figures: dict[str, Any]) -> Any:
-    """Mean IoU against clicks."""
-    rows = [[k, figures[f"miou@{k}"]] for k in range(1, figures["max_clicks"] + 1)]
-    return wandb.plot.line(wandb.Table(["clicks", "mean IoU"], rows), "clicks", "mean IoU", title="IoU against clicks")
+def quality(callback: Callback) -> list[float]:
+    """What a callback has measured after one interaction, two, ...: mean IoU of objects or images, mean Dice of volumes."""
+    if isinstance(callback, NumberOfClicks) and callback.figures.get("objects"):
+        return [callback.figures[f"miou@{k}"] for k in range(1, callback.figures["max_clicks"] + 1)]
+    if isinstance(callback, VolumeDice):
+        return [row["dice"] for row in callback.figures()["rounds"]]
+    if isinstance(callback, Transfer):
+        rounds = sorted({row["kind"] for row in callback.rows if row["kind"].startswith("round")})
+        return [float(np.mean([row["iou"] for row in callback.rows if row["kind"] == kind])) for kind in rounds]
+    return []
+
+
+def matrix(rows: list[dict[str, Any]]) -> wandb.Table:
+    """R[t, i] of a stream's answers, mean over sequences; None where an image was not answered."""
+    answers = [row for row in rows if row["kind"] == "answer"]
+    tasks, images = sorted({row["task"] for row in answers}), sorted({row["image"] for row in answers})
+    found = {(t, i): [row["iou"] for row in answers if (row["task"], row["image"]) == (t, i)] for t in tasks for i in images}
+    lines = [[t + 1, *(float(np.mean(found[t, i])) if found[t, i] else None for i in images)] for t in tasks]
+    return wandb.Table(["after task", *(f"image {i + 1}" for i in images)], lines)
+
+
+def curve(values: list[float]) -> Any:
+    """A line over interactions."""
+    table = wandb.Table(["interactions", "quality"], [[k + 1, value] for k, value in enumerate(values)])
+    return wandb.plot.line(table, "interactions", "quality", title="IoU or Dice against interactions")
 
 
 def click_by_click(rows: list[dict[str, Any]]) -> list[wandb.Image]:

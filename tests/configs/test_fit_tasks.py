@@ -1,5 +1,6 @@
 """Every YAML of the task streams is pretrained and learned by the command itself, on tiny data."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -75,4 +76,11 @@ def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrai
     figures = json.loads((tmp_path / "transfer.json").read_text())
     assert kept["transfer/backward"] == pytest.approx(figures["mean"]["backward"])
     assert kept["tables/transfer/nrows"] == len((tmp_path / "transfer.csv").read_text().splitlines()) - 1
+    with (tmp_path / "transfer.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for key, kind in (("quality/first", "round 0"), ("quality/last", "round 1")):
+        assert kept[key] == pytest.approx(np.mean([float(row["iou"]) for row in rows if row["kind"] == kind]))
+    matrix = json.loads(next(tmp_path.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text())["data"]
+    answers = {(row["task"], row["image"]): float(row["iou"]) for row in rows if row["kind"] == "answer"}
+    assert {(str(line[0] - 1), str(i)): value for line in matrix for i, value in enumerate(line[1:])} == pytest.approx(answers)
     assert kept["pictures/rounds/count"] == len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/rounds*"))) == 6

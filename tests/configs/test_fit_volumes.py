@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 
 import train
+from tests.configs.test_runs import records
 from tests.datamodules.test_volumes import case, save
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,6 +40,7 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     line = [part for file in files for part in ("--config", file)]
     small = [] if name == "vnet" else ["model.network.channels=[4,8,8,8]"]
     given = [*TINY, *small, *VOLUMES[name], f"data.root={root}", f"data.cache={root / 'cache'}", f"run={tmp_path}"]
+    given += ["logger=wandb"] if name == "static" else []
     monkeypatch.setattr(sys, "argv", ["train.py", *line, *given])
     train.main()
     figures = json.loads((tmp_path / "dice.json").read_text())
@@ -48,6 +51,11 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     assert text.count("<h2>Volume") == 2
     assert text.count("data:image/png") == 1 + 2 * len(figures["rounds"])
     assert "train/loss" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+    if name == "static":
+        wandb.teardown()  # its process writes the last records when it ends
+        kept, _ = records(tmp_path)
+        assert [kept["quality/first"], kept["quality/last"]] == pytest.approx([figures["rounds"][k]["dice"] for k in (0, -1)])
+        assert kept["pictures/rounds/count"] == 4
 
 
 def test_there_is_a_test_for_every_overlay():

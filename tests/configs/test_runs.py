@@ -142,7 +142,8 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     for key in ("noc@85", "miou@3", "auc", "failures@90"):
         assert kept[f"test/{key}"] == pytest.approx(figures[key])
     assert kept["tables/objects/nrows"] == 10
-    assert kept["test/curve_table/nrows"] == 3
+    assert kept["quality/curve_table/nrows"] == 3
+    assert [kept["quality/first"], kept["quality/last"]] == pytest.approx([figures["miou@1"], figures["miou@3"]])
     (media,) = (tmp_path / "eval").glob("wandb/offline-run-*/files/media")
     table = json.loads(next((media / "table" / "tables").glob("objects*.json")).read_text())
     assert table["columns"][:3] == ["id", "name", "noc@80"]
