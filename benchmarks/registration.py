@@ -1,4 +1,4 @@
-"""Proxy masks by each registration: Dice with the truth against slices labelled, seconds a volume, and an incremental round's cost.
+"""Proxy masks by each registration: Dice with the truth against slices labelled, and times as ratios, of an incremental round too.
 
     python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml data.root=PATH [--volumes 4] [--slices 2 4 6]
 
