@@ -1,4 +1,4 @@
-"""CLIS against its controls on sequences of tasks: basic, forward and backward, with paired intervals (the paper's Table 1).
+"""CLIS against its controls on sequences of tasks: basic, forward, backward (the paper's Table 1), paired intervals, a round's cost.
 
     python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5] [--epochs 60]
         [--methods NAME ...] [key=value ...]
@@ -11,6 +11,7 @@ import argparse
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,26 +57,39 @@ def main() -> None:
         start = pretrained["plain" if "--config" in configs else "clis"]
         stage = ["--config", "clis/tasks.yaml", f"data.sequences={options.sequences}", f"trainer.max_epochs={options.sequences}"]
         done(run / "finished", "train.py", *base, *configs, *given, *stage, f"model.pretrained={start}", f"run={run}")
-        found[method] = json.loads((run / "transfer.json").read_text())["sequences"]
+        found[method] = json.loads((run / "transfer.json").read_text())
+    sequences = {method: figures["sequences"] for method, figures in found.items()}
     for prefix, title in (("", "mean IoU"), ("official_", "the official code's IoU: classes by area, annotated pixels included")):
-        print_markdown(found, prefix, title)
+        print_markdown(sequences, prefix, title)
+    print_rounds({method: figures["rounds"] for method, figures in found.items()})
 
 
 def print_markdown(found: dict[str, dict[str, dict[str, float]]], prefix: str, title: str) -> None:
-    """Means over sequences, and the first method's lead over each other one with its bootstrap interval over sequences."""
+    """Means over sequences, and how much better the first method is than each other one, with bootstrap intervals over sequences."""
     first = next(iter(found))
-    print(f"\n{title}\n\n| | " + " | ".join(FIGURES) + " | " + " | ".join(f"{first}'s lead, {name}" for name in FIGURES) + " |")
+    headings = [*FIGURES, *(f"{first} drops less by" if figure == "drop" else f"{first}'s lead, {figure}" for figure in FIGURES)]
+    print(f"\n{title}\n\n| | " + " | ".join(headings) + " |")
     print("|---" * (2 * len(FIGURES) + 1) + "|")
     for method, sequences in found.items():
         means, leads = [], []
         for figure in FIGURES:
             values = np.array([sequences[k][prefix + figure] for k in sequences])
-            lead = np.array([found[first][k][prefix + figure] - sequences[k][prefix + figure] for k in sequences])
+            better = -1 if figure == "drop" else 1
+            lead = better * np.array([found[first][k][prefix + figure] - sequences[k][prefix + figure] for k in sequences])
             low, high = interval(lead.tolist())
             means.append(float(values.mean()))
             leads.append("" if method == first else f"{lead.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
         cells = [f"{value:.3f}" for value in means] + leads
         print(f"| {method} | " + " | ".join(cells) + " |")
+
+
+def print_rounds(found: dict[str, list[dict[str, Any]]]) -> None:
+    """What a round brings and takes: refined IoU on unannotated pixels, seconds and network passes from annotations to refined answer."""
+    print("\na round of annotation\n\n| | | basic | seconds | network passes |\n" + "|---" * 5 + "|")
+    for method, rounds in found.items():
+        for number, row in enumerate(rounds, 1):
+            costs = ["", ""] if row["seconds"] is None else [f"{row['seconds']:.2f}", f"{row['passes']:.0f}"]
+            print(f"| {method} | round {number} | {row['basic']:.3f} | {costs[0]} | {costs[1]} |")
 
 
 if __name__ == "__main__":

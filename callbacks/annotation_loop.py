@@ -16,7 +16,7 @@ REFERENCE = 256 * 352
 class AnnotationLoop(Callback):
     """Fills in a round's annotations (datamodules/tasks.py), those of a task's earlier rounds included.
 
-    A user who finds nothing to annotate is satisfied: the round's `new` is false, and the method learns nothing.
+    A user who finds nothing to annotate is satisfied: the round's `new` is 0, and the method learns nothing.
 
     Args:
         user: annotates superpixels.
@@ -47,7 +47,7 @@ class AnnotationLoop(Callback):
             scale = float(np.sqrt(masks[row].size / REFERENCE))
             given = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator, scale)
             self.annotations[id] = np.where(given != IGNORE, given, before)
-            new.append(bool((given != IGNORE).any()))
+            new.append(len(np.unique(segments[given != IGNORE])))
         batch["annotation"] = torch.from_numpy(np.stack([self.annotations[id] for id in batch["id"].tolist()])).to(batch["mask"].device)
         batch["new"] = torch.tensor(new)
         batch |= answer._asdict()

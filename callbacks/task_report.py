@@ -1,7 +1,7 @@
 """`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
 
 For each round: the image, the answer, its uncertainty, the annotations, the labels that follow from them, the refined answer. For each
-task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against rounds of annotation.
+task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotations.
 """
 
 from pathlib import Path
@@ -49,6 +49,7 @@ class TaskReport(Callback):
         mask, before = batch["mask"][0].cpu().numpy(), batch["probabilities"][0].argmax(0).cpu().numpy()
         after = outputs["probabilities"][0].argmax(0).cpu().numpy()
         annotation = batch["annotation"][0].cpu().numpy()
+        earlier = [row["annotations"] for row in self.rounds if row["task"] == batch["task"]]
         panels = {
             "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
             "truth": coloured(mask, classes),
@@ -64,6 +65,7 @@ class TaskReport(Callback):
             "before": mean_iou(before, mask, classes),
             "after": mean_iou(after, mask, classes),
             "annotated": float((annotation != IGNORE).mean()),
+            "annotations": max(earlier, default=0) + int(batch["new"][0]),
             "picture": png(draw_panels(panels, self.panel_width)),
         }
         self.rounds.append(row)
@@ -108,7 +110,7 @@ def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
 
 
 def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
-    """Mean IoU of the tasks so far against rounds of annotation."""
+    """Mean IoU of the tasks so far, before and after each round, against the annotations given until then, a mean over tasks too."""
     figure = Figure(figsize=(4.5, 3), layout="constrained", dpi=80)
     axis = figure.subplots()
     numbers = sorted({row["round"] for row in rounds})
@@ -116,7 +118,8 @@ def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
         np.mean([r["before"] for r in rounds if r["round"] == 0]),
         *(np.mean([r["after"] for r in rounds if r["round"] == n]) for n in numbers),
     ]
-    axis.plot(range(len(values)), values, marker="o")
-    axis.set(xlabel="rounds of annotation", ylabel="mean IoU", xticks=range(len(values)), ylim=(0, 1))
+    given = [0.0, *(np.mean([r["annotations"] for r in rounds if r["round"] == n]) for n in numbers)]
+    axis.plot(given, values, marker="o")
+    axis.set(xlabel="annotated superpixels", ylabel="mean IoU", ylim=(0, 1))
     axis.grid(alpha=0.3)
     return figure

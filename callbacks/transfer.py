@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ class Transfer(Callback):
 
     All are on pixels that the user has not annotated; the official code's variant is on all of them.
 
+    `transfer.json` also says what a round in which something was annotated takes from the annotations to the refined answer: seconds and
+    forward passes of the network, a pass for each draw. The clock stops when the last pass is given to the device.
+
     An answer's draws are seeded by (seed, sequence, task, image), so that the figures do not depend on which rank gives it.
 
     Args:
@@ -34,11 +38,23 @@ class Transfer(Callback):
         self.after, self.forward_after, self.backward_after, self.seed = after, forward_after, backward_after, seed
         self.rows: list[dict[str, Any]] = []
         self.annotations: dict[tuple[int, int], torch.Tensor] = {}
+        self.passes, self.begun, self.ended = 0, 0.0, 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
+        """Watch the network from the annotations on."""
+        if "task" in batch:
+            self.hook = pl_module.network.register_forward_hook(self._count)  # type: ignore[union-attr]
+            self.passes, self.begun = 0, time.perf_counter()
+
+    def _count(self, *_: Any) -> None:
+        self.passes, self.ended = self.passes + 1, time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Measure a round's refined answer, and after a task those to the sequence's other images."""
         if "task" not in batch:
             return
+        self.hook.remove()
+        costs = {"seconds": self.ended - self.begun, "passes": self.passes} if bool(batch["new"].any()) else {}
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not 1 <= self.forward_after < data.length or not 2 <= self.backward_after <= data.length:
             tasks = f"forward_after={self.forward_after}, backward_after={self.backward_after}"
@@ -51,7 +67,7 @@ class Transfer(Callback):
             whole = {"iou": mean_iou(prediction, mask, data.classes), "weighted_iou": weighted_iou(prediction, mask, data.classes)}
             basic = mean_iou(prediction, rest, data.classes)
             figures = whole | {"basic": basic, "before": mean_iou(first, mask, data.classes), "annotated": float((rest != mask).mean())}
-            self.rows.append(place | {"kind": f"round {batch['round']}"} | figures)
+            self.rows.append(place | {"kind": f"round {batch['round']}"} | figures | costs)
             if batch["last_round"]:
                 self.rows.append(place | {"kind": "refined"} | figures)
         if batch["last_round"]:
@@ -91,14 +107,14 @@ class Transfer(Callback):
             return
         folder = Path(trainer.default_root_dir)
         (folder / "transfer.json").write_text(json.dumps(figures, indent=1))
-        columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic", "before", "annotated"]
+        columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic", "before", "annotated", "passes"]
         with (folder / "transfer.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")  # without seconds, which no second run repeats
             writer.writeheader()
             writer.writerows(self.rows)
 
     def figures(self, length: int) -> dict[str, Any]:
-        """What `transfer` gives of every finished sequence, by mean IoU and by the official code's, and means with intervals."""
+        """What `transfer` gives of every finished sequence, by mean IoU and by the official code's, means with intervals, and rounds."""
         found: dict[str, dict[str, float]] = {}
         for sequence in sorted({row["sequence"] for row in self.rows}):
             rows = [row for row in self.rows if row["sequence"] == sequence]
@@ -119,7 +135,16 @@ class Transfer(Callback):
             "sequences": found,
             "mean": {name: float(np.mean(values)) for name, values in columns.items()},
             "interval": {name: interval(values) for name, values in columns.items()},
+            "rounds": self._rounds(),
         }
+
+    def _rounds(self) -> list[dict[str, Any]]:
+        """Means over all tasks of a round's `basic`, `seconds` and `passes`; the last two None where no task had something annotated."""
+        means = []
+        for kind in sorted({row["kind"] for row in self.rows if row["kind"].startswith("round")}):
+            values = {name: [r[name] for r in self.rows if r["kind"] == kind and name in r] for name in ("basic", "seconds", "passes")}
+            means.append({"kind": kind} | {name: float(np.mean(found)) if found else None for name, found in values.items()})
+        return means
 
     def state_dict(self) -> dict[str, Any]:
         """All rows so far, and the annotations of the sequence in progress."""

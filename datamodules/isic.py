@@ -16,7 +16,10 @@ LAYOUTS = {
 
 
 class IsicDataModule(TaskDataModule):
-    """Lesions by their published layouts; masks `STEM_segmentation.png`, 255 = lesion."""
+    """Lesions by their published layouts; masks `STEM_segmentation.png`, 255 = lesion.
+
+    Where both challenges are there, an image that they share is that of 2017.
+    """
 
     codes: ClassVar[dict[int, int]] = {0: 0, 255: 1}
 
@@ -28,4 +31,8 @@ class IsicDataModule(TaskDataModule):
         parts = [part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()]
         if not parts:
             labelled_folder(root / LAYOUTS["2018"][0][0], "ISIC", "unpack an archive of 2017 or 2018 there, keeping its folders' names")
-        return [pair for images, masks in parts for pair in pairs_by_stem(root / images, root / masks, "_segmentation", ".jpg")]
+        first: dict[str, LabelledImage] = {}
+        for images, masks in parts:
+            for pair in pairs_by_stem(root / images, root / masks, "_segmentation", ".jpg"):
+                first.setdefault(pair.image.stem, pair)
+        return list(first.values())

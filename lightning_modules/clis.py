@@ -8,26 +8,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interseg.continual.embedding import ImageEmbedding, TaskMemory
+from interseg.continual.bayesian import GaussianWeights
+from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from interseg.uncertainty import uncertainty
-from lightning_modules.base import spared, without_gradient
+from lightning_modules.base import without_gradient
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy
+
+EMBEDDED = 16
+"""So many of the pretraining's images are embedded at a time."""
 
 
 class CLIS(TaskLearner):
     """Variational continual learning with gates by an Indian buffet process.
 
     A task's posterior is the next task's prior. An image that is met is answered with the gates of the task whose image is most like
-    it, and with the pretrained ones where none is; its learning begins with them. The KL terms are scaled by the number of pixels as
-    the likelihood is.
+    it, and with the pretrained ones where none is; its learning begins with them (with their mean, where a task has several images). The
+    KL terms are scaled by the number of pixels as the likelihood is.
 
     Args:
         network: variational.
-        embedding: of images; pretrained with the network.
-        threshold: see `TaskMemory`.
+        embedding: of images; pretrained with the network, and left as it is from then on.
+        threshold: an image is like a task if their KL is at most this; infinite: it always is. None for what is usual in the pretraining,
+            the median over its images of the KL to the nearest other one.
         samples: draws of an answer; 50 in the official code.
         update: "full", the paper's: all weights and gates at once; "isolated", the official code's: the `isolated` kernels of each
             layer whose gates are least open, then the gates alone, each for all steps.
@@ -58,8 +63,9 @@ class CLIS(TaskLearner):
             raise InputError("the network is not variational; CLIS learns distributions: leave network.variational=true")
         if update not in ("full", "isolated"):
             raise InputError(f"update is {update!r}; use full or isolated")
-        self.embedding = embedding or ImageEmbedding()
+        self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
+        self.threshold = threshold
         self.samples, self.update, self.isolated, self.kl_weight = samples, update, isolated, kl_weight
         self.register_buffer("pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach())
         self._moving = "all"
@@ -69,19 +75,29 @@ class CLIS(TaskLearner):
     @torch.no_grad()
     def predict(self, images: Tensor, task: int | None = None) -> Prediction:
         """The mean of `samples` draws and its entropy (eq. 10); the gates are looked up image by image."""
-        answers = [self._predict(image[None], task == len(self.memory)) for image in images]
-        return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))
+        return joined([self._predict(image[None], self._found(image[None])) for image in images])
 
-    def _predict(self, image: Tensor, in_progress: bool) -> tuple[Tensor, Tensor]:
-        gates = self.network.probabilities(sample=False) if in_progress else self._found(image)
+    @torch.no_grad()
+    def predict_current(self, images: Tensor) -> Prediction:
+        """Likewise, with the gates that are being learned."""
+        gates = self.network.probabilities(sample=False)
+        return joined([self._predict(image[None], gates) for image in images])
+
+    def _predict(self, image: Tensor, gates: list[Tensor]) -> Prediction:
         draws = torch.stack([self.network(image, gates).softmax(1) for _ in range(self.samples)])
-        return draws.mean(0), uncertainty(draws).predictive
+        return Prediction(draws.mean(0), uncertainty(draws).predictive)
 
     def _found(self, image: Tensor) -> list[Tensor]:
         """Pi of the gates with which an image (1, 3, H, W) is met: those of the nearest task, or the pretrained ones."""
-        mean, log_variance = (part[0] for part in self.embedding(image))
-        nearest = self.memory.nearest(mean, log_variance, self.network.counts)
+        mean, log_variance = self._embedded(image)
+        nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
         return nearest if nearest is not None else list(self.pretrained_gates.split(self.network.counts))
+
+    @torch.no_grad()
+    def _embedded(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-variances in full precision, in a step too: an image is at no distance from itself."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.embedding(images)
 
     def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
         """Eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
@@ -91,7 +107,7 @@ class CLIS(TaskLearner):
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Eq. 6 with eq. 15."""
-        return self._bound(images, labels, weights, labels.numel()) + spared(self.embedding.parameters())
+        return self._bound(images, labels, weights, labels.numel())
 
     def _bound(self, images: Tensor, labels: Tensor, weights: Tensor, pixels: int) -> Tensor:
         probabilities = self.network.probabilities()
@@ -102,32 +118,42 @@ class CLIS(TaskLearner):
         """What was pretrained is the prior of the first task."""
         self.network.hand_over()
         self.memory.clear()
+        self.memory.threshold.fill_(self._usual_distance(data) if self.threshold is None else self.threshold)
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
+    def _usual_distance(self, data: Any) -> Tensor:
+        """Of the pretraining's images."""
+        batches = (data.holdout_batch(EMBEDDED, start)["image"] for start in range(0, data.holdout, EMBEDDED))
+        parts = [self._embedded(self.placed(images)) for images in batches]
+        return usual_distance(*(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True)))
+
     def configure_optimizers(self) -> Any:
+        """The network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
         gates = list(self.network.gates.parameters())
-        known = {id(p) for p in gates}
-        weights = [p for p in self.network.parameters() if id(p) not in known]
-        return self.optimisation(self, {"network": weights, "gates": gates, "embedding": list(self.embedding.parameters())})
+        variances = [module.log_variance for module in self.network.modules() if isinstance(module, GaussianWeights)]
+        known = {id(p) for p in [*gates, *variances]}
+        parts = {"network": [p for p in self.network.parameters() if id(p) not in known], "variances": variances, "gates": gates}
+        return self.optimisation(self, parts | {"embedding": [p for p in self.embedding.parameters() if p.requires_grad]})
 
     def activation(self) -> list[Tensor]:
         """Pi of the gates."""
         return [p.detach() for p in self.network.probabilities(sample=False)]
 
-    @torch.no_grad()
     def neighbour(self, images: Tensor) -> list[tuple[int, float]]:
         """The stored task of least KL."""
         if not len(self.memory):
             return []
-        distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self.embedding(images), strict=True)]
+        distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self._embedded(images), strict=True)]
         return [(int(d.argmin()), float(d.min())) for d in distances]
 
+    @torch.no_grad()
+    def begin(self, batch: dict[str, Any]) -> None:
+        """The posterior of the gates begins at those that are found for the images."""
+        found = torch.stack([torch.cat(self._found(image[None])) for image in batch["image"]]).mean(0)
+        for gates, probabilities in zip(self.network.gates, found.split(self.network.counts), strict=True):
+            gates.begin_at(probabilities)  # type: ignore[operator]
+
     def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
-        if batch["round"] == 0 and steps:  # learning begins where the answer came from
-            with torch.no_grad():
-                found = self._found(batch["image"][:1])
-            for gates, probabilities in zip(self.network.gates, found, strict=True):
-                gates.begin_at(probabilities)  # type: ignore[operator]
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
             self._moving = part
             super()._learn(batch, labels, steps)
@@ -151,7 +177,11 @@ class CLIS(TaskLearner):
     def finish(self, batch: dict[str, Any], relearn: Any) -> None:
         """The posterior becomes the prior; the image's embedding and its gates are kept."""
         self.network.hand_over()
-        with torch.no_grad():
-            gates = self.network.probabilities(sample=False)
-            for mean, log_variance in zip(*self.embedding(batch["image"]), strict=True):
-                self.memory.store(mean, log_variance, gates)
+        gates = self.network.probabilities(sample=False)
+        for mean, log_variance in zip(*self._embedded(batch["image"]), strict=True):
+            self.memory.store(mean, log_variance, gates)
+
+
+def joined(answers: list[Prediction]) -> Prediction:
+    """The answers to single images as that to a batch."""
+    return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))

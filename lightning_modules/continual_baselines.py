@@ -53,7 +53,12 @@ class ContinualBaseline(TaskLearner):
     def predict(self, images: Tensor, task: int | None = None) -> Prediction:
         """The softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
-            probabilities = self.network(images).softmax(1)
+            return self.predict_current(images)
+
+    @torch.no_grad()
+    def predict_current(self, images: Tensor) -> Prediction:
+        """The softmax of the network as it is, and its entropy."""
+        probabilities = self.network(images).softmax(1)
         return Prediction(probabilities, entropy(probabilities))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
@@ -83,21 +88,20 @@ class ContinualBaseline(TaskLearner):
             self.pretraining_loss({"image": self.placed(batch["image"]), "mask": batch["mask"].to(self.device)}).backward()
             optimizer.step()
 
-    def meet(self, batch: dict[str, Any]) -> Prediction:
-        """Answer, and let the consolidation look at the image before its first round."""
-        answer = super().meet(batch)
-        if batch["round"] == 0:
-            self.consolidation.begin(self.network, batch["image"])
-        return answer
+    def begin(self, batch: dict[str, Any]) -> None:
+        """Let the consolidation look at the images."""
+        self.consolidation.begin(self.network, batch["image"])
 
     def limit(self) -> None:
         """Hold back what the consolidation protects."""
         self.consolidation.limit(self.network)
 
     def finish(self, batch: dict[str, Any], relearn: Any) -> None:
-        """Consolidate the task, if anything was annotated in it."""
+        """Consolidate the task, if anything was learned in it."""
         if self.steps and bool((batch["annotation"] != IGNORE).any()):
             self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))
+        else:
+            self.consolidation.skip()
 
     def learned_keys(self) -> list[str]:
         """The network's; what the consolidation keeps begins with the sequence."""

@@ -74,9 +74,14 @@ class TaskLearner(InteractiveModule):
         self.optimisation = optimisation or Optimisation()
         self._built: dict[str, Tensor] = {}
         self._start: dict[str, Tensor] = {}
+        self._answered: Prediction | None = None
 
     def predict(self, images: Tensor, task: int | None = None) -> Prediction:
-        """Answer images (B, 3, H, W): of a task of this sequence (0, 1, ...), or of one that was not met."""
+        """Answer images (B, 3, H, W): of a task that this sequence has finished (0, 1, ...), or of one that was not met."""
+        raise NotImplementedError
+
+    def predict_current(self, images: Tensor) -> Prediction:
+        """Answer images (B, 3, H, W) of the task in progress."""
         raise NotImplementedError
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -89,6 +94,9 @@ class TaskLearner(InteractiveModule):
 
     def prepare(self, data: Any) -> None:
         """What is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
+
+    def begin(self, batch: dict[str, Any]) -> None:
+        """What is done before a task's images are answered for the first time."""
 
     def finish(self, batch: dict[str, Any], relearn: Any) -> None:
         """What is done after a task; `relearn(steps)` learns it a little longer."""
@@ -116,6 +124,7 @@ class TaskLearner(InteractiveModule):
     def setup(self, stage: str) -> None:
         """Keep what was built, before a resumed run's checkpoint is loaded."""
         self._built = copied(self.state_dict())
+        self._answered = None
 
     def on_fit_start(self) -> None:
         """Load what every sequence starts from; what a resumed run has learned stays until its next sequence."""
@@ -157,24 +166,26 @@ class TaskLearner(InteractiveModule):
             require(batch, "annotation", "new", "probabilities")
 
     def meet(self, batch: dict[str, Any]) -> Prediction:
-        """Answer a task's image before a round; a sequence's first task begins from what was pretrained."""
-        if batch["task"] == 0 and batch["round"] == 0:
-            self.load_state_dict(self._start)
-        answer = self._answer(batch, self.known(batch))
+        """Answer a task's images before a round; a sequence's first task begins from what was pretrained.
+
+        A later round begins with the answer that the one before it ended with, if that was in this process.
+        """
+        if batch["round"] == 0:
+            if batch["task"] == 0:
+                self.load_state_dict(self._start)
+            self.begin(batch)
+        answer = self._answered if batch["round"] and self._answered else self._answer(batch)
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
         return answer
 
-    def _answer(self, batch: dict[str, Any], task: int | None) -> Prediction:
-        """The answer to a task's image, by the same draws before and after a round: a difference is what was learned."""
+    def _answer(self, batch: dict[str, Any]) -> Prediction:
+        """The answer to a task's images, by the same draws in full precision before and after a round: a difference is what was learned."""
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
-        answer = self.predict(batch["image"], task)
+        with torch.autocast(self.device.type, enabled=False):
+            answer = self.predict_current(batch["image"])
         self.train()
         return answer
-
-    def known(self, batch: dict[str, Any]) -> int | None:
-        """The task, once it has begun to be learned."""
-        return batch["task"] if batch["round"] else None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """A step of pretraining, or all steps of a round.
@@ -195,16 +206,17 @@ class TaskLearner(InteractiveModule):
             self._learn(batch, labels, self.steps)
         if batch["last_round"]:
             self.finish(batch, lambda steps: self._learn(batch, labels, steps))
-        return self._answer(batch, batch["task"])._asdict() | {"propagated": labels}
+        self._answered = self._answer(batch)
+        return self._answered._asdict() | {"propagated": labels}
 
     def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
-        """Steps on labels (B, H, W), by a fresh optimiser."""
+        """Steps on labels (B, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
-        self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
         for _ in range(steps):
             loss = self.loss(batch["image"], labels, weights)
             check_loss(loss, batch)
             update(self, loss, self.limit)
+        self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
         if steps:
             self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
 

@@ -36,6 +36,9 @@ class Consolidation(nn.Module):
     def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
         """After a task; `relearn` trains on it once more."""
 
+    def skip(self) -> None:
+        """After a task in which nothing was learned."""
+
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
         """The network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
@@ -184,6 +187,10 @@ class PackNet(Consolidation):
             freed[name] = smallest
         with torch.enable_grad(), self._without(network, freed):
             relearn()
+        self.tasks += 1
+
+    def skip(self) -> None:
+        """Count the task, which takes no weights."""
         self.tasks += 1
 
     @contextmanager

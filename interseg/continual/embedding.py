@@ -1,6 +1,7 @@
 """Which earlier task an image is like: its embedding by a variational autoencoder, and the gates kept with each embedding (CLIS)."""
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,16 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_lo
     return 0.5 * (ratio + moved - 1 - log_variance + other_log_variance).sum(-1)
 
 
+def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """The median over Gaussians (N, D) of the KL to the nearest other one; infinite where there is no other."""
+    nearest = []
+    for index in range(len(mean)):
+        distances = gaussian_kl(mean[index], log_variance[index], mean, log_variance)
+        distances[index] = math.inf
+        nearest.append(distances.min())
+    return torch.stack(nearest).median()
+
+
 class TaskMemory(nn.Module):
     """What is kept of each task: the Gaussian that its image is embedded as, and the probabilities of its gates.
 
@@ -66,10 +77,12 @@ class TaskMemory(nn.Module):
     """
 
     pairs: Tensor
+    threshold: Tensor
 
     def __init__(self, latents: int, gates: int, threshold: float | None = None) -> None:
         super().__init__()
-        self.latents, self.threshold = latents, threshold
+        self.latents = latents
+        self.register_buffer("threshold", torch.tensor(math.inf if threshold is None else float(threshold)))
         self.register_buffer("pairs", torch.empty(0, 2 * latents + gates))
 
     def __len__(self) -> int:
@@ -94,7 +107,7 @@ class TaskMemory(nn.Module):
             return None
         distances = self.distances(mean, log_variance)
         best = int(distances.argmin())
-        if self.threshold is not None and distances[best] > self.threshold:
+        if distances[best] > self.threshold:
             return None
         return list(self.pairs[best, 2 * self.latents :].split(counts))
 

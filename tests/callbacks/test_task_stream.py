@@ -10,8 +10,10 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
+from benchmarks.clis import print_markdown, print_rounds
 from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
+from callbacks.task_report import draw_curve
 from callbacks.transfer import Transfer
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
@@ -47,7 +49,8 @@ def data(folder, stage="tasks", **options):
 def clis(pretrained=None, **options):
     torch.manual_seed(3)
     network = CLISNetwork(2, 6, 8)
-    return CLIS(network, ImageEmbedding((16, 24), 5, 4), samples=3, steps=4, pretrained=pretrained, optimisation=RATE, **options)
+    given = {"samples": 3, "steps": 4, "optimisation": RATE} | options
+    return CLIS(network, ImageEmbedding((16, 24), 5, 4), pretrained=pretrained, **given)
 
 
 def baseline(kind=Consolidation):
@@ -103,11 +106,24 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, f
     assert sum(float(r["annotated"]) > 0 for r in rows if r["kind"] == "refined") >= 3  # the user had something to teach
     state = last(tmp_path)
     assert state["epoch"] == 1
+    assert state["optimizer_states"][0]["state"] == {}
+    rounds = [r for r in rows if r["kind"].startswith("round")]
+    assert any(r["passes"] for r in rounds)
+    assert all(r["passes"] for r in rounds if r["kind"] == "round 0" and float(r["annotated"]) > 0)
+    assert not any(r["passes"] for r in rounds if float(r["annotated"]) == 0)
+    assert [r["kind"] for r in figures["rounds"]] == ["round 0", "round 1"]
+    for row in figures["rounds"]:
+        taught = [r for r in rounds if r["kind"] == row["kind"] and r["passes"]]
+        assert row["basic"] == pytest.approx(np.mean([float(r["basic"]) for r in rounds if r["kind"] == row["kind"]]))
+        assert (row["seconds"] is None) == (not taught)
+        assert row["passes"] == (pytest.approx(np.mean([float(r["passes"]) for r in taught])) if taught else None)
+    if name in ("clis", "naive"):  # four steps, and three draws or the one answer
+        assert {r["passes"] for r in rounds if r["passes"]} == {"7" if name == "clis" else "5"}
     if name == "clis":
         assert len(state["state_dict"]["memory.pairs"]) == 3  # of the second sequence only
+        assert 0 < float(state["state_dict"]["memory.threshold"]) < np.inf
     if name == "packnet":
-        taught = [r for r in rows if r["kind"] == "refined" and r["sequence"] == "1" and float(r["annotated"]) > 0]
-        assert int(state["state_dict"]["consolidation.tasks"]) == 1 + len(taught)
+        assert int(state["state_dict"]["consolidation.tasks"]) == 1 + 3
 
 
 def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, tmp_path):
@@ -170,7 +186,8 @@ class Satisfied(SuperpixelUser):
 
 def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):
     cases = [(f"user {name}", METHODS[name], Satisfied(), name) for name in METHODS]
-    for name, method, user, kind in [*cases, ("steps", lambda p: baseline()(p, steps=0), None, "naive")]:
+    cases += [("steps", lambda p: baseline()(p, steps=0), None, "naive"), ("clis steps", lambda p: clis(p, steps=0), None, "clis")]
+    for name, method, user, kind in cases:
         trainer(tmp_path / name, epochs=1, user=user).fit(method(pretrained[kind]), data(folder))
         rows = list(csv.DictReader((tmp_path / name / "transfer.csv").open()))
         assert all(r["iou"] == r["before"] for r in rows if r["kind"] == "refined"), name
@@ -215,10 +232,21 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
         assert kept.all() == (second != "packnet")
 
 
-def test_nothing_learned_changes_no_answer_of_draws(folder, pretrained, tmp_path):
-    trainer(tmp_path, epochs=1, user=Satisfied()).fit(clis(pretrained["clis"]), data(folder, rounds=1))
-    rows = [r for r in csv.DictReader((tmp_path / "transfer.csv").open()) if r["kind"] == "refined"]
-    assert all(r["iou"] == r["before"] for r in rows)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.met = batch["probabilities"].clone()
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append((self.met, outputs["probabilities"]))
+            assert pl_module.neighbour(batch["image"]) == [(batch["task"], 0.0)]
+
+    trainer(tmp_path, Watch(), epochs=1, precision=precision, user=Satisfied()).fit(clis(pretrained["clis"]), data(folder, rounds=1))
+    assert len(seen) == 3
+    assert all(torch.equal(met, refined) for met, refined in seen)
 
 
 def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(folder, pretrained, tmp_path):
@@ -236,6 +264,38 @@ def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_
         assert (second[given] == first[given]).all()
         assert (first[given] == mask[given]).double().mean() > 0.8 or not given.any(), task
     assert [s[0] for s in seen] == [0, 0, 1, 1, 2, 2]
+
+
+def test_log_variances_learn_at_their_own_rate(folder, tmp_path):
+    spreads = []
+    for rate in (1, 20):
+        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}))
+        trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "pretrain"))
+        assert last(tmp_path / str(rate))["optimizer_states"][0]["state"]
+        found = [value.flatten() for name, value in module.named_parameters() if name.endswith("log_variance")]
+        spreads.append(torch.cat(found).std().item())
+    assert spreads[1] > 5 * spreads[0]
+
+
+def test_the_curve_is_against_the_annotations_that_were_given():
+    rows = [(0, 0, 0.2, 0.4, 16), (0, 1, 0.4, 0.6, 20), (1, 0, 0.4, 0.8, 4), (1, 1, 0.8, 0.8, 4)]
+    names = ("task", "round", "before", "after", "annotations")
+    line = draw_curve([dict(zip(names, row, strict=True)) for row in rows]).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0, 10, 12]
+    assert line.get_ydata().tolist() == pytest.approx([0.3, 0.6, 0.7])
+
+
+def test_the_benchmark_calls_what_is_better_a_lead(capsys):
+    figures = {"basic": 0.8, "forward": 0.7, "backward": 0.6, "drop": 0.2}
+    found = {"CLIS": {"0": figures | {"drop": 0.1}, "1": figures | {"drop": 0.1}}, "EWC": {"0": figures, "1": figures}}
+    print_markdown(found, "", "mean IoU")
+    head, _, first, second = capsys.readouterr().out.splitlines()[3:]
+    assert head.split(" | ")[-1] == "CLIS drops less by |"
+    assert first.split(" | ")[4] == "0.100"
+    assert second.split(" | ")[5:] == ["+0.000 [+0.000, +0.000]"] * 3 + ["+0.100 [+0.100, +0.100] |"]
+    rounds = [{"basic": 0.8, "seconds": 1.5, "passes": 110.0}, {"basic": 0.85, "seconds": None, "passes": None}]
+    print_rounds({"CLIS": rounds})
+    assert capsys.readouterr().out.splitlines()[-2:] == ["| CLIS | round 1 | 0.800 | 1.50 | 110 |", "| CLIS | round 2 | 0.850 |  |  |"]
 
 
 def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):

@@ -63,6 +63,7 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     page = (tmp_path / "tasks.html").read_text()
     assert page.count("<h2>Task") == 3
     assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name == "clis" else 0)
+    assert page.count("superpixels annotated") == 3 * 2
     assert ("most like task 1" in page) == (name == "clis")
     assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
 

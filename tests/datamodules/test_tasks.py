@@ -79,6 +79,17 @@ def test_published_layouts_give_their_classes_at_one_size(layout, year, tmp_path
     assert max(values - {255}) < data.classes
 
 
+def test_an_image_of_both_challenges_is_there_once(tmp_path):
+    for year in ("2018", "2017"):
+        isic(tmp_path, year)
+    write(tmp_path / "ISIC2018_Task1-2_Training_Input" / "ISIC_new.jpg", classes(9)[0])
+    write(tmp_path / "ISIC2018_Task1_Training_GroundTruth" / "ISIC_new_segmentation.png", classes(9, (0, 255, 255))[1])
+    files = IsicDataModule(str(tmp_path), **SMALL).objects("train").files
+    assert [file.image.stem for file in files] == [*(f"ISIC_{i:07}" for i in range(6)), "ISIC_new"]
+    assert [file.image.parent.name for file in files] == ["ISIC-2017_Training_Data"] * 6 + ["ISIC2018_Task1-2_Training_Input"]
+    assert [file.mask.parent.name[:9] for file in files] == ["ISIC-2017"] * 6 + ["ISIC2018_"]
+
+
 def test_camvid_is_pretrained_on_train_alone(tmp_path):
     camvid(tmp_path, "")
     data = CamvidDataModule(str(tmp_path), **SMALL)

@@ -1,11 +1,16 @@
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from interseg.continual.embedding import ImageEmbedding
+from interseg.continual.consolidation import FREE, PackNet
+from interseg.continual.embedding import ImageEmbedding, gaussian_kl
 from interseg.networks.clis_network import CLISNetwork
 from interseg.uncertainty import entropy
 from lightning_modules.clis import CLIS
+from lightning_modules.continual_baselines import ContinualBaseline
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, weighted_cross_entropy
 
@@ -17,6 +22,35 @@ def seeded():
 
 def clis(**options):
     return CLIS(CLISNetwork(2, 5, 6), ImageEmbedding((16, 24), 4, 4), samples=4, **options)
+
+
+def holdout(images):
+    """What `prepare` asks of a data module."""
+    count = len(images)
+    return SimpleNamespace(
+        holdout=count,
+        holdout_batch=lambda size, start=0: {"image": images[[(start + i) % count for i in range(min(size, count))]]},
+    )
+
+
+def play(module, images, round, new, last_round=0):
+    """A round of the second task, as the loop plays it: the answer that was met, and the refined one."""
+    batch = {"id": torch.arange(len(images)), "image": images, "mask": torch.zeros(len(images), 16, 24, dtype=torch.uint8)}
+    batch |= {"sequence": 0, "task": 1, "round": round, "last_round": last_round}
+    met = module.meet(batch)
+    batch |= met._asdict() | {"annotation": torch.full((len(images), 16, 24), 255, dtype=torch.uint8), "new": torch.tensor([new])}
+    return met, module.training_step(batch, round)
+
+
+def begin_at(module, probabilities):
+    for gates, part in zip(module.network.gates, probabilities.split(module.network.counts), strict=True):
+        gates.begin_at(part)
+
+
+def store(module, image, probabilities):
+    with torch.no_grad():
+        mean, log_variance = (part[0] for part in module.embedding(image))
+    module.memory.store(mean, log_variance, list(probabilities.split(module.network.counts)))
 
 
 def test_the_likelihood_weighs_annotated_pixels_and_leaves_void_out():
@@ -58,7 +92,7 @@ def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
     module.memory.pairs = module.memory.pairs[1:]
     module.predict(other)
     assert torch.equal(torch.cat(seen[-1]), module.pretrained_gates)
-    module.predict(image, task=1)  # the one in progress: its own posterior
+    module.predict_current(image)  # its own posterior
     assert torch.equal(torch.cat(seen[-1]), torch.cat(module.network.probabilities(sample=False)))
 
 
@@ -70,7 +104,7 @@ def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
     assert before > 1
     assert after.item() == pytest.approx(0, abs=1e-2)
     assert len(module.memory) == 1
-    module.prepare(None)
+    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
     assert len(module.memory) == 0
 
 
@@ -103,7 +137,14 @@ def test_gates_learn_at_their_own_rate():
     assert counted == len(list(module.parameters()))
 
 
-def test_the_kl_is_scaled_by_pixels_and_the_autoencoder_waits():
+def test_a_pretrained_autoencoder_learns_no_more():
+    module = clis(pretrained="last.ckpt")
+    assert not any(p.requires_grad for p in module.embedding.parameters())
+    counted = sum(len(g["params"]) for g in module.configure_optimizers()["optimizer"].param_groups)
+    assert counted == len(list(module.network.parameters()))
+
+
+def test_the_kl_is_scaled_by_pixels():
     module = clis(kl_weight=1.0)
     images, labels, ones = torch.rand(1, 3, 16, 24), torch.randint(0, 2, (1, 16, 24)), torch.ones(1, 16, 24)
     torch.manual_seed(1)
@@ -113,8 +154,6 @@ def test_the_kl_is_scaled_by_pixels_and_the_autoencoder_waits():
     module.kl_weight = 0.0
     torch.manual_seed(1)
     assert with_kl.item() == pytest.approx(module.loss(images, labels, ones).item() + kl.item() / (16 * 24), rel=1e-5)
-    with_kl.backward()
-    assert all((p.grad == 0).all() for p in module.embedding.parameters())
 
 
 def test_propagation_takes_images_as_the_batch_has_them():
@@ -126,16 +165,92 @@ def test_propagation_takes_images_as_the_batch_has_them():
     assert torch.allclose(found[:, 6:], probabilities[:, 6:], atol=1e-5)
 
 
-def test_learning_a_task_begins_with_the_gates_that_answered_its_image(monkeypatch):
-    module = clis(steps=0)
-    image, seen = torch.rand(1, 3, 16, 24), []
-    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", lambda self, *_: seen.append(torch.cat(self.activation())))
-    stored = [torch.rand(count) * 0.8 + 0.1 for count in module.network.counts]
-    mean, log_variance = (part[0] for part in module.embedding(image))
-    module.memory.store(mean.detach(), log_variance.detach(), stored)
-    kept = torch.cat(module.activation())
-    for round, steps, expected in ((0, 3, torch.cat(stored)), (1, 3, kept), (0, 0, kept)):
-        for gates, probabilities in zip(module.network.gates, kept.split(module.network.counts), strict=True):
-            gates.begin_at(probabilities)
-        module._learn({"image": image, "round": round}, None, steps)
-        assert torch.allclose(seen[-1], expected, atol=1e-3)
+def test_a_task_begins_with_the_gates_that_are_found_whenever_its_user_annotates(monkeypatch):
+    module, image, seen = clis(), torch.rand(1, 3, 16, 24), []
+    module._seed = 0
+    learned = torch.rand(sum(module.network.counts)) * 0.8 + 0.1
+
+    def learn(self, *_):
+        seen.append(torch.cat(self.activation()))
+        begin_at(self, learned)
+
+    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", learn)
+    previous, stored = (torch.rand(sum(module.network.counts)) * 0.8 + 0.1 for _ in range(2))
+    store(module, image, stored)
+    for rounds in ((0, 0), (0, 16), (16, 0), (16, 16)):
+        begin_at(module, previous)
+        seen.clear()
+        module.memory.pairs = module.memory.pairs[:1]
+        for round, new in enumerate(rounds):
+            met, refined = play(module, image, round, new, last_round=round)
+            assert new or torch.equal(met.probabilities, refined["probabilities"])
+        assert len(seen) == sum(new > 0 for new in rounds)
+        assert all(torch.allclose(gates, expected, atol=1e-3) for gates, expected in zip(seen, (stored, learned), strict=False))
+        kept = module.memory.pairs[-1, -len(stored) :]
+        assert torch.allclose(kept, learned if any(rounds) else stored, atol=1e-3), rounds
+
+
+def test_a_task_of_two_images_is_answered_with_the_gates_that_it_learns(monkeypatch):
+    module, images, seen = clis(), torch.stack([torch.zeros(3, 16, 24), torch.ones(3, 16, 24)]), []
+    module._seed = 0
+    stored = [torch.rand(sum(module.network.counts)) * 0.8 + 0.1 for _ in images]
+    learned = torch.rand(sum(module.network.counts)) * 0.8 + 0.1
+    for image, gates in zip(images, stored, strict=True):  # the first task's two
+        store(module, image[None], gates)
+    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", lambda self, *_: begin_at(self, learned))
+    forward = module.network.forward
+    module.network.forward = lambda image, gates=None, sample=True: (seen.append(torch.cat(gates)), forward(image, gates, sample))[1]
+    for round in range(2):
+        play(module, 0.1 + 0.8 * images, round, 16, last_round=round)
+    assert torch.allclose(seen[0], torch.stack(stored).mean(0), atol=1e-3)
+    assert all(torch.allclose(gates, learned, atol=1e-3) for gates in seen[8:])
+    assert len(module.memory) == 4
+    seen.clear()
+    module.predict(images, 0)
+    assert torch.equal(seen[0], stored[0])
+    assert torch.equal(seen[4], stored[1])
+
+
+def test_a_round_begins_with_the_answer_that_the_one_before_ended_with(monkeypatch):
+    module, image, passes = clis(), torch.rand(1, 3, 16, 24), []
+    module._seed = 0
+    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", lambda self, *_: begin_at(self, torch.full((83,), 0.5)))
+    module.network.register_forward_hook(lambda *_: passes.append(1))
+    _, refined = play(module, image, 0, 16)
+    assert len(passes) == 2 * 4
+    met, _ = play(module, image, 1, 0)
+    assert len(passes) == 3 * 4
+    module.setup("fit")  # as a resumed run does
+    again, _ = play(module, image, 1, 0)
+    assert len(passes) == 5 * 4
+    assert torch.equal(met.probabilities, refined["probabilities"])
+    assert torch.equal(again.probabilities, met.probabilities)
+
+
+def test_without_a_threshold_an_image_is_like_a_task_as_pretrained_images_are_alike():
+    images = torch.rand(20, 3, 1, 1) * torch.rand(20, 3, 16, 24)
+    for threshold in (None, 3.5, math.inf):
+        module = clis(threshold=threshold)
+        module.memory.threshold.fill_(-1)  # a pretraining's
+        module.prepare(holdout(images))
+        with torch.no_grad():
+            mean, log_variance = module.embedding(images)
+        nearest = [
+            min(gaussian_kl(mean[i], log_variance[i], mean[j], log_variance[j]).item() for j in range(20) if j != i) for i in range(20)
+        ]
+        assert module.state_dict()["memory.threshold"].item() == pytest.approx(threshold or sorted(nearest)[9], rel=1e-3)
+
+
+def test_packnets_tasks_are_counted_where_nothing_was_annotated_in_one():
+    module, image = ContinualBaseline(CLISNetwork(2, 5, 6, variational=False), PackNet()), torch.rand(1, 3, 16, 24)
+    module.consolidation.end(module.network, image)  # the pretraining
+    nothing, something = torch.full((1, 16, 24), 255), torch.zeros(1, 16, 24)
+    before = module.predict(image).probabilities
+    module.finish({"image": image, "annotation": nothing}, None)
+    with torch.no_grad():
+        for name, value in module.network.named_parameters():
+            value += 0.1 * (module.consolidation.owner(name) == FREE)
+    module.finish({"image": image, "annotation": something}, lambda steps: None)
+    assert torch.equal(module.predict(image, 0).probabilities, before)
+    assert torch.equal(module.predict(image, 1).probabilities, module.predict_current(image).probabilities)
+    assert not torch.allclose(module.predict(image, 1).probabilities, before, atol=1e-3)

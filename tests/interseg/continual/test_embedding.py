@@ -1,10 +1,11 @@
 import itertools
+import math
 
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from interseg.continual.embedding import ImageEmbedding, TaskMemory, gaussian_kl
+from interseg.continual.embedding import ImageEmbedding, TaskMemory, gaussian_kl, usual_distance
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def test_an_image_finds_the_task_that_it_is_like():
     for t, where in ((0, -1.0), (1, 1.2), (2, 9.0)):
         found = memory.nearest(torch.full((4,), where), torch.zeros(4), [2, 3])
         assert [f.tolist() for f in found] == [g.tolist() for g in gates[t]]
-    memory.threshold = 1.0
+    memory.threshold.fill_(1.0)
     assert memory.nearest(torch.full((4,), 9.0), torch.zeros(4), [2, 3]) is None
     assert memory.nearest(torch.full((4,), 2.1), torch.zeros(4), [2, 3]) is not None
     memory.clear()
@@ -66,6 +67,19 @@ def test_a_task_costs_its_pair_and_pairs_survive_a_checkpoint(tmp_path):
         torch.save(memory.state_dict(), tmp_path / f"{t}.ckpt")
         sizes.append(sum(b.numel() * b.element_size() for b in memory.state_dict().values()))
     assert [b - a for a, b in itertools.pairwise(sizes)] == [6256, 6256]
+    memory.threshold.fill_(7.0)
+    torch.save(memory.state_dict(), tmp_path / "2.ckpt")
     other = TaskMemory(400, 764)
     other.load_state_dict(torch.load(tmp_path / "2.ckpt", weights_only=True))
     assert torch.equal(other.pairs, memory.pairs)
+    assert float(other.threshold) == 7
+
+
+def test_the_usual_distance_is_the_median_to_the_nearest_other():
+    m, v = torch.randn(2, 5, 3, dtype=torch.float64)
+    nearest = []
+    for i in range(5):
+        own = Normal(m[i], v[i].mul(0.5).exp())
+        nearest.append(min(kl_divergence(own, Normal(m[j], v[j].mul(0.5).exp())).sum().item() for j in range(5) if j != i))
+    assert usual_distance(m, v).item() == pytest.approx(sorted(nearest)[2])
+    assert usual_distance(m[:1], v[:1]).item() == math.inf
