@@ -1,6 +1,7 @@
 """Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
 
-Without `--checkpoint` the network of `--config` is evaluated as it is built.
+Without `--checkpoint` the network of `--config` is evaluated as it is built. With the `run=FOLDER` of an evaluation that was killed it
+goes on, with that of a finished one it prints the figures again.
 """
 
 import hashlib
@@ -13,13 +14,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.noc import print_table, shown
 from configs import build, load, merge, plain, read, resolve
-from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, trainer
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
+from interseg.records import finished, reported
 
 
 def main() -> int:
@@ -32,19 +35,23 @@ def main() -> int:
     merged = load(options.config, options.overrides, base, options.trust) | {"weights": digest(weights) if weights else None}
     config = resolve(merged)
     needs(config, "model", "data")
-    default = run / "evaluations" / stamp() if run else Path("runs", config["name"], stamp())
     shard = part_of(config)
-    folder = open_folder(Path(config["run"] or own_folder(default, merged)), merged | {"shard": None})
+    parent = run / "evaluations" if run else Path("runs", config["name"])
+    folder = open_folder(Path(config["run"] or own_folder(parent, merged)), merged | {"shard": None})
+    data = build(config["data"], options.trust)
+    if not isinstance(data, ClickDataModule):
+        raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
+    data.shard, data.record = shard, folder
+    if reported(folder):
+        data.prepare_data()
+        if finished(folder, data.names("test")):
+            return rank_zero_only(finish)(folder) or 0
     if weights:
         without_download(config["model"])
     model = build(config["model"], options.trust)
     if weights:
         load_weights(model, weights)
     answer_by(model, config, options.trust)
-    data = build(config["data"], options.trust)
-    if not isinstance(data, ClickDataModule):
-        raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
-    data.shard, data.record = shard, folder
     test = trainer(config, folder, options.trust)
     test.test(model, data, verbose=False)
     if shard:

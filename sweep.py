@@ -39,7 +39,7 @@ def main() -> None:
     if listed.exists() and listed.read_text() != content:
         raise InputError(f"{listed} is of another sweep, whose runs lie beside it; give another folder")
     listed.write_text(content)
-    print(f"JOBS={listed} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh")
+    print(f"JOBS={shlex.quote(str(listed))} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh")
 
 
 def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[str, Any]]:

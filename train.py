@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import build, load, resolve
-from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, resume_point, stamp, trainer
+from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, resume_point, trainer
 
 
 def main() -> None:
@@ -12,8 +12,9 @@ def main() -> None:
     merged = load(options.config, options.overrides, trusted=options.trust)
     config = resolve(merged)
     needs(config, "model", "data")
-    folder = open_folder(Path(config["run"] or own_folder(Path("runs", config["name"], stamp()), merged)), merged)
-    checkpoint = resume_point(config, folder)
+    folder = Path(config["run"] or own_folder(Path("runs", config["name"]), merged))
+    checkpoint = resume_point(config, folder, merged)
+    open_folder(folder, merged)
     fit = trainer(config, folder, options.trust, checkpoint)
     data = build(config["data"], options.trust)
     data.prepare_data()

@@ -1,20 +1,25 @@
 """What bounds training on many processes: throughput of one and two, and what each step, each evaluation and the loader cost.
 
     python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600] [--steps 40] [key=value ...]
+    python -m benchmarks.scaling --sizes
 
 A real training on the CPU, 1 and 2 processes of one thread each (gloo), at the same batch a process, for each of the numbers of training
 objects. The click memory's gather is measured apart: after each step the ranks meet, then gather that step's delta once more.
-docs/scaling.md works out from these what bounds 8 and 64 GPUs.
+Then, and alone with `--sizes`, what needs no training: the bytes of a step's and of an evaluation's messages and of ITIS' gradients, the
+entry of 64 ranks' messages, and the example of docs/scaling.md, which works out from these what bounds 8 and 64 GPUs.
 """
 
+import math
 import os
 import pickle
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 
@@ -23,11 +28,17 @@ from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import Batch, ClickDataModule
 from interseg.distributed import from_all_ranks
-from interseg.memory import ClickMemory
+from interseg.game import Game
+from interseg.memory import ClickMemory, Delta, StoredMask
+from interseg.metrics import OUTCOME
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5
 """Steps left out at the beginning."""
+BATCH, CROP, RANKS, CLICKS = 8, 350, 64, 20
+"""Of the example: objects a rank, pixels of ITIS' crops, ranks whose messages are entered, clicks an object of an evaluation."""
+STEP, BANDWIDTH, LATENCY = 0.25, 10e9, 20e-6
+"""Of the example: seconds a step, bytes a second and seconds a message between ranks."""
 
 
 class MeteredLoop(UserLoop):
@@ -60,7 +71,11 @@ def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--objects", type=int, nargs="+", default=[40, 100], help="training objects, each measured")
     arguments.add_argument("--steps", type=int, default=40, help="of each measurement")
+    arguments.add_argument("--sizes", action="store_true", help="only what needs no training")
     options = arguments.parse_intermixed_args()
+    if options.sizes:
+        sizes()
+        return
     config = resolve(load(options.config or DEFAULT, ["loading.num_workers=1", *options.overrides], trusted=options.trust))
     needs(config, "model", "data")
     rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -69,6 +84,7 @@ def main() -> None:
             line = ["--standalone", f"--nproc-per-node={processes}", "-m", "benchmarks.scaling", *sys.argv[1:]]
             subprocess.run([sys.executable, "-m", "torch.distributed.run", *line], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
         loader(config, options.trust)
+        sizes()
         return
     torch.set_num_threads(1)
     for objects in options.objects:
@@ -115,6 +131,52 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
             f"all-reduce of {weights / 2**20:.1f} MiB {1000 * statistics.median(reduced):.1f} ms",
             flush=True,
         )
+
+
+def sizes() -> None:
+    """Print what needs no training."""
+    network = resolve(load(["itis.yaml"], ["model.network.weights=null"]))["model"]
+    gradients = sum(4 * p.numel() for p in build(network).parameters())
+    print(f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: {outcome_bytes():.0f} bytes")
+    print(f"gradients, all-reduced: {cells(2 * (g - 1) / g * gradients / BANDWIDTH for g in (8, RANKS))}")
+    for name, masks in (("clicks", False), ("clicks and masks", True)):
+        sent = pickle.dumps(delta(0, masks))
+        messages = [pickle.dumps(delta(rank, masks)) for rank in range(RANKS)]
+        seconds = []
+        for _ in range(20):
+            started = time.perf_counter()
+            ClickMemory().apply([pickle.loads(message) for message in messages])
+            seconds.append(time.perf_counter() - started)
+        entry = statistics.median(seconds)
+        print(f"{name}: a batch of {BATCH} is {len(sent)} bytes, those of {RANKS} ranks are read and entered in {1000 * entry:.1f} ms")
+        for kind, hops in (("ring", lambda g: g - 1), ("tree", math.log2)):
+            moved = {g: 2 * hops(g) * LATENCY + g * len(sent) / BANDWIDTH for g in (8, RANKS)}
+            print(f"  sent, {kind}: {cells(moved.values())}; and entered: {cells(moved[g] + g / RANKS * entry for g in moved)}")
+
+
+def cells(seconds: Iterable[float]) -> str:
+    """Times with 8 and with 64 GPUs, and their shares of the example's step."""
+    return ", ".join(f"{1000 * s:.1f} ms = {s / STEP:.1%}" for s in seconds)
+
+
+def delta(rank: int, masks: bool) -> Delta:
+    """What a rank's step changes: every object of a batch is clicked, one in three begins anew with four clicks."""
+    generator = np.random.default_rng(rank)
+    ids = range(1000 + rank * BATCH, 1000 + (rank + 1) * BATCH)
+    added = {id: (int(generator.integers(480)), int(generator.integers(480)), 1) for id in ids}
+    made = Delta({id: generator.integers(0, 480, (4, 3)) for id in ids[: BATCH // 3]}, added)
+    view = np.moveaxis(np.indices((CROP, CROP)), 0, -1)
+    for id in ids if masks else ():
+        made.masks[id] = StoredMask.from_view(generator.random((CROP, CROP)) > 0.5, view)
+    return made
+
+
+def outcome_bytes(objects: int = 1000) -> float:
+    """Bytes an object of what an evaluation gathers at its end."""
+    game = Game(0, np.ones((4, 4), np.uint8), CLICKS, 0)
+    rows = {name: game.outcome()[name] for name in OUTCOME if name != "id"}
+    gathered = {name: torch.stack([row] * objects) for name, row in rows.items()} | {"id": torch.arange(objects)}
+    return len(pickle.dumps(gathered)) / objects
 
 
 def loader(config: dict[str, Any], trusted: list[str]) -> None:

@@ -5,13 +5,15 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.trainer.states import TrainerFn
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes the whole state of training at the ends of epochs, the last always, and within epochs every so many steps.
+    """Writes the whole state of training at the ends of epochs, the last always, within epochs every so many steps, and before validations.
 
     The file carries the run's config. It is replaced in one move (`configs.run.AtomicCheckpointIO`), so that a kill while it is
-    written leaves the one before.
+    written leaves the one before. A run that was ended in a validation goes on behind it: one that outlasts a job's time limit would
+    hold it up for ever.
 
     Args:
         every_n_steps: steps between two writes within an epoch; None for the ends of epochs only.
@@ -30,6 +32,11 @@ class LastCheckpoint(Checkpoint):
         """Write at the end of an epoch."""
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or trainer.should_stop:
+            write_last(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write before a validation of training."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             write_last(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from interseg.distributed import from_all_ranks
-from interseg.metrics import Interactions, clicks_to, counted, summarise
-from interseg.records import forget, keep, kept, record_file
+from interseg.metrics import Interactions, clicks_to, counted
+from interseg.records import fingerprint, forget, keep, kept, record_file, reported
 from interseg.refine import COUNTS
 
 
 class NumberOfClicks(Callback):
     """Reads what the user loop left in a batch and writes `objects.csv` and `report.json` into the run's folder.
+
+    The report carries a fingerprint of what it is of, by which `evaluate.py` knows a finished evaluation.
 
     Args:
         targets: the IoUs of NoC, each at most the loop's target.
@@ -25,8 +26,8 @@ class NumberOfClicks(Callback):
     """
 
     def __init__(self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False) -> None:
-        self.targets, self.full_curves = tuple(targets), full_curves
-        self.interactions = Interactions()
+        self.targets = tuple(targets)
+        self.interactions = Interactions(self.targets, full_curves)
         self.errors: list[str] = []
         self.record = Path()
         self.missing = 0
@@ -34,23 +35,25 @@ class NumberOfClicks(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last evaluation."""
-        self._start(pl_module)
+        self._start()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last evaluation, and begin with what a killed one had finished."""
-        self._start(pl_module)
-        part, folder = trainer.datamodule.shard, Path(trainer.default_root_dir)  # type: ignore[attr-defined]
-        self.record = record_file(folder, f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank))
+        self._start()
+        data, folder = trainer.datamodule, Path(trainer.default_root_dir)  # type: ignore[attr-defined]
+        part, names = data.shard, data.names("test")
+        mark = fingerprint(folder, names)
+        self.record = record_file(folder, mark, f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank))
         if trainer.is_global_zero:
-            for name in ("report.json", "objects.csv"):  # of an earlier evaluation
-                (folder / name).unlink(missing_ok=True)
-            finished = trainer.datamodule.finished  # type: ignore[attr-defined]
-            for batch in kept(folder):
-                if finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
+            if reported(folder).get("fingerprint") != fingerprint(folder, names, report=True):
+                for name in ("report.json", "objects.csv"):  # of another evaluation
+                    (folder / name).unlink(missing_ok=True)
+            for batch in kept(folder, mark):
+                if data.finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
                     self.interactions.update(batch)
 
-    def _start(self, pl_module: LightningModule) -> None:
-        self.interactions = Interactions().to(pl_module.device)
+    def _start(self) -> None:
+        self.interactions.reset()
         self.errors = []
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
@@ -70,7 +73,7 @@ class NumberOfClicks(Callback):
         self.interactions.update(batch)
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:
-            so_far = counted({key: torch.cat(self.interactions.rows(key)) for key in ("curves", "boxes")})
+            so_far = counted({key: self.interactions.rows(key) for key in ("curves", "boxes")})
             bar.set_postfix({f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}" for q in self.targets})
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -79,12 +82,13 @@ class NumberOfClicks(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the figures and write the files."""
-        gathered = self._finish(trainer, pl_module, "test")
-        if trainer.is_global_zero and gathered is not None and not trainer.datamodule.shard:  # type: ignore[attr-defined]
-            folder = Path(trainer.default_root_dir)
-            names = [trainer.datamodule.objects("test").name(int(i)) for i in gathered["id"]]  # type: ignore[attr-defined]
-            write_objects(folder / "objects.csv", gathered, names, self.targets)
-            (folder / "report.json").write_text(json.dumps(self.figures, indent=1))
+        self._finish(trainer, pl_module, "test")
+        if trainer.is_global_zero and self.figures["objects"] and not trainer.datamodule.shard:  # type: ignore[attr-defined]
+            gathered = self.interactions.outcome
+            folder, names = Path(trainer.default_root_dir), trainer.datamodule.names("test")  # type: ignore[attr-defined]
+            write_objects(folder / "objects.csv", gathered, [names[id] for id in gathered["id"].tolist()], self.targets)
+            report = self.figures | {"fingerprint": fingerprint(folder, names, report=True)}
+            (folder / "report.json").write_text(json.dumps(report, indent=1))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the record of the evaluation in progress, now that other callbacks have written what they make of it."""
@@ -92,22 +96,20 @@ class NumberOfClicks(Callback):
         if trainer.is_global_zero and self.figures["objects"] and whole:
             forget(Path(trainer.default_root_dir))
 
-    def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> dict[str, Tensor] | None:
+    def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
         problems = trainer.datamodule.problems if stage == "test" else []  # type: ignore[attr-defined]
         self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
-        if not any(from_all_ranks(len(self.interactions.rows("id")))):
-            return None
-        gathered = self.interactions.compute()
-        self.figures |= summarise(gathered, self.targets, self.full_curves)
+        self.figures |= self.interactions.compute()
+        if not self.figures["objects"]:
+            return
         if stage == "test" and trainer.limit_test_batches == 1.0 and not trainer.datamodule.shard:  # type: ignore[attr-defined]
             count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
-            self.missing = max(0, count - len(gathered["id"]) - len(set(self.errors)))
+            self.missing = max(0, count - self.figures["objects"] - len(set(self.errors)))
             if self.missing:  # another job was still writing them when this one began
                 self.figures["errors"].append(f"{self.missing} objects were not played; the same command plays them")
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
-        return gathered
 
 
 def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:

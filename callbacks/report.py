@@ -76,7 +76,7 @@ class Report(Callback):
         noc = next((c for c in trainer.callbacks if isinstance(c, NumberOfClicks)), None)  # type: ignore[attr-defined]
         if noc is None or not noc.figures["objects"] or trainer.datamodule.shard:  # type: ignore[attr-defined]
             return
-        gathered = noc.interactions.compute()
+        gathered = noc.interactions.outcome
         ease = dict(zip(gathered["id"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
         worst = sorted(ease.keys() - self.chosen, key=lambda id: (ease[id], id))[: self.hardest]
         wanted = {*self.chosen & ease.keys(), *worst}
@@ -136,7 +136,7 @@ def _curves(noc: NumberOfClicks) -> str:
     that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10); where a method crops, what its crops hold
     and leave out (two-in-one, Fig. 3a).
     """
-    outcome = noc.interactions.compute()
+    outcome = noc.interactions.outcome
     curves, reached_by = outcome["curves"].numpy(), counted(outcome).numpy()
     clicks = np.arange(1, curves.shape[1] + 1)
     effort = noc.figures.get("effort", [])

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from callbacks.checkpoint import write_last
 from interseg.distributed import from_all_ranks
@@ -25,7 +26,7 @@ class Requeue(Checkpoint):
 
     Lightning's own handlers act within a step: one writes a checkpoint, the other calls a collective, for which a rank that is in
     another one waits for ever. It is a `Checkpoint` because Lightning calls those after all other callbacks. Between the batches of
-    a validation or an evaluation a rank leaves by itself: there the checkpoint is the last one written, or the evaluation's record.
+    a validation or an evaluation a rank leaves by itself: there the checkpoint is `LastCheckpoint`'s of before, or the evaluation's record.
     """
 
     def __init__(self) -> None:
@@ -85,6 +86,11 @@ class Requeue(Checkpoint):
 
 
 def slurm_job() -> str | None:
-    """The number of the job that this process belongs to, an array's task with the array's; None without SLURM."""
+    """The number of the batch job or step that this process belongs to, an array's task with the array's.
+
+    None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person starts and ends commands.
+    """
+    if os.environ.get("ENVIRONMENT") != "BATCH" and not ("SLURM_STEP_ID" in os.environ and SLURMEnvironment.detect()):
+        return None
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")

@@ -36,7 +36,7 @@ from interseg.clicks import IGNORE, InitialClicks, no_clicks, pad_clicks
 from interseg.distance import distance_to
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.records import kept_ids
+from interseg.records import fingerprint, kept_ids
 
 Batch = dict[str, Any]
 
@@ -122,9 +122,12 @@ def collate(items: list[Batch]) -> Batch:
 
 
 def same_size_batches(sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int) -> list[list[tuple[int, int]]]:
-    """This rank's objects (rank, rank + world size, ...) in batches of one image size each, as `(0, index)`; no object twice."""
+    """This rank's objects (rank, rank + world size, ...) in batches of one image size each, as `(0, index)`.
+
+    No object twice, but for ranks that none is left for: Lightning passes over the end of an empty evaluation, where the others wait.
+    """
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for index in range(rank, len(sizes), world_size):
+    for index in range(rank, len(sizes), world_size) or [rank % len(sizes)]:
         groups.setdefault(sizes[index], []).append((0, index))
     return [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
 
@@ -167,12 +170,11 @@ class ClickDataModule(ResumableDataModule):
         """The folder of an evaluation, whose finished objects are read in `setup`."""
         self.shard: tuple[int, int] | None = None
         """(k, n): an evaluation plays the k-th of n parts only."""
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than objects
 
     def setup(self, stage: str) -> None:
         """Find what an evaluation has finished; the first rank's view holds, since another job may be writing."""
         if stage == "test" and self.record is not None:
-            self.finished = from_all_ranks(kept_ids(self.record))[0]
+            self.finished = from_all_ranks(kept_ids(self.record, fingerprint(self.record, self.names(stage))))[0]
             if self.finished and self._ranks()[0] == 0:
                 print(f"{self.record}: going on after {len(self.finished)} objects", flush=True)
 
@@ -188,6 +190,11 @@ class ClickDataModule(ResumableDataModule):
                 raise InputError(f"the {split} split of {type(self).__name__} has no object{_first(source.problems)}")
             self.sources[split] = source
         return self.sources[split]
+
+    def names(self, split: str) -> list[str]:
+        """What a person calls the objects of a split, by their ids."""
+        objects = self.objects(split)
+        return [objects.name(id) for id in range(len(objects))]
 
     @property
     def problems(self) -> list[str]:
@@ -225,7 +232,7 @@ class ClickDataModule(ResumableDataModule):
         (rank, world_size), (part, parts) = self._ranks(), self.shard or (0, 1)
         sizes = [source.size(i) for i in range(len(source))]
         batches = same_size_batches(sizes, self.loading.eval_batch_size, part * world_size + rank, parts * world_size)
-        # whole batches, so that the others are composed as before; at least one, since Lightning ends an empty test without a word
+        # whole batches, so that the others are composed as before; at least one
         left = [b for b in batches if not self.finished.issuperset(index for _, index in b)] or batches[-1:]
         return self._loader(ClickDataset(source, skip_unreadable=True), left)
 

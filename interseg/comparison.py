@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
@@ -23,7 +24,7 @@ class Evaluation:
     """A finished evaluation's folder, read.
 
     Raises:
-        InputError: a folder without `report.json`, `objects.csv` and `config.yaml`.
+        InputError: a folder without whole `report.json`, `objects.csv` and `config.yaml`.
     """
 
     folder: Path
@@ -40,24 +41,57 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         try:
-            figures = json.loads((self.folder / "report.json").read_text())
+            figures = dict(json.loads((self.folder / "report.json").read_text()))
             config = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
-            with (self.folder / "objects.csv").open(newline="", encoding="utf-8") as file:
-                rows = sorted(csv.DictReader(file), key=lambda row: int(row["id"]))
-        except (OSError, json.JSONDecodeError) as error:
+            header, rows = read_objects(self.folder / "objects.csv")
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:  # what the readers raise for damaged files
             raise InputError(f"{self.folder} holds no finished evaluation ({error}); give folders that evaluate.py printed") from None
-        rounds = sum(key.startswith("iou@") for key in rows[0])
-        clicks = [np.array([c.split(":") for c in row["clicks"].split()], np.int64).reshape(-1, 3) for row in rows]
+        if len(rows) != figures.get("objects", len(rows)):
+            raise InputError(f"{self.folder / 'objects.csv'} has {len(rows)} objects, its report.json {figures['objects']}; evaluate again")
         values = {
             "figures": figures,
             "config": config,
-            "names": [f"{row['id']} {row['name']}" for row in rows],
-            "noc": {key: np.array([float(row[key]) for row in rows]) for key in rows[0] if key.startswith("noc@")},
-            "curves": np.array([[float(row[f"iou@{k}"]) for k in range(1, rounds + 1)] for row in rows]),
-            "clicks": clicks,
+            "names": [row.name for row in rows],
+            "noc": {key: np.array([row.figures[key] for row in rows]) for key in header if key.startswith("noc@")},
+            "curves": np.array([[row.figures[key] for key in header if key.startswith("iou@")] for row in rows]),
+            "clicks": [row.clicks for row in rows],
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
+
+
+class Row(NamedTuple):
+    """An object in `objects.csv`."""
+
+    id: int
+    name: str
+    """Its id too."""
+    figures: dict[str, float]
+    clicks: NDArray[np.int64]
+    """(m, 3) y, x, label."""
+
+
+def read_objects(file: Path) -> tuple[list[str], list[Row]]:
+    """The names of an evaluation's figures of objects, and its objects by id.
+
+    Raises:
+        InputError: a file that was cut or changed; it names the line.
+    """
+    rows = []
+    with file.open(newline="", encoding="utf-8") as lines:
+        table = csv.DictReader(lines)
+        try:
+            keys = [key for key in table.fieldnames or [] if key.startswith(("noc@", "iou@"))]
+            for row in table:
+                clicks = np.array([c.split(":") for c in row["clicks"].split()], np.int64).reshape(-1, 3)
+                rows.append(Row(int(row["id"]), f"{row['id']} {row['name']}", {key: float(row[key]) for key in keys}, clicks))
+        except (KeyError, ValueError, TypeError, AttributeError, csv.Error):  # a column, a number or the rest of a line is missing
+            raise InputError(f"{file}, line {table.line_num}: not as evaluate.py writes it; evaluate again") from None
+    if not rows:
+        raise InputError(f"{file}, line {table.line_num}: there is no object; evaluate again")
+    return keys, sorted(rows, key=lambda row: row.id)
 
 
 @dataclass(frozen=True)
@@ -101,7 +135,7 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
     Methods without a name are called by what their configs say of them and not of all, or by their folders.
 
     Raises:
-        InputError: evaluations of different objects, targets or rounds; one given twice.
+        InputError: evaluations of different objects, targets or rounds; two of one method and seed.
     """
     groups: dict[str, list[tuple[str | None, Evaluation]]] = {}
     for name, run in named:
@@ -118,10 +152,13 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
                 raise InputError(f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set")
             if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
                 raise InputError(f"{run.folder} and {first.folder} differ in targets or max_clicks; evaluate with the same")
-        of = [(run.config.get("seed"), run.config.get("weights")) for run in method.runs]
-        if len(set(of)) < len(of):
-            folders = ", ".join(str(run.folder) for run in method.runs)
-            raise InputError(f"{method.name}: {folders} are of one network and seed; give each once, or name them: NAME=EVALUATION")
+        of_seed: dict[Any, Path] = {}
+        for run in method.runs:
+            seed = run.config.get("seed")
+            if seed in of_seed:
+                same = f"{method.name}: {of_seed[seed]} and {run.folder} are both of seed {seed}"
+                raise InputError(f"{same}; give each seed once, or a name each (NAME=EVALUATION) to set them side by side")
+            of_seed[seed] = run.folder
     return found
 
 

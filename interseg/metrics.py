@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from interseg.clicks import IGNORE
+from interseg.distributed import from_all_ranks
 from interseg.refine import COUNTS
 
 EFFORT_TARGETS = tuple(i / 20 for i in range(8, 20))
@@ -172,33 +172,45 @@ OUTCOME = {
 
 
 class Interactions(Metric):
-    """The rows of `OUTCOME` that a set evaluation gathers.
+    """The rows of `OUTCOME` that a set evaluation gathers, and the figures that `summarise` makes of them.
 
     Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the figures are the same on any
-    number of ranks, padded loaders included.
+    number of ranks, padded loaders included. They are gathered as Python values: a rank may have none, whose shapes it cannot know.
+
+    Args:
+        targets: see `summarise`.
+        full_curves: likewise.
     """
 
     full_state_update = False
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for rows in OUTCOME:
-            self.add_state(rows, default=[], dist_reduce_fx="cat")
-
-    def rows(self, name: str) -> list[Tensor]:
-        """What was gathered of one part: a tensor a batch, or a single one where the ranks' have come together."""
-        state: Tensor | list[Tensor] = getattr(self, name)
-        return [state] if isinstance(state, Tensor) else state
+    def __init__(self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False) -> None:
+        super().__init__(sync_on_compute=False)
+        self.targets, self.full_curves = tuple(targets), full_curves
+        self.outcome: dict[str, Tensor] = {}
+        """The rows of all ranks, once the figures were computed."""
+        for name in OUTCOME:
+            self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, batch: dict[str, Any]) -> None:
         """Add a played batch."""
-        for rows in OUTCOME:
-            getattr(self, rows).append(batch[rows].to(self.device))
+        for name in OUTCOME:
+            getattr(self, name).append(batch[name].cpu())
 
-    def compute(self) -> dict[str, Tensor]:
-        """The rows, sorted by id without repeats."""
-        _, first = np.unique(dim_zero_cat(self.rows("id")).cpu().numpy(), return_index=True)
-        return {rows: dim_zero_cat(self.rows(rows)).cpu()[first] for rows in OUTCOME}
+    def rows(self, name: str) -> Tensor:
+        """What this rank has of one part."""
+        return torch.cat(getattr(self, name))
+
+    def compute(self) -> dict[str, Any]:
+        """The figures; none where no rank has a row. Every rank must call it."""
+        own = {name: self.rows(name) for name in OUTCOME} if self.update_called else {}
+        parts = [part for part in from_all_ranks(own) if part]
+        if not parts:
+            return {}
+        found = {name: torch.cat([part[name] for part in parts]) for name in OUTCOME}
+        _, first = np.unique(found["id"].numpy(), return_index=True)
+        self.outcome = {name: values[first] for name, values in found.items()}
+        return summarise(self.outcome, self.targets, self.full_curves)
 
 
 def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:

@@ -1,14 +1,14 @@
 """The record of an evaluation in progress: each batch's outcome is kept as it comes, so that a killed evaluation goes on.
 
 A process appends to a file of its own, `objects.FINGERPRINT.PROCESS.jsonl` in the evaluation's folder. The fingerprint stands for
-what the figures depend on, so that nothing is taken over from another network, user or data set, while the machine may be another.
-Parts of an evaluation that several jobs play (`shard=K/N`) are merged by the same reading.
+what the figures depend on, so that nothing is taken over from another network, user or list of objects, while the machine may be
+another. Parts of an evaluation that several jobs play (`shard=K/N`) are merged by the same reading.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,14 @@ ELSEWHERE = ("run", "logger", "checkpoint", "shard", "loading", "callbacks", "tr
 """Keys of a config that do not change what is played, but for the user loop and the precision."""
 
 
-def fingerprint(folder: Path) -> str:
-    """Twelve digits that stand for what the evaluation in a folder is of, by its `config.yaml`."""
+def fingerprint(folder: Path, names: Sequence[str], report: bool = False) -> str:
+    """Twelve digits that stand for what the evaluation in a folder is of: its `config.yaml` and the names of the objects, by id.
+
+    Args:
+        folder: of the evaluation.
+        names: of the objects.
+        report: stand for what is reported of it too, and where.
+    """
     try:
         config = dict(OmegaConf.load(folder / "config.yaml"))
     except OSError:
@@ -30,13 +36,16 @@ def fingerprint(folder: Path) -> str:
     callbacks, trainer = config.get("callbacks") or {}, config.get("trainer") or {}
     facts = {key: value for key, value in config.items() if key not in ELSEWHERE}
     facts |= {"loop": callbacks.get("loop"), "precision": trainer.get("precision")}
-    return hashlib.sha256(OmegaConf.to_yaml(OmegaConf.create(facts), sort_keys=True).encode()).hexdigest()[:12]
+    if report:
+        facts |= {key: config.get(key) for key in ("callbacks", "logger")}
+    lines = [OmegaConf.to_yaml(OmegaConf.create(facts), sort_keys=True), *names]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def record_file(folder: Path, process: str) -> Path:
-    """Where a process of the evaluation in a folder keeps its batches."""
+def record_file(folder: Path, mark: str, process: str) -> Path:
+    """Where a process of the evaluation of a fingerprint keeps its batches."""
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"objects.{fingerprint(folder)}.{process}.jsonl"
+    return folder / f"objects.{mark}.{process}.jsonl"
 
 
 def keep(path: Path, batch: dict[str, Any]) -> None:
@@ -47,9 +56,9 @@ def keep(path: Path, batch: dict[str, Any]) -> None:
         file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")
 
 
-def kept(folder: Path) -> Iterator[dict[str, Any]]:
+def kept(folder: Path, mark: str) -> Iterator[dict[str, Any]]:
     """The batches that processes of this very evaluation have kept; a line that a kill or a full disk left incomplete is left out."""
-    for path in sorted(folder.glob(f"objects.{fingerprint(folder)}.*.jsonl")):
+    for path in sorted(folder.glob(f"objects.{mark}.*.jsonl")):
         for line in path.read_bytes().splitlines():
             try:
                 values = json.loads(line)
@@ -59,9 +68,23 @@ def kept(folder: Path) -> Iterator[dict[str, Any]]:
             yield batch
 
 
-def kept_ids(folder: Path) -> set[int]:
+def kept_ids(folder: Path, mark: str) -> set[int]:
     """The objects that are finished."""
-    return {id for batch in kept(folder) for id in batch["id"].tolist()}
+    return {id for batch in kept(folder, mark) for id in batch["id"].tolist()}
+
+
+def finished(folder: Path, names: Sequence[str]) -> bool:
+    """Whether the evaluation in a folder has ended: its report is of all objects, and no record is left to go on from."""
+    mark = {"fingerprint": fingerprint(folder, names, report=True), "objects": len(names), "errors": []}
+    return mark.items() <= reported(folder).items() and not any(folder.glob(f"objects.{fingerprint(folder, names)}.*.jsonl"))
+
+
+def reported(folder: Path) -> dict[str, Any]:
+    """The figures in a folder's report; none where there is no whole one."""
+    try:
+        return dict(json.loads((folder / "report.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def forget(folder: Path) -> None:

@@ -4,7 +4,8 @@
 # With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates, and
 # COMMAND='-m benchmarks.dynamic3d' makes tables.
 # Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
-# by itself. So it does before a pre-emption where the cluster has PreemptParameters=send_user_signal and a GraceTime.
+# by itself. So it does before a pre-emption where the cluster has PreemptParameters=send_user_signal and a GraceTime. A run that has not
+# ended after a minute (a rank waits for another, a server for nobody) is ended, and goes on from its last checkpoint.
 #SBATCH --job-name=interseg
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -18,7 +19,14 @@ if [ -n "${JOBS:-}" ]; then
     declare -a words="($line)"  # quoted as a shell reads it
     set -- "${words[@]}" "$@"
 fi
-trap 'told=1; kill -USR1 $step' USR1  # srun passes it on to every process
+told() {
+    trap '' USR1
+    kill -USR1 $step  # srun passes it on to every process
+    { sleep 60; kill -KILL $step; } &  # what is left of the step ends with the job
+    timer=$!
+}
+trap told USR1
+export WANDB_FINISH_TIMEOUT=${WANDB_FINISH_TIMEOUT:-30}
 srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} \
     python ${COMMAND:-train.py} "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
 step=$!
@@ -28,7 +36,8 @@ while kill -0 $step 2>/dev/null; do  # the trap ended the wait
     wait $step
     code=$?
 done
-if [ -n "${told:-}" ]; then
+if [ -n "${timer:-}" ]; then
+    kill $timer 2>/dev/null
     scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}" || exit 1
 fi
 exit $code

@@ -43,6 +43,33 @@ def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, 
     assert_same_training(state(undisturbed), state(tmp_path))
 
 
+class ToldInValidation(Told):
+    """Sends it at a validation's first batch."""
+
+    def on_validation_batch_start(self, trainer, *_):
+        self.on_before_optimizer_step(trainer)
+
+
+def validating(root, *callbacks, interval, devices=1):
+    """Validates every so many batches, and writes checkpoints at the ends of epochs only."""
+    fit = trainer(root, *callbacks, devices=devices, every=None)
+    fit.limit_val_batches, fit.val_check_interval = 1.0, interval
+    return fit
+
+
+@pytest.mark.parametrize(("step", "interval"), [(1, 1), (2, STEPS), (3, 1), (EPOCHS * STEPS, STEPS)])
+def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(undisturbed, tmp_path, step, interval):  # noqa: F811
+    source, cut = undisturbed / "folder", tmp_path / "cut"
+    validating(tmp_path / "whole", interval=interval).fit(module(), data(source))
+    with pytest.raises(SystemExit, match=r"SIGUSR1.*checkpoint=last"):
+        validating(cut, Requeue(), ToldInValidation(step, signal.SIGUSR1), interval=interval).fit(module(), data(source))
+    assert state(cut)["global_step"] == step
+    validating(cut, Requeue(), interval=interval).fit(
+        module(), data(source), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True
+    )
+    assert_same_training(state(tmp_path / "whole"), state(cut))
+
+
 def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_path):  # noqa: F811
     source = undisturbed / "folder"
     trainer(tmp_path / "whole", devices=2).fit(module(), data(source, batch_size=2))
@@ -58,6 +85,7 @@ def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_pa
 
 def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(undisturbed, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("ENVIRONMENT", "BATCH")
     written = []
 
     class Written(Callback):
@@ -72,9 +100,21 @@ def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(undistur
 def test_a_task_of_an_array_is_queued_again_alone(monkeypatch):
     for key in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
         monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("ENVIRONMENT", "BATCH")
     assert slurm_job() is None
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     assert slurm_job() == "12"
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")  # the last task has the array's own number
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     assert slurm_job() == "12_3"
+
+
+def test_a_shell_in_an_allocation_is_no_job_and_a_step_is(monkeypatch):
+    monkeypatch.delenv("ENVIRONMENT", raising=False)
+    for key, value in {"SLURM_JOB_ID": "12", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "mine"}.items():
+        monkeypatch.setenv(key, value)
+    assert slurm_job() is None
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    assert slurm_job() == "12"
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # srun --pty bash
+    assert slurm_job() is None

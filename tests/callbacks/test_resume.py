@@ -1,6 +1,7 @@
 """A training that was killed goes on as if it had not been; two ranks learn what one learns."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
@@ -19,13 +20,13 @@ from interseg.metrics import OUTCOME
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
-from interseg.records import keep, kept, kept_ids, record_file
+from interseg.records import fingerprint, keep, kept, kept_ids, record_file
 from interseg.refiners import refiner_of
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
-from tests.conftest import quiet_trainer
+from tests.conftest import draw, quiet_trainer, write
 from tests.datamodules.test_base import AUGMENT
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
@@ -118,8 +119,6 @@ def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **op
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    from tests.conftest import draw, write
-
     root = tmp_path_factory.mktemp("undisturbed")
     for i in range(5):
         image, ids = draw(i, width=96 if i < 4 else 80)
@@ -190,7 +189,7 @@ class KillTest(Callback):
 def evaluated(root, source, *callbacks, **options):
     """Play all objects, in batches of three, from what an evaluation in the same folder had finished; the figures without seconds."""
     objects = data(source)
-    objects.finished = kept_ids(root)
+    objects.record = root
     test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)
     test.test(module(), objects, verbose=False)
     figures = json.loads((root / "report.json").read_text())
@@ -207,7 +206,8 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
         evaluated(tmp_path / "cut", undisturbed / "folder", KillTest(batch))
     (record,) = (tmp_path / "cut").glob("objects.*.jsonl")
     record.write_text(record.read_text() + '{"id": [7')  # cut while a line was written
-    assert len(kept_ids(tmp_path / "cut")) == [0, 3, 6, 8][batch]
+    mark = fingerprint(tmp_path / "cut", data(undisturbed / "folder").names("test"))
+    assert len(kept_ids(tmp_path / "cut", mark)) == [0, 3, 6, 8][batch]
     assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
     assert not list((tmp_path / "cut").glob("objects.*.jsonl"))
     pages = [(tmp_path / name / "report.html").read_text() for name in ("whole", "cut")]
@@ -215,29 +215,41 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
     assert [line for line in pages[0].splitlines() if "jpeg" in line] == [line for line in pages[1].splitlines() if "jpeg" in line]
 
 
-def test_an_evaluation_of_another_config_takes_nothing_over(tmp_path):
+def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(tmp_path):
+    names = ["a.png", "b.png"]
     (tmp_path / "config.yaml").write_text("name: x")
     batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
-    keep(record_file(tmp_path, "0"), batch)
-    (back,) = kept(tmp_path)
+    keep(record_file(tmp_path, fingerprint(tmp_path, names), "0"), batch)
+    (back,) = kept(tmp_path, fingerprint(tmp_path, names))
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
-    assert kept_ids(tmp_path) == {4}
+    for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
+        assert kept_ids(tmp_path, fingerprint(tmp_path, others)) == set()
     (tmp_path / "config.yaml").write_text("name: x\nrun: elsewhere\nlogger: wandb\ntrainer: {accelerator: cpu}\ncallbacks: {report: null}")
-    assert kept_ids(tmp_path) == {4}
+    assert kept_ids(tmp_path, fingerprint(tmp_path, names)) == {4}
     for other in ("name: y", "name: x\ncallbacks: {loop: {user: z}}", "name: x\ntrainer: {precision: bf16}"):
         (tmp_path / "config.yaml").write_text(other)
-        assert kept_ids(tmp_path) == set()
+        assert kept_ids(tmp_path, fingerprint(tmp_path, names)) == set()
+
+
+def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturbed, tmp_path):
+    source = copytree(undisturbed / "folder", tmp_path / "folder")
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    with pytest.raises(Killed):
+        evaluated(cut, source, KillTest(2))
+    for kind in ("images", "masks"):
+        (source / kind / "4.png").rename(source / kind / "00.png")  # the first object now, the others' ids move up
+    assert evaluated(cut, source) == evaluated(whole, source)
 
 
 @pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
-    keep(record_file(tmp_path, "0"), batches[0])
+    keep(record_file(tmp_path, "mark", "0"), batches[0])
     (file,) = tmp_path.glob("objects.*")
     file.write_bytes(file.read_bytes() + cut)
     for batch in batches[1:]:
-        keep(record_file(tmp_path, "0"), batch)
-    assert kept_ids(tmp_path) == {4, 5, 6}
+        keep(record_file(tmp_path, "mark", "0"), batch)
+    assert kept_ids(tmp_path, "mark") == {4, 5, 6}
 
 
 class KeepMemory(Callback):
@@ -277,8 +289,6 @@ def test_two_ranks_resume_with_equal_weights_and_clicks(undisturbed, tmp_path):
 
 @pytest.mark.parametrize(("objects", "refiner"), [(10, None), (7, None), (10, "f_brs_b")])
 def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects, refiner):
-    from shutil import copytree
-
     source = copytree(undisturbed / "folder", tmp_path / "folder")
     if objects == 7:  # an odd number: the ranks finish at different times
         for name in ("4.png",):
@@ -293,3 +303,23 @@ def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects, refine
         written.append((root / "objects.csv").read_text())
     assert written[0] == written[1]
     assert len(written[0].splitlines()) > 8
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["fewer objects than ranks", "a rank without a readable one"])
+def test_a_rank_that_has_nothing_to_tell_holds_up_no_other(tmp_path, broken):
+    for i in range(1 + broken):
+        image, ids = draw(i, objects=1)
+        write(tmp_path / "folder" / "images" / f"{i}.png", image)
+        write(tmp_path / "folder" / "masks" / f"{i}.png", ids)
+    if broken:
+        objects = data(tmp_path / "folder").objects("test")
+        (tmp_path / "folder" / "images" / "1.png").write_bytes((tmp_path / "folder" / "images" / "1.png").read_bytes()[:200])
+        assert len(objects) == 2
+    written = []
+    for devices in (1, 2):
+        root = tmp_path / str(devices)
+        trainer(root, Report(), devices=devices, precision="64-true").test(module(), data(tmp_path / "folder"), verbose=False)
+        report = json.loads((root / "report.json").read_text())
+        assert (report["objects"], len(report["errors"])) == (1, int(broken))
+        written.append((root / "objects.csv").read_text())
+    assert written[0] == written[1]

@@ -1,3 +1,4 @@
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from interseg.metrics import iou
 from interseg.networks.click_network import ClickNetwork
 from interseg.users import ItisUser, User
 from lightning_modules.itis import ITIS
+from tests.conftest import draw_folder
 from tests.datamodules.test_base import AUGMENT
 
 
@@ -203,6 +205,27 @@ def test_resets_are_drawn_with_the_given_probability_and_reproducibly(folder):
     assert drawn == restarts(0)
     assert drawn != restarts(1)
     assert 0.25 < np.mean(drawn) < 0.36
+
+
+@pytest.mark.parametrize("previous_mask", [False, True])
+def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch, previous_mask):
+    sent, held = [], []
+
+    def counting(value):
+        sent[-1].append(len(pickle.dumps(value)))
+        return [value]
+
+    monkeypatch.setattr("callbacks.user_loop.from_all_ranks", counting)
+    for images, epochs in ((5, 24), (40, 3)):
+        sent.append([])
+        loop = UserLoop(reset_probability=1.0, previous_mask=previous_mask)  # the most that a step can send
+        loader = data(draw_folder(tmp_path / str(images), images), batch_size=5, augment=AUGMENT).train_dataloader()
+        for epoch in range(epochs):
+            train_epoch(loop, loader, epoch)
+        held.append(len(pickle.dumps(loop.state_dict())))
+    assert len(sent[0]) == len(sent[1]) == 48
+    assert np.mean(sent[1]) == pytest.approx(np.mean(sent[0]), rel=0.1)
+    assert held[1] > 3 * held[0]
 
 
 def test_clicks_follow_the_object_through_changing_augmentation(folder):

@@ -1,18 +1,24 @@
 """What befalls runs: parts of an evaluation on several machines, disks that take nothing, a dashboard without a server."""
 
+import datetime
 import json
 import os
 import resource
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from pytorch_lightning.loggers import CSVLogger
 from wandb.proto import wandb_internal_pb2
 
+from configs.run import keep_rows, open_folder, own_folder, resume_point
+from interseg.errors import InputError
 from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
 
@@ -213,23 +219,148 @@ def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
     assert not logged_in()
 
 
-def test_commands_of_one_job_have_folders_of_their_own(tmp_path):
-    from configs.run import open_folder, own_folder
+@pytest.fixture
+def job(monkeypatch):
+    """Turns this process into one of a SLURM step with further variables; without a call it has none."""
+    for key in ("INTERSEG_STAMP", "SLURM_STEP_ID", "SLURM_JOB_NAME", "WANDB_SWEEP_ID"):
+        monkeypatch.delenv(key, raising=False)
 
-    base = tmp_path / "7"
+    def begin(**variables):
+        for key, value in ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"} | variables).items():
+            monkeypatch.setenv(key, value)
+
+    return begin
+
+
+def test_commands_of_one_job_have_folders_of_their_own(tmp_path, job):
+    job()
     for config, expected in (({"a": 1}, "7"), ({"a": 2}, "7-2"), ({"a": 1}, "7"), ({"a": 3}, "7-3"), ({"a": 2}, "7-2")):
-        assert open_folder(own_folder(base, config), config).name == expected
+        assert open_folder(own_folder(tmp_path, config), config).name == expected
+    job(SLURM_STEP_ID="1")
+    assert own_folder(tmp_path, {"a": 1}).name == "7-1"
+
+
+def test_commands_of_one_second_have_folders_of_their_own_and_their_ranks_share_them(tmp_path, job, monkeypatch):
+    class Frozen(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2024, 5, 6, 7, 8, 9)
+
+    monkeypatch.setattr("configs.run.datetime.datetime", Frozen)
+    for name in ("20240506-070809", "20240506-070809-2", "20240506-070809-3"):
+        if name.endswith("-3"):
+            job(SLURM_JOB_NAME="interactive")  # a shell in an allocation
+        monkeypatch.delenv("INTERSEG_STAMP", raising=False)
+        assert open_folder(own_folder(tmp_path, {"a": 1}), {"a": 1}).name == name
+        assert own_folder(tmp_path, {"a": 1}).name == name  # a rank that this process starts
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("INTERSEG_STAMP")
+    with pytest.raises(InputError, match="cannot be written"):
+        own_folder(tmp_path / "file", {})
+
+
+def test_ranks_of_torchrun_share_a_folder(tmp_path):
+    script = tmp_path / "rank.py"
+    script.write_text(
+        "import os, sys, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\n"
+        "from configs.run import own_folder\n"
+        "time.sleep(1.5 * int(os.environ['RANK']))\n"
+        f"print('folder', own_folder(Path({str(tmp_path)!r}), {{}}))\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "INTERSEG_STAMP"}
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
+    result = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    folders = [text for text in result.stdout.splitlines() if text.startswith("folder")]
+    assert len(folders) == 2
+    assert len(set(folders)) == 1
 
 
 def test_a_job_that_was_queued_again_takes_no_other_runs_checkpoint(tmp_path, monkeypatch):
-    from configs.run import open_folder, resume_point
-
-    folder = open_folder(tmp_path / "run", {"name": "new"})
+    new = {"name": "new", "model": {"width": 3}}
+    folder = open_folder(tmp_path / "run", new)
     (folder / "checkpoints").mkdir()
     file, config = folder / "checkpoints" / "last.ckpt", {"checkpoint": None}
     torch.save({"state_dict": {}, "config": "name: old\n"}, file)
-    assert resume_point(config, folder) is None
+    assert resume_point(config, folder, new) is None
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert resume_point(config, folder) is None
+    assert resume_point(config, folder, new) is None
     torch.save({"state_dict": {}, "config": (folder / "config.yaml").read_text()}, file)
-    assert resume_point(config, folder) == file
+    assert resume_point(config, folder, new) == file
+
+
+def test_a_job_whose_config_was_changed_before_it_was_queued_again_does_not_start_anew(tmp_path, monkeypatch, job):
+    old, new = {"name": "x", "model": {"width": 3}}, {"name": "x", "model": {"width": 4}}
+    job()
+    folder = open_folder(own_folder(tmp_path, old), old)
+    (folder / "checkpoints").mkdir()
+    file = folder / "checkpoints" / "last.ckpt"
+    torch.save({"state_dict": {}, "config": (folder / "config.yaml").read_text()}, file)
+    job(SLURM_RESTART_COUNT="1")
+    assert own_folder(tmp_path, new) == folder
+    with pytest.raises(InputError, match=r"another config \(model\.width: 3 -> 4\).*checkpoint=last.*run=PATH"):
+        resume_point({"checkpoint": None}, folder, new)
+    assert resume_point({"checkpoint": "last"}, folder, new) == file
+    assert resume_point({"checkpoint": None}, folder, old) == file
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
+    assert resume_point({"checkpoint": None}, folder, new) is None
+
+
+def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
+    programs = {
+        "srun": f"trap '' USR1; echo $WANDB_FINISH_TIMEOUT > {tmp_path}/begun; for _ in {{1..200}}; do /bin/sleep 0.1; done",
+        "sleep": f"echo $1 > {tmp_path}/slept",
+        "scontrol": f"echo $* > {tmp_path}/asked",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    with subprocess.Popen(["bash", ROOT / "configs" / "slurm" / "train.sh"], env=environment) as script:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        script.send_signal(signal.SIGUSR1)
+        assert script.wait(30) == 128 + signal.SIGKILL
+    said = {name: (tmp_path / name).read_text().strip() for name in ("begun", "slept", "asked")}
+    assert said == {"begun": "30", "slept": "60", "asked": "requeue 7"}
+
+
+def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
+    file = tmp_path / "metrics.csv"
+    file.write_text("loss,step\n1,0\n2,10\n3,20\n")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("csv.DictWriter.writerows", full)
+        with pytest.raises(OSError, match="No space"):
+            keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
+    assert file.read_text().endswith("3,20\n")
+    keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
+    assert file.read_text().split() == ["loss,step", "1,0", "2,10"]
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
+    folder = tmp_path / "eval"
+    first = evaluated(run, folder)
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".yaml"}
+    with monkeypatch.context() as patch:
+        patch.setattr("callbacks.user_loop.UserLoop.play", None)
+        again = evaluated(run, folder)
+        assert again == first[first.index(again) :]
+        evaluated(run, folder, "shard=0/2")
+        evaluated(run, folder, "loading.eval_batch_size=1")
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".yaml"} == files
+    for change, rounds, objects in (
+        (["callbacks.report.spread=2"], 3, 10),
+        (["max_clicks=2"], 2, 10),
+        (["trainer.limit_test_batches=2"], 3, 4),
+        ([], 3, 10),
+    ):
+        evaluated(run, folder, *change)
+        report = json.loads((folder / "report.json").read_text())
+        assert (report["max_clicks"], report["objects"]) == (rounds, objects)

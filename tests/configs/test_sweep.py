@@ -35,6 +35,14 @@ def test_every_sweep_gives_jobs_that_train_takes(file, tmp_path, monkeypatch, ca
             assert all(parameter["min"] <= float(v[key]) <= parameter["max"] for v in varied)
 
 
+def test_the_printed_command_takes_a_folder_of_any_name(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "it's mine"
+    monkeypatch.setenv("DATA", "x")
+    monkeypatch.setattr("sys.argv", ["sweep.py", "itis.yaml", str(folder)])
+    sweep.main()
+    assert shlex.split(capsys.readouterr().out)[0] == f"JOBS={folder / 'jobs.txt'}"
+
+
 def test_draws_follow_their_distribution_and_are_the_same_again():
     parameters = {
         "a": {"min": 2, "max": 4},

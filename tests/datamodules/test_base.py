@@ -86,6 +86,11 @@ def test_evaluation_batches_hold_one_size_and_every_object_once(world_size):
     assert all(len(b) <= 2 and len({sizes[i] for _, i in b}) == 1 for b in batches)
 
 
+def test_every_rank_of_an_evaluation_has_an_object():
+    sizes = [(4, 5), (6, 5)]
+    assert [same_size_batches(sizes, 2, rank, 5) for rank in range(5)] == [[[(0, i)]] for i in (0, 1, 0, 1, 0)]
+
+
 def test_evaluation_shows_whole_images_in_source_pixels_without_clicks(folder):
     batch = next(iter(loader(folder, "test")))
     assert batch["image"].shape[-2:] == (72, 96)

@@ -65,11 +65,40 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     longer = evaluation(tmp_path / "longer", [[0.5, 0.6, 0.9]] * 3)
     with pytest.raises(InputError, match="differ in targets or max_clicks"):
         methods([("a", runs[0][0]), ("b", longer)])
-    with pytest.raises(InputError, match="are of one network and seed"):
+    with pytest.raises(InputError, match=r"a0 and .*a0 are both of seed 0; .*NAME=EVALUATION"):
         methods([(None, runs[0][0]), (None, runs[0][0])])
     (tmp_path / "other" / "report.json").write_text("{")
     with pytest.raises(InputError, match="holds no finished evaluation"):
         Evaluation(tmp_path / "other")
+
+
+def test_two_checkpoints_of_one_run_are_no_two_seeds(tmp_path):
+    early, late = (evaluation(tmp_path / name, [[0.5, 0.9]], weights=name) for name in ("early", "late"))
+    for given in (None, "x"):
+        with pytest.raises(InputError, match=r"early and .*late are both of seed 0"):
+            methods([(given, early), (given, late)])
+    assert [method.name for method in methods([("early", early), ("late", late)])] == ["early", "late"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: text.rindex("0.9")], "line 4"),  # cut in the last line
+        (lambda text: text.replace("0.3,", "?,"), "line 3"),
+        (lambda text: text.replace("3:4:1", "3:4"), "line 2"),
+        (lambda text: text.replace("id,name", "name"), "line 2"),
+        (lambda text: text.splitlines()[0], "line 1: there is no object"),
+        (lambda text: "", "line 0: there is no object"),
+        (lambda text: "\n".join(text.splitlines()[:3]), "has 2 objects, its report.json 3"),
+    ],
+)
+def test_a_damaged_table_is_named_with_its_line(runs, damage, message):
+    folder = runs[0][0].folder
+    report, table = folder / "report.json", folder / "objects.csv"
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"objects": 3}))
+    table.write_text(damage(table.read_text()))
+    with pytest.raises(InputError, match=f"a0/objects.csv.*{message}"):
+        Evaluation(folder)
 
 
 def test_what_is_the_same_method(tmp_path):

@@ -115,19 +115,30 @@ def rank_main(rank, port, shards, results):
     metric = Interactions()
     for ids in shards[rank]:
         metric.update(rows(ids))
-    results[rank] = {key: value.tolist() for key, value in metric.compute().items()}
+    results[rank] = metric.compute(), {key: value.tolist() for key, value in metric.outcome.items()}
     torch.distributed.destroy_process_group()
 
 
-def test_two_ranks_with_padding_gather_what_one_gathers(free_port):
-    shards = [[[5, 1], [8]], [[3, 7], [5]]]  # rank 1 has the padded repeat of 5
+@pytest.mark.parametrize(
+    "shards",
+    [
+        [[[5, 1], [8]], [[3, 7], [5]]],  # rank 1 has the padded repeat of 5
+        [[[5, 1, 8], [3, 7]], []],
+        [[], [[5, 1, 8], [3, 7]]],
+        [[[4]], []],
+        [[], []],
+    ],
+)
+def test_two_ranks_gather_what_one_gathers(free_port, shards):
     results = mp.Manager().dict()
     mp.start_processes(rank_main, (free_port, shards, results), nprocs=2, start_method="fork")
     single = Interactions()
-    single.update(rows([1, 3, 5, 7, 8]))
-    expected = single.compute()
-    for rank in (0, 1):
-        assert results[rank] == {key: value.tolist() for key, value in expected.items()}
+    ids = sorted({id for shard in shards for batch in shard for id in batch})
+    if ids:
+        single.update(rows(ids))
+    expected = single.compute(), {key: value.tolist() for key, value in single.outcome.items()}
+    assert results[0] == results[1] == expected
+    assert expected[0].get("objects", 0) == len(ids)
 
 
 def test_an_interval_is_that_of_drawn_means_and_narrows_with_more_values():
