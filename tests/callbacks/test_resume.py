@@ -143,7 +143,7 @@ def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undis
 
 
 @pytest.mark.parametrize("method", [two_phases, selection_and_refinement])
-@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("step", [1, 5])
 def test_a_run_of_two_phases_goes_on_in_either(undisturbed, tmp_path, step, method):
     source = undisturbed / "folder"
     trainer(tmp_path / "whole").fit(method(), data(source))
