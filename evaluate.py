@@ -18,7 +18,8 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.noc import print_table, shown
 from configs import build, load, merge, plain, read, resolve
-from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, trainer
+from configs.folders import open_folder, own_folder
+from configs.run import answer_by, guarded, needs, parser, trainer
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError

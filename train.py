@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from configs import build, load, resolve
-from configs.run import answer_by, guarded, needs, open_folder, own_folder, parser, resume_point, trainer
+from configs.folders import open_folder, own_folder, resume_point
+from configs.run import answer_by, guarded, needs, parser, trainer
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from wandb.proto import wandb_internal_pb2
 
-from configs.run import keep_rows, open_folder, own_folder, resume_point
+from configs.folders import open_folder, own_folder, resume_point
+from configs.run import keep_rows
 from interseg.errors import InputError
 from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
@@ -246,7 +247,7 @@ def test_commands_of_one_second_have_folders_of_their_own_and_their_ranks_share_
         def now(cls, tz=None):
             return cls(2024, 5, 6, 7, 8, 9)
 
-    monkeypatch.setattr("configs.run.datetime.datetime", Frozen)
+    monkeypatch.setattr("configs.folders.datetime.datetime", Frozen)
     for name in ("20240506-070809", "20240506-070809-2", "20240506-070809-3"):
         if name.endswith("-3"):
             job(SLURM_JOB_NAME="interactive")  # a shell in an allocation
@@ -265,7 +266,7 @@ def test_ranks_of_torchrun_share_a_folder(tmp_path):
         "import os, sys, time\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from pathlib import Path\n"
-        "from configs.run import own_folder\n"
+        "from configs.folders import own_folder\n"
         "time.sleep(1.5 * int(os.environ['RANK']))\n"
         f"print('folder', own_folder(Path({str(tmp_path)!r}), {{}}))\n"
     )
