@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from interseg.annotations import Annotation, Annotator, no_annotation
 from interseg.clicks import IGNORE
-from interseg.superpixels import Annotation, SuperpixelUser, no_annotation, superpixels
+from interseg.superpixels import SuperpixelUser, superpixels
 
 REFERENCE = 256 * 352
 """Pixels of the official code's images."""
@@ -19,13 +20,13 @@ class AnnotationLoop(Callback):
     A user who finds nothing to annotate is satisfied: the round's `new` is 0, and the method learns nothing.
 
     Args:
-        user: annotates superpixels.
+        user: annotates; superpixels by default.
         segments: about so many superpixels an image, whatever its size; about 1600 in the official code, whose images have 256 x 352
             pixels. The user's distances are for that size and scaled to others.
         seed: of users that draw.
     """
 
-    def __init__(self, user: SuperpixelUser | None = None, segments: int = 1600, seed: int = 0) -> None:
+    def __init__(self, user: Annotator | None = None, segments: int = 1600, seed: int = 0) -> None:
         self.user, self.segments, self.seed = user or SuperpixelUser(), segments, seed
         self.task = (-1, -1)
         self.annotations: dict[int, Annotation] = {}
@@ -45,9 +46,9 @@ class AnnotationLoop(Callback):
             generator = np.random.default_rng((self.seed, batch["sequence"], batch["task"], batch["round"], id))
             segments = superpixels(images[row], self.segments)
             scale = float(np.sqrt(masks[row].size / REFERENCE))
-            given = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator, scale)
+            given, things = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator, scale)
             self.annotations[id] = np.where(given != IGNORE, given, before)
-            new.append(len(np.unique(segments[given != IGNORE])))
+            new.append(things)
         batch["annotation"] = torch.from_numpy(np.stack([self.annotations[id] for id in batch["id"].tolist()])).to(batch["mask"].device)
         batch["new"] = torch.tensor(new)
         batch |= answer._asdict()

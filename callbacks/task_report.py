@@ -120,6 +120,6 @@ def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
     ]
     given = [0.0, *(np.mean([r["annotations"] for r in rounds if r["round"] == n]) for n in numbers)]
     axis.plot(given, values, marker="o")
-    axis.set(xlabel="annotated superpixels", ylabel="mean IoU", ylim=(0, 1))
+    axis.set(xlabel="annotations", ylabel="mean IoU", ylim=(0, 1))
     axis.grid(alpha=0.3)
     return figure

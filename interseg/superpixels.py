@@ -1,19 +1,11 @@
-"""Superpixels, and the user who annotates those that are wrong and uncertain (CLIS, section "Experimental setup").
+"""Superpixels, and the user who annotates those that are wrong and uncertain (CLIS, section "Experimental setup")."""
 
-An annotation is a sparse label map (H, W) uint8: a class where the user has said one, 255 elsewhere. Superpixels, clicks and scribbles
-all end in one.
-"""
-
-from collections.abc import Sequence
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
-from interseg.clicks import IGNORE, Clicks, check_inside
-
-Annotation = NDArray[np.uint8]
+from interseg.annotations import Annotation, Annotator, no_annotation
+from interseg.clicks import IGNORE
 
 
 def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0) -> NDArray[np.int64]:
@@ -21,29 +13,7 @@ def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float 
     return slic(image, n_segments=count, compactness=compactness, start_label=0).astype(np.int64)
 
 
-def no_annotation(shape: tuple[int, ...]) -> Annotation:
-    """Nothing annotated, (H, W)."""
-    return np.full(shape, IGNORE, np.uint8)
-
-
-def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
-    """Clicks as an annotation: disks of their label (a class) in an image of `shape`, later ones over earlier ones."""
-    check_inside(clicks, shape[0], shape[1])
-    annotation = no_annotation(shape)
-    for y, x, label in clicks.tolist():
-        cv2.circle(annotation, (x, y), radius, label, -1)
-    return annotation
-
-
-def scribbled(points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5) -> Annotation:
-    """A scribble as an annotation: a line of a class through points (y, x)."""
-    annotation = no_annotation(shape)
-    line = np.array([[(x, y)] for y, x in points], np.int32)
-    cv2.polylines(annotation, [line], False, label, width)
-    return annotation
-
-
-class SuperpixelUser:
+class SuperpixelUser(Annotator):
     """Annotates superpixels that are wrong, the most uncertain first, spread over the image.
 
     A superpixel is wrong where at least half of its valid pixels are, and may be annotated if a class holds at least `purity` of
@@ -68,21 +38,8 @@ class SuperpixelUser:
         before: Annotation,
         generator: np.random.Generator,
         scale: float = 1.0,
-    ) -> Annotation:
-        """The annotation of a round.
-
-        Args:
-            prediction: (H, W) classes.
-            mask: (H, W) true classes, 255 = ignore.
-            uncertainty: (H, W) of each pixel; not looked at without guidance.
-            segments: (H, W) superpixels, numbered from 0.
-            before: (H, W) what was annotated in earlier rounds.
-            generator: draws the order without guidance.
-            scale: that `apart` is multiplied by.
-
-        Returns:
-            (H, W), 255 everywhere where nothing is left to annotate.
-        """
+    ) -> tuple[Annotation, int]:
+        """See `Annotator`; without guidance the generator draws the order, and uncertainty is not looked at."""
         found = no_annotation(mask.shape)
         valid = mask != IGNORE
         sizes, labels = self._labels(mask, segments, valid)
@@ -103,7 +60,7 @@ class SuperpixelUser:
                 chosen.append(segment)
         for segment in chosen:
             found[(segments == segment) & valid] = labels[segment]
-        return found
+        return found, len(chosen)
 
     def _labels(
         self, mask: NDArray[np.uint8], segments: NDArray[np.int64], valid: NDArray[np.bool_]

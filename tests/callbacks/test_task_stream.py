@@ -181,7 +181,7 @@ class Satisfied(SuperpixelUser):
     """Annotates nothing."""
 
     def annotate(self, prediction, mask, uncertainty, segments, before, generator, scale=1.0):
-        return np.full(mask.shape, 255, np.uint8)
+        return np.full(mask.shape, 255, np.uint8), 0
 
 
 def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):

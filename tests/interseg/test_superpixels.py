@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from interseg.errors import InputError
-from interseg.superpixels import SuperpixelUser, clicked, no_annotation, scribbled, superpixels
+from interseg.annotations import no_annotation
+from interseg.superpixels import SuperpixelUser, superpixels
 from interseg.uncertainty import uncertainty
 
 
@@ -25,7 +25,9 @@ def scene():
 
 def annotate(user, prediction, mask, unsure, before=None, seed=0):
     before = no_annotation(mask.shape) if before is None else before
-    return user.annotate(prediction, mask, unsure, grid(), before, np.random.default_rng(seed))
+    found, number = user.annotate(prediction, mask, unsure, grid(), before, np.random.default_rng(seed))
+    assert number == len(np.unique(grid()[found != 255]))
+    return found
 
 
 def slow(user, prediction, mask, unsure, segments, before):
@@ -62,7 +64,7 @@ def test_annotations_are_the_slow_rules(seed):
     before[:10, :30] = 1
     unsure = rng.random(mask.shape)
     user = SuperpixelUser(count=5, apart=15, purity=0.8)
-    found = user.annotate(prediction, mask, unsure, grid(), before, rng)
+    found, _ = user.annotate(prediction, mask, unsure, grid(), before, rng)
     assert np.array_equal(found, slow(user, prediction, mask, unsure, grid(), before))
 
 
@@ -121,19 +123,6 @@ def test_slic_counts_are_about_those_asked_for_and_numbered_from_zero():
     assert 100 < segments.max() + 1 < 300
     assert set(np.unique(segments)) == set(range(segments.max() + 1))
     assert superpixels(np.zeros((4, 5, 3), np.uint8), 200).shape == (4, 5)
-
-
-def test_clicks_and_scribbles_are_annotations_too():
-    found = clicked(np.array([(5, 6, 2), (20, 30, 0)], np.int64), (40, 50), radius=2)
-    assert found[5, 6] == 2
-    assert found[5, 8] == 2
-    assert found[20, 30] == 0
-    assert (found == 255).sum() > 1900
-    line = scribbled([(5, 5), (5, 40), (30, 40)], 1, (40, 50), width=3)
-    assert line[5, 20] == line[20, 40] == 1
-    assert line[20, 20] == 255
-    with pytest.raises(InputError, match="outside the image of 40 x 50"):
-        clicked(np.array([(40, 0, 1)], np.int64), (40, 50))
 
 
 def test_uncertainty_is_entropy_and_its_parts_add_up():
