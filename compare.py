@@ -1,7 +1,10 @@
-"""Compare evaluations: `python compare.py [NAME=]EVALUATION [NAME=]EVALUATION ... [--out compare.html]`.
+"""Compare evaluations, or runs of task streams: `python compare.py [NAME=]FOLDER [NAME=]FOLDER ... [--out compare.html]`.
 
 Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one method; the first is what the others are
 paired with. It prints the figures and writes one self-contained page: tables, curves, and the objects on which the methods differ most.
+
+Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): it prints the
+tables of basic, forward and backward performance.
 """
 
 import argparse
@@ -22,17 +25,23 @@ from interseg.comparison import Evaluation, Method, methods, most_different
 from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
 from interseg.metrics import interval
+from interseg.stream_comparison import KINDS, StreamRun, stream_methods, transfer_table
 
 
 def main() -> None:
-    """Read the evaluations, print the figures, write the page."""
+    """Read the folders, print the figures; of evaluations, write the page."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]EVALUATION", help="a folder that evaluate.py printed")
+    arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]FOLDER", help="that evaluate.py printed, or of a task stream's run")
     arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
     arguments.add_argument("--objects", type=int, default=12, help="objects shown, those on which the methods differ most")
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
     options = arguments.parse_args()
-    found = methods([named(given) for given in options.evaluations])
+    folders = [named(given) for given in options.evaluations]
+    if all((folder / "transfer.json").exists() for _, folder in folders):
+        streams = stream_methods([(name, StreamRun(folder)) for name, folder in folders])
+        print("\n\n".join(f"{title}\n\n{transfer_table(streams, prefix)}" for prefix, title in KINDS.items()))
+        return
+    found = methods([(name, Evaluation(folder)) for name, folder in folders])
     table = {method.name: figures(method) for method in found}
     print_table(table)
     pairs = {key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
@@ -44,10 +53,10 @@ def main() -> None:
     print(f"comparison: {options.out}")
 
 
-def named(given: str) -> tuple[str | None, Evaluation]:
-    """An argument's name and evaluation; a folder's own name may hold a `=`."""
+def named(given: str) -> tuple[str | None, Path]:
+    """An argument's name and folder; a folder's own name may hold a `=`."""
     name, equals, folder = given.partition("=")
-    return (name, Evaluation(Path(folder))) if equals and not Path(given).exists() else (None, Evaluation(Path(given)))
+    return (name, Path(folder)) if equals and not Path(given).exists() else (None, Path(given))
 
 
 def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:

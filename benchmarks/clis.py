@@ -13,10 +13,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.ablation import done
-from interseg.metrics import interval
+from interseg.stream_comparison import KINDS, transfer_table
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],
@@ -31,7 +29,6 @@ METHODS: dict[str, list[str]] = {
     "CLIS, the official code's 2 x 201 steps": ["model.update=isolated", "model.steps=201"],
 }
 """The first eight are the table; the last two, beside CLIS, ask what fewer and more steps a round are worth."""
-FIGURES = ("basic", "forward", "backward", "drop")
 
 
 def main() -> None:
@@ -58,29 +55,9 @@ def main() -> None:
         stage = ["--config", "clis/tasks.yaml", f"data.sequences={options.sequences}", f"trainer.max_epochs={options.sequences}"]
         done(run / "finished", "train.py", *base, *configs, *given, *stage, f"model.pretrained={start}", f"run={run}")
         found[method] = json.loads((run / "transfer.json").read_text())
-    sequences = {method: figures["sequences"] for method, figures in found.items()}
-    for prefix, title in (("", "mean IoU"), ("official_", "the official code's IoU: classes by area, annotated pixels included")):
-        print_markdown(sequences, prefix, title)
+    for prefix, title in KINDS.items():
+        print(f"\n{title}\n\n{transfer_table({method: figures['sequences'] for method, figures in found.items()}, prefix)}")
     print_rounds({method: figures["rounds"] for method, figures in found.items()})
-
-
-def print_markdown(found: dict[str, dict[str, dict[str, float]]], prefix: str, title: str) -> None:
-    """Means over sequences, and how much better the first method is than each other one, with bootstrap intervals over sequences."""
-    first = next(iter(found))
-    headings = [*FIGURES, *(f"{first} drops less by" if figure == "drop" else f"{first}'s lead, {figure}" for figure in FIGURES)]
-    print(f"\n{title}\n\n| | " + " | ".join(headings) + " |")
-    print("|---" * (2 * len(FIGURES) + 1) + "|")
-    for method, sequences in found.items():
-        means, leads = [], []
-        for figure in FIGURES:
-            values = np.array([sequences[k][prefix + figure] for k in sequences])
-            better = -1 if figure == "drop" else 1
-            lead = better * np.array([found[first][k][prefix + figure] - sequences[k][prefix + figure] for k in sequences])
-            low, high = interval(lead.tolist())
-            means.append(float(values.mean()))
-            leads.append("" if method == first else f"{lead.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
-        cells = [f"{value:.3f}" for value in means] + leads
-        print(f"| {method} | " + " | ".join(cells) + " |")
 
 
 def print_rounds(found: dict[str, list[dict[str, Any]]]) -> None:

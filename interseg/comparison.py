@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import yaml
@@ -130,20 +130,12 @@ class Method:
 
 
 def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
-    """Evaluations by method, in the order given: those of one name, or without names those whose configs differ in `OWN` keys alone.
-
-    Methods without a name are called by what their configs say of them and not of all, or by their folders.
+    """Evaluations by method, see `grouped`.
 
     Raises:
         InputError: evaluations of different objects, targets or rounds; two of one method and seed.
     """
-    groups: dict[str, list[tuple[str | None, Evaluation]]] = {}
-    for name, run in named:
-        groups.setdefault(name or json.dumps(flat(run.config), sort_keys=True), []).append((name, run))
-    unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
-    names = [group[0][0] or told_apart(group[0][1], unnamed) for group in groups.values()]
-    names = [name if names.count(name) == 1 else str(group[0][1].folder) for name, group in zip(names, groups.values(), strict=True)]
-    found = [Method(name, [run for _, run in group]) for name, group in zip(names, groups.values(), strict=True)]
+    found = [Method(name, runs) for name, runs in grouped(named).items()]
     first = found[0].runs[0]
     for method in found:
         for run in method.runs:
@@ -162,25 +154,54 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
     return found
 
 
-def flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Leaves of a config by dotted path, without `OWN` keys."""
+class Run(Protocol):
+    """What is grouped by its config."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What made it."""
+
+
+R = TypeVar("R", bound=Run)
+
+
+def grouped(named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN) -> dict[str, list[R]]:
+    """Runs by method, in the order given: those of one name, or without names those whose configs differ in `own` keys alone.
+
+    Methods without a name are called by what their configs say of them and not of all, or by their folders.
+    """
+    groups: dict[str, list[tuple[str | None, R]]] = {}
+    for name, run in named:
+        groups.setdefault(name or json.dumps(flat(run.config, own), sort_keys=True), []).append((name, run))
+    unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
+    names = [group[0][0] or told_apart(group[0][1], unnamed, own) for group in groups.values()]
+    names = [name if names.count(name) == 1 else str(group[0][1].folder) for name, group in zip(names, groups.values(), strict=True)]
+    return {name: [run for _, run in group] for name, group in zip(names, groups.values(), strict=True)}
+
+
+def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> dict[str, Any]:
+    """Leaves of a config by dotted path, without `own` keys."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         where = f"{path}{key}"
         if isinstance(value, dict):
-            leaves |= flat(value, f"{where}.")
-        elif where not in OWN and not str(value).endswith(".ckpt"):
+            leaves |= flat(value, own, f"{where}.")
+        elif where not in own and not str(value).endswith(".ckpt"):
             leaves[where] = value
     return leaves
 
 
-def told_apart(run: Evaluation, others: Sequence[Evaluation]) -> str:
+def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str:
     """A run's name, and the leaves of its config that not all runs share, at most three."""
-    own, rest = flat(run.config), [flat(other.config) for other in others]
-    differs = [key for key, value in own.items() if key != "name" and any(other.get(key) != value for other in rest)]
-    differs = [key for key in differs if not isinstance(own[key], list)][:3]
-    name = str(own.get("name", run.folder.name))
-    return ", ".join([name, *(told(key, own[key]) for key in differs)])
+    leaves, rest = flat(run.config, own), [flat(other.config, own) for other in others]
+    differs = [key for key, value in leaves.items() if key != "name" and any(other.get(key) != value for other in rest)]
+    differs = [key for key in differs if not isinstance(leaves[key], list)][:3]
+    name = str(leaves.get("name", run.folder.name))
+    return ", ".join([name, *(told(key, leaves[key]) for key in differs)])
 
 
 def told(key: str, value: Any) -> str:

@@ -1,0 +1,60 @@
+"""Comparison of task streams against plain arithmetic."""
+
+import json
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+import compare
+from interseg.errors import InputError
+from interseg.stream_comparison import StreamRun, names, stream_methods, transfer_table
+
+BASE = {"basic": 0.8, "forward": 0.7, "backward": 0.6, "drop": 0.2}
+
+
+def stream(folder, sequences, **config):
+    """A finished stream's files; the figures of each sequence differ from BASE by what is given."""
+    folder.mkdir()
+    figures = {str(k): dict.fromkeys(names(), 0.5) | BASE | change for k, change in sequences.items()}
+    (folder / "transfer.json").write_text(json.dumps({"sequences": figures}))
+    OmegaConf.save(OmegaConf.create({"name": "x", "run": str(folder)} | config), folder / "config.yaml")
+    return StreamRun(folder)
+
+
+def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_path):
+    array = [stream(tmp_path / f"a{k}", {k: {"drop": 0.1}}, name="clis", data={"sequence": k}) for k in (1, 0)]
+    whole = stream(tmp_path / "b", {0: {}, 1: {"basic": 0.6}}, name="ewc", data={"sequence": None}, trainer={"max_epochs": 2})
+    methods = stream_methods([(None, run) for run in (*array, whole)])
+    assert {name: sorted(sequences) for name, sequences in methods.items()} == {"clis": ["0", "1"], "ewc": ["0", "1"]}
+    head, _, first, second = transfer_table(stream_methods([("A", array[0]), ("A", array[1]), ("B", whole)])).splitlines()
+    assert head.split(" | ")[-1] == "A drops less by |"
+    assert first.split(" | ")[1:5] == ["0.800", "0.700", "0.600", "0.100"]
+    cells = second.split(" | ")
+    assert cells[1] == "0.700"
+    assert cells[5] == "+0.100 [+0.000, +0.200]"
+    assert cells[8] == "+0.100 [+0.100, +0.100] |"
+
+
+def test_what_cannot_be_compared_is_named(tmp_path):
+    a, b = stream(tmp_path / "a", {0: {}}), stream(tmp_path / "b", {1: {}}, model={"steps": 3})
+    with pytest.raises(InputError, match="have not both played sequence 0"):
+        stream_methods([(None, a), (None, b)])
+    with pytest.raises(InputError, match="have both played sequence 0"):
+        stream_methods([("A", a), ("A", a)])
+    (tmp_path / "a" / "transfer.json").write_text("{}")
+    with pytest.raises(InputError, match="holds no finished sequence"):
+        StreamRun(tmp_path / "a")
+
+
+def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch):
+    for k in (0, 1):
+        stream(tmp_path / f"a{k}", {k: {}}, data={"sequence": k})
+    stream(tmp_path / "b", {0: {}, 1: {"forward": 0.9}}, name="y")
+    monkeypatch.setattr(sys, "argv", ["compare.py", *(str(tmp_path / name) for name in ("a0", "a1", "b"))])
+    compare.main()
+    printed = capsys.readouterr().out
+    assert "| x | 0.800 | 0.700 |" in printed
+    assert "| y | 0.800 | 0.800 |" in printed
+    assert printed.count("drops less by") == 2
+    assert "annotated pixels included" in printed
