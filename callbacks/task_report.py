@@ -1,6 +1,6 @@
 """`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
 
-For each round: the image, the answer, its uncertainty, the annotations, the labels that follow from them, the refined answer. For each
+For each round: the image, the answer, its uncertainty and how much of it is epistemic, the annotations, the labels that follow from them, the refined answer. For each
 task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotations.
 """
 
@@ -55,6 +55,7 @@ class TaskReport(Callback):
             "truth": coloured(mask, classes),
             "answer": coloured(before, classes),
             "uncertainty": batch["uncertainty"][0].cpu().numpy(),
+            "epistemic part": batch["epistemic"][0].cpu().numpy(),
             "annotations": coloured(annotation, classes),
             "propagated": coloured(outputs["propagated"][0].cpu().numpy(), classes),
             "refined": coloured(after, classes),
@@ -66,7 +67,7 @@ class TaskReport(Callback):
             "after": mean_iou(after, mask, classes),
             "annotated": float((annotation != IGNORE).mean()),
             "annotations": max(earlier, default=0) + int(batch["new"][0]),
-            "picture": png(draw_panels(panels, self.panel_width)),
+            "picture": png(draw_panels(panels, self.panel_width, {"epistemic part": (0.0, float(panels["uncertainty"].max()))})),
         }
         self.rounds.append(row)
         if batch["last_round"]:

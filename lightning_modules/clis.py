@@ -74,7 +74,7 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def predict(self, images: Tensor, task: int | None = None) -> Prediction:
-        """The mean of `samples` draws and its entropy (eq. 10); the gates are looked up image by image."""
+        """The mean of `samples` draws, its entropy (eq. 10) and the draws' mutual information; the gates are looked up image by image."""
         return joined([self._predict(image[None], self._found(image[None])) for image in images])
 
     @torch.no_grad()
@@ -85,7 +85,8 @@ class CLIS(TaskLearner):
 
     def _predict(self, image: Tensor, gates: list[Tensor]) -> Prediction:
         draws = torch.stack([self.network(image, gates).softmax(1) for _ in range(self.samples)])
-        return Prediction(draws.mean(0), uncertainty(draws).predictive)
+        unsure = uncertainty(draws)
+        return Prediction(draws.mean(0), unsure.predictive, unsure.epistemic)
 
     def _found(self, image: Tensor) -> list[Tensor]:
         """Pi of the gates with which an image (1, 3, H, W) is met: those of the nearest task, or the pretrained ones."""

@@ -59,7 +59,8 @@ class ContinualBaseline(TaskLearner):
     def predict_current(self, images: Tensor) -> Prediction:
         """The softmax of the network as it is, and its entropy."""
         probabilities = self.network(images).softmax(1)
-        return Prediction(probabilities, entropy(probabilities))
+        unsure = entropy(probabilities)
+        return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
         """The network for a task's image; the pretraining is the consolidation's own task 0."""

@@ -23,7 +23,9 @@ class Prediction(NamedTuple):
     probabilities: Tensor
     """(B, C, H, W)."""
     uncertainty: Tensor
-    """(B, H, W) in nats."""
+    """(B, H, W) in nats: the entropy of the probabilities."""
+    epistemic: Tensor
+    """(B, H, W) its part that more learning would take away; 0 for a method of one draw. The rest is aleatoric."""
 
 
 class Propagation:
@@ -190,7 +192,7 @@ class TaskLearner(InteractiveModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """A step of pretraining, or all steps of a round.
 
-        A round gives the refined answer, as `probabilities` and `uncertainty`, and the labels that were learned, as `propagated`.
+        A round gives the refined answer, as `probabilities`, `uncertainty` and `epistemic`, and the labels that were learned, as `propagated`.
         """
         require(batch, "id", "image", "mask")
         if "task" not in batch:

@@ -126,6 +126,24 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, f
         assert int(state["state_dict"]["consolidation.tasks"]) == 1 + 3
 
 
+def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretrained, tmp_path):
+    sizes = []
+    for length in (3, 4, 5):
+        module = clis(pretrained["clis"])
+        trainer(tmp_path / str(length), epochs=1).fit(module, data(folder, length=length))
+        state = last(tmp_path / str(length))
+        assert not state["optimizer_states"][0]["state"]
+        sizes.append(sum(value.numel() * value.element_size() for value in state["state_dict"].values()))
+    pair = 4 * (2 * module.embedding.latents + sum(module.network.counts))
+    assert np.diff(sizes).tolist() == [pair, pair]
+
+
+@pytest.mark.parametrize("name", ["clis", "packnet"])
+def test_images_smaller_than_the_pooling_are_played(name, folder, pretrained, tmp_path):
+    trainer(tmp_path, epochs=1).fit(METHODS[name](pretrained[name]), data(folder, size=(5, 7)))
+    assert 0 < json.loads((tmp_path / "transfer.json").read_text())["mean"]["backward"] < 1
+
+
 def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, tmp_path):
     for name in ("clis", "packnet"):
         both, alone = tmp_path / name / "both", tmp_path / name / "alone"

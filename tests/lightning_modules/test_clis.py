@@ -70,6 +70,7 @@ def test_an_answer_is_the_mean_of_its_draws_and_its_entropy():
     answer = module.predict(image)
     assert answer.probabilities.shape == (2, 2, 16, 24)
     assert torch.allclose(answer.uncertainty, entropy(answer.probabilities))
+    assert 0 < answer.epistemic.mean() < answer.uncertainty.mean()
     torch.manual_seed(1)
     gates = list(module.pretrained_gates.split(module.network.counts))
     with torch.no_grad():
