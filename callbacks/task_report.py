@@ -1,7 +1,8 @@
 """`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
 
-For each round: the image, the answer, its uncertainty and how much of it is epistemic, the annotations, the labels that follow from them, the refined answer. For each
-task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotations.
+For each round: the image, the answer, its uncertainty and how much of it is epistemic, the annotations, the labels that follow from
+them, the refined answer. For each task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU
+against annotations.
 """
 
 from pathlib import Path

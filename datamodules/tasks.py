@@ -3,8 +3,8 @@
 **Batch** (a dict; B images of one size): `id` (B,) int64, `image` (B, 3, H, W) float32 RGB in [0, 1], `mask` (B, H, W) uint8 classes with
 255 = ignore. A batch of a sequence holds one image and also `sequence`, `task` (0, 1, ...), `round` (0, 1, ...) and `last_round`, all int:
 a task's image comes as many times in a row as it has rounds. The annotation loop adds `probabilities` (B, C, H, W), `uncertainty`
-and `epistemic` (B, H, W), and `annotation` (B, H, W) uint8, the classes that the user has given so far, 255 elsewhere; `new` (B,) int64, how many
-superpixels (or clicks, or scribbles) were annotated in this round.
+and `epistemic` (B, H, W), and `annotation` (B, H, W) uint8, the classes that the user has given so far, 255 elsewhere; `new` (B,)
+int64, how many superpixels (or clicks, or scribbles) were annotated in this round.
 """
 
 from collections.abc import Iterator, Sequence
