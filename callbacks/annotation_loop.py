@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from interseg.annotations import Annotation, Annotator, no_annotation
@@ -45,13 +46,18 @@ class AnnotationLoop(Callback):
             before = self.annotations.get(id, no_annotation(masks[row].shape))
             generator = np.random.default_rng((self.seed, batch["sequence"], batch["task"], batch["round"], id))
             segments = superpixels(images[row], self.segments)
-            scale = float(np.sqrt(masks[row].size / REFERENCE))
-            given, things = self.user.annotate(predictions[row], masks[row], unsure[row], segments, before, generator, scale)
+            given, things = self.user.annotate(
+                predictions[row], masks[row], unsure[row], segments, before, generator, self.scale(masks[row])
+            )
             self.annotations[id] = np.where(given != IGNORE, given, before)
             new.append(things)
         batch["annotation"] = torch.from_numpy(np.stack([self.annotations[id] for id in batch["id"].tolist()])).to(batch["mask"].device)
         batch["new"] = torch.tensor(new)
         batch |= answer._asdict()
+
+    def scale(self, mask: NDArray[np.uint8]) -> float:
+        """That the user's distances are multiplied by in an image of this size."""
+        return float(np.sqrt(mask.size / REFERENCE))
 
     def state_dict(self) -> dict[str, Any]:
         """The annotations of the task in progress."""
