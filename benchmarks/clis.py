@@ -25,7 +25,7 @@ METHODS: dict[str, list[str]] = {
     "LwF": ["--config", "clis/lwf.yaml"],
     "EWC": ["--config", "clis/ewc.yaml"],
     "PackNet": ["--config", "clis/packnet.yaml"],
-    "CLIS, 40 steps": ["model.steps=40"],
+    "CLIS, 100 steps": ["model.steps=100"],
     "CLIS, the official code's 2 x 201 steps": ["model.update=isolated", "model.steps=201"],
 }
 """The first eight are the table; the last two, beside CLIS, ask what fewer and more steps a round are worth."""

@@ -39,7 +39,7 @@ class ContinualBaseline(TaskLearner):
         relearn: float = 0.5,
         relearn_pretraining: int = 100,
         pretrained: str | None = None,
-        steps: int = 100,
+        steps: int = 20,
         annotated_weight: float = 10.0,
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,

@@ -54,7 +54,8 @@ class TaskLearner(InteractiveModule):
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
-        steps: of learning a round.
+        steps: of learning a round; a network that takes many more learns the propagated labels by heart, with their faults, and forgets
+            (benchmarks/clis.md).
         annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
         propagation: of annotations.
         optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
@@ -64,7 +65,7 @@ class TaskLearner(InteractiveModule):
         self,
         network: nn.Module,
         pretrained: str | None = None,
-        steps: int = 100,
+        steps: int = 20,
         annotated_weight: float = 10.0,
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,

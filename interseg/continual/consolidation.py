@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, softmax
 
+from interseg.continual.fisher import squared_gradients
 from interseg.errors import InputError
 
 FREE = 255
@@ -119,15 +120,9 @@ class EWC(Consolidation):
         found = {name: torch.zeros_like(value) for name, value in weights.items()}
         for image in images:
             logits = network(image[None])
-            log = log_softmax(logits, 1)
             pixels = logits.shape[2] * logits.shape[3]
-            chances = log.detach().exp().movedim(1, -1).flatten(0, -2)
-            for draw in range(self.draws):
-                labels = torch.multinomial(chances, 1).view(1, 1, *logits.shape[2:])
-                likelihood = log.gather(1, labels).sum()
-                gradients = torch.autograd.grad(likelihood, list(weights.values()), retain_graph=draw + 1 < self.draws)
-                for name, gradient in zip(weights, gradients, strict=True):
-                    found[name] += gradient.detach() ** 2 / (pixels * self.draws * len(images))
+            for name, square in zip(weights, squared_gradients(logits, list(weights.values()), self.draws), strict=True):
+                found[name] += square / (pixels * len(images))
         return found
 
 

@@ -20,6 +20,7 @@ TINY += ["loading.batch_size=2", "loading.num_workers=0", "trainer.accelerator=c
 TINY += ["callbacks.progress=null", "callbacks.transfer.forward_after=1", "callbacks.transfer.backward_after=3"]
 METHODS = {"clis": [], "naive": ["clis/naive.yaml"], "none": ["clis/naive.yaml", "clis/none.yaml"]}
 METHODS |= {name: [f"clis/{name}.yaml"] for name in ("lwf", "ewc", "packnet")}
+METHODS["lwf"].append("clis/small.yaml")
 METHODS |= {name: ["clis/naive.yaml", f"clis/{name}.yaml"] for name in ("clicks", "scribbles")}
 
 
@@ -39,6 +40,8 @@ def fit(files, root, folder, *overrides):
     steps = [*TINY, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
     if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
         steps.append("model.steps=2")
+    if "clis/packnet.yaml" in files:
+        steps.append("model.relearn_pretraining=2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", *line, *steps])
         train.main()

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributions import Categorical
 from torch.nn.functional import cross_entropy
 
 from interseg.continual.consolidation import FREE, PackNet
@@ -240,6 +241,24 @@ def test_without_a_threshold_an_image_is_like_a_task_as_pretrained_images_are_al
             min(gaussian_kl(mean[i], log_variance[i], mean[j], log_variance[j]).item() for j in range(20) if j != i) for i in range(20)
         ]
         assert module.state_dict()["memory.threshold"].item() == pytest.approx(threshold or sorted(nearest)[9], rel=1e-3)
+
+
+def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
+    module, images = clis(), torch.rand(3, 3, 16, 24)
+    weights = module.network.convolutions[0].weight
+    weights.log_variance.data += 8 + torch.randn_like(weights.log_variance)
+    before, information = weights.log_variance.detach().clone(), torch.zeros_like(weights.mean)
+    torch.manual_seed(1)
+    for image in images:
+        labels = Categorical(logits=module.network(image[None])[0].movedim(0, -1))
+        drawn = torch.multinomial(labels.probs.flatten(0, 1), 1).view(16, 24)
+        information += torch.autograd.grad(labels.log_prob(drawn).sum(), weights.mean)[0] ** 2
+    torch.manual_seed(1)
+    module.prepare(holdout(images))
+    expected = torch.minimum(before, -torch.log(1 + information))
+    assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
+    assert torch.equal(weights.log_variance, weights.prior_log_variance)
+    assert 0 < (expected < before).sum() < expected.numel()
 
 
 def test_packnets_tasks_are_counted_where_nothing_was_annotated_in_one():

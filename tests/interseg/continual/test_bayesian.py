@@ -44,6 +44,15 @@ def test_draws_have_the_posteriors_moments_and_gradients():
     assert weights.log_variance.grad.abs().sum() > 0
 
 
+def test_information_lowers_variances_and_never_raises_them():
+    weights = random_weights()
+    before, information = weights.log_variance.detach().exp(), torch.rand(4, 3) * 20
+    weights.sharpen(information)
+    expected = torch.minimum(before, 1 / (1 / 1.5**2 + information))
+    assert torch.allclose(weights.log_variance.exp(), expected)
+    assert 0 < (expected < before).sum() < 12
+
+
 def test_a_prior_survives_a_checkpoint(tmp_path):
     layer = BayesianConvolution(3, 4)
     layer.weight.hand_over()
