@@ -4,8 +4,9 @@
 # With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates, and
 # COMMAND='-m benchmarks.dynamic3d' makes tables.
 # Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
-# by itself. So it does before a pre-emption where the cluster has PreemptParameters=send_user_signal and a GraceTime. A run that has not
-# ended after a minute (a rank waits for another, a server for nobody) is ended, and goes on from its last checkpoint.
+# by itself. So it does before a pre-emption where the cluster has a GraceTime and SlurmctldParameters=preempt_send_user_signal (newer SLURMs:
+# PreemptParameters=send_user_signal). A run that has not ended after a minute (a rank waits for another, a server for nobody) is ended,
+# and goes on from its last checkpoint.
 #SBATCH --job-name=interseg
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1

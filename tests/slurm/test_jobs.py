@@ -113,6 +113,33 @@ def test_a_run_before_its_first_step_is_queued_again_too(cluster, data, tmp_path
     assert (run / "checkpoints" / "last.ckpt").exists()
 
 
+def test_a_pre_empted_run_makes_room_and_goes_on(cluster, data, tmp_path):
+    log, run = tmp_path / "low.log", tmp_path / "run"
+    job = submit(cluster, log, [*TINY, f"data.root={data}", f"run={run}", "trainer.max_epochs=15"])
+    until((run / "checkpoints" / "last.ckpt").exists, log)
+    urgent = ["sbatch", "--parsable", "--partition=urgent", "--exclusive", f"--output={tmp_path}/urgent.log", "--wrap=echo played"]
+    other = subprocess.run(urgent, env=cluster, capture_output=True, text=True, check=True).stdout.strip()
+    assert ended(cluster, other, log) == (["COMPLETED"], [0])
+    assert ended(cluster, job, log) == (["COMPLETED"], [1]), log.read_text()
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 15 * 4
+    assert "Traceback" not in log.read_text()
+
+
+def test_an_evaluation_in_an_arrays_parts_is_the_whole_one(cluster, data, tmp_path):
+    run, whole, parts = (tmp_path / name for name in ("run", "whole", "parts"))
+    log = tmp_path / "run.log"
+    assert ended(cluster, submit(cluster, log, [*TINY, f"data.root={data}", f"run={run}", "trainer.max_epochs=1"]), log)[0] == ["COMPLETED"]
+    play = ["--checkpoint", run, "trainer.devices=1", "trainer.accelerator=cpu", "callbacks.progress=null"]
+    environment = cluster | {"COMMAND": "evaluate.py"}
+    job = submit(environment, log, [*play, f"run={parts}", "shard=%a/2"], "--array=0-1", f"--output={tmp_path}/part-%a.log")
+    assert set(ended(cluster, job, log)[0]) == {"COMPLETED"}
+    assert not (parts / "report.json").exists()
+    for folder in (whole, parts):
+        assert ended(cluster, submit(environment, log, [*play, f"run={folder}"]), log)[0] == ["COMPLETED"], log.read_text()
+    assert (whole / "objects.csv").read_text() == (parts / "objects.csv").read_text()
+    assert len((whole / "objects.csv").read_text().splitlines()) > 3
+
+
 def test_an_array_leaves_a_run_for_each_task(cluster, data, tmp_path):
     log = tmp_path / "array.log"
     arguments = [*TINY, f"data.root={data}", f"run={tmp_path}/seed-%a", "trainer.max_epochs=1"]
