@@ -3,8 +3,8 @@
 Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one method; the first is what the others are
 paired with. It prints the figures and writes one self-contained page: tables, curves, and the objects on which the methods differ most.
 
-Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): it prints the
-tables of basic, forward and backward performance.
+Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): the tables are of
+basic, forward and backward performance, the curves of IoU against annotations.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from interseg.comparison import Evaluation, Method, methods, most_different
 from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
 from interseg.metrics import interval
-from interseg.stream_comparison import KINDS, StreamRun, stream_methods, transfer_table
+from interseg.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
 
 
 def main() -> None:
-    """Read the folders, print the figures; of evaluations, write the page."""
+    """Read the folders, print the figures, write the page."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]FOLDER", help="that evaluate.py printed, or of a task stream's run")
     arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
@@ -38,8 +38,7 @@ def main() -> None:
     options = arguments.parse_args()
     folders = [named(given) for given in options.evaluations]
     if all((folder / "transfer.json").exists() for _, folder in folders):
-        streams = stream_methods([(name, StreamRun(folder)) for name, folder in folders])
-        print("\n\n".join(f"{title}\n\n{transfer_table(streams, prefix)}" for prefix, title in KINDS.items()))
+        compare_streams(stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out)
         return
     found = methods([(name, Evaluation(folder)) for name, folder in folders])
     table = {method.name: figures(method) for method in found}
@@ -48,9 +47,31 @@ def main() -> None:
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
     objects, problem = pictures(found, options.objects, options.trust)
     text = page("compare.html.jinja", methods=found, table=table, pairs=pairs, curves=svg(draw(found)), objects=objects, problem=problem)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(text, encoding="utf-8")
-    print(f"comparison: {options.out}")
+    write(text, options.out)
+
+
+def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
+    """Print the tables of task streams; write them and IoU against annotations as a page."""
+    sequences = {name: stream.sequences for name, stream in streams.items()}
+    tables = {title: transfer_table(sequences, prefix) for prefix, title in KINDS.items()}
+    print("\n\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables.items()))
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axis = figure.subplots()
+    for name, stream in streams.items():
+        shares, ious = zip(*stream.curve(), strict=True)
+        axis.plot(100 * np.array(shares), ious, marker="o", markersize=3, label=name)
+    axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
+    count = len(next(iter(sequences.values())))
+    write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
+
+
+def write(text: str, out: Path) -> None:
+    """The page."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    print(f"comparison: {out}")
 
 
 def named(given: str) -> tuple[str | None, Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation import done
-from interseg.stream_comparison import KINDS, transfer_table
+from interseg.stream_comparison import KINDS, markdown, transfer_table
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],
@@ -56,7 +56,7 @@ def main() -> None:
         done(run / "finished", "train.py", *base, *configs, *given, *stage, f"model.pretrained={start}", f"run={run}")
         found[method] = json.loads((run / "transfer.json").read_text())
     for prefix, title in KINDS.items():
-        print(f"\n{title}\n\n{transfer_table({method: figures['sequences'] for method, figures in found.items()}, prefix)}")
+        print(f"\n{title}\n\n{markdown(transfer_table({method: figures['sequences'] for method, figures in found.items()}, prefix))}")
     print_rounds({method: figures["rounds"] for method, figures in found.items()})
 
 

@@ -1,10 +1,11 @@
 """Runs of task streams set against each other: an array's runs of single sequences are one method, sequences are paired."""
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -21,25 +22,42 @@ Sequences = dict[str, dict[str, float]]
 """The figures of each sequence, by its number."""
 
 
+class Round(NamedTuple):
+    """Of a task, in `transfer.csv`."""
+
+    number: int
+    before: float
+    """Mean IoU of the answer that the user saw."""
+    iou: float
+    """Of the refined one."""
+    annotated: float
+    """Share of the pixels that the user has annotated so far."""
+
+
 @dataclass(frozen=True)
 class StreamRun:
-    """A run's folder with `transfer.json`, read; raises `InputError` for another one."""
+    """A run's folder with `transfer.json` and `transfer.csv`, read; raises `InputError` for another one."""
 
     folder: Path
     config: dict[str, Any] = field(init=False)
     sequences: Sequences = field(init=False)
+    rounds: list[Round] = field(init=False)
 
     def __post_init__(self) -> None:
         try:
             found = json.loads((self.folder / "transfer.json").read_text())["sequences"]
             sequences = {k: {name: float(figures[name]) for name in names()} for k, figures in found.items()}
             config = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
+            with (self.folder / "transfer.csv").open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row["kind"].startswith("round")]
+            rounds = [Round(int(r["kind"].split()[1]), float(r["before"]), float(r["iou"]), float(r["annotated"])) for r in rows]
         except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:  # what readers raise for damaged files
             raise InputError(
                 f"{self.folder} holds no finished sequence of tasks ({error}); give runs of train.py with clis/tasks.yaml"
             ) from None
         object.__setattr__(self, "sequences", sequences)
         object.__setattr__(self, "config", config)
+        object.__setattr__(self, "rounds", rounds)
 
 
 def names() -> list[str]:
@@ -47,31 +65,51 @@ def names() -> list[str]:
     return [prefix + figure for prefix in KINDS for figure in FIGURES]
 
 
-def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, Sequences]:
+class StreamMethod(NamedTuple):
+    """What a method's runs have played."""
+
+    sequences: Sequences
+    rounds: list[Round]
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Share of annotated pixels and mean IoU before the first round and after each one, means over tasks."""
+        found = [(0.0, float(np.mean([r.before for r in self.rounds if r.number == 0])))]
+        for number in sorted({r.number for r in self.rounds}):
+            now = [r for r in self.rounds if r.number == number]
+            found.append((float(np.mean([r.annotated for r in now])), float(np.mean([r.iou for r in now]))))
+        return found
+
+
+def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, StreamMethod]:
     """The sequences of each method, see `grouped`; which of them a run has played makes no difference.
 
     Raises:
         InputError: two runs of one method with the same sequence; methods that have played different ones.
     """
-    methods: dict[str, Sequences] = {}
+    methods: dict[str, StreamMethod] = {}
     for name, runs in grouped(named, [*OWN, "data.sequence", "trainer.max_epochs"]).items():
-        methods[name] = {}
+        methods[name] = StreamMethod({}, [])
         for run in runs:
-            for number in run.sequences.keys() & methods[name].keys():
+            for number in run.sequences.keys() & methods[name].sequences.keys():
                 raise InputError(f"{name}: {run.folder} and another run have both played sequence {number}; give each once, or a name each")
-            methods[name] |= run.sequences
-    first, sequences = next(iter(methods.items()))
-    for name, others in methods.items():
+            methods[name].sequences.update(run.sequences)
+            methods[name].rounds.extend(run.rounds)
+    first, (sequences, _) = next(iter(methods.items()))
+    for name, (others, _) in methods.items():
         if odd := sorted(sequences.keys() ^ others.keys(), key=int):
             raise InputError(f"{first} and {name} have not both played sequence {odd[0]}; compare runs of the same sequences")
     return methods
 
 
-def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> str:
-    """Markdown: means over sequences, and how much better the first method is than each other one, with bootstrap intervals."""
+def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> list[list[str]]:
+    """Rows of cells: means over sequences, and how much better the first method is than each other one, with bootstrap intervals.
+
+    Args:
+        methods: the sequences of each; the first has all that another one has.
+        prefix: of `KINDS`.
+    """
     first, theirs = next(iter(methods.items()))
-    headings = [*FIGURES, *(f"{first} drops less by" if figure == "drop" else f"{first}'s lead, {figure}" for figure in FIGURES)]
-    lines = ["| | " + " | ".join(headings) + " |", "|---" * (2 * len(FIGURES) + 1) + "|"]
+    table = [["", *FIGURES, *(f"{first} drops less by" if figure == "drop" else f"{first}'s lead, {figure}" for figure in FIGURES)]]
     for method, own in methods.items():
         means, leads = [], []
         for figure in FIGURES:
@@ -79,5 +117,11 @@ def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> str:
             lead = [(-1 if figure == "drop" else 1) * (theirs[k][prefix + figure] - own[k][prefix + figure]) for k in own]
             low, high = interval(lead)
             leads.append("" if method == first else f"{np.mean(lead):+.3f} [{low:+.3f}, {high:+.3f}]")
-        lines.append(f"| {method} | " + " | ".join([*means, *leads]) + " |")
-    return "\n".join(lines)
+        table.append([method, *means, *leads])
+    return table
+
+
+def markdown(table: list[list[str]]) -> str:
+    """Rows of cells, the first one the heading."""
+    head, *rows = ["| " + " | ".join(row) + " |" for row in table]
+    return "\n".join([head, "|---" * len(table[0]) + "|", *rows])

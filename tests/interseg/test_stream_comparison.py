@@ -3,12 +3,13 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 import compare
 from interseg.errors import InputError
-from interseg.stream_comparison import StreamRun, names, stream_methods, transfer_table
+from interseg.stream_comparison import StreamRun, markdown, names, stream_methods, transfer_table
 
 BASE = {"basic": 0.8, "forward": 0.7, "backward": 0.6, "drop": 0.2}
 
@@ -19,6 +20,8 @@ def stream(folder, sequences, **config):
     figures = {str(k): dict.fromkeys(names(), 0.5) | BASE | change for k, change in sequences.items()}
     (folder / "transfer.json").write_text(json.dumps({"sequences": figures}))
     OmegaConf.save(OmegaConf.create({"name": "x", "run": str(folder)} | config), folder / "config.yaml")
+    rows = ["kind,before,iou,annotated", "round 0,0.5,0.7,0.01", "round 1,0.7,0.8,0.02", "answer,,0.1,", "round 0,0.7,0.9,0.03"]
+    (folder / "transfer.csv").write_text("\n".join([*rows, "round 1,0.9,1,0.04"]))
     return StreamRun(folder)
 
 
@@ -26,8 +29,11 @@ def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_pa
     array = [stream(tmp_path / f"a{k}", {k: {"drop": 0.1}}, name="clis", data={"sequence": k}) for k in (1, 0)]
     whole = stream(tmp_path / "b", {0: {}, 1: {"basic": 0.6}}, name="ewc", data={"sequence": None}, trainer={"max_epochs": 2})
     methods = stream_methods([(None, run) for run in (*array, whole)])
-    assert {name: sorted(sequences) for name, sequences in methods.items()} == {"clis": ["0", "1"], "ewc": ["0", "1"]}
-    head, _, first, second = transfer_table(stream_methods([("A", array[0]), ("A", array[1]), ("B", whole)])).splitlines()
+    assert {name: sorted(method.sequences) for name, method in methods.items()} == {"clis": ["0", "1"], "ewc": ["0", "1"]}
+    assert np.allclose(methods["clis"].curve(), [(0, 0.6), (0.02, 0.8), (0.03, 0.9)])
+    named = stream_methods([("A", array[0]), ("A", array[1]), ("B", whole)])
+    table = transfer_table({name: method.sequences for name, method in named.items()})
+    head, _, first, second = markdown(table).splitlines()
     assert head.split(" | ")[-1] == "A drops less by |"
     assert first.split(" | ")[1:5] == ["0.800", "0.700", "0.600", "0.100"]
     cells = second.split(" | ")
@@ -51,10 +57,15 @@ def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch)
     for k in (0, 1):
         stream(tmp_path / f"a{k}", {k: {}}, data={"sequence": k})
     stream(tmp_path / "b", {0: {}, 1: {"forward": 0.9}}, name="y")
-    monkeypatch.setattr(sys, "argv", ["compare.py", *(str(tmp_path / name) for name in ("a0", "a1", "b"))])
+    monkeypatch.setattr(
+        sys, "argv", ["compare.py", *(str(tmp_path / name) for name in ("a0", "a1", "b")), "--out", str(tmp_path / "c.html")]
+    )
     compare.main()
     printed = capsys.readouterr().out
     assert "| x | 0.800 | 0.700 |" in printed
     assert "| y | 0.800 | 0.800 |" in printed
     assert printed.count("drops less by") == 2
     assert "annotated pixels included" in printed
+    page = (tmp_path / "c.html").read_text()
+    assert page.count("<svg") == 1
+    assert page.count("<td>0.800</td>") == 2 + 1  # basic of both, forward of one
