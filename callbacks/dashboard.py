@@ -11,11 +11,13 @@
 """
 
 import base64
+import configparser
+import contextlib
 import csv
-import hashlib
 import io
 import netrc
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
     """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
 
     A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited for at the end for at most 5 minutes
-    (WANDB_FINISH_TIMEOUT, in seconds). The run's id stands for its folder, so that a run that goes on is one run there too. Offline,
+    (WANDB_FINISH_TIMEOUT, in seconds). The run's id lies in its folder, so that a run that goes on is one run there too. Offline,
     each part of it is a folder of its own under that id; upload them in their order.
     """
     start, end = (float(os.environ.get(f"WANDB_{name}_TIMEOUT", most)) for name, most in (("INIT", 60), ("FINISH", 300)))
@@ -93,7 +95,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         "name": f"{config['name']}/{folder.name}",
         "group": config["name"],
         "save_dir": str(folder),
-        "id": os.environ.get("WANDB_RUN_ID") or hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12],
+        "id": os.environ.get("WANDB_RUN_ID") or run_id(folder),
         "resume": "allow",
         "config": config,
         "settings": settings,
@@ -109,11 +111,29 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         return WandbLogger(**options, offline=True)
 
 
+def run_id(folder: Path) -> str:
+    """What the first process that asks writes into `wandb.id`, for all others and for every time the run goes on."""
+    own = secrets.token_hex(6)
+    file, part = folder / "wandb.id", folder / f".wandb.{own}"
+    part.write_text(own)
+    with contextlib.suppress(FileExistsError):
+        os.link(part, file)
+    part.unlink()
+    return file.read_text()
+
+
+def server() -> str:
+    """The address in the environment, or the one that `wandb login --host` has kept, or the public one."""
+    kept = configparser.ConfigParser()
+    kept.read(Path(os.environ.get("WANDB_CONFIG_DIR", Path.home() / ".config" / "wandb"), "settings"))
+    return os.environ.get("WANDB_BASE_URL") or str(kept.get("default", "base_url", fallback="https://api.wandb.ai"))
+
+
 def logged_in() -> bool:
     """Whether a key for the server is there: in the environment, or under its host's name in the netrc file, as `wandb login` writes it."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    host = urlparse(server()).hostname
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
     except (OSError, netrc.NetrcParseError):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -218,6 +219,22 @@ def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
     assert logged_in()
     monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
     assert not logged_in()
+    monkeypatch.delenv("WANDB_BASE_URL")
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "settings").write_text("[default]\nbase_url = https://wandb.example.org:8080\n")  # as `wandb login --host` keeps it
+    assert not logged_in()
+    (tmp_path / "netrc").write_text("machine wandb.example.org login user password c")
+    assert logged_in()
+
+
+def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_path):
+    from callbacks.dashboard import run_id
+
+    with ThreadPoolExecutor(8) as pool:
+        (first,) = set(pool.map(lambda _: run_id(tmp_path), range(8)))
+    assert [file.name for file in tmp_path.iterdir()] == ["wandb.id"]
+    (tmp_path / "wandb.id").unlink()
+    assert run_id(tmp_path) != first
 
 
 @pytest.fixture
