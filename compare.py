@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
     options = arguments.parse_args()
     folders = [named(given) for given in options.evaluations]
-    if all((folder / "transfer.json").exists() for _, folder in folders):
+    if any((folder / "transfer.json").exists() for _, folder in folders):
         compare_streams(stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out)
         return
     found = methods([(name, Evaluation(folder)) for name, folder in folders])

@@ -29,7 +29,7 @@ METHODS: dict[str, list[str]] = {
     "CLIS, 100 steps": ["model.steps=100"],
     "CLIS, the official code's 2 x 201 steps": ["model.update=isolated", "model.steps=201"],
 }
-"""The first eight are the table; the others, beside CLIS, ask what its KL's weight and more steps a round are worth."""
+"""The first eight are the table; the others, beside CLIS, ask what its KL's weight and more steps are worth."""
 
 
 def main() -> None:

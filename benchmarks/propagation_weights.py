@@ -3,7 +3,8 @@
     python -m benchmarks.propagation_weights --checkpoint RUN [--sequences 4 5 6] [key=value ...]
 
 The pretrained network of a run answers the images of some sequences, the user annotates, the annotations are propagated: mean IoU on
-pixels without annotation. Nothing is learned. Overrides are those of the run's config.
+pixels without annotation. Nothing is learned. Sequences are drawn from the same images: some are in several. Overrides are those of the
+run's config.
 """
 
 import numpy as np
@@ -32,6 +33,7 @@ def main() -> None:
     data, model = build(config["data"], options.trust), build(config["model"], options.trust).eval()
     loop = build(config["callbacks"]["loop"], options.trust)
     load_weights(model, weights)
+    model.prepare(data)
     scenes = []
     for index in [index for number in options.sequences for index in data.images_of(number)]:
         batch = data.batch_of([index])

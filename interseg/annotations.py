@@ -105,7 +105,8 @@ class StrokeUser(Annotator):
             y, x = divmod(int(depth.argmax()), mask.shape[1])
             label, radius = int(mask[y, x]), int(min(self.radius * scale, depth[y, x] - 1))
             if self.scribbles:
-                stroke = scribbled(longest_chord(depth >= (depth[y, x] + 1) / 2, y, x), label, mask.shape, 2 * (radius // 2) + 1)
+                deep = (depth >= (depth[y, x] + 1) / 2) & wrong & (mask == label)
+                stroke = scribbled(longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1)
             else:
                 stroke = clicked(np.array([(y, x, label)], np.int64), mask.shape, radius)
             drawn = (stroke != IGNORE) & wrong & (mask == label)

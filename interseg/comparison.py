@@ -180,6 +180,8 @@ def grouped(named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN) -> 
     unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
     names = [group[0][0] or told_apart(group[0][1], unnamed, own) for group in groups.values()]
     names = [name if names.count(name) == 1 else str(group[0][1].folder) for name, group in zip(names, groups.values(), strict=True)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{twice[0]} is given twice, once by a name; give each folder once")
     return {name: [run for _, run in group] for name, group in zip(names, groups.values(), strict=True)}
 
 

@@ -1,7 +1,7 @@
 """From annotated pixels to the rest of the image: the energy of CLIS (eq. 11 to 14) and its minimum.
 
 The energy is convex in the probabilities. The official code takes 401 steps of Adam on it; `propagate` solves its stationarity
-condition pixel by pixel, all at once, over and over.
+condition pixel by pixel, all at once, over and over, at a coarse grid first.
 """
 
 import numpy as np
@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from torch import Tensor
-
-from interseg.clicks import IGNORE
+from torch.nn.functional import interpolate
 
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """To four of the eight neighbours; the other four are these pairs seen from their other ends."""
 LEAST = 1e-6
 """No probability is below it: the logarithm of 0 has no end."""
+SMALL = 16
+"""Pixels of a side below which there is no coarser grid."""
 
 
 def lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -69,16 +70,18 @@ def propagate(
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
         pairs: of `similarity`, or multiples of it.
         weight: of annotated pixels.
-        iterations: most turns.
+        iterations: most turns at each size.
         tolerance: ends them where no probability has changed more.
 
     Returns:
         (C, H, W); the prior itself where nothing is annotated and every pair weighs 0.
     """
-    prior = normalised(prior)
-    given = weight * one_hot(annotation, len(prior)).to(prior.dtype)
-    labelled = annotation != IGNORE
-    theta = torch.where(labelled, normalised(given), prior)
+    return descend(normalised(prior), weight * one_hot(annotation, len(prior)).to(prior.dtype), pairs, iterations, tolerance)
+
+
+def descend(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
+    """Turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
+    theta = torch.where(given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance))
     log_prior, scale = prior.log(), 1 + neighbour_sum(torch.ones_like(prior[:1]), pairs) / 2
     for _ in range(iterations):
         log = theta.log()
@@ -91,6 +94,25 @@ def propagate(
         if change < tolerance:
             break
     return theta
+
+
+def start(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
+    """The answer at half the size, brought to the whole one; the prior where it is `SMALL`.
+
+    A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms they weigh a quarter.
+    """
+    height, width = prior.shape[1:]
+    if min(height, width) < SMALL:
+        return prior
+    half = (height // 2, width // 2)
+    near = [area_mean(w[None], (half[0] - down, half[1] - abs(right)))[0] / 4 for (down, right), w in zip(STEPS, pairs, strict=True)]
+    found = descend(normalised(area_mean(prior.log(), half).exp()), area_mean(given, half), near, iterations, tolerance)
+    return normalised(interpolate(found[None], (height, width), mode="bilinear", align_corners=False)[0])
+
+
+def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (K, H, W) at a smaller size."""
+    return interpolate(maps[None], size, mode="area")[0]
 
 
 def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from interseg.metrics import interval
 FIGURES = ("basic", "forward", "backward", "drop")
 KINDS = {"": "mean IoU", "official_": "the official code's IoU: classes by area, annotated pixels included"}
 """Prefixes of the figures in `transfer.json`, and what they are."""
+TASKS = ("_target_", "root", "classes", "size", "holdout", "length", "rounds", "seed")
+"""Keys of a data module that decide which tasks a sequence has."""
 Sequences = dict[str, dict[str, float]]
 """The figures of each sequence, by its number."""
 
@@ -59,6 +61,12 @@ class StreamRun:
         object.__setattr__(self, "config", config)
         object.__setattr__(self, "rounds", rounds)
 
+    def setting(self) -> dict[str, Any]:
+        """What decides which tasks a sequence has and how they are measured."""
+        config = OmegaConf.create(self.config)
+        data = {key: OmegaConf.select(config, f"data.{key}") for key in TASKS}
+        return data | {key: OmegaConf.select(config, f"callbacks.transfer.{key}") for key in ("forward_after", "backward_after")}
+
 
 def names() -> list[str]:
     """Of all figures of a sequence."""
@@ -84,10 +92,18 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
     """The sequences of each method, see `grouped`; which of them a run has played makes no difference.
 
     Raises:
-        InputError: two runs of one method with the same sequence; methods that have played different ones.
+        InputError: runs on other data or by other measures; two runs of one method with the same sequence; methods that have played
+            different ones.
     """
     methods: dict[str, StreamMethod] = {}
-    for name, runs in grouped(named, [*OWN, "data.sequence", "trainer.max_epochs"]).items():
+    first_run = named[0][1]
+    for _, run in named:
+        for key, value in first_run.setting().items():
+            if run.setting()[key] != value:
+                differs = f"{key} is {value!r} in {first_run.folder} and {run.setting()[key]!r} in {run.folder}"
+                raise InputError(f"{differs}, so that their sequences are not the same; compare runs of the same tasks")
+    own = [*(key for key in OWN if key != "seed"), "data.sequence", "data.sequences", "trainer.max_epochs"]
+    for name, runs in grouped(named, own).items():
         methods[name] = StreamMethod({}, [])
         for run in runs:
             for number in run.sequences.keys() & methods[name].sequences.keys():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interseg.clicks import IGNORE
 from interseg.continual.bayesian import GaussianWeights
 from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
 from interseg.continual.fisher import squared_gradients
@@ -126,14 +127,15 @@ class CLIS(TaskLearner):
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
     def _sharpen(self, data: Any) -> None:
-        """One draw of weights, gates and labels for each of the pretraining's images."""
+        """See `GaussianWeights.sharpen`: a draw of weights, gates and labels for each of the pretraining's images."""
         parts = [module for module in self.network.modules() if isinstance(module, GaussianWeights)]
         information = [torch.zeros_like(part.mean) for part in parts]
         self.network.train()
         with torch.autocast(self.device.type, enabled=False), torch.enable_grad():
             for start in range(data.holdout):
-                logits = self.network(self.placed(data.holdout_batch(1, start)["image"]))
-                for total, square in zip(information, squared_gradients(logits, [part.mean for part in parts]), strict=True):
+                batch = data.holdout_batch(1, start)
+                logits, valid = self.network(self.placed(batch["image"])), batch["mask"].to(self.device) != IGNORE
+                for total, square in zip(information, squared_gradients(logits, [p.mean for p in parts], valid=valid), strict=True):
                     total += square
         for part, total in zip(parts, information, strict=True):
             part.sharpen(total)

@@ -145,7 +145,7 @@ class TaskLearner(InteractiveModule):
         self.load_pretrained(self.pretrained)
         torch.manual_seed(self._seed)
         self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
-        self._start = copied(self.state_dict())
+        self._start = self.trainer.strategy.broadcast(copied(self.state_dict()))  # on GPUs ranks' sums differ in their last digits
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:

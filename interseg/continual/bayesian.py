@@ -40,12 +40,13 @@ class GaussianWeights(nn.Module):
 
     @torch.no_grad()
     def sharpen(self, information: Tensor) -> None:
-        """Lower variances that are above the optimum of eq. 6, where 1 / variance = 1 / prior variance + Fisher information of the data.
+        """Lower variances towards the optimum of eq. 6, where 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
 
-        A gradient finds that optimum slowly: what it says of a log-variance drowns in what it says of the mean.
+        A gradient finds it slowly: what it says of a log-variance drowns in what it says of the mean. This is one step of that fixed
+        point, with the Fisher information for the Hessian; the paper has no such step.
 
         Args:
-            information: diagonal, of the weights' shape, summed over the data.
+            information: its diagonal, of the weights' shape, summed over the data, under the posterior as it is.
         """
         precision = torch.exp(-self.prior_log_variance) + information
         self.log_variance.copy_(torch.minimum(self.log_variance, -precision.log()))

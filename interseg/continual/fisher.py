@@ -7,13 +7,14 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 
-def squared_gradients(logits: Tensor, weights: Sequence[Tensor], draws: int = 1) -> list[Tensor]:
+def squared_gradients(logits: Tensor, weights: Sequence[Tensor], draws: int = 1, valid: Tensor | None = None) -> list[Tensor]:
     """The mean over label maps drawn from a network of the squared gradient of their log-likelihood, summed over the image's pixels.
 
     Args:
         logits: (1, C, H, W) of one image, with the graph that leads to the weights.
         weights: of any shape.
         draws: label maps.
+        valid: (1, H, W) bool, the pixels that count; all by default.
 
     Returns:
         A tensor for each of the weights.
@@ -23,7 +24,9 @@ def squared_gradients(logits: Tensor, weights: Sequence[Tensor], draws: int = 1)
     found = [torch.zeros_like(weight) for weight in weights]
     for draw in range(draws):
         labels = torch.multinomial(chances, 1).view(1, 1, *logits.shape[2:])
-        gradients = torch.autograd.grad(log.gather(1, labels).sum(), list(weights), retain_graph=draw + 1 < draws)
+        likelihoods = log.gather(1, labels)[:, 0]
+        likelihood = likelihoods.sum() if valid is None else (likelihoods * valid).sum()
+        gradients = torch.autograd.grad(likelihood, list(weights), retain_graph=draw + 1 < draws)
         for total, gradient in zip(found, gradients, strict=True):
             total += gradient.detach() ** 2 / draws
     return found

@@ -102,6 +102,13 @@ def test_a_scribble_runs_along_a_long_region_and_a_click_does_not():
     assert rows[True][1] > 40
 
 
+def test_a_scribble_does_not_reach_over_another_class():
+    mask = np.array([[1] * 4 + [2] * 4 + [1] * 6], np.uint8)
+    found, _ = stroke(StrokeUser(count=1, scribbles=True), np.zeros_like(mask), mask)
+    drawn = np.flatnonzero(found[0] != 255)
+    assert np.ptp(drawn) + 1 == len(drawn)
+
+
 def test_a_satisfied_user_and_an_all_void_truth_give_nothing():
     prediction, mask = random_scene(0)
     assert stroke(StrokeUser(), mask % 255, mask)[1] == 0

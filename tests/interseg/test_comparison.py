@@ -52,6 +52,11 @@ def test_runs_that_differ_in_their_seed_are_one_method(runs):
     assert (one.name, two.name, len(one.runs)) == ("p", "q", 1)
 
 
+def test_a_name_that_is_anothers_own_drops_neither(runs):
+    with pytest.raises(InputError, match="is given twice"):
+        methods([("x", runs[0][0]), (None, runs[0][0])])
+
+
 def test_objects_are_ordered_by_how_much_methods_differ(runs):
     found = methods([(None, run) for part in runs for run in part])
     assert most_different(found, 5) == [2, 0]

@@ -94,6 +94,16 @@ def test_few_turns_reach_the_energy_of_401_steps_of_adam():
     assert energy(propagate(prior, annotation, pairs, 10.0, iterations=30), prior, annotation, pairs, 10.0) <= slow
 
 
+@pytest.mark.parametrize("classes", [2, 6])
+def test_without_asking_for_more_turns_the_minimum_is_near(classes):
+    prior, annotation, pairs = scene(classes, 71, 93, patches=12)
+    pairs = [10 * w for w in pairs]
+    found, least = (propagate(prior, annotation, pairs, **turns) for turns in ({}, {"iterations": 2000, "tolerance": 1e-8}))
+    energies = [energy(theta, prior, annotation, pairs).item() for theta in (found, least)]
+    assert energies[1] <= energies[0] <= 1.003 * energies[1]
+    assert (found.argmax(0) == least.argmax(0)).double().mean() > 0.99
+
+
 def test_nothing_annotated_and_no_pairs_return_the_prediction():
     prior, annotation, pairs = scene()
     nothing = torch.full_like(annotation, 255)

@@ -26,8 +26,8 @@ def stream(folder, sequences, **config):
 
 
 def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_path):
-    array = [stream(tmp_path / f"a{k}", {k: {"drop": 0.1}}, name="clis", data={"sequence": k}) for k in (1, 0)]
-    whole = stream(tmp_path / "b", {0: {}, 1: {"basic": 0.6}}, name="ewc", data={"sequence": None}, trainer={"max_epochs": 2})
+    array = [stream(tmp_path / f"a{k}", {k: {"drop": 0.1}}, name="clis", data={"sequence": k, "root": "r"}) for k in (1, 0)]
+    whole = stream(tmp_path / "b", {0: {}, 1: {"basic": 0.6}}, name="ewc", data={"sequence": None, "root": "r"}, trainer={"max_epochs": 2})
     methods = stream_methods([(None, run) for run in (*array, whole)])
     assert {name: sorted(method.sequences) for name, method in methods.items()} == {"clis": ["0", "1"], "ewc": ["0", "1"]}
     assert np.allclose(methods["clis"].curve(), [(0, 0.6), (0.02, 0.8), (0.03, 0.9)])
@@ -48,6 +48,9 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         stream_methods([(None, a), (None, b)])
     with pytest.raises(InputError, match="have both played sequence 0"):
         stream_methods([("A", a), ("A", a)])
+    other = stream(tmp_path / "c", {0: {}}, seed=3, data={"seed": "${seed}"})
+    with pytest.raises(InputError, match=r"seed is None in .*a and 3 in .*c, so that their sequences"):
+        stream_methods([("A", a), ("C", other)])
     (tmp_path / "a" / "transfer.json").write_text("{}")
     with pytest.raises(InputError, match="holds no finished sequence"):
         StreamRun(tmp_path / "a")

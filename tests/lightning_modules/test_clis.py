@@ -25,13 +25,15 @@ def clis(**options):
     return CLIS(CLISNetwork(2, 5, 6), ImageEmbedding((16, 24), 4, 4), samples=4, **options)
 
 
-def holdout(images):
+def holdout(images, label=0):
     """What `prepare` asks of a data module."""
     count = len(images)
-    return SimpleNamespace(
-        holdout=count,
-        holdout_batch=lambda size, start=0: {"image": images[[(start + i) % count for i in range(min(size, count))]]},
-    )
+
+    def batch(size, start=0):
+        rows = images[[(start + i) % count for i in range(min(size, count))]]
+        return {"image": rows, "mask": torch.full((len(rows), *images.shape[2:]), label, dtype=torch.uint8)}
+
+    return SimpleNamespace(holdout=count, holdout_batch=batch)
 
 
 def play(module, images, round, new, last_round=0):
@@ -259,6 +261,11 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
     assert torch.equal(weights.log_variance, weights.prior_log_variance)
     assert 0 < (expected < before).sum() < expected.numel()
+    void = clis()
+    before = void.network.convolutions[0].weight.log_variance.detach().clone() + 8
+    void.network.convolutions[0].weight.log_variance.data += 8
+    void.prepare(holdout(images, 255))
+    assert torch.allclose(void.network.convolutions[0].weight.log_variance, torch.minimum(before, torch.zeros(())))
 
 
 def test_packnets_tasks_are_counted_where_nothing_was_annotated_in_one():
