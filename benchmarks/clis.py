@@ -3,8 +3,8 @@
     python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5] [--epochs 60]
         [--methods NAME ...] [key=value ...]
 
-Two pretrainings, CLIS' and a plain network's, then every method on the same sequences under the same user. Every line is made by
-train.py itself; what is finished is not done again, what was killed goes on. Overrides are those of every line.
+The pretrainings that are needed, CLIS' and a plain network's, then every method on the same sequences under the same user. Every line
+is made by train.py itself; what is finished is not done again, what was killed goes on. Overrides are those of every line.
 """
 
 import argparse
@@ -44,21 +44,27 @@ def main() -> None:
     base = ["--config", "clis.yaml"]
     given = [*options.data, *options.overrides, "checkpoint=last"]
     pretrained = {}
-    for name, change in (("clis", []), ("plain", ["--config", "clis/naive.yaml"])):
+    for name in sorted({start_of(method) for method in options.methods}):
         run = options.folder / f"pretrained-{name}"
+        change = ["--config", "clis/naive.yaml"] if name == "plain" else []
         done(run / "finished", "train.py", *base, *change, *given, f"trainer.max_epochs={options.epochs}", f"run={run}")
         pretrained[name] = run / "checkpoints" / "last.ckpt"
     found = {}
     for method in options.methods:
         configs = METHODS[method]
         run = options.folder / method.replace(" ", "-").replace(",", "").replace("'", "")
-        start = pretrained["plain" if "--config" in configs else "clis"]
+        start = pretrained[start_of(method)]
         stage = ["--config", "clis/tasks.yaml", f"data.sequences={options.sequences}", f"trainer.max_epochs={options.sequences}"]
         done(run / "finished", "train.py", *base, *configs, *given, *stage, f"model.pretrained={start}", f"run={run}")
         found[method] = json.loads((run / "transfer.json").read_text())
     for prefix, title in KINDS.items():
         print(f"\n{title}\n\n{markdown(transfer_table({method: figures['sequences'] for method, figures in found.items()}, prefix))}")
     print_rounds({method: figures["rounds"] for method, figures in found.items()})
+
+
+def start_of(method: str) -> str:
+    """The pretraining that a method begins with."""
+    return "plain" if "--config" in METHODS[method] else "clis"
 
 
 def print_rounds(found: dict[str, list[dict[str, Any]]]) -> None:
