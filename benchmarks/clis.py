@@ -26,6 +26,7 @@ METHODS: dict[str, list[str]] = {
     "EWC": ["--config", "clis/ewc.yaml"],
     "PackNet": ["--config", "clis/packnet.yaml"],
     "CLIS, KL weighed by 1": ["model.kl_weight=1"],
+    "CLIS, 60 steps": ["model.steps=60"],
     "CLIS, 100 steps": ["model.steps=100"],
     "CLIS, the official code's 2 x 201 steps": ["model.update=isolated", "model.steps=201"],
 }
