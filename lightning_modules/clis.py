@@ -40,7 +40,7 @@ class CLIS(TaskLearner):
             layer whose gates are least open, then the gates alone, each for all steps.
         isolated: kernels of a layer that "isolated" trains; 4 in the official code.
         kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image count as if they were independent, and
-            what they say of the first layers outweighs all that was known (benchmarks/clis.md).
+            more of the tasks before is forgotten (benchmarks/clis.md).
         pretrained: see `TaskLearner`, as the others.
     """
 

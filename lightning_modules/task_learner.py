@@ -54,8 +54,7 @@ class TaskLearner(InteractiveModule):
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
-        steps: of learning a round; a network that takes many more learns the propagated labels by heart, with their faults, and forgets
-            (benchmarks/clis.md).
+        steps: of learning a round. More teach CLIS more and it keeps less, at the price of its user's time (benchmarks/clis.md).
         annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
         propagation: of annotations.
         optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
