@@ -131,8 +131,8 @@ def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> list[list
         for figure in FIGURES:
             means.append(f"{np.mean([own[k][prefix + figure] for k in own]):.3f}")
             lead = [(-1 if figure == "drop" else 1) * (theirs[k][prefix + figure] - own[k][prefix + figure]) for k in own]
-            low, high = interval(lead)
-            leads.append("" if method == first else f"{np.mean(lead):+.3f} [{low:+.3f}, {high:+.3f}]")
+            spread = " [{:+.3f}, {:+.3f}]".format(*interval(lead)) if len(lead) > 1 else ""
+            leads.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
         table.append([method, *means, *leads])
     return table
 

@@ -39,6 +39,8 @@ def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_pa
     cells = second.split(" | ")
     assert cells[1] == "0.700"
     assert cells[5] == "+0.100 [+0.000, +0.200]"
+    one = transfer_table({"A": {"0": whole.sequences["0"]}, "B": {"0": whole.sequences["1"]}})
+    assert one[2][5] == "+0.200"
     assert cells[8] == "+0.100 [+0.100, +0.100] |"
 
 
