@@ -13,7 +13,7 @@ import torch
 from configs import build, load, resolve
 from configs.run import guarded, parser
 from evaluate import find_checkpoint, load_weights, trained_config
-from interseg.annotations import no_annotation
+from interseg.annotations import Scene, no_annotation
 from interseg.clicks import IGNORE
 from interseg.superpixels import superpixels
 from interseg.transfer import mean_iou
@@ -42,8 +42,8 @@ def main() -> None:
         answer = model.predict_current(batch["image"])
         prediction = answer.probabilities[0].argmax(0).byte().numpy()
         segments = superpixels((image * 255).round().byte().movedim(0, -1).numpy(), loop.segments)
-        user = (prediction, mask, answer.uncertainty[0].numpy(), segments, no_annotation(mask.shape), np.random.default_rng(index))
-        annotation, number = loop.user.annotate(*user, loop.scale(mask))
+        scene = Scene(prediction, mask, answer.uncertainty[0].numpy(), segments, no_annotation(mask.shape))
+        annotation, number = loop.user.annotate(scene, np.random.default_rng(index), loop.scale(mask))
         scenes.append((image, answer.probabilities[0], torch.from_numpy(annotation), np.where(annotation != IGNORE, IGNORE, mask), number))
     before = np.mean([mean_iou(p.argmax(0).numpy(), rest, data.classes) for _, p, _, rest, _ in scenes])
     print(f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; before: {before:.3f}\n")

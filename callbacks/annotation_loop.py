@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from interseg.annotations import Annotation, Annotator, no_annotation
+from interseg.annotations import Annotation, Annotator, Scene, no_annotation
 from interseg.clicks import IGNORE
 from interseg.superpixels import SuperpixelUser, superpixels
 
@@ -46,9 +46,8 @@ class AnnotationLoop(Callback):
             before = self.annotations.get(id, no_annotation(masks[row].shape))
             generator = np.random.default_rng((self.seed, batch["sequence"], batch["task"], batch["round"], id))
             segments = superpixels(images[row], self.segments)
-            given, things = self.user.annotate(
-                predictions[row], masks[row], unsure[row], segments, before, generator, self.scale(masks[row])
-            )
+            scene = Scene(predictions[row], masks[row], unsure[row], segments, before)
+            given, things = self.user.annotate(scene, generator, self.scale(masks[row]))
             self.annotations[id] = np.where(given != IGNORE, given, before)
             new.append(things)
         batch["annotation"] = torch.from_numpy(np.stack([self.annotations[id] for id in batch["id"].tolist()])).to(batch["mask"].device)

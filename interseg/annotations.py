@@ -5,6 +5,7 @@ Superpixels (`interseg/superpixels.py`), clicks and scribbles all end in one, so
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,27 +41,29 @@ def scribbled(points: Sequence[tuple[int, int]], label: int, shape: tuple[int, .
     return annotation
 
 
+class Scene(NamedTuple):
+    """What a user of classes sees of an image in a round, and knows of it."""
+
+    prediction: NDArray[np.integer]
+    """(H, W) classes."""
+    mask: NDArray[np.uint8]
+    """(H, W) true classes, 255 = ignore."""
+    uncertainty: NDArray[np.floating]
+    """(H, W) of each pixel."""
+    segments: NDArray[np.int64]
+    """(H, W) superpixels, numbered from 0."""
+    before: Annotation
+    """(H, W) what was annotated in earlier rounds; it is not annotated again."""
+
+
 class Annotator:
     """Base of the users who annotate classes."""
 
-    def annotate(
-        self,
-        prediction: NDArray[np.integer],
-        mask: NDArray[np.uint8],
-        uncertainty: NDArray[np.floating],
-        segments: NDArray[np.int64],
-        before: Annotation,
-        generator: np.random.Generator,
-        scale: float = 1.0,
-    ) -> tuple[Annotation, int]:
+    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
         """The annotation of a round.
 
         Args:
-            prediction: (H, W) classes.
-            mask: (H, W) true classes, 255 = ignore.
-            uncertainty: (H, W) of each pixel.
-            segments: (H, W) superpixels, numbered from 0.
-            before: (H, W) what was annotated in earlier rounds; it is not annotated again.
+            scene: prediction, truth and the rest.
             generator: the only source of randomness.
             scale: that the user's distances are multiplied by.
 
@@ -86,19 +89,11 @@ class StrokeUser(Annotator):
     def __init__(self, count: int = 16, scribbles: bool = False, radius: float = 3.0) -> None:
         self.count, self.scribbles, self.radius = count, scribbles, radius
 
-    def annotate(
-        self,
-        prediction: NDArray[np.integer],
-        mask: NDArray[np.uint8],
-        uncertainty: NDArray[np.floating],
-        segments: NDArray[np.int64],
-        before: Annotation,
-        generator: np.random.Generator,
-        scale: float = 1.0,
-    ) -> tuple[Annotation, int]:
+    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
         """See `Annotator`; neither uncertainty nor superpixels are looked at."""
+        mask = scene.mask
         found, strokes = no_annotation(mask.shape), 0
-        wrong = (mask != IGNORE) & (prediction != mask) & (before == IGNORE)
+        wrong = (mask != IGNORE) & (scene.prediction != mask) & (scene.before == IGNORE)
         classes = np.unique(mask[wrong]).tolist()
         while strokes < self.count and wrong.any():
             depth = np.max([interior_distance(wrong & (mask == label)) for label in classes], 0)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
-from interseg.annotations import Annotation, Annotator, no_annotation
+from interseg.annotations import Annotation, Annotator, Scene, no_annotation
 from interseg.clicks import IGNORE
 
 
@@ -29,17 +29,9 @@ class SuperpixelUser(Annotator):
     def __init__(self, count: int = 16, apart: float = 25.0, purity: float = 0.8, guided: bool = True) -> None:
         self.count, self.apart, self.purity, self.guided = count, apart, purity, guided
 
-    def annotate(
-        self,
-        prediction: NDArray[np.integer],
-        mask: NDArray[np.uint8],
-        uncertainty: NDArray[np.floating],
-        segments: NDArray[np.int64],
-        before: Annotation,
-        generator: np.random.Generator,
-        scale: float = 1.0,
-    ) -> tuple[Annotation, int]:
+    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
         """See `Annotator`; without guidance the generator draws the order, and uncertainty is not looked at."""
+        prediction, mask, uncertainty, segments, before = scene
         found = no_annotation(mask.shape)
         valid = mask != IGNORE
         sizes, labels = self._labels(mask, segments, valid)

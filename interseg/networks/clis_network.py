@@ -78,7 +78,7 @@ class CLISNetwork(nn.Module):
         """
         height, width = image.shape[-2:]
         x = pad(image, (0, -width % DIVISOR, 0, -height % DIVISOR), mode="replicate")
-        x = x.contiguous(memory_format=torch.channels_last)  # faster on a CPU, by a half for narrow networks
+        x = x.contiguous(memory_format=torch.channels_last)  # faster on a CPU
         z = self.draw_gates(probabilities if probabilities is not None else self.probabilities(sample), sample)
         skips = []
         for block in range(7):

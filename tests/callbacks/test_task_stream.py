@@ -198,8 +198,8 @@ def test_two_ranks_give_what_one_gives(name, folder, pretrained, tmp_path):
 class Satisfied(SuperpixelUser):
     """Annotates nothing."""
 
-    def annotate(self, prediction, mask, uncertainty, segments, before, generator, scale=1.0):
-        return np.full(mask.shape, 255, np.uint8), 0
+    def annotate(self, scene, generator, scale=1.0):
+        return np.full(scene.mask.shape, 255, np.uint8), 0
 
 
 def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):

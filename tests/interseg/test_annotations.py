@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from interseg.annotations import StrokeUser, clicked, longest_chord, no_annotation, scribbled
+from interseg.annotations import Scene, StrokeUser, clicked, longest_chord, no_annotation, scribbled
 from interseg.errors import InputError
 
 
@@ -21,7 +21,7 @@ def test_clicks_and_scribbles_are_annotations():
 def stroke(user, prediction, mask, before=None):
     before = no_annotation(mask.shape) if before is None else before
     nothing = np.zeros(mask.shape)
-    return user.annotate(prediction, mask, nothing, nothing.astype(np.int64), before, np.random.default_rng(0))
+    return user.annotate(Scene(prediction, mask, nothing, nothing.astype(np.int64), before), np.random.default_rng(0))
 
 
 def random_scene(seed):

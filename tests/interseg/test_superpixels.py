@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from interseg.annotations import no_annotation
+from interseg.annotations import Scene, no_annotation
 from interseg.superpixels import SuperpixelUser, superpixels
 from interseg.uncertainty import uncertainty
 
@@ -25,7 +25,7 @@ def scene():
 
 def annotate(user, prediction, mask, unsure, before=None, seed=0):
     before = no_annotation(mask.shape) if before is None else before
-    found, number = user.annotate(prediction, mask, unsure, grid(), before, np.random.default_rng(seed))
+    found, number = user.annotate(Scene(prediction, mask, unsure, grid(), before), np.random.default_rng(seed))
     assert number == len(np.unique(grid()[found != 255]))
     return found
 
@@ -64,7 +64,7 @@ def test_annotations_are_the_slow_rules(seed):
     before[:10, :30] = 1
     unsure = rng.random(mask.shape)
     user = SuperpixelUser(count=5, apart=15, purity=0.8)
-    found, _ = user.annotate(prediction, mask, unsure, grid(), before, rng)
+    found, _ = user.annotate(Scene(prediction, mask, unsure, grid(), before), rng)
     assert np.array_equal(found, slow(user, prediction, mask, unsure, grid(), before))
 
 
