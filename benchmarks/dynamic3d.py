@@ -99,7 +99,7 @@ def main() -> None:
     shown = {name for table in options.tables for names in TABLES[table].values() for name in names}
     needed = shown | {STARTS[name] for name in shown if name in STARTS}
     runs = [(name, permutation) for name in ROWS if name in needed for permutation in range(options.permutations)]
-    given = ["--config", "dynamic3d.yaml", *options.data, *options.overrides]
+    given = ["--config", "dynamic3d.yaml", "data.seed=0", *options.data, *options.overrides]  # one split, whatever a run's seed
     same_as_before(options.folder, given)
     for name, permutation in runs[part::parts]:
         make(options.folder, name, permutation, given, options.steps)
@@ -127,8 +127,8 @@ def make(folder: Path, name: str, permutation: int, given: list[str], steps: int
     """The run of a row and a permutation, unless it is there; it waits for the one it starts from, which another process may make."""
     run = run_folder(folder, name, permutation)
     words = [*ROWS[name], f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
-    if name == OFFLINE:  # its permutations are epochs; the split stays
-        words = [*ROWS[name], f"seed={permutation}", "data.seed=0"]
+    if name == OFFLINE:  # its permutations are epochs
+        words = [*ROWS[name], f"seed={permutation}"]
     elif steps is not None:
         words += [f"model.steps={6 * steps if name in LABELLED_ROWS else steps}", "model.more_steps=0"]
     if name in STARTS:

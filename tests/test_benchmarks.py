@@ -33,13 +33,15 @@ def call(monkeypatch, *words):
 
 
 def test_every_row_is_a_config(made, monkeypatch, tmp_path):
-    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/2", "--permutations", "2", "--steps", "5")
-    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "1/2", "--permutations", "2", "--steps", "5")
+    for part in ("0/2", "1/2"):
+        data = "--config data/msd.yaml data.seed=3"
+        call(monkeypatch, tmp_path, "--data", data, "--part", part, "--permutations", "2", "--steps", "5")
     assert len(made) == len({folder for folder, _ in made}) == 2 * len(dynamic3d.ROWS)
     for folder, words in made:
         options = parser("").parse_intermixed_args(list(words))
         config = resolve(load(options.config, options.overrides))
         rounds = 1 if config["callbacks"]["loop"]["user"] is None else 6
+        assert config["data"]["seed"] == 3, "one split for all rows"
         if not folder.name.startswith("offline"):
             assert (config["model"]["steps"], config["model"]["more_steps"]) == (30 // rounds, 0)
         assert ("pretrained" in config["model"]) == folder.name.startswith(("warm", "after"))
