@@ -13,7 +13,9 @@ from pytorch_lightning import Trainer, seed_everything
 
 from configs.run import AtomicCheckpointIO
 
-os.environ["WANDB_MODE"] = "offline"
+for key in ("WANDB_MODE", "WANDB_API_KEY"):
+    os.environ.pop(key, None)
+os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
 

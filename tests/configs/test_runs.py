@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -23,6 +22,7 @@ from configs.run import keep_rows
 from interseg.errors import InputError
 from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
+from tests.wandb_server import Handler, serving
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +158,11 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     assert len(list(media.glob("images/pictures/clicks*"))) == kept["pictures/clicks/count"] == 30
 
 
-def online(data, run, server):
+def online(data, run, server, *more):
     """Train with a server at an address, which is waited for briefly; what was printed."""
     waits = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
-    environment = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
-    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, run)), "logger=wandb"]
+    environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
+    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, run)), *more, "logger=wandb"]
     result = subprocess.run(
         words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
     )
@@ -176,35 +176,40 @@ def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
     assert "train/loss" in records(tmp_path / "run")[0]
 
 
-class Vanishing(BaseHTTPRequestHandler):
+class Vanishing(Handler):
     """A server that lets a run begin, and is gone when the run sends its first figures."""
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != "/graphql":
+        if self.path == "/graphql":
+            super().do_POST()
+        else:
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.server.asked.set()
             self.server.socket.close()
-            return
-        bucket = {"id": "1", "name": "1", "config": "{}", "project": {"name": "interseg", "entity": {"name": "someone"}}}
-        answer = json.dumps({"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
 
 
 def test_a_server_that_vanishes_stops_nothing(data, tmp_path):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Vanishing) as server:
+    with serving(Vanishing) as (server, address):
         server.asked = threading.Event()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        printed = online(data, tmp_path / "run", f"http://127.0.0.1:{server.server_port}")
+        printed = online(data, tmp_path / "run", address)
         assert server.asked.is_set()
     assert "cannot be reached" not in printed, printed
     assert "wandb sync" in printed, printed
     assert "train/loss" in records(tmp_path / "run", "run-*")[0]
+
+
+def test_a_run_that_goes_on_is_one_run_on_the_server(data, tmp_path):
+    with serving() as (server, address):
+        printed = online(data, tmp_path / "run", address)
+        first = list(server.history.values())
+        assert len(first) == 1, printed
+        printed = online(data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last")
+    ((name, lines),) = server.history.items()
+    assert name == (tmp_path / "run" / "wandb.id").read_text()
+    steps = [line["trainer/global_step"] for line in lines if "train/loss" in line]
+    assert len(steps) > 1
+    assert steps == sorted(set(steps)), printed
+    assert [line["_step"] for line in lines] == list(range(len(lines)))
 
 
 def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):

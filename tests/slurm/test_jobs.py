@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from tests.callbacks.test_resume import assert_equal, memory
 from tests.conftest import draw_folder
+from tests.wandb_server import serving
 
 ROOT = Path(__file__).parent.parent.parent
 CLUSTER = Path(__file__).parent / "cluster.sh"
-TRAIN = ROOT / "configs" / "slurm" / "train.sh"
+TRAIN, AGENT = (ROOT / "configs" / "slurm" / name for name in ("train.sh", "agent.sh"))
 TINY = [
     *("--config", "small.yaml", "--config", "data/folder.yaml"),
     *("model.network.options.decoder_channels=16", "loading.batch_size=2", "loading.num_workers=1"),
@@ -49,9 +51,9 @@ def data(tmp_path_factory):
     return draw_folder(tmp_path_factory.mktemp("data"), 4)
 
 
-def submit(cluster, log, arguments, *options):
-    """Queue `train.sh` from the project's folder; the job's number."""
-    line = ["sbatch", "--parsable", f"--output={log}", *options, TRAIN, *map(str, arguments)]
+def submit(cluster, log, arguments, *options, script=TRAIN):
+    """Queue a script from the project's folder; the job's number."""
+    line = ["sbatch", "--parsable", f"--output={log}", *options, script, *map(str, arguments)]
     done = subprocess.run(line, cwd=ROOT, env=cluster, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -152,3 +154,36 @@ def test_an_array_leaves_a_run_for_each_task(cluster, data, tmp_path):
     assert names == [f"name: line {k}" for k in range(4)]
     key = next(key for key in weights[0] if key.endswith("weight"))
     assert len({tuple(w[key].flatten()[:50].tolist()) for w in weights}) == 4
+
+
+def test_an_array_of_agents_plays_a_wandb_sweep(cluster, data, tmp_path):
+    values = {"seed": [3, 4], "model.guidance._target_": ["interseg.guidance.GaussianGuidance"]}
+    sweep = {
+        "project": "interseg",
+        "program": str(ROOT / "train.py"),
+        "method": "grid",
+        "parameters": {key: {"values": listed} for key, listed in values.items()},
+        "command": [
+            *("${env}", "python", "${program}", *TINY, "data.root=${envvar:DATA}"),
+            *("trainer.max_epochs=1", "logger=wandb", "${args_no_hyphens}"),
+        ],
+    }
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    with serving() as (server, address):
+        account = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "DATA": str(data)}
+        given = ["wandb", "sweep", tmp_path / "sweep.yaml"]
+        made = subprocess.run(given, cwd=tmp_path, env=cluster | account, capture_output=True, text=True, timeout=WAIT)
+        (name,) = re.findall(r"wandb agent (\S+)", made.stderr)
+        log = tmp_path / "agents.log"
+        options = ("--array=0-1", f"--chdir={tmp_path}", f"--output={tmp_path}/%a.log")
+        job = submit(cluster | account, log, [name], *options, script=AGENT)
+        assert set(ended(cluster, job, log)[0]) == {"COMPLETED"}
+        printed = "".join((tmp_path / f"{k}.log").read_text() for k in range(2))
+        assert set(server.buckets) == {"swept0", "swept1"}, printed
+        assert all(any("train/loss" in line for line in server.history[name]) for name in server.buckets), printed
+    folders = sorted((tmp_path / "runs" / "small").iterdir(), key=lambda folder: folder.name[-1])
+    assert [folder.name.rsplit("-", 1)[1] for folder in folders] == ["swept0", "swept1"]
+    for folder, seed in zip(folders, values["seed"], strict=True):
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert (config["seed"], config["model"]["guidance"]["_target_"]) == (seed, *values["model.guidance._target_"])
+        assert (folder / "checkpoints" / "last.ckpt").exists()
