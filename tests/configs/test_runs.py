@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import resource
 import signal
 import struct
@@ -70,6 +71,19 @@ def test_a_part_that_is_none_is_named(run, tmp_path, shard, folder):
     result = called("evaluate.py", "--checkpoint", run, f"shard={shard}", *([f"run={tmp_path}"] if folder else []))
     assert result.returncode == 2
     assert "give shard=K/N" in result.stderr
+
+
+def test_the_progress_bar_tells_the_clicks_so_far_and_the_time_left(run, tmp_path):
+    bar = "callbacks.progress={_target_: pytorch_lightning.callbacks.TQDMProgressBar, refresh_rate: 1}"
+    line = ["--checkpoint", run, f"run={tmp_path}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv", "callbacks.report=null", bar]
+    result = called("evaluate.py", *line, "trainer.enable_progress_bar=true")
+    assert result.returncode == 0, result.stderr
+    shown = re.findall(r"(\d)/5 \[\d\d:\d\d<(\d\d:\d\d).*?NoC@85=([\d.]+)", result.stdout + result.stderr)
+    assert [int(batches) for batches, *_ in shown][-1] == 5
+    rows = (tmp_path / "objects.csv").read_text().splitlines()
+    place = rows[0].split(",").index("noc@85")
+    clicks = [float(row.split(",")[place]) for row in rows[1:]]
+    assert float(shown[-1][2]) == pytest.approx(sum(clicks) / len(clicks), abs=0.005)
 
 
 def limited(name, line, size):
