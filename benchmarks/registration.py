@@ -6,20 +6,24 @@ The same random slices for every registration, as many along both planes.
 """
 
 import time
+from functools import partial
 
 import numpy as np
 
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
-from interseg.registration import BACKENDS
+from interseg.registration import BACKENDS, Carry, dis_flow
 from interseg.volumes import ProxyMask, SliceUser, dice
+
+ROWS: dict[str, Carry] = BACKENDS | {"dis_preset": partial(dis_flow, least=24, stride=3)}
+"""`dis_preset` is OpenCV's medium preset on slices of their own size."""
 
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--volumes", type=int, default=4)
     arguments.add_argument("--slices", type=int, nargs="+", default=[2, 4, 6])
-    arguments.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    arguments.add_argument("--backends", nargs="+", choices=ROWS, default=list(ROWS))
     options = arguments.parse_intermixed_args()
     config = resolve(load(options.config, options.overrides, trusted=options.trust))
     needs(config, "data")
@@ -33,7 +37,7 @@ def main() -> None:
         truth = volume.mask.astype(bool)
         rounds = slices_of(truth, options.slices, index)
         for name in options.backends:
-            row, proxy = [], ProxyMask(volume.image, BACKENDS[name])
+            row, proxy = [], ProxyMask(volume.image, ROWS[name])
             for labels in rounds:
                 started = time.perf_counter()
                 for axis, masks in labels.items():
@@ -41,7 +45,7 @@ def main() -> None:
                 seconds = time.perf_counter() - started
                 row.append(dice(proxy.merged(), truth))
             last[name] += seconds
-            once = ProxyMask(volume.image, BACKENDS[name])
+            once = ProxyMask(volume.image, ROWS[name])
             started = time.perf_counter()
             for axis in rounds[0]:
                 once.label(axis, {number: mask for labels in rounds for number, mask in labels[axis].items()})

@@ -48,9 +48,8 @@ class SliceLoop(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
         """Let the method answer and the user label."""
         truth = batch["mask"][0].cpu().numpy().astype(bool)
-        place = (batch["sequence"], batch["task"])
-        if self.volume != place:
-            self.volume, self.labelled, self.proxy = place, {}, None
+        if self.volume != (batch["sequence"], batch["task"]):
+            self.volume, self.labelled, self.proxy = (batch["sequence"], batch["task"]), {}, None
         answer = pl_module.meet(batch)  # type: ignore[operator]
         probabilities = None if answer is None else answer[0, 0].cpu().numpy()
         if self.user is None:
@@ -60,7 +59,8 @@ class SliceLoop(Callback):
             before = proxy.merged(inclusive=self.inclusive)
             new = {}
             if self.satisfied is None or dice(before, truth) <= self.satisfied:
-                generator = np.random.default_rng((self.seed, batch["sequence"], int(batch["id"]), batch["round"]))
+                place = (self.seed, batch["sequence"], int(batch["id"]), batch["round"], 1)  # replay draws by the first four
+                generator = np.random.default_rng(place)
                 new = from_all_ranks(self.user.annotate(before, truth, probabilities, proxy.labelled, generator))[0]
             for axis, labels in new.items():
                 proxy.label(axis, labels)

@@ -19,17 +19,21 @@ def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.boo
     return mask.copy()
 
 
-def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 60, stride: int = 2) -> NDArray[np.bool_]:
     """By OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
 
-    Its presets are made for photos of a million pixels. Here slices of fewer than 60 pixels are enlarged, and the flow is searched at
-    half of their size, a patch every two pixels: on tumours that is worth 0.01 to 0.04 Dice over the medium preset, and four times its
-    time (benchmarks/registration.md).
+    Its medium preset is made for photos, patches of 8 pixels at half their size. Slices are smaller, and worth its time four times over
+    (benchmarks/registration.md).
+
+    Args:
+        fixed, moving, mask: as of every backend.
+        least: pixels of a side; smaller slices are enlarged for the search by a whole number.
+        stride: pixels between patches.
     """
-    scale = max(1, -(-60 // min(fixed.shape)))
+    scale = max(1, -(-least // min(fixed.shape)))
     grey = [cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) for image in to_bytes(fixed, moving)]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setPatchStride(2)
+    search.setPatchStride(stride)
     flow = search.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
     flow = cv2.resize(flow, (fixed.shape[1], fixed.shape[0]), interpolation=cv2.INTER_AREA) / scale
     y, x = np.indices(fixed.shape, np.float32)
