@@ -113,7 +113,10 @@ def pictures(found: list[Method], count: int, trusted: list[str]) -> tuple[list[
     chosen = most_different(found, count)
     try:
         source = build(resolve(found[0].runs[0].config)["data"], trusted).objects("test")
-        samples = [source.read(int(found[0].names[i].split()[0])) for i in chosen]
+        numbers = [int(found[0].names[i].split()[0]) for i in chosen]
+        if [f"{k} {source.name(k)}" for k in numbers if k < len(source)] != [found[0].names[i] for i in chosen]:
+            return [], "The objects cannot be shown: the data set holds others than were evaluated."
+        samples = [source.read(number) for number in numbers]
     except InputError as error:
         return [], f"The objects cannot be shown: {error}"
     shown = []

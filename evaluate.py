@@ -23,7 +23,7 @@ from configs.run import answer_by, guarded, needs, parser, trainer
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
-from interseg.records import finished, reported
+from interseg.records import finished
 
 
 def main() -> int:
@@ -32,27 +32,27 @@ def main() -> int:
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint in one")
     options = arguments.parse_intermixed_args()
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
-    base = trained_config(run, options.trust) if run else None
+    base = trained_config(weights, options.trust) if weights else None
     merged = load(options.config, options.overrides, base, options.trust) | {"weights": digest(weights) if weights else None}
     config = resolve(merged)
     needs(config, "model", "data")
     shard = part_of(config)
     parent = run / "evaluations" if run else Path("runs", config["name"])
-    folder = open_folder(Path(config["run"] or own_folder(parent, merged)), merged | {"shard": None})
     data = build(config["data"], options.trust)
     if not isinstance(data, ClickDataModule):
         raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
-    data.shard, data.record = shard, folder
-    if reported(folder):
-        data.prepare_data()
-        if finished(folder, data.names("test")):
-            return rank_zero_only(finish)(folder) or 0
+    data.prepare_data()
+    names = data.names("test")  # what is missing or does not fit shows before a folder's files become this evaluation's
     if weights:
         without_download(config["model"])
     model = build(config["model"], options.trust)
     if weights:
         load_weights(model, weights)
     answer_by(model, config, options.trust)
+    folder = open_folder(Path(config["run"] or own_folder(parent, merged)), merged | {"shard": None})
+    data.shard, data.record = shard, folder
+    if finished(folder, names):
+        return rank_zero_only(finish)(folder) or 0
     test = trainer(config, folder, options.trust)
     test.test(model, data, verbose=False)
     if shard:
@@ -87,9 +87,14 @@ def find_checkpoint(given: str) -> tuple[Path, Path]:
     return run, file
 
 
-def trained_config(run: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """The config that a run was trained with, over today's defaults, without what names its folder."""
-    return merge(read("default.yaml"), plain(OmegaConf.load(run / "config.yaml")) | {"run": None, "checkpoint": None}, "", trusted)
+def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
+    """The config that a checkpoint was trained with, over today's defaults, without what names its folder.
+
+    A checkpoint has its own: its folder's may be of a command that failed since.
+    """
+    own = read_checkpoint(weights).get("config")
+    found = plain(OmegaConf.create(own) if own else OmegaConf.load(weights.absolute().parent.parent / "config.yaml"))
+    return merge(read("default.yaml"), found | {"run": None, "checkpoint": None}, "", trusted)
 
 
 def digest(file: Path) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import build, load, resolve
-from configs.folders import open_folder, own_folder, resume_point
+from configs.folders import begin_anew, open_folder, own_folder, resume_point
 from configs.run import answer_by, guarded, needs, parser, trainer
 
 
@@ -16,6 +16,8 @@ def main() -> None:
     folder = Path(config["run"] or own_folder(Path("runs", config["name"]), merged))
     checkpoint = resume_point(config, folder, merged)
     open_folder(folder, merged)
+    if checkpoint is None and config["checkpoint"] is None:
+        begin_anew(folder)
     fit = trainer(config, folder, options.trust, checkpoint)
     data = build(config["data"], options.trust)
     data.prepare_data()

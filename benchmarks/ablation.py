@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -62,13 +63,20 @@ def done(proof: Path, script: str, *line: str) -> None:
     if not proof.exists():
         print(" ".join(["python", script, *line]), flush=True)
         told: list[int] = []
-        before = signal.signal(signal.SIGUSR1, lambda number, frame: told.append(number))
-        result = subprocess.run([sys.executable, ROOT / script, *line], capture_output=True, text=True)
-        signal.signal(signal.SIGUSR1, before)
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, ROOT / script, *line], text=True, **pipes) as command:  # type: ignore[call-overload]
+
+            def pass_on(number: int, frame: Any) -> None:
+                told.append(number)
+                command.send_signal(number)  # SLURM tells a step's tasks, on some clusters not what they have started
+
+            before = signal.signal(signal.SIGUSR1, pass_on)
+            _, errors = command.communicate()
+            signal.signal(signal.SIGUSR1, before)
         if told:
-            sys.exit(0)  # the command was told too; it goes on from its checkpoint
-        if result.returncode:
-            sys.exit(result.stderr[-2000:])
+            sys.exit(0)  # the command goes on from its checkpoint
+        if command.returncode:
+            sys.exit(errors[-2000:])
         proof.touch()
 
 

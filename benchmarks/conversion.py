@@ -86,7 +86,7 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     given = ["--config", "clis.yaml", "--config", "clis/naive.yaml", "--config", "data/camvid.yaml", f"data.root={roots[0]}"]
     given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", "data.size=[180,240]", "data.holdout=180"]
     network = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
-    data = build(resolve(trained_config(folder / "run", ["benchmarks"]))["data"])
+    data = build(resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))["data"])
     assert isinstance(data, TaskDataModule)
     batches = (data.batch_of([index]) for index in data.split()[1])
     games = [(case := Case(b["image"][0], b["mask"][0].numpy()), play(network, case)) for b in batches]
@@ -146,7 +146,7 @@ def binary(root: Path) -> list[str]:
 def trained(run: Path, line: list[str]) -> Converted:
     """The network of a run of train.py, which is made unless it was, with interaction maps; as it was trained otherwise."""
     done(run / "finished", "train.py", "--trust", "benchmarks", *line, "checkpoint=last", f"run={run}")
-    config = resolve(trained_config(run, ["benchmarks"]))
+    config = resolve(trained_config(run / "checkpoints" / "last.ckpt", ["benchmarks"]))
     without_download(config["model"])
     model = build(config["model"], ["benchmarks"])
     load_weights(model, find_checkpoint(str(run))[1])

@@ -5,17 +5,17 @@
 
 1: dynamic learning from whole labels. 3 (the paper's 3 and 4): each held-out volume by itself. 5: the held-out volumes as a stream.
 6: dynamic interactive learning. 7: slices until every volume passes 0.85. Every run is made by train.py itself; what is finished is not
-done again, what was killed goes on from its last checkpoint. With `--part` this process makes every N-th run only, and no table (array
-jobs); the same line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six rounds.
+done again, what was killed goes on from its last checkpoint. With `--part` this process makes its share of the runs only, and no table
+(array jobs); the same line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six rounds.
 """
 
 import argparse
 import csv
 import os
+import re
 import shlex
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +72,7 @@ STARTS = {
     "after interaction, as a stream": "interactive, replay, weighted, guided, smoothing",
     "after 2 + 2, as a stream, 2 + 2": "interactive, replay, weighted, guided, smoothing, 2 + 2",
 }
-"""Rows that begin with what another one of the same permutation has learned; that one stands before them."""
+"""Rows that begin with what another one of the same permutation has learned; that one stands before them, and one part makes both."""
 BOTH_WAYS = [name for name in (*STATIC_ROWS, *STREAM_ROWS) if "guided, weighted" in name]
 TABLES: dict[int, dict[str, list[str]]] = {
     1: {"held_out": list(LABELLED_ROWS)},
@@ -95,14 +95,18 @@ def main() -> None:
     arguments.add_argument("--part", default="0/1", help="K/N: make every N-th run from the K-th on, and no table")
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
-    part, parts = map(int, options.part.split("/"))
+    found = re.fullmatch(r"(\d+)/(\d+)", options.part)
+    if not found or not int(found[1]) < int(found[2]):
+        arguments.error(f"--part {options.part}: give K/N, K from 0 to N - 1")
+    part, parts = int(found[1]), int(found[2])
     shown = {name for table in options.tables for names in TABLES[table].values() for name in names}
     needed = shown | {STARTS[name] for name in shown if name in STARTS}
-    runs = [(name, permutation) for name in ROWS if name in needed for permutation in range(options.permutations)]
     given = ["--config", "dynamic3d.yaml", "data.seed=0", *options.data, *options.overrides]  # one split, whatever a run's seed
-    same_as_before(options.folder, given)
-    for name, permutation in runs[part::parts]:
-        make(options.folder, name, permutation, given, options.steps)
+    same_as_before(options.folder, [*given, f"--steps={options.steps}"])
+    first = [(name, permutation) for name in ROWS if name in needed - STARTS.keys() for permutation in range(options.permutations)]
+    for start, permutation in first[part::parts]:
+        for name in [start, *(row for row in ROWS if row in needed and STARTS.get(row) == start)]:
+            make(options.folder, name, permutation, given, options.steps)
     if parts > 1:
         return
     for table in options.tables:
@@ -124,7 +128,7 @@ def same_as_before(folder: Path, given: list[str]) -> None:
 
 
 def make(folder: Path, name: str, permutation: int, given: list[str], steps: int | None) -> None:
-    """The run of a row and a permutation, unless it is there; it waits for the one it starts from, which another process may make."""
+    """The run of a row and a permutation, unless it is there."""
     run = run_folder(folder, name, permutation)
     words = [*ROWS[name], f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
     if name == OFFLINE:  # its permutations are epochs
@@ -133,9 +137,6 @@ def make(folder: Path, name: str, permutation: int, given: list[str], steps: int
         words += [f"model.steps={6 * steps if name in LABELLED_ROWS else steps}", "model.more_steps=0"]
     if name in STARTS:
         start = run_folder(folder, STARTS[name], permutation)
-        while not (start / "finished").exists():
-            print(f"{run} waits for {start}, which another part makes", flush=True)
-            time.sleep(30)
         words.append(f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}")
     done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
 

@@ -87,8 +87,8 @@ def naive_click(state: State) -> Click | None:
 
 def played_states(options: Any) -> Iterator[State]:
     """The states after each click of the network of a run, at 1080p."""
-    run, weights = find_checkpoint(options.checkpoint)
-    config = resolve(load(options.config, options.overrides, trained_config(run), options.trust))
+    _, weights = find_checkpoint(options.checkpoint)
+    config = resolve(load(options.config, options.overrides, trained_config(weights), options.trust))
     needs(config, "model", "data")
     without_download(config["model"])
     model: LightningModule = build(config["model"], options.trust).eval()

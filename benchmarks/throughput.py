@@ -33,7 +33,7 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, default=2, help="of the training")
     options = arguments.parse_intermixed_args()
     run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
-    base = trained_config(run) if run else None
+    base = trained_config(weights) if weights else None
     files = options.config or ([] if run else DEFAULT)
     config = resolve(load(files, options.overrides, base, options.trust))
     needs(config, "model", "data")

@@ -33,7 +33,7 @@ from callbacks.dice import VolumeDice
 from callbacks.noc import NumberOfClicks
 from callbacks.report import Report
 from callbacks.task_report import TaskReport
-from callbacks.transfer import Transfer
+from callbacks.transfer import Transfer, round_kinds
 from callbacks.volume_report import VolumeReport
 
 TABLES = ("objects", "transfer", "dice")
@@ -95,7 +95,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         "name": f"{config['name']}/{folder.name}",
         "group": config["name"],
         "save_dir": str(folder),
-        "id": os.environ.get("WANDB_RUN_ID") or run_id(folder),
+        "id": run_id(folder),
         "resume": "allow",
         "config": config,
         "settings": settings,
@@ -112,13 +112,19 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
 
 
 def run_id(folder: Path) -> str:
-    """What the first process that asks writes into `wandb.id`, for all others and for every time the run goes on."""
-    own = secrets.token_hex(6)
+    """What the first process that asks writes into `wandb.id`, for all others and for every time the run goes on.
+
+    That is a new id, or the one that a sweep's agent has given.
+    """
+    given, own = os.environ.get("WANDB_RUN_ID"), secrets.token_hex(6)
     file, part = folder / "wandb.id", folder / f".wandb.{own}"
-    part.write_text(own)
-    with contextlib.suppress(FileExistsError):
-        os.link(part, file)
-    part.unlink()
+    part.write_text(given or own)
+    if given:
+        part.replace(file)
+    else:
+        with contextlib.suppress(FileExistsError):
+            os.link(part, file)
+        part.unlink()
     return file.read_text()
 
 
@@ -147,8 +153,7 @@ def quality(callback: Callback) -> list[float]:
     if isinstance(callback, VolumeDice):
         return [row["dice"] for row in callback.figures()["rounds"]]
     if isinstance(callback, Transfer):
-        rounds = sorted({row["kind"] for row in callback.rows if row["kind"].startswith("round")})
-        return [float(np.mean([row["iou"] for row in callback.rows if row["kind"] == kind])) for kind in rounds]
+        return [float(np.mean([row["iou"] for row in callback.rows if row["kind"] == kind])) for kind in round_kinds(callback.rows)]
     return []
 
 

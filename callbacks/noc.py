@@ -1,6 +1,7 @@
 """The figures of an evaluation: NoC, failures, mIoU@k and the rest, gathered over ranks, logged and written per object."""
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from interseg.distributed import from_all_ranks
 from interseg.metrics import Interactions, clicks_to, counted
-from interseg.records import fingerprint, forget, keep, kept, record_file, reported
+from interseg.records import fingerprint, forget_others, keep, kept, record_file, reported, write_whole
 from interseg.refine import COUNTS
 
 
@@ -88,13 +89,8 @@ class NumberOfClicks(Callback):
             folder, names = Path(trainer.default_root_dir), trainer.datamodule.names("test")  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, [names[id] for id in gathered["id"].tolist()], self.targets)
             report = self.figures | {"fingerprint": fingerprint(folder, names, report=True)}
-            (folder / "report.json").write_text(json.dumps(report, indent=1))
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Drop the record of the evaluation in progress, now that other callbacks have written what they make of it."""
-        whole = not trainer.datamodule.shard and not self.missing  # type: ignore[attr-defined]
-        if trainer.is_global_zero and self.figures["objects"] and whole:
-            forget(Path(trainer.default_root_dir))
+            write_whole(folder / "report.json", json.dumps(report, indent=1))
+            forget_others(folder, fingerprint(folder, names))
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
@@ -116,14 +112,15 @@ def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str],
     """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
     curves = gathered["curves"]
     columns = [clicks_to(counted(gathered), q).tolist() for q in targets]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
-        writer.writerow(["id", "name", *header, "clicks"])
-        for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
-            clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
-            ious = [f"{v:.6f}" for v in curves[row].tolist()]
-            writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
+    table = io.StringIO()
+    writer = csv.writer(table)
+    header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
+    writer.writerow(["id", "name", *header, "clicks"])
+    for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
+        clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
+        ious = [f"{v:.6f}" for v in curves[row].tolist()]
+        writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
+    write_whole(path, table.getvalue())
 
 
 def shown(figures: dict[str, Any]) -> list[str]:

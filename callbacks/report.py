@@ -17,6 +17,7 @@ from interseg.clicks import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.drawing import jpeg, overlay, unpack_mask
 from interseg.metrics import PADDINGS, counted
+from interseg.records import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
 """Clicks after which an object is shown; the last one played is always shown."""
@@ -99,7 +100,7 @@ class Report(Callback):
                 shown=shown,
                 worst=hardest,
             )
-            Path(trainer.default_root_dir, "report.html").write_text(text, encoding="utf-8")
+            write_whole(Path(trainer.default_root_dir, "report.html"), text)
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)

@@ -85,12 +85,21 @@ class Requeue(Checkpoint):
             sys.exit(0)
 
 
+def in_step() -> bool:
+    """Whether `srun` started this process as a task of a step, and not a person in a shell that `salloc` or `srun --pty` opened.
+
+    Lightning knows shells by their job's name, which the steps of an allocation share; a shell is one task, so several are a step's.
+    """
+    several = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
+    return "SLURM_STEP_ID" in os.environ and (several or SLURMEnvironment.detect())
+
+
 def slurm_job() -> str | None:
     """The number of the batch job or step that this process belongs to, an array's task with the array's.
 
     None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person starts and ends commands.
     """
-    if os.environ.get("ENVIRONMENT") != "BATCH" and not ("SLURM_STEP_ID" in os.environ and SLURMEnvironment.detect()):
+    if os.environ.get("ENVIRONMENT") != "BATCH" and not in_step():
         return None
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")

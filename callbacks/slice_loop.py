@@ -21,6 +21,8 @@ class SliceLoop(Callback):
         user: labels slices; null labels every volume wholly in its first round (dynamic learning without interaction).
         registration: "dis", "affine_spline", "affine" or "copy".
         confidence: "step" (eq. 12), "falling" (eq. 11) or "none".
+        omega: of eq. 12, what labelled slices weigh more.
+        reach: of eq. 11, the voxels at which trust falls to 1 / e.
         inclusive: merge two planes by OR instead of AND.
         satisfied: the Dice of proxy and truth above which the user labels no more; null for never.
         threads: that register slices.
@@ -32,6 +34,8 @@ class SliceLoop(Callback):
         user: SliceUser | None = None,
         registration: str = "dis",
         confidence: str = "step",
+        omega: float = 4.0,
+        reach: float = 5.0,
         inclusive: bool = False,
         satisfied: float | None = None,
         threads: int = 1,
@@ -39,6 +43,9 @@ class SliceLoop(Callback):
     ) -> None:
         if confidence not in ("step", "falling", "none"):
             raise InputError(f"confidence is {confidence!r}; use step, falling or none")
+        if threads < 1 or omega < 0 or reach <= 0:
+            raise InputError(f"threads={threads}, omega={omega}, reach={reach}; use a thread at least, weights from 0 on, a reach above 0")
+        self.omega, self.reach = omega, reach
         self.user, self.carry, self.confidence, self.inclusive = user, backend_of(registration), confidence, inclusive
         self.satisfied, self.threads, self.seed = satisfied, threads, seed
         self.volume = (-1, -1)
@@ -80,7 +87,9 @@ class SliceLoop(Callback):
     def _confidence(self, shape: tuple[int, ...]) -> np.ndarray:
         if self.confidence == "none":
             return np.ones(shape)
-        return (step_confidence if self.confidence == "step" else falling_confidence)(shape, self.labelled)
+        if self.confidence == "step":
+            return step_confidence(shape, self.labelled, self.omega)
+        return falling_confidence(shape, self.labelled, self.reach)
 
     def _fill(self, batch: dict[str, Any], mask: np.ndarray, confidence: np.ndarray, new: bool, cost: float) -> None:
         batch["proxy"], batch["new"], batch["labour"] = mask, new, cost

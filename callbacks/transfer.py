@@ -141,7 +141,7 @@ class Transfer(Callback):
     def _rounds(self) -> list[dict[str, Any]]:
         """Means over all tasks of a round's `basic`, `seconds` and `passes`; the last two None where no task had something annotated."""
         means = []
-        for kind in sorted({row["kind"] for row in self.rows if row["kind"].startswith("round")}):
+        for kind in round_kinds(self.rows):
             values = {name: [r[name] for r in self.rows if r["kind"] == kind and name in r] for name in ("basic", "seconds", "passes")}
             means.append({"kind": kind} | {name: float(np.mean(found)) if found else None for name, found in values.items()})
         return means
@@ -153,3 +153,8 @@ class Transfer(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore them."""
         self.rows, self.annotations = state_dict["rows"], dict(state_dict["annotations"])
+
+
+def round_kinds(rows: list[dict[str, Any]]) -> list[str]:
+    """The kinds of rows that are rounds, `round 0`, `round 1`, ..., in their order."""
+    return sorted({row["kind"] for row in rows if row["kind"].startswith("round ")}, key=lambda kind: int(kind.split()[1]))

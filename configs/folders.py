@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.requeue import slurm_job
 from configs import plain
@@ -91,6 +92,13 @@ def open_folder(path: Path, config: dict[str, Any]) -> Path:
     except OSError as error:
         raise unwritable(path, error) from None
     return path
+
+
+@rank_zero_only
+def begin_anew(folder: Path) -> None:
+    """What is trained from its start is another run on the dashboard, whatever was trained in its folder before."""
+    if not queued_again():
+        (folder / "wandb.id").unlink(missing_ok=True)
 
 
 def queued_again() -> bool:

@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
+from callbacks.requeue import in_step
 from configs import build
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
@@ -70,7 +71,8 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
     """`metrics.csv` in a run's folder; Lightning's logger would delete it, a resumed run keeps the rows of the steps behind it."""
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
-        keep_rows(logger, file, read_checkpoint(resumed)["global_step"])
+        epoch = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.state_dict"]
+        keep_rows(logger, file, epoch["_batches_that_stepped"])  # what rows are numbered by; a batch may take several steps
     return logger
 
 
@@ -79,7 +81,7 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
     """Let a logger go on with a table of metrics, whose rows from step `before` on will be logged again."""
     with file.open(newline="") as lines:
         table = csv.DictReader(lines)
-        rows = [row for row in table if int(row["step"]) < before]
+        rows = [row for row in table if (row["step"] or "").isdigit() and int(row["step"]) < before]  # a full disk cuts the last one
     part, columns = file.with_name(f".{file.name}.part"), list(table.fieldnames or [])
     with part.open("w", newline="") as lines:
         writer = csv.DictWriter(lines, columns)
@@ -109,7 +111,7 @@ def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: P
 
 def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
     """Devices and nodes as SLURM gave them to the `srun` that started this process, and how ranks find each other; else nothing."""
-    if "SLURM_STEP_ID" not in os.environ or not SLURMEnvironment.detect():
+    if not in_step():
         return {}, []
     if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise InputError("SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node")

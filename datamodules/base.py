@@ -75,7 +75,7 @@ class ClickDataset(Dataset[Batch]):
         except InputError as error:
             if not self.skip_unreadable:
                 raise
-            return {"errors": [str(error)]}
+            return {"errors": [f"{self.source.name(index)}: {error}"]}
 
     def _item(self, sample: Sample, epoch: int, index: int) -> Batch:
         generator = np.random.default_rng((self.seed, epoch, index))

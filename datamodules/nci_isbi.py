@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datamodules.volume_files import VolumeFiles, paired, volume_folder
+from datamodules.volume_files import VolumeFiles, paired, volume_folder, volumes_in
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
@@ -13,7 +13,7 @@ class NciIsbiDataModule(VolumeDataModule):
     def files(self) -> list[VolumeFiles]:
         how = "download NCI-ISBI 2013 of cancerimagingarchive.net: the series of each case into images/CASE/, its .nrrd into labels/"
         images, labels = (volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels"))
-        cases = sorted(images.iterdir())
+        cases = volumes_in(images)
         if not any(case.is_dir() for case in cases):
             return paired(cases, labels)
         return [VolumeFiles(series_of(case), self._label(case, labels)) for case in cases if case.is_dir()]

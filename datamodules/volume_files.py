@@ -1,5 +1,6 @@
 """Cases of volumes: which files belong together, read at their own resolution, cropped to what matters and resized."""
 
+import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from torch.nn.functional import interpolate
 
 from datamodules.sources import existing_folder
 from interseg.errors import InputError
+
+VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
+"""How the names of files end that hold the voxels of a header beside them."""
 
 
 def volume_folder(path: Path, what: str, how: str) -> Path:
@@ -126,9 +130,8 @@ def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
 def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
     """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
     known: dict[str, list[Path]] = {}
-    for path in sorted(labels.iterdir()):
-        if not path.name.startswith("."):
-            known.setdefault(stem(path), []).append(path)
+    for path in volumes_in(labels):
+        known.setdefault(stem(path), []).append(path)
     for path in images:
         found = known.get(stem(path), [])
         if len(found) != 1:
@@ -137,6 +140,17 @@ def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
     return [VolumeFiles(path, known[stem(path)][0]) for path in images]
 
 
+def volumes_in(folder: Path) -> list[Path]:
+    """The volumes of a folder: a file each, or the header of a format that keeps its voxels in another file."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not VOXELS.search(path.name))
+
+
+def with_data(path: Path) -> list[Path]:
+    """A volume's file, and the one with its voxels where that is another."""
+    beside = (other for other in path.parent.glob(f"{glob.escape(stem(path))}.*") if VOXELS.sub("", other.name) == stem(path))
+    return sorted({path, *beside})
+
+
 def stem(path: Path) -> str:
     """A volume's file name without the format's suffix: names may have dots of their own."""
-    return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr|img(\.gz)?)$", "", path.name, flags=re.IGNORECASE)
+    return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr)$", "", path.name, flags=re.IGNORECASE)

@@ -21,8 +21,21 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.base import Batch
 from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Key, SequenceBatches
-from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, paired, read_case, resized_volume, volume_folder
+from datamodules.volume_files import (
+    Volume,
+    VolumeFiles,
+    cropped_volume,
+    paired,
+    read_case,
+    resized_volume,
+    volume_folder,
+    volumes_in,
+    with_data,
+)
 from interseg.errors import InputError
+
+PREPARATION = 2
+"""Of how volumes are read, cropped and resized; raised with each change, so that the cache serves nothing of before."""
 
 
 class VolumeDataset(Dataset[Batch]):
@@ -92,9 +105,9 @@ class VolumeDataset(Dataset[Batch]):
         return prepared
 
     def _digest(self, index: int) -> str:
-        files = [self.files[index].label, *(sorted(p.iterdir()) if (p := self.files[index].image).is_dir() else [p])]
+        files = [file for part in self.files[index] for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))]
         facts = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
-        settings = [self.values, self.channel, self.crop, self.margin, self.size]
+        settings = [PREPARATION, self.values, self.channel, self.crop, self.margin, self.size]
         return hashlib.sha256(json.dumps([facts, settings]).encode()).hexdigest()[:24]
 
     def normalise(self, indices: Sequence[int]) -> None:
@@ -159,6 +172,13 @@ class VolumeDataModule(ResumableDataModule):
             raise InputError(f"normalise is {normalise!r}; use set or volume")
         if learn_from not in ("rest", "held_out"):
             raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
+        if size is not None and (len(size) != 3 or min(size) < 1):
+            raise InputError(f"size is {list(size)}; give D, H and W, or null")
+        if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):
+            given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
+            raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
+        if learn_from == "held_out" and not held_out:
+            raise InputError("learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out")
         if permutation is not None and not 0 <= permutation < permutations:
             raise InputError(f"permutation is {permutation}; there are {permutations}, numbered from 0")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
@@ -220,4 +240,4 @@ class VolumeFolderDataModule(VolumeDataModule):
     def files(self) -> list[VolumeFiles]:
         how = "put images/ and labels/ with the same names into it"
         images, labels = (volume_folder(self.root / name, "a folder of volumes", how) for name in ("images", "labels"))
-        return paired(sorted(p for p in images.iterdir() if not p.name.startswith(".")), labels)
+        return paired(volumes_in(images), labels)

@@ -1,8 +1,9 @@
-"""The record of an evaluation in progress: each batch's outcome is kept as it comes, so that a killed evaluation goes on.
+"""The record of an evaluation: each batch's outcome is kept as it comes, so that a killed evaluation goes on and a damaged one is repaired.
 
 A process appends to a file of its own, `objects.FINGERPRINT.PROCESS.jsonl` in the evaluation's folder. The fingerprint stands for
 what the figures depend on, so that nothing is taken over from another network, user or list of objects, while the machine may be
-another. Parts of an evaluation that several jobs play (`shard=K/N`) are merged by the same reading.
+another. Parts of an evaluation that several jobs play (`shard=K/N`) are merged by the same reading. The record stays, beside the files
+that are written from it.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from interseg.comparison import read_objects
+from interseg.errors import InputError
 from interseg.metrics import OUTCOME
 
 ELSEWHERE = ("run", "logger", "checkpoint", "shard", "loading", "callbacks", "trainer")
@@ -74,9 +77,12 @@ def kept_ids(folder: Path, mark: str) -> set[int]:
 
 
 def finished(folder: Path, names: Sequence[str]) -> bool:
-    """Whether the evaluation in a folder has ended: its report is of all objects, and no record is left to go on from."""
+    """Whether the evaluation in a folder has ended and its files are whole: the report and the table are of all objects."""
     mark = {"fingerprint": fingerprint(folder, names, report=True), "objects": len(names), "errors": []}
-    return mark.items() <= reported(folder).items() and not any(folder.glob(f"objects.{fingerprint(folder, names)}.*.jsonl"))
+    try:
+        return mark.items() <= reported(folder).items() and len(read_objects(folder / "objects.csv")[1]) == len(names)
+    except (OSError, InputError):
+        return False
 
 
 def reported(folder: Path) -> dict[str, Any]:
@@ -87,7 +93,14 @@ def reported(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def forget(folder: Path) -> None:
-    """Remove the records in a folder, those of other evaluations too."""
-    for path in folder.glob("objects.*.jsonl"):
+def forget_others(folder: Path, mark: str) -> None:
+    """Remove the records of other evaluations in a folder."""
+    for path in set(folder.glob("objects.*.jsonl")).difference(folder.glob(f"objects.{mark}.*.jsonl")):
         path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there: whoever looks sees the old one or the new one, whole."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)

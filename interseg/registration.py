@@ -26,7 +26,9 @@ def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 
     (benchmarks/registration.md).
 
     Args:
-        fixed, moving, mask: as of every backend.
+        fixed: image (h, w) whose mask is wanted.
+        moving: image (h, w).
+        mask: of the moving image.
         least: pixels of a side; smaller slices are enlarged for the search by a whole number.
         stride: pixels between patches.
     """

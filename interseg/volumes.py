@@ -77,7 +77,8 @@ class ProxyMask:
     def merged(self, threshold: float = 0.5, inclusive: bool = False) -> Mask:
         """(D, H, W) where the mean of the planes' proxies is above a threshold, or at it too: with two planes AND by default, else OR.
 
-        Labelled slices are what the user has drawn. Empty before the first label.
+        Labelled slices are what the user has drawn, which algorithm 2 leaves to the mean: with AND a slice would lose there what the other
+        plane's proxy lacks. Empty before the first label.
         """
         if not self.planes:
             return np.zeros(self.volume.shape, bool)
@@ -187,14 +188,19 @@ class SliceUser:
         axes: of the planes.
         count: new slices along each.
         guided: choose by the residual map (algorithm 4); False for random slices.
+        weight: omega_1 of the residual map.
         touched: label slices that the target touches only, guided or not, as the paper's users delineate the target in each; eq. 4
             counts no others. False lets both choose any slice.
     """
 
-    def __init__(self, axes: Sequence[int] = (0, 1), count: int = 1, guided: bool = True, touched: bool = True) -> None:
+    def __init__(
+        self, axes: Sequence[int] = (0, 1), count: int = 1, guided: bool = True, touched: bool = True, weight: float = 0.7
+    ) -> None:
         if count < 1 or not axes or any(axis not in (0, 1, 2) for axis in axes):
             raise InputError(f"axes={list(axes)}, count={count}; axes are 0, 1 and 2, and at least one slice is labelled")
-        self.axes, self.count, self.guided, self.touched = tuple(axes), count, guided, touched
+        if not 0 <= weight <= 1:
+            raise InputError(f"weight is {weight}; the residual map is a mean of two parts, give 0 to 1")
+        self.axes, self.count, self.guided, self.touched, self.weight = tuple(axes), count, guided, touched, weight
 
     def annotate(
         self, proxy: Mask, truth: Mask, probabilities: NDArray[np.floating] | None, labelled: Labelled, generator: np.random.Generator
@@ -209,7 +215,7 @@ class SliceUser:
             generator: the only source of randomness.
         """
         found = {}
-        residuals = residual(proxy, probabilities, labelled) if self.guided and probabilities is not None else None
+        residuals = residual(proxy, probabilities, labelled, self.weight) if self.guided and probabilities is not None else None
         for axis in self.axes:
             untouched = np.flatnonzero(~truth.any(other_axes(axis))).tolist() if self.touched else []
             closed = {*labelled.get(axis, ()), *untouched}

@@ -35,12 +35,15 @@ class Dynamic3D(InteractiveModule):
         replay: null to learn from the newest volume alone.
         samples: replayed a step, m.
         smoothing: targets are mixed with what the segmenter said before it learned the volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
+        smoothing_floor: the 0.8 of it.
+        smoothing_rate: the 0.02 of it.
         steps: of a volume's first round, n_F(0).
         more_steps: of each later round than of the one before.
         start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned by itself and replays its own
             rounds (static evaluation); "never": permutations are the epochs of one offline training.
         pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold one.
         augment: flips and turns in the plane of the slices.
+        turn: largest angle of these, in degrees.
         optimisation: Adam at 1e-3 by default.
     """
 
@@ -54,21 +57,27 @@ class Dynamic3D(InteractiveModule):
         replay: dict[str, Any] | None = None,
         samples: int = 4,
         smoothing: bool = True,
+        smoothing_floor: float = 0.8,
+        smoothing_rate: float = 0.02,
         steps: int = 10,
         more_steps: int = 5,
         start_anew: str = "permutation",
         pretrained: str | None = None,
         augment: bool = True,
+        turn: float = 15.0,
         optimisation: Optimisation | None = None,
     ) -> None:
         super().__init__()
         if start_anew not in ("permutation", "volume", "never"):
             raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
+        if steps < 1 or more_steps < 0:
+            raise InputError(f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer")
         self.automatic_optimization = False
         self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
-        self.samples, self.smoothing, self.steps, self.more_steps, self.augment = samples, smoothing, steps, more_steps, augment
+        self.samples, self.steps, self.more_steps, self.augment, self.turn = samples, steps, more_steps, augment, turn
+        self.smoothing, self.smoothing_floor, self.smoothing_rate = smoothing, smoothing_floor, smoothing_rate
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
         if self.optimisation.schedule != "constant" or self.optimisation.milestones or self.optimisation.warmup:
             raise InputError("a stream's end is not known: give model.optimisation without schedule, milestones and warmup")
@@ -98,8 +107,11 @@ class Dynamic3D(InteractiveModule):
         return logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
 
     def _shown(self, volume: Tensor) -> Tensor:
-        """A (1, 1, D, H, W) map at the network's size."""
-        return volume if self.size in (None, tuple(volume.shape[2:])) else interpolate(volume, self.size, mode="trilinear")
+        """A (1, 1, D, H, W) map at the network's size; the mean of what falls together, so that no labelled slice is lost between two."""
+        if self.size in (None, tuple(volume.shape[2:])):
+            return volume
+        smaller = [min(sides) for sides in zip(self.size, volume.shape[2:], strict=True)]
+        return interpolate(interpolate(volume, smaller, mode="area"), self.size, mode="trilinear")
 
     @torch.no_grad()
     def predict(self, volume: Tensor) -> Tensor:
@@ -139,7 +151,7 @@ class Dynamic3D(InteractiveModule):
 
     def _learn(self, batch: dict[str, Any]) -> None:
         task = 0 if self.start_anew == "volume" else batch["task"]
-        share = max(0.8, 1 - 0.02 * task) if self.smoothing and task > 0 else 1.0
+        share = max(self.smoothing_floor, 1 - self.smoothing_rate * task) if self.smoothing and task > 0 else 1.0
         target = (1 - share) * self.before + share * batch["target"]
         sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
         key = int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
@@ -149,9 +161,15 @@ class Dynamic3D(InteractiveModule):
         for step in range(self.steps + self.more_steps * batch["round"]):
             loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
+        self._share_statistics()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         if self.replay is not None:
             self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
+
+    def _share_statistics(self) -> None:
+        """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""
+        for buffer in self.network.buffers():
+            buffer.copy_(self.trainer.strategy.broadcast(buffer))
 
     def _place(self, batch: dict[str, Any]) -> tuple[int, ...]:
         """What randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
@@ -182,7 +200,7 @@ class Dynamic3D(InteractiveModule):
     def _loss(self, sample: tuple[Tensor, ...], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
-            volume, target, weight = augmented([volume, target, weight], np.random.default_rng(place))
+            volume, target, weight = augmented([volume, target, weight], np.random.default_rng(place), self.turn)
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -206,16 +224,16 @@ class Dynamic3D(InteractiveModule):
         return self.optimisation(self, {"network": list(self.network.parameters())})
 
 
-def augmented(parts: list[Tensor], generator: np.random.Generator) -> list[Tensor]:
-    """The same flips, half the time along each axis, and turn by up to 15 degrees in the slices' plane, for all parts (1, 1, D, H, W)."""
+def augmented(parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0) -> list[Tensor]:
+    """The same flips, half the time along each axis, and turn by up to so many degrees in the slices' plane for all (1, 1, D, H, W)."""
     for axis in (2, 3, 4):
         if generator.random() < 0.5:
             parts = [part.flip(axis) for part in parts]
-    angle = float(np.deg2rad(generator.uniform(-15, 15)))
+    angle = float(np.deg2rad(generator.uniform(-turn, turn)))
     height, width = parts[0].shape[3:]
     c, s, ratio = np.cos(angle), np.sin(angle), height / width
-    turn = torch.tensor([[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device)[None]
-    grid = nn.functional.affine_grid(turn, [1, 1, height, width], align_corners=False)
+    rotation = torch.tensor([[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device)[None]
+    grid = nn.functional.affine_grid(rotation, [1, 1, height, width], align_corners=False)
     slices = [part[0, 0][None] for part in parts]
     turned = [nn.functional.grid_sample(part, grid, padding_mode="border", align_corners=False) for part in slices]
     return [part[0][None, None] for part in turned]

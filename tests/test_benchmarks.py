@@ -49,8 +49,29 @@ def test_every_row_is_a_config(made, monkeypatch, tmp_path):
 
 def test_another_setting_needs_another_folder(made, monkeypatch, tmp_path):
     call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/9", "--tables", "7")
-    with pytest.raises(SystemExit, match="give another folder"):
-        call(monkeypatch, tmp_path, "--data", "--config data/brats.yaml", "--part", "0/9", "--tables", "7")
+    for other in (["--config data/brats.yaml"], ["--config data/msd.yaml", "--steps", "9"]):
+        with pytest.raises(SystemExit, match="give another folder"):
+            call(monkeypatch, tmp_path, "--data", *other, "--part", "0/9", "--tables", "7")
+
+
+@pytest.mark.parametrize("part", ["2/2", "1", "-1/2"])
+def test_a_part_that_is_none_is_refused(made, monkeypatch, tmp_path, part):
+    with pytest.raises(SystemExit):
+        call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", f"--part={part}")
+    assert not made
+
+
+def test_a_row_and_the_one_that_it_starts_from_are_of_one_part(made, monkeypatch, tmp_path):
+    parts = []
+    for part in range(3):
+        before = len(made)
+        call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", f"{part}/3")
+        parts.append([folder.name for folder, _ in made[before:]])
+    for name, start in dynamic3d.STARTS.items():
+        for permutation in range(3):
+            both = [dynamic3d.run_folder(tmp_path, row, permutation).name for row in (start, name)]
+            (part,) = [part for part in parts if both[1] in part]
+            assert part.index(both[0]) < part.index(both[1])
 
 
 def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path, capsys):

@@ -8,6 +8,7 @@ from pytorch_lightning import Callback
 from torch.multiprocessing import ProcessExitedException
 
 from callbacks.requeue import Requeue, slurm_job
+from configs.run import slurm_step
 from tests.callbacks.test_resume import (
     EPOCHS,
     STEPS,
@@ -118,3 +119,8 @@ def test_a_shell_in_an_allocation_is_no_job_and_a_step_is(monkeypatch):
     assert slurm_job() == "12"
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # srun --pty bash
     assert slurm_job() is None
+    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")  # srun python train.py in what salloc opened
+    for key, value in {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}.items():
+        monkeypatch.setenv(key, value)
+    assert slurm_job() == "12"
+    assert slurm_step()[0] == {"devices": 2, "num_nodes": 1}

@@ -19,7 +19,7 @@ from callbacks.slice_loop import SliceLoop
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from interseg.volumes import SliceUser, dice, labour, touched_slices
+from interseg.volumes import SliceUser, dice, labour, step_confidence, touched_slices
 from lightning_modules.dynamic3d import Dynamic3D, augmented
 from tests.callbacks.test_resume import Killed, assert_equal
 from tests.conftest import quiet_trainer
@@ -274,6 +274,31 @@ def test_a_network_of_another_size_answers_at_the_volumes_resolution(folder, tmp
     assert len(rows(tmp_path)) > 6
 
 
+def test_a_smaller_network_loses_no_labelled_slice():
+    learner = method(size=(4, 20, 5))  # smaller by 2.5, as large, larger
+    for number in range(10):
+        weights = torch.from_numpy(step_confidence((10, 20, 3), {0: [number]})).float()[None, None]
+        shown = learner._shown(weights)
+        assert shown.shape == (1, 1, 4, 20, 5)
+        assert shown.amax() > 2
+    assert torch.allclose(learner._shown(torch.full((1, 1, 10, 20, 3), 7.0)), torch.tensor(7.0))
+
+
+def test_ranks_answer_with_the_same_running_statistics(folder, tmp_path):
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            norm = pl_module.network[1]
+            torch.save((norm.running_mean, norm.num_batches_tracked), tmp_path / f"{batch_idx}.{trainer.global_rank}.pt")
+
+    learner = method(replay=None)
+    learner.network[1] = nn.BatchNorm3d(6)
+    trainer(tmp_path, Watch(), devices=2, epochs=1).fit(learner, data(folder))
+    for batch in range(6):
+        (mean, count), (other, seen) = (torch.load(tmp_path / f"{batch}.{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert torch.equal(mean, other)
+        assert count == seen > 0
+
+
 NATIVE = """
 import resource, sys
 from pathlib import Path
@@ -341,6 +366,9 @@ def test_the_loss_is_entropy_and_dice_with_the_same_weights():
         (lambda: method(replay={"policy": "lru"}), "policy is 'lru'"),
         (lambda: SliceLoop(confidence="high"), "confidence is 'high'"),
         (lambda: SliceLoop(registration="elastix"), "registration is 'elastix'"),
+        (lambda: SliceLoop(threads=0), "threads=0"),
+        (lambda: SliceUser(weight=2), "weight is 2"),
+        (lambda: method(steps=0), "steps=0"),
     ],
 )
 def test_bad_settings_are_named(make, message):

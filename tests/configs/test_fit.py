@@ -71,9 +71,14 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     compared = called("compare.py", folder, run / "eval", "--out", run / "compare.html")
     assert compared.returncode == 0, compared.stderr
     assert "eval_batch_size=1" in compared.stdout.splitlines()[0]
-    page = (run / "compare.html").read_text()
-    assert page.count("<figure>") % 2 == 0, "a picture of each method"
-    assert "+0.000 [+0.000, +0.000]" in page, "the same clicks"
+    assert "+0.000 [+0.000, +0.000]" in (run / "compare.html").read_text(), "the same clicks"
+    other = run / "flipped"
+    assert called("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={other}", "full_curves=true", "flip=true").returncode == 0
+    compared = called("compare.py", folder, other, "--out", run / "compare.html")
+    assert compared.returncode == 0, compared.stderr
+    pictures = (run / "compare.html").read_text().count("<figure>")
+    assert pictures > 0
+    assert pictures % 2 == 0, "a picture of each method"
 
 
 @pytest.mark.parametrize("run", [m for m in METHODS if m != "two_in_one.yaml"], indirect=True)

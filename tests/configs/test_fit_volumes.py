@@ -58,5 +58,21 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
         assert kept["pictures/rounds/count"] == 4
 
 
+def test_rows_after_the_checkpoint_are_not_kept_twice(root, tmp_path, monkeypatch):
+    line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *TINY, "model.steps=3", "data.rounds=2"]
+    line += ["model.network.channels=[4,8,8,8]", f"data.root={root}", f"data.cache={root / 'cache'}"]
+
+    def rows(run, *more):
+        monkeypatch.setattr(sys, "argv", ["train.py", *line, *more, f"run={run}"])
+        train.main()
+        return (run / "metrics.csv").read_text().splitlines()
+
+    whole = rows(tmp_path / "whole")
+    file = tmp_path / "cut" / "metrics.csv"
+    rows(tmp_path / "cut", "trainer.max_epochs=1")
+    file.write_text("\n".join([file.read_text().splitlines()[0], *whole[1:]]) + "\n")  # of a run that was killed at its last round
+    assert rows(tmp_path / "cut", "checkpoint=last")[1:] == whole[1:]
+
+
 def test_there_is_a_test_for_every_overlay():
     assert {p.stem for p in (ROOT / "configs" / "dynamic3d").glob("*.yaml")} == set(VOLUMES) - {""}

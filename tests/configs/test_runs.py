@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from wandb.proto import wandb_internal_pb2
 
-from configs.folders import open_folder, own_folder, resume_point
+from configs.folders import begin_anew, open_folder, own_folder, resume_point
 from configs.run import keep_rows
 from interseg.errors import InputError
 from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
@@ -63,7 +63,6 @@ def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
     assert whole == parts
     figures = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "parts")]
     assert len({json.dumps({k: v for k, v in f.items() if "seconds" not in k}) for f in figures}) == 1
-    assert not list((tmp_path / "parts").glob("*.jsonl"))
 
 
 @pytest.mark.parametrize(("shard", "folder"), [("3/3", True), ("1", True), ("0/2", False)])
@@ -246,14 +245,22 @@ def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
     assert logged_in()
 
 
-def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_path):
+def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_path, monkeypatch):
     from callbacks.dashboard import run_id
 
     with ThreadPoolExecutor(8) as pool:
         (first,) = set(pool.map(lambda _: run_id(tmp_path), range(8)))
     assert [file.name for file in tmp_path.iterdir()] == ["wandb.id"]
-    (tmp_path / "wandb.id").unlink()
-    assert run_id(tmp_path) != first
+    begin_anew(tmp_path)
+    second = run_id(tmp_path)
+    assert second != first
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    begin_anew(tmp_path)
+    assert run_id(tmp_path) == second
+    with monkeypatch.context() as patch:
+        patch.setenv("WANDB_RUN_ID", "swept7")
+        assert run_id(tmp_path) == "swept7"
+    assert run_id(tmp_path) == "swept7", "a sweep's run that goes on without its agent"
 
 
 @pytest.fixture
@@ -366,7 +373,7 @@ def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
 
 def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
     file = tmp_path / "metrics.csv"
-    file.write_text("loss,step\n1,0\n2,10\n3,20\n")
+    file.write_text("loss,step\n1,0\n2,10\n3,20\n4")  # a full disk has cut the last row
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -375,7 +382,7 @@ def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
         patch.setattr("csv.DictWriter.writerows", full)
         with pytest.raises(OSError, match="No space"):
             keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
-    assert file.read_text().endswith("3,20\n")
+    assert file.read_text().endswith("3,20\n4")
     keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
     assert file.read_text().split() == ["loss,step", "1,0", "2,10"]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
@@ -392,8 +399,12 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         evaluated(run, folder, "shard=0/2")
         evaluated(run, folder, "loading.eval_batch_size=1")
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".yaml"} == files
+    assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2"), "the record tells their outcomes again"
+    for damaged in (files["objects.csv"][:-20], b""):
+        (folder / "objects.csv").write_bytes(damaged)
+        assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2")
+        assert (folder / "objects.csv").read_bytes() == files["objects.csv"]
     for change, rounds, objects in (
-        (["callbacks.report.spread=2"], 3, 10),
         (["max_clicks=2"], 2, 10),
         (["trainer.limit_test_batches=2"], 3, 4),
         ([], 3, 10),

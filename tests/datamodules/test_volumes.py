@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -220,6 +221,10 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error("crop is 'brain'", crop="brain")
     error("normalise is 'batch'", normalise="batch")
     error("permutation is 2; there are 2", permutation=2)
+    error(r"size is \[8, 8\]; give D, H and W", size=[8, 8])
+    error("margin=-1", margin=-1)
+    error("rounds=0", rounds=0)
+    error("there is nothing to learn from", learn_from="held_out", held_out=0)
     error("6 volumes; lower data.held_out=6", held_out=6)
     save(mask[:, :-1], labels / "c0.nrrd")
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
@@ -282,6 +287,23 @@ def test_labels_are_those_of_the_very_name(tmp_path):
         save(mask, tmp_path / "nci" / "labels" / f"{case_name}_truth.nrrd")
     files = NciIsbiDataModule(str(tmp_path / "nci")).files()
     assert [f.label.name for f in files] == ["Prostate1_truth.nrrd", "Prostate10_truth.nrrd"]
+
+
+def test_formats_of_two_files_are_one_volume(tmp_path):
+    image, mask = case(0)
+    for suffix in (".mhd", ".nhdr"):
+        root = tmp_path / suffix[1:]
+        save(image, root / "images" / f"c{suffix}")
+        save(mask, root / "labels" / f"c{suffix}")
+        assert len(list((root / "images").iterdir())) == 2
+        source = VolumeFolderDataModule(str(root), **SMALL | {"held_out": 0, "stream": None, "cache": str(tmp_path / "cache")})
+        before = source.objects("train").read(0)
+        assert len(source.objects("train")) == 1
+        assert before.mask.sum() > 0
+        save(2 * image, root / "images" / f"c{suffix}")
+        stamp = (root / "images" / f"c{suffix}").stat().st_mtime_ns
+        os.utime(root / "images" / f"c{suffix}", ns=(stamp, stamp))
+        assert not np.array_equal(source.objects("train").read(0).image, before.image), "the voxels' file counts"
 
 
 def test_a_crop_of_what_is_not_0_holds_the_target():
