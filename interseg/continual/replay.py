@@ -18,7 +18,8 @@ class ReplayBuffer:
 
     Args:
         slots: b*, of the auxiliary buffer.
-        size: b, slots of it that are drawn from; drawn anew for every sample that comes.
+        size: b, slots of it that are drawn from; drawn anew for every image that comes, and kept while its later rounds bring it up to
+            date (algorithm 1 redraws them at every update, but means one sample an image).
         policy: "decay", "reservoir" or "fifo".
     """
 
