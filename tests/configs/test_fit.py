@@ -72,6 +72,8 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     assert compared.returncode == 0, compared.stderr
     assert "eval_batch_size=1" in compared.stdout.splitlines()[0]
     assert "+0.000 [+0.000, +0.000]" in (run / "compare.html").read_text(), "the same clicks"
+    if "two_in_one" in run.parent.name:  # which cannot be averaged with the mirrored image
+        return
     other = run / "flipped"
     assert called("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={other}", "full_curves=true", "flip=true").returncode == 0
     compared = called("compare.py", folder, other, "--out", run / "compare.html")
