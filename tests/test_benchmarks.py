@@ -95,3 +95,18 @@ def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path,
     assert cells[5:] == ["0.400 ± 0.000", "1.0 ± 0.0"]
     assert "35.0" in second
     assert whole.split("|")[2].strip() == "50.0 ± 0.0"
+
+
+def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
+    def rows(kind, seen, values, **more):
+        return [{"kind": kind, "seen": str(seen), "dice": str(v), "proxy": str(v), "labour": "0.25"} | more for v in values]
+
+    runs = [rows("unseen", 1, [0.2, 0.4]) + rows("held_out", 1, [0.5]) + rows("held_out", 2, last) for last in ([0.6, 0.8], [0.8, 0.8])]
+    dynamic3d.held_out({"row": runs, "other": runs})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2] == "| row | 0.750 ± 0.071 | 0.050 ± 0.071 | 0.700 ± 0.141 | 0.800 ± 0.000 | 0.700, 0.800 |"
+    assert printed[-1] == "| other | 0.500 / 0.300 | 0.750 / - |"
+    runs = [rows("round", 1, values, round="0") + rows("round", 1, [0.9], round="1") for values in ([0.1, 0.3], [0.5, 0.9])]
+    dynamic3d.by_round({"row": runs})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2:] == ["| row | 0.450 [0.30, 0.60] | 0.900 [0.90, 0.90] |", "| its labour | 25% | 25% |"]
