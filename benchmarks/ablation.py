@@ -64,15 +64,16 @@ def done(proof: Path, script: str, *line: str) -> None:
         print(" ".join(["python", script, *line]), flush=True)
         told: list[int] = []
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: told.append(number))
         with subprocess.Popen([sys.executable, ROOT / script, *line], text=True, **pipes) as command:  # type: ignore[call-overload]
 
             def pass_on(number: int, frame: Any) -> None:
                 told.append(number)
                 command.send_signal(number)  # SLURM tells a step's tasks, on some clusters not what they have started
 
-            before = signal.signal(signal.SIGUSR1, pass_on)
+            signal.signal(signal.SIGUSR1, pass_on)
             _, errors = command.communicate()
-            signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR1, before)
         if told:
             sys.exit(0)  # the command goes on from its checkpoint
         if command.returncode:

@@ -92,7 +92,7 @@ def main() -> None:
     arguments.add_argument("--tables", type=int, nargs="+", default=sorted(TABLES), choices=sorted(TABLES))
     arguments.add_argument("--permutations", type=int, default=3)
     arguments.add_argument("--steps", type=int, help="of each round, and six times as many of a volume labelled wholly")
-    arguments.add_argument("--part", default="0/1", help="K/N: make every N-th run from the K-th on, and no table")
+    arguments.add_argument("--part", default="0/1", help="K/N: make one share of N of the runs, and no table")
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     found = re.fullmatch(r"(\d+)/(\d+)", options.part)

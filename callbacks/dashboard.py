@@ -28,6 +28,7 @@ import wandb
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.dice import VolumeDice
 from callbacks.noc import NumberOfClicks
@@ -95,7 +96,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         "name": f"{config['name']}/{folder.name}",
         "group": config["name"],
         "save_dir": str(folder),
-        "id": run_id(folder),
+        "id": rank_zero_only(run_id)(folder),
         "resume": "allow",
         "config": config,
         "settings": settings,

@@ -31,7 +31,6 @@ class NumberOfClicks(Callback):
         self.interactions = Interactions(self.targets, full_curves)
         self.errors: list[str] = []
         self.record = Path()
-        self.missing = 0
         self.figures: dict[str, Any] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,7 +46,7 @@ class NumberOfClicks(Callback):
         self.record = record_file(folder, mark, f"{part[0]}of{part[1]}.{trainer.global_rank}" if part else str(trainer.global_rank))
         if trainer.is_global_zero:
             if reported(folder).get("fingerprint") != fingerprint(folder, names, report=True):
-                for name in ("report.json", "objects.csv"):  # of another evaluation
+                for name in ("report.json", "objects.csv", "report.html"):  # of another evaluation
                     (folder / name).unlink(missing_ok=True)
             for batch in kept(folder, mark):
                 if data.finished.issuperset(batch["id"].tolist()):  # another rank may have begun to keep new ones
@@ -88,9 +87,15 @@ class NumberOfClicks(Callback):
             gathered = self.interactions.outcome
             folder, names = Path(trainer.default_root_dir), trainer.datamodule.names("test")  # type: ignore[attr-defined]
             write_objects(folder / "objects.csv", gathered, [names[id] for id in gathered["id"].tolist()], self.targets)
-            report = self.figures | {"fingerprint": fingerprint(folder, names, report=True)}
-            write_whole(folder / "report.json", json.dumps(report, indent=1))
-            forget_others(folder, fingerprint(folder, names))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the report last, when other callbacks have written what they make of the figures: it says that all is there."""
+        if not trainer.is_global_zero or not self.figures["objects"] or trainer.datamodule.shard:  # type: ignore[attr-defined]
+            return
+        folder, names = Path(trainer.default_root_dir), trainer.datamodule.names("test")  # type: ignore[attr-defined]
+        report = self.figures | {"fingerprint": fingerprint(folder, names, report=True)}
+        write_whole(folder / "report.json", json.dumps(report, indent=1))
+        forget_others(folder, fingerprint(folder, names) if trainer.limit_test_batches == 1.0 else "")
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
@@ -101,9 +106,9 @@ class NumberOfClicks(Callback):
             return
         if stage == "test" and trainer.limit_test_batches == 1.0 and not trainer.datamodule.shard:  # type: ignore[attr-defined]
             count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
-            self.missing = max(0, count - self.figures["objects"] - len(set(self.errors)))
-            if self.missing:  # another job was still writing them when this one began
-                self.figures["errors"].append(f"{self.missing} objects were not played; the same command plays them")
+            missing = count - self.figures["objects"] - len(set(self.errors))
+            if missing > 0:  # another job was still writing them when this one began
+                self.figures["errors"].append(f"{missing} objects were not played; the same command plays them")
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
 

@@ -88,9 +88,10 @@ class Requeue(Checkpoint):
 def in_step() -> bool:
     """Whether `srun` started this process as a task of a step, and not a person in a shell that `salloc` or `srun --pty` opened.
 
-    Lightning knows shells by their job's name, which the steps of an allocation share; a shell is one task, so several are a step's.
+    Lightning knows shells by their job's name, which the steps that are started in them share. One of several tasks is a step's, unless
+    it has a terminal.
     """
-    several = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
+    several = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and not os.isatty(0)
     return "SLURM_STEP_ID" in os.environ and (several or SLURMEnvironment.detect())
 
 

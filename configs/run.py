@@ -71,8 +71,8 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
     """`metrics.csv` in a run's folder; Lightning's logger would delete it, a resumed run keeps the rows of the steps behind it."""
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
-        epoch = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.state_dict"]
-        keep_rows(logger, file, epoch["_batches_that_stepped"])  # what rows are numbered by; a batch may take several steps
+        batches = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        keep_rows(logger, file, batches["total"]["ready"])  # rows are numbered by batches; one may take several steps
     return logger
 
 
@@ -81,7 +81,8 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
     """Let a logger go on with a table of metrics, whose rows from step `before` on will be logged again."""
     with file.open(newline="") as lines:
         table = csv.DictReader(lines)
-        rows = [row for row in table if (row["step"] or "").isdigit() and int(row["step"]) < before]  # a full disk cuts the last one
+        whole = (row for row in table if None not in row.values())  # a full disk cuts the last one
+        rows = [row for row in whole if int(row["step"]) < before]
     part, columns = file.with_name(f".{file.name}.part"), list(table.fieldnames or [])
     with part.open("w", newline="") as lines:
         writer = csv.DictWriter(lines, columns)

@@ -9,6 +9,7 @@ that are written from it.
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,16 @@ def reported(folder: Path) -> dict[str, Any]:
 
 
 def forget_others(folder: Path, mark: str) -> None:
-    """Remove the records of other evaluations in a folder."""
+    """Remove the records in a folder but the evaluation's of a fingerprint; all of them for an empty one."""
     for path in set(folder.glob("objects.*.jsonl")).difference(folder.glob(f"objects.{mark}.*.jsonl")):
         path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside its place and move it there: whoever looks sees the old one or the new one, whole."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")  # jobs that share a folder write the same
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -168,8 +168,9 @@ class Dynamic3D(InteractiveModule):
 
     def _share_statistics(self) -> None:
         """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""
-        for buffer in self.network.buffers():
-            buffer.copy_(self.trainer.strategy.broadcast(buffer))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def _place(self, batch: dict[str, Any]) -> tuple[int, ...]:
         """What randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""

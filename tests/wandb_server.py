@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"viewer": {"id": "1", "entity": "someone", "username": "someone", "flags": "{}", "teams": {"edges": []}}}
 
     def RunResumeStatus(self, given):
-        bucket, lines = None, self.server.history[given["name"]]
+        bucket, lines = None, self.server.history.get(given["name"], [])
         if given["name"] in self.server.buckets:
             bucket = {
                 **{"name": given["name"], "displayName": given["name"], "config": "{}", "summaryMetrics": "{}", "wandbConfig": '{"t": {}}'},
@@ -99,5 +99,7 @@ def serving(handler=Handler):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.lock, server.buckets, server.history, server.agents = threading.Lock(), {}, defaultdict(list), 0
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield server, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

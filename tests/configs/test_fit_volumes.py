@@ -1,8 +1,10 @@
 """Every YAML of the streams of volumes is learned by the command itself, on tiny data."""
 
+import csv
 import json
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 import wandb
@@ -58,20 +60,30 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
         assert kept["pictures/rounds/count"] == 4
 
 
-def test_rows_after_the_checkpoint_are_not_kept_twice(root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("every", [2, 3])
+def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def killed(*_):
+        raise Killed
+
     line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *TINY, "model.steps=3", "data.rounds=2"]
     line += ["model.network.channels=[4,8,8,8]", f"data.root={root}", f"data.cache={root / 'cache'}"]
 
     def rows(run, *more):
         monkeypatch.setattr(sys, "argv", ["train.py", *line, *more, f"run={run}"])
         train.main()
-        return (run / "metrics.csv").read_text().splitlines()
+        with (run / "metrics.csv").open(newline="") as file:
+            return [(row["epoch"], row["step"], row["train/loss"]) for row in csv.DictReader(file)]
 
-    whole = rows(tmp_path / "whole")
-    file = tmp_path / "cut" / "metrics.csv"
-    rows(tmp_path / "cut", "trainer.max_epochs=1")
-    file.write_text("\n".join([file.read_text().splitlines()[0], *whole[1:]]) + "\n")  # of a run that was killed at its last round
-    assert rows(tmp_path / "cut", "checkpoint=last")[1:] == whole[1:]
+    whole, cut = rows(tmp_path / "whole"), tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr("callbacks.checkpoint.LastCheckpoint.on_train_epoch_end", killed)  # the last one is of the second or third round
+        with pytest.raises(Killed):
+            rows(cut, f"callbacks.checkpoint.every_n_steps={every}")
+    copyfile(tmp_path / "whole" / "metrics.csv", cut / "metrics.csv")  # as if it had been killed in its last round
+    assert rows(cut, "checkpoint=last") == whole
 
 
 def test_there_is_a_test_for_every_overlay():

@@ -122,6 +122,11 @@ def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, tmp_path):
     assert "Traceback" not in result.stderr
     evaluated(run, tmp_path / "cut")
     assert (tmp_path / "whole" / "objects.csv").read_text() == (tmp_path / "cut" / "objects.csv").read_text()
+    page = tmp_path / "cut" / "report.html"
+    page.unlink()
+    (tmp_path / "cut" / "report.json").unlink()  # which is written last
+    evaluated(run, tmp_path / "cut")
+    assert page.exists()
 
 
 def scanned(content):
@@ -171,9 +176,11 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     assert len(list(media.glob("images/pictures/clicks*"))) == kept["pictures/clicks/count"] == 30
 
 
-def online(data, run, server, *more):
-    """Train with a server at an address, which is waited for briefly; what was printed."""
-    waits = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
+BRIEFLY = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
+
+
+def online(data, run, server, *more, waits=BRIEFLY):
+    """Train with a server at an address, which is waited for; what was printed."""
     environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
     words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, run)), *more, "logger=wandb"]
     result = subprocess.run(
@@ -213,10 +220,10 @@ def test_a_server_that_vanishes_stops_nothing(data, tmp_path):
 
 def test_a_run_that_goes_on_is_one_run_on_the_server(data, tmp_path):
     with serving() as (server, address):
-        printed = online(data, tmp_path / "run", address)
-        first = list(server.history.values())
-        assert len(first) == 1, printed
-        printed = online(data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last")
+        printed = online(data, tmp_path / "run", address, waits={})
+        (first,) = server.history.values()
+        assert first, printed
+        printed = online(data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last", waits={})
     ((name, lines),) = server.history.items()
     assert name == (tmp_path / "run" / "wandb.id").read_text()
     steps = [line["trainer/global_step"] for line in lines if "train/loss" in line]
@@ -373,7 +380,7 @@ def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
 
 def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
     file = tmp_path / "metrics.csv"
-    file.write_text("loss,step\n1,0\n2,10\n3,20\n4")  # a full disk has cut the last row
+    file.write_text("epoch,step,loss\n0,0,1\n0,10,2\n0,20,3\n0,1")  # a full disk has cut the last row
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -382,9 +389,9 @@ def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
         patch.setattr("csv.DictWriter.writerows", full)
         with pytest.raises(OSError, match="No space"):
             keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
-    assert file.read_text().endswith("3,20\n4")
+    assert file.read_text().endswith("0,1")
     keep_rows(CSVLogger(tmp_path, name="", version=""), file, 20)
-    assert file.read_text().split() == ["loss,step", "1,0", "2,10"]
+    assert file.read_text().split() == ["epoch,step,loss", "0,0,1", "0,10,2"]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
 
 
@@ -406,6 +413,7 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         assert (folder / "objects.csv").read_bytes() == files["objects.csv"]
     for change, rounds, objects in (
         (["max_clicks=2"], 2, 10),
+        (["trainer.limit_test_batches=2"], 3, 4),
         (["trainer.limit_test_batches=2"], 3, 4),
         ([], 3, 10),
     ):
