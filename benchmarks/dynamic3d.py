@@ -11,7 +11,6 @@ done again, what was killed goes on from its last checkpoint. With `--part` this
 
 import argparse
 import csv
-import os
 import re
 import shlex
 import statistics
@@ -20,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ablation import done
+from interseg.records import write_whole
 
 LABELLED = ["--config", "dynamic3d/labelled.yaml"]
 RHO = 0.85
@@ -122,9 +122,7 @@ def same_as_before(folder: Path, given: list[str]) -> None:
     file, line = folder / "given.txt", shlex.join(given)
     if file.exists() and file.read_text() != line:
         sys.exit(f"{folder} holds runs of `{file.read_text()}`; give another folder")
-    part = file.with_suffix(f".{os.getpid()}")
-    part.write_text(line)
-    part.replace(file)
+    write_whole(file, line)  # other parts read it
 
 
 def make(folder: Path, name: str, permutation: int, given: list[str], steps: int | None) -> None:
