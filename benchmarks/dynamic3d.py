@@ -1,12 +1,13 @@
 """The tables of dynamic interactive learning in 3D, over permutations: each a row a setting, each run a setting and a permutation.
 
     python -m benchmarks.dynamic3d FOLDER --data '--config data/msd.yaml data.root=PATH data.held_out=20 data.stream=40'
-        [--tables 1 3 5 6 7] [--permutations 3] [--steps N] [--part K/N] [key=value ...]
+        [--tables 1 2 3 5 6 7] [--first 10 20 30] [--permutations 3] [--steps N] [--part K/N] [key=value ...]
 
-1: dynamic learning from whole labels. 3 (the paper's 3 and 4): each held-out volume by itself. 5: the held-out volumes as a stream.
-6: dynamic interactive learning. 7: slices until every volume passes 0.85. Every run is made by train.py itself; what is finished is not
-done again, what was killed goes on from its last checkpoint. With `--part` this process makes its share of the runs only, and no table
-(array jobs); the same line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six rounds.
+1: dynamic learning from whole labels. 2: the same by volumes seen; offline training has a run for each of `--first`, of so many volumes of
+a permutation. 3 (the paper's 3 and 4): each held-out volume by itself. 5: the held-out volumes as a stream. 6: dynamic interactive
+learning. 7: slices until every volume passes 0.85. Every run is made by train.py itself; what is finished is not done again, what was
+killed goes on from its last checkpoint. With `--part` this process makes its share of the runs only, and no table (array jobs); the same
+line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six rounds.
 """
 
 import argparse
@@ -76,6 +77,7 @@ STARTS = {
 BOTH_WAYS = [name for name in (*STATIC_ROWS, *STREAM_ROWS) if "guided, weighted" in name]
 TABLES: dict[int, dict[str, list[str]]] = {
     1: {"held_out": list(LABELLED_ROWS)},
+    2: {"by_seen": list(LABELLED_ROWS)},
     3: {"by_round": list(STATIC_ROWS)},
     5: {"by_round": BOTH_WAYS},
     6: {"held_out": list(INTERACTIVE_ROWS), "by_round": [*INTERACTIVE_ROWS, *COPY_ROWS, *AFTER_ROWS]},
@@ -90,6 +92,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the volumes")
     arguments.add_argument("--tables", type=int, nargs="+", default=sorted(TABLES), choices=sorted(TABLES))
+    arguments.add_argument("--first", type=int, nargs="+", default=[], help="volumes that Table 2 trains offline on")
     arguments.add_argument("--permutations", type=int, default=3)
     arguments.add_argument("--steps", type=int, help="of each round, and six times as many of a volume labelled wholly")
     arguments.add_argument("--part", default="0/1", help="K/N: make one share of N of the runs, and no table")
@@ -103,17 +106,24 @@ def main() -> None:
     needed = shown | {STARTS[name] for name in shown if name in STARTS}
     given = ["--config", "dynamic3d.yaml", "data.seed=0", *options.data, *options.overrides]  # one split, whatever a run's seed
     same_as_before(options.folder, [*given, f"--steps={options.steps}"])
-    first = [(name, permutation) for name in ROWS if name in needed - STARTS.keys() for permutation in range(options.permutations)]
-    for start, permutation in first[part::parts]:
+    permutations = range(options.permutations)
+    starts = [(name, permutation) for name in ROWS if name in needed - STARTS.keys() for permutation in permutations]
+    for start, permutation in starts[part::parts]:
         for name in [start, *(row for row in ROWS if row in needed and STARTS.get(row) == start)]:
             make(options.folder, name, permutation, given, options.steps)
+    prefixes = [(count, permutation) for count in options.first for permutation in permutations if 2 in options.tables]
+    for count, permutation in prefixes[part::parts]:
+        make_prefix(options.folder, count, permutation, given)
     if parts > 1:
         return
     for table in options.tables:
         print(f"\n### Table {table}")
         for show, names in TABLES[table].items():
             print()
-            SHOW[show]({name: [read(options.folder, name, k) for k in range(options.permutations)] for name in names})
+            runs = {name: [read(options.folder, name, permutation) for permutation in permutations] for name in names}
+            for count, permutation in prefixes if table == 2 else []:
+                runs[OFFLINE][permutation] += read(options.folder, prefix_row(count), permutation)
+            SHOW[show](runs)
 
 
 def same_as_before(folder: Path, given: list[str]) -> None:
@@ -139,6 +149,18 @@ def make(folder: Path, name: str, permutation: int, given: list[str], steps: int
     done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
 
 
+def prefix_row(count: int) -> str:
+    """The row of offline training on the first volumes of a permutation."""
+    return f"{OFFLINE}, first {count}"
+
+
+def make_prefix(folder: Path, count: int, permutation: int, given: list[str]) -> None:
+    """The run of such a row, unless it is there."""
+    run = run_folder(folder, prefix_row(count), permutation)
+    words = [*ROWS[OFFLINE], f"seed={permutation}", f"data.prefix=[{permutation},{count}]"]
+    done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
+
+
 def run_folder(folder: Path, name: str, permutation: int) -> Path:
     """A run's folder."""
     return folder / f"{name.replace(', ', '_').replace(' ', '-')}-{permutation}"
@@ -151,18 +173,19 @@ def read(folder: Path, name: str, permutation: int) -> list[Row]:
 
 
 def held_out(table: dict[str, list[list[Row]]]) -> None:
-    """Dice on the held-out volumes after the last one learned, and the mean by volumes seen, there and on the unseen rest (Table 2).
-
-    Offline training is measured at its end alone.
-    """
+    """Dice on the held-out volumes after the last one learned."""
     print("| | mean | std | min | max | mean of each permutation |\n|---|---|---|---|---|---|")
     for name, runs in table.items():
         last = [[float(r["dice"]) for r in rows if r["kind"] == "held_out" and r["seen"] == rows[-1]["seen"]] for rows in runs]
         columns = list(zip(*map(summary, last), strict=True))
         each = ", ".join(f"{mean:.3f}" for mean in columns[0])
         print(f"| {name} | " + " | ".join(map(over, columns)) + f" | {each} |")
-    seen = sorted({int(r["seen"]) for rows in next(reversed(table.values())) for r in rows if r["kind"] == "held_out"})
-    print("\nAfter so many volumes, held out / unseen:\n\n| | " + " | ".join(map(str, seen)) + " |\n" + "|---" * (len(seen) + 1) + "|")
+
+
+def by_seen(table: dict[str, list[list[Row]]]) -> None:
+    """Mean Dice on the held-out volumes / on the rest of the stream, after so many volumes of it."""
+    seen = sorted({int(r["seen"]) for runs in table.values() for rows in runs for r in rows if r["kind"] == "held_out"})
+    print("| | " + " | ".join(map(str, seen)) + " |\n" + "|---" * (len(seen) + 1) + "|")
     for name, runs in table.items():
         cells = [" / ".join(average(runs, kind, count) for kind in ("held_out", "unseen")) for count in seen]
         print(f"| {name} | " + " | ".join(cells) + " |")
@@ -226,7 +249,7 @@ def total(ends: dict[int, Row], column: str, share: float) -> int:
     return sum(int(ends[k][column]) for k in sorted(ends)[: round(share * len(ends))])
 
 
-SHOW = {"held_out": held_out, "by_round": by_round, "slices": slices}
+SHOW = {"held_out": held_out, "by_seen": by_seen, "by_round": by_round, "slices": slices}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class VolumeDice(Callback):
 
     Args:
         every: volumes learned between two evaluations; the last of a permutation is always followed by one.
-        unseen: also evaluate the rest of the stream.
+        unseen: also evaluate the volumes of the stream that are not learned yet.
     """
 
     def __init__(self, every: int = 10, unseen: bool = True) -> None:
@@ -46,7 +46,8 @@ class VolumeDice(Callback):
         order = data.order(batch["sequence"])
         last = batch["task"] + 1 == len(order)
         if last or (not offline and (batch["task"] + 1) % self.every == 0):
-            sets = {"held_out": data.split()[0], "unseen": order[batch["task"] + 1 :] if self.unseen else []}
+            unseen = sorted({*data.streamed()} - {*order[: batch["task"] + 1]})
+            sets = {"held_out": data.split()[0], "unseen": unseen if self.unseen else []}
             if pl_module.start_anew == "volume":
                 sets = {}
             elif data.learn_from == "held_out":

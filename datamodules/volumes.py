@@ -140,6 +140,8 @@ class VolumeDataModule(ResumableDataModule):
         permutations: orders of the stream, each drawn by (seed, number): an epoch each.
         permutation: play this one only (array jobs).
         learn_from: "rest", or "held_out" to play these as a stream instead (dynamic evaluation, Table 5).
+        prefix: (permutation, count): play the first volumes of this permutation alone, in orders of their own; the others of the stream
+            stay unseen (offline training of Algorithm 6, Table 2). The set's mean and standard deviation stay the whole stream's.
         rounds: most rounds of a volume; 1 where all of it is labelled.
         normalise: by mean and standard deviation of the "set" that is learned from, as in the paper, or of each "volume", where
             scanners give values of their own.
@@ -160,6 +162,7 @@ class VolumeDataModule(ResumableDataModule):
         permutations: int = 3,
         permutation: int | None = None,
         learn_from: str = "rest",
+        prefix: tuple[int, int] | None = None,
         rounds: int = 6,
         normalise: str = "set",
         cache: str | None = None,
@@ -181,9 +184,11 @@ class VolumeDataModule(ResumableDataModule):
             raise InputError("learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out")
         if permutation is not None and not 0 <= permutation < permutations:
             raise InputError(f"permutation is {permutation}; there are {permutations}, numbered from 0")
+        if prefix is not None and (len(prefix) != 2 or prefix[0] < 0 or prefix[1] < 1):
+            raise InputError(f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
         self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values
-        self.channel, self.learn_from = channel, learn_from
+        self.channel, self.learn_from, self.prefix = channel, learn_from, prefix
         self.held_out, self.stream, self.count, self.rounds, self.seed = held_out, stream, permutations, rounds, seed
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
@@ -203,6 +208,8 @@ class VolumeDataModule(ResumableDataModule):
             self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache)
             for index in range(len(files)):
                 self._dataset.read(index)  # what is wrong with a volume shows before anything is learned
+            if self.prefix is not None and self.prefix[1] > len(self.streamed()):
+                raise InputError(f"prefix is {list(self.prefix)}; the stream has {len(self.streamed())} volumes")
             if self.by_set:
                 self._dataset.normalise(self.split()[1])
         return self._dataset
@@ -214,11 +221,21 @@ class VolumeDataModule(ResumableDataModule):
         learned = order[self.held_out :]
         return sorted(order[: self.held_out]), sorted(learned if self.stream is None else learned[: self.stream])
 
-    def order(self, permutation: int) -> list[int]:
-        """The volumes of a permutation, in order."""
+    def streamed(self) -> list[int]:
+        """The volumes of the stream."""
         held_out, rest = self.split()
-        streamed = held_out if self.learn_from == "held_out" else rest
-        return np.random.default_rng((self.seed, permutation)).permutation(streamed).tolist()
+        return held_out if self.learn_from == "held_out" else rest
+
+    def order(self, permutation: int) -> list[int]:
+        """The volumes that a permutation plays, in order."""
+        played = self.streamed()
+        if self.prefix is not None:
+            number, count = self.prefix
+            played = sorted(self._permuted(played, number)[:count])
+        return self._permuted(played, permutation)
+
+    def _permuted(self, volumes: list[int], permutation: int) -> list[int]:
+        return np.random.default_rng((self.seed, permutation)).permutation(volumes).tolist()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset = self.objects("train")

@@ -35,8 +35,8 @@ def call(monkeypatch, *words):
 def test_every_row_is_a_config(made, monkeypatch, tmp_path):
     for part in ("0/2", "1/2"):
         data = "--config data/msd.yaml data.seed=3"
-        call(monkeypatch, tmp_path, "--data", data, "--part", part, "--permutations", "2", "--steps", "5")
-    assert len(made) == len({folder for folder, _ in made}) == 2 * len(dynamic3d.ROWS)
+        call(monkeypatch, tmp_path, "--data", data, "--part", part, "--permutations", "2", "--steps", "5", "--first", "10", "20")
+    assert len(made) == len({folder for folder, _ in made}) == 2 * (len(dynamic3d.ROWS) + 2)
     for folder, words in made:
         options = parser("").parse_intermixed_args(list(words))
         config = resolve(load(options.config, options.overrides))
@@ -45,6 +45,9 @@ def test_every_row_is_a_config(made, monkeypatch, tmp_path):
         if not folder.name.startswith("offline"):
             assert (config["model"]["steps"], config["model"]["more_steps"]) == (30 // rounds, 0)
         assert ("pretrained" in config["model"]) == folder.name.startswith(("warm", "after"))
+        number = folder.name.rpartition("-")[2]
+        prefix = {f"offline_first-{count}-{number}": [int(number), count] for count in (10, 20)}.get(folder.name)
+        assert config["data"].get("prefix") == prefix
 
 
 def test_another_setting_needs_another_folder(made, monkeypatch, tmp_path):
@@ -97,6 +100,26 @@ def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path,
     assert whole.split("|")[2].strip() == "50.0 ± 0.0"
 
 
+def test_offline_training_on_the_first_volumes_stands_in_the_row_of_offline_training(made, monkeypatch, tmp_path, capsys):
+    for name, seen, held_out in [*((row, 15, 0.8) for row in dynamic3d.LABELLED_ROWS), (dynamic3d.prefix_row(10), 10, 0.6)]:
+        for permutation in range(2):
+            folder = dynamic3d.run_folder(tmp_path, name, permutation)
+            folder.mkdir()
+            (folder / "finished").touch()
+            with (folder / "dice.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerow({"kind": "held_out", "seen": seen, "dice": held_out + permutation / 10})
+                if seen < 15:
+                    writer.writerow({"kind": "unseen", "seen": seen, "dice": 0.5})
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--first", "10", "--permutations", "2", "--tables", "2")
+    assert not made, "all is there"
+    printed = capsys.readouterr().out
+    assert "| | 10 | 15 |" in printed
+    assert "| offline | 0.650 / 0.500 | 0.850 / - |" in printed
+    assert "| dynamic | - / - | 0.850 / - |" in printed
+
+
 def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
     def rows(kind, seen, values, **more):
         return [{"kind": kind, "seen": str(seen), "dice": str(v), "proxy": str(v), "labour": "0.25"} | more for v in values]
@@ -105,7 +128,10 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
     dynamic3d.held_out({"row": runs, "other": runs})
     printed = capsys.readouterr().out.splitlines()
     assert printed[2] == "| row | 0.750 ± 0.071 | 0.050 ± 0.071 | 0.700 ± 0.141 | 0.800 ± 0.000 | 0.700, 0.800 |"
-    assert printed[-1] == "| other | 0.500 / 0.300 | 0.750 / - |"
+    dynamic3d.by_seen({"row": runs, "other": runs})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "| | 1 | 2 |"
+    assert printed[2:] == [f"| {name} | 0.500 / 0.300 | 0.750 / - |" for name in ("row", "other")]
     runs = [rows("round", 1, values, round="0") + rows("round", 1, [0.9], round="1") for values in ([0.1, 0.3], [0.5, 0.9])]
     dynamic3d.by_round({"row": runs})
     printed = capsys.readouterr().out.splitlines()

@@ -185,6 +185,17 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
     assert {row["permutation"] for row in rows(tmp_path)} == {"2"}
 
 
+def test_offline_training_on_a_prefix_is_measured_on_the_rest_of_the_stream(folder, tmp_path):
+    offline, source = method(start_anew="never", replay=None, smoothing=False), data(folder, permutations=3, rounds=1, prefix=(1, 2))
+    trainer(tmp_path, epochs=3, loop=SliceLoop()).fit(offline, source)
+    learned = {row["volume"] for row in rows(tmp_path) if row["kind"] == "round"}
+    unseen = {row["volume"] for row in rows(tmp_path) if row["kind"] == "unseen"}
+    assert len(learned) == 2
+    assert learned | unseen == {str(volume) for volume in source.streamed()}
+    assert not learned & unseen
+    assert {row["seen"] for row in rows(tmp_path) if row["kind"] != "round"} == {"2"}
+
+
 def test_more_epochs_than_permutations_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="max_epochs=3, permutations to play: 2"):
         trainer(tmp_path, epochs=3).fit(method(), data(folder))

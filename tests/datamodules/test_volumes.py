@@ -188,6 +188,17 @@ def test_a_permutation_is_the_stream_in_another_order_and_rounds_come_in_a_row(d
     assert one.std(correction=0).item() == pytest.approx(1, abs=1e-3)
 
 
+def test_a_prefix_is_the_first_volumes_of_a_permutation_in_orders_of_their_own(data):
+    whole, module = data(permutations=9), data(permutations=9, prefix=(2, 3))
+    for source in (whole, module):
+        source.objects("train")
+    orders = [module.order(k) for k in range(9)]
+    assert all(sorted(order) == sorted(whole.order(2)[:3]) for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert module.split() == whole.split()
+    assert module.one(0)["volume"].equal(whole.one(0)["volume"]), "normalised alike"
+
+
 def load(arguments):
     return VolumeFolderDataModule(arguments[0], cache=arguments[1], **SMALL).one(3)["volume"].sum().item()
 
@@ -223,6 +234,8 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error("permutation is 2; there are 2", permutation=2)
     error(r"size is \[8, 8\]; give D, H and W", size=[8, 8])
     error("margin=-1", margin=-1)
+    error(r"prefix is \[0, 9\]; the stream has", prefix=(0, 9))
+    error(r"prefix is \[-1, 2\]; give", prefix=(-1, 2))
     error("rounds=0", rounds=0)
     error("there is nothing to learn from", learn_from="held_out", held_out=0)
     error("6 volumes; lower data.held_out=6", held_out=6)
