@@ -24,6 +24,7 @@ from configs.run import guarded
 from interseg.comparison import Evaluation, Method, methods, most_different
 from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
+from interseg.files import write_whole
 from interseg.metrics import interval
 from interseg.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
 
@@ -70,7 +71,7 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
 def write(text: str, out: Path) -> None:
     """The page."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_whole(out, text)
     print(f"comparison: {out}")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from configs import read
 from configs.run import guarded
 from interseg.errors import InputError
+from interseg.files import write_whole
 
 MACROS = ("${env}", "${interpreter}", "python", "${program}")
 """What a sweep's command begins with; a job's script says it itself."""
@@ -38,7 +39,7 @@ def main() -> None:
     content = "\n".join(lines) + "\n"
     if listed.exists() and listed.read_text() != content:
         raise InputError(f"{listed} is of another sweep, whose runs lie beside it; give another folder")
-    listed.write_text(content)
+    write_whole(listed, content)
     print(f"JOBS={shlex.quote(str(listed))} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh")
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ablation import done
-from interseg.records import write_whole
+from interseg.files import write_whole
 
 LABELLED = ["--config", "dynamic3d/labelled.yaml"]
 RHO = 0.85

@@ -1,6 +1,5 @@
 """Dice of a stream of volumes: of every round, and after volumes of the held-out set and of the rest of the stream (algorithm 6)."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from interseg.distributed import from_all_ranks
+from interseg.files import write_table, write_whole
 from interseg.volumes import dice, touched_slices
 
 
@@ -71,11 +71,8 @@ class VolumeDice(Callback):
 
     def _write(self, folder: Path) -> None:
         columns = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
-        with (folder / "dice.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        (folder / "dice.json").write_text(json.dumps(self.figures(), indent=1))
+        write_table(folder / "dice.csv", columns, self.rows)
+        write_whole(folder / "dice.json", json.dumps(self.figures(), indent=1))
 
     def figures(self) -> dict[str, Any]:
         """Of the held-out set and the rest, by volumes seen: mean, std, min and max of volumes, each as mean and std over permutations.

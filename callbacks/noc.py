@@ -1,7 +1,5 @@
 """The figures of an evaluation: NoC, failures, mIoU@k and the rest, gathered over ranks, logged and written per object."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +9,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from interseg.distributed import from_all_ranks
+from interseg.files import write_table, write_whole
 from interseg.metrics import Interactions, clicks_to, counted
-from interseg.records import fingerprint, forget_others, keep, kept, record_file, reported, write_whole
+from interseg.records import fingerprint, forget_others, keep, kept, record_file, reported
 from interseg.refine import COUNTS
 
 
@@ -116,16 +115,14 @@ class NumberOfClicks(Callback):
 def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:
     """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
     curves = gathered["curves"]
-    columns = [clicks_to(counted(gathered), q).tolist() for q in targets]
-    table = io.StringIO()
-    writer = csv.writer(table)
-    header = [f"noc@{100 * q:g}" for q in targets] + [f"iou@{k + 1}" for k in range(curves.shape[1])]
-    writer.writerow(["id", "name", *header, "clicks"])
+    nocs = [clicks_to(counted(gathered), q).tolist() for q in targets]
+    columns = ["id", "name", *(f"noc@{100 * q:g}" for q in targets), *(f"iou@{k + 1}" for k in range(curves.shape[1])), "clicks"]
+    rows = []
     for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
         clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
         ious = [f"{v:.6f}" for v in curves[row].tolist()]
-        writer.writerow([id, name, *(c[row] for c in columns), *ious, clicks])
-    write_whole(path, table.getvalue())
+        rows.append(dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True)))
+    write_table(path, columns, rows)
 
 
 def shown(figures: dict[str, Any]) -> list[str]:

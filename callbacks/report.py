@@ -16,8 +16,8 @@ from callbacks.user_loop import UserLoop
 from interseg.clicks import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.drawing import jpeg, overlay, unpack_mask
+from interseg.files import write_whole
 from interseg.metrics import PADDINGS, counted
-from interseg.records import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
 """Clicks after which an object is shown; the last one played is always shown."""

@@ -16,6 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
 from interseg.clicks import IGNORE
+from interseg.files import write_whole
 from interseg.transfer import mean_iou
 
 
@@ -31,7 +32,7 @@ class TaskReport(Callback):
         self.sequence: int | None = None
         self.rounds: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
-        self.neighbour: list[tuple[int, float]] = []
+        self.neighbour: list[tuple[int, float, bool]] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
         """Begin with a sequence's first round; ask what the image is like before it is learned."""
@@ -78,7 +79,7 @@ class TaskReport(Callback):
             self.tasks.append({"task": batch["task"], "kernels": kernels, "neighbour": neighbour})
             curve = png(draw_curve(self.rounds))
             text = page("task_report.html.jinja", sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=curve)
-            Path(trainer.default_root_dir, "tasks.html").write_text(text, encoding="utf-8")
+            write_whole(Path(trainer.default_root_dir, "tasks.html"), text)
 
     def _drawn(self, trainer: Trainer, batch: dict[str, Any]) -> bool:
         return trainer.is_global_zero and "task" in batch and self.sequence is not None and batch["sequence"] == self.sequence

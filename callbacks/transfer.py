@@ -1,6 +1,5 @@
 """R[t, i] of a task stream: after a task every image of the sequence is answered anew, shared out over the ranks (CLIS)."""
 
-import csv
 import json
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from interseg.clicks import IGNORE
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
+from interseg.files import write_table, write_whole
 from interseg.metrics import interval
 from interseg.transfer import mean_iou, transfer, weighted_iou
 
@@ -106,12 +106,9 @@ class Transfer(Callback):
         if not trainer.is_global_zero:
             return
         folder = Path(trainer.default_root_dir)
-        (folder / "transfer.json").write_text(json.dumps(figures, indent=1))
+        write_whole(folder / "transfer.json", json.dumps(figures, indent=1))
         columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic", "before", "annotated", "passes"]
-        with (folder / "transfer.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")  # without seconds, which no second run repeats
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(folder / "transfer.csv", columns, self.rows)  # without seconds, which no second run repeats
 
     def figures(self, length: int) -> dict[str, Any]:
         """What `transfer` gives of every finished sequence, by mean IoU and by the official code's, means with intervals, and rounds."""

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
+from interseg.files import write_whole
 from interseg.volumes import dice, index, other_axes, residual
 
 
@@ -59,7 +60,7 @@ class VolumeReport(Callback):
                 curves=curves,
                 seen=batch["task"] + 1,
             )
-            Path(trainer.default_root_dir, "volumes.html").write_text(text, encoding="utf-8")
+            write_whole(Path(trainer.default_root_dir, "volumes.html"), text)
 
     def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
         axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)  # a slice that nobody labels

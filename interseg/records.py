@@ -9,7 +9,6 @@ that are written from it.
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,13 +97,3 @@ def forget_others(folder: Path, mark: str) -> None:
     """Remove the records in a folder but the evaluation's of a fingerprint; all of them for an empty one."""
     for path in set(folder.glob("objects.*.jsonl")).difference(folder.glob(f"objects.{mark}.*.jsonl")):
         path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there: whoever looks sees the old one or the new one, whole."""
-    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")  # jobs that share a folder write the same
-    try:
-        part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -158,12 +158,12 @@ class CLIS(TaskLearner):
         """Pi of the gates."""
         return [p.detach() for p in self.network.probabilities(sample=False)]
 
-    def neighbour(self, images: Tensor) -> list[tuple[int, float]]:
+    def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
         """The stored task of least KL."""
         if not len(self.memory):
             return []
         distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self._embedded(images), strict=True)]
-        return [(int(d.argmin()), float(d.min())) for d in distances]
+        return [(int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold)) for d in distances]
 
     @torch.no_grad()
     def begin(self, batch: dict[str, Any]) -> None:

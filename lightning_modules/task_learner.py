@@ -108,8 +108,11 @@ class TaskLearner(InteractiveModule):
         """How far each kernel of each layer is switched on, (K,) in [0, 1] a layer; empty for a network without gates."""
         return []
 
-    def neighbour(self, images: Tensor) -> list[tuple[int, float]]:
-        """The task that each image is most like and their distance; empty for a method that does not look, or before its first task."""
+    def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
+        """The task that each image is most like, their distance, and whether that is near enough to begin with the task's kernels.
+
+        Empty for a method that does not look, or before its first task.
+        """
         return []
 
     def limit(self) -> None:

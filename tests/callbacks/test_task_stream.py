@@ -260,7 +260,7 @@ def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretraine
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             seen.append((self.met, outputs["probabilities"]))
-            assert pl_module.neighbour(batch["image"]) == [(batch["task"], 0.0)]
+            assert pl_module.neighbour(batch["image"]) == [(batch["task"], 0.0, True)]
 
     trainer(tmp_path, Watch(), epochs=1, precision=precision, user=Satisfied()).fit(clis(pretrained["clis"]), data(folder, rounds=1))
     assert len(seen) == 3

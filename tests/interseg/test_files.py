@@ -1,0 +1,22 @@
+"""Files are whole: who looks while one is written, or after a write that failed, sees the one before."""
+
+import csv
+
+import pytest
+
+from interseg.files import write_table, write_whole
+
+
+def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "report.json"
+    write_whole(path, "before\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "a" * 100_000 + "\ud800")
+    assert path.read_text() == "before\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_has_its_columns_alone(tmp_path):
+    write_table(tmp_path / "t.csv", ["name", "dice"], [{"name": "a, b", "dice": 0.5, "seconds": 3}, {"name": "c\nd"}])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"name": "a, b", "dice": "0.5"}, {"name": "c\nd", "dice": ""}]
