@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from interseg.distributed import from_all_ranks
+from interseg.errors import InputError
 from interseg.files import write_table, write_whole
 from interseg.volumes import dice, touched_slices
 
@@ -25,6 +26,8 @@ class VolumeDice(Callback):
     """
 
     def __init__(self, every: int = 10, unseen: bool = True) -> None:
+        if every < 1:
+            raise InputError(f"every={every}; give the volumes between two evaluations, 1 or more")
         self.every, self.unseen = every, unseen
         self.rows: list[dict[str, Any]] = []
 
@@ -65,7 +68,8 @@ class VolumeDice(Callback):
         rows = []
         for number in range(trainer.global_rank, len(indices), trainer.world_size):
             batch = data.one(indices[number])
-            answer = module.predict(batch["volume"].to(module.device))[0, 0].cpu().numpy() > 0.5
+            with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
+                answer = module.predict(batch["volume"].to(module.device))[0, 0].cpu().numpy() > 0.5
             rows.append(place | {"volume": indices[number], "dice": dice(answer, batch["mask"][0].numpy().astype(bool))})
         return sorted((row for part in from_all_ranks(rows) for row in part), key=lambda row: row["volume"])
 

@@ -57,7 +57,8 @@ class SliceLoop(Callback):
         truth = batch["mask"][0].cpu().numpy().astype(bool)
         if self.volume != (batch["sequence"], batch["task"]):
             self.volume, self.labelled, self.proxy = (batch["sequence"], batch["task"]), {}, None
-        answer = pl_module.meet(batch)  # type: ignore[operator]
+        with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
+            answer = pl_module.meet(batch)  # type: ignore[operator]
         probabilities = None if answer is None else answer[0, 0].cpu().numpy()
         if self.user is None:
             self._fill(batch, truth, np.ones(truth.shape), batch["round"] == 0, 1.0)
@@ -79,7 +80,7 @@ class SliceLoop(Callback):
     def _proxy(self, batch: dict[str, Any], truth: np.ndarray) -> ProxyMask:
         """The volume's proxy mask; of a resumed run, made anew from the slices labelled so far."""
         if self.proxy is None:
-            self.proxy = ProxyMask(batch["volume"][0, 0].cpu().numpy(), self.carry, self.threads)
+            self.proxy = ProxyMask(batch["volume"][0, 0].float().cpu().numpy(), self.carry, self.threads)
             for axis, numbers in self.labelled.items():
                 self.proxy.label(axis, {number: truth[index(axis, number)] for number in numbers})
         return self.proxy

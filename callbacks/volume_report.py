@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
+from callbacks.slice_loop import SliceLoop
 from interseg.files import write_whole
-from interseg.volumes import dice, index, other_axes, residual
+from interseg.volumes import SliceUser, dice, index, other_axes, residual
 
 
 class VolumeReport(Callback):
@@ -48,7 +49,8 @@ class VolumeReport(Callback):
         }
         count = len(trainer.datamodule.order(batch["sequence"]))  # type: ignore[attr-defined]
         if batch["task"] < (self.volumes + 1) // 2 or batch["task"] >= count - self.volumes // 2:
-            row["picture"] = png(self._draw(batch, truth, answer))
+            loop = next(c for c in trainer.callbacks if isinstance(c, SliceLoop))  # type: ignore[attr-defined]
+            row["picture"] = png(self._draw(batch, truth, answer, (loop.user or SliceUser()).weight))
         self.rounds.append(row)
         if batch["last_round"]:
             curves = png(draw_labour(self.rounds))
@@ -62,17 +64,17 @@ class VolumeReport(Callback):
             )
             write_whole(Path(trainer.default_root_dir, "volumes.html"), text)
 
-    def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray) -> Figure:
+    def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray, weight: float) -> Figure:
         axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)  # a slice that nobody labels
         place = index(axis, int(truth.sum(other_axes(axis)).argmax()))
-        image = batch["volume"][0, 0].cpu().numpy()[place]
+        image = batch["volume"][0, 0].float().cpu().numpy()[place]
         panels = {
             "image": image,
             "truth": truth[place].astype(float),
             "proxy": np.asarray(batch["proxy"][place], float),
             "answer": answer[place],
-            "residual": residual(batch["proxy"], answer, batch["labelled"])[place],
-            "confidence": batch["confidence"][0, 0].cpu().numpy()[place],
+            "residual": residual(batch["proxy"], answer, batch["labelled"], weight)[place],
+            "confidence": batch["confidence"][0, 0].float().cpu().numpy()[place],
         }
         ranges = dict.fromkeys(("truth", "proxy", "answer", "residual"), (0.0, 1.0))
         return draw_panels(panels, self.panel_width, ranges | {"image": (float(image.min()), float(image.max()))})

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from datamodules.volume_files import VolumeFiles, paired, volume_folder, volumes_in
+from datamodules.volume_files import VolumeFiles, paired, stem, volume_folder, volumes_in
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
 
 class NciIsbiDataModule(VolumeDataModule):
-    """Series anywhere below `images/CASE/` and labels `labels/CASE*.nrrd`; or NIfTI files `images/CASE.nii.gz`, `labels/CASE.nii.gz`."""
+    """Series anywhere below `images/CASE/` with labels `labels/CASE*.nrrd`, and NIfTI files `images/CASE.nii.gz`, `labels/CASE.nii.gz`."""
 
     def files(self) -> list[VolumeFiles]:
         how = "download NCI-ISBI 2013 of cancerimagingarchive.net: the series of each case into images/CASE/, its .nrrd into labels/"
         images, labels = (volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels"))
         cases = volumes_in(images)
-        if not any(case.is_dir() for case in cases):
-            return paired(cases, labels)
-        return [VolumeFiles(series_of(case), self._label(case, labels)) for case in cases if case.is_dir()]
+        series = [case for case in cases if case.is_dir()]
+        files = [case for case in cases if case not in series and not (series and stem(case) == case.name)]  # archives add lists
+        return sorted([*(VolumeFiles(series_of(case), self._label(case, labels)) for case in series), *paired(files, labels)])
 
     def _label(self, case: Path, labels: Path) -> Path:
         found = [path for path in sorted(labels.glob(f"{case.name}*.nrrd")) if not path.name[len(case.name)].isalnum()]

@@ -1,6 +1,7 @@
 """Cases of volumes: which files belong together, read at their own resolution, cropped to what matters and resized."""
 
 import glob
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_volume(path: Path, channel: int | None = None) -> SimpleITK.Image:
     count = image.GetSize()[3] if along else vectors
     if image.GetDimension() not in (3, 4) or (along and vectors > 1):
         raise InputError(f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; give volumes, or volumes of channels")
-    if count > 1 and (channel is None or not 0 <= channel < count):
+    if (count > 1 and channel is None) or (channel is not None and not 0 <= channel < count):
         given = "" if channel is None else f", data.channel={channel}"
         raise InputError(f"{path} has {count} channels{given}; say which to take, data.channel=0 to {count - 1}")
     if along:
@@ -82,19 +83,25 @@ def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: 
         channel: of an image that has several.
 
     Raises:
-        InputError: several channels and none chosen, different sizes or positions of image and labels, voxels that are no numbers,
-            an empty target.
+        InputError: several channels and none chosen, different sizes of image and labels, corners of both a tenth of a voxel apart,
+            voxels that are no numbers, labels that are no whole numbers, an empty target.
     """
     image, label = read_volume(files.image, channel), read_volume(files.label)
     if image.GetSize() != label.GetSize():
         raise InputError(f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; labels are drawn on the image")
-    for name in ("Spacing", "Origin", "Direction"):
-        ours, theirs = (getattr(part, f"Get{name}")() for part in (image, label))
-        if not np.allclose(ours, theirs, atol=1e-2):
-            raise InputError(f"{files.label} lies elsewhere than its image ({name.lower()} {theirs} against {ours}); resample the labels")
+    for corner in itertools.product(*((0, side - 1) for side in image.GetSize())):
+        ours, theirs = (part.TransformIndexToPhysicalPoint(corner) for part in (image, label))
+        if not np.allclose(ours, theirs, rtol=0, atol=0.1 * min(image.GetSpacing())):
+            there, here = (", ".join(f"{mm:.4g}" for mm in point) for point in (theirs, ours))
+            reason = f"its voxel {corner} at ({there}) mm, the image's at ({here})"
+            raise InputError(f"{files.label} lies elsewhere than its image: {reason}; resample the labels")
     pixels, labels = SimpleITK.GetArrayFromImage(image).astype(np.float32), SimpleITK.GetArrayFromImage(label)
     if not np.isfinite(pixels).all():
         raise InputError(f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair or remove it")
+    if not np.allclose(labels, np.rint(labels), rtol=0, atol=1e-3):  # a slope in the file's header moves them a little
+        wrong = labels[~np.isclose(labels, np.rint(labels), rtol=0, atol=1e-3)][0]
+        raise InputError(f"{files.label} has voxels of {wrong:.4g}; labels are whole numbers, give no probabilities")
+    labels = np.rint(labels)
     mask = np.isin(labels, values) if values is not None else labels > 0
     if not mask.any():
         raise InputError(f"{files.label} has no voxel of the target (labels {values or 'above 0'}); leave the volume out")

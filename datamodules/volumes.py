@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 from zipfile import BadZipFile
 
@@ -28,11 +27,13 @@ from datamodules.volume_files import (
     paired,
     read_case,
     resized_volume,
+    stem,
     volume_folder,
     volumes_in,
     with_data,
 )
 from interseg.errors import InputError
+from interseg.files import whole
 
 PREPARATION = 2
 """Of how volumes are read, cropped and resized; raised with each change, so that the cache serves nothing of before."""
@@ -94,14 +95,12 @@ class VolumeDataset(Dataset[Batch]):
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             case = read_case(self.files[index], self.values, self.channel)
             prepared = resized_volume(cropped_volume(case, self.crop, self.margin), self.size)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=self.cache, suffix=".part", delete=False) as file:  # other processes may write the same
-            part = Path(file.name)
-            try:
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            with whole(path) as part, part.open("wb") as file:
                 np.savez(file, **prepared._asdict())
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.cache} cannot be written ({error.strerror}); give data.cache=FOLDER for prepared volumes") from None
         return prepared
 
     def _digest(self, index: int) -> str:
@@ -177,6 +176,13 @@ class VolumeDataModule(ResumableDataModule):
             raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
         if size is not None and (len(size) != 3 or min(size) < 1):
             raise InputError(f"size is {list(size)}; give D, H and W, or null")
+        numbers = {"margin": margin, "held_out": held_out, "stream": stream, "permutations": permutations, "rounds": rounds, "seed": seed}
+        numbers |= {"permutation": permutation, "channel": channel} | {f"prefix[{i}]": part for i, part in enumerate(prefix or ())}
+        for name, value in numbers.items():
+            if value is not None and not isinstance(value, int):
+                raise InputError(f"{name} is {value!r}; give a whole number")
+        if seed < 0:
+            raise InputError(f"seed is {seed}; give 0 or more")
         if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):
             given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
             raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
@@ -204,6 +210,11 @@ class VolumeDataModule(ResumableDataModule):
             files = self.files()
             if len(files) <= self.held_out + (self.stream or 0) - (self.stream is not None):
                 raise InputError(f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}")
+            names: dict[tuple[Path, str], Path] = {}
+            for image, _ in files:
+                twin = names.setdefault((image.parent, stem(image)), image)
+                if twin is not image:
+                    raise InputError(f"{twin} and {image.name} are one case; remove one of them")
             size: Any = self.size
             self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache)
             for index in range(len(files)):

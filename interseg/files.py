@@ -4,23 +4,31 @@ import csv
 import io
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there: whoever looks sees the old one or the new one."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside the place of another to write, which is moved there at the end: whoever looks sees the old one or the new one."""
     part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")  # jobs that share a folder write the same
     try:
-        part.write_text(text, encoding="utf-8", newline="")
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text so."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """The same of a CSV table: of each row what the columns name, empty where it has nothing."""
+    """Write a CSV table so: of each row what the columns name, empty where it has nothing."""
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, extrasaction="ignore")
     writer.writeheader()

@@ -196,8 +196,8 @@ class SliceUser:
     def __init__(
         self, axes: Sequence[int] = (0, 1), count: int = 1, guided: bool = True, touched: bool = True, weight: float = 0.7
     ) -> None:
-        if count < 1 or not axes or any(axis not in (0, 1, 2) for axis in axes):
-            raise InputError(f"axes={list(axes)}, count={count}; axes are 0, 1 and 2, and at least one slice is labelled")
+        if count < 1 or not axes or any(axis not in (0, 1, 2) for axis in axes) or len({*axes}) < len(axes):
+            raise InputError(f"axes={list(axes)}, count={count}; axes are 0, 1 and 2, each once, and at least one slice is labelled")
         if not 0 <= weight <= 1:
             raise InputError(f"weight is {weight}; the residual map is a mean of two parts, give 0 to 1")
         self.axes, self.count, self.guided, self.touched, self.weight = tuple(axes), count, guided, touched, weight

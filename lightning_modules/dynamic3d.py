@@ -72,6 +72,9 @@ class Dynamic3D(InteractiveModule):
             raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
         if steps < 1 or more_steps < 0:
             raise InputError(f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer")
+        if samples < 0 or not 0 <= smoothing_floor <= 1 or smoothing_rate < 0:
+            given = f"samples={samples}, smoothing_floor={smoothing_floor}, smoothing_rate={smoothing_rate}"
+            raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
         self.automatic_optimization = False
         self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
         self.size = None if size is None else tuple(size)
@@ -115,12 +118,14 @@ class Dynamic3D(InteractiveModule):
 
     @torch.no_grad()
     def predict(self, volume: Tensor) -> Tensor:
-        """(1, 1, D, H, W) probabilities."""
+        """(1, 1, D, H, W) probabilities, in single precision at least; raises `InputError` where they are no numbers."""
         training = self.training
         self.eval()
         found = self.segment({"volume": volume.to(next(self.parameters()))}).sigmoid()
         self.train(training)
-        return found
+        if not torch.isfinite(found).all():
+            raise InputError("the segmenter answers with NaN: its weights have diverged; lower model.optimisation.learning_rate")
+        return found if found.dtype == torch.float64 else found.float()
 
     def meet(self, batch: dict[str, Any]) -> Tensor | None:
         """What the segmenter says before a round; None while it has learned nothing: a cold start's first round.

@@ -234,6 +234,12 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error("permutation is 2; there are 2", permutation=2)
     error(r"size is \[8, 8\]; give D, H and W", size=[8, 8])
     error("margin=-1", margin=-1)
+    for name in ("margin", "stream", "held_out", "seed", "channel"):
+        error(f"{name} is 2.5; give a whole number", **{name: 2.5})
+    error(r"prefix\[1\] is 'all'; give a whole number", prefix=(0, "all"))
+    error("seed is -1", seed=-1)
+    error("has 1 channels, data.channel=1", channel=1)
+    error(r"cannot be written \(.*; give data.cache=FOLDER", cache=str(images / "c0.nii.gz"))
     error(r"prefix is \[0, 9\]; the stream has", prefix=(0, 9))
     error(r"prefix is \[-1, 2\]; give", prefix=(-1, 2))
     error("rounds=0", rounds=0)
@@ -242,12 +248,21 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     save(mask[:, :-1], labels / "c0.nrrd")
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
     save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
-    error(r"lies elsewhere than its image \(origin")
+    error(r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, the image's at \(0, 0, 0\)")
     save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.5))
-    error(r"lies elsewhere than its image \(spacing")
-    c, s = np.cos(0.3), np.sin(0.3)
-    save(mask, labels / "c0.nrrd", direction=(c, -s, 0, s, c, 0, 0, 0, 1))
-    error(r"lies elsewhere than its image \(direction")
+    error("lies elsewhere than its image: its voxel")
+    save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.03))  # 0.27 mm over nine slices, above a tenth of 0.5 mm
+    error("lies elsewhere than its image: its voxel")
+    for angle in (0.3, 0.01):
+        c, s = np.cos(angle), np.sin(angle)
+        save(mask, labels / "c0.nrrd", direction=(c, -s, 0, s, c, 0, 0, 0, 1))
+        error("lies elsewhere than its image: its voxel")
+    save(mask, labels / "c0.nrrd", origin=(0.01, 0, 0), spacing=(0.5, 1.0, 2.0001))
+    read_case(VolumeFiles(images / "c0.nii.gz", labels / "c0.nrrd"))
+    save(mask * np.float32(0.3), labels / "c0.nrrd")
+    error("has voxels of 0.3; labels are whole numbers")
+    save(np.where(mask > 0, np.float32(np.nan), 0), labels / "c0.nrrd")
+    error("has voxels of nan; labels are whole numbers")
     save(mask * 0, labels / "c0.nrrd")
     error("has no voxel of the target")
     save(mask, labels / "c0.nrrd")
@@ -265,6 +280,50 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error("cannot be read as a volume")
     (labels / "c0.nrrd").unlink()
     error("c0.nii.gz has no labels of its name")
+
+
+def test_labels_of_a_scaled_file_are_the_whole_numbers_they_mean(tmp_path):
+    image, mask = case(0)
+    save(image, tmp_path / "a.nii.gz")
+    save(np.where(mask > 0, np.float32(0.9999999), np.float32(1e-6)), tmp_path / "b.nrrd")
+    for values in (None, [1]):
+        assert np.array_equal(read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nrrd"), values).mask, mask)
+
+
+@pytest.mark.parametrize("layout", [folder, brats_2020, nifti_pairs])
+def test_a_case_that_lies_there_twice_is_named(layout, tmp_path):
+    kind = layout(tmp_path / "set")
+    unpacked = sorted((tmp_path / "set").rglob("*000_*.nii.gz" if layout is brats_2020 else "c0.nii.gz"))
+    for path in unpacked:
+        SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path).removesuffix(".gz"))
+    image = unpacked[0]
+    with pytest.raises(InputError, match=rf"{image.name.removesuffix('.gz')} and {image.name} are one case; remove one of them"):
+        kind(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL).objects("train")
+
+
+def test_a_case_that_is_named_twice_is_named(tmp_path):
+    msd(tmp_path)
+    rows = json.loads((tmp_path / "dataset.json").read_text())["training"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [*rows, rows[2]]}))
+    with pytest.raises(InputError, match=r"c2\.nii\.gz are one case"):
+        MsdDataModule(str(tmp_path), cache=str(tmp_path / "cache"), **SMALL).objects("train")
+
+
+def test_series_and_pairs_may_lie_side_by_side(tmp_path):
+    dicom(tmp_path)
+    folder(tmp_path)
+    (tmp_path / "images" / "metadata.csv").write_text("of the archive")
+    names = [files.image.name for files in NciIsbiDataModule(str(tmp_path)).files()]
+    assert sorted(names) == ["c0.nii.gz", "c1.nii.gz", "c2.nii.gz", "c3.nii.gz", "c4.nii.gz", "c5.nii.gz", *["series"] * 6]
+
+
+def test_a_shared_cache_is_readable_as_other_files_are(data, tmp_path):
+    before = os.umask(0o022)
+    try:
+        data().objects("train")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()} == {0o644}
 
 
 @pytest.mark.parametrize("kind", [MsdDataModule, BratsDataModule, NciIsbiDataModule, VolumeFolderDataModule])
