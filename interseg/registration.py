@@ -14,8 +14,8 @@ Carry = Callable[[Slice, Slice, NDArray[np.bool_]], NDArray[np.bool_]]
 """Fixed image (h, w), moving image (h, w) and the moving one's mask to the fixed one's mask."""
 
 
-LARGEST = 4096
-"""Pixels of a side of an enlarged slice: OpenCV takes none above 32767, and a sliver has no more to tell."""
+LEAST, LARGEST = 12, 32767
+"""Pixels of a side that OpenCV's flow takes."""
 
 
 def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -33,10 +33,13 @@ def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 
         fixed: image (h, w) whose mask is wanted.
         moving: image (h, w).
         mask: of the moving image.
-        least: pixels of a side; smaller slices are enlarged for the search by a whole number, to LARGEST pixels of the other at most.
+        least: pixels of a side; smaller slices are enlarged for the search by a whole number, as far as OpenCV takes them. The mask of
+            a sliver that cannot be enlarged enough is copied.
         stride: pixels between patches.
     """
     scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
+    if scale * min(fixed.shape) < LEAST:
+        return mask.copy()
     grey = [cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) for image in to_bytes(fixed, moving)]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setPatchStride(stride)

@@ -16,10 +16,22 @@ from torch import nn
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.dice import VolumeDice
 from callbacks.slice_loop import SliceLoop
+from callbacks.volume_report import VolumeReport, draw_labour
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from interseg.volumes import SliceUser, dice, labour, step_confidence, touched_slices
+from interseg.registration import BACKENDS
+from interseg.volumes import (
+    ProxyMask,
+    SliceUser,
+    dice,
+    falling_confidence,
+    index,
+    labour,
+    residual,
+    step_confidence,
+    touched_slices,
+)
 from lightning_modules.dynamic3d import Dynamic3D, augmented
 from tests.callbacks.test_resume import Killed, assert_equal
 from tests.conftest import quiet_trainer
@@ -174,8 +186,8 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
 
     class Watch(Callback):
         def on_train_end(self, trainer, pl_module):
-            for index in data_split(folder)[0]:
-                batch = trainer.datamodule.one(index)
+            for number in data_split(folder)[0]:
+                batch = trainer.datamodule.one(number)
                 answers.append(dice(pl_module.predict(batch["volume"])[0, 0].numpy() > 0.5, batch["mask"][0].numpy() > 0))
 
     offline = method(start_anew="never", replay=None, smoothing=False)
@@ -238,14 +250,172 @@ def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_
         assert torch.allclose(ours, plain, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("options", "confidence", "backend", "inclusive"),
+    [
+        ({}, lambda shape, labelled: step_confidence(shape, labelled, 4.0), "dis", False),
+        ({"omega": 2.0, "registration": "copy"}, lambda shape, labelled: step_confidence(shape, labelled, 2.0), "copy", False),
+        ({"confidence": "falling", "reach": 3.0}, lambda shape, labelled: falling_confidence(shape, labelled, 3.0), "dis", False),
+        ({"confidence": "none", "inclusive": True}, lambda shape, labelled: np.ones(shape), "dis", True),
+    ],
+)
+def test_a_rounds_target_and_weights_are_those_of_its_settings(options, confidence, backend, inclusive, folder, tmp_path):
+    """And the user is guided by what the segmenter has said, from the second round of a cold stream on."""
+    asked = []
+
+    class User(SliceUser):
+        def annotate(self, proxy, truth, probabilities, labelled, generator):
+            asked.append(None if probabilities is None else probabilities.copy())
+            return super().annotate(proxy, truth, probabilities, labelled, generator)
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            volume, truth = batch["volume"][0, 0].numpy(), batch["mask"][0].numpy().astype(bool)
+            proxy = ProxyMask(volume, BACKENDS[backend])
+            for axis, numbers in batch["labelled"].items():
+                proxy.label(axis, {number: truth[index(axis, number)] for number in numbers})
+            assert np.array_equal(batch["target"][0, 0].numpy() > 0.5, proxy.merged(inclusive=inclusive))
+            assert np.allclose(batch["confidence"][0, 0].numpy(), confidence(truth.shape, batch["labelled"]))
+            cold = batch["task"] == batch["round"] == 0
+            assert asked[-1] is None if cold else np.array_equal(asked[-1], pl_module.predict(batch["volume"])[0, 0])
+
+    trainer(tmp_path, Watch(), epochs=1, loop=SliceLoop(User(), **options)).fit(method(), data(folder))
+    assert len(asked) == 6
+
+
+def test_permutations_are_labelled_by_draws_of_their_own(folder, tmp_path):
+    labelled = {}
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            labelled.setdefault(batch["sequence"], {})[int(batch["id"])] = {k: tuple(v) for k, v in batch["labelled"].items()}
+
+    trainer(tmp_path, Watch(), loop=SliceLoop(SliceUser(guided=False))).fit(method(), data(folder))
+    assert labelled[0].keys() == labelled[1].keys()
+    assert labelled[0] != labelled[1]
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_what_a_stream_says_and_is_measured_by_is_of_its_precision(precision, folder, tmp_path):
+    answers, held = [], []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if batch["round"]:
+                assert np.array_equal(batch["answer"], answers[-1])  # nothing was learned in between
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            answers.append(outputs["probabilities"][0, 0].numpy())
+            if batch["last_round"] and batch["task"] == 2:
+                for number in trainer.datamodule.split()[0]:
+                    one = trainer.datamodule.one(number)
+                    with trainer.precision_plugin.forward_context():
+                        answer = pl_module.predict(one["volume"])[0, 0].numpy()
+                    held.append(dice(answer > 0.5, one["mask"][0].numpy() > 0))
+
+    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, precision=precision).fit(method(), data(folder))
+    assert answers[0].dtype == np.float32
+    assert [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out" and row["seen"] == "3"] == held
+
+
+def test_weights_that_have_diverged_end_the_stream(folder, tmp_path):
+    class Diverge(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            for parameter in pl_module.parameters():
+                parameter.data.fill_(float("nan"))
+
+    with pytest.raises(InputError, match="answers with NaN: its weights have diverged; lower"):
+        trainer(tmp_path, Diverge(), epochs=1).fit(method(), data(folder))
+
+
+def test_targets_are_smoothed_the_more_the_further_the_stream_down_to_a_floor(folder, tmp_path):
+    seen = []
+
+    class Watching(Dynamic3D):
+        def _step(self, samples, place):
+            seen.append((self.before.clone(), samples[0][1].clone()))
+            return super()._step(samples, place)
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            before, target = seen[-1]
+            share = (1.0, 0.7, 0.6)[batch["task"]]
+            assert torch.allclose(target, (1 - share) * before + share * batch["target"])
+            assert batch["task"] == 0 or not torch.equal(target, batch["target"])
+
+    learner = Watching(method().network, divisor=8, steps=1, smoothing_floor=0.6, smoothing_rate=0.3)
+    trainer(tmp_path, Watch(), epochs=1).fit(learner, data(folder))
+    assert len(seen) == 3 * (1 + 6)
+
+
+def test_augmentation_is_of_training_alone(folder, tmp_path):
+    found = {}
+    for name, options in {"none": {"augment": False}, "flips": {"turn": 0.0}, "turns": {}}.items():
+        learner = method(**options)
+        (tmp_path / name).mkdir()
+        trainer(tmp_path / name, epochs=1).fit(learner, data(folder, stream=1, rounds=1))
+        found[name] = torch.cat([p.detach().ravel() for p in learner.network.parameters()])
+    assert not torch.allclose(found["none"], found["flips"])
+    assert not torch.allclose(found["flips"], found["turns"])
+
+
+def test_the_unseen_rest_is_measured_on_demand(folder, tmp_path):
+    measured = quiet_trainer(tmp_path, [SliceLoop(SliceUser()), VolumeDice(every=1, unseen=False)], 1, 1, "32-true")
+    measured.fit(method(), data(folder))
+    assert {row["kind"] for row in rows(tmp_path)} == {"round", "held_out"}
+
+
+def test_the_page_shows_what_its_panels_are_named_after(folder, tmp_path, monkeypatch):
+    drawn, rounds = [], []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            rounds.append((batch, outputs["probabilities"][0, 0].numpy()))
+
+    from callbacks.figures import draw_panels
+
+    monkeypatch.setattr("callbacks.volume_report.draw_panels", lambda panels, *rest: drawn.append(panels) or draw_panels(panels, *rest))
+    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, loop=SliceLoop(SliceUser(weight=0.1))).fit(method(), data(folder))
+    assert len(drawn) == len(rounds) == 6
+    for panels, (batch, answer) in zip(drawn, rounds, strict=True):
+        truth = batch["mask"][0].numpy()
+        number = int(truth.sum((0, 1)).argmax())  # of the plane that nobody labels
+        expected = {
+            "image": batch["volume"][0, 0].numpy(),
+            "truth": truth,
+            "proxy": batch["proxy"],
+            "answer": answer,
+            "residual": residual(batch["proxy"], answer, batch["labelled"], 0.1),
+            "confidence": batch["confidence"][0, 0].numpy(),
+        }
+        assert list(panels) == list(expected)
+        for name, volume in expected.items():
+            assert np.allclose(panels[name], volume[:, :, number]), name
+
+
+def test_curves_are_means_over_volumes_against_mean_labour_and_over_the_stream():
+    names = ("volume", "round", "proxy", "dice", "agreement", "labour")
+    table = [(0, 0, 0.2, 0.3, 0.1, 0.1), (0, 1, 0.4, 0.5, 0.3, 0.2), (1, 0, 0.6, 0.1, 0.5, 0.3), (1, 1, 0.8, 0.9, 0.5, 0.4)]
+    left, middle, right = draw_labour([dict(zip(names, row, strict=True)) for row in table]).axes
+    lines = {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in left.lines}
+    assert np.allclose(lines["proxy mask and truth"], [[0.2, 0.3], [0.4, 0.6]])
+    assert np.allclose(lines["answer and truth"], [[0.2, 0.3], [0.2, 0.7]])
+    assert np.allclose(lines["answer and proxy mask"], [[0.2, 0.3], [0.3, 0.4]])
+    assert [line.get_ydata().tolist() for line in middle.lines] == [pytest.approx(v) for v in ([0.4, 0.6], [0.5, 0.7], [0.3, 0.4])]
+    assert right.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.3])
+
+
 def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(folder, tmp_path):
     trainer(tmp_path / "full", loop=SliceLoop()).fit(method(), data(folder, rounds=1))
     assert all(r["proxy"] == "1.0" and r["labour"] == "1.0" for r in rows(tmp_path / "full") if r["kind"] == "round")
-    trainer(tmp_path / "happy", loop=SliceLoop(SliceUser(count=3), satisfied=0.3)).fit(method(), data(folder, rounds=4))
+    trainer(tmp_path / "happy", loop=SliceLoop(SliceUser(), satisfied=0.7)).fit(method(), data(folder, rounds=4))
     found = [r for r in rows(tmp_path / "happy") if r["kind"] == "round"]
+    stays = []
     for first, second in itertools.pairwise(found):
-        if first["volume"] == second["volume"] and float(first["proxy"]) > 0.3:
-            assert second["labour"] == first["labour"]
+        if first["volume"] == second["volume"]:
+            stays.append(float(first["proxy"]) > 0.7)
+            assert (second["labour"] == first["labour"]) == stays[-1]
+    assert {*stays} == {True, False}
 
 
 def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
@@ -353,6 +523,13 @@ def test_augmentation_moves_all_parts_alike():
         assert torch.equal(a, b)
         assert a.shape == volume.shape
         assert not torch.equal(a, volume)
+    flips = {tuple(augmented([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist()) for seed in range(60)}
+    assert len(flips) == 8, "along each axis or not"
+    ramp = torch.arange(40.0)[:, None].expand(40, 20)[None, None, None]
+    for seed in range(5):
+        y, x = torch.gradient(augmented([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12])
+        assert torch.hypot(y, x).mean().item() == pytest.approx(1, abs=1e-3), "pixels stay square whatever the sides"
+        assert x.abs().mean() > 0.01
     flat = torch.full((1, 1, 4, 12, 10), 3.0)
     assert torch.allclose(augmented([flat], np.random.default_rng(0))[0], flat)
 
@@ -380,6 +557,9 @@ def test_the_loss_is_entropy_and_dice_with_the_same_weights():
         (lambda: SliceLoop(threads=0), "threads=0"),
         (lambda: SliceUser(weight=2), "weight is 2"),
         (lambda: method(steps=0), "steps=0"),
+        (lambda: method(samples=-1), "samples=-1"),
+        (lambda: method(smoothing_floor=3), "smoothing_floor=3"),
+        (lambda: VolumeDice(every=0), "every=0"),
     ],
 )
 def test_bad_settings_are_named(make, message):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from interseg.errors import InputError
 from interseg.registration import BACKENDS, affine, affine_spline, backend_of, copy, dis_flow
@@ -119,9 +119,25 @@ def test_every_backend_finds_a_shift_or_is_the_control(name):
     assert found == control if name == "copy" else found > control + 0.05
 
 
+def test_the_spline_takes_up_what_the_affine_map_leaves_and_comes_first_on_the_way_to_the_moving_slice():
+    rng = np.random.default_rng(2)
+    image = gaussian_filter(rng.normal(size=(80, 84)), 2).astype(np.float32)
+    image /= image.std()
+    y, x = np.indices(image.shape, dtype=float)
+    mask = np.hypot(y - 40, x - 42) < 18
+    image[mask] += 2
+    bend = 7 * np.exp(-((y - 40) ** 2 + (x - 20) ** 2) / 200)
+    places = [0.75 * (y - 40) + 33 + bend, 0.75 * (x - 42) + 51 - bend]
+    moving = map_coordinates(image, places, order=1, mode="nearest").astype(np.float32)
+    moving_mask = map_coordinates(mask.astype(float), places, order=1) > 0.5
+    found = {carry: dice(carry(image, moving, moving_mask), mask) for carry in (copy, affine, affine_spline)}
+    assert found[affine_spline] > found[affine] + 0.01  # in the other order, or without it, there is no gain
+    assert found[affine] > found[copy] + 0.3
+
+
 @pytest.mark.parametrize("carry", [dis_flow, affine, affine_spline])
 def test_slices_without_any_structure_and_tiny_ones_are_carried_too(carry):
-    for shape in ((20, 24), (3, 5)):
+    for shape in ((20, 24), (3, 5), (2, 3000), (2, 9000)):
         mask = np.zeros(shape, bool)
         mask[1:3, 1:4] = True
         flat = np.zeros(shape, np.float32)
@@ -205,6 +221,28 @@ def test_the_user_follows_the_guidance():
     assert 2 not in chosen
 
 
+def test_the_users_weight_is_of_the_difference_and_the_rest_of_the_distance():
+    proxy = np.zeros((9, 4, 4), bool)
+    probabilities = np.zeros(proxy.shape)
+    probabilities[3] = 1.0
+    chosen = {}
+    for weight in (0.0, 1.0):
+        user = SliceUser((0,), 1, touched=False, weight=weight)
+        rounds = (user.annotate(proxy, proxy, probabilities, {0: [0]}, np.random.default_rng(seed)) for seed in range(40))
+        chosen[weight] = [next(iter(labels[0])) for labels in rounds]
+    assert {*chosen[1.0]} == {3}
+    assert chosen[0.0].count(3) < 12
+    assert chosen[0.0].count(8) > chosen[0.0].count(1)
+
+
+def test_slices_that_the_target_does_not_touch_are_labelled_on_demand_only():
+    truth = np.zeros((9, 4, 4), bool)
+    truth[5, 1:3, 1:3] = True
+    for touched, count in ((True, 1), (False, 9)):
+        given = SliceUser((0,), 9, guided=False, touched=touched).annotate(truth, truth, None, {}, np.random.default_rng(0))
+        assert len(given[0]) == count
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -213,6 +251,7 @@ def test_the_user_follows_the_guidance():
         (lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(0, {2: np.zeros((3, 4), bool)}), "slice 2 .* along axis 0: there are 2"),
         (lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(1, {0: np.zeros((3, 4), bool)}), r"there are 3 of \(2, 4\)"),
         (lambda: SliceUser((3,)), r"axes=\[3\]"),
+        (lambda: SliceUser((0, 0)), r"axes=\[0, 0\]"),
         (lambda: SliceUser(count=0), "count=0"),
     ],
 )
