@@ -5,9 +5,10 @@
 
 1: dynamic learning from whole labels. 2: the same by volumes seen; offline training has a run for each of `--first`, of so many volumes of
 a permutation. 3 (the paper's 3 and 4): each held-out volume by itself. 5: the held-out volumes as a stream. 6: dynamic interactive
-learning. 7: slices until every volume passes 0.85. Every run is made by train.py itself; what is finished is not done again, what was
-killed goes on from its last checkpoint. With `--part` this process makes its share of the runs only, and no table (array jobs); the same
-line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six rounds.
+learning, and where Figures 4 and 5 end. 7: slices until every volume passes 0.85. Every run is made by train.py itself; what is finished
+is not done again, what was killed goes on from its last checkpoint. With `--part` this process makes its share of the runs only, and no
+table (array jobs); the same line without it prints the tables. A volume that is labelled wholly is learned in as many steps as one in six
+rounds.
 """
 
 import argparse
@@ -80,7 +81,11 @@ TABLES: dict[int, dict[str, list[str]]] = {
     2: {"by_seen": list(LABELLED_ROWS)},
     3: {"by_round": list(STATIC_ROWS)},
     5: {"by_round": BOTH_WAYS},
-    6: {"held_out": list(INTERACTIVE_ROWS), "by_round": [*INTERACTIVE_ROWS, *COPY_ROWS, *AFTER_ROWS]},
+    6: {
+        "held_out": list(INTERACTIVE_ROWS),
+        "by_round": [*INTERACTIVE_ROWS, *COPY_ROWS, *AFTER_ROWS],
+        "three_curves": list(INTERACTIVE_ROWS),
+    },
     7: {"slices": list(UNTIL_ROWS)},
 }
 """The paper's number: what is shown, of which rows."""
@@ -224,6 +229,18 @@ def by_round(table: dict[str, list[list[Row]]]) -> None:
         print("| its labour | " + " | ".join(f"{share:.0%}" for share in given) + " |")
 
 
+def three_curves(table: dict[str, list[list[Row]]]) -> None:
+    """Dice of answer and truth, proxy and truth, answer and proxy over the whole stream, after the second and the last round (Fig. 4, 5)."""
+    columns = {"dice": "F and Y", "proxy": "proxy and Y", "agreement": "F and proxy"}
+    number = max(int(row["round"]) for runs in table.values() for rows in runs for row in rows if row["kind"] == "round")
+    shown = [(at, name) for at in sorted({1, number}) for name in columns]
+    print("| | " + " | ".join(f"round {at + 1}: {columns[name]}" for at, name in shown) + " |\n" + "|---" * (len(shown) + 1) + "|")
+    for name, runs in table.items():
+        rounds = [row for rows in runs for row in rows if row["kind"] == "round"]
+        cells = [f"{statistics.mean(float(row[what]) for row in rounds if int(row['round']) == at):.3f}" for at, what in shown]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
 def slices(table: dict[str, list[list[Row]]]) -> None:
     """Slices labelled in all planes until the first volumes of the stream pass, and those that their targets touch; labour (eq. 4)."""
     shares = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -249,7 +266,7 @@ def total(ends: dict[int, Row], column: str, share: float) -> int:
     return sum(int(ends[k][column]) for k in sorted(ends)[: round(share * len(ends))])
 
 
-SHOW = {"held_out": held_out, "by_seen": by_seen, "by_round": by_round, "slices": slices}
+SHOW = {"held_out": held_out, "by_seen": by_seen, "by_round": by_round, "three_curves": three_curves, "slices": slices}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,80 @@ def test_every_row_is_a_config(made, monkeypatch, tmp_path):
         number = folder.name.rpartition("-")[2]
         prefix = {f"offline_first-{count}-{number}": [int(number), count] for count in (10, 20)}.get(folder.name)
         assert config["data"].get("prefix") == prefix
+
+
+TABLE_1 = {  # epochs, replay, smoothing
+    "offline": (100, False, False),
+    "dynamic": (1, False, False),
+    "dynamic, replay": (1, True, False),
+    "dynamic, smoothing": (1, False, True),
+    "dynamic, replay, smoothing": (1, True, True),
+}
+STREAM, VOLUME = "permutation", "volume"
+OTHERS = {  # learned from, what begins anew, replay, smoothing, guided, confidence, registration, slices a plane, satisfied, rounds
+    "interactive": ("rest", STREAM, False, False, False, "none", "dis", 1, None, 6),
+    "interactive, replay": ("rest", STREAM, True, False, False, "none", "dis", 1, None, 6),
+    "interactive, replay, weighted": ("rest", STREAM, True, False, False, "step", "dis", 1, None, 6),
+    "interactive, replay, weighted, guided": ("rest", STREAM, True, False, True, "step", "dis", 1, None, 6),
+    "interactive, replay, weighted, guided, smoothing": ("rest", STREAM, True, True, True, "step", "dis", 1, None, 6),
+    "interactive, replay, weighted, guided, smoothing, 2 + 2": ("rest", STREAM, True, True, True, "step", "dis", 2, None, 6),
+    "interactive, replay, weighted, guided, smoothing, copied slices": (
+        "rest",
+        "permutation",
+        True,
+        True,
+        True,
+        "step",
+        "copy",
+        1,
+        None,
+        6,
+    ),
+    "cold": ("held_out", VOLUME, True, False, False, "none", "dis", 1, None, 6),
+    "cold, guided": ("held_out", VOLUME, True, False, True, "none", "dis", 1, None, 6),
+    "cold, guided, weighted": ("held_out", VOLUME, True, False, True, "step", "dis", 1, None, 6),
+    "warm, guided": ("held_out", VOLUME, True, False, True, "none", "dis", 1, None, 6),
+    "warm, guided, weighted": ("held_out", VOLUME, True, False, True, "step", "dis", 1, None, 6),
+    "cold, guided, weighted, as a stream": ("held_out", STREAM, True, False, True, "step", "dis", 1, None, 6),
+    "warm, guided, weighted, as a stream": ("held_out", STREAM, True, False, True, "step", "dis", 1, None, 6),
+    "after interaction, as a stream": ("held_out", STREAM, True, True, True, "step", "dis", 1, None, 6),
+    "after 2 + 2, as a stream, 2 + 2": ("held_out", STREAM, True, True, True, "step", "dis", 2, None, 6),
+    "until 0.85, interactive": ("rest", STREAM, False, False, False, "none", "dis", 1, 0.85, 30),
+    "until 0.85, replay, weighted, guided": ("rest", STREAM, True, False, True, "step", "dis", 1, 0.85, 30),
+}
+
+
+def test_rows_are_what_they_are_called(made, monkeypatch, tmp_path):
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/2", "--permutations", "1")
+    call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "1/2", "--permutations", "1")
+    found = {}
+    for folder, words in made:
+        options = parser("").parse_intermixed_args(list(words))
+        config = resolve(load(options.config, options.overrides))
+        found[folder.name] = config["model"], config["data"], config["callbacks"]["loop"], config["trainer"]["max_epochs"]
+    assert TABLE_1.keys() | OTHERS.keys() == dynamic3d.ROWS.keys()
+    for name, expected in TABLE_1.items():
+        model, data, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
+        assert (epochs, model["replay"] is not None, model.get("smoothing", True)) == expected, name
+        assert (loop["user"], data["rounds"], model.get("start_anew") == "never") == (None, 1, name == "offline"), name
+        assert model["steps"] == (1 if name == "offline" else sum(10 + 5 * k for k in range(6))), "of all rounds"
+    for name, expected in OTHERS.items():
+        model, data, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
+        first = (data.get("learn_from", "rest"), model.get("start_anew", "permutation"), model["replay"] is not None)
+        user = (loop["user"]["guided"], loop["confidence"], loop["registration"], loop["user"]["count"], loop.get("satisfied"))
+        assert (*first, model.get("smoothing", True), *user, data["rounds"]) == expected, name
+        assert (epochs, model["samples"], model["steps"], model["more_steps"], loop["user"]["axes"]) == (1, 4, 10, 5, [0, 1]), name
+    starts = {name: Path(model["pretrained"]).parts[-3] for name, (model, *_) in found.items() if "pretrained" in model}
+    assert starts == {
+        dynamic3d.run_folder(tmp_path, name, 0).name: dynamic3d.run_folder(tmp_path, start, 0).name
+        for name, start in {
+            "warm, guided": "offline",
+            "warm, guided, weighted": "offline",
+            "warm, guided, weighted, as a stream": "offline",
+            "after interaction, as a stream": "interactive, replay, weighted, guided, smoothing",
+            "after 2 + 2, as a stream, 2 + 2": "interactive, replay, weighted, guided, smoothing, 2 + 2",
+        }.items()
+    }
 
 
 def test_another_setting_needs_another_folder(made, monkeypatch, tmp_path):
@@ -136,3 +211,13 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
     dynamic3d.by_round({"row": runs})
     printed = capsys.readouterr().out.splitlines()
     assert printed[2:] == ["| row | 0.450 [0.30, 0.60] | 0.900 [0.90, 0.90] |", "| its labour | 25% | 25% |"]
+    runs = [
+        [{"kind": "round", "round": str(k), "dice": str(0.1 * k), "proxy": str(v), "agreement": "0.5"} for k in range(3) for v in values]
+        for values in ([0.1, 0.3], [0.8, 0.8])
+    ]
+    dynamic3d.three_curves({"row": runs})
+    printed = capsys.readouterr().out.splitlines()
+    assert (
+        printed[0] == "| | " + " | ".join(f"round {k}: {name}" for k in (2, 3) for name in ("F and Y", "proxy and Y", "F and proxy")) + " |"
+    )
+    assert printed[2:] == ["| row | 0.100 | 0.500 | 0.500 | 0.200 | 0.500 | 0.500 |"]
