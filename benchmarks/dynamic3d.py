@@ -230,7 +230,7 @@ def by_round(table: dict[str, list[list[Row]]]) -> None:
 
 
 def three_curves(table: dict[str, list[list[Row]]]) -> None:
-    """Dice of answer and truth, proxy and truth, answer and proxy over the whole stream, after the second and the last round (Fig. 4, 5)."""
+    """Dice of answer and truth, proxy and truth, answer and proxy over a stream, after the second and the last round (Fig. 4, 5)."""
     columns = {"dice": "F and Y", "proxy": "proxy and Y", "agreement": "F and proxy"}
     number = max(int(row["round"]) for runs in table.values() for rows in runs for row in rows if row["kind"] == "round")
     shown = [(at, name) for at in sorted({1, number}) for name in columns]
