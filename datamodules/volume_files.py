@@ -134,6 +134,12 @@ def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
     return Volume(image, mask, (volume.spacing[0] * scale[0], volume.spacing[1] * scale[1], volume.spacing[2] * scale[2]))
 
 
+def size_at(volume: Volume, spacing: tuple[float, float, float]) -> tuple[int, int, int]:
+    """(D, H, W) voxels of a volume whose voxels are to be so many mm apart; one at least."""
+    d, h, w = (max(1, round(n * mm / wanted)) for n, mm, wanted in zip(volume.image.shape, volume.spacing, spacing, strict=True))
+    return d, h, w
+
+
 def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
     """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
     known: dict[str, list[Path]] = {}

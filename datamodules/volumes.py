@@ -27,6 +27,7 @@ from datamodules.volume_files import (
     paired,
     read_case,
     resized_volume,
+    size_at,
     stem,
     volume_folder,
     volumes_in,
@@ -35,7 +36,7 @@ from datamodules.volume_files import (
 from interseg.errors import InputError
 from interseg.files import whole
 
-PREPARATION = 2
+PREPARATION = 3
 """Of how volumes are read, cropped and resized; raised with each change, so that the cache serves nothing of before."""
 
 
@@ -50,6 +51,7 @@ class VolumeDataset(Dataset[Batch]):
         margin: of the crop in voxels.
         size: (D, H, W) of all volumes; None for their own.
         cache: folder of what was prepared.
+        spacing: mm along D, H, W between the voxels of all volumes, instead of a size.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class VolumeDataset(Dataset[Batch]):
         margin: int,
         size: tuple[int, int, int] | None,
         cache: Path,
+        spacing: tuple[float, float, float] | None = None,
     ) -> None:
         self.files, self.values, self.channel, self.cache = files, values, channel, cache
-        self.crop, self.margin, self.size = crop, margin, size
+        self.crop, self.margin, self.size, self.spacing = crop, margin, size, spacing
         self.normal: tuple[float, float] | None = None
         """Mean and standard deviation that volumes are normalised by; None for each one's own."""
 
@@ -94,7 +97,8 @@ class VolumeDataset(Dataset[Batch]):
                 return Volume(kept["image"], kept["mask"], (z, y, x))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             case = read_case(self.files[index], self.values, self.channel)
-            prepared = resized_volume(cropped_volume(case, self.crop, self.margin), self.size)
+            cropped = cropped_volume(case, self.crop, self.margin)
+            prepared = resized_volume(cropped, self.size if self.spacing is None else size_at(cropped, self.spacing))
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
             with whole(path) as part, part.open("wb") as file:
@@ -106,7 +110,7 @@ class VolumeDataset(Dataset[Batch]):
     def _digest(self, index: int) -> str:
         files = [file for part in self.files[index] for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))]
         facts = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
-        settings = [PREPARATION, self.values, self.channel, self.crop, self.margin, self.size]
+        settings = [PREPARATION, self.values, self.channel, self.crop, self.margin, self.size, *(self.spacing or ())]
         return hashlib.sha256(json.dumps([facts, settings]).encode()).hexdigest()[:24]
 
     def normalise(self, indices: Sequence[int]) -> None:
@@ -130,6 +134,7 @@ class VolumeDataModule(ResumableDataModule):
     Args:
         root: the data set's folder.
         size: (D, H, W) of all volumes; null for their own.
+        spacing: mm along D, H, W between the voxels of all volumes, with size=null; null for their own.
         crop: "nonzero" (the image's box), "target" (the truth's; the paper's slice counts fit this one) or "none".
         margin: of the crop in voxels; the paper's 0 to 10.
         values: labels of the target; null for all above 0.
@@ -152,6 +157,7 @@ class VolumeDataModule(ResumableDataModule):
         self,
         root: str,
         size: tuple[int, int, int] | None = (32, 56, 56),
+        spacing: tuple[float, float, float] | None = None,
         crop: str = "target",
         margin: int = 5,
         values: list[int] | None = None,
@@ -183,6 +189,9 @@ class VolumeDataModule(ResumableDataModule):
                 raise InputError(f"{name} is {value!r}; give a whole number")
         if seed < 0:
             raise InputError(f"seed is {seed}; give 0 or more")
+        if spacing is not None and (size is not None or len(spacing) != 3 or min(spacing) <= 0):
+            given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
+            raise InputError(f"{given}; give mm along D, H and W with data.size=null, or a size alone")
         if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):
             given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
             raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
@@ -195,6 +204,7 @@ class VolumeDataModule(ResumableDataModule):
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
         self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values
         self.channel, self.learn_from, self.prefix = channel, learn_from, prefix
+        self.spacing = None if spacing is None else tuple(spacing)
         self.held_out, self.stream, self.count, self.rounds, self.seed = held_out, stream, permutations, rounds, seed
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
@@ -216,7 +226,8 @@ class VolumeDataModule(ResumableDataModule):
                 if twin is not image:
                     raise InputError(f"{twin} and {image.name} are one case; remove one of them")
             size: Any = self.size
-            self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache)
+            spacing: Any = self.spacing
+            self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache, spacing)
             for index in range(len(files)):
                 self._dataset.read(index)  # what is wrong with a volume shows before anything is learned
             if self.prefix is not None and self.prefix[1] > len(self.streamed()):

@@ -124,7 +124,9 @@ class Dynamic3D(InteractiveModule):
         found = self.segment({"volume": volume.to(next(self.parameters()))}).sigmoid()
         self.train(training)
         if not torch.isfinite(found).all():
-            raise InputError("the segmenter answers with NaN: its weights have diverged; lower model.optimisation.learning_rate")
+            raise InputError(
+                "the segmenter answers with NaN: its weights have diverged; lower model.optimisation.learning_rate, or start anew"
+            )
         return found if found.dtype == torch.float64 else found.float()
 
     def meet(self, batch: dict[str, Any]) -> Tensor | None:

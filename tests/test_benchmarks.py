@@ -66,18 +66,6 @@ OTHERS = {  # learned from, what begins anew, replay, smoothing, guided, confide
     "interactive, replay, weighted, guided": ("rest", STREAM, True, False, True, "step", "dis", 1, None, 6),
     "interactive, replay, weighted, guided, smoothing": ("rest", STREAM, True, True, True, "step", "dis", 1, None, 6),
     "interactive, replay, weighted, guided, smoothing, 2 + 2": ("rest", STREAM, True, True, True, "step", "dis", 2, None, 6),
-    "interactive, replay, weighted, guided, smoothing, copied slices": (
-        "rest",
-        "permutation",
-        True,
-        True,
-        True,
-        "step",
-        "copy",
-        1,
-        None,
-        6,
-    ),
     "cold": ("held_out", VOLUME, True, False, False, "none", "dis", 1, None, 6),
     "cold, guided": ("held_out", VOLUME, True, False, True, "none", "dis", 1, None, 6),
     "cold, guided, weighted": ("held_out", VOLUME, True, False, True, "step", "dis", 1, None, 6),
@@ -90,6 +78,7 @@ OTHERS = {  # learned from, what begins anew, replay, smoothing, guided, confide
     "until 0.85, interactive": ("rest", STREAM, False, False, False, "none", "dis", 1, 0.85, 30),
     "until 0.85, replay, weighted, guided": ("rest", STREAM, True, False, True, "step", "dis", 1, 0.85, 30),
 }
+OTHERS["interactive, replay, weighted, guided, smoothing, copied slices"] = ("rest", STREAM, True, True, True, "step", "copy", 1, None, 6)
 
 
 def test_rows_are_what_they_are_called(made, monkeypatch, tmp_path):

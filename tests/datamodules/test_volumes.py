@@ -165,6 +165,23 @@ def test_crops_and_sizes():
     assert resized_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
 
 
+def test_volumes_of_any_spacing_are_brought_to_one(tmp_path):
+    for i, spacing in enumerate([(0.5, 1.0, 2.0), (1.0, 1.0, 1.0), (0.4, 0.7, 3.0)]):
+        image, mask = case(i)
+        save(image, tmp_path / "images" / f"c{i}.nrrd", spacing)
+        save(mask, tmp_path / "labels" / f"c{i}.nrrd", spacing)
+    given = {"size": None, "spacing": (2.0, 1.0, 0.5), "crop": "none", "held_out": 1, "cache": str(tmp_path / "cache")}
+    source = VolumeFolderDataModule(str(tmp_path), **given)
+    source.objects("train")
+    ones = [source.one(i) for i in range(3)]
+    assert [tuple(one["mask"].shape[1:]) for one in ones] == [(10, 14, 12), (5, 14, 24), (15, 10, 10)]
+    for one, own in zip(ones, [1.0, 1.0, 3.0 * 0.7 * 0.4], strict=True):
+        assert np.allclose(one["spacing"], [2.0, 1.0, 0.5], rtol=0.05)
+        millilitres = case(int(one["id"]))[1].sum() * own
+        assert float(one["mask"].sum() * one["spacing"].prod()) == pytest.approx(millilitres, rel=0.1)
+    assert np.array_equal(ones[0]["mask"][0], case(0)[1])
+
+
 @pytest.fixture
 def data(tmp_path):
     def make(**options):
@@ -238,6 +255,8 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
         error(f"{name} is 2.5; give a whole number", **{name: 2.5})
     error(r"prefix\[1\] is 'all'; give a whole number", prefix=(0, "all"))
     error("seed is -1", seed=-1)
+    error(r"spacing is \[1, 1, 1\], size \[8, 16, 16\]; give mm along D, H and W with data.size=null", spacing=(1, 1, 1))
+    error(r"spacing is \[1, 0, 1\], size null", spacing=(1, 0, 1), size=None)
     error("has 1 channels, data.channel=1", channel=1)
     error(r"cannot be written \(.*; give data.cache=FOLDER", cache=str(images / "c0.nii.gz"))
     error(r"prefix is \[0, 9\]; the stream has", prefix=(0, 9))
