@@ -13,11 +13,16 @@ from pytorch_lightning import Trainer, seed_everything
 
 from configs.run import AtomicCheckpointIO
 
-for key in ("WANDB_MODE", "WANDB_API_KEY"):
-    os.environ.pop(key, None)
+os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
+
+
+@pytest.fixture(autouse=True)
+def mode_of_one_test():
+    """A run that is kept offline has Lightning set this for the whole process."""
+    os.environ.pop("WANDB_MODE", None)
 
 
 def quiet_trainer(root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true") -> Trainer:
