@@ -233,7 +233,7 @@ def three_curves(table: dict[str, list[list[Row]]]) -> None:
     """Dice of answer and truth, proxy and truth, answer and proxy over a stream, after the second and the last round (Fig. 4, 5)."""
     columns = {"dice": "F and Y", "proxy": "proxy and Y", "agreement": "F and proxy"}
     number = max(int(row["round"]) for runs in table.values() for rows in runs for row in rows if row["kind"] == "round")
-    shown = [(at, name) for at in sorted({1, number}) for name in columns]
+    shown = [(at, name) for at in sorted({min(1, number), number}) for name in columns]
     print("| | " + " | ".join(f"round {at + 1}: {columns[name]}" for at, name in shown) + " |\n" + "|---" * (len(shown) + 1) + "|")
     for name, runs in table.items():
         rounds = [row for rows in runs for row in rows if row["kind"] == "round"]

@@ -6,6 +6,9 @@ from datamodules.volume_files import VolumeFiles, paired, stem, volume_folder, v
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
+LISTS = ("", ".csv", ".tsv", ".txt", ".json", ".xlsx", ".tcia")
+"""Files that archives add to the cases."""
+
 
 class NciIsbiDataModule(VolumeDataModule):
     """Series anywhere below `images/CASE/` with labels `labels/CASE*.nrrd`, and NIfTI files `images/CASE.nii.gz`, `labels/CASE.nii.gz`."""
@@ -15,7 +18,10 @@ class NciIsbiDataModule(VolumeDataModule):
         images, labels = (volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels"))
         cases = volumes_in(images)
         series = [case for case in cases if case.is_dir()]
-        files = [case for case in cases if case not in series and not (series and stem(case) == case.name)]  # archives add lists
+        files = [case for case in cases if case not in series and case.suffix not in LISTS]
+        for case in series:
+            if twins := [path.name for path in files if stem(path) == case.name]:
+                raise InputError(f"{case} and {twins[0]} are one case; remove one of them")
         return sorted([*(VolumeFiles(series_of(case), self._label(case, labels)) for case in series), *paired(files, labels)])
 
     def _label(self, case: Path, labels: Path) -> Path:

@@ -98,10 +98,11 @@ def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: 
     pixels, labels = SimpleITK.GetArrayFromImage(image).astype(np.float32), SimpleITK.GetArrayFromImage(label)
     if not np.isfinite(pixels).all():
         raise InputError(f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair or remove it")
-    if not np.allclose(labels, np.rint(labels), rtol=0, atol=1e-3):  # a slope in the file's header moves them a little
-        wrong = labels[~np.isclose(labels, np.rint(labels), rtol=0, atol=1e-3)][0]
-        raise InputError(f"{files.label} has voxels of {wrong:.4g}; labels are whole numbers, give no probabilities")
-    labels = np.rint(labels)
+    if labels.dtype.kind == "f":  # a slope in the file's header moves them a little
+        wrong = labels[~np.isclose(labels, np.rint(labels), rtol=0, atol=1e-3)]
+        if wrong.size:
+            raise InputError(f"{files.label} has voxels of {wrong[0]:.4g}; labels are whole numbers, give no probabilities")
+        labels = np.rint(labels)
     mask = np.isin(labels, values) if values is not None else labels > 0
     if not mask.any():
         raise InputError(f"{files.label} has no voxel of the target (labels {values or 'above 0'}); leave the volume out")

@@ -104,7 +104,9 @@ class VolumeDataset(Dataset[Batch]):
             with whole(path) as part, part.open("wb") as file:
                 np.savez(file, **prepared._asdict())
         except OSError as error:
-            raise InputError(f"{self.cache} cannot be written ({error.strerror}); give data.cache=FOLDER for prepared volumes") from None
+            raise InputError(
+                f"{self.cache} cannot be written ({error.strerror or error}); give data.cache=FOLDER for prepared volumes"
+            ) from None
         return prepared
 
     def _digest(self, index: int) -> str:
@@ -180,16 +182,20 @@ class VolumeDataModule(ResumableDataModule):
             raise InputError(f"normalise is {normalise!r}; use set or volume")
         if learn_from not in ("rest", "held_out"):
             raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
+        for name, several in {"size": size, "spacing": spacing, "prefix": prefix}.items():
+            if several is not None and not isinstance(several, (list, tuple)):
+                raise InputError(f"{name} is {several!r}; give a list, {name}=[...]")
         if size is not None and (len(size) != 3 or min(size) < 1):
             raise InputError(f"size is {list(size)}; give D, H and W, or null")
         numbers = {"margin": margin, "held_out": held_out, "stream": stream, "permutations": permutations, "rounds": rounds, "seed": seed}
         numbers |= {"permutation": permutation, "channel": channel} | {f"prefix[{i}]": part for i, part in enumerate(prefix or ())}
+        numbers |= {f"size[{i}]": side for i, side in enumerate(size or ())}
         for name, value in numbers.items():
             if value is not None and not isinstance(value, int):
                 raise InputError(f"{name} is {value!r}; give a whole number")
         if seed < 0:
             raise InputError(f"seed is {seed}; give 0 or more")
-        if spacing is not None and (size is not None or len(spacing) != 3 or min(spacing) <= 0):
+        if spacing is not None and (size is not None or len(spacing) != 3 or not all(0 < mm < np.inf for mm in spacing)):
             given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
             raise InputError(f"{given}; give mm along D, H and W with data.size=null, or a size alone")
         if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):

@@ -14,8 +14,8 @@ Carry = Callable[[Slice, Slice, NDArray[np.bool_]], NDArray[np.bool_]]
 """Fixed image (h, w), moving image (h, w) and the moving one's mask to the fixed one's mask."""
 
 
-LEAST, LARGEST = 12, 32767
-"""Pixels of a side that OpenCV's flow takes."""
+LEAST, LARGEST = 16, 32766
+"""Pixels of a side that OpenCV's flow takes; it ends the process on some smaller ones."""
 
 
 def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -34,11 +34,11 @@ def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 
         moving: image (h, w).
         mask: of the moving image.
         least: pixels of a side; smaller slices are enlarged for the search by a whole number, as far as OpenCV takes them. The mask of
-            a sliver that cannot be enlarged enough is copied.
+            a slice that is out of its limits all the same is copied.
         stride: pixels between patches.
     """
     scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
-    if scale * min(fixed.shape) < LEAST:
+    if scale * min(fixed.shape) < LEAST or scale * max(fixed.shape) > LARGEST:
         return mask.copy()
     grey = [cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) for image in to_bytes(fixed, moving)]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

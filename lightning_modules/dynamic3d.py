@@ -125,7 +125,8 @@ class Dynamic3D(InteractiveModule):
         self.train(training)
         if not torch.isfinite(found).all():
             raise InputError(
-                "the segmenter answers with NaN: its weights have diverged; lower model.optimisation.learning_rate, or start anew"
+                "the segmenter answers with NaN: its weights have diverged, or half precision overflows; "
+                "lower model.optimisation.learning_rate, or give trainer.precision=32-true"
             )
         return found if found.dtype == torch.float64 else found.float()
 

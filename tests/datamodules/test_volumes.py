@@ -1,6 +1,7 @@
 """Streams of volumes from miniatures of the real layouts, and what can be wrong with them."""
 
 import json
+import locale
 import multiprocessing
 import os
 
@@ -74,6 +75,7 @@ def brats_2015(root):
 
 
 def dicom(root):
+    before = locale.setlocale(locale.LC_ALL)
     for i in range(6):
         image, mask = case(i)
         for number, pixels in enumerate(image.astype(np.int16)):
@@ -90,6 +92,7 @@ def dicom(root):
             writer.SetFileName(str(path))
             writer.Execute(one)
         save(mask, root / "labels" / f"Prostate{i}_truth.nrrd")
+    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves the process in "C", where nothing reads UTF-8
     return NciIsbiDataModule
 
 
@@ -257,6 +260,9 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error("seed is -1", seed=-1)
     error(r"spacing is \[1, 1, 1\], size \[8, 16, 16\]; give mm along D, H and W with data.size=null", spacing=(1, 1, 1))
     error(r"spacing is \[1, 0, 1\], size null", spacing=(1, 0, 1), size=None)
+    error(r"spacing is \[nan, 1, 1\], size null", spacing=(float("nan"), 1, 1), size=None)
+    error(r"spacing is 3; give a list, spacing=\[", spacing=3, size=None)
+    error(r"size\[0\] is 1.5; give a whole number", size=(1.5, 2, 2))
     error("has 1 channels, data.channel=1", channel=1)
     error(r"cannot be written \(.*; give data.cache=FOLDER", cache=str(images / "c0.nii.gz"))
     error(r"prefix is \[0, 9\]; the stream has", prefix=(0, 9))
@@ -333,6 +339,10 @@ def test_series_and_pairs_may_lie_side_by_side(tmp_path):
     folder(tmp_path)
     (tmp_path / "images" / "metadata.csv").write_text("of the archive")
     names = [files.image.name for files in NciIsbiDataModule(str(tmp_path)).files()]
+    image = SimpleITK.ReadImage(str(tmp_path / "images" / "c0.nii.gz"))
+    SimpleITK.WriteImage(image, str(tmp_path / "images" / "Prostate3.nii.gz"))
+    with pytest.raises(InputError, match=r"Prostate3 and Prostate3\.nii\.gz are one case"):
+        NciIsbiDataModule(str(tmp_path)).files()
     assert sorted(names) == ["c0.nii.gz", "c1.nii.gz", "c2.nii.gz", "c3.nii.gz", "c4.nii.gz", "c5.nii.gz", *["series"] * 6]
 
 
