@@ -118,7 +118,7 @@ def main() -> None:
             make(options.folder, name, permutation, given, options.steps)
     prefixes = [(count, permutation) for count in options.first for permutation in permutations if 2 in options.tables]
     for count, permutation in prefixes[part::parts]:
-        make_prefix(options.folder, count, permutation, given)
+        make(options.folder, OFFLINE, permutation, given, options.steps, count)
     if parts > 1:
         return
     for table in options.tables:
@@ -140,12 +140,12 @@ def same_as_before(folder: Path, given: list[str]) -> None:
     write_whole(file, line)  # other parts read it
 
 
-def make(folder: Path, name: str, permutation: int, given: list[str], steps: int | None) -> None:
-    """The run of a row and a permutation, unless it is there."""
-    run = run_folder(folder, name, permutation)
+def make(folder: Path, name: str, permutation: int, given: list[str], steps: int | None, first: int | None = None) -> None:
+    """The run of a row and a permutation, unless it is there; of offline training, also on the permutation's first volumes alone."""
+    run = run_folder(folder, name if first is None else prefix_row(first), permutation)
     words = [*ROWS[name], f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
     if name == OFFLINE:  # its permutations are epochs
-        words = [*ROWS[name], f"seed={permutation}"]
+        words = [*ROWS[name], f"seed={permutation}"] + [f"data.prefix=[{permutation},{first}]"] * (first is not None)
     elif steps is not None:
         words += [f"model.steps={6 * steps if name in LABELLED_ROWS else steps}", "model.more_steps=0"]
     if name in STARTS:
@@ -157,13 +157,6 @@ def make(folder: Path, name: str, permutation: int, given: list[str], steps: int
 def prefix_row(count: int) -> str:
     """The row of offline training on the first volumes of a permutation."""
     return f"{OFFLINE}, first {count}"
-
-
-def make_prefix(folder: Path, count: int, permutation: int, given: list[str]) -> None:
-    """The run of such a row, unless it is there."""
-    run = run_folder(folder, prefix_row(count), permutation)
-    words = [*ROWS[OFFLINE], f"seed={permutation}", f"data.prefix=[{permutation},{count}]"]
-    done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
 
 
 def run_folder(folder: Path, name: str, permutation: int) -> Path:

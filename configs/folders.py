@@ -3,7 +3,6 @@
 import datetime
 import itertools
 import os
-import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from callbacks.requeue import slurm_job
 from configs import plain
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
+from interseg.files import whole
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
@@ -86,9 +86,8 @@ def open_folder(path: Path, config: dict[str, Any]) -> Path:
     """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        part = path / f".config.{platform.node()}.{os.getpid()}.yaml"  # jobs that share a folder write the same one
-        OmegaConf.save(OmegaConf.create(config), part)
-        part.replace(path / "config.yaml")
+        with whole(path / "config.yaml") as part:
+            OmegaConf.save(OmegaConf.create(config), part)
     except OSError as error:
         raise unwritable(path, error) from None
     return path

@@ -23,6 +23,7 @@ from callbacks.requeue import in_step
 from configs import build
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
+from interseg.files import whole, write_table
 from interseg.refiners import refiner_of
 
 SILENCED = (
@@ -81,16 +82,13 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
     """Let a logger go on with a table of metrics, whose rows from step `before` on will be logged again."""
     with file.open(newline="") as lines:
         table = csv.DictReader(lines)
-        whole = (row for row in table if None not in row.values())  # a full disk cuts the last one
-        rows = [row for row in whole if int(row["step"]) < before]
-    part, columns = file.with_name(f".{file.name}.part"), list(table.fieldnames or [])
-    with part.open("w", newline="") as lines:
-        writer = csv.DictWriter(lines, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    experiment: Any = logger.experiment  # which deletes the table
-    experiment.metrics_keys = columns
-    part.replace(file)
+        uncut = (row for row in table if None not in row.values())  # a full disk cuts the last one
+        rows = [row for row in uncut if int(row["step"]) < before]
+    columns = list(table.fieldnames or [])
+    with whole(file) as part:
+        write_table(part, columns, rows)
+        experiment: Any = logger.experiment  # which deletes the table
+        experiment.metrics_keys = columns
 
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:

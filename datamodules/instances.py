@@ -14,6 +14,7 @@ from scipy.io import loadmat
 from datamodules.sources import ObjectSource, Sample, read_image, read_labels, sample_from_labels
 from interseg.clicks import IGNORE
 from interseg.errors import InputError
+from interseg.files import write_whole
 
 Decode = Callable[[Path], NDArray[np.int32]]
 """Reads an instance map (H, W): 0 background, 255 void, an id per object."""
@@ -89,9 +90,7 @@ def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
         rows = [objects_of(decode(path)) for path in paths]
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(rows))
-        temporary.replace(cache)
+        write_whole(cache, json.dumps(rows))
     except OSError:
         pass  # a home that cannot be written costs the minute again, nothing else
     return rows

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datamodules.volume_files import VolumeFiles, paired, stem, volume_folder, volumes_in
+from datamodules.volume_files import VolumeFiles, paired, volume_folder, volumes_in
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
@@ -19,9 +19,6 @@ class NciIsbiDataModule(VolumeDataModule):
         cases = volumes_in(images)
         series = [case for case in cases if case.is_dir()]
         files = [case for case in cases if case not in series and case.suffix not in LISTS]
-        for case in series:
-            if twins := [path.name for path in files if stem(path) == case.name]:
-                raise InputError(f"{case} and {twins[0]} are one case; remove one of them")
         return sorted([*(VolumeFiles(series_of(case), self._label(case, labels)) for case in series), *paired(files, labels)])
 
     def _label(self, case: Path, labels: Path) -> Path:

@@ -226,11 +226,12 @@ class VolumeDataModule(ResumableDataModule):
             files = self.files()
             if len(files) <= self.held_out + (self.stream or 0) - (self.stream is not None):
                 raise InputError(f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}")
-            names: dict[tuple[Path, str], Path] = {}
-            for image, _ in files:
-                twin = names.setdefault((image.parent, stem(image)), image)
-                if twin is not image:
-                    raise InputError(f"{twin} and {image.name} are one case; remove one of them")
+            cases: dict[tuple[Path, str], VolumeFiles] = {}
+            for case in files:
+                for part in case:  # whatever the format, an image or a label is of one case
+                    other = cases.setdefault((part.parent, stem(part)), case)
+                    if other is not case:
+                        raise InputError(f"{other.image} and {case.image} are one case; remove one of them")
             size: Any = self.size
             spacing: Any = self.spacing
             self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache, spacing)

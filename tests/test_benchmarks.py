@@ -1,6 +1,5 @@
 """The benchmarks of streams: every row is a config, parts of an array share the runs out, tables come from what the runs left."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from benchmarks import dynamic3d
 from configs import load, resolve
 from configs.run import parser
+from interseg.files import write_table
 
 COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
 
@@ -26,6 +26,14 @@ def made(monkeypatch):
 
     monkeypatch.setattr(dynamic3d, "done", done)
     return runs
+
+
+def finish(name, permutation, root, rows):
+    """Leave what a finished run of a row leaves."""
+    folder = dynamic3d.run_folder(root, name, permutation)
+    folder.mkdir()
+    (folder / "finished").touch()
+    write_table(folder / "dice.csv", COLUMNS, rows)
 
 
 def call(monkeypatch, *words):
@@ -143,17 +151,13 @@ def test_a_row_and_the_one_that_it_starts_from_are_of_one_part(made, monkeypatch
 
 def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path, capsys):
     for number, (name, permutation) in enumerate((n, p) for n in dynamic3d.UNTIL_ROWS for p in range(2)):
-        folder = dynamic3d.run_folder(tmp_path, name, permutation)
-        folder.mkdir()
-        (folder / "finished").touch()
-        with (folder / "dice.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            for volume in range(5):
-                for round in range(2):
-                    proxy = 0.5 + 0.4 * round - 0.1 * (volume == 4)
-                    figures = {"proxy": proxy, "labour": 0.2 * (round + 1), "slices": (round + 1) * (number + 1), "touched": 50}
-                    writer.writerow({"seen": volume + 1, "round": round, "kind": "round"} | figures)
+        rows = []
+        for volume in range(5):
+            for round in range(2):
+                proxy = 0.5 + 0.4 * round - 0.1 * (volume == 4)
+                figures = {"proxy": proxy, "labour": 0.2 * (round + 1), "slices": (round + 1) * (number + 1), "touched": 50}
+                rows.append({"seen": volume + 1, "round": round, "kind": "round"} | figures)
+        finish(name, permutation, tmp_path, rows)
     call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--tables", "7", "--permutations", "2")
     first, second, whole = capsys.readouterr().out.strip().splitlines()[-3:]
     cells = [cell.strip() for cell in first.split("|")[2:-1]]
@@ -167,15 +171,8 @@ def test_the_table_of_slices_counts_the_last_rounds(made, monkeypatch, tmp_path,
 def test_offline_training_on_the_first_volumes_stands_in_the_row_of_offline_training(made, monkeypatch, tmp_path, capsys):
     for name, seen, held_out in [*((row, 15, 0.8) for row in dynamic3d.LABELLED_ROWS), (dynamic3d.prefix_row(10), 10, 0.6)]:
         for permutation in range(2):
-            folder = dynamic3d.run_folder(tmp_path, name, permutation)
-            folder.mkdir()
-            (folder / "finished").touch()
-            with (folder / "dice.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                writer.writerow({"kind": "held_out", "seen": seen, "dice": held_out + permutation / 10})
-                if seen < 15:
-                    writer.writerow({"kind": "unseen", "seen": seen, "dice": 0.5})
+            rows = [{"kind": "held_out", "seen": seen, "dice": held_out + permutation / 10}]
+            finish(name, permutation, tmp_path, rows + [{"kind": "unseen", "seen": seen, "dice": 0.5}] * (seen < 15))
     call(monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--first", "10", "--permutations", "2", "--tables", "2")
     assert not made, "all is there"
     printed = capsys.readouterr().out
