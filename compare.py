@@ -18,15 +18,15 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from callbacks.figures import page, svg
-from callbacks.noc import print_table, shown
 from configs import build, resolve
 from configs.run import guarded
-from interseg.comparison import Evaluation, Method, methods, most_different
-from interseg.drawing import jpeg, overlay
 from interseg.errors import InputError
+from interseg.evaluation.comparison import Evaluation, Method, methods, most_different
+from interseg.evaluation.drawing import jpeg, overlay
+from interseg.evaluation.metrics import interval
+from interseg.evaluation.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
+from interseg.evaluation.tables import print_table, shown
 from interseg.files import write_whole
-from interseg.metrics import interval
-from interseg.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
 
 
 def main() -> None:

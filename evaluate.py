@@ -16,14 +16,14 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
-from callbacks.noc import print_table, shown
 from configs import build, load, merge, plain, read, resolve
 from configs.folders import open_folder, own_folder
 from configs.run import answer_by, guarded, needs, parser, trainer
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
-from interseg.records import finished
+from interseg.evaluation.records import finished
+from interseg.evaluation.tables import print_table, shown
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation import done
-from interseg.stream_comparison import KINDS, markdown, transfer_table
+from interseg.evaluation.stream_comparison import KINDS, markdown, transfer_table
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],

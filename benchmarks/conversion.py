@@ -30,15 +30,15 @@ from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
 from datamodules.tasks import TaskDataModule
 from evaluate import find_checkpoint, load_weights, trained_config, without_download
-from interseg.clicks import IGNORE, no_clicks
-from interseg.convert import Converted
-from interseg.metrics import iou
+from interseg.clicks.errors import deepest_pixel
+from interseg.clicks.layout import IGNORE, no_clicks
+from interseg.continual.transfer import confusion
+from interseg.evaluation.metrics import iou
+from interseg.inference.predictor import Predictor
+from interseg.inference.refine import State, probabilities
+from interseg.inference.refiners import BRS
+from interseg.networks.converted import Converted
 from interseg.networks.pretrained import load_encoder_weights
-from interseg.predict import Predictor
-from interseg.refine import State, probabilities
-from interseg.refiners import BRS
-from interseg.transfer import confusion
-from interseg.users import deepest_pixel
 
 CLICKS = 5
 """As in the paper's tables."""

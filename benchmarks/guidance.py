@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import median_times
-from interseg.guidance import GAUSSIAN_PEAK, DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance, Guidance
+from interseg.clicks.guidance import GAUSSIAN_PEAK, DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance, Guidance
 
 Formula = Callable[[Tensor], Tensor]
 STD, CLIP, RADIUS, TRUNCATION = 10.0, 20.0, 5.0, 255.0

@@ -23,8 +23,8 @@ from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import ClickDataset, collate
 from evaluate import find_checkpoint, load_weights, trained_config, without_download
-from interseg.clicks import Clicks, no_clicks, unpad_clicks
-from interseg.users import Click, RitmUser
+from interseg.clicks.layout import Click, Clicks, no_clicks, unpad_clicks
+from interseg.clicks.users import RitmUser
 from interseg.views import scale_clicks
 
 HEIGHT, WIDTH = 1080, 1920

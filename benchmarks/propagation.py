@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmarks import median_times
 from datamodules.sources import read_image
-from interseg.propagation import energy, lab, normalised, propagate, similarity
-from interseg.superpixels import superpixels
+from interseg.continual.propagation import energy, lab, normalised, propagate, similarity
+from interseg.continual.superpixels import superpixels
 
 STEPS = 401
 """Of Adam in the official code."""

@@ -18,7 +18,7 @@ ROWS = {
     "forward": ["refiner=null"],
     "brs": ["refiner=brs"],
     **{name: [f"refiner={name}"] for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")},
-    "f_brs_b_pixels": ["refiner={_target_: interseg.refiners.FeatureRefiner, point: b, reach: 0}"],
+    "f_brs_b_pixels": ["refiner={_target_: interseg.inference.refiners.FeatureRefiner, point: b, reach: 0}"],
     "coarse": ["refiner=null", COARSE],
     "coarse_brs": ["refiner=brs", COARSE],
 }

@@ -12,8 +12,10 @@ import numpy as np
 
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
-from interseg.registration import BACKENDS, Carry, dis_flow
-from interseg.volumes import ProxyMask, SliceUser, dice
+from interseg.volumes.measures import dice
+from interseg.volumes.proxy import ProxyMask
+from interseg.volumes.registration import BACKENDS, Carry, dis_flow
+from interseg.volumes.users import SliceUser
 
 ROWS: dict[str, Carry] = BACKENDS | {"dis_preset": partial(dis_flow, least=24, stride=3)}
 """`dis_preset` is OpenCV's medium preset on slices of their own size."""

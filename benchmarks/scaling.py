@@ -27,10 +27,10 @@ from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
 from datamodules.base import Batch, ClickDataModule
+from interseg.clicks.memory import ClickMemory, Delta, StoredMask
 from interseg.distributed import from_all_ranks
-from interseg.game import Game
-from interseg.memory import ClickMemory, Delta, StoredMask
-from interseg.metrics import OUTCOME
+from interseg.evaluation.game import Game
+from interseg.evaluation.metrics import OUTCOME
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from interseg.annotations import Annotation, Annotator, Scene, no_annotation
-from interseg.clicks import IGNORE
-from interseg.superpixels import SuperpixelUser, superpixels
+from interseg.clicks.layout import IGNORE
+from interseg.continual.annotations import Annotation, Annotator, Scene, no_annotation
+from interseg.continual.superpixels import SuperpixelUser, superpixels
 
 REFERENCE = 256 * 352
 """Pixels of the official code's images."""

@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.files import write_table, write_whole
-from interseg.volumes import dice, touched_slices
+from interseg.volumes.measures import dice, touched_slices
 
 
 class VolumeDice(Callback):

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from interseg.distributed import from_all_ranks
-from interseg.files import write_table, write_whole
-from interseg.metrics import Interactions, clicks_to, counted
-from interseg.records import fingerprint, forget_others, keep, kept, record_file, reported
-from interseg.refine import COUNTS
+from interseg.evaluation.metrics import Interactions, clicks_to, counted
+from interseg.evaluation.records import fingerprint, forget_others, keep, kept, record_file, reported
+from interseg.evaluation.tables import write_objects
+from interseg.files import write_whole
 
 
 class NumberOfClicks(Callback):
@@ -110,32 +109,3 @@ class NumberOfClicks(Callback):
                 self.figures["errors"].append(f"{missing} objects were not played; the same command plays them")
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
         pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
-
-
-def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:
-    """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
-    curves = gathered["curves"]
-    nocs = [clicks_to(counted(gathered), q).tolist() for q in targets]
-    columns = ["id", "name", *(f"noc@{100 * q:g}" for q in targets), *(f"iou@{k + 1}" for k in range(curves.shape[1])), "clicks"]
-    rows = []
-    for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
-        clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
-        ious = [f"{v:.6f}" for v in curves[row].tolist()]
-        rows.append(dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True)))
-    write_table(path, columns, rows)
-
-
-def shown(figures: dict[str, Any]) -> list[str]:
-    """The figures that tables show, in their order."""
-    first = ["objects", *(key for key in figures if key.startswith(("noc@", "failures", "clicks_to_mean")))]
-    first += [*(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "outside", "clicked", "clicked_wrong"]
-    first += [*(key for key in COUNTS if figures.get(key)), "network_seconds_per_click", "simulator_seconds_per_click"]
-    return [key for key in first if figures.get(key) is not None]
-
-
-def print_table(columns: dict[str, dict[str, str]]) -> None:
-    """Print figures side by side, "-" where a column has none."""
-    width = max(12, *(len(name) + 2 for name in columns))
-    print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
-    for key in dict.fromkeys(key for cells in columns.values() for key in cells):
-        print(f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values()))

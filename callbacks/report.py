@@ -13,11 +13,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from callbacks.figures import page, svg
 from callbacks.noc import NumberOfClicks
 from callbacks.user_loop import UserLoop
-from interseg.clicks import BOUNDARY
+from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
-from interseg.drawing import jpeg, overlay, unpack_mask
+from interseg.evaluation.drawing import jpeg, overlay, unpack_mask
+from interseg.evaluation.metrics import PADDINGS, counted
 from interseg.files import write_whole
-from interseg.metrics import PADDINGS, counted
 
 PANELS = (1, 2, 3, 5, 10, 20)
 """Clicks after which an object is shown; the last one played is always shown."""

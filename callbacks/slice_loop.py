@@ -8,8 +8,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.registration import backend_of
-from interseg.volumes import ProxyMask, SliceUser, dice, falling_confidence, index, labour, step_confidence, touched_slices
+from interseg.volumes.measures import dice, falling_confidence, labour, step_confidence, touched_slices
+from interseg.volumes.proxy import ProxyMask
+from interseg.volumes.registration import backend_of
+from interseg.volumes.slices import index
+from interseg.volumes.users import SliceUser
 
 
 class SliceLoop(Callback):

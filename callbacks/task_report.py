@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
+from interseg.continual.transfer import mean_iou
 from interseg.files import write_whole
-from interseg.transfer import mean_iou
 
 
 class TaskReport(Callback):

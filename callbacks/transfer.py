@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
+from interseg.continual.transfer import mean_iou, transfer, weighted_iou
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
+from interseg.evaluation.metrics import interval
 from interseg.files import write_table, write_whole
-from interseg.metrics import interval
-from interseg.transfer import mean_iou, transfer, weighted_iou
 
 
 class Transfer(Callback):

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from interseg.clicks import Clicks, pad_clicks, to_source, to_view, unpad_clicks
+from interseg.clicks.layout import Clicks, pad_clicks, to_source, to_view, unpad_clicks
+from interseg.clicks.memory import ClickMemory, Delta, StoredMask
+from interseg.clicks.users import ItisUser, RitmUser, User
 from interseg.distributed import from_all_ranks
-from interseg.game import Game
-from interseg.memory import ClickMemory, Delta, StoredMask
-from interseg.users import ItisUser, RitmUser, User
+from interseg.evaluation.game import Game
 
 Batch = dict[str, Any]
 

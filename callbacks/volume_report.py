@@ -10,7 +10,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from callbacks.figures import draw_panels, page, png
 from callbacks.slice_loop import SliceLoop
 from interseg.files import write_whole
-from interseg.volumes import SliceUser, dice, index, other_axes, residual
+from interseg.volumes.measures import dice, residual
+from interseg.volumes.slices import index, other_axes
+from interseg.volumes.users import SliceUser
 
 
 class VolumeReport(Callback):

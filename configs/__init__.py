@@ -26,13 +26,13 @@ BASES = (
     "albumentations.BasicTransform",
     "albumentations.core.composition.BaseCompose",
     "datamodules.base.Loading",
-    "interseg.annotations.Annotator",
-    "interseg.clicks.InitialClicks",
-    "interseg.guidance.Guidance",
-    "interseg.predict.ZoomIn",
-    "interseg.refine.Refiner",
-    "interseg.users.User",
-    "interseg.volumes.SliceUser",
+    "interseg.continual.annotations.Annotator",
+    "interseg.clicks.initial.InitialClicks",
+    "interseg.clicks.guidance.Guidance",
+    "interseg.inference.zoom.ZoomIn",
+    "interseg.inference.refine.Refiner",
+    "interseg.clicks.users.User",
+    "interseg.volumes.users.SliceUser",
     "lightning_modules.optimisation.Optimisation",
     "lightning_modules.task_learner.Propagation",
     "pytorch_lightning.Callback",
@@ -44,6 +44,21 @@ BASES = (
     "torchmetrics.Metric",
 )
 """What a config may build: subclasses of these, from our packages, the listed libraries or a package trusted on the command line."""
+
+MOVED = {
+    "interseg.annotations": "interseg.continual.annotations",
+    "interseg.boundary": "interseg.clicks.boundary",
+    "interseg.clicks": "interseg.clicks.initial",
+    "interseg.guidance": "interseg.clicks.guidance",
+    "interseg.medoids": "interseg.clicks.medoids",
+    "interseg.predict": "interseg.inference.zoom",
+    "interseg.refine": "interseg.inference.refine",
+    "interseg.refiners": "interseg.inference.refiners",
+    "interseg.superpixels": "interseg.continual.superpixels",
+    "interseg.users": "interseg.clicks.users",
+    "interseg.volumes": "interseg.volumes.users",
+}
+"""Modules whose classes are named in the configs of earlier checkpoints, and where those are now."""
 
 Node = dict[str, Any]
 
@@ -123,7 +138,7 @@ def _merge_value(old: Any, value: Any, where: str, trusted: Sequence[str]) -> An
         return [_merge_value(None, item, f"{where}[{i}]", trusted) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    replaces = not isinstance(old, dict) or value.get("_target_", old.get("_target_")) != old.get("_target_")
+    replaces = not isinstance(old, dict) or current(value.get("_target_", old.get("_target_"))) != current(old.get("_target_"))
     if replaces and "_target_" not in value:
         return value
     return merge({} if replaces else old, value, f"{where}.", trusted)
@@ -159,9 +174,15 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
     return found
 
 
+def current(target: Any) -> Any:
+    """The import path by which a class that has moved is found today; any other value as it is."""
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    return f"{MOVED[module]}.{name}" if module in MOVED else target
+
+
 def locate(target: str) -> Any:
-    """The object of an import path."""
-    module, name = target.rsplit(".", 1)
+    """The object of an import path, or of one of before (`MOVED`)."""
+    module, name = current(target).rsplit(".", 1)
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError:

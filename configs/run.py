@@ -24,7 +24,7 @@ from configs import build
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
-from interseg.refiners import refiner_of
+from interseg.inference.refiners import refiner_of
 
 SILENCED = (
     "`srun` command is available",  # srun is for those who ask SLURM for it

@@ -17,7 +17,7 @@ The user loop adds, in evaluation: `curves` (B, R) float64 IoU after each click,
 packed bits, `starts` (B,) float64 IoU before the first click, `correct` (B, R) int64 clicked pixels that an answer labels as clicked,
 `boxes` (B, 4, 4) int64 top, left, bottom, right of the image, the object, and what the method kept of the image, trimmed and with
 padding (`trimmed` and `crop` in `carried`; empty for methods that never crop),
-`network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.refine.COUNTS`).
+`network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.inference.refine.COUNTS`).
 A method is also given `carried`: a dict of each object, empty before its first click, in which it keeps what it likes between rounds.
 """
 
@@ -32,11 +32,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
 from datamodules.sources import ObjectSource, Sample
-from interseg.clicks import IGNORE, InitialClicks, no_clicks, pad_clicks
+from interseg.clicks.initial import InitialClicks
+from interseg.clicks.layout import IGNORE, no_clicks, pad_clicks
 from interseg.distance import distance_to
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.records import fingerprint, kept_ids
+from interseg.evaluation.records import fingerprint, kept_ids
 
 Batch = dict[str, Any]
 

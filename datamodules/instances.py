@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from datamodules.sources import ObjectSource, Sample, read_image, read_labels, sample_from_labels
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.files import write_whole
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import InstanceMapSource
 from datamodules.sources import existing_folder, image_files, read_labels
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 
 CAR = 26

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from datamodules.base import Batch
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
 from datamodules.sources import existing_folder, image_files, read_image, read_labels
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 
 Key = tuple[int, int, int, int, int]

@@ -15,7 +15,7 @@ from skimage.color import rgb2lab
 from skimage.graph import MCP_Geometric
 from skimage.segmentation import random_walker as skimage_random_walker
 
-from interseg.clicks import Clicks
+from interseg.clicks.layout import Clicks
 from interseg.errors import InputError
 
 Image = NDArray[np.float32]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 
 
 def bootstrapped_cross_entropy(logits: Tensor, mask: Tensor, fraction: float = 0.25) -> Tensor:

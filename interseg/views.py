@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from interseg.clicks import Clicks
+from interseg.clicks.layout import Clicks
 
 Batch = dict[str, Any]
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from interseg.errors import InputError
-from interseg.predict import Predictor, ZoomIn
-from interseg.refine import Refiner
+from interseg.inference.predictor import Predictor
+from interseg.inference.refine import Refiner
+from interseg.inference.zoom import ZoomIn
 from interseg.views import reduced
 
 

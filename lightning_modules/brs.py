@@ -1,6 +1,6 @@
 """BRS: a click network whose clicked pixels get their labels by backpropagation at test time (Jang and Kim, CVPR 2019).
 
-The refinement itself, section 3.2, is in `interseg/refine.py`; the network in `interseg/networks/brs_network.py`.
+The refinement itself, section 3.2, is in `interseg/inference/refine.py`; the network in `interseg/networks/brs_network.py`.
 """
 
 from typing import Any
@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from interseg.guidance import DistanceGuidance, Guidance
+from interseg.clicks.guidance import DistanceGuidance, Guidance
+from interseg.inference.predictor import Predictor
+from interseg.inference.refine import Refiner
+from interseg.inference.zoom import ZoomIn
 from interseg.losses import BinaryCrossEntropy
 from interseg.networks.brs_network import BRSNetwork
-from interseg.predict import Predictor, ZoomIn
-from interseg.refine import Refiner
 from interseg.views import enlarged
 from lightning_modules.base import InteractiveModule, check_loss, require, spared, without_gradient
 from lightning_modules.optimisation import Optimisation

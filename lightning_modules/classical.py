@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from interseg.classical import METHODS, seeds_of
-from interseg.clicks import unpad_clicks
+from interseg.clicks.layout import unpad_clicks
 from interseg.errors import InputError
 from interseg.views import enlarged, reduced
 from lightning_modules.base import InteractiveModule, require

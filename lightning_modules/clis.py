@@ -1,6 +1,6 @@
 """CLIS: a variational network that a user teaches image by image, and that keeps what it was taught (Zheng et al., AAAI 2021).
 
-The layers are in `interseg/continual/`, the network in `interseg/networks/clis_network.py`, the energy in `interseg/propagation.py`.
+The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in `interseg/networks/clis_network.py`.
 """
 
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 from interseg.continual.bayesian import GaussianWeights
 from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
 from interseg.continual.fisher import squared_gradients
+from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from interseg.uncertainty import uncertainty
 from lightning_modules.base import without_gradient
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy

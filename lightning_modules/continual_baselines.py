@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 from interseg.continual.consolidation import Consolidation
-from interseg.uncertainty import entropy
+from interseg.continual.uncertainty import entropy
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy
 

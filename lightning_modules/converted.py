@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interseg.convert import Converted
 from interseg.errors import InputError
+from interseg.inference.predictor import Predictor
+from interseg.inference.refine import Refiner
+from interseg.inference.zoom import ZoomIn
 from interseg.losses import BinaryCrossEntropy
-from interseg.predict import Predictor, ZoomIn
-from interseg.refine import Refiner
+from interseg.networks.converted import Converted
 from interseg.views import enlarged
 from lightning_modules.base import InteractiveModule, check_loss, require
 from lightning_modules.optimisation import Optimisation
@@ -42,7 +43,7 @@ class ConvertedNetwork(InteractiveModule):
         if self.network.classes != 1:
             raise InputError(
                 f"the network has {self.network.classes} classes; the loop plays one object against background, several classes "
-                "are for interseg.predict.Predictor"
+                "are for interseg.inference.predictor.Predictor"
             )
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side
 

@@ -1,6 +1,6 @@
 """Dynamic interactive learning in 3D: a segmenter that learns volume after volume from proxy masks (Tian, Chen and Gao, 2023).
 
-Proxy masks and guidance are in `interseg/volumes.py`, replay in `interseg/continual/replay.py`, the user in `callbacks/slice_loop.py`.
+Proxy masks and guidance are in `interseg/volumes/`, replay in `interseg/continual/replay.py`, the user in `callbacks/slice_loop.py`.
 """
 
 from typing import Any

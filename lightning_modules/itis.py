@@ -1,6 +1,6 @@
 """ITIS: a click network trained on the errors that it made an epoch ago (Mahadevan, Voigtlaender and Leibe, BMVC 2018).
 
-The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/memory.py`: it needs this step's prediction only.
+The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`: it needs this step's prediction only.
 """
 
 from typing import Any
@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interseg.guidance import GaussianGuidance, Guidance, mask_distance
+from interseg.clicks.guidance import GaussianGuidance, Guidance, mask_distance
+from interseg.inference.predictor import Predictor
+from interseg.inference.refine import Refiner
+from interseg.inference.zoom import ZoomIn
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
-from interseg.predict import Predictor, ZoomIn
-from interseg.refine import Refiner
 from interseg.views import enlarged
 from lightning_modules.base import InteractiveModule, check_loss, require
 from lightning_modules.optimisation import Optimisation

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from interseg.checkpoints import read_checkpoint
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
+from interseg.continual.propagation import lab, propagate, similarity
 from interseg.errors import InputError
-from interseg.propagation import lab, propagate, similarity
 from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, update
 from lightning_modules.optimisation import Optimisation
 
@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
 
 class Propagation:
-    """Settings of `interseg.propagation.propagate`.
+    """Settings of `interseg.continual.propagation.propagate`.
 
     Args:
         weight: of annotated pixels, lambda of eq. 14.

@@ -1,6 +1,6 @@
 """Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2021).
 
-The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the users in `interseg/boundary.py`.
+The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the users in `interseg/clicks/boundary.py`.
 """
 
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from interseg.boundary import RefinementClicks
-from interseg.clicks import BOUNDARY, IGNORE, Clicks, check_inside, pad_clicks, unpad_clicks
+from interseg.clicks.boundary import RefinementClicks
+from interseg.clicks.guidance import GaussianGuidance, Guidance
+from interseg.clicks.layout import BOUNDARY, IGNORE, Clicks, check_inside, pad_clicks, unpad_clicks
 from interseg.errors import InputError
-from interseg.guidance import GaussianGuidance, Guidance
+from interseg.evaluation.metrics import iou
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
-from interseg.metrics import iou
 from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, enlarged, restored, scaled_box
 from lightning_modules.base import InteractiveModule, check_loss, require, spared, without_gradient

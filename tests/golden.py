@@ -1,7 +1,7 @@
 """Tables of one tiny run of every system, to compare with after a change that must not change them.
 
-    python -m tests.golden make FOLDER        before the change
-    python -m tests.golden compare FOLDER     after it: trains and evaluates again beside them, names what differs
+python -m tests.golden make FOLDER        before the change
+python -m tests.golden compare FOLDER     after it: trains and evaluates again beside them, names what differs
 """
 
 import argparse
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from tests.commands import CROP, called, tiny
-from tests.conftest import draw, draw_folder, write
 from tests.configs.test_fit_tasks import TINY as TASKS
 from tests.configs.test_fit_volumes import TINY as VOLUMES
+from tests.conftest import draw, draw_folder, write
 from tests.datamodules.test_volumes import case, save
 
 TABLES = ("metrics.csv", "objects.csv", "report.json", "transfer.csv", "dice.csv")
@@ -100,7 +100,9 @@ def tasks(root: Path, data: Path, only: str) -> None:
             continue
         more = ["model.relearn_pretraining=2"] * (name == "packnet")
         pretraining = [file for file in files if file != "clis/clicks.yaml"]
-        play("train.py", *configs("clis.yaml", *pretraining, "data/class_folder.yaml"), *common, *more, "trainer.max_epochs=2", f"run={run}")
+        play(
+            "train.py", *configs("clis.yaml", *pretraining, "data/class_folder.yaml"), *common, *more, "trainer.max_epochs=2", f"run={run}"
+        )
         stage = [f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=1", "data.sequence=1"]
         line = configs("clis.yaml", *pretraining, "data/class_folder.yaml", "clis/tasks.yaml", *(f for f in files if f not in pretraining))
         play("train.py", *line, *common, *more, *stage, f"run={run / 'tasks'}")
@@ -116,7 +118,13 @@ def volumes(root: Path, data: Path, only: str) -> None:
         run = root / name
         if only in name and not (run / "done").exists():
             given = [*VOLUMES, "model.network.channels=[4,8,8,8]", "data.rounds=2", f"data.cache={data / 'cache'}"]
-            play("train.py", *configs("dynamic3d.yaml", "data/volume_folder.yaml", *files), *given, f"data.root={data / 'volumes'}", f"run={run}")
+            play(
+                "train.py",
+                *configs("dynamic3d.yaml", "data/volume_folder.yaml", *files),
+                *given,
+                f"data.root={data / 'volumes'}",
+                f"run={run}",
+            )
             (run / "done").touch()
 
 

@@ -16,12 +16,12 @@ from configs.run import AtomicCheckpointIO
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
 from interseg.errors import InputError
-from interseg.metrics import OUTCOME
+from interseg.evaluation.metrics import OUTCOME
+from interseg.evaluation.records import fingerprint, keep, kept, kept_ids, record_file
+from interseg.inference.refiners import refiner_of
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
-from interseg.records import fingerprint, keep, kept, kept_ids, record_file
-from interseg.refiners import refiner_of
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation

@@ -18,9 +18,9 @@ from callbacks.transfer import Transfer
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
 from interseg.continual.embedding import ImageEmbedding
+from interseg.continual.superpixels import SuperpixelUser
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from interseg.superpixels import SuperpixelUser
 from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
 from lightning_modules.optimisation import Optimisation

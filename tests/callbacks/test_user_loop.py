@@ -8,11 +8,11 @@ import torch
 from callbacks.user_loop import UserLoop
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
-from interseg.drawing import unpack_mask
+from interseg.clicks.users import ItisUser, User
 from interseg.errors import InputError
-from interseg.metrics import iou
+from interseg.evaluation.drawing import unpack_mask
+from interseg.evaluation.metrics import iou
 from interseg.networks.click_network import ClickNetwork
-from interseg.users import ItisUser, User
 from lightning_modules.itis import ITIS
 from tests.conftest import draw_folder
 from tests.datamodules.test_base import AUGMENT

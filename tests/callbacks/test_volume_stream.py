@@ -20,18 +20,11 @@ from callbacks.volume_report import VolumeReport, draw_labour
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from interseg.registration import BACKENDS
-from interseg.volumes import (
-    ProxyMask,
-    SliceUser,
-    dice,
-    falling_confidence,
-    index,
-    labour,
-    residual,
-    step_confidence,
-    touched_slices,
-)
+from interseg.volumes.measures import dice, falling_confidence, labour, residual, step_confidence, touched_slices
+from interseg.volumes.proxy import ProxyMask
+from interseg.volumes.registration import BACKENDS
+from interseg.volumes.slices import index
+from interseg.volumes.users import SliceUser
 from lightning_modules.dynamic3d import Dynamic3D, augmented
 from tests.callbacks.test_resume import Killed, assert_equal
 from tests.conftest import quiet_trainer

@@ -2,9 +2,9 @@ import pytest
 
 from callbacks.user_loop import UserLoop
 from configs import FOLDER, build, find, load, merge, resolve
+from interseg.clicks.guidance import DiskGuidance
+from interseg.clicks.users import RandomUser
 from interseg.errors import InputError
-from interseg.guidance import DiskGuidance
-from interseg.users import RandomUser
 
 
 def write(tmp_path, text, name="a.yaml"):
@@ -22,12 +22,12 @@ def test_files_merge_in_order_and_overrides_come_last():
 
 
 def test_a_node_whose_target_changes_is_replaced_and_others_are_merged():
-    below = {"_target_": "interseg.guidance.GaussianGuidance", "std": 3}
-    assert merge({"g": below}, {"g": {"_target_": "interseg.guidance.DiskGuidance"}}) == {
-        "g": {"_target_": "interseg.guidance.DiskGuidance"}
+    below = {"_target_": "interseg.clicks.guidance.GaussianGuidance", "std": 3}
+    assert merge({"g": below}, {"g": {"_target_": "interseg.clicks.guidance.DiskGuidance"}}) == {
+        "g": {"_target_": "interseg.clicks.guidance.DiskGuidance"}
     }
     assert merge({"g": below}, {"g": {"clip": 9}})["g"] == below | {"clip": 9}
-    assert below == {"_target_": "interseg.guidance.GaussianGuidance", "std": 3}
+    assert below == {"_target_": "interseg.clicks.guidance.GaussianGuidance", "std": 3}
 
 
 def test_null_removes_a_callback_and_a_new_name_adds_one():
@@ -80,18 +80,18 @@ def test_a_file_in_the_working_folder_comes_before_ours(tmp_path, monkeypatch):
 
 
 def test_build_makes_nested_objects_and_lists():
-    node = {"_target_": "callbacks.user_loop.UserLoop", "user": {"_target_": "interseg.users.RandomUser"}, "targets": [0.5, 0.6]}
+    node = {"_target_": "callbacks.user_loop.UserLoop", "user": {"_target_": "interseg.clicks.users.RandomUser"}, "targets": [0.5, 0.6]}
     loop = build(node)
     assert isinstance(loop, UserLoop)
     assert isinstance(loop.user, RandomUser)
     assert loop.target == 0.6
-    assert isinstance(build([{"_target_": "interseg.guidance.DiskGuidance", "radius": 2}])[0], DiskGuidance)
+    assert isinstance(build([{"_target_": "interseg.clicks.guidance.DiskGuidance", "radius": 2}])[0], DiskGuidance)
     assert build({"a": {"b": 1}}) == {"a": {"b": 1}}
 
 
 def test_build_names_bad_arguments():
     with pytest.raises(InputError, match=r"DiskGuidance: radus; did you mean radius\?"):
-        build({"_target_": "interseg.guidance.DiskGuidance", "radus": 2})
+        build({"_target_": "interseg.clicks.guidance.DiskGuidance", "radus": 2})
     with pytest.raises(InputError, match=r"CropNonEmptyMaskIfExists cannot be built"):
         build({"_target_": "albumentations.CropNonEmptyMaskIfExists", "height": "tall", "width": 3})
 

@@ -6,7 +6,7 @@ import torch
 from datamodules.base import ClickDataset, Loading, collate, same_size_batches
 from datamodules.folder import FolderDataModule
 from datamodules.resuming import EpochSampler
-from interseg.clicks import InitialClicks
+from interseg.clicks.initial import InitialClicks
 from interseg.errors import InputError
 
 AUGMENT = [

@@ -5,7 +5,7 @@ import torch
 from datamodules.base import ClickDataset, Loading, identity_map
 from datamodules.folder import FolderDataModule
 from datamodules.transforms import CropAtObject
-from interseg.clicks import IGNORE
+from interseg.clicks.layout import IGNORE
 
 
 def test_the_centre_is_an_object_pixel_and_what_lies_beyond_is_padding(folder):

@@ -7,7 +7,7 @@ from skimage.color import rgb2lab
 
 from interseg.classical import BACKGROUND, METHODS, _colour_costs, graph_cut, seeds_of
 from interseg.errors import InputError
-from interseg.metrics import iou
+from interseg.evaluation.metrics import iou
 
 
 def picture(seed=0, height=48, width=64):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from configs import build, load, resolve
-from interseg.clicks import pad_clicks
+from interseg.clicks.layout import pad_clicks
 from interseg.errors import InputError
 from interseg.networks.brs_network import BRSNetwork
 from lightning_modules.brs import BRS

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from interseg.classical import METHODS
-from interseg.clicks import pad_clicks
+from interseg.clicks.layout import pad_clicks
 from interseg.errors import InputError
 from lightning_modules.classical import Classical
 from tests.interseg.test_classical import clicks, picture

@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from interseg.continual.consolidation import FREE, PackNet
 from interseg.continual.embedding import ImageEmbedding, gaussian_kl
+from interseg.continual.uncertainty import entropy
 from interseg.networks.clis_network import CLISNetwork
-from interseg.uncertainty import entropy
 from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
 from lightning_modules.optimisation import Optimisation

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from configs import build, load, resolve
-from interseg.clicks import pad_clicks
+from interseg.clicks.guidance import DiskGuidance
+from interseg.clicks.layout import pad_clicks
 from interseg.errors import InputError
-from interseg.guidance import DiskGuidance
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.stem import GuidedConvolution
 from interseg.views import reduced_size, scale_clicks

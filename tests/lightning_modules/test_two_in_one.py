@@ -4,10 +4,10 @@ import torch
 from torch import nn
 from torchvision.ops import roi_align
 
-from interseg.clicks import BOUNDARY, pad_clicks
+from interseg.clicks.layout import BOUNDARY, pad_clicks
 from interseg.errors import InputError
-from interseg.game import Game
-from interseg.metrics import iou
+from interseg.evaluation.game import Game
+from interseg.evaluation.metrics import iou
 from interseg.networks.stem import GuidedConvolution
 from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, scaled_box

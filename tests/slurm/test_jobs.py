@@ -157,7 +157,7 @@ def test_an_array_leaves_a_run_for_each_task(cluster, data, tmp_path):
 
 
 def test_an_array_of_agents_plays_a_wandb_sweep(cluster, data, tmp_path):
-    values = {"seed": [3, 4], "model.guidance._target_": ["interseg.guidance.GaussianGuidance"]}
+    values = {"seed": [3, 4], "model.guidance._target_": ["interseg.clicks.guidance.GaussianGuidance"]}
     sweep = {
         "project": "interseg",
         "program": str(ROOT / "train.py"),

@@ -1,0 +1,1 @@
+"""Clicks: their layout, the sets that training starts from, the users who click, where predictions are wrong, guidance, the memory."""

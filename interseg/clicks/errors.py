@@ -1,0 +1,147 @@
+"""Where a prediction is wrong: clusters of wrong pixels, and the pixel deepest in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.clicks.layout import IGNORE, Click, Clicks
+from interseg.distance import interior_distance
+
+
+class Cluster:
+    """One 8-connected component of wrong pixels, cut out of the image by its bounding box."""
+
+    def __init__(self, pixels: NDArray[np.bool_], top: int, left: int, area: int, image_shape: tuple[int, ...]) -> None:
+        self.pixels, self.top, self.left, self.area, self.image_shape = pixels, top, left, area, image_shape
+
+    def region(self) -> NDArray[np.bool_]:
+        """(H, W) the cluster's pixels in the image."""
+        region = np.zeros(self.image_shape, bool)
+        region[self.top : self.top + self.pixels.shape[0], self.left : self.left + self.pixels.shape[1]] = self.pixels
+        return region
+
+    def distance_to_boundary(self) -> NDArray[np.float32]:
+        """(h, w) distance of each pixel of the cluster to the nearest pixel outside it."""
+        return interior_distance(self.pixels)
+
+    def distance_to_boundary_and(self, clicks: Clicks) -> NDArray[np.float32]:
+        """(h, w) distance to the boundary or to the nearest click in the cluster, whichever is smaller."""
+        return interior_distance(self.unclicked(self.pixels, clicks))
+
+    def unclicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
+        """A copy of (h, w) values with the clicked pixels set to 0."""
+        values = values.copy()
+        zero_clicked(values, clicks, self.top, self.left)
+        return values
+
+    def without_image_border(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy of (h, w) values with the image's outermost pixels set to 0."""
+        height, width = self.image_shape
+        values = values.copy()
+        if self.top == 0:
+            values[0] = 0
+        if self.left == 0:
+            values[:, 0] = 0
+        if self.top + values.shape[0] == height:
+            values[-1] = 0
+        if self.left + values.shape[1] == width:
+            values[:, -1] = 0
+        return values
+
+    def click_at(self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]) -> Click:
+        """The click on a pixel of the box, with the sign of the truth there."""
+        y, x = self.top + int(pixel[0]), self.left + int(pixel[1])
+        return y, x, int(mask[y, x])
+
+
+def error_clusters(prediction: NDArray[np.bool_], mask: NDArray[np.uint8]) -> list[Cluster]:
+    """The 8-connected clusters of wrong valid pixels, in row-major order of discovery."""
+    return connected_clusters((mask != IGNORE) & (prediction != (mask == 1)))
+
+
+def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
+    """The 8-connected components of a region."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
+    clusters = []
+    for label in range(1, count):
+        left, top, width, height, area = (int(v) for v in boxes[label])
+        clusters.append(Cluster(labels[top : top + height, left : left + width] == label, top, left, area, region.shape))
+    return clusters
+
+
+def zero_clicked(values: np.ndarray, clicks: Clicks, top: int = 0, left: int = 0) -> None:
+    """Set the clicked pixels of a window (h, w), whose first pixel is (top, left), to 0, in place."""
+    y, x = clicks[:, 0] - top, clicks[:, 1] - left
+    inside = (y >= 0) & (y < values.shape[0]) & (x >= 0) & (x < values.shape[1])
+    values[y[inside], x[inside]] = 0
+
+
+def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
+
+    Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left.
+    """
+    left, top, width, height = cv2.boundingRect(region.view(np.uint8))
+    if width == 0:
+        return 0.0, 0, 0
+    crop = np.ascontiguousarray(region[top : top + height, left : left + width])
+    clicks = clicks - np.array([top, left, 0], np.int64)
+    depth, y, x = _deepest_in_cores(crop, clicks)
+    if depth < 2:
+        depth, y, x = _deepest_in_rim(crop, clicks)
+    return (depth, top + y, left + x) if depth else (0.0, 0, 0)
+
+
+def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
+
+    Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's depth lies within two pixels
+    of the eroded component that holds it, so each component is measured in its own widened box, the largest first, and the rest
+    is skipped once no box can hold a larger disk. Boxes that overlap so much that they cost more than the region end in one
+    transform of all of it.
+    """
+    core = _eroded(region, np.ones((3, 3), np.uint8))
+    contours, _ = cv2.findContours(core, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = np.array([cv2.boundingRect(c) for c in contours], np.int64).reshape(-1, 4)
+    corners, ends = np.maximum(boxes[:, :2] - 2, 0), boxes[:, :2] + boxes[:, 2:] + 2
+    (left, top), (right, bottom) = corners.T, ends.T
+    bounds: NDArray[np.float64] = ((ends - corners).min(1) + 1) / 2
+    best, measured = (0.0, 0, 0), 0
+    for i in np.lexsort((top, -bounds)):
+        if (-bounds[i], top[i]) > (-best[0], best[1]):
+            break
+        measured += (right[i] - left[i]) * (bottom[i] - top[i])
+        if measured > region.size:
+            return _deepest_in_box(region, 0, 0, clicks)
+        found = _deepest_in_box(region[top[i] : bottom[i], left[i] : right[i]], int(top[i]), int(left[i]), clicks)
+        if (-found[0], *found[1:]) < (-best[0], *best[1:]):
+            best = found
+    return best
+
+
+def _deepest_in_box(pixels: NDArray[np.bool_], top: int, left: int, clicks: Clicks) -> tuple[float, int, int]:
+    depth = interior_distance(np.ascontiguousarray(pixels))
+    zero_clicked(depth, clicks, top, left)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return float(depth[y, x]), top + int(y), left + int(x)
+
+
+def _deepest_in_rim(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
+    """The same for a region whose unclicked pixels all have a depth below 2: root 2 where the four neighbours are in it, else 1."""
+    for kernel, depth in (
+        (cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), float(np.sqrt(np.float32(2)))),
+        (np.ones((1, 1), np.uint8), 1.0),
+    ):
+        left = _eroded(region, kernel)
+        zero_clicked(left, clicks)
+        y, x = divmod(int(left.argmax()), left.shape[1])
+        if left[y, x]:
+            return depth, y, x
+    return 0.0, 0, 0
+
+
+def _eroded(region: NDArray[np.bool_], kernel: NDArray[Any]) -> NDArray[Any]:
+    return cv2.erode(region.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

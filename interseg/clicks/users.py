@@ -1,0 +1,135 @@
+"""Simulated users: given a prediction and the truth, where does the next click fall?
+
+Pure and seeded: NumPy in, a click out, all chance from the generator that is passed. One class per rule of the field.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.clicks.errors import deepest_pixel, error_clusters
+from interseg.clicks.layout import IGNORE, Click, Clicks
+
+
+class User:
+    """Base of the click simulators."""
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        """The click that this user makes next.
+
+        Args:
+            prediction: (H, W) current mask.
+            mask: (H, W) truth in {0, 1, 255 = ignore}.
+            clicks: (n, 3) clicks so far; a pixel is never clicked twice.
+            generator: the only source of randomness.
+
+        Returns:
+            The click, or None where no wrong pixel is left that was not clicked before.
+        """
+        raise NotImplementedError
+
+    def next_clicks(
+        self,
+        predictions: Sequence[NDArray[np.bool_]],
+        masks: Sequence[NDArray[np.uint8]],
+        clicks: Sequence[Clicks],
+        generators: Sequence[np.random.Generator],
+    ) -> list[Click | None]:
+        """`next_click` of every object of a batch; object by object, so that a batch never changes a click."""
+        return [self.next_click(*arguments) for arguments in zip(predictions, masks, clicks, generators, strict=True)]
+
+
+class RitmUser(User):
+    """The field's default (RITM, f-BRS, SimpleClick): the deepest pixel of the false negatives or false positives.
+
+    Positive iff the false negatives are strictly deeper, else negative; first maximum in row-major order; clicked pixels
+    count as depth 0. Equal to two exact distance transforms of the whole image, at a fraction of their cost.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        missed = deepest_pixel((mask == 1) > prediction, clicks)  # True > False: few passes over what may be a large image
+        wrong = mask == 0
+        wrong &= prediction
+        excess = deepest_pixel(wrong, clicks)
+        depth, y, x = missed if missed[0] > excess[0] else excess
+        return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
+
+
+class BrsUser(User):
+    """BRS, section 4, as its text says: the kind of error with more pixels, clicked where it is deepest.
+
+    Background where false positives are more, else object; its official code decides by depth instead, as `RitmUser` does. The
+    other kind is clicked where every pixel of the first was clicked before.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        regions = {1: (mask == 1) & ~prediction, 0: (mask == 0) & prediction}
+        for label in sorted(regions, key=lambda sign: (-np.count_nonzero(regions[sign]), -sign)):
+            depth, y, x = deepest_pixel(regions[label], clicks)
+            if depth > 0:
+                return y, x, label
+        return None
+
+
+class ItisUser(User):
+    """ITIS, section 3.2: the largest cluster of wrong pixels, as far as possible from its boundary and from earlier clicks in it.
+
+    Clusters are 8-connected and may mix both kinds of error; the sign is the label at the pixel. The image's border pixels
+    are clicked only if the cluster has no other; ties among the maxima are broken at random. A cluster whose every pixel
+    was clicked is passed over for the next largest.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        clusters = error_clusters(prediction, mask)
+        for cluster in sorted(clusters, key=lambda c: -c.area):
+            distance = cluster.distance_to_boundary_and(clicks)
+            inner = cluster.without_image_border(distance)
+            distance = inner if inner.any() else distance
+            if distance.any():
+                maxima = np.argwhere(distance == distance.max())
+                return cluster.click_at(maxima[generator.integers(len(maxima))], mask)
+        return None
+
+
+class ClusterUser(User):
+    """ITIS, section 4.4: a cluster of wrong pixels with probability proportional to its size, clicked at its centre.
+
+    The centre is the pixel deepest in the cluster that was not clicked before; the paper does not define it.
+    """
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        clusters = error_clusters(prediction, mask)
+        areas = np.array([c.area for c in clusters], float)
+        if len(clusters) == 0:
+            return None
+        for chosen in generator.choice(len(clusters), len(clusters), replace=False, p=areas / areas.sum()):
+            distance = clusters[chosen].unclicked(clusters[chosen].distance_to_boundary(), clicks)
+            if distance.any():
+                return clusters[chosen].click_at(np.unravel_index(distance.argmax(), distance.shape), mask)
+        return None
+
+
+class RandomUser(User):
+    """ITIS, section 4.4: a uniformly random wrong pixel."""
+
+    def next_click(
+        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
+    ) -> Click | None:
+        wrong = (mask != IGNORE) & (prediction != (mask == 1))
+        wrong[clicks[:, 0], clicks[:, 1]] = False
+        candidates = np.flatnonzero(wrong)
+        if len(candidates) == 0:
+            return None
+        y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
+        return y, x, int(mask[y, x])

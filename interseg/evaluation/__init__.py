@@ -1,0 +1,1 @@
+"""Evaluations: games, figures, their records and tables, comparisons, pictures."""

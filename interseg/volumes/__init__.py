@@ -1,0 +1,1 @@
+"""Volumes: proxy masks from labelled slices by registration, the user who labels, measures."""

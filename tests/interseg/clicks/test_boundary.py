@@ -1,0 +1,276 @@
+"""The users of two-in-one against slow references that follow eq. 5 pixel by pixel, on hand-made and random masks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from interseg.clicks.boundary import BoundaryUser, CentreUser, RefinementClicks, SelectionClick, error_kinds, outline, selection_click
+from interseg.clicks.layout import BOUNDARY, no_clicks
+
+RNG = np.random.default_rng
+
+
+def blobs(seed, height=24, width=31):
+    """A mask of some blobs, with void pixels, and a prediction that errs."""
+    rng = RNG(seed)
+    from scipy.ndimage import gaussian_filter
+
+    field = gaussian_filter(rng.normal(size=(height, width)), 3)
+    mask = (field > np.quantile(field, 0.6)).astype(np.uint8)
+    prediction = gaussian_filter(rng.normal(size=(height, width)), 2) * 0.5 + gaussian_filter(field, 1) > np.quantile(field, 0.6)
+    mask[rng.random((height, width)) < 0.02] = 255
+    return prediction, mask
+
+
+def neighbours(y, x, shape, corners):
+    steps = [(-1, 0), (1, 0), (0, -1), (0, 1)] + ([(-1, -1), (-1, 1), (1, -1), (1, 1)] if corners else [])
+    return [(y + v, x + u) for v, u in steps if 0 <= y + v < shape[0] and 0 <= x + u < shape[1]]
+
+
+def slow_outline(region):
+    pixels = [tuple(p) for p in np.argwhere(region)]
+    found = [p for p in pixels if any(not region[q] for q in neighbours(*p, region.shape, False))]
+    return found or [p for p in pixels if len(neighbours(*p, region.shape, False)) < 4]
+
+
+def slow_components(region):
+    left, found = {tuple(p) for p in np.argwhere(region)}, []
+    while left:
+        stack, component = [left.pop()], set()
+        while stack:
+            p = stack.pop()
+            component.add(p)
+            for q in neighbours(*p, region.shape, True):
+                if q in left:
+                    left.remove(q)
+                    stack.append(q)
+        found.append(component)
+    return found
+
+
+def slow_middle(pixels):
+    centre = [sum(p[a] for p in pixels) / len(pixels) for a in (0, 1)]
+    return min(sorted(pixels), key=lambda p: round(math.dist(p, centre) ** 2, 9))
+
+
+def slow_boundary_clicks(prediction, mask, clicks, spacing):
+    """All clicks that the rule allows next: those beside each of the largest clusters of equal size."""
+    truth = mask == 1
+    clusters = [(c, True) for c in slow_components(truth & ~prediction)]
+    clusters += [(c, False) for c in slow_components((mask == 0) & prediction)]
+    large = [c for c in clusters if len(c[0]) >= 0.01 * truth.sum()] or sorted(clusters, key=lambda c: -len(c[0]))[:1]
+    boundary, predicted = slow_outline(truth), slow_outline(prediction)
+    for least, reach in ((spacing, spacing), (1, math.inf)):
+        allowed = {b for b in boundary if all(math.dist(b, c[:2]) >= least for c in clicks[1:].tolist())}
+        answers = {}
+        for cluster, missed in large:
+            own = [b for b in boundary if b in cluster]
+            if missed and own:
+                touching = [p for p in predicted if any(q in cluster for q in neighbours(*p, mask.shape, True))] or predicted
+                away = {b: min((math.dist(b, p) for p in touching), default=math.inf) for b in own if b in allowed}
+                best = max(away.values(), default=None)
+            else:
+                near = {b: min(math.dist(b, p) for p in cluster) for b in boundary}
+                away = {b: d for b, d in near.items() if b in allowed}
+                best = min(away.values(), default=None)
+                if best is not None and best > min(near.values()) + reach:
+                    away = {}
+            if away:
+                equal = [b for b in away if away[b] == best or math.isclose(away[b], best, abs_tol=1e-5)]
+                answers.setdefault(len(cluster), []).append(slow_middle(equal))
+        if answers:
+            return answers[max(answers)]
+    return []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from([1.0, 4.0, 10.0]))
+@example(656, 0, 1.0)  # a tie but for rounding
+def test_boundary_clicks_are_the_equations(seed, earlier, spacing):
+    prediction, mask = blobs(seed)
+    boundary = outline(mask == 1)
+    rows = boundary[RNG(seed).choice(len(boundary), min(earlier, len(boundary)), replace=False)]
+    clicks = np.array([(0, 0, 1), *((y, x, BOUNDARY) for y, x in rows)], np.int64)
+    found = BoundaryUser(spacing=spacing).next_click(prediction, mask, clicks, RNG(0))
+    wanted = slow_boundary_clicks(prediction, mask, clicks, spacing)
+    if not wanted:
+        assert found is None
+    else:
+        assert found[:2] in wanted
+        assert found[2] == BOUNDARY
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_clusters_are_the_slow_ones(seed):
+    prediction, mask = blobs(seed)
+    found = {(frozenset(map(tuple, np.argwhere(c.region()).tolist())), missed) for c, missed in error_kinds(prediction, mask, 0.0)}
+    slow = {(frozenset(c), True) for c in slow_components((mask == 1) & ~prediction)}
+    slow |= {(frozenset(c), False) for c in slow_components((mask == 0) & prediction)}
+    assert found == {(frozenset((int(y), int(x)) for y, x in c), m) for c, m in slow}
+
+
+def square(height=40, width=40, top=10, left=10, bottom=30, right=30):
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = 1
+    return mask
+
+
+def test_a_missed_corner_is_clicked_at_its_far_end_and_an_excess_at_its_contact():
+    mask = square()
+    prediction = mask.astype(bool)
+    prediction[10:20, 10:20] = False
+    first = np.array([(19, 19, 1)], np.int64)
+    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == (10, 10, BOUNDARY)
+    prediction = mask.astype(bool)
+    prediction[5:10, 14:21] = True
+    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == (10, 17, BOUNDARY)
+
+
+def test_a_hole_and_an_empty_prediction_have_boundary_clicks_too():
+    mask, first = square(), np.array([(19, 19, 1)], np.int64)
+    prediction = mask.astype(bool)
+    prediction[20:26, 18:22] = False
+    assert BoundaryUser().next_click(prediction, mask, first, RNG(0))[0] == 29
+    nothing = np.zeros(mask.shape, bool)
+    y, x, label = BoundaryUser().next_click(nothing, mask, first, RNG(0))
+    assert label == BOUNDARY
+    assert (y, x) in slow_outline(mask == 1)
+
+
+def test_an_object_that_fills_the_image_has_the_border_as_boundary():
+    mask = np.ones((20, 30), np.uint8)
+    prediction = mask.astype(bool)
+    prediction[:8, :8] = False
+    y, x, label = BoundaryUser().next_click(prediction, mask, np.array([(10, 15, 1)], np.int64), RNG(0))
+    assert (y, x, label) == (0, 0, BOUNDARY)
+
+
+def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
+    mask = square()
+    prediction = np.zeros(mask.shape, bool)
+    clicks = np.array([BoundaryUser().next_click(prediction, mask, no_clicks(), RNG(0))], np.int64)
+    assert clicks[0].tolist()[2] == 1
+    for _ in range(len(slow_outline(mask == 1))):
+        click = BoundaryUser().next_click(prediction, mask, clicks, RNG(0))
+        clicks = np.concatenate([clicks, [click]])
+    spread = clicks[1:6, :2]
+    assert min(math.dist(a, b) for i, a in enumerate(spread) for b in spread[:i]) >= 10
+    assert len({tuple(c) for c in clicks.tolist()}) == len(clicks)
+    assert BoundaryUser().next_click(prediction, mask, clicks, RNG(0)) is None
+
+
+def test_both_users_begin_at_the_centre_and_stop_when_nothing_is_wrong():
+    mask = square()
+    for user in (BoundaryUser(), CentreUser()):
+        assert user.next_click(np.zeros(mask.shape, bool), mask, no_clicks(), RNG(0)) == (20, 20, 1)
+        assert user.next_click(mask == 1, mask, no_clicks(), RNG(0)) is None
+        assert user.next_click(mask == 1, mask, np.array([(20, 20, 1)], np.int64), RNG(0)) is None
+
+
+def test_the_centre_user_clicks_the_largest_error_with_its_sign():
+    mask, first = square(), np.array([(19, 19, 1)], np.int64)
+    prediction = mask.astype(bool)
+    prediction[10:15, 10:15] = False
+    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == (12, 12, 1)
+    prediction[31:38, 31:38] = True
+    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == (34, 34, 0)
+    again = np.array([(19, 19, 1), (34, 34, 0)], np.int64)
+    assert CentreUser().next_click(prediction, mask, again, RNG(0)) == (12, 12, 1)
+    assert CentreUser(spacing=2).next_click(prediction, mask, again, RNG(0)) == (32, 32, 0)
+
+
+def test_where_the_network_does_not_follow_both_users_go_on_to_the_next_error():
+    mask = square(100, 200, 20, 20, 60, 60)
+    prediction = mask.astype(bool)
+    prediction[22:50, 60:100] = True  # excess, the larger
+    prediction[40:60, 20:45] = False  # missed
+    for user, labels in ((BoundaryUser(), {BOUNDARY}), (CentreUser(), {0, 1})):
+        clicks = np.array([(40, 40, 1)], np.int64)
+        for _ in range(14):
+            clicks = np.concatenate([clicks, [user.next_click(prediction, mask, clicks, RNG(0))]])
+        assert set(clicks[1:, 2].tolist()) == labels
+        left = clicks[1:, 1] < 46
+        assert 0 < left.sum() < 14  # clicks at both errors
+        gaps = [math.dist(a[:2], b[:2]) for i, a in enumerate(clicks[1:7].tolist()) for b in clicks[1:7].tolist()[:i]]
+        assert min(gaps) >= 10
+
+
+def test_the_edge_of_a_views_padding_is_no_boundary():
+    mask, padding = square(), np.zeros((40, 40), bool)
+    padding[:, 30:] = True
+    plain, padded = outline(mask == 1), outline(mask == 1, padding)
+    assert {tuple(p) for p in plain} - {tuple(p) for p in padded} == {(y, 29) for y in range(11, 29)}
+    prediction = mask.astype(bool)
+    prediction[:, 15:] = False
+    clicks = np.concatenate([RefinementClicks(perturbation=0)(prediction, mask, RNG(s), padding) for s in range(20)])
+    assert not any(11 <= y < 29 and x == 29 for y, x, _ in clicks.tolist())
+
+
+def test_the_selection_click_is_the_centre_of_mass_or_the_deepest_pixel():
+    assert selection_click(square()) == (20, 20, 1)
+    ring = square()
+    ring[12:28, 14:30] = 0  # a bracket, thickest at its left
+    y, x, label = selection_click(ring)
+    assert ring[y, x] == label == 1
+    assert 10 <= x < 14
+    assert selection_click(np.zeros((5, 5), np.uint8)) is None
+    assert selection_click(np.full((5, 5), 255, np.uint8)) is None
+
+
+@pytest.mark.parametrize("mask", [square(), square(top=10, bottom=12, left=10, right=13), square(bottom=11, right=11)])
+def test_a_displaced_selection_click_stays_on_the_object_even_a_tiny_one(mask):
+    draw = SelectionClick(displacement=8)
+    clicks = np.concatenate([draw(mask, np.zeros_like(mask), RNG(i)) for i in range(200)])
+    centre = selection_click(mask)
+    assert (mask[clicks[:, 0], clicks[:, 1]] == 1).all()
+    distances = [math.dist(c[:2], centre[:2]) for c in clicks.tolist()]
+    assert max(distances) <= 8
+    assert len({tuple(c) for c in clicks.tolist()}) > min(60, (mask == 1).sum() - 1)
+    assert len(SelectionClick()(np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8), RNG(0))) == 0
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_training_draws_two_to_four_clusters_and_perturbs(signed):
+    mask = square(100, 100, 20, 20, 80, 80)
+    prediction = mask.astype(bool)
+    for k in range(4):
+        prediction[20 + 15 * k : 34 + 15 * k, 64:80] = False
+    prediction[84:98, 84:98] = True
+    counts, moves = set(), []
+    still = RefinementClicks(signed, perturbation=0)
+    for seed in range(60):
+        clicks, unmoved = RefinementClicks(signed)(prediction, mask, RNG(seed)), still(prediction, mask, RNG(seed))
+        assert clicks[:, 2].tolist() == unmoved[:, 2].tolist()
+        counts.add(len(clicks))
+        moves += [math.dist(a[:2], b[:2]) for a, b in zip(clicks.tolist(), unmoved.tolist(), strict=True)]
+        if signed:
+            assert all(label == (mask[y, x] == 1) for y, x, label in clicks.tolist())
+            assert all(prediction[y, x] != mask[y, x] for y, x, _ in clicks.tolist())
+        else:
+            assert {c[:2] for c in map(tuple, unmoved.tolist())} <= set(slow_outline(mask == 1))
+            assert (clicks[:, 2] == BOUNDARY).all()
+    assert counts == {2, 3, 4}
+    assert max(moves) <= 10.8
+    assert signed or max(moves) > 7
+
+
+def test_training_drops_small_clusters_and_draws_fewer_where_fewer_are_wrong():
+    mask = square(100, 100, 20, 20, 80, 80)
+    prediction = mask.astype(bool)
+    prediction[20:40, 20:40] = False
+    prediction[70:75, 70:75] = False  # 25 of 3,600 pixels
+    clicks = RefinementClicks(perturbation=0)(prediction, mask, RNG(0))
+    assert clicks.tolist() == [[20, 20, BOUNDARY]]
+    assert len(RefinementClicks()(mask == 1, mask, RNG(0))) == 0
+
+
+def test_a_batch_is_clicked_as_its_objects():
+    scenes = [blobs(seed) for seed in range(6)]
+    clicks = [no_clicks(), *[np.array([(1, 1, 1)], np.int64)] * 5]
+    for user in (BoundaryUser(), CentreUser()):
+        batched = user.next_clicks([p for p, _ in scenes], [m for _, m in scenes], clicks, [RNG(i) for i in range(6)])
+        assert batched == [user.next_click(p, m, c, RNG(i)) for i, ((p, m), c) in enumerate(zip(scenes, clicks, strict=True))]
