@@ -97,7 +97,7 @@ def test_build_names_bad_arguments():
 
 
 def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monkeypatch):
-    write(tmp_path, "from interseg.users import User\nclass Mine(User):\n    pass\n", "ourlab.py")
+    write(tmp_path, "from interseg.clicks.users import User\nclass Mine(User):\n    pass\n", "ourlab.py")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="--trust ourlab"):
         find("ourlab.Mine")
