@@ -26,11 +26,14 @@ TIMES = ("seconds", "fingerprint")
 
 CLICKS = {
     "itis": (["small.yaml"], [[], ["--config", "users/cluster.yaml"], ["refiner=f_brs_b", "flip=true"]]),
-    "itis-mask": (["small.yaml", "itis/mask.yaml"], [[], ["refiner=dist_map_brs", "--config", "zoom.yaml", "zoom.min_crop=24"]]),
+    "itis-mask": (
+        ["small.yaml", "itis/mask.yaml"],
+        [[], ["refiner=dist_map_brs", "--config", "zoom.yaml", "zoom.min_crop=24", "zoom.long_side=64"]],
+    ),
     "brs": (["brs.yaml"], [[], ["refiner=rgb_brs"], ["model.network.output=coarse"]]),
     "two_in_one": (["two_in_one.yaml"], [[]]),
     "two_in_one-pnr": (["two_in_one.yaml", "two_in_one/pnr.yaml"], [[]]),
-    "convert": (["convert.yaml"], [[], ["--config", "zoom.yaml", "zoom.min_crop=24"]]),
+    "convert": (["convert.yaml"], [[], ["--config", "zoom.yaml", "zoom.min_crop=24", "zoom.long_side=64"]]),
 }
 """Configs of a training, and what its evaluations add."""
 STREAMS = {name: [f"clis/{name}.yaml"] for name in ("naive", "lwf", "ewc", "packnet")}
