@@ -6,7 +6,7 @@
         [--train key=value ...]
 
 train.py trains a U-Net as it would any network (with `--train`'s overrides), `Converted` adds the interaction maps, BRS finds
-those that give the clicked pixels their classes. Clicks are `RitmUser`'s rule for any number of classes.
+those that give the clicked pixels their classes. Cases are played as sessions by `RitmUser`, as evaluate.py plays them.
 """
 
 import argparse
@@ -25,20 +25,17 @@ from torch import Tensor
 
 from benchmarks.ablation import done
 from configs import build, resolve
+from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
+from configs.run import build_model
 from datamodules.coco import CocoDataModule
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
-from datamodules.tasks import TaskDataModule
-from evaluate import find_checkpoint, load_weights, trained_config, without_download
-from interseg.clicks.errors import deepest_pixel
-from interseg.clicks.layout import IGNORE, no_clicks
-from interseg.continual.transfer import confusion
-from interseg.evaluation.metrics import iou
-from interseg.inference.predictor import Predictor
-from interseg.inference.refine import State, probabilities
-from interseg.inference.refiners import BRS
-from interseg.networks.converted import Converted
+from interseg.clicks.users import RitmUser
+from interseg.evaluation.game import Game, play
+from interseg.evaluation.overlap import confusion, iou
+from interseg.inference.session import open_sessions
 from interseg.networks.pretrained import load_encoder_weights
+from lightning_modules.converted import ConvertedNetwork
 
 CLICKS = 5
 """As in the paper's tables."""
@@ -55,10 +52,10 @@ class Case(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Probabilities (K, H, W) after a click at (y, x); the first turn has none."""
+    """Probabilities, (H, W) of the object or (K, H, W) of classes, after a click at (y, x); the first turn has none."""
 
     probabilities: NDArray[np.float32]
-    click: tuple[int, int] | None
+    click: NDArray[np.int64] | None
 
 
 class UNet(smp.Unet):
@@ -83,13 +80,16 @@ def main() -> None:
 
 def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
-    given = ["--config", "clis.yaml", "--config", "clis/naive.yaml", "--config", "data/camvid.yaml", f"data.root={roots[0]}"]
-    given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", "data.size=[180,240]", "data.holdout=180"]
-    network = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
-    data = build(resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))["data"])
-    assert isinstance(data, TaskDataModule)
-    batches = (data.batch_of([index]) for index in data.split()[1])
-    games = [(case := Case(b["image"][0], b["mask"][0].numpy()), play(network, case)) for b in batches]
+    images = "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], holdout: 180, root: " + str(roots[0]) + "}"
+    given = ["--config", "convert.yaml", "--config", "data/class_images.yaml", f"data.images={images}"]
+    given += [
+        "model.network={_target_: benchmarks.conversion.UNet, classes: 11}",
+        "loading.augment=[{_target_: albumentations.HorizontalFlip}]",
+    ]
+    method = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
+    objects = build(resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))["data"]).objects("test")
+    samples = (objects.read(index) for index in range(len(objects)))
+    games = [(case := Case(as_tensor(sample.image), sample.mask), play_case(method, case)) for sample in samples]
     print(f"{len(games)} images\n\n| clicks | pixels of their class | mean IoU |\n|---|---|---|")
     for k in range(CLICKS + 1):
         pairs = np.sum([confusion(after(turns, k).argmax(0), case.truth, 11) for case, turns in games], 0)
@@ -100,13 +100,13 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
 def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print the greatest F-measure against clicks, and draw the precision-recall curves (Fig. 11)."""
     write(folder / "data", {"train": photos(CocoDataModule(str(roots[0]), images="images", annotations="annotations/instances.json"))})
-    network = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=10", *SALIENT, *overrides])
-    games = [(case, play(network, case)) for case in photos(GrabCutDataModule(str(roots[1])))]
+    method = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=10", *SALIENT, *overrides])
+    games = [(case, play_case(method, case)) for case in photos(GrabCutDataModule(str(roots[1])))]
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     print(f"{len(games)} images\n\n| clicks | greatest F-measure |\n|---|---|")
     for k in range(CLICKS + 1):
-        curves = [precision_recall(case.truth, after(turns, k)[-1]) for case, turns in games]
+        curves = [precision_recall(case.truth, after(turns, k)) for case, turns in games]
         precision, recall = np.nanmean(curves, axis=0)
         best = np.max(1.3 * precision * recall / (0.3 * precision + recall))
         axes.plot(recall, precision, label=f"{k} clicks, {best:.3f}", color=str(0.8 * (1 - k / CLICKS)))
@@ -121,11 +121,11 @@ def cells(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     halves = tiles()
     write(folder / "data", {split: iter(half) for split, half in halves.items()})
     given = [*binary(folder / "data"), "loading.batch_size=4", "trainer.max_epochs=30"]
-    network = trained(folder / "run", [*given, *overrides])
-    games = [(case, play(network, case)) for case in halves["test"]]
+    method = trained(folder / "run", [*given, *overrides])
+    games = [(case, play_case(method, case)) for case in halves["test"]]
     print("| clicks | mean IoU | mean gain on the annotated cells |\n|---|---|---|")
     for k in range(CLICKS + 1):
-        ious = [iou(after(turns, k)[-1] > 0.5, case.truth) for case, turns in games]
+        ious = [iou(after(turns, k) > 0.5, case.truth) for case, turns in games]
         gains = [gain(case, turns[k - 1], turns[k]) for case, turns in games if 0 < k < len(turns)]
         print(f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |")
 
@@ -143,40 +143,31 @@ def binary(root: Path) -> list[str]:
     return ["--config", "convert.yaml", "--config", "data/folder.yaml", f"data.root={root}", "data.kind=binary", "loading.num_workers=1"]
 
 
-def trained(run: Path, line: list[str]) -> Converted:
-    """The network of a run of train.py, which is made unless it was, with interaction maps; as it was trained otherwise."""
+def trained(run: Path, line: list[str]) -> ConvertedNetwork:
+    """Load the method of a run of train.py, which is made unless it was; BRS answers its clicks."""
     done(run / "finished", "train.py", "--trust", "benchmarks", *line, "checkpoint=last", f"run={run}")
-    config = resolve(trained_config(run / "checkpoints" / "last.ckpt", ["benchmarks"]))
+    config = resolve(trained_config(run / "checkpoints" / "last.ckpt", ["benchmarks"])) | {"refiner": "brs"}
     without_download(config["model"])
-    model = build(config["model"], ["benchmarks"])
-    load_weights(model, find_checkpoint(str(run))[1])
-    network = model.network
-    plain = (0, 0, 0), (1, 1, 1)  # learners of tasks show their networks images in [0, 1]
-    return (network if isinstance(network, Converted) else Converted(network, *plain)).eval()
+    method = build_model(config, ["benchmarks"])
+    load_weights(method, find_checkpoint(str(run))[1])
+    assert isinstance(method, ConvertedNetwork)
+    return method.eval()
 
 
-def play(network: Converted, case: Case) -> list[Turn]:
-    """A network's own answer, and its answers after 1, 2, ... clicks; fewer where nothing is wrong any more."""
-    predictor = Predictor(network, lambda view: torch.zeros_like(view["image"]), refiner=BRS(), click_maps=3)
+def play_case(method: ConvertedNetwork, case: Case) -> list[Turn]:
+    """Play a case: the network's own answer, and its answers after 1, 2, ... clicks; fewer where nothing is wrong any more."""
+    (session,) = open_sessions(method, case.image[None])
+    play([Game(session, case.truth, RitmUser(), CLICKS)])
     turns: list[Turn] = []
-    clicks, click = no_clicks(), None
-    memory: list[State] = [{}]
-    for _ in range(CLICKS + 1):
-        batch = {"id": torch.tensor([0]), "image": case.image[None], "clicks": torch.from_numpy(clicks)[None], "carried": memory}
-        answer = probabilities(predictor(batch), 1)[0].numpy()
-        turns.append(Turn(answer, click))
-        labels = answer.argmax(0) if len(answer) > 1 else (answer[0] > 0.5).astype(np.int64)
-        depths = [(*deepest_pixel((case.truth == c) & (labels != c), clicks), c) for c in np.unique(case.truth).tolist() if c != IGNORE]
-        depth, y, x, label = max(depths, key=lambda found: found[0])
-        if depth == 0:
-            break
-        click = (y, x)
-        clicks = np.concatenate([clicks, np.array([[y, x, label]], clicks.dtype)])
-    return turns
+    for count in range(len(session.clicks), -1, -1):
+        turns.append(Turn(session.probabilities, session.clicks[-1, :2] if count else None))
+        if count:
+            session.undo()
+    return turns[::-1]
 
 
 def after(turns: list[Turn], clicks: int) -> NDArray[np.float32]:
-    """The answer after so many clicks; the last one's where nothing was wrong any more."""
+    """Give the answer after so many clicks; the last one's where nothing was wrong any more."""
     return turns[min(clicks, len(turns) - 1)].probabilities
 
 
@@ -191,8 +182,8 @@ def gain(case: Case, before: Turn, after: Turn) -> float:
     """IoU that a click gains within the pixels that are nearest to its cell."""
     assert case.cells is not None
     assert after.click is not None
-    near = case.cells == case.cells[after.click]
-    now, then = (iou((turn.probabilities[-1] > 0.5)[near], case.truth[near]) for turn in (after, before))
+    near = case.cells == case.cells[tuple(after.click)]
+    now, then = (iou((turn.probabilities > 0.5)[near], case.truth[near]) for turn in (after, before))
     return now - then
 
 

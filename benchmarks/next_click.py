@@ -10,7 +10,7 @@ is also checked: both must give the same click.
 import statistics
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -20,9 +20,10 @@ from pytorch_lightning import LightningModule
 from benchmarks import median_times
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
+from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
 from configs.run import guarded, needs, parser
 from datamodules.base import ClickDataset, collate
-from evaluate import find_checkpoint, load_weights, trained_config, without_download
+from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click, Clicks, no_clicks, unpad_clicks
 from interseg.clicks.users import RitmUser
 from interseg.views import scale_clicks
@@ -82,7 +83,7 @@ def naive_click(state: State) -> Click | None:
         found.append((float(depth[y, x]), y, x))
     positive = found[0][0] > found[1][0]
     depth, y, x = found[0 if positive else 1]
-    return (y, x, int(positive)) if depth > 0 else None
+    return Click(y, x, int(positive)) if depth > 0 else None
 
 
 def played_states(options: Any) -> Iterator[State]:
@@ -95,10 +96,11 @@ def played_states(options: Any) -> Iterator[State]:
     load_weights(model, weights)
     loop, dataset = UserLoop(max_clicks=SHOWN[-1], full_curves=True), ClickDataset(build(config["data"], options.trust).objects("test"))
     for index in np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist():
-        loop.play(model, batch := collate([dataset[0, index]]))
+        batch = cast(ClickBatch, collate([dataset[0, index]]))
+        loop.play(model, batch)
         truth, size = batch["mask"][0].numpy(), batch["mask"].shape[-2:]
-        clicks = unpad_clicks(scale_clicks(batch["clicks"], size, (HEIGHT, WIDTH)))[0]
-        masks = np.unpackbits(batch["masks"][0].numpy(), axis=-1, count=size[1])
+        clicks = unpad_clicks(scale_clicks(batch["outcome"]["clicks"], size, (HEIGHT, WIDTH)))[0]
+        masks = np.unpackbits(batch["outcome"]["masks"][0].numpy(), axis=-1, count=size[1])
         large, *rounds = (cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) for mask in (truth, *masks[: len(clicks)]))
         yield from (State(mask.astype(bool), large.astype(np.uint8), clicks[: count + 1]) for count, mask in enumerate(rounds))
 

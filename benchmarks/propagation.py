@@ -15,9 +15,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from benchmarks import median_times
-from datamodules.sources import read_image
 from interseg.continual.propagation import energy, lab, normalised, propagate, similarity
 from interseg.continual.superpixels import superpixels
+from interseg.images import read_image
 
 STEPS = 401
 """Of Adam in the official code."""

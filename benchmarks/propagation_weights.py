@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from configs import build, load, resolve
+from configs.checkpoints import find_checkpoint, load_weights, trained_config
 from configs.run import guarded, parser
-from evaluate import find_checkpoint, load_weights, trained_config
 from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import Scene, no_annotation
 from interseg.continual.superpixels import superpixels
-from interseg.continual.transfer import mean_iou
+from interseg.evaluation.overlap import mean_iou
 from lightning_modules.task_learner import Propagation
 
 PAIR_WEIGHTS = (1, 3, 10, 30, 100)

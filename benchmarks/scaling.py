@@ -26,11 +26,16 @@ from pytorch_lightning import LightningModule, Trainer, seed_everything
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
-from datamodules.base import Batch, ClickDataModule
+from datamodules.base import ClickDataModule
+from interseg.batches import ClickBatch
+from interseg.clicks.layout import Click
 from interseg.clicks.memory import ClickMemory, Delta, StoredMask
+from interseg.clicks.users import RitmUser
 from interseg.distributed import from_all_ranks
 from interseg.evaluation.game import Game
 from interseg.evaluation.metrics import OUTCOME
+from interseg.inference.segmenter import Plain
+from interseg.inference.session import open_sessions
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5
@@ -52,7 +57,7 @@ class MeteredLoop(UserLoop):
         self.bytes: list[int] = []
         self.began = 0.0
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
         """The step has ended; gather once more."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self.steps.append(time.perf_counter() - self.began)  # since the step before: waiting for the loader counts
@@ -163,8 +168,8 @@ def delta(rank: int, masks: bool) -> Delta:
     """What a rank's step changes: every object of a batch is clicked, one in three begins anew with four clicks."""
     generator = np.random.default_rng(rank)
     ids = range(1000 + rank * BATCH, 1000 + (rank + 1) * BATCH)
-    added = {id: (int(generator.integers(480)), int(generator.integers(480)), 1) for id in ids}
-    made = Delta({id: generator.integers(0, 480, (4, 3)) for id in ids[: BATCH // 3]}, added)
+    added = {id: Click(int(generator.integers(480)), int(generator.integers(480))) for id in ids}
+    made = Delta({id: generator.integers(0, 480, (4, 4)) for id in ids[: BATCH // 3]}, added)
     view = np.moveaxis(np.indices((CROP, CROP)), 0, -1)
     for id in ids if masks else ():
         made.masks[id] = StoredMask.from_view(generator.random((CROP, CROP)) > 0.5, view)
@@ -173,7 +178,8 @@ def delta(rank: int, masks: bool) -> Delta:
 
 def outcome_bytes(objects: int = 1000) -> float:
     """Bytes an object of what an evaluation gathers at its end."""
-    game = Game(0, np.ones((4, 4), np.uint8), CLICKS, 0)
+    (session,) = open_sessions(Plain(None), torch.zeros(1, 3, 4, 4))
+    game = Game(session, np.ones((4, 4), np.uint8), RitmUser(), CLICKS)
     rows = {name: game.outcome()[name] for name in OUTCOME if name != "id"}
     gathered = {name: torch.stack([row] * objects) for name, row in rows.items()} | {"id": torch.arange(objects)}
     return len(pickle.dumps(gathered)) / objects

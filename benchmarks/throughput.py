@@ -8,7 +8,8 @@ the machine cancel. `--train` measures the loader instead: a real training, by L
 """
 
 import statistics
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -17,9 +18,10 @@ from pytorch_lightning.profilers import SimpleProfiler
 from benchmarks import seconds
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
+from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
 from configs.run import guarded, needs, parser
-from datamodules.base import Batch, ClickDataModule
-from evaluate import find_checkpoint, load_weights, trained_config, without_download
+from datamodules.base import ClickDataModule
+from interseg.batches import ClickBatch
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 
@@ -60,10 +62,10 @@ def measure_lock_step(model: LightningModule, data: ClickDataModule, loop: UserL
     for number, batch in enumerate(loader):
         if number % stride or played >= objects:
             continue
-        batch = {key: value.to(model.device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+        batch = cast(ClickBatch, {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()})
         if not batches:
-            loop.play(model, dict(batch))  # warm up
-        together += seconds(lambda b=batch: loop.play(model, dict(b)))  # type: ignore[misc]
+            loop.play(model, copy(batch))  # warm up
+        together += seconds(lambda b=batch: loop.play(model, copy(b)))  # type: ignore[misc]
         alone += sum(seconds(lambda b=batch, i=i: loop.play(model, single(b, i))) for i in range(len(batch["id"])))  # type: ignore[misc]
         played, batches = played + len(batch["id"]), batches + 1
     both = f"{played / together:.2f} objects a second, one by one {played / alone:.2f}: ratio {alone / together:.2f}"
@@ -72,9 +74,9 @@ def measure_lock_step(model: LightningModule, data: ClickDataModule, loop: UserL
     )
 
 
-def single(batch: Batch, row: int) -> Batch:
+def single(batch: ClickBatch, row: int) -> ClickBatch:
     """One object of a batch as a batch."""
-    return {key: value[row : row + 1] if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+    return cast(ClickBatch, {k: v[row : row + 1] if isinstance(v, torch.Tensor) else v for k, v in batch.items()})
 
 
 def measure_waiting(model: LightningModule, data: ClickDataModule, epochs: int, loop: UserLoop) -> None:

@@ -10,6 +10,7 @@ same number of clicks and drifts of the machine cancel. The first epoch, when th
 import statistics
 import time
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from pytorch_lightning import LightningModule, Trainer, seed_everything
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
-from datamodules.base import Batch, ClickDataModule
+from datamodules.base import ClickDataModule
+from interseg.batches import ClickBatch
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 KINDS = (True, False)
@@ -33,7 +35,7 @@ class TimedLoop(UserLoop):
         self.click_counts: list[float] = []
         self.clicks, self.marks = torch.empty(0), (0.0, 0.0)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
         """Time the hook; a plain step gets the clicks of the iterative step before it."""
         self.iterative = batch_idx % 2 == 0
         if not self.iterative:
@@ -42,7 +44,7 @@ class TimedLoop(UserLoop):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         self.clicks, self.marks = batch["clicks"], (started, now())
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
         """Time the hook and the step before it."""
         ended = now()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -60,10 +62,10 @@ class Twice:
     def __len__(self) -> int:
         return 2 * len(self.loader)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[ClickBatch]:
         self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
         self.epoch += 1
-        return iter([dict(batch) for batch in list(self.loader) for _ in KINDS])
+        return iter([copy(batch) for batch in list(self.loader) for _ in KINDS])
 
 
 def main() -> None:

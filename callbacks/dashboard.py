@@ -23,43 +23,33 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import numpy as np
 import wandb
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from callbacks.dice import VolumeDice
-from callbacks.noc import NumberOfClicks
-from callbacks.report import Report
-from callbacks.task_report import TaskReport
-from callbacks.transfer import Transfer, round_kinds
-from callbacks.volume_report import VolumeReport
+from callbacks.lookup import callbacks_of
+from callbacks.offers import OffersImages, OffersQuality, OffersTables
 
-TABLES = ("objects", "transfer", "dice")
+FILES = ("objects", "transfer", "dice")
+"""CSV files of a run's folder that are shown as tables."""
 
 
 class Dashboard(Callback):
-    """Logs tables, curves and pictures at the end of an evaluation or of a training; nothing without a `WandbLogger`."""
+    """Log of what callbacks offer at the end of an evaluation or of a training.
+
+    Each one that offers quality, images or tables (callbacks/offers.py) is asked, your own too.
+    Nothing is logged without a `WandbLogger`.
+    """
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log an evaluation."""
-        content = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Report) and callback.rows:
-                content["pictures/clicks"] = click_by_click(callback.rows)
-        self._log(trainer, content)
+        self._log(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what a stream left."""
-        content = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, TaskReport | VolumeReport):
-                content["pictures/rounds"] = [
-                    wandb.Image(opened(row["picture"]), caption=caption(row)) for row in callback.rounds if row.get("picture")
-                ]
-        self._log(trainer, content)
+        """Log a training, what a stream left included."""
+        self._log(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """End the run here: at the process' end it would not say what a vanished server has not taken."""
@@ -67,19 +57,34 @@ class Dashboard(Callback):
             if isinstance(logger, WandbLogger) and trainer.is_global_zero:
                 logger.experiment.finish()
 
-    def _log(self, trainer: Trainer, content: dict[str, Any]) -> None:
+    def _log(self, trainer: Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        tables = {f"tables/{name}": Path(trainer.default_root_dir, f"{name}.csv") for name in TABLES}
-        content = {key: value for key, value in content.items() if value}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if values := quality(callback):
-                content |= {"quality/first": values[0], "quality/last": values[-1], "quality/curve": curve(values)}
-            if isinstance(callback, Transfer) and callback.rows:
-                content["tables/matrix"] = matrix(callback.rows)
+        content: dict[str, Any] = {}
+        for callback in callbacks_of(trainer):
+            content |= offered(callback)
+        files = {name: Path(trainer.default_root_dir, f"{name}.csv") for name in FILES}
+        content |= {f"tables/{name}": table(f) for name, f in files.items() if f.exists()}
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.experiment.log(content | {key: table(file) for key, file in tables.items() if file.exists()})
+                logger.experiment.log(content)
+
+
+def offered(callback: Callback) -> dict[str, Any]:
+    """Return what a callback offers, by its key, as Weights & Biases takes it."""
+    content: dict[str, Any] = {}
+    if isinstance(callback, OffersQuality) and (values := callback.quality()):
+        content |= {"quality/first": values[0], "quality/last": values[-1]}
+        content["quality/curve"] = curve(values)
+    if isinstance(callback, OffersImages):
+        for name, pictures in callback.images().items():
+            if pictures:  # not in a table, which would keep them outside the run's folder
+                shown = [wandb.Image(opened(p.image), caption=p.caption) for p in pictures]
+                content[f"pictures/{name}"] = shown
+    if isinstance(callback, OffersTables):
+        for name, (columns, rows) in callback.tables().items():
+            content[f"tables/{name}"] = wandb.Table([*columns], rows)
+    return content
 
 
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
@@ -147,44 +152,10 @@ def logged_in() -> bool:
         return False
 
 
-def quality(callback: Callback) -> list[float]:
-    """What a callback has measured after one interaction, two, ...: mean IoU of objects or images, mean Dice of volumes."""
-    if isinstance(callback, NumberOfClicks) and callback.figures.get("objects"):
-        return [callback.figures[f"miou@{k}"] for k in range(1, callback.figures["max_clicks"] + 1)]
-    if isinstance(callback, VolumeDice):
-        return [row["dice"] for row in callback.figures()["rounds"]]
-    if isinstance(callback, Transfer):
-        return [float(np.mean([row["iou"] for row in callback.rows if row["kind"] == kind])) for kind in round_kinds(callback.rows)]
-    return []
-
-
-def matrix(rows: list[dict[str, Any]]) -> wandb.Table:
-    """R[t, i] of a stream's answers, mean over sequences; None where an image was not answered."""
-    answers = [row for row in rows if row["kind"] == "answer"]
-    tasks, images = sorted({row["task"] for row in answers}), sorted({row["image"] for row in answers})
-    found = {(t, i): [row["iou"] for row in answers if (row["task"], row["image"]) == (t, i)] for t in tasks for i in images}
-    lines = [[t + 1, *(float(np.mean(found[t, i])) if found[t, i] else None for i in images)] for t in tasks]
-    return wandb.Table(["after task", *(f"image {i + 1}" for i in images)], lines)
-
-
 def curve(values: list[float]) -> Any:
     """A line over interactions."""
     table = wandb.Table(["interactions", "quality"], [[k + 1, value] for k, value in enumerate(values)])
     return wandb.plot.line(table, "interactions", "quality", title="IoU or Dice against interactions")
-
-
-def click_by_click(rows: list[dict[str, Any]]) -> list[wandb.Image]:
-    """The pictures of the report; in a table they would lie outside the run's folder until they are uploaded."""
-    return [
-        wandb.Image(opened(panel["jpeg"]), caption=f"{row['name']}, click {panel['click']}: IoU {panel['iou']:.3f}")
-        for row in rows
-        for panel in row["panels"]
-    ]
-
-
-def caption(row: dict[str, Any]) -> str:
-    """What is known of a round in one line."""
-    return ", ".join(f"{key} {value:.3g}" for key, value in row.items() if isinstance(value, int | float))
 
 
 def opened(picture: str) -> Image.Image:

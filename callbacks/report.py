@@ -2,6 +2,7 @@
 
 import base64
 import heapq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,16 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import page, svg
+from callbacks.lookup import callback_of, data_of, find_callback
 from callbacks.noc import NumberOfClicks
+from callbacks.offers import Captioned
 from callbacks.user_loop import UserLoop
+from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
-from interseg.evaluation.drawing import jpeg, overlay, unpack_mask
-from interseg.evaluation.metrics import PADDINGS, counted
+from interseg.evaluation.contributions import Plot
+from interseg.evaluation.data import EvaluationData
+from interseg.evaluation.drawing import colour_of, jpeg, overlay, unpack_mask
 from interseg.files import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
@@ -32,6 +37,8 @@ class Picture(NamedTuple):
     masks: NDArray[np.uint8]
     clicks: NDArray[np.int64]
     curve: list[float]
+    classes: bool
+    """Whether the masks are classes, or the bits of an object."""
 
 
 class Report(Callback):
@@ -53,18 +60,18 @@ class Report(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the objects that are spread over the set."""
-        count = len(trainer.datamodule.objects("test"))  # type: ignore[attr-defined]
+        count = len(data_of(trainer, EvaluationData).objects("test"))
         self.chosen = set(np.linspace(0, count - 1, min(self.spread, count)).round().astype(int).tolist())
         self.pictures, self.rows, self.worst = [], [], []
 
-    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], *_: Any) -> None:
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any) -> None:
         """Keep the chosen and the hardest objects of the batch."""
         for row, id in enumerate(batch["id"].tolist()):
-            curve = batch["curves"][row].tolist()
+            curve = batch["outcome"]["curves"][row].tolist()
             ease = float(np.mean(curve))
             if id not in self.chosen and len(self.worst) >= self.hardest and -ease <= self.worst[0][0]:
                 continue
-            picture = _picture(batch, row, id, curve)
+            picture = _picture(batch, row, id, curve, _outputs(pl_module) > 1)
             if id in self.chosen:
                 self.pictures.append(picture)
             else:
@@ -74,14 +81,14 @@ class Report(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page; pictures of all ranks come together on the first."""
-        noc = next((c for c in trainer.callbacks if isinstance(c, NumberOfClicks)), None)  # type: ignore[attr-defined]
-        if noc is None or not noc.figures["objects"] or trainer.datamodule.shard:  # type: ignore[attr-defined]
+        noc, data = find_callback(trainer, NumberOfClicks), data_of(trainer, EvaluationData)
+        if noc is None or not noc.figures["objects"] or (data.record and data.record.shard):
             return
         gathered = noc.interactions.outcome
         ease = dict(zip(gathered["id"].tolist(), gathered["curves"].mean(1).tolist(), strict=True))
         worst = sorted(ease.keys() - self.chosen, key=lambda id: (ease[id], id))[: self.hardest]
         wanted = {*self.chosen & ease.keys(), *worst}
-        names = trainer.datamodule.objects("test").name  # type: ignore[attr-defined]
+        names = data.objects("test").name
         collected = [*self.pictures, *(picture for *_, picture in self.worst)]
         rows = {p.id: self._row(p, names(p.id)) for p in collected if p.id in wanted}
         rows = {id: row for part in from_all_ranks(rows) for id, row in part.items()}
@@ -90,17 +97,30 @@ class Report(Callback):
                 rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
             shown, hardest = [rows[id] for id in sorted(self.chosen & ease.keys())], [rows[id] for id in worst]
             self.rows = shown + hardest
+            own = noc.interactions.contributions
+            plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]
             text = page(
                 "report.html.jinja",
                 figures=noc.figures,
                 targets=noc.targets,
-                curves=_curves(noc),
-                paddings=PADDINGS,
-                boundary_clicks=bool((gathered["clicks"][..., 2] == BOUNDARY).any()),
+                curves=_curves(noc, plots),
+                plots=plots,
+                sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],
+                classes=["#{:02x}{:02x}{:02x}".format(*colour_of(k)) for k in range(_outputs(pl_module))],
+                boundary_clicks=bool((gathered["clicks"][..., 3] == BOUNDARY).any()),
                 shown=shown,
                 worst=hardest,
             )
             write_whole(Path(trainer.default_root_dir, "report.html"), text)
+
+    def images(self) -> dict[str, list[Captioned]]:
+        """Return the pictures of the page, object by object and click by click."""
+        shown = []
+        for row in self.rows:
+            for panel in row["panels"]:
+                caption = f"{row['name']}, click {panel['click']}: IoU {panel['iou']:.3f}"
+                shown.append(Captioned(panel["jpeg"], caption))
+        return {"clicks": shown}
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)
@@ -108,7 +128,8 @@ class Report(Callback):
         rounds = sorted({k for k in PANELS if k < played} | ({played} if played else set()))
         panels = []
         for k in rounds:
-            prediction = unpack_mask(picture.masks[k - 1], picture.image.shape[1])
+            stored = picture.masks[k - 1]
+            prediction = stored if picture.classes else unpack_mask(stored, picture.image.shape[1])
             drawn = overlay(picture.image, prediction, picture.clicks[:k], picture.mask, scale)
             panels.append({"click": k, "iou": picture.curve[k - 1], "jpeg": base64.b64encode(jpeg(drawn)).decode()})
         return {"name": name, "panels": panels}
@@ -116,56 +137,41 @@ class Report(Callback):
 
 def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
     """An object's interaction, played again: its outcome depends on the object and the network alone."""
-    loop = next(c for c in trainer.callbacks if isinstance(c, UserLoop))  # type: ignore[attr-defined]
-    batch = trainer.strategy.batch_to_device(trainer.datamodule.single("test", id))  # type: ignore[attr-defined]
+    loop = callback_of(trainer, UserLoop)
+    batch = trainer.strategy.batch_to_device(data_of(trainer, EvaluationData).single("test", id))
     batch = trainer.precision_plugin.convert_input(batch)
     loop.on_test_batch_start(trainer, pl_module, batch, 0)
-    return _picture(batch, 0, id, batch["curves"][0].tolist())
+    return _picture(batch, 0, id, batch["outcome"]["curves"][0].tolist(), _outputs(pl_module) > 1)
 
 
-def _picture(batch: dict[str, Any], row: int, id: int, curve: list[float]) -> Picture:
+def _outputs(pl_module: LightningModule) -> int:
+    """Count a method's logits a pixel (`interseg/inference/segmenter.py`)."""
+    return getattr(pl_module, "outputs", 1)
+
+
+def _picture(batch: ClickBatch, row: int, id: int, curve: list[float], classes: bool) -> Picture:
     image = (batch["image"][row].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
-    clicks = batch["clicks"][row].cpu().numpy()
-    return Picture(id, image, batch["mask"][row].cpu().numpy(), batch["masks"][row].numpy(), clicks[clicks[:, 2] >= 0], curve)
+    outcome = batch["outcome"]
+    clicks = outcome["clicks"][row].cpu().numpy()
+    masks = batch["mask"][row].cpu().numpy(), outcome["masks"][row].numpy()
+    return Picture(id, image, *masks, clicks[clicks[:, 2] >= 0], curve, classes)
 
 
-def _curves(noc: NumberOfClicks) -> str:
-    """The curves as one SVG.
+def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
+    """Draw the curves as one SVG.
 
-    Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; with full curves
-    also the IoU obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6); the share of clicked pixels
-    that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10); where a method crops, what its crops hold
-    and leave out (two-in-one, Fig. 3a).
+    Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; the share of clicked
+    pixels that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10); with full curves also the IoU
+    obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6); what the method contributes.
     """
-    outcome = noc.interactions.outcome
-    curves, reached_by = outcome["curves"].numpy(), counted(outcome).numpy()
-    clicks = np.arange(1, curves.shape[1] + 1)
-    effort = noc.figures.get("effort", [])
-    crops = "outside" in noc.figures
-    columns = 3 if effort or crops else 2
-    figure = Figure(figsize=(14 if columns == 3 else 10, 7.2), layout="constrained")
-    left, right, accuracy, seconds, *more = figure.subplots(2, columns).T.ravel().tolist()
-    third, cropped = more[: bool(effort)], more[bool(effort) : bool(effort) + crops]
-    for axis in more[bool(effort) + crops :]:
+    more = [*_effort(noc.figures.get("effort", [])), *plots]
+    columns = 2 + -(-len(more) // 2)
+    figure = Figure(figsize=(5 * columns - (columns > 2), 7.2), layout="constrained")
+    left, right, accuracy, seconds, *others = figure.subplots(2, columns).T.ravel().tolist()
+    for axis in others[len(more) :]:
         axis.remove()
-    left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
-    left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
-    left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
-    for q in noc.targets:
-        reached = np.maximum.accumulate(reached_by >= q, axis=1).mean(0)
-        right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
-    right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
-    for axis in third:
-        axis.plot(
-            [row["clicks"] for row in effort], [row["miou"] for row in effort], marker="o", markersize=3, label="IoU wanted: 0.40 ... 0.95"
-        )
-        axis.set(xlabel="mean clicks given", ylabel="mean IoU obtained", ylim=(0, 1), title="What a satisfied user gets")
-    for axis in cropped:
-        for name, label in (("recall", "objects held whole"), ("area_reduction", "area left out")):
-            axis.plot(PADDINGS, [noc.figures[f"{name}+{p}"] for p in PADDINGS], marker="o", markersize=3, label=label)
-        axis.set(xlabel="padding in pixels", ylabel="share", ylim=(0, 1.02), title="Crops")
-        axis.grid(alpha=0.3)
-        axis.legend(loc="lower right")
+    _draw_quality(left, right, noc)
+    clicks = np.arange(1, noc.figures["max_clicks"] + 1)
     for axis, name in ((accuracy, "accuracy"), (seconds, "seconds")):
         values = [noc.figures.get(f"{name}@{k}", np.nan) for k in clicks]
         axis.plot(clicks, values, marker="o", markersize=3, label="mean of the objects that were given the click")
@@ -173,8 +179,34 @@ def _curves(noc: NumberOfClicks) -> str:
     accuracy.set(xlabel="clicks", ylabel="share with the clicked label", title="Clicked pixels", ylim=(min(0.9, lowest - 0.02), 1.01))
     seconds.set(xlabel="click", ylabel="seconds", title="Time of an answer")
     seconds.set_ylim(bottom=0)
-    for axis in (left, right, *third, accuracy, seconds):
+    for axis in (left, right, accuracy, seconds):
         axis.set_xticks(clicks[:: max(1, len(clicks) // 10)])
+    for axis, plot in zip(others, more, strict=False):
+        for label, values in plot.lines.items():
+            axis.plot(plot.x, values, marker="o", markersize=3, label=label)
+        axis.set(xlabel=plot.xlabel, ylabel=plot.ylabel, ylim=(0, 1.02), title=plot.title)
+    for axis in (left, right, accuracy, seconds, *others[: len(more)]):
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
     return svg(figure)
+
+
+def _draw_quality(left: Any, right: Any, noc: NumberOfClicks) -> None:
+    """Draw IoU against clicks on one axis, and the share of objects that reached each target on another."""
+    curves, reached_by = noc.interactions.outcome["curves"].numpy(), noc.interactions.outcome_clicked().numpy()
+    clicks = np.arange(1, curves.shape[1] + 1)
+    left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
+    left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
+    left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
+    for q in noc.targets:
+        reached = np.maximum.accumulate(reached_by >= q, axis=1).mean(0)
+        right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
+    right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
+
+
+def _effort(rows: Sequence[dict[str, float]]) -> list[Plot]:
+    """Plot the IoU that users obtain who stop at different ones; nothing without full curves."""
+    if not rows:
+        return []
+    lines = {"IoU wanted: 0.40 ... 0.95": [row["miou"] for row in rows]}
+    return [Plot("What a satisfied user gets", "mean clicks given", "mean IoU obtained", [row["clicks"] for row in rows], lines)]

@@ -1,8 +1,8 @@
 """`tasks.html`: what happened in the rounds of a task stream, in one self-contained page.
 
-For each round: the image, the answer, its uncertainty and how much of it is epistemic, the annotations, the labels that follow from
-them, the refined answer. For each task the state of every kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU
-against annotations.
+For each round: the image, the answer, its uncertainty and how much of it is epistemic, the
+annotations, the labels that follow from them, the refined answer. For each task the state of every
+kernel (CLIS, Fig. 4) and the earlier task that its image was most like. IoU against annotations.
 """
 
 from pathlib import Path
@@ -13,18 +13,23 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from callbacks.figures import draw_panels, page, png
+from callbacks.lookup import method_of
+from callbacks.offers import Captioned, captioned
+from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.transfer import mean_iou
+from interseg.continual.stream import TaskMethod
+from interseg.evaluation.overlap import mean_iou
 from interseg.files import write_whole
 
 
 class TaskReport(Callback):
-    """Draws the first sequence that a run plays from its beginning, and rewrites the page after each of its tasks.
+    """Page of the first sequence that a run plays from its beginning, rewritten after each task.
 
     Args:
-        panel_width: of a picture in inches.
+        panel_width: Width of a picture in inches.
     """
 
     def __init__(self, panel_width: float = 2.2) -> None:
@@ -34,64 +39,112 @@ class TaskReport(Callback):
         self.tasks: list[dict[str, Any]] = []
         self.neighbour: list[tuple[int, float, bool]] = []
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], batch_idx: int) -> None:
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: TaskBatch,
+        batch_idx: int,
+    ) -> None:
         """Begin with a sequence's first round; ask what the image is like before it is learned."""
         if "task" not in batch or batch["round"] != 0:
             return
         if batch["task"] == 0 and self.sequence is None:
             self.sequence = batch["sequence"]
         if self._drawn(trainer, batch):
-            self.neighbour = pl_module.neighbour(batch["image"])  # type: ignore[operator]
+            self.neighbour = method_of(pl_module, TaskMethod).neighbour(batch["image"])
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: TaskBatch,
+        batch_idx: int,
+    ) -> None:
         """Draw a round; after a task also its kernels, and write the page."""
         if not self._drawn(trainer, batch):
             return
-        classes = batch["probabilities"].shape[1]
-        mask, before = batch["mask"][0].cpu().numpy(), batch["probabilities"][0].argmax(0).cpu().numpy()
-        after = outputs["probabilities"][0].argmax(0).cpu().numpy()
+        self.rounds.append(self._round(batch, outputs))
+        if batch["last_round"]:
+            kernels = method_of(pl_module, TaskMethod).activation()
+            activation = [layer.cpu().numpy() for layer in kernels]
+            task = {
+                "task": batch["task"],
+                "kernels": png(draw_kernels(activation)) if activation else "",
+                "neighbour": self.neighbour[0] if self.neighbour else None,
+            }
+            self.tasks.append(task)
+            self._write(Path(trainer.default_root_dir))
+
+    def _drawn(self, trainer: Trainer, batch: TaskBatch) -> bool:
+        in_stream = "task" in batch and self.sequence is not None
+        return trainer.is_global_zero and in_stream and batch["sequence"] == self.sequence
+
+    def _round(self, batch: TaskBatch, outputs: Any) -> dict[str, Any]:
+        """Return a round's figures, and its panels as a picture."""
+        mask = batch["mask"][0].cpu().numpy()
         annotation = batch["annotation"][0].cpu().numpy()
+        classes = batch["probabilities"].shape[1]
+        before = most_probable(batch["probabilities"])
+        after = most_probable(outputs["probabilities"])
         earlier = [row["annotations"] for row in self.rounds if row["task"] == batch["task"]]
-        panels = {
-            "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
-            "truth": coloured(mask, classes),
-            "answer": coloured(before, classes),
-            "uncertainty": batch["uncertainty"][0].cpu().numpy(),
-            "epistemic part": batch["epistemic"][0].cpu().numpy(),
-            "annotations": coloured(annotation, classes),
-            "propagated": coloured(outputs["propagated"][0].cpu().numpy(), classes),
-            "refined": coloured(after, classes),
-        }
-        row = {
+        panels = round_panels(batch, outputs)
+        ranges = {"epistemic part": (0.0, float(panels["uncertainty"].max()))}
+        return {
             "task": batch["task"],
             "round": batch["round"],
             "before": mean_iou(before, mask, classes),
             "after": mean_iou(after, mask, classes),
             "annotated": float((annotation != IGNORE).mean()),
             "annotations": max(earlier, default=0) + int(batch["new"][0]),
-            "picture": png(draw_panels(panels, self.panel_width, {"epistemic part": (0.0, float(panels["uncertainty"].max()))})),
+            "picture": png(draw_panels(panels, self.panel_width, ranges)),
         }
-        self.rounds.append(row)
-        if batch["last_round"]:
-            activation = [layer.cpu().numpy() for layer in pl_module.activation()]  # type: ignore[operator]
-            kernels = png(draw_kernels(activation)) if activation else ""
-            neighbour = self.neighbour[0] if self.neighbour else None
-            self.tasks.append({"task": batch["task"], "kernels": kernels, "neighbour": neighbour})
-            curve = png(draw_curve(self.rounds))
-            text = page("task_report.html.jinja", sequence=self.sequence, rounds=self.rounds, tasks=self.tasks, curve=curve)
-            write_whole(Path(trainer.default_root_dir, "tasks.html"), text)
 
-    def _drawn(self, trainer: Trainer, batch: dict[str, Any]) -> bool:
-        return trainer.is_global_zero and "task" in batch and self.sequence is not None and batch["sequence"] == self.sequence
+    def _write(self, folder: Path) -> None:
+        text = page(
+            "task_report.html.jinja",
+            sequence=self.sequence,
+            rounds=self.rounds,
+            tasks=self.tasks,
+            curve=png(draw_curve(self.rounds)),
+        )
+        write_whole(folder / "tasks.html", text)
+
+    def images(self) -> dict[str, list[Captioned]]:
+        """Return the pictures of the rounds."""
+        return {"rounds": captioned(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was drawn."""
-        return {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks, "neighbour": self.neighbour}
+        """Return what was drawn."""
+        drawn = {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks}
+        return drawn | {"neighbour": self.neighbour}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
-        self.sequence, self.rounds, self.tasks = state_dict["sequence"], state_dict["rounds"], state_dict["tasks"]
-        self.neighbour = state_dict["neighbour"]
+        self.sequence, self.rounds = state_dict["sequence"], state_dict["rounds"]
+        self.tasks, self.neighbour = state_dict["tasks"], state_dict["neighbour"]
+
+
+def most_probable(probabilities: Tensor) -> NDArray[np.int64]:
+    """Return the classes (H, W) of the first image of (B, C, H, W)."""
+    return probabilities[0].argmax(0).cpu().numpy()
+
+
+def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
+    """Return the pictures of a round by their names."""
+    classes = batch["probabilities"].shape[1]
+    propagated = outputs["propagated"][0].cpu().numpy()
+    return {
+        "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
+        "truth": coloured(batch["mask"][0].cpu().numpy(), classes),
+        "answer": coloured(most_probable(batch["probabilities"]), classes),
+        "uncertainty": batch["uncertainty"][0].cpu().numpy(),
+        "epistemic part": batch["epistemic"][0].cpu().numpy(),
+        "annotations": coloured(batch["annotation"][0].cpu().numpy(), classes),
+        "propagated": coloured(propagated, classes),
+        "refined": coloured(most_probable(outputs["probabilities"]), classes),
+    }
 
 
 def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:

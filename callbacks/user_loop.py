@@ -5,7 +5,6 @@ iteration costs no forward pass. In evaluation all rounds are played in lock-ste
 """
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
-from interseg.clicks.layout import Clicks, pad_clicks, to_source, to_view, unpad_clicks
+from interseg.batches import ClickBatch
+from interseg.clicks.layout import Click, Clicks, clicks_of, pad_clicks, to_source, to_view, unpad_clicks
 from interseg.clicks.memory import ClickMemory, Delta, StoredMask
 from interseg.clicks.users import ItisUser, RitmUser, User
 from interseg.distributed import from_all_ranks
-from interseg.evaluation.game import Game
-
-Batch = dict[str, Any]
+from interseg.errors import InputError
+from interseg.evaluation.contributions import Contribution, outcome_of
+from interseg.evaluation.game import Game, play
+from interseg.inference.segmenter import Plain
+from interseg.inference.session import open_sessions
 
 
 class UserLoop(Callback):
@@ -54,15 +55,15 @@ class UserLoop(Callback):
         seed: int = 0,
     ) -> None:
         if not 0 < threshold < 1:
-            raise ValueError(f"threshold is {threshold}; it is a probability between 0 and 1")
+            raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
         self.iterative, self.reset_probability, self.previous_mask = iterative, reset_probability, previous_mask
         self.max_clicks, self.target, self.seed = max_clicks, None if full_curves else max(targets), seed
-        self.logit_threshold = math.log(threshold / (1 - threshold))
+        self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
         self.memory = ClickMemory()
         self._delta = Delta()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
         """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
@@ -89,76 +90,52 @@ class UserLoop(Callback):
         stored = None if id in self._delta.restarts else self.memory.mask(id)
         return np.zeros(coordinates.shape[:2], bool) if stored is None else stored.in_view(coordinates)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
         """Take the next click of every object from the step's own prediction, and share what changed with all ranks."""
         if not self.iterative:
             return
-        predictions = (outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()
-        ids, masks, coordinates = batch["id"].tolist(), batch["mask"].cpu().numpy(), batch["to_source"].cpu().numpy()
+        predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
+        ids, masks, coordinates = batch["id"].tolist(), [*batch["mask"].cpu().numpy()], batch["to_source"].cpu().numpy()
         generators = [np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids]
         clicks = self.train_user.next_clicks(predictions, masks, unpad_clicks(batch["clicks"]), generators)
         for id, click, prediction, view in zip(ids, clicks, predictions, coordinates, strict=True):
-            for y, x, label in [] if click is None else to_source(np.array([click], np.int64), view).tolist():
-                self._delta.added[id] = (y, x, label)
+            for row in [] if click is None else to_source(clicks_of([click]), view).tolist():
+                self._delta.added[id] = Click(*row)
             if self.previous_mask:
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
         self.memory.apply(from_all_ranks(self._delta))
 
-    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any) -> None:
         """Play the batch."""
         self._play(trainer, pl_module, batch)
 
-    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, *_: Any) -> None:
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any) -> None:
         """Play the batch."""
         self._play(trainer, pl_module, batch)
 
-    def _play(self, trainer: Trainer, module: LightningModule, batch: Batch) -> None:
+    def _play(self, trainer: Trainer, module: LightningModule, batch: ClickBatch) -> None:
         with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
             self.play(module, batch)
 
-    @torch.compiler.set_stance("force_eager")  # photos come in many sizes: compiling for them outlasts playing them
-    def play(self, module: LightningModule, batch: Batch) -> None:
-        """Play all rounds of a batch in lock-step, an object leaving at its target, and write what happened into the batch.
+    def play(self, module: Any, batch: ClickBatch) -> None:
+        """Play all rounds of a batch in lock-step, an object leaving at its target; what happened is the batch's `outcome`.
 
         Raises `InputError` for a user who clicks outside the image.
         """
-        truths = batch["mask"].cpu().numpy() if len(batch["id"]) else []
-        games = [Game(id, truth, self.max_clicks, self.seed) for id, truth in zip(batch["id"].tolist(), truths, strict=True)]
-        for game, mask in zip(games, self._starts(module, batch), strict=False):
-            game.start(mask)
-        for _ in range(self.max_clicks):
-            playing = [i for i, game in enumerate(games) if not game.over and game.click(self.user)]
-            if not playing:
-                break
-            started = time.perf_counter()
-            predictions = self._predict(module, batch, games, playing)
-            seconds = (time.perf_counter() - started) / len(playing)
-            for i, prediction in zip(playing, predictions, strict=True):
-                games[i].answer(prediction, seconds, self.target)
-        if games:
-            outcomes = [game.outcome() for game in games]
-            batch |= {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
-
-    @torch.no_grad()
-    def _starts(self, module: LightningModule, batch: Batch) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
-        """The masks (B, H, W) that the games start from: those of the set, or the method's own without clicks; none for empty ones."""
-        if "previous" in batch:
-            return batch["previous"].cpu().numpy().astype(bool)
-        start: Any = getattr(module, "start", None)
-        logits = start(batch) if start and len(batch["id"]) else None
-        return [] if logits is None else (logits[:, 0] > self.logit_threshold).cpu().numpy()
-
-    @torch.no_grad()
-    def _predict(self, module: LightningModule, batch: Batch, games: list[Game], playing: list[int]) -> NDArray[np.bool_]:
-        """(n, H, W) predictions of the objects still playing; on the CPU, so that the time taken includes the device's."""
-        index = torch.tensor(playing, device=batch["image"].device)
-        part: Batch = {key: value[index] for key, value in batch.items() if isinstance(value, Tensor) and key != "clicks"}
-        part["clicks"] = pad_clicks([games[i].clicks for i in playing]).to(index)
-        part["previous"] = torch.from_numpy(np.stack([games[i].prediction for i in playing])).to(index.device)
-        part["carried"] = [games[i].carried for i in playing]
-        answer = getattr(module, "adapt", module.segment)
-        logits: Tensor = answer(part)  # type: ignore[operator]
-        return (logits[:, 0] > self.logit_threshold).cpu().numpy()
+        if not len(batch["id"]):
+            return
+        segmenter = module if hasattr(module, "answer") else Plain(module)
+        starts = [*batch["previous"].cpu().numpy()] if "previous" in batch else None
+        ids = batch["id"].tolist()
+        sessions = open_sessions(segmenter, batch["image"], ids, starts, self.threshold, undoable=False)
+        games = [
+            Game(session, truth, self.user, self.max_clicks, self.seed, self.target)
+            for session, truth in zip(sessions, batch["mask"].cpu().numpy(), strict=True)
+        ]
+        play(games)
+        own: Sequence[Contribution] = getattr(module, "contributions", ())
+        outcomes = [outcome_of(game, own) for game in games]
+        batch["outcome"] = {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
 
     def state_dict(self) -> dict[str, Any]:
         """The memory."""

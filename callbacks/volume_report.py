@@ -1,29 +1,40 @@
-"""`volumes.html`: rounds of a stream's first and last volumes, slice by slice, and what labour gave, in one self-contained page."""
+"""`volumes.html`: rounds of a stream's first and last volumes, in one self-contained page.
+
+A slice of each, and what labour gave.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png
+from callbacks.lookup import callback_of, data_of, method_of
+from callbacks.offers import Captioned, captioned
 from callbacks.slice_loop import SliceLoop
+from interseg.batches import VolumeBatch
 from interseg.files import write_whole
 from interseg.volumes.measures import dice, residual
 from interseg.volumes.slices import index, other_axes
+from interseg.volumes.stream import VolumeMethod, VolumeStream
 from interseg.volumes.users import SliceUser
 
 
 class VolumeReport(Callback):
-    """Draws the first permutation that a run plays, of offline training the last epoch; rewrites the page after each of its volumes.
+    """Page of the first permutation that a run plays, rewritten after each of its volumes.
 
-    A round shows the slice in which the target is largest, of a plane in which no slice is labelled: the image, the truth, the proxy
-    mask, the segmenter's answer after the round, the residual map that guides the next one, and how far targets are trusted.
+    Of offline training it is the last epoch. A round shows the slice in which the target is
+    largest, of a plane in which no slice is labelled: the image, the truth, the proxy mask, the
+    segmenter's answer after the round, the residual map that guides the next one, and how far
+    targets are trusted.
 
     Args:
-        volumes: that are drawn, the first and last ones of the permutation; the curves are of all.
-        panel_width: of a picture in inches.
+        volumes: Number of volumes that are drawn, the first and last ones of the permutation; the
+            curves are of all.
+        panel_width: Width of a picture in inches.
     """
 
     def __init__(self, volumes: int = 6, panel_width: float = 1.9) -> None:
@@ -31,43 +42,42 @@ class VolumeReport(Callback):
         self.permutation: int | None = None
         self.rounds: list[dict[str, Any]] = []
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: VolumeBatch,
+        batch_idx: int,
+    ) -> None:
         """Draw a round, and after a volume write the page."""
-        offline = pl_module.start_anew == "never"
+        offline = method_of(pl_module, VolumeMethod).start_anew == "never"
         if batch["task"] == batch["round"] == 0 and (self.permutation is None or offline):
             self.permutation, self.rounds = batch["sequence"], []
         if offline and trainer.current_epoch + 1 != trainer.max_epochs:
             return
         if not trainer.is_global_zero or batch["sequence"] != self.permutation:
             return
-        truth, answer = batch["mask"][0].cpu().numpy().astype(bool), outputs["probabilities"][0, 0].cpu().numpy()
-        row = {
-            "volume": batch["task"],
-            "round": batch["round"],
-            "dice": dice(answer > 0.5, truth),
-            "proxy": dice(batch["proxy"], truth),
-            "agreement": dice(answer > 0.5, batch["proxy"]),
-            "labour": batch["labour"],
-        }
-        count = len(trainer.datamodule.order(batch["sequence"]))  # type: ignore[attr-defined]
-        if batch["task"] < (self.volumes + 1) // 2 or batch["task"] >= count - self.volumes // 2:
-            loop = next(c for c in trainer.callbacks if isinstance(c, SliceLoop))  # type: ignore[attr-defined]
-            row["picture"] = png(self._draw(batch, truth, answer, (loop.user or SliceUser()).weight))
+        data = data_of(trainer, VolumeStream)
+        answer = outputs["probabilities"][0, 0].cpu().numpy()
+        row = round_row(batch, answer)
+        count = len(data.order(batch["sequence"]))
+        first, last = (self.volumes + 1) // 2, count - self.volumes // 2
+        if batch["task"] < first or batch["task"] >= last:
+            user = callback_of(trainer, SliceLoop).user or SliceUser()
+            row["picture"] = png(self._draw(batch, answer, user.weight))
         self.rounds.append(row)
         if batch["last_round"]:
-            curves = png(draw_labour(self.rounds))
-            text = page(
-                "volume_report.html.jinja",
-                permutation=self.permutation,
-                crop=trainer.datamodule.crop,  # type: ignore[attr-defined]
-                rounds=self.rounds,
-                curves=curves,
-                seen=batch["task"] + 1,
-            )
-            write_whole(Path(trainer.default_root_dir, "volumes.html"), text)
+            self._write(Path(trainer.default_root_dir), data.crop, batch["task"] + 1)
 
-    def _draw(self, batch: dict[str, Any], truth: np.ndarray, answer: np.ndarray, weight: float) -> Figure:
-        axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)  # a slice that nobody labels
+    def _draw(
+        self,
+        batch: VolumeBatch,
+        answer: NDArray[np.floating],
+        weight: float,
+    ) -> Figure:
+        truth = batch["mask"][0].cpu().numpy().astype(bool)
+        axis = next((a for a in (2, 1, 0) if a not in batch["labelled"]), 2)
         place = index(axis, int(truth.sum(other_axes(axis)).argmax()))
         image = batch["volume"][0, 0].float().cpu().numpy()[place]
         panels = {
@@ -79,15 +89,44 @@ class VolumeReport(Callback):
             "confidence": batch["confidence"][0, 0].float().cpu().numpy()[place],
         }
         ranges = dict.fromkeys(("truth", "proxy", "answer", "residual"), (0.0, 1.0))
-        return draw_panels(panels, self.panel_width, ranges | {"image": (float(image.min()), float(image.max()))})
+        ranges["image"] = (float(image.min()), float(image.max()))
+        return draw_panels(panels, self.panel_width, ranges)
+
+    def _write(self, folder: Path, crop: str, seen: int) -> None:
+        text = page(
+            "volume_report.html.jinja",
+            permutation=self.permutation,
+            crop=crop,
+            rounds=self.rounds,
+            curves=png(draw_labour(self.rounds)),
+            seen=seen,
+        )
+        write_whole(folder / "volumes.html", text)
+
+    def images(self) -> dict[str, list[Captioned]]:
+        """Return the pictures of the rounds."""
+        return {"rounds": captioned(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was drawn."""
+        """Return what was drawn."""
         return {"permutation": self.permutation, "rounds": self.rounds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.permutation, self.rounds = state_dict["permutation"], state_dict["rounds"]
+
+
+def round_row(batch: VolumeBatch, answer: NDArray[np.floating]) -> dict[str, Any]:
+    """Return the figures of a round that was answered with probabilities (D, H, W)."""
+    truth = batch["mask"][0].cpu().numpy().astype(bool)
+    return {
+        "volume": batch["task"],
+        "round": batch["round"],
+        "dice": dice(answer > 0.5, truth),
+        "proxy": dice(batch["proxy"], truth),
+        "agreement": dice(answer > 0.5, batch["proxy"]),
+        "labour": batch["labour"],
+    }
 
 
 def draw_labour(rounds: list[dict[str, Any]]) -> Figure:

@@ -15,7 +15,11 @@ from callbacks.requeue import slurm_job
 from configs import plain
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
+from interseg.evaluation.records import ELSEWHERE, EvaluationRecord
 from interseg.files import whole
+
+LEFT = ("wandb.id", "metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json", "tasks.html", "volumes.html")
+"""What a run leaves in its folder beside its config and its checkpoints."""
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
@@ -93,11 +97,46 @@ def open_folder(path: Path, config: dict[str, Any]) -> Path:
     return path
 
 
+def check_free(folder: Path, merged: dict[str, Any], overwrite: bool) -> None:
+    """Raise `InputError` for a folder that holds another run, or what this one has trained, unless it is to be overwritten.
+
+    A run that was ended before its first checkpoint may begin again.
+    """
+    opened = folder / "config.yaml"
+    if overwrite or queued_again() or not opened.is_file():
+        return
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        goes_on = "checkpoint=last goes on with it, overwrite=true begins it again"
+        raise InputError(f"{folder} holds a run that has trained; {goes_on}, run=PATH takes another folder")
+    changed = changes(plain(OmegaConf.load(opened)), merged)
+    if changed:
+        raise InputError(f"{folder} is of another run ({'; '.join(changed[:3])}); give run=PATH for another folder, or overwrite=true")
+
+
 @rank_zero_only
-def begin_anew(folder: Path) -> None:
-    """What is trained from its start is another run on the dashboard, whatever was trained in its folder before."""
-    if not queued_again():
-        (folder / "wandb.id").unlink(missing_ok=True)
+def begin_again(folder: Path) -> None:
+    """Remove what a run has left: what is trained from its start is another run, on the dashboard too."""
+    if queued_again():
+        return
+    for name in LEFT:
+        (folder / name).unlink(missing_ok=True)
+    for file in (folder / "checkpoints").glob("*.ckpt"):
+        file.unlink(missing_ok=True)
+
+
+@rank_zero_only
+def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
+    """Raise `InputError` for a folder that holds another evaluation's results, or remove them where they are to be overwritten."""
+    if not record.held_by_another():
+        return
+    if overwrite:
+        record.forget_others()
+        return
+    before = record.folder / "config.yaml"
+    found = changes(plain(OmegaConf.load(before)), record.config) if before.is_file() else []
+    found = [line for line in found if line.split(".")[0].split(":")[0] not in ELSEWHERE or line.startswith("callbacks.loop")]
+    reason = "; ".join(found[:3]) or "a file that the config names, or the list of objects, has changed"
+    raise InputError(f"{record.folder} holds another evaluation ({reason}); give run=PATH for another folder, or overwrite=true")
 
 
 def queued_again() -> bool:

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.requeue import in_step
-from configs import build
+from configs import build, parameters
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
+from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 
 SILENCED = (
@@ -145,9 +146,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise InputError(f"the checkpoint {target} cannot be written ({reason}){before}") from None
 
 
-def answer_by(model: Any, config: dict[str, Any], trusted: list[str]) -> None:
-    """Give a method the test-time options of a config."""
-    model.answer_by(refiner_of(build(config["refiner"], trusted)), build(config["zoom"], trusted), config["flip"])
+def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
+    """Build the method of a config with the test-time options of its top level.
+
+    Raises `InputError` for options of a method without a click network.
+    """
+    refiner = refiner_of(build(config["refiner"], trusted))
+    options = InferenceOptions(refiner, build(config["zoom"], trusted), config["flip"])
+    if options.plain:
+        return build(config["model"], trusted)
+    target = config["model"]["_target_"]
+    if "inference" not in (parameters(target, trusted) or {"inference"}):
+        name = target.rpartition(".")[2]
+        raise InputError(f"{name} has no click network: refiner, zoom and flip must stay null")
+    return build(config["model"] | {"inference": options}, trusted)
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:

@@ -1,28 +1,6 @@
-"""The batch that every part of the project shares, and the data module that builds it from a source of objects.
-
-**Batch** (a dict; B objects of one size):
-
-| key | shape | content |
-| --- | --- | --- |
-| `id` | (B,) int64 | the object's number in its source: stable over ranks, epochs and restarts |
-| `image` | (B, 3, H, W) float32 | RGB in [0, 1] |
-| `mask` | (B, H, W) uint8 | 1 object, 0 background, 255 ignore |
-| `clicks` | (B, N, 3) int64 | y, x, label (1 object, 0 background, 2 boundary, -1 padding) in view pixels; initial sets in training |
-| `to_source` | (B, H, W, 2) int16 | source (y, x) of each view pixel, -1 where the view shows padding |
-| `distance` | (B, H, W) float32 | pixels to the object, 0 on it; in training, with `distances` |
-| `previous` | (B, H, W) bool | the mask before this round; added by the loop, or the mask to start from in sets that have one |
-| `errors` | list of str | evaluation only: objects of this batch that could not be read, left out of the tensors |
-
-The user loop adds, in evaluation: `curves` (B, R) float64 IoU after each click, `clicks` (B, R, 3), `masks` (B, R, H, ceil(W / 8)) uint8
-packed bits, `starts` (B,) float64 IoU before the first click, `correct` (B, R) int64 clicked pixels that an answer labels as clicked,
-`boxes` (B, 4, 4) int64 top, left, bottom, right of the image, the object, and what the method kept of the image, trimmed and with
-padding (`trimmed` and `crop` in `carried`; empty for methods that never crop),
-`network_seconds` (B, R) and `simulator_seconds` (B,) float64, `refinements` (B, 3) int64 (`interseg.inference.refine.COUNTS`).
-A method is also given `carried`: a dict of each object, empty before its first click, in which it keeps what it likes between rounds.
-"""
+"""The data module of clicks: it builds batches (`interseg.batches.ClickBatch`) from a source of objects."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import albumentations
@@ -37,7 +15,7 @@ from interseg.clicks.layout import IGNORE, no_clicks, pad_clicks
 from interseg.distance import distance_to
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.evaluation.records import fingerprint, kept_ids
+from interseg.evaluation.records import EvaluationRecord
 
 Batch = dict[str, Any]
 
@@ -167,17 +145,20 @@ class ClickDataModule(ResumableDataModule):
         self.sources: dict[str, ObjectSource] = {}
         self.finished: set[int] = set()
         """Objects that an evaluation which goes on need not play again, the same on all ranks."""
-        self.record: Path | None = None
-        """The folder of an evaluation, whose finished objects are read in `setup`."""
-        self.shard: tuple[int, int] | None = None
-        """(k, n): an evaluation plays the k-th of n parts only."""
+        self.record: EvaluationRecord | None = None
+        """Of the evaluation that these data are played in, whose finished objects are read in `setup`."""
 
     def setup(self, stage: str) -> None:
         """Find what an evaluation has finished; the first rank's view holds, since another job may be writing."""
         if stage == "test" and self.record is not None:
-            self.finished = from_all_ranks(kept_ids(self.record, fingerprint(self.record, self.names(stage))))[0]
+            self.finished = from_all_ranks(self.record.kept_ids())[0]
             if self.finished and self._ranks()[0] == 0:
-                print(f"{self.record}: going on after {len(self.finished)} objects", flush=True)
+                print(f"{self.record.folder}: going on after {len(self.finished)} objects", flush=True)
+
+    @property
+    def shard(self) -> tuple[int, int] | None:
+        """(k, n) of an evaluation that plays the k-th of n parts only."""
+        return self.record.shard if self.record else None
 
     def source(self, split: str) -> ObjectSource:
         """The objects of a split: "train", "val" or "test"."""

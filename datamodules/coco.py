@@ -14,8 +14,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.sources import ObjectSource, Sample, existing_folder, read_image
+from datamodules.sources import ObjectSource, Sample, existing_folder
 from interseg.errors import InputError
+from interseg.images import read_image
 
 CACHED_IMAGES = 16
 """Decoded images and object maps that a worker keeps: all of a small set, little of a large one."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import read_list
-from datamodules.sources import ObjectSource, Sample, existing_folder, image_size, read_image, read_labels, sample_from_labels
+from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
 from interseg.errors import InputError
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.overlap import iou
+from interseg.images import image_size, read_image, read_labels
 
 HOW = (
     "unpack DAVIS-2016-trainval-480p.zip (davischallenge.org) there, so that JPEGImages/480p, Annotations/480p and ImageSets lie in it; "

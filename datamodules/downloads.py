@@ -1,5 +1,6 @@
 """Published archives that can be fetched without asking anyone; torchvision knows their addresses and checksums."""
 
+import contextlib
 import fcntl
 import socket
 from collections.abc import Callable
@@ -35,10 +36,11 @@ class Archive:
         """
         if wanted.exists():
             return
-        timeout = socket.getdefaulttimeout()
+        timeout, lock_file = socket.getdefaulttimeout(), root / ".download.lock"
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with (root / ".download.lock").open("w") as lock:
+            with lock_file.open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not wanted.exists():
                     print(f"{self.what}: downloading {self.url} to {root.absolute()}", flush=True)
@@ -47,8 +49,10 @@ class Archive:
                     check()
                     print(f"{self.what}: complete", flush=True)
         except InputError:
+            leave_nothing(lock_file, missing)
             raise
         except Exception as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
+            leave_nothing(lock_file, missing)
             raise InputError(
                 f"{self.what} is expected in {wanted.absolute()} and could not be downloaded ({str(error)[:120]}): {self.how}. "
                 "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
@@ -56,6 +60,14 @@ class Archive:
             ) from None
         finally:
             socket.setdefaulttimeout(timeout)
+
+
+def leave_nothing(lock: Path, folders: list[Path]) -> None:
+    """Remove the lock of a download that failed, and the folders that were made for it, unless something lies in them."""
+    lock.unlink(missing_ok=True)
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:

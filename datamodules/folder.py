@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.sources import ObjectSource, Sample, existing_folder, image_files, image_size, read_image, read_labels, sample_from_labels
+from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
 from interseg.errors import InputError
+from interseg.images import image_files, image_size, read_image, read_labels
 
 KINDS = ("auto", "binary", "ids", "trimap")
 

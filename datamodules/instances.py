@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from datamodules.sources import ObjectSource, Sample, read_image, read_labels, sample_from_labels
+from datamodules.sources import ObjectSource, Sample, sample_from_labels
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.files import write_whole
+from interseg.images import read_image, read_labels
 
 Decode = Callable[[Path], NDArray[np.int32]]
 """Reads an instance map (H, W): 0 background, 255 void, an id per object."""

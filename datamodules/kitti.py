@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import InstanceMapSource
-from datamodules.sources import existing_folder, image_files, read_labels
+from datamodules.sources import existing_folder
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
+from interseg.images import image_files, read_labels
 
 CAR = 26
 """Cityscapes' class id of cars, which KITTI's instance maps use: a pixel is 256 * class + instance."""

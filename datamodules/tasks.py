@@ -1,10 +1,8 @@
-"""Task streams: images with classes at every pixel, a hold-out split to pretrain on, and seeded sequences of tasks of one image each.
+"""Task streams: images with classes at every pixel.
 
-**Batch** (a dict; B images of one size): `id` (B,) int64, `image` (B, 3, H, W) float32 RGB in [0, 1], `mask` (B, H, W) uint8 classes with
-255 = ignore. A batch of a sequence holds one image and also `sequence`, `task` (0, 1, ...), `round` (0, 1, ...) and `last_round`, all int:
-a task's image comes as many times in a row as it has rounds. The annotation loop adds `probabilities` (B, C, H, W), `uncertainty`
-and `epistemic` (B, H, W), and `annotation` (B, H, W) uint8, the classes that the user has given so far, 255 elsewhere; `new` (B,)
-int64, how many superpixels (or clicks, or scribbles) were annotated in this round.
+There is a hold-out split to pretrain on, and seeded sequences of tasks of one image each.
+
+Batches are `interseg.batches.TaskBatch`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,14 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from datamodules.base import Batch
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import existing_folder, image_files, read_image, read_labels
+from datamodules.sources import existing_folder
+from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
+from interseg.continual.stream import TaskStream
 from interseg.errors import InputError
+from interseg.images import image_files, read_image, read_labels
 
 Key = tuple[int, int, int, int, int]
 """Epoch, image, task, round, rounds; in pretraining the last three are -1."""
+
+Item = dict[str, Any]
+"""One image with the keys of a `TaskBatch` that its loader gives, before it is collated."""
 
 
 class LabelledImage(NamedTuple):
@@ -36,7 +39,7 @@ class LabelledImage(NamedTuple):
     mask: Path
 
 
-class LabelledDataset(Dataset[Batch]):
+class LabelledDataset(Dataset[Item]):
     """Images and their classes, at one size.
 
     Args:
@@ -65,7 +68,7 @@ class LabelledDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, key: Key) -> Item:
         epoch, index, task, round, rounds = key
         image, mask = self.read(index)
         if self.augment is not None and task < 0:
@@ -73,7 +76,8 @@ class LabelledDataset(Dataset[Batch]):
             view = self.augment(image=image, mask=mask)
             image, mask = view["image"], view["mask"]
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
-        item: Batch = {"id": index, "image": pixels, "mask": torch.from_numpy(np.ascontiguousarray(mask))}
+        labels = torch.from_numpy(np.ascontiguousarray(mask))
+        item: Item = {"id": index, "image": pixels, "mask": labels}
         if task >= 0:
             item |= {"sequence": epoch, "task": task, "round": round, "last_round": int(round == rounds - 1)}
         return item
@@ -93,11 +97,18 @@ class LabelledDataset(Dataset[Batch]):
         return image, mask
 
 
-def collate_labelled(items: list[Batch]) -> Batch:
-    """Items of one size to a batch; what is said of a task is that of its one image."""
-    stacked = {key: torch.stack([item[key] for item in items]) for key in ("image", "mask")}
-    told: Batch = {key: items[0][key] for key in ("sequence", "task", "round", "last_round") if key in items[0]}
-    return {"id": torch.tensor([item["id"] for item in items]), **stacked, **told}
+def collate_labelled(items: list[Item]) -> TaskBatch:
+    """Make a batch of items of one size; what is said of a task is that of its one image."""
+    batch: TaskBatch = {
+        "id": torch.tensor([item["id"] for item in items]),
+        "image": torch.stack([item["image"] for item in items]),
+        "mask": torch.stack([item["mask"] for item in items]),
+    }
+    first = items[0]
+    if "task" in first:
+        batch["sequence"], batch["task"] = first["sequence"], first["task"]
+        batch["round"], batch["last_round"] = first["round"], first["last_round"]
+    return batch
 
 
 class PretrainingSampler(EpochSampler):
@@ -138,7 +149,7 @@ class SequenceBatches(Sampler[list[Key]]):
         return islice(iter(keys), self.resumed[1] if self.resumed[0] == self.epoch else 0, None)
 
 
-class TaskDataModule(ResumableDataModule):
+class TaskDataModule(ResumableDataModule, TaskStream):
     """Base of the data modules that stream tasks: a subclass names its files in `files()`, all else is here.
 
     Args:
@@ -214,7 +225,7 @@ class TaskDataModule(ResumableDataModule):
         pool = self.split()[1]
         return np.random.default_rng((self.seed, sequence)).choice(pool, self.length, replace=False).tolist()
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Item]:
         dataset = self.objects("train")
         if self.stage == "tasks":
             sequences = [self.images_of(k) for k in range(self.count)]
@@ -234,17 +245,17 @@ class TaskDataModule(ResumableDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
-    def batch_of(self, indices: Sequence[int]) -> Batch:
+    def batch_of(self, indices: Sequence[int]) -> TaskBatch:
         """Images as one batch, as they are."""
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
-    def holdout_batch(self, count: int, start: int = 0) -> Batch:
+    def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
         """Some of the images that were pretrained on, in a circle."""
         held = self.split()[0]
         return self.batch_of([held[(start + i) % len(held)] for i in range(min(count, len(held)))])
 
 
-class Held(Dataset[Batch]):
+class Held(Dataset[Item]):
     """The images of a data set that are pretrained on."""
 
     def __init__(self, dataset: LabelledDataset, indices: list[int]) -> None:
@@ -253,7 +264,7 @@ class Held(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, key: Key) -> Item:
         return self.dataset[key[0], self.indices[key[1]], *key[2:]]
 
 

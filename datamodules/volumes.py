@@ -1,8 +1,8 @@
-"""Streams of volumes: cropped, resized and kept on the disk, one a task, in seeded permutations; some are held out.
+"""Streams of volumes, in seeded permutations of one volume a task; some are held out.
 
-**Batch** (a dict of one volume): `id` (1,) int64, `volume` (1, 1, D, H, W) float32 normalised, `mask` (1, D, H, W) uint8
-of the target, `spacing` (1, 3) float32 mm between voxels along D, H, W, and `sequence` (the permutation), `task`, `round`, `last_round`
-as in datamodules/tasks.py: a volume comes as often in a row as it has rounds.
+They are cropped, resized and kept on the disk.
+
+Batches are `interseg.batches.VolumeBatch`.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.base import Batch
 from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Key, SequenceBatches
 from datamodules.volume_files import (
@@ -33,14 +32,16 @@ from datamodules.volume_files import (
     volumes_in,
     with_data,
 )
+from interseg.batches import VolumeBatch
 from interseg.errors import InputError
 from interseg.files import whole
+from interseg.volumes.stream import VolumeStream
 
 PREPARATION = 3
 """Of how volumes are read, cropped and resized; raised with each change, so that the cache serves nothing of before."""
 
 
-class VolumeDataset(Dataset[Batch]):
+class VolumeDataset(Dataset[VolumeBatch]):
     """Cases, cropped and resized once and kept in a cache that several processes may share.
 
     Args:
@@ -73,7 +74,7 @@ class VolumeDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, key: Key) -> VolumeBatch:
         sequence, index, task, round, rounds = key
         volume = self.read(index)
         mean, std = self.normal or (float(volume.image.mean()), float(volume.image.std()) or 1.0)
@@ -125,12 +126,12 @@ class VolumeDataset(Dataset[Batch]):
         self.normal = (float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-12))))
 
 
-def first(items: list[Batch]) -> Batch:
+def first(items: list[VolumeBatch]) -> VolumeBatch:
     """A batch is one volume."""
     return items[0]
 
 
-class VolumeDataModule(ResumableDataModule):
+class VolumeDataModule(ResumableDataModule, VolumeStream):
     """Base of the data modules of volumes: a subclass names its files in `files()`, all else is here.
 
     Args:
@@ -266,7 +267,7 @@ class VolumeDataModule(ResumableDataModule):
     def _permuted(self, volumes: list[int], permutation: int) -> list[int]:
         return np.random.default_rng((self.seed, permutation)).permutation(volumes).tolist()
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[VolumeBatch]:
         dataset = self.objects("train")
         epochs = self.trainer.max_epochs if self.trainer else None
         if epochs is not None and epochs > len(self.numbers):
@@ -275,7 +276,7 @@ class VolumeDataModule(ResumableDataModule):
         batches = SequenceBatches([self.order(k) for k in range(self.count)], self.numbers, self.rounds, *self.resumed)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
-    def one(self, index: int) -> Batch:
+    def one(self, index: int) -> VolumeBatch:
         """A volume as a batch."""
         return self.objects("train")[0, index, 0, 0, 1]
 

@@ -1,1 +1,25 @@
-"""Clicks, users, guidance, memory, metrics, losses, networks and learners; nothing here imports Lightning: a tool can embed it."""
+"""Interactive image segmentation: `interseg.load(RUN).session("photo.jpg").click(y, x)`; nothing here imports Lightning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from interseg.inference.model import Model
+
+
+def load(path: str | Path, *overrides: str, device: str = "auto", trusted: Sequence[str] = ()) -> "Model":
+    """Load what train.py has trained, to open sessions on photos.
+
+    Args:
+        path: of a run's folder, or of a checkpoint anywhere: its config is inside.
+        overrides: `key=value` of the config, as evaluate.py takes them: "refiner=f_brs_b", "flip=true", "model.long_side=640".
+        device: "auto" for a GPU where there is one, "cpu", "cuda", ...
+        trusted: packages of yours whose classes the config names.
+
+    Raises:
+        InputError: no checkpoint there, or none of a method that answers clicks.
+    """
+    from interseg.inference.model import load_model  # torch only when something is loaded
+
+    return load_model(Path(path), overrides, device, trusted)

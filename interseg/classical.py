@@ -32,7 +32,7 @@ def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
     """Discs round the clicks, later ones over earlier ones; without a negative click the border is background.
 
     Args:
-        clicks: (n, 3) y, x, label.
+        clicks: (n, 4) y, x, label, kind.
         height: of the image in pixels.
         width: of the image in pixels.
         radius: of the discs in pixels.
@@ -41,9 +41,9 @@ def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
     if not (clicks[:, 2] == 0).any():
         seeds[[0, -1]] = BACKGROUND
         seeds[:, [0, -1]] = BACKGROUND
-    for y, x, label in clicks.tolist():
+    for y, x, label, _ in clicks.tolist():
         cv2.circle(seeds, (x, y), radius, 1 if label else BACKGROUND, -1)
-    for y, x, label in clicks.tolist():  # a disc never hides another click itself
+    for y, x, label, _ in clicks.tolist():  # a disc never hides another click itself
         seeds[y, x] = 1 if label else BACKGROUND
     return seeds
 

@@ -1,7 +1,8 @@
 """What a network is shown of an image, and the way back: all of it, reduced to a long side, or a crop round the object (zoom-in)."""
 
+from collections.abc import Sequence
 from math import ceil, floor
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -9,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from interseg.batches import ClickBatch
 from interseg.clicks.layout import Clicks
-
-Batch = dict[str, Any]
 
 OUTSIDE = -20.0
 """The logit of pixels that a view leaves out: background."""
@@ -40,7 +40,7 @@ class Box(NamedTuple):
         return Box(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
 
     def with_clicks(self, clicks: Clicks) -> "Box":
-        """Grown so far as to hold clicks (n, 3)."""
+        """Grown so far as to hold clicks (n, 4)."""
         y, x = clicks[:, 0], clicks[:, 1]
         top, left = y.min(initial=self.top), x.min(initial=self.left)
         return Box(int(top), int(left), int((y + 1).max(initial=self.bottom)), int((x + 1).max(initial=self.right)))
@@ -54,14 +54,28 @@ def box_of(region: NDArray[np.bool_]) -> Box:
     return Box(top, left, bottom, right)
 
 
-def reduced(batch: Batch, long_side: int | None) -> Batch:
-    """A batch's image, clicks and previous mask with the image's long side reduced; the batch itself where it is no larger."""
+def reduced(batch: ClickBatch, long_side: int | None) -> ClickBatch:
+    """Reduce a batch's image, clicks and previous mask to a long side; the batch itself where it is no larger.
+
+    An image that was reduced before (`encoded`) is not reduced again.
+    """
     size = batch["image"].shape[-2:]
     smaller = reduced_size(size, long_side)
-    return batch if smaller is None else resized(batch, smaller)
+    return batch if smaller is None else resized(batch, smaller, batch.get("encoded", {}).get("image"))
 
 
-def cropped(batch: Batch, row: int, box: Box, long_side: int) -> Batch:
+def reduced_image(images: Tensor, long_side: int | None) -> dict[str, Tensor]:
+    """Reduce images (B, 3, H, W) to a long side, as `image`; nothing where they are no larger."""
+    smaller = reduced_size(images.shape[-2:], long_side)
+    return {} if smaller is None else {"image": resized_image(images, smaller)}
+
+
+def rows_of(batch: ClickBatch, rows: slice | list[int]) -> ClickBatch:
+    """Take some rows of a batch's image, clicks and previous mask."""
+    return cast(ClickBatch, {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch})
+
+
+def cropped(batch: ClickBatch, row: int, box: Box, long_side: int) -> ClickBatch:
     """One object's image, clicks and previous mask in a box, enlarged or reduced to a long side; clicks outside become padding."""
     window = slice(box.top, box.bottom), slice(box.left, box.right)
     clicks = batch["clicks"][row : row + 1].clone()
@@ -69,26 +83,33 @@ def cropped(batch: Batch, row: int, box: Box, long_side: int) -> Batch:
     clicks[..., 1] -= box.left
     outside = (clicks[..., :2] < 0).any(-1) | (clicks[..., 0] >= box.size[0]) | (clicks[..., 1] >= box.size[1])
     clicks[outside | (batch["clicks"][row : row + 1, :, 2] < 0)] = -1
-    view = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
+    view: ClickBatch = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
     if "previous" in batch:
         view["previous"] = batch["previous"][row : row + 1, *window]
     return resized(view, scaled_size(box.size, long_side))
 
 
-def resized(view: Batch, size: tuple[int, int]) -> Batch:
-    """An image with its clicks and previous mask at another size."""
+def resized(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None) -> ClickBatch:
+    """Resize an image with its clicks and previous mask; `image` is the image at that size where it is known."""
     before = view["image"].shape[-2:]
     if tuple(before) == size:
         return view
-    image = interpolate(view["image"], size, mode="bilinear", antialias=True)
-    other = {"image": image, "clicks": scale_clicks(view["clicks"], before, size)}
-    if "previous" in view:
+    image = resized_image(view["image"], size) if image is None else image
+    other: ClickBatch = {"image": image, "clicks": scale_clicks(view["clicks"], before, size)}
+    if "previous" in view and view["previous"].dtype != torch.bool:  # classes
+        other["previous"] = interpolate(view["previous"][:, None], size, mode="nearest-exact")[:, 0]
+    elif "previous" in view:
         mode = "area" if size[0] < before[0] else "bilinear"
         other["previous"] = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0] >= 0.5
     return other
 
 
-def enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize images (B, 3, H, W)."""
+    return interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def enlarged(logits: Tensor, size: Sequence[int]) -> Tensor:
     """Logits (B, 1, h, w) at another size (height, width)."""
     return logits if tuple(logits.shape[-2:]) == tuple(size) else interpolate(logits, size, mode="bilinear")
 

@@ -1,6 +1,6 @@
 """What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,47 +9,65 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.nn import Parameter
 
+from interseg.batches import ClickBatch
+from interseg.clicks.layout import REGION
 from interseg.errors import InputError
-from interseg.inference.predictor import Predictor
-from interseg.inference.refine import Refiner
-from interseg.inference.zoom import ZoomIn
-from interseg.views import reduced
+from interseg.evaluation.contributions import Contribution
+from interseg.evaluation.refinements import Refinements
+from interseg.inference.predictor import InferenceOptions, Predictor
+from interseg.inference.segmenter import Answer
+from interseg.views import reduced, reduced_image
 
 
 class InteractiveModule(LightningModule):
-    """Base of the methods. The user loop calls `adapt` in evaluation; in training it fills in the batch's clicks before a step."""
+    """Base of the methods, each a segmenter of sessions (`interseg/inference/segmenter.py`).
 
-    _predictor: Predictor | None = None
+    In evaluation the user loop plays sessions of it; in training it fills in the batch's clicks before a step.
+    """
+
+    answers_clicks: bool = True
+    """Whether sessions can be opened with it; False for methods that learn a stream."""
+    outputs: int = 1
+    """Number of logits a pixel: 1 of an object against background, else one a class."""
+    kinds: Sequence[int] = (REGION,)
+    """Kinds of clicks that the method knows."""
+    inference: InferenceOptions = InferenceOptions()
+    """Test-time options."""
     long_side: int | None = None
     """In evaluation, larger images are reduced to it for the network; clicks and masks stay in the image's own pixels."""
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
-        """Logits (B, 1, H, W) of the objects of a batch, given their clicks."""
+    @property
+    def contributions(self) -> list[Contribution]:
+        """Figures of an evaluation that this method has of its own."""
+        return [Refinements()] if self.inference.refiner else []
+
+    def segment(self, batch: Any) -> Tensor:
+        """Give logits of a batch: (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
         raise NotImplementedError
 
-    def shown(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """What the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
+    def shown(self, batch: ClickBatch) -> ClickBatch:
+        """Give what the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
         return batch if self.training else reduced(batch, self.long_side)
 
-    def start(self, batch: dict[str, Any]) -> Tensor | None:
-        """Logits (B, 1, H, W) before the first click at test time; None for a method that says nothing without clicks."""
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute what does not depend on clicks, once an image: here the reduced one."""
+        return reduced_image(images, self.long_side)
+
+    def start(self, batch: ClickBatch) -> Tensor | None:
+        """Give logits (B, K, H, W) before the first click at test time; None for a method that says nothing without clicks."""
         return None
 
-    def adapt(self, batch: dict[str, Any]) -> Tensor:
-        """Logits (B, 1, H, W) that answer a round's clicks at test time: `segment`, or what the test-time options make of the network.
+    def answer(self, batch: ClickBatch) -> Answer:
+        """Answer a round's clicks at test time: `segment`, or what the test-time options make of the network.
 
-        A method that learns or optimises at test time does it here; what it keeps of an object goes into `carried`.
+        A method that learns or optimises at test time does it here; what it keeps of an object is its new state.
         """
-        return self._predictor(batch) if self._predictor else self.segment(batch)
+        if self.inference.plain:
+            return Answer(self.segment(batch), batch["states"])
+        return self.predictor()(batch)
 
-    def answer_by(self, refiner: Refiner | None = None, zoom: ZoomIn | None = None, flip: bool = False) -> None:
-        """Set the test-time options; raises `InputError` for a method without a click network."""
-        if zoom is not None and not isinstance(zoom, ZoomIn):
-            raise InputError(f"zoom is {zoom!r}; turn it on by --config zoom.yaml, then change its values")
-        self._predictor = self.predictor(refiner, zoom, flip) if refiner or zoom or flip else None
-
-    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
-        """The method's network with test-time options."""
+    def predictor(self) -> Predictor:
+        """Make what answers with the test-time options; a click network's method says how."""
         raise InputError(f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null")
 
     def on_fit_start(self) -> None:
@@ -99,14 +117,7 @@ def without_gradient(parameters: Iterable[Parameter]) -> None:
         parameter.grad = None
 
 
-def require(batch: dict[str, Any], *keys: str) -> None:
-    """Raise `ValueError` for the first key that a batch lacks."""
-    for key in keys:
-        if key not in batch:
-            raise ValueError(f"the batch has no {key!r} (it has {', '.join(sorted(batch))}); datamodules/base.py describes the keys")
-
-
-def check_loss(loss: Tensor, batch: dict[str, Any]) -> None:
+def check_loss(loss: Tensor, batch: Mapping[str, Any]) -> None:
     """Raise `InputError` where a loss is not finite, naming the objects."""
     if not torch.isfinite(loss):
         raise InputError(f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects")

@@ -8,14 +8,13 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from interseg.batches import ClickBatch, require
 from interseg.clicks.guidance import DistanceGuidance, Guidance
-from interseg.inference.predictor import Predictor
-from interseg.inference.refine import Refiner
-from interseg.inference.zoom import ZoomIn
+from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import BinaryCrossEntropy
 from interseg.networks.brs_network import BRSNetwork
 from interseg.views import enlarged
-from lightning_modules.base import InteractiveModule, check_loss, require, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
@@ -32,6 +31,7 @@ class BRS(InteractiveModule):
             and 1e-7 for the decoders, in Caffe's scale, whose loss is the sum over pixels: for the mean over 360 x 360 pixels
             that is 1.3e-4, and 1.3e-2.
         long_side: of images in evaluation; null for full size, as in the paper.
+        inference: test-time options.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class BRS(InteractiveModule):
         coarse_epochs: int = 20,
         optimisation: Optimisation | None = None,
         long_side: int | None = None,
+        inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -48,27 +49,27 @@ class BRS(InteractiveModule):
         self.loss = BinaryCrossEntropy()
         self.coarse_epochs = coarse_epochs
         self.optimisation = optimisation or Optimisation()
-        self.long_side = long_side
+        self.long_side, self.inference = long_side, inference or InferenceOptions()
 
     @property
     def with_fine(self) -> bool:
         """Whether training is in its second phase."""
         return self.current_epoch >= self.coarse_epochs
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
+    def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image` and `clicks`: the forward pass alone."""
         require(batch, "image", "clicks")
         view = self.shown(batch)
         return enlarged(self.network(view["image"], self._maps(view)), batch["image"].shape[-2:])
 
-    def _maps(self, view: dict[str, Any]) -> Tensor:
+    def _maps(self, view: ClickBatch) -> Tensor:
         return self.guidance(view["clicks"], *view["image"].shape[-2:])
 
-    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
-        """The network with test-time options, BRS among them."""
-        return Predictor(self.network, self._maps, self.long_side, refiner, zoom, flip)
+    def predictor(self) -> Predictor:
+        """Make what answers with the test-time options, BRS among them."""
+        return Predictor(self.network, self._maps, self.long_side, self.inference)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """Cross-entropy of the coarse output, and from the second phase on of the fine output too."""
         require(batch, "id", "image", "mask", "clicks")
         coarse, fine = self.network.both(batch["image"], self._maps(batch), self.with_fine)

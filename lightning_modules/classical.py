@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interseg.batches import ClickBatch, require
 from interseg.classical import METHODS, seeds_of
 from interseg.clicks.layout import unpad_clicks
 from interseg.errors import InputError
 from interseg.views import enlarged, reduced
-from lightning_modules.base import InteractiveModule, require
+from lightning_modules.base import InteractiveModule
 
 
 class Classical(InteractiveModule):
@@ -29,7 +30,7 @@ class Classical(InteractiveModule):
             raise InputError(f"method is {method!r}; use one of {', '.join(METHODS)}")
         self.method, self.radius, self.long_side, self.options = METHODS[method], radius, long_side, options or {}
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
+    def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
         require(batch, "image", "clicks")
         view = reduced(batch, self.long_side)

@@ -3,21 +3,24 @@
 The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in `interseg/networks/clis_network.py`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.bayesian import GaussianWeights
 from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
 from interseg.continual.fisher import squared_gradients
+from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.base import without_gradient
 from lightning_modules.optimisation import Optimisation
-from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy
+from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 EMBEDDED = 16
 """So many of the pretraining's images are embedded at a time."""
@@ -103,7 +106,7 @@ class CLIS(TaskLearner):
         with torch.autocast(self.device.type, enabled=False):
             return self.embedding(images)
 
-    def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
+    def pretraining_loss(self, batch: TaskBatch) -> Tensor:
         """Eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
         images = batch["image"]
         pixels = images.shape[2] * images.shape[3] * len(images) * self.trainer.num_training_batches * self.trainer.world_size
@@ -113,12 +116,19 @@ class CLIS(TaskLearner):
         """Eq. 6 with eq. 15."""
         return self._bound(images, labels, weights, labels.numel(), self.kl_weight)
 
-    def _bound(self, images: Tensor, labels: Tensor, weights: Tensor, pixels: int, kl_weight: float) -> Tensor:
+    def _bound(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        pixels: float,
+        kl_weight: float,
+    ) -> Tensor:
         probabilities = self.network.probabilities()
         likelihood = weighted_cross_entropy(self.network(images, probabilities), labels, weights)
         return likelihood + kl_weight * self.network.kl(probabilities) / pixels
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: TaskStream) -> None:
         """What was pretrained is the prior of the first task, with variances as sharp as the pretraining's images make them."""
         self._sharpen(data)
         self.network.hand_over()
@@ -126,7 +136,7 @@ class CLIS(TaskLearner):
         self.memory.threshold.fill_(self._usual_distance(data) if self.threshold is None else self.threshold)
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
-    def _sharpen(self, data: Any) -> None:
+    def _sharpen(self, data: TaskStream) -> None:
         """See `GaussianWeights.sharpen`: a draw of weights, gates and labels for each of the pretraining's images."""
         parts = [module for module in self.network.modules() if isinstance(module, GaussianWeights)]
         information = [torch.zeros_like(part.mean) for part in parts]
@@ -140,7 +150,7 @@ class CLIS(TaskLearner):
         for part, total in zip(parts, information, strict=True):
             part.sharpen(total)
 
-    def _usual_distance(self, data: Any) -> Tensor:
+    def _usual_distance(self, data: TaskStream) -> Tensor:
         """Of the pretraining's images."""
         batches = (data.holdout_batch(EMBEDDED, start)["image"] for start in range(0, data.holdout, EMBEDDED))
         parts = [self._embedded(self.placed(images)) for images in batches]
@@ -166,13 +176,13 @@ class CLIS(TaskLearner):
         return [(int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold)) for d in distances]
 
     @torch.no_grad()
-    def begin(self, batch: dict[str, Any]) -> None:
+    def begin(self, batch: TaskBatch) -> None:
         """The posterior of the gates begins at those that are found for the images."""
         found = torch.stack([torch.cat(self._found(image[None])) for image in batch["image"]]).mean(0)
         for gates, probabilities in zip(self.network.gates, found.split(self.network.counts), strict=True):
             gates.begin_at(probabilities)  # type: ignore[operator]
 
-    def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
+    def _learn(self, batch: TaskBatch, labels: Tensor, steps: int) -> None:
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
             self._moving = part
             super()._learn(batch, labels, steps)
@@ -193,7 +203,7 @@ class CLIS(TaskLearner):
                     parameter.grad[others] = 0
         without_gradient(self.network.head.parameters())
 
-    def finish(self, batch: dict[str, Any], relearn: Any) -> None:
+    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """The posterior becomes the prior; the image's embedding and its gates are kept."""
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)

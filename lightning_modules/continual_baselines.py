@@ -3,17 +3,19 @@
 Which of them is `consolidation`; no update is `steps: 0`.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.consolidation import Consolidation
+from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import entropy
 from lightning_modules.optimisation import Optimisation
-from lightning_modules.task_learner import Prediction, Propagation, TaskLearner, weighted_cross_entropy
+from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 PRETRAINED_IMAGES = 16
 """So many images tell EWC what the pretraining needs."""
@@ -66,7 +68,7 @@ class ContinualBaseline(TaskLearner):
         """The network for a task's image; the pretraining is the consolidation's own task 0."""
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
-    def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
+    def pretraining_loss(self, batch: TaskBatch) -> Tensor:
         """Cross-entropy."""
         return weighted_cross_entropy(self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"]))
 
@@ -75,21 +77,23 @@ class ContinualBaseline(TaskLearner):
         logits = self.network(images)
         return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(self.network, logits)
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: TaskStream) -> None:
         """Consolidate the pretraining, as the first task."""
         images = self.placed(data.holdout_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 
-    def _relearn_pretraining(self, data: Any) -> None:
+    def _relearn_pretraining(self, data: TaskStream) -> None:
         """Learn the pretraining's images a little longer, eight at a step."""
         optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
         for step in range(self.relearn_pretraining):
             batch = data.holdout_batch(8, start=8 * step)
             optimizer.zero_grad()
-            self.pretraining_loss({"image": self.placed(batch["image"]), "mask": batch["mask"].to(self.device)}).backward()
+            batch["image"] = self.placed(batch["image"])
+            batch["mask"] = batch["mask"].to(self.device)
+            self.pretraining_loss(batch).backward()
             optimizer.step()
 
-    def begin(self, batch: dict[str, Any]) -> None:
+    def begin(self, batch: TaskBatch) -> None:
         """Let the consolidation look at the images."""
         self.consolidation.begin(self.network, batch["image"])
 
@@ -97,7 +101,7 @@ class ContinualBaseline(TaskLearner):
         """Hold back what the consolidation protects."""
         self.consolidation.limit(self.network)
 
-    def finish(self, batch: dict[str, Any], relearn: Any) -> None:
+    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """Consolidate the task, if anything was learned in it."""
         if self.steps and bool((batch["annotation"] != IGNORE).any()):
             self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))

@@ -5,29 +5,33 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from interseg.errors import InputError
-from interseg.inference.predictor import Predictor
-from interseg.inference.refine import Refiner
-from interseg.inference.zoom import ZoomIn
-from interseg.losses import BinaryCrossEntropy
+from interseg.batches import ClickBatch, require
+from interseg.clicks.layout import IGNORE
+from interseg.evaluation.class_pixels import ClassPixels
+from interseg.evaluation.contributions import Contribution
+from interseg.inference.predictor import InferenceOptions, Predictor
+from interseg.losses import binary_cross_entropy
 from interseg.networks.converted import Converted
 from interseg.views import enlarged
-from lightning_modules.base import InteractiveModule, check_loss, require
+from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
 
 class ConvertedNetwork(InteractiveModule):
-    """A network with one logit a pixel: its plain training, and its answers corrected by clicks.
+    """A network with one logit a pixel, or one a class: its plain training, and its answers corrected by clicks.
 
-    The game starts from the network's own prediction. Without a refiner clicks change nothing.
+    The game starts from the network's own prediction. Without a refiner clicks change nothing. Several classes need masks of classes
+    (`data/class_images.yaml`); a click then says its pixel's class.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, 1, H, W); see `Converted`.
+        network: image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
         mean: of the channels of the images that the network was trained on; ImageNet's by default.
-        std: likewise.
+        std: standard deviation of the same channels.
         optimisation: of its plain training.
         long_side: of images in evaluation.
+        inference: test-time options.
     """
 
     def __init__(
@@ -37,37 +41,54 @@ class ConvertedNetwork(InteractiveModule):
         std: Sequence[float] = (0.229, 0.224, 0.225),
         optimisation: Optimisation | None = None,
         long_side: int | None = None,
+        inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
         self.network = Converted(network, mean, std)
-        if self.network.classes != 1:
-            raise InputError(
-                f"the network has {self.network.classes} classes; the loop plays one object against background, several classes "
-                "are for interseg.inference.predictor.Predictor"
-            )
+        self.outputs = self.network.classes
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side
+        self.inference = inference or InferenceOptions()
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
-        """(B, 1, H, W) logits from `image` alone."""
+    @property
+    def contributions(self) -> list[Contribution]:
+        """Figures of refinement, and of the pixels of several classes."""
+        classes: list[Contribution] = [ClassPixels(self.outputs)] if self.outputs > 1 else []
+        return [*super().contributions, *classes]
+
+    def segment(self, batch: ClickBatch) -> Tensor:
+        """Give logits (B, K, H, W) from `image` alone."""
         require(batch, "image", "clicks")
         return enlarged(self.network(self.shown(batch)["image"]), batch["image"].shape[-2:])
 
-    def start(self, batch: dict[str, Any]) -> Tensor:
-        """The answer before the first click."""
+    def start(self, batch: ClickBatch) -> Tensor:
+        """Give the answer before the first click."""
         return self.segment(batch)
 
-    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
-        """The network with interaction maps, and test-time options."""
-        return Predictor(self.network, lambda view: torch.zeros_like(view["image"]), self.long_side, refiner, zoom, flip, click_maps=3)
+    def predictor(self) -> Predictor:
+        """Make what answers with interaction maps and the test-time options."""
+        return Predictor(self.network, no_maps, self.long_side, self.inference, click_maps=3)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
-        """One step without clicks."""
+    def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Make one step without clicks."""
         require(batch, "id", "mask")
         logits = self.segment(batch)
-        loss = BinaryCrossEntropy()(logits, batch["mask"])
+        loss = plain_loss(logits, batch["mask"])
         check_loss(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return {"loss": loss, "logits": logits.detach()}
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": [p for p in self.network.parameters() if p.requires_grad]})
+
+
+def no_maps(view: ClickBatch) -> Tensor:
+    """Make the interaction maps (B, 3, H, W) that change nothing."""
+    return torch.zeros_like(view["image"])
+
+
+def plain_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Compute the cross-entropy of the object, or of the classes, over valid pixels (B, H, W)."""
+    if logits.shape[1] == 1:
+        return binary_cross_entropy(logits, mask)
+    valid = (mask != IGNORE).sum().clamp_min(1)
+    return cross_entropy(logits, mask.long(), ignore_index=IGNORE, reduction="sum") / valid

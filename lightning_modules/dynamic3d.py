@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from interseg.batches import VolumeBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
-from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, spared, update
+from interseg.volumes.stream import VolumeMethod
+from lightning_modules.base import InteractiveModule, check_loss, seed_of, spared, update
 from lightning_modules.optimisation import Optimisation
 
 
-class Dynamic3D(InteractiveModule):
+class Dynamic3D(InteractiveModule, VolumeMethod):
     """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's slices or from the whole truth.
@@ -76,6 +78,7 @@ class Dynamic3D(InteractiveModule):
             given = f"samples={samples}, smoothing_floor={smoothing_floor}, smoothing_rate={smoothing_rate}"
             raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
         self.automatic_optimization = False
+        self.answers_clicks = False
         self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
@@ -130,7 +133,7 @@ class Dynamic3D(InteractiveModule):
             )
         return found if found.dtype == torch.float64 else found.float()
 
-    def meet(self, batch: dict[str, Any]) -> Tensor | None:
+    def meet(self, batch: VolumeBatch) -> Tensor | None:
         """What the segmenter says before a round; None while it has learned nothing: a cold start's first round.
 
         A stream, or a volume that is learned by itself, begins here from its start. What is said before a volume's first round is
@@ -150,14 +153,14 @@ class Dynamic3D(InteractiveModule):
             self.before = answer
         return None if fresh and self.pretrained is None else answer
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
         """All steps of a round; then the segmenter's answer, as `probabilities`."""
         require(batch, "id", "volume", "target", "confidence")
         if batch["new"]:
             self._learn(batch)
         return {"probabilities": self.predict(batch["volume"])}
 
-    def _learn(self, batch: dict[str, Any]) -> None:
+    def _learn(self, batch: VolumeBatch) -> None:
         task = 0 if self.start_anew == "volume" else batch["task"]
         share = max(self.smoothing_floor, 1 - self.smoothing_rate * task) if self.smoothing and task > 0 else 1.0
         target = (1 - share) * self.before + share * batch["target"]
@@ -180,7 +183,7 @@ class Dynamic3D(InteractiveModule):
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
-    def _place(self, batch: dict[str, Any]) -> tuple[int, ...]:
+    def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
         """What randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
         sequence = () if self.start_anew == "volume" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])

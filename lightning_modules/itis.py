@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from interseg.batches import ClickBatch, require
 from interseg.clicks.guidance import GaussianGuidance, Guidance, mask_distance
-from interseg.inference.predictor import Predictor
-from interseg.inference.refine import Refiner
-from interseg.inference.zoom import ZoomIn
+from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
 from interseg.views import enlarged
-from lightning_modules.base import InteractiveModule, check_loss, require
+from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
 
@@ -32,6 +31,7 @@ class ITIS(InteractiveModule):
             more. In a short training a network learns to heed clicks as fast as the click channels' weights grow: at 10 times the
             decoder's rate it does so from the start (benchmarks/itis_small.md).
         long_side: of images in evaluation; null for full size, as in the paper.
+        inference: test-time options.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class ITIS(InteractiveModule):
         previous_mask: bool = False,
         optimisation: Optimisation | None = None,
         long_side: int | None = None,
+        inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
         if network.guidance_channels != 2 + previous_mask:
@@ -53,23 +54,23 @@ class ITIS(InteractiveModule):
         self.loss = loss or BootstrappedCrossEntropy()
         self.uses_previous_mask = previous_mask
         self.optimisation = optimisation or Optimisation()
-        self.long_side = long_side
+        self.long_side, self.inference = long_side, inference or InferenceOptions()
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
+    def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = self.shown(batch)
         return enlarged(self.network(view["image"], self._channels(view)), batch["image"].shape[-2:])
 
-    def _channels(self, view: dict[str, Any]) -> Tensor:
+    def _channels(self, view: ClickBatch) -> Tensor:
         maps = self.guidance(view["clicks"], *view["image"].shape[-2:])
         return torch.cat([maps, mask_distance(view["previous"])], 1) if self.uses_previous_mask else maps
 
-    def predictor(self, refiner: Refiner | None, zoom: ZoomIn | None, flip: bool) -> Predictor:
-        """The network with test-time options."""
-        return Predictor(self.network, self._channels, self.long_side, refiner, zoom, flip)
+    def predictor(self) -> Predictor:
+        """Make what answers with the test-time options."""
+        return Predictor(self.network, self._channels, self.long_side, self.inference)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""
         require(batch, "id", "mask")
         logits = self.segment(batch)

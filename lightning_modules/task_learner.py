@@ -1,31 +1,25 @@
-"""What the methods that learn from a stream of tasks share: pretraining, a user's annotations propagated, and steps on them.
+"""Base of the methods that learn from a stream of tasks.
 
-A batch of a stream is one round of one task (datamodules/tasks.py): the annotation loop calls `meet`, lets the user answer, and the
-training step learns. Every process learns every task alike; evaluation images are shared out (callbacks/transfer.py).
+They pretrain, propagate a user's annotations and learn from these. A batch of a stream is one round
+of one task (`interseg.batches.TaskBatch`): the annotation loop calls `meet`, lets the user answer,
+and the training step learns. Every process learns every task alike; evaluation images are shared
+out (callbacks/transfer.py).
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from interseg.batches import TaskBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.clicks.layout import IGNORE
 from interseg.continual.propagation import lab, propagate, similarity
+from interseg.continual.stream import Prediction, TaskMethod, TaskStream
 from interseg.errors import InputError
-from lightning_modules.base import InteractiveModule, check_loss, require, seed_of, update
+from lightning_modules.base import InteractiveModule, check_loss, seed_of, update
 from lightning_modules.optimisation import Optimisation
-
-
-class Prediction(NamedTuple):
-    """What a method says of images."""
-
-    probabilities: Tensor
-    """(B, C, H, W)."""
-    uncertainty: Tensor
-    """(B, H, W) in nats: the entropy of the probabilities."""
-    epistemic: Tensor
-    """(B, H, W) its part that more learning would take away; 0 for a method of one draw. The rest is aleatoric."""
 
 
 class Propagation:
@@ -48,7 +42,7 @@ class Propagation:
         return propagate(probabilities, annotation, [self.pair_weight * w for w in pairs], self.weight)
 
 
-class TaskLearner(InteractiveModule):
+class TaskLearner(InteractiveModule, TaskMethod):
     """Base of the learners; a subclass says how it predicts, what it loses and what it does after a task.
 
     Args:
@@ -71,6 +65,7 @@ class TaskLearner(InteractiveModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.answers_clicks = False
         self.network = network
         self.pretrained, self.steps, self.annotated_weight = pretrained, steps, annotated_weight
         self.propagation = propagation or Propagation()
@@ -91,17 +86,17 @@ class TaskLearner(InteractiveModule):
         """Loss of a step on images (B, 3, H, W), propagated labels (B, H, W) and weights of pixels (B, H, W)."""
         raise NotImplementedError
 
-    def pretraining_loss(self, batch: dict[str, Any]) -> Tensor:
+    def pretraining_loss(self, batch: TaskBatch) -> Tensor:
         """Loss of a step of pretraining."""
         raise NotImplementedError
 
-    def prepare(self, data: Any) -> None:
+    def prepare(self, data: TaskStream) -> None:
         """What is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
 
-    def begin(self, batch: dict[str, Any]) -> None:
+    def begin(self, batch: TaskBatch) -> None:
         """What is done before a task's images are answered for the first time."""
 
-    def finish(self, batch: dict[str, Any], relearn: Any) -> None:
+    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """What is done after a task; `relearn(steps)` learns it a little longer."""
 
     def activation(self) -> list[Tensor]:
@@ -171,7 +166,7 @@ class TaskLearner(InteractiveModule):
         else:
             require(batch, "annotation", "new", "probabilities")
 
-    def meet(self, batch: dict[str, Any]) -> Prediction:
+    def meet(self, batch: TaskBatch) -> Prediction:
         """Answer a task's images before a round; a sequence's first task begins from what was pretrained.
 
         A later round begins with the answer that the one before it ended with, if that was in this process.
@@ -184,7 +179,7 @@ class TaskLearner(InteractiveModule):
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
         return answer
 
-    def _answer(self, batch: dict[str, Any]) -> Prediction:
+    def _answer(self, batch: TaskBatch) -> Prediction:
         """The answer to a task's images, by the same draws in full precision before and after a round: a difference is what was learned."""
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
@@ -193,7 +188,7 @@ class TaskLearner(InteractiveModule):
         self.train()
         return answer
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
         """A step of pretraining, or all steps of a round.
 
         A round gives the refined answer (`probabilities`, `uncertainty`, `epistemic`) and the labels that were learned (`propagated`).
@@ -215,7 +210,7 @@ class TaskLearner(InteractiveModule):
         self._answered = self._answer(batch)
         return self._answered._asdict() | {"propagated": labels}
 
-    def _learn(self, batch: dict[str, Any], labels: Tensor, steps: int) -> None:
+    def _learn(self, batch: TaskBatch, labels: Tensor, steps: int) -> None:
         """Steps on labels (B, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         for _ in range(steps):

@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from interseg.batches import ClickBatch, require
 from interseg.clicks.boundary import RefinementClicks
 from interseg.clicks.guidance import GaussianGuidance, Guidance
-from interseg.clicks.layout import BOUNDARY, IGNORE, Clicks, check_inside, pad_clicks, unpad_clicks
+from interseg.clicks.layout import BOUNDARY, IGNORE, KINDS, REGION, Clicks, check_inside, pad_clicks, unpad_clicks
 from interseg.errors import InputError
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.contributions import Contribution
+from interseg.evaluation.crops import Crops
+from interseg.evaluation.overlap import iou
+from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
 from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, enlarged, restored, scaled_box
-from lightning_modules.base import InteractiveModule, check_loss, require, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
@@ -75,17 +79,24 @@ class TwoInOne(InteractiveModule):
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side
         self._refined = True
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
-        """(B, 1, H, W) logits from `image` and `clicks`: the first selects, the others refine."""
+    kinds = (REGION, BOUNDARY)
+
+    @property
+    def contributions(self) -> list[Contribution]:
+        """What the crops hold and leave out."""
+        return [Crops()]
+
+    def segment(self, batch: ClickBatch) -> Tensor:
+        """Give logits (B, 1, H, W) from `image` and `clicks`: the first selects, the others refine."""
         require(batch, "image", "clicks")
-        return self._answer(batch, [{} for _ in batch["clicks"]])
+        return self._answer(batch, [{} for _ in batch["clicks"]]).logits
 
-    def adapt(self, batch: dict[str, Any]) -> Tensor:
-        """The same; what was selected is kept in `carried`, so that later clicks run the light network only."""
-        require(batch, "image", "clicks", "carried")
-        return self._answer(batch, batch["carried"])
+    def answer(self, batch: ClickBatch) -> Answer:
+        """Give the same; what was selected is the state, so that later clicks run the light network only."""
+        require(batch, "image", "clicks", "states")
+        return self._answer(batch, list(batch["states"]))
 
-    def _answer(self, batch: dict[str, Any], states: list[dict[str, Any]]) -> Tensor:
+    def _answer(self, batch: ClickBatch, states: list[State]) -> Answer:
         for rows in unpad_clicks(batch["clicks"]):
             check_inside(rows, *batch["image"].shape[-2:])
         view = self.shown(batch)
@@ -104,12 +115,12 @@ class TwoInOne(InteractiveModule):
             boxes = [states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)]
             boxes = [self.network.snapped(box, features, size) for box in boxes]
             answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
-        return enlarged(answers, batch["image"].shape[-2:])
+        return Answer(enlarged(answers, batch["image"].shape[-2:]), states)
 
-    def _select(self, view: dict[str, Any], rows: list[int], states: list[dict[str, Any]], size: torch.Size) -> None:
-        """Run the selection of some rows and keep it: logits, features and box as the network sees them.
+    def _select(self, view: ClickBatch, rows: list[int], states: list[State], size: torch.Size) -> None:
+        """Run the selection of some rows and put it into the list of states: logits, features and box as the network sees them.
 
-        For the loop, in an image of (height, width) `size`: `trimmed`, what is left of it, and `crop`, that with its padding.
+        For `Crops`, in an image of (height, width) `size`: `trimmed`, what is left of it, and `crop`, that with its padding.
         """
         logits, features = self.network(view["image"][rows], self._selection_map(view["clicks"][rows], view["image"].shape[-2:]))
         seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
@@ -117,17 +128,19 @@ class TwoInOne(InteractiveModule):
             trimmed = trimmed_box(row[0], self.threshold)
             box = trimmed.grown(self.padding, *seen)
             boxes = {"trimmed": scaled_box(trimmed, seen, full), "crop": scaled_box(box, seen, full)}
-            states[i] |= {"selection": row, "features": feature, "box": box} | boxes
+            states[i] = {"selection": row, "features": feature, "box": box} | boxes
 
     def _check(self, clicks: Clicks) -> None:
         """Raise `InputError` for clicks that this network does not know."""
-        later = (0, 1) if self.signed else (BOUNDARY,)
-        names = "1 or 0, for object or background" if self.signed else f"{BOUNDARY}, for the object's boundary"
-        if len(clicks) == 0 or clicks[0, 2] != 1:
+        if len(clicks) == 0 or (clicks[0, 2:] != (1, REGION)).any():
             raise InputError("the first click selects the object: give one with label 1")
-        for y, x, label in clicks[1:].tolist():
-            if label not in later:
-                raise InputError(f"click (y={y}, x={x}) has label {label}; clicks after the first have {names} (callbacks.loop.user)")
+        wanted, names = (REGION, "object or background") if self.signed else (BOUNDARY, "the object's boundary")
+        for y, x, label, kind in clicks[1:].tolist():
+            if kind != wanted:
+                given = f"click (y={y}, x={x}) is of kind {KINDS[kind]}"
+                raise InputError(f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} (callbacks.loop.user)")
+            if kind == BOUNDARY and label != 1:
+                raise InputError(f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has label 1")
 
     def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
         """(B, 1, H, W) of the first clicks."""
@@ -136,12 +149,12 @@ class TwoInOne(InteractiveModule):
     def _refine(self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size) -> Tensor:
         """(b, 1, H, W) logits of crops, background beyond them."""
         rows = pad_clicks(clicks)
-        rows[..., 2] = rows[..., 2].clamp_max(1)  # boundary clicks are the one map
+        rows[..., 3] = rows[..., 3].clamp_max(REGION)  # boundary clicks are the one map
         maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
         logits = self.network.refine(features, maps, boxes)
         return torch.cat([restored(row[None], box, (size[0], size[1])) for row, box in zip(logits, boxes, strict=True)])
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the phase that the epoch is in."""
         require(batch, "id", "image", "mask", "clicks", "to_source", "distance")
         logits, loss = self._selection_step(batch) if self.selects else self._refinement_step(batch)
@@ -154,13 +167,13 @@ class TwoInOne(InteractiveModule):
         """Whether training is in its first phase."""
         return self.current_epoch < self.selection_epochs
 
-    def _selection_step(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _selection_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         self._refined = True
         logits, _ = self.network(batch["image"], self._selection_map(batch["clicks"], batch["image"].shape[-2:]))
         loss = self.loss(logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"]))
         return logits, loss + spared(self._idle())
 
-    def _refinement_step(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         """The refinement of those selections of the batch that it is trained on; its loss counts within their crops."""
         size = batch["image"].shape[-2:]
         for part in (self.network.encoder, self.network.selection):
@@ -174,7 +187,7 @@ class TwoInOne(InteractiveModule):
         for k, (row, clicks, box) in enumerate(picked):
             window = slice(box.top, box.bottom), slice(box.left, box.right)
             mask[k, *window] = batch["mask"][row, *window]
-            for y, x, _ in clicks.tolist():
+            for y, x in clicks[:, :2].tolist():
                 weight[k, *square(y, x, self.emphasis_side)] = self.emphasis
         counts = self._counts(mask)
         self._refined = bool(counts.sum() > 0)
@@ -183,7 +196,7 @@ class TwoInOne(InteractiveModule):
         logits[rows] = refined.detach().to(logits.dtype)
         return logits, loss + spared(self.network.parameters())
 
-    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: dict[str, Any]) -> list["Selected"]:
+    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch) -> list["Selected"]:
         """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors."""
         picked = []
         masks = batch["mask"].cpu().numpy()

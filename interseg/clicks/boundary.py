@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from interseg.clicks.errors import Cluster, connected_clusters
 from interseg.clicks.initial import InitialClicks
-from interseg.clicks.layout import BOUNDARY, Click, Clicks, no_clicks
+from interseg.clicks.layout import BOUNDARY, Click, Clicks, Mask, clicks_of, no_clicks
 from interseg.clicks.users import User
 from interseg.distance import distance_to, interior_distance
+from interseg.errors import InputError
 
 Pixels = NDArray[np.int64]
 """(n, 2) int64: y, x."""
@@ -31,7 +32,7 @@ def selection_click(mask: NDArray[np.uint8]) -> Click | None:
         inside = interior_distance(mask == 1)
         deepest = np.unravel_index(int(inside.argmax()), inside.shape)
         centre = (int(deepest[0]), int(deepest[1]))
-    return *centre, 1
+    return Click(*centre, 1)
 
 
 class SelectionClick(InitialClicks):
@@ -56,17 +57,21 @@ class SelectionClick(InitialClicks):
         pixels = np.argwhere(mask == 1)
         near = pixels[((pixels - centre[:2]) ** 2).sum(1) <= self.displacement**2]
         chosen = near[generator.integers(len(near))]
-        return np.array([(*chosen, 1)], np.int64)
+        return clicks_of([(*chosen.tolist(), 1)])
 
 
-def error_kinds(prediction: NDArray[np.bool_], mask: NDArray[np.uint8], least_share: float) -> list[tuple[Cluster, bool]]:
+def error_kinds(prediction: Mask, mask: NDArray[np.uint8], least_share: float) -> list[tuple[Cluster, bool]]:
     """Clusters of missed pixels (True) and of excess pixels (False), the largest first.
 
     Args:
         prediction: (H, W) bool.
         mask: (H, W) in {0, 1, 255 = ignore}.
         least_share: clusters with fewer pixels than this share of the object are dropped; the largest stays where none passes.
+
+    Raises `InputError` for classes.
     """
+    if prediction.dtype != bool:
+        raise InputError("this user clicks one object against background, not classes; use another one (callbacks.loop.user)")
     truth = mask == 1
     found = [(cluster, True) for cluster in connected_clusters(truth & ~prediction)]
     found += [(cluster, False) for cluster in connected_clusters((mask == 0) & prediction)]
@@ -96,9 +101,7 @@ class BoundaryUser(User):
     def __init__(self, least_share: float = 0.01, spacing: float = 10.0) -> None:
         self.least_share, self.spacing = least_share, spacing
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
         errors = error_kinds(prediction, mask, self.least_share)
         if not errors:
             return None
@@ -110,7 +113,7 @@ class BoundaryUser(User):
             for cluster, missed in errors:
                 found = boundary_click(cluster, missed, prediction, boundary, away >= spacing, reach)
                 if found is not None:
-                    return *found, BOUNDARY
+                    return Click(*found, 1, BOUNDARY)
         return None
 
 
@@ -128,9 +131,7 @@ class CentreUser(User):
     def __init__(self, least_share: float = 0.01, spacing: float = 10.0) -> None:
         self.least_share, self.spacing = least_share, spacing
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
         errors = error_kinds(prediction, mask, self.least_share)
         if errors and len(clicks) == 0:
             return selection_click(mask)
@@ -138,14 +139,14 @@ class CentreUser(User):
             for cluster, missed in errors:
                 found = centre_of(cluster, clicks[1:] if spacing > 1 else clicks, spacing)
                 if found is not None:
-                    return *found, int(missed)
+                    return Click(*found, int(missed))
         return None
 
 
 def boundary_click(
     cluster: Cluster,
     missed: bool,
-    prediction: NDArray[np.bool_],
+    prediction: Mask,
     boundary: Pixels,
     allowed: NDArray[np.bool_],
     reach: float = np.inf,
@@ -193,10 +194,10 @@ def distances(pixels: Pixels, clicks: Clicks) -> NDArray[np.float64]:
     return np.sqrt(((pixels[:, None] - clicks[None, :, :2]) ** 2.0).sum(2)).min(1, initial=np.inf)
 
 
-def predicted_outline(cluster: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def predicted_outline(cluster: NDArray[np.bool_], prediction: Mask) -> NDArray[np.bool_]:
     """(H, W) the prediction's boundary pixels that touch a cluster, also by a corner; all of its boundary where none does."""
     pixels = np.zeros(prediction.shape, bool)
-    pixels[tuple(outline(prediction).T)] = True
+    pixels[tuple(outline(prediction.astype(bool, copy=False)).T)] = True
     touching = pixels & (cv2.dilate(cluster.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     return touching if touching.any() else pixels
 
@@ -254,7 +255,7 @@ class RefinementClicks:
         generator: np.random.Generator,
         padding: NDArray[np.bool_] | None = None,
     ) -> Clicks:
-        """Draw one set, (n, 3): empty where nothing is wrong.
+        """Draw one set, (n, 4): empty where nothing is wrong.
 
         Args:
             prediction: (H, W) bool of the selection.
@@ -267,17 +268,17 @@ class RefinementClicks:
         chosen: list[int] = generator.choice(len(errors), count, replace=False).tolist() if count else []
         boundary = outline(mask == 1, padding)
         allowed = np.ones(len(boundary), bool)
-        rows = []
+        rows: list[tuple[int, ...]] = []
         for cluster, missed in (errors[i] for i in chosen):
             found = centre_of(cluster, no_clicks()) if self.signed else boundary_click(cluster, missed, prediction, boundary, allowed)
             if found is None:
                 continue
             moved = self._moved(*found, mask.shape, generator)
             if not self.signed:
-                rows.append((*moved, BOUNDARY))
+                rows.append((*moved, 1, BOUNDARY))
             else:
                 rows.append((*(moved if cluster.region()[moved] else found), int(missed)))
-        return np.array(rows, np.int64).reshape(-1, 3)
+        return clicks_of(rows)
 
     def _moved(self, y: int, x: int, shape: tuple[int, ...], generator: np.random.Generator) -> tuple[int, int]:
         """A pixel displaced uniformly within a disk, and kept in the image."""

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.layout import IGNORE, Click, Clicks
+from interseg.clicks.layout import IGNORE, Click, Clicks, Mask
 from interseg.distance import interior_distance
 
 
@@ -54,12 +54,28 @@ class Cluster:
     def click_at(self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]) -> Click:
         """The click on a pixel of the box, with the sign of the truth there."""
         y, x = self.top + int(pixel[0]), self.left + int(pixel[1])
-        return y, x, int(mask[y, x])
+        return Click(y, x, int(mask[y, x]))
 
 
-def error_clusters(prediction: NDArray[np.bool_], mask: NDArray[np.uint8]) -> list[Cluster]:
-    """The 8-connected clusters of wrong valid pixels, in row-major order of discovery."""
-    return connected_clusters((mask != IGNORE) & (prediction != (mask == 1)))
+def wrong_pixels(prediction: Mask, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Find the wrong valid pixels (H, W) of an object's mask (bool), or of classes (uint8)."""
+    truth = mask == 1 if prediction.dtype == bool else mask
+    return (mask != IGNORE) & (prediction != truth)
+
+
+def missed_by_label(prediction: Mask, mask: NDArray[np.uint8]) -> dict[int, NDArray[np.bool_]]:
+    """Find the valid pixels (H, W) of each label, in ascending order, that are not given it: what a click of that label may correct."""
+    if prediction.dtype != bool:
+        labels = [label for label in np.unique(mask).tolist() if label != IGNORE]
+        return {label: (mask == label) & (prediction != label) for label in labels}
+    excess = mask == 0
+    excess &= prediction  # in place: few passes over what may be a large image
+    return {0: excess, 1: (mask == 1) > prediction}
+
+
+def error_clusters(prediction: Mask, mask: NDArray[np.uint8]) -> list[Cluster]:
+    """Find the 8-connected clusters of wrong valid pixels, in row-major order of discovery."""
+    return connected_clusters(wrong_pixels(prediction, mask))
 
 
 def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
@@ -88,7 +104,7 @@ def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int
     if width == 0:
         return 0.0, 0, 0
     crop = np.ascontiguousarray(region[top : top + height, left : left + width])
-    clicks = clicks - np.array([top, left, 0], np.int64)
+    clicks = clicks - np.array([top, left, 0, 0], np.int64)
     depth, y, x = _deepest_in_cores(crop, clicks)
     if depth < 2:
         depth, y, x = _deepest_in_rim(crop, clicks)

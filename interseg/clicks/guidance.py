@@ -1,6 +1,6 @@
 """Guidance maps: clicks as image-like channels that a network reads beside the photo.
 
-Every encoding maps clicks (B, N, 3) to (B, 2, H, W): the positive clicks' map, then the negative clicks' map.
+Every encoding maps clicks (B, N, 4) to (B, 2, H, W): the positive clicks' map, then the negative clicks' map.
 """
 
 from math import ceil, pi, sqrt
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interseg.clicks.layout import BOUNDARY
 from interseg.distance import distance_to
 from interseg.errors import InputError
 
@@ -23,7 +24,7 @@ class Guidance:
         """Encode clicks.
 
         Args:
-            clicks: (B, N, 3) int: y, x, label; label -1 is padding.
+            clicks: (B, N, 4) int: y, x, label, kind; label -1 is padding.
             height: of the maps in pixels.
             width: of the maps in pixels.
 
@@ -34,9 +35,11 @@ class Guidance:
 
 
 def signed(clicks: Tensor) -> Tensor:
-    """Clicks (B, N, 3) as they are; raises `InputError` for one that says neither object nor background."""
-    if (clicks[..., 2] > 1).any():
+    """Return clicks (B, N, 4) as they are; raises `InputError` for one that says neither object nor background."""
+    if (clicks[..., 3] == BOUNDARY).any():
         raise InputError("a click on the boundary was given to a network of positive and negative clicks; use another simulated user")
+    if (clicks[..., 2] > 1).any():
+        raise InputError(f"a click has label {int(clicks[..., 2].max())}; a network of positive and negative clicks knows 1 and 0")
     return clicks
 
 
@@ -53,7 +56,7 @@ class StampGuidance(Guidance):
         reach = self.template.shape[0] // 2
         maps = np.zeros((len(clicks), 2, height, width), np.float32)
         for image, rows in enumerate(signed(clicks).tolist()):
-            for y, x, label in rows:
+            for y, x, label, _ in rows:
                 if label >= 0:
                     top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), y + reach + 1, x + reach + 1
                     window = maps[image, 1 - label, top:bottom, left:right]

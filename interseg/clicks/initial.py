@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.layout import Clicks, no_clicks
+from interseg.clicks.layout import Clicks, clicks_of, label_pixels, no_clicks
 from interseg.distance import distance_to, interior_distance
 
 
@@ -49,7 +49,7 @@ class InitialClicks:
             generator: the only source of randomness.
 
         Returns:
-            (n, 3) clicks; no positive one if the view shows no pixel of the object.
+            (n, 4) clicks; no positive one if the view shows no pixel of the object.
         """
         inside = interior_distance(mask == 1)
         if generator.random() < self.centre_probability:
@@ -62,7 +62,7 @@ class InitialClicks:
             outside = distance_to(mask == 1)
             ring = np.argwhere((outside >= self.margin) & (outside <= self.ring) & (mask == 0))
             negative = self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
-        return np.concatenate([_labelled(positive, 1), _labelled(negative, 0)])
+        return np.concatenate([label_pixels(positive, 1), label_pixels(negative, 0)])
 
     def _positive_clicks(self, inside: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.int64]:
         candidates = np.argwhere(inside > self.margin)
@@ -103,8 +103,4 @@ class InitialClicks:
 def centre_click(inside: NDArray[np.float32]) -> Clicks:
     """A positive click at the pixel that lies deepest in the object, given `interior_distance`; none where the object is empty."""
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
-    return np.array([(y, x, 1)], np.int64) if inside[y, x] > 0 else no_clicks()
-
-
-def _labelled(pixels: NDArray[np.int64], label: int) -> Clicks:
-    return np.column_stack([pixels, np.full(len(pixels), label, np.int64)])
+    return clicks_of([(int(y), int(x), 1)]) if inside[y, x] > 0 else no_clicks()

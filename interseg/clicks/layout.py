@@ -1,10 +1,7 @@
-"""Clicks: their layout, and the move between a view and its source image.
+"""Clicks: their layout, and the move between a view and its source image."""
 
-A click is a row `(y, x, label)` of integers: pixel coordinates and 1 for object, 0 for background, 2 for the object's boundary; -1
-pads a batch.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,35 +10,84 @@ from torch import Tensor
 
 from interseg.errors import InputError
 
-Click = tuple[int, int, int]
-"""y, x, label (1 object, 0 background, 2 the object's boundary)."""
-Clicks = NDArray[np.int64]
-"""(n, 3) int64: y, x, label."""
-
+REGION, BOUNDARY = 0, 1
+"""Kinds of clicks: on a pixel of the label's region, and on the object's boundary, where the object has a pixel (two-in-one)."""
+KINDS = ("region", "boundary")
+"""The kinds' names, by their number."""
 IGNORE = 255
 """The mask value of pixels that count neither as object nor as background."""
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
+"""(H, W) of a prediction: bool, True on the object; uint8 classes where a method knows several."""
 
 
-BOUNDARY = 2
-"""The label of a click on the object's boundary (two-in-one), where the object has a pixel."""
+class Click(NamedTuple):
+    """A click on the pixel (y, x)."""
+
+    y: int
+    x: int
+    label: int = 1
+    """1 for object, 0 for background; the number of a class where a network knows several."""
+    kind: int = REGION
+
+
+Clicks = NDArray[np.int64]
+"""(n, 4) int64: y, x, label, kind."""
 
 
 def no_clicks() -> Clicks:
-    """An empty click list, (0, 3)."""
-    return np.zeros((0, 3), np.int64)
+    """Make an empty click list, (0, 4)."""
+    return np.zeros((0, 4), np.int64)
 
 
-def check_clicks(clicks: Clicks, height: int, width: int) -> None:
-    """Raise `InputError` for the first click outside an image of (height, width) pixels or with an unknown label."""
+def clicks_of(rows: Iterable[Sequence[int]]) -> Clicks:
+    """Make a click list (n, 4) from rows of y, x, label and, unless it is `REGION`, kind."""
+    return np.array([Click(*row) for row in rows], np.int64).reshape(-1, 4)
+
+
+def label_pixels(pixels: NDArray[np.integer], label: int) -> Clicks:
+    """Make clicks of one label (n, 4) on pixels (n, 2)."""
+    return np.column_stack([pixels, np.tile(np.array([label, REGION], np.int64), (len(pixels), 1))])
+
+
+def format_click(click: Sequence[int]) -> str:
+    """Write a click as `y:x:label`, with `:boundary` where it is one."""
+    y, x, label, kind = click
+    return f"{y}:{x}:{label}" + f":{KINDS[kind]}" * (kind != REGION)
+
+
+def parse_click(text: str) -> Click:
+    """Read what `format_click` writes; raises `ValueError` for anything else."""
+    y, x, label, *kind = text.split(":")
+    number = KINDS.index(kind[0]) if len(kind) == 1 else REGION
+    if len(kind) > 1:
+        raise ValueError(f"{text!r} is no click")
+    return Click(int(y), int(x), int(label), number)
+
+
+def check_clicks(clicks: Clicks, height: int, width: int, classes: int = 2, kinds: Sequence[int] = (REGION,)) -> None:
+    """Raise `InputError` for the first click that cannot be given.
+
+    Args:
+        clicks: (n, 4).
+        height: of the image in pixels.
+        width: of the image in pixels.
+        classes: number of labels that are known, 2 for object and background.
+        kinds: that are known.
+    """
     check_inside(clicks, height, width)
-    for y, x, label in np.asarray(clicks).tolist():
-        if label not in (0, 1, BOUNDARY):
-            raise InputError(f"click (y={y}, x={x}) has label {label}; use 1 for object, 0 for background, 2 for the object's boundary")
+    for y, x, label, kind in np.asarray(clicks).tolist():
+        if not 0 <= label < classes:
+            known = "1 for object, 0 for background" if classes == 2 else f"a class from 0 to {classes - 1}"
+            raise InputError(f"click (y={y}, x={x}) has label {label}; use {known}")
+        if kind not in kinds:
+            given = KINDS[kind] if 0 <= kind < len(KINDS) else kind
+            known = " or ".join(KINDS[k] for k in kinds)
+            raise InputError(f"click (y={y}, x={x}) is of kind {given}; this method knows {known} (callbacks.loop.user)")
 
 
 def check_inside(clicks: Clicks, height: int, width: int) -> None:
     """Raise `InputError` for the first click outside an image of (height, width) pixels."""
-    for y, x, _ in np.asarray(clicks).tolist():
+    for y, x in np.asarray(clicks)[:, :2].tolist():
         if not (0 <= y < height and 0 <= x < width):
             raise InputError(
                 f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first"
@@ -49,24 +95,24 @@ def check_inside(clicks: Clicks, height: int, width: int) -> None:
 
 
 def pad_clicks(clicks: Sequence[Clicks]) -> Tensor:
-    """Stack click lists of different lengths to (B, N, 3) int64, padded with -1; N is at least 1."""
+    """Stack click lists of different lengths to (B, N, 4) int64, padded with -1; N is at least 1."""
     longest = max((len(c) for c in clicks), default=0)
-    padded = np.full((len(clicks), max(longest, 1), 3), -1, np.int64)
+    padded = np.full((len(clicks), max(longest, 1), 4), -1, np.int64)
     for row, c in zip(padded, clicks, strict=True):
         row[: len(c)] = c
     return torch.from_numpy(padded)
 
 
 def unpad_clicks(clicks: Tensor) -> list[Clicks]:
-    """The inverse of `pad_clicks`: (B, N, 3) to B arrays (n, 3) without padding rows."""
+    """Take the padding rows away: (B, N, 4) to B arrays (n, 4), the inverse of `pad_clicks`."""
     return [c[c[:, 2] >= 0] for c in clicks.cpu().numpy().astype(np.int64)]
 
 
 def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
-    """Clicks of a view in the pixels of its source image; a click on padding has no source pixel and is dropped.
+    """Move a view's clicks to the pixels of its source image; a click on padding has no source pixel and is dropped.
 
     Args:
-        clicks: (n, 3) in view pixels.
+        clicks: (n, 4) in view pixels.
         coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
     """
     moved = clicks.copy()
@@ -75,32 +121,33 @@ def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
 
 
 def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
-    """Source clicks in the pixels of a view: the view pixel whose source is nearest; clicks that the view does not show are dropped.
+    """Move source clicks to the view pixels whose source is nearest; clicks that the view does not show are dropped.
 
     A view pixel stands for the source pixels within the spacing of its neighbours, so that a click between two sampled
     pixels of a reduced view survives, and one beyond the crop does not.
 
     Args:
-        clicks: (n, 3) in source pixels.
+        clicks: (n, 4) in source pixels.
         coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
     """
     source_y, source_x = (coordinates[..., axis].astype(np.int32) for axis in (0, 1))
     width = source_y.shape[1]
     shown = []
-    for y, x, label in clicks.tolist():
+    for y, x, label, kind in clicks.tolist():
         distance = (source_y - y) ** 2 + (source_x - x) ** 2
         distance[source_y < 0] = np.iinfo(np.int32).max
         row, column = divmod(int(distance.argmin()), width)
         gap = max(abs(int(source_y[row, column]) - y), abs(int(source_x[row, column]) - x))
         if gap < _spacing(source_y, source_x, row, column):
-            shown.append((row, column, label))
-    return np.array(shown, np.int64).reshape(-1, 3)
+            shown.append((row, column, label, kind))
+    return clicks_of(shown)
 
 
 def _spacing(source_y: NDArray[np.int32], source_x: NDArray[np.int32], row: int, column: int) -> float:
-    """Largest source distance between a view pixel and its four neighbours in the view; at least 1."""
+    """Measure the largest source distance between a view pixel and its four neighbours in the view; at least 1."""
     spacing = 1.0
     for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
         if 0 <= r < source_y.shape[0] and 0 <= c < source_y.shape[1] and source_y[r, c] >= 0:
-            spacing = max(spacing, float(np.hypot(source_y[r, c] - source_y[row, column], source_x[r, c] - source_x[row, column])))
+            down, across = source_y[r, c] - source_y[row, column], source_x[r, c] - source_x[row, column]
+            spacing = max(spacing, float(np.hypot(down, across)))
     return spacing

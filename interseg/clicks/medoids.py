@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interseg.clicks.initial import InitialClicks
-from interseg.clicks.layout import Clicks
+from interseg.clicks.layout import Clicks, label_pixels
 from interseg.distance import distance_to
 
 
@@ -66,5 +66,5 @@ class MedoidClicks(InitialClicks):
             if len(pixels) > self.candidates:
                 pixels = pixels[generator.choice(len(pixels), self.candidates, replace=False)]
             chosen = medoids(pixels, int(count), generator) if count else pixels[:0]
-            rows.append(np.column_stack([chosen, np.full(len(chosen), label, np.int64)]))
+            rows.append(label_pixels(chosen, label))
         return np.concatenate(rows)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from interseg.clicks.layout import Clicks, no_clicks
+from interseg.clicks.layout import Click, Clicks, clicks_of, no_clicks
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Delta:
     """What one step changes: objects that start anew, clicks to append, masks to replace; all keyed by object id."""
 
     restarts: dict[int, Clicks] = field(default_factory=dict)
-    added: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    added: dict[int, Click] = field(default_factory=dict)
     masks: dict[int, StoredMask] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ class ClickMemory:
         return id in self._clicks
 
     def clicks(self, id: int) -> Clicks:
-        """(n, 3) clicks of an object in source pixels, oldest first; none for an object never seen."""
+        """(n, 4) clicks of an object in source pixels, oldest first; none for an object never seen."""
         return self._clicks.get(id, no_clicks())
 
     def mask(self, id: int) -> StoredMask | None:
@@ -91,7 +91,7 @@ class ClickMemory:
                 self._clicks[id] = clicks
                 self._masks.pop(id, None)
             for id, click in delta.added.items():
-                self._clicks[id] = np.concatenate([self.clicks(id), np.array([click], np.int64)])
+                self._clicks[id] = np.concatenate([self.clicks(id), clicks_of([click])])
             self._masks |= delta.masks
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -112,7 +112,8 @@ class ClickMemory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         arrays = {name: value.cpu().numpy() for name, value in state.items()}
-        clicks = np.split(arrays["clicks"], np.cumsum(arrays["counts"])[:-1])
+        rows = clicks_of(arrays["clicks"].tolist())  # three columns before clicks had kinds
+        clicks = np.split(rows, np.cumsum(arrays["counts"])[:-1])
         self._clicks = dict(zip(arrays["ids"].tolist(), clicks, strict=bool(len(arrays["ids"]))))
         bits = np.split(arrays["bits"], np.cumsum(arrays["windows"][:, 4])[:-1])
         masks = [

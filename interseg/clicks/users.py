@@ -8,22 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.errors import deepest_pixel, error_clusters
-from interseg.clicks.layout import IGNORE, Click, Clicks
+from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels
+from interseg.clicks.layout import Click, Clicks, Mask
 
 
 class User:
     """Base of the click simulators."""
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
         """The click that this user makes next.
 
         Args:
-            prediction: (H, W) current mask.
-            mask: (H, W) truth in {0, 1, 255 = ignore}.
-            clicks: (n, 3) clicks so far; a pixel is never clicked twice.
+            prediction: (H, W) current mask, bool; or uint8 classes.
+            mask: (H, W) truth in {0, 1, 255 = ignore}; or classes.
+            clicks: (n, 4) clicks so far; a pixel is never clicked twice.
             generator: the only source of randomness.
 
         Returns:
@@ -33,7 +31,7 @@ class User:
 
     def next_clicks(
         self,
-        predictions: Sequence[NDArray[np.bool_]],
+        predictions: Sequence[Mask],
         masks: Sequence[NDArray[np.uint8]],
         clicks: Sequence[Clicks],
         generators: Sequence[np.random.Generator],
@@ -46,18 +44,17 @@ class RitmUser(User):
     """The field's default (RITM, f-BRS, SimpleClick): the deepest pixel of the false negatives or false positives.
 
     Positive iff the false negatives are strictly deeper, else negative; first maximum in row-major order; clicked pixels
-    count as depth 0. Equal to two exact distance transforms of the whole image, at a fraction of their cost.
+    count as depth 0. Equal to two exact distance transforms of the whole image, at a fraction of their cost. Of several
+    classes, the one whose missed pixels are deepest, the lower class among equals.
     """
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
-        missed = deepest_pixel((mask == 1) > prediction, clicks)  # True > False: few passes over what may be a large image
-        wrong = mask == 0
-        wrong &= prediction
-        excess = deepest_pixel(wrong, clicks)
-        depth, y, x = missed if missed[0] > excess[0] else excess
-        return (y, x, int(missed[0] > excess[0])) if depth > 0 else None
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+        best, click = 0.0, None
+        for label, region in missed_by_label(prediction, mask).items():
+            depth, y, x = deepest_pixel(region, clicks)
+            if depth > best:
+                best, click = depth, Click(y, x, label)
+        return click
 
 
 class BrsUser(User):
@@ -67,14 +64,12 @@ class BrsUser(User):
     other kind is clicked where every pixel of the first was clicked before.
     """
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
-        regions = {1: (mask == 1) & ~prediction, 0: (mask == 0) & prediction}
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+        regions = missed_by_label(prediction, mask)
         for label in sorted(regions, key=lambda sign: (-np.count_nonzero(regions[sign]), -sign)):
             depth, y, x = deepest_pixel(regions[label], clicks)
             if depth > 0:
-                return y, x, label
+                return Click(y, x, label)
         return None
 
 
@@ -86,9 +81,7 @@ class ItisUser(User):
     was clicked is passed over for the next largest.
     """
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
         clusters = error_clusters(prediction, mask)
         for cluster in sorted(clusters, key=lambda c: -c.area):
             distance = cluster.distance_to_boundary_and(clicks)
@@ -106,9 +99,7 @@ class ClusterUser(User):
     The centre is the pixel deepest in the cluster that was not clicked before; the paper does not define it.
     """
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
         clusters = error_clusters(prediction, mask)
         areas = np.array([c.area for c in clusters], float)
         if len(clusters) == 0:
@@ -123,13 +114,11 @@ class ClusterUser(User):
 class RandomUser(User):
     """ITIS, section 4.4: a uniformly random wrong pixel."""
 
-    def next_click(
-        self, prediction: NDArray[np.bool_], mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator
-    ) -> Click | None:
-        wrong = (mask != IGNORE) & (prediction != (mask == 1))
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+        wrong = wrong_pixels(prediction, mask)
         wrong[clicks[:, 0], clicks[:, 1]] = False
         candidates = np.flatnonzero(wrong)
         if len(candidates) == 0:
             return None
         y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
-        return y, x, int(mask[y, x])
+        return Click(y, x, int(mask[y, x]))

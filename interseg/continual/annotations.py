@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.layout import IGNORE, Clicks, check_inside
+from interseg.clicks.layout import IGNORE, Clicks, check_inside, clicks_of
 from interseg.distance import interior_distance
 
 Annotation = NDArray[np.uint8]
@@ -28,7 +28,7 @@ def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotati
     """Clicks as an annotation: disks of their label (a class) in an image of `shape`, later ones over earlier ones."""
     check_inside(clicks, shape[0], shape[1])
     annotation = no_annotation(shape)
-    for y, x, label in clicks.tolist():
+    for y, x, label, _ in clicks.tolist():
         cv2.circle(annotation, (x, y), radius, label, -1)
     return annotation
 
@@ -103,7 +103,7 @@ class StrokeUser(Annotator):
                 deep = (depth >= (depth[y, x] + 1) / 2) & wrong & (mask == label)
                 stroke = scribbled(longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1)
             else:
-                stroke = clicked(np.array([(y, x, label)], np.int64), mask.shape, radius)
+                stroke = clicked(clicks_of([(y, x, label)]), mask.shape, radius)
             drawn = (stroke != IGNORE) & wrong & (mask == label)
             found[drawn], wrong[drawn], strokes = label, False, strokes + 1
         return found, strokes

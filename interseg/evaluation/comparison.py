@@ -13,9 +13,10 @@ import yaml
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from interseg.clicks.layout import clicks_of, parse_click
 from interseg.errors import InputError
 
-OWN = ("run", "seed", "weights", "checkpoint", "shard", "logger", "loading.num_workers")
+OWN = ("run", "seed", "weights", "evaluated", "checkpoint", "shard", "overwrite", "logger", "loading.num_workers")
 """Keys of a config in which runs of one method may differ; so they may in paths of checkpoints."""
 
 
@@ -37,7 +38,7 @@ class Evaluation:
     curves: NDArray[np.float64] = field(init=False)
     """(n, R) IoU after each click."""
     clicks: list[NDArray[np.int64]] = field(init=False)
-    """(m, 3) y, x, label of each object."""
+    """(m, 4) y, x, label, kind of each object."""
 
     def __post_init__(self) -> None:
         try:
@@ -70,7 +71,7 @@ class Row(NamedTuple):
     """Its id too."""
     figures: dict[str, float]
     clicks: NDArray[np.int64]
-    """(m, 3) y, x, label."""
+    """(m, 4) y, x, label, kind."""
 
 
 def read_objects(file: Path) -> tuple[list[str], list[Row]]:
@@ -85,7 +86,7 @@ def read_objects(file: Path) -> tuple[list[str], list[Row]]:
         try:
             keys = [key for key in table.fieldnames or [] if key.startswith(("noc@", "iou@"))]
             for row in table:
-                clicks = np.array([c.split(":") for c in row["clicks"].split()], np.int64).reshape(-1, 3)
+                clicks = clicks_of(map(parse_click, row["clicks"].split()))
                 rows.append(Row(int(row["id"]), f"{row['id']} {row['name']}", {key: float(row[key]) for key in keys}, clicks))
         except (KeyError, ValueError, TypeError, AttributeError, csv.Error):  # a column, a number or the rest of a line is missing
             raise InputError(f"{file}, line {table.line_num}: not as evaluate.py writes it; evaluate again") from None

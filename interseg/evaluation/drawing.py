@@ -1,5 +1,6 @@
 """Pictures of an interaction: masks as tinted regions with outlines, clicks as dots, one panel a round."""
 
+import colorsys
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,24 +8,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.layout import BOUNDARY, Clicks
+from interseg.clicks.layout import BOUNDARY, IGNORE, Clicks, Mask
 
-CLICKS = {1: (40, 200, 80), 0: (230, 40, 50), BOUNDARY: (40, 110, 255)}
-"""RGB of positive, negative and boundary clicks."""
+CLICKS = {1: (40, 200, 80), 0: (230, 40, 50)}
+"""RGB of positive and negative clicks."""
+ON_BOUNDARY = (40, 110, 255)
+"""RGB of boundary clicks."""
 PREDICTED, TRUE = (255, 190, 0), (255, 255, 255)
 """RGB of predicted masks and true outlines."""
 
 
+def colour_of(label: int) -> tuple[int, int, int]:
+    """Give the RGB of a label's clicks and, of several classes, of its pixels."""
+    if label in CLICKS:
+        return CLICKS[label]
+    hue, value = (0.991 + 0.382 * label) % 1, 0.95 - 0.2 * (label % 3)  # the hues of 0 and 1 are those of `CLICKS`
+    red, green, blue = (round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, 0.8, value))
+    return red, green, blue
+
+
 def overlay(
-    image: NDArray[np.uint8], prediction: NDArray[np.bool_], clicks: Clicks, truth: NDArray[np.uint8] | None = None, scale: float = 1.0
+    image: NDArray[np.uint8], prediction: Mask, clicks: Clicks, truth: NDArray[np.uint8] | None = None, scale: float = 1.0
 ) -> NDArray[np.uint8]:
-    """A photo with a mask, the clicks so far (the last one larger) and optionally the true outline.
+    """Draw a photo with a mask, or classes, the clicks so far (the last one larger) and optionally the true outlines.
 
     Args:
         image: (H, W, 3) RGB.
-        prediction: (H, W) bool.
-        clicks: (n, 3), oldest first.
-        truth: (H, W) in {0, 1, 255}; None for no outline.
+        prediction: (H, W) bool, or uint8 classes, each in its colour.
+        clicks: (n, 4), oldest first.
+        truth: (H, W) in {0, 1, 255}, or classes; None for no outline.
         scale: of the result.
 
     Returns:
@@ -33,16 +45,19 @@ def overlay(
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     canvas: NDArray[Any] = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     mask: NDArray[Any] = cv2.resize(prediction.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    tint = np.array(PREDICTED) * 0.45 + canvas * 0.55
-    canvas = np.where(mask[..., None] > 0, tint, canvas).astype(np.uint8)
-    _outline(canvas, mask, PREDICTED)
+    tints = {1: PREDICTED} if prediction.dtype == bool else {label: colour_of(label) for label in np.unique(mask).tolist()}
+    for label, colour in tints.items():
+        canvas = np.where(mask[..., None] == label, np.array(colour) * 0.45 + canvas * 0.55, canvas).astype(np.uint8)
+    for label, colour in tints.items():
+        _outline(canvas, (mask == label).astype(np.uint8), colour)
     if truth is not None:
-        _outline(canvas, cv2.resize((truth == 1).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), TRUE)
-    for number, (y, x, label) in enumerate(clicks.tolist(), 1):
+        for label in set(np.unique(truth).tolist()) - {0, IGNORE}:
+            _outline(canvas, cv2.resize((truth == label).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), TRUE)
+    for number, (y, x, label, kind) in enumerate(clicks.tolist(), 1):
         centre = (round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5))
         radius = 6 if number == len(clicks) else 4
         cv2.circle(canvas, centre, radius + 1, (255, 255, 255), -1, cv2.LINE_AA)
-        cv2.circle(canvas, centre, radius, CLICKS[label], -1, cv2.LINE_AA)
+        cv2.circle(canvas, centre, radius, ON_BOUNDARY if kind == BOUNDARY else colour_of(label), -1, cv2.LINE_AA)
     return canvas
 
 

@@ -1,85 +1,117 @@
-"""One object's evaluation: the user clicks, the network answers, and both are kept."""
+"""Games: a session, a truth and a user who clicks until the answer is good enough."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interseg.clicks.layout import check_clicks, no_clicks
+from interseg.clicks.layout import IGNORE, Click, Mask, pad_clicks
 from interseg.clicks.users import User
-from interseg.evaluation.metrics import iou
-from interseg.inference.refine import COUNTS
-from interseg.views import Box, box_of
+from interseg.evaluation.overlap import iou, mean_iou
+from interseg.inference.session import Session, answer_together
 
 
 class Game:
-    """One object's evaluation: its clicks, IoU curve and masks so far."""
+    """One object's evaluation: its session, its IoU curve and its masks so far.
 
-    def __init__(self, id: int, truth: NDArray[np.uint8], max_clicks: int, seed: int) -> None:
-        self.truth, self.max_clicks = truth, max_clicks
-        self.generator = np.random.default_rng((seed, id))
-        self.start(np.zeros(truth.shape, bool))
-        self.clicks = no_clicks()
+    Args:
+        session: on the object's image, before the first click.
+        truth: (H, W) in {0, 1, 255 = ignore}, or classes where the segmenter knows several.
+        user: who clicks.
+        max_clicks: rounds at most.
+        seed: of the user, with the session's id.
+        target: the IoU at which the game ends; None to play every round.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        truth: NDArray[np.uint8],
+        user: User,
+        max_clicks: int,
+        seed: int = 0,
+        target: float | None = None,
+    ) -> None:
+        self.session, self.truth, self.user = session, truth, user
+        self.max_clicks, self.target = max_clicks, target
+        self.generator = np.random.default_rng((seed, session.id))
+        self.first_mask, self.first_iou = session.mask, quality(session.mask, truth)
         self.ious: list[float] = []
         self.correct: list[int] = []
-        self.network_seconds: list[float] = []
         self.simulator_seconds = 0.0
-        self.carried: dict[str, Any] = {}
-        self.masks = np.zeros((max_clicks, truth.shape[0], -(-truth.shape[1] // 8)), np.uint8)
+        self.masks = np.zeros((max_clicks, *packed(session.mask).shape), np.uint8)
         self.over = False
 
-    def start(self, mask: NDArray[np.bool_]) -> None:
-        """Begin from a mask."""
-        self.prediction, self.first_iou = mask, iou(mask, self.truth)
-
-    def click(self, user: User) -> bool:
-        """Let the user click; False, and over, where nothing is left to click."""
-        started = time.perf_counter()
-        click = user.next_click(self.prediction, self.truth, self.clicks, self.generator)
-        self.simulator_seconds += time.perf_counter() - started
-        if click is None:
+    def next_click(self) -> Click | None:
+        """Ask the user; None, and over, where nothing is left to click or every click was given."""
+        if self.over or len(self.ious) == self.max_clicks:
             self.over = True
-            return False
-        check_clicks(np.array([click], np.int64), *self.truth.shape)
-        self.clicks = np.concatenate([self.clicks, np.array([click], np.int64)])
-        return True
+            return None
+        started = time.perf_counter()
+        given = self.session.mask, self.truth, self.session.clicks, self.generator
+        click = self.user.next_click(*given)
+        self.simulator_seconds += time.perf_counter() - started
+        self.over = click is None
+        return None if click is None else Click(*click)
 
-    def answer(self, prediction: NDArray[np.bool_], seconds: float, target: float | None) -> None:
-        """Take the network's answer to the last click, and the time that it took."""
-        self.prediction = prediction
-        self.correct.append(int((prediction[self.clicks[:, 0], self.clicks[:, 1]] == (self.clicks[:, 2] > 0)).sum()))
-        self.network_seconds.append(seconds)
-        self.masks[len(self.ious)] = np.packbits(prediction, axis=-1)
-        self.ious.append(iou(prediction, self.truth))
-        self.over = target is not None and self.ious[-1] >= target
+    def score(self) -> None:
+        """Measure the session's newest answer."""
+        mask, clicks = self.session.mask, self.session.clicks
+        self.correct.append(int((mask[clicks[:, 0], clicks[:, 1]] == clicks[:, 2]).sum()))
+        self.masks[len(self.ious)] = packed(mask)
+        self.ious.append(quality(mask, self.truth))
+        self.over = self.target is not None and self.ious[-1] >= self.target
 
     def curve(self) -> list[float]:
-        """IoU after each click; an object that stopped early keeps its last one."""
+        """List the IoU after each click; an object that stopped early keeps its last one."""
         last = self.ious[-1] if self.ious else self.first_iou
         return self.ious + [last] * (self.max_clicks - len(self.ious))
 
-    def boxes(self) -> list[tuple[int, int, int, int]]:
-        """Boxes of the image, of the object, and of what the method kept of the image before and after padding; empty if it never crops."""
-        none = Box(0, 0, 0, 0)
-        kept = self.carried.get("trimmed", none), self.carried.get("crop", none)
-        return [Box(0, 0, *self.truth.shape), box_of(self.truth == 1), *kept]
-
     def outcome(self) -> dict[str, Tensor]:
-        """What the evaluation adds to the batch, for this object (datamodules/base.py)."""
-        counts = self.carried.get("counts", {})
-        unplayed = self.max_clicks - len(self.ious)
-        clicks = np.pad(self.clicks, ((0, self.max_clicks - len(self.clicks)), (0, 0)), constant_values=-1)
+        """Give what the game leaves: `interseg.evaluation.metrics.OUTCOME` and the masks.
+
+        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `clicks` (R, 4) padded with -1,
+        `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds` (R,), `simulator_seconds` (),
+        `masks` (R, H, ...) uint8, see `packed`.
+        """
+        session, unplayed = self.session, self.max_clicks - len(self.ious)
+        clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
+        padding = torch.full((unplayed, clicks.shape[1]), -1)
         return {
-            "clicks": torch.from_numpy(clicks),
+            "id": torch.tensor(session.id),
+            "clicks": torch.cat([clicks, padding]),
             "starts": torch.tensor(self.first_iou, dtype=torch.float64),
             "curves": torch.tensor(self.curve(), dtype=torch.float64),
             "correct": torch.tensor(self.correct + [0] * unplayed),
-            "network_seconds": torch.tensor(self.network_seconds + [0.0] * unplayed, dtype=torch.float64),
+            "network_seconds": torch.tensor(session.seconds + [0.0] * unplayed, dtype=torch.float64),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
-            "boxes": torch.tensor(self.boxes()),
-            "refinements": torch.tensor([counts.get(key, 0) for key in COUNTS]),
             "masks": torch.from_numpy(self.masks),
         }
+
+
+def play(games: Sequence[Game]) -> None:
+    """Play games in lock-step to their ends: their sessions are answered together, a game leaves when it is over."""
+    while True:
+        asked = [(game, game.next_click()) for game in games]
+        turns = [(game, click) for game, click in asked if click is not None]
+        if not turns:
+            return
+        answer_together([game.session for game, _ in turns], [click for _, click in turns])
+        for game, _ in turns:
+            game.score()
+
+
+def quality(mask: Mask, truth: NDArray[np.uint8]) -> float:
+    """Measure a mask: IoU of the object, or the mean over the classes that the truth has."""
+    if mask.dtype == bool:
+        return iou(mask.astype(bool, copy=False), truth)
+    classes = int(max(mask.max(), truth[truth != IGNORE].max(initial=0))) + 1
+    return mean_iou(mask.astype(np.uint8, copy=False), truth, classes)
+
+
+def packed(mask: Mask) -> NDArray[np.uint8]:
+    """Pack a mask (H, W): bits (H, ceil(W / 8)), or classes (H, W) as they are."""
+    return np.packbits(mask, axis=-1) if mask.dtype == bool else np.asarray(mask, np.uint8)

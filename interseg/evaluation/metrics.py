@@ -3,7 +3,7 @@
 A curve is the IoU after click 1, 2, ..., R of one object; an object that stopped early keeps its last IoU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,24 +13,11 @@ from scipy.stats import bootstrap
 from torch import Tensor
 from torchmetrics import Metric
 
-from interseg.clicks.layout import IGNORE
 from interseg.distributed import from_all_ranks
-from interseg.inference.refine import COUNTS
+from interseg.evaluation.contributions import Contribution
 
 EFFORT_TARGETS = tuple(i / 20 for i in range(8, 20))
 """Satisfied at IoU 0.40, 0.45, ..., 0.95: the points of the curve of clicks against IoU."""
-
-
-def iou(prediction: NDArray[np.bool_], mask: NDArray[np.uint8]) -> float:
-    """Intersection over union on the valid pixels of one object; 1 where the union is empty.
-
-    Args:
-        prediction: (H, W) bool.
-        mask: (H, W) in {0, 1, 255 = ignore}.
-    """
-    truth = mask == 1
-    union = int(np.count_nonzero((prediction & (mask != IGNORE)) | truth))
-    return int(np.count_nonzero(prediction & truth)) / union if union else 1.0
 
 
 def clicks_to(curves: Tensor, target: float) -> Tensor:
@@ -71,13 +58,19 @@ def effort(curves: Tensor, targets: Sequence[float]) -> list[dict[str, float]]:
     return rows
 
 
-def summarise(outcome: dict[str, Tensor], targets: Sequence[float], full_curves: bool) -> dict[str, Any]:
-    """All figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
+def summarise(
+    outcome: Mapping[str, Tensor],
+    targets: Sequence[float],
+    full_curves: bool,
+    contributions: Sequence[Contribution] = (),
+) -> dict[str, Any]:
+    """Make all figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
 
     `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's count, which also takes
-    a success on the very last click. `clicks_to_mean@q` is there only for full curves.
+    a success on the very last click. `clicks_to_mean@q` is there only for full curves. `contributed` names the figures of a
+    method's own that tables show.
     """
-    curves, clicked = outcome["curves"], counted(outcome)
+    curves, clicked = outcome["curves"], counted(outcome, contributions)
     rounds = curves.shape[1]
     figures: dict[str, Any] = {"objects": len(curves), "max_clicks": rounds}
     for q in targets:
@@ -92,50 +85,22 @@ def summarise(outcome: dict[str, Tensor], targets: Sequence[float], full_curves:
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
         figures["effort"] = effort(curves.double(), EFFORT_TARGETS)
-    return figures | click_figures(outcome) | crop_figures(outcome["boxes"])
-
-
-PADDINGS = (0, 5, 10, 20, 30, 40, 60, 80)
-"""Pixels at which crops are measured."""
-
-
-def counted(outcome: dict[str, Tensor]) -> Tensor:
-    """Curves (n, R) by which clicks are counted: 0 for an object that its method's crop does not hold, which needs all (two-in-one)."""
-    _, truth, _, crop = outcome["boxes"].unbind(1)
-    return outcome["curves"].masked_fill((~holds(crop, truth) & (area(crop) > 0))[:, None], 0)
-
-
-def crop_figures(boxes: Tensor) -> dict[str, float]:
-    """Figures of the crops of a method that leaves parts of an image out; nothing for one that never does (two-in-one, Fig. 3a).
-
-    `recall+p` is the share of objects that the trimmed box with a padding of p pixels holds, `area_reduction+p` the mean share of
-    the image outside it, `outside` the number of objects that the method's own crop does not hold.
-
-    Args:
-        boxes: (n, 4, 4) of image, object, trimmed and crop.
-    """
-    image, truth, trimmed, crop = boxes.unbind(1)
-    if not bool(area(crop).any()):
-        return {}
-    figures: dict[str, float] = {"outside": int((~holds(crop, truth)).sum())}
-    for padding in PADDINGS:
-        padded = torch.cat([(trimmed[:, :2] - padding).clamp_min(0), torch.minimum(trimmed[:, 2:] + padding, image[:, 2:])], 1)
-        figures[f"recall+{padding}"] = float(holds(padded, truth).double().mean())
-        figures[f"area_reduction+{padding}"] = float((1 - area(padded) / area(image)).mean())
+    figures |= click_figures(outcome)
+    for contribution in contributions:
+        figures |= contribution.figures(outcome)
+    figures["contributed"] = [key for contribution in contributions for key in contribution.shown]
     return figures
 
 
-def holds(boxes: Tensor, others: Tensor) -> Tensor:
-    """(n,) whether boxes (n, 4) hold others."""
-    return ((boxes[:, :2] <= others[:, :2]) & (boxes[:, 2:] >= others[:, 2:])).all(1)
+def counted(outcome: Mapping[str, Tensor], contributions: Sequence[Contribution] = ()) -> Tensor:
+    """Give the curves (n, R) by which clicks are counted."""
+    curves = outcome["curves"]
+    for contribution in contributions:
+        curves = contribution.counted(outcome, curves)
+    return curves
 
 
-def area(boxes: Tensor) -> Tensor:
-    """(n,) pixels of boxes (n, 4)."""
-    return (boxes[:, 2:] - boxes[:, :2]).prod(1).double()
-
-
-def click_figures(outcome: dict[str, Tensor]) -> dict[str, float]:
+def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
     """Figures of the clicks themselves, from the rows that `OUTCOME` describes.
 
     `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels as clicked (BRS, Fig. 9),
@@ -154,63 +119,68 @@ def click_figures(outcome: dict[str, Tensor]) -> dict[str, float]:
     clicks = max(1, int(played.sum()))
     figures["network_seconds_per_click"] = float(outcome["network_seconds"].sum()) / clicks
     figures["simulator_seconds_per_click"] = float(outcome["simulator_seconds"].sum()) / clicks
-    return figures | dict(zip(COUNTS, outcome["refinements"].sum(0).tolist(), strict=True))
+    return figures
 
 
-OUTCOME = {
-    "id": torch.int64,
-    "starts": torch.float64,
-    "curves": torch.float64,
-    "clicks": torch.int64,
-    "correct": torch.int64,
-    "network_seconds": torch.float64,
-    "simulator_seconds": torch.float64,
-    "refinements": torch.int64,
-    "boxes": torch.int64,
-}
-"""What a played batch tells of each object (datamodules/base.py gives the shapes), and its type."""
+OUTCOME = ("id", "starts", "curves", "clicks", "correct", "network_seconds", "simulator_seconds")
+"""What every game tells of its object (`Game.outcome` gives the shapes); a method's contributions tell more."""
 
 
 class Interactions(Metric):
-    """The rows of `OUTCOME` that a set evaluation gathers, and the figures that `summarise` makes of them.
+    """The outcomes that a set evaluation gathers, and the figures that `summarise` makes of them.
 
     Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the figures are the same on any
     number of ranks, padded loaders included. They are gathered as Python values: a rank may have none, whose shapes it cannot know.
 
     Args:
         targets: see `summarise`.
-        full_curves: likewise.
+        full_curves: see `summarise`.
+        contributions: of the method that is evaluated.
     """
 
     full_state_update = False
 
-    def __init__(self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False) -> None:
+    def __init__(
+        self,
+        targets: Sequence[float] = (0.8, 0.85, 0.9),
+        full_curves: bool = False,
+        contributions: Sequence[Contribution] = (),
+    ) -> None:
         super().__init__(sync_on_compute=False)
-        self.targets, self.full_curves = tuple(targets), full_curves
+        self.targets, self.full_curves, self.contributions = tuple(targets), full_curves, tuple(contributions)
+        self.keys = (*OUTCOME, *(key for contribution in contributions for key in contribution.keys))
         self.outcome: dict[str, Tensor] = {}
         """The rows of all ranks, once the figures were computed."""
-        for name in OUTCOME:
+        for name in self.keys:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
-    def update(self, batch: dict[str, Any]) -> None:
-        """Add a played batch."""
-        for name in OUTCOME:
-            getattr(self, name).append(batch[name].cpu())
+    def update(self, outcome: Mapping[str, Tensor]) -> None:
+        """Add a played batch's outcome."""
+        for name in self.keys:
+            getattr(self, name).append(outcome[name].cpu())
 
-    def rows(self, name: str) -> Tensor:
-        """What this rank has of one part."""
-        return torch.cat(getattr(self, name))
+    def rows(self) -> dict[str, Tensor]:
+        """Give what this rank has."""
+        return {name: torch.cat(getattr(self, name)) for name in self.keys}
+
+    def clicked(self) -> Tensor:
+        """Give this rank's curves (n, R) by which clicks are counted."""
+        return counted(self.rows(), self.contributions)
+
+    def outcome_clicked(self) -> Tensor:
+        """Give all ranks' curves (n, R) by which clicks are counted, once the figures were computed."""
+        return counted(self.outcome, self.contributions)
 
     def compute(self) -> dict[str, Any]:
         """The figures; none where no rank has a row. Every rank must call it."""
-        own = {name: self.rows(name) for name in OUTCOME} if self.update_called else {}
+        own = self.rows() if self.update_called else {}
         parts = [part for part in from_all_ranks(own) if part]
         if not parts:
             return {}
-        found = {name: torch.cat([part[name] for part in parts]) for name in OUTCOME}
+        found = {name: torch.cat([part[name] for part in parts]) for name in self.keys}
         _, first = np.unique(found["id"].numpy(), return_index=True)
         self.outcome = {name: values[first] for name, values in found.items()}
-        return summarise(self.outcome, self.targets, self.full_curves)
+        return summarise(self.outcome, self.targets, self.full_curves, self.contributions)
 
 
 def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:

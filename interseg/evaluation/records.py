@@ -9,10 +9,12 @@ that are written from it.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 
@@ -20,80 +22,125 @@ from interseg.errors import InputError
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.metrics import OUTCOME
 
-ELSEWHERE = ("run", "logger", "checkpoint", "shard", "loading", "callbacks", "trainer")
+ELSEWHERE = ("run", "logger", "checkpoint", "shard", "overwrite", "loading", "callbacks", "trainer")
 """Keys of a config that do not change what is played, but for the user loop and the precision."""
+WRITTEN = ("report.json", "objects.csv", "report.html")
+"""What is written from a record."""
 
 
-def fingerprint(folder: Path, names: Sequence[str], report: bool = False) -> str:
-    """Twelve digits that stand for what the evaluation in a folder is of: its `config.yaml` and the names of the objects, by id.
+class EvaluationRecord:
+    """What an evaluation is of, and what of it is played.
 
     Args:
         folder: of the evaluation.
-        names: of the objects.
-        report: stand for what is reported of it too, and where.
+        config: merged, interpolations kept.
+        names: of the objects, by id.
+        shard: (k, n) where this is the k-th of n parts.
     """
-    try:
-        config = dict(OmegaConf.load(folder / "config.yaml"))
-    except OSError:
-        config = {}
-    callbacks, trainer = config.get("callbacks") or {}, config.get("trainer") or {}
-    facts = {key: value for key, value in config.items() if key not in ELSEWHERE}
-    facts |= {"loop": callbacks.get("loop"), "precision": trainer.get("precision")}
-    if report:
-        facts |= {key: config.get(key) for key in ("callbacks", "logger")}
-    lines = [OmegaConf.to_yaml(OmegaConf.create(facts), sort_keys=True), *names]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], names: Sequence[str], shard: tuple[int, int] | None = None) -> None:
+        self.folder, self.config, self.names, self.shard = folder, dict(config), list(names), shard
+
+    @cached_property
+    def mark(self) -> str:
+        """Fingerprint of what is played: the config but for where, the content of every file that it names, the objects."""
+        return self._fingerprint({})
+
+    @cached_property
+    def report_mark(self) -> str:
+        """Fingerprint of what is reported of it too, and where."""
+        return self._fingerprint({key: self.config.get(key) for key in ("callbacks", "logger")})
+
+    def _fingerprint(self, more: dict[str, Any]) -> str:
+        callbacks, trainer = self.config.get("callbacks") or {}, self.config.get("trainer") or {}
+        facts = {key: value for key, value in self.config.items() if key not in ELSEWHERE}
+        facts |= {"loop": callbacks.get("loop"), "precision": trainer.get("precision")}
+        lines = [OmegaConf.to_yaml(OmegaConf.create(facts | more), sort_keys=True), *self._contents, *self.names]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    @cached_property
+    def _contents(self) -> list[str]:
+        """Digests of the files that the config names: another file under the same path is another evaluation."""
+        played = {key: value for key, value in self.config.items() if key not in ELSEWHERE}
+        played["loop"] = (self.config.get("callbacks") or {}).get("loop")
+        return [file_digest(path) for path in sorted(set(named_files(played)))]
+
+    def file(self, rank: int) -> Path:
+        """Name where a process keeps its batches."""
+        process = f"{self.shard[0]}of{self.shard[1]}.{rank}" if self.shard else str(rank)
+        return self.folder / f"objects.{self.mark}.{process}.jsonl"
+
+    def keep(self, rank: int, outcome: Mapping[str, torch.Tensor], keys: Sequence[str]) -> None:
+        """Append parts of a played batch's outcome; floats read back exactly, a line cut short by a kill is ended first."""
+        line = {key: outcome[key].tolist() for key in keys}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.file(rank).open("ab+") as file:
+            cut = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")
+
+    def kept(self) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the batches that processes of this very evaluation have kept; a line that was left incomplete is left out."""
+        for path in sorted(self.folder.glob(f"objects.{self.mark}.*.jsonl")):
+            for line in path.read_bytes().splitlines():
+                try:
+                    outcome = {key: torch.from_numpy(np.array(value)) for key, value in json.loads(line).items()}
+                except (ValueError, TypeError, AttributeError):  # cut lines, and JSON of anything else
+                    continue
+                if outcome.keys() >= set(OUTCOME):
+                    yield outcome
+
+    def kept_ids(self) -> set[int]:
+        """Give the objects that are finished."""
+        return {id for outcome in self.kept() for id in outcome["id"].tolist()}
+
+    def finished(self) -> bool:
+        """Tell whether the evaluation has ended and its files are whole: the report and the table are of all objects."""
+        wanted = {"fingerprint": self.report_mark, "objects": len(self.names), "errors": []}
+        try:
+            written = len(read_objects(self.folder / "objects.csv")[1])
+            return wanted.items() <= self.reported().items() and written == len(self.names)
+        except (OSError, InputError):
+            return False
+
+    def reported(self) -> dict[str, Any]:
+        """Read the figures in the folder's report; none where there is no whole one."""
+        try:
+            return dict(json.loads((self.folder / "report.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def held_by_another(self) -> bool:
+        """Tell whether the folder holds results of another evaluation."""
+        records = set(self.folder.glob("objects.*.jsonl")) - set(self.folder.glob(f"objects.{self.mark}.*.jsonl"))
+        played = self.reported().get("played")
+        return bool(records) or (played is not None and played != self.mark)
+
+    def forget_report(self) -> None:
+        """Remove what was written from a record, unless it is this evaluation's."""
+        if self.reported().get("fingerprint") != self.report_mark:
+            for name in WRITTEN:
+                (self.folder / name).unlink(missing_ok=True)
+
+    def forget_others(self, own: bool = False) -> None:
+        """Remove the records of other evaluations in the folder, and with `own` this one's too."""
+        keep = set() if own else set(self.folder.glob(f"objects.{self.mark}.*.jsonl"))
+        for path in set(self.folder.glob("objects.*.jsonl")) - keep:
+            path.unlink(missing_ok=True)
 
 
-def record_file(folder: Path, mark: str, process: str) -> Path:
-    """Where a process of the evaluation of a fingerprint keeps its batches."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"objects.{mark}.{process}.jsonl"
+def named_files(value: Any) -> Iterator[str]:
+    """Yield the strings in a config that are paths of existing files."""
+    if isinstance(value, Mapping):
+        for part in value.values():
+            yield from named_files(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from named_files(part)
+    elif isinstance(value, str) and value and len(value) < 1024 and Path(value).is_file():
+        yield value
 
 
-def keep(path: Path, batch: dict[str, Any]) -> None:
-    """Append a played batch; floats are written so that they read back exactly, a line cut short by a kill is ended first."""
-    line = {key: batch[key].tolist() for key in OUTCOME}
-    with path.open("ab+") as file:
-        cut = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
-        file.write(b"\n" * cut + json.dumps(line).encode() + b"\n")
-
-
-def kept(folder: Path, mark: str) -> Iterator[dict[str, Any]]:
-    """The batches that processes of this very evaluation have kept; a line that a kill or a full disk left incomplete is left out."""
-    for path in sorted(folder.glob(f"objects.{mark}.*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                values = json.loads(line)
-                batch = {key: torch.tensor(values[key], dtype=kind) for key, kind in OUTCOME.items()}
-            except (ValueError, KeyError, TypeError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-                continue
-            yield batch
-
-
-def kept_ids(folder: Path, mark: str) -> set[int]:
-    """The objects that are finished."""
-    return {id for batch in kept(folder, mark) for id in batch["id"].tolist()}
-
-
-def finished(folder: Path, names: Sequence[str]) -> bool:
-    """Whether the evaluation in a folder has ended and its files are whole: the report and the table are of all objects."""
-    mark = {"fingerprint": fingerprint(folder, names, report=True), "objects": len(names), "errors": []}
-    try:
-        return mark.items() <= reported(folder).items() and len(read_objects(folder / "objects.csv")[1]) == len(names)
-    except (OSError, InputError):
-        return False
-
-
-def reported(folder: Path) -> dict[str, Any]:
-    """The figures in a folder's report; none where there is no whole one."""
-    try:
-        return dict(json.loads((folder / "report.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def forget_others(folder: Path, mark: str) -> None:
-    """Remove the records in a folder but the evaluation's of a fingerprint; all of them for an empty one."""
-    for path in set(folder.glob("objects.*.jsonl")).difference(folder.glob(f"objects.{mark}.*.jsonl")):
-        path.unlink(missing_ok=True)
+def file_digest(path: str) -> str:
+    """Compute a file's SHA-256."""
+    with Path(path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

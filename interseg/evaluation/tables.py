@@ -1,24 +1,31 @@
 """Tables of an evaluation: a row an object in `objects.csv`, and the figures that commands print side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from interseg.clicks.layout import format_click
+from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.metrics import clicks_to, counted
 from interseg.files import write_table
-from interseg.inference.refine import COUNTS
 
 
-def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str], targets: Sequence[float]) -> None:
-    """One row per object: id, name, NoC at each target, IoU after each click, and the clicks as `y:x:label`."""
-    curves = gathered["curves"]
-    nocs = [clicks_to(counted(gathered), q).tolist() for q in targets]
+def write_objects(
+    path: Path,
+    gathered: Mapping[str, Tensor],
+    names: Sequence[str],
+    targets: Sequence[float],
+    contributions: Sequence[Contribution] = (),
+) -> None:
+    """Write one row an object: id, name, NoC at each target, IoU after each click, and the clicks (`format_click`)."""
+    curves, clicked = gathered["curves"], counted(gathered, contributions)
+    nocs = [clicks_to(clicked, q).tolist() for q in targets]
     columns = ["id", "name", *(f"noc@{100 * q:g}" for q in targets), *(f"iou@{k + 1}" for k in range(curves.shape[1])), "clicks"]
     rows = []
     for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
-        clicks = " ".join(":".join(map(str, c)) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
+        clicks = " ".join(format_click(c) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
         ious = [f"{v:.6f}" for v in curves[row].tolist()]
         rows.append(dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True)))
     write_table(path, columns, rows)
@@ -27,8 +34,9 @@ def write_objects(path: Path, gathered: dict[str, Tensor], names: Sequence[str],
 def shown(figures: dict[str, Any]) -> list[str]:
     """The figures that tables show, in their order."""
     first = ["objects", *(key for key in figures if key.startswith(("noc@", "failures", "clicks_to_mean")))]
-    first += [*(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "outside", "clicked", "clicked_wrong"]
-    first += [*(key for key in COUNTS if figures.get(key)), "network_seconds_per_click", "simulator_seconds_per_click"]
+    first += [*(f"miou@{k}" for k in (1, 3, 5, 10, 20)), "auc", "clicked", "clicked_wrong"]
+    first += [key for key in figures.get("contributed", []) if figures.get(key)]
+    first += ["network_seconds_per_click", "simulator_seconds_per_click"]
     return [key for key in first if figures.get(key) is not None]
 
 

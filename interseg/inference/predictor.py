@@ -1,16 +1,42 @@
-"""A click network's answer at test time: whole images or a crop round the object, flip averaging, refinement."""
+"""A click network's answers at test time: whole images or a crop round the object, flip averaging, refinement."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from interseg.clicks.layout import check_inside, unpad_clicks
+from interseg.batches import ClickBatch, require
+from interseg.clicks.layout import Clicks, check_inside, unpad_clicks
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, Scene, State
+from interseg.inference.refine import Refiner, Scene
+from interseg.inference.segmenter import Answer, State
 from interseg.inference.zoom import ZoomIn
-from interseg.views import Batch, Box, cropped, reduced, restored
+from interseg.views import Box, cropped, reduced, restored, rows_of
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """Test-time options of a click network.
+
+    Args:
+        refiner: optimises until clicked pixels have their labels.
+        zoom: shows the network a crop round the object.
+        flip: average the probabilities with those of the mirrored view.
+    """
+
+    refiner: Refiner | None = None
+    zoom: ZoomIn | None = None
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.zoom is not None and not isinstance(self.zoom, ZoomIn):
+            raise InputError(f"zoom is {self.zoom!r}; turn it on by --config zoom.yaml, then change its values")
+
+    @property
+    def plain(self) -> bool:
+        """Whether the network answers as it is."""
+        return self.refiner is None and self.zoom is None and not self.flip
 
 
 class Predictor:
@@ -20,62 +46,68 @@ class Predictor:
         network: photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w).
         encode: a view's guidance, from its `clicks` and `previous`.
         long_side: whole images whose long side is larger are reduced to it.
-        refiner: optimises until clicked pixels have their labels.
-        zoom: shows the network a crop round the object.
-        flip: averages the probabilities with those of the mirrored view.
+        options: refinement, zoom and flip.
         click_maps: so many channels of the guidance come first and stand for clicks.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        encode: Callable[[Batch], Tensor],
+        encode: Callable[[ClickBatch], Tensor],
         long_side: int | None = None,
-        refiner: Refiner | None = None,
-        zoom: ZoomIn | None = None,
-        flip: bool = False,
+        options: InferenceOptions | None = None,
         click_maps: int = 2,
     ) -> None:
-        self.click_maps = click_maps
         self.network, self.encode, self.long_side = network, encode, long_side
-        self.refiner, self.zoom, self.flip = refiner, zoom, flip
+        self.options, self.click_maps = options or InferenceOptions(), click_maps
 
-    def __call__(self, batch: dict[str, Any]) -> Tensor:
-        """Logits (B, 1, H, W) from `id`, `image`, `clicks`, `previous` and `carried`, which is brought up to date."""
-        for key in ("id", "image", "clicks", "carried", *(["previous"] if self.zoom else [])):
-            if key not in batch:
-                raise ValueError(f"the batch has no {key!r} (it has {', '.join(sorted(batch))}); datamodules/base.py describes the keys")
-        states: list[State] = batch["carried"]
-        size: tuple[int, int] = batch["image"].shape[-2:]
+    def __call__(self, batch: ClickBatch) -> Answer:
+        """Answer a round: logits (B, K, H, W) and states from `id`, `image`, `clicks`, `previous` and `states`.
+
+        A state holds the view's `box`, and of refinement the `variables` found so far and `counts`.
+        """
+        refiner, zoom = self.options.refiner, self.options.zoom
+        require(batch, "id", "image", "clicks", "states", *(["previous"] if zoom else []))
+        size = (int(batch["image"].shape[-2]), int(batch["image"].shape[-1]))
         clicks = unpad_clicks(batch["clicks"])
         for rows in clicks:
             check_inside(rows, *size)
+        boxes = [self._box(batch, row, rows) for row, rows in enumerate(clicks)]
+        states = [self._seen(state, box) for state, box in zip(batch["states"], boxes, strict=True)]
         whole = reduced(batch, self.long_side)
-        views, boxes = [], []
-        for row, state in enumerate(states):
-            before = state.get("box")
-            box = self.zoom.box(batch["previous"][row].cpu().numpy(), clicks[row], before) if self.zoom else None
-            if box != before:
-                if self.refiner and self.refiner.of_the_view:
-                    state.pop("variables", None)
-                state["box"] = box
-            if self.zoom and box:
-                views.append(cropped(batch, row, box, self.zoom.long_side))
-            else:
-                views.append({key: whole[key][row : row + 1] for key in ("image", "clicks", "previous") if key in whole})
-            boxes.append(box or Box(0, 0, *size))
+        views = [
+            cropped(batch, row, box, zoom.long_side) if zoom and box else rows_of(whole, slice(row, row + 1))
+            for row, box in enumerate(boxes)
+        ]
         scene = Scene(
             self.network,
             [view["image"] for view in views],
             [self.encode(view) for view in views],
-            [lambda logits, box=box: restored(logits, box, size) for box in boxes],  # type: ignore[misc]
+            [_restorer(box or Box(0, 0, *size), size) for box in boxes],
             clicks,
-            self.flip,
+            self.options.flip,
             batch["id"].tolist(),
             self.click_maps,
-            boxes,
+            [box or Box(0, 0, *size) for box in boxes],
         )
-        answers = torch.stack(self.refiner(scene, states) if self.refiner else scene.forward())
-        if self.zoom and answers.shape[1] > 1:
-            raise InputError(f"zoom is for one object against background, the network has {answers.shape[1]} classes; leave it null")
-        return answers
+        answers, states = refiner(scene, states) if refiner else (scene.forward(), states)
+        if zoom and answers[0].shape[0] > 1:
+            raise InputError(f"zoom is for one object against background, the network has {answers[0].shape[0]} classes; leave it null")
+        return Answer(torch.stack(answers), states)
+
+    def _box(self, batch: ClickBatch, row: int, clicks: Clicks) -> Box | None:
+        """Choose the box that an object's view shows; None for the whole image."""
+        if self.options.zoom is None:
+            return None
+        return self.options.zoom.box(batch["previous"][row].cpu().numpy(), clicks, batch["states"][row].get("box"))
+
+    def _seen(self, state: State, box: Box | None) -> State:
+        """Give the state with the view's box; variables that stand for another view's pixels are forgotten."""
+        if box == state.get("box"):
+            return state
+        forgotten = {"variables"} if self.options.refiner and self.options.refiner.of_the_view else set()
+        return {key: value for key, value in state.items() if key not in forgotten} | {"box": box}
+
+
+def _restorer(box: Box, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    return lambda logits: restored(logits, box, size)

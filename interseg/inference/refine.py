@@ -6,7 +6,7 @@ of features, or a bias on the image or the maps. The network's parameters stay a
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from interseg.clicks.layout import Clicks
 from interseg.errors import InputError
 from interseg.inference.lbfgs import Answer, Found, minimise
 from interseg.inference.rerun import frozen
+from interseg.inference.segmenter import State
 from interseg.views import Box
 
-State = dict[str, Any]
-"""What is kept of an object between rounds: the variables found so far, and `COUNTS`."""
-
+PixelLabels = NDArray[np.int64]
+"""(m, 3) int64: y, x, label of pixels."""
 COUNTS = ("refinements", "refinement_evaluations", "refinements_failed")
 """Rounds in which an object was refined, energies computed for it, and rounds in which none below the forward pass's was found."""
 
@@ -35,7 +35,7 @@ class Scene(NamedTuple):
         images: (1, 3, h, w) of each object.
         maps: (1, c, h, w) of each object.
         restore: takes logits (1, 1, h, w) of each object's view to its whole image's, (1, 1, H, W).
-        clicks: (n, 3) of each object in pixels of the whole image.
+        clicks: (n, 4) of each object in pixels of the whole image.
         flip: average the probabilities with those of the mirrored view.
         ids: of the objects, for messages.
         click_maps: so many of the maps come first and stand for clicks: what BRS may change.
@@ -147,14 +147,15 @@ class Refiner:
         """(b,) cost of a change (b, n) of the variables (BRS, eq. 5)."""
         return (change**2).sum(1)
 
-    def __call__(self, scene: Scene, states: Sequence[State]) -> list[Tensor]:
-        """Logits (1, H, W) of every object after refinement; the states are brought up to date.
+    def __call__(self, scene: Scene, states: Sequence[State]) -> tuple[list[Tensor], list[State]]:
+        """Give logits (1, H, W) of every object after refinement, and its state: `variables` found so far, `counts` by `COUNTS`.
 
-        Raises `InputError` for a network whose answer is no number.
+        Raises `InputError` for a network whose answer is NaN.
         """
         with torch.inference_mode(False), torch.no_grad(), frozen(scene.network), torch.compiler.set_stance("force_eager"):
             scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps])
             answers: dict[int, Tensor] = {}
+            after = list(states)
             for group in scene.groups(range(len(scene.images))):
                 played = self.begin(scene, group, [states[i].get("variables") for i in group])
                 answers |= zip(group, scene.whole(group, played.logits), strict=True)
@@ -167,10 +168,13 @@ class Refiner:
                 labels = [self._labels(scene, i, answers[i]) for i in group]
                 wrong = [k for k, i in enumerate(group) if not right(answers[i], labels[k])]
                 if wrong:
-                    answers |= self._refine(scene, group, played, wrong, states, labels)
-        return [answers[i] for i in range(len(answers))]
+                    for k, end in zip(wrong, self._refine(scene, group, played, wrong, states, labels), strict=True):
+                        after[group[k]] = noted(states[group[k]], end)
+                        if end.moved:
+                            answers[group[k]] = end.answer.output
+        return [answers[i] for i in range(len(answers))], after
 
-    def _labels(self, scene: Scene, i: int, answer: Tensor) -> Clicks:
+    def _labels(self, scene: Scene, i: int, answer: Tensor) -> PixelLabels:
         """The pixels that an object's clicks speak of, within its view: beyond it an answer is constant."""
         labels = wanted_labels(scene.clicks[i], answer.shape[1], answer.shape[2], self.reach)
         if scene.boxes is None:
@@ -178,9 +182,9 @@ class Refiner:
         return np.array([row for row in labels.tolist() if scene.boxes[i].holds(row[0], row[1])], np.int64).reshape(-1, 3)
 
     def _refine(
-        self, scene: Scene, group: list[int], played: "Round", wrong: list[int], states: Sequence[State], labels: list[Clicks]
-    ) -> dict[int, Tensor]:
-        """The wrong ones of a group whose energy could be lowered, and their logits."""
+        self, scene: Scene, group: list[int], played: "Round", wrong: list[int], states: Sequence[State], labels: list[PixelLabels]
+    ) -> list[Found]:
+        """Lower the energies of the wrong ones of a group."""
         starts = [states[group[k]].get("variables", scene.images[group[k]].new_zeros(played.size)) for k in wrong]
 
         def evaluate(searches: list[int], points: list[Tensor]) -> list[Answer]:
@@ -194,42 +198,39 @@ class Refiner:
                 (gradient,) = torch.autograd.grad(energy.sum(), variables)
             return [_answer(float(e), g, w.detach(), labels[r]) for e, g, w, r in zip(energy.detach(), gradient, whole, rows, strict=True)]
 
-        found = minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
-        for k, end in zip(wrong, found, strict=True):
-            note(states[group[k]], end)
-        return {group[k]: end.answer.output for k, end in zip(wrong, found, strict=True) if end.moved}
+        return minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
 
 
-def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: Clicks) -> Answer:
+def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: PixelLabels) -> Answer:
     """What a search is told of a point; logits that are no numbers have no energy, and are never good enough."""
     finite = bool(logits.isfinite().all())
     return Answer(energy if finite else float("nan"), gradient, finite and right(logits, labels), logits)
 
 
-def note(state: State, found: Found) -> None:
-    """Keep what a search found for the next round, and count it."""
-    counts = state.setdefault("counts", Counter())
+def noted(state: State, found: Found) -> State:
+    """Give the state with what a search found for the next round, and what it cost."""
+    counts: Counter[str] = Counter(state.get("counts", {}))
     counts["refinements"] += 1
     counts["refinement_evaluations"] += found.evaluations
     if found.moved:
-        state["variables"] = found.point
-    else:
-        counts["refinements_failed"] += 1  # the forward pass stands
+        return {**state, "counts": counts, "variables": found.point}
+    counts["refinements_failed"] += 1  # the forward pass stands
+    return {**state, "counts": counts}
 
 
 def check_labels(clicks: Clicks, channels: int, id: int) -> None:
     """Raise `InputError` for the first click whose label a network with so many logits a pixel does not know."""
     classes = max(2, channels)
-    for y, x, label in clicks.tolist():
+    for y, x, label, _ in clicks.tolist():
         if not 0 <= label < classes:
             raise InputError(f"click (y={y}, x={x}) on object {id} has class {label}; the network knows classes 0 to {classes - 1}")
 
 
-def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> Clicks:
+def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> PixelLabels:
     """(m, 3) y, x, label of the pixels whose label the clicks say: the squares round them, clicked pixels before all."""
     pixels: dict[tuple[int, int], int] = {}
     for near in (False, True):
-        for y, x, label in clicks.tolist():
+        for y, x, label, _ in clicks.tolist():
             side = range(1) if near else range(-reach, reach + 1)
             pixels |= {(y + v, x + u): label for v in side for u in side if 0 <= y + v < height and 0 <= x + u < width}
     return np.array([(*pixel, label) for pixel, label in pixels.items()], np.int64).reshape(-1, 3)
@@ -240,14 +241,14 @@ def probabilities(logits: Tensor, dim: int) -> Tensor:
     return logits.sigmoid() if logits.shape[dim] == 1 else logits.softmax(dim)
 
 
-def right(logits: Tensor, labels: NDArray[np.int64]) -> bool:
+def right(logits: Tensor, labels: PixelLabels) -> bool:
     """Whether logits (K, H, W) give every pixel its label."""
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
     at = logits[:, y, x]
     return bool(((at[0] > 0).long() if len(at) == 1 else at.argmax(0)).eq(wanted).all())
 
 
-def corrective_energy(logits: Tensor, labels: NDArray[np.int64], mean: bool) -> Tensor:
+def corrective_energy(logits: Tensor, labels: PixelLabels, mean: bool) -> Tensor:
     """Squared distance of the probabilities of logits (K, H, W) from the labels (m, 3) (BRS, eq. 4).
 
     With several classes the distance of a pixel is that of all its probabilities from its label's, which is 1, and 0 for the others.

@@ -36,14 +36,14 @@ class ZoomIn:
 
         Args:
             prediction: (H, W) of the round before.
-            clicks: (n, 3) in pixels of the image.
+            clicks: (n, 4) in pixels of the image.
             before: the last round's box.
         """
         if len(clicks) <= self.skip_clicks or not prediction.any():
             return None
         now = self.box_round(prediction, clicks)
         positive = clicks[clicks[:, 2] == 1]
-        kept = before is not None and all(before.holds(y, x) for y, x, _ in positive.tolist()) and self._overlap(before, now)
+        kept = before is not None and all(before.holds(y, x) for y, x in positive[:, :2].tolist()) and self._overlap(before, now)
         return before if kept else now
 
     def box_round(self, prediction: NDArray[np.bool_], clicks: Clicks) -> Box:

@@ -18,6 +18,7 @@ from datamodules.folder import FolderDataModule
 from interseg.errors import InputError
 from interseg.evaluation.metrics import OUTCOME
 from interseg.evaluation.records import fingerprint, keep, kept, kept_ids, record_file
+from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
@@ -51,11 +52,12 @@ class Kill(Callback):
             raise Killed
 
 
-def module(dropout=0.5, previous_mask=True):
+def module(dropout=0.5, previous_mask=True, inference=None):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
     network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", guidance_channels=2 + previous_mask, options=options)
-    return ITIS(network, previous_mask=previous_mask, optimisation=Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2))
+    optimisation = Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2)
+    return ITIS(network, previous_mask=previous_mask, optimisation=optimisation, inference=inference)
 
 
 def two_phases():
@@ -218,7 +220,7 @@ def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(
     names = ["a.png", "b.png"]
     (tmp_path / "config.yaml").write_text("name: x")
     batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
-    keep(record_file(tmp_path, fingerprint(tmp_path, names), "0"), batch)
+    keep(record_file(tmp_path, fingerprint(tmp_path, names), "0"), batch, OUTCOME)
     (back,) = kept(tmp_path, fingerprint(tmp_path, names))
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
     for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
@@ -243,11 +245,11 @@ def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturb
 @pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
-    keep(record_file(tmp_path, "mark", "0"), batches[0])
+    keep(record_file(tmp_path, "mark", "0"), batches[0], OUTCOME)
     (file,) = tmp_path.glob("objects.*")
     file.write_bytes(file.read_bytes() + cut)
     for batch in batches[1:]:
-        keep(record_file(tmp_path, "mark", "0"), batch)
+        keep(record_file(tmp_path, "mark", "0"), batch, OUTCOME)
     assert kept_ids(tmp_path, "mark") == {4, 5, 6}
 
 
@@ -296,8 +298,7 @@ def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects, refine
     written = []
     for devices in (1, 2):
         root = tmp_path / str(devices)
-        method = module()
-        method.answer_by(refiner_of(refiner))
+        method = module(inference=InferenceOptions(refiner_of(refiner)))
         trainer(root, devices=devices, precision="64-true").test(method, data(source), verbose=False)
         written.append((root / "objects.csv").read_text())
     assert written[0] == written[1]

@@ -8,10 +8,11 @@ import torch
 from callbacks.user_loop import UserLoop
 from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
+from interseg.clicks.layout import REGION
 from interseg.clicks.users import ItisUser, User
 from interseg.errors import InputError
 from interseg.evaluation.drawing import unpack_mask
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.overlap import iou
 from interseg.networks.click_network import ClickNetwork
 from lightning_modules.itis import ITIS
 from tests.conftest import draw_folder
@@ -31,7 +32,7 @@ class Painter:
         self.objects += len(batch["id"])
         logits = torch.full((len(batch["id"]), 1, *batch["image"].shape[-2:]), -5.0)
         for row, clicks in zip(logits, batch["clicks"], strict=True):
-            for y, x, label in clicks[clicks[:, 2] >= 0].tolist():
+            for y, x, label, _ in clicks[clicks[:, 2] >= 0].tolist():
                 row[0, max(0, y - self.reach) : y + self.reach + 1, max(0, x - self.reach) : x + self.reach + 1] = 5.0 if label else -5.0
         return logits
 
@@ -44,8 +45,8 @@ def played(folder, module, loop, batch_size):
     rows = {}
     for batch in data(folder, eval_batch_size=batch_size).test_dataloader():
         loop.play(module, batch)
-        for i, id in enumerate(batch["id"].tolist()):
-            rows[id] = (batch["curves"][i].tolist(), batch["clicks"][i].tolist(), batch["masks"][i].tolist())
+        for id, *row in zip(batch["id"].tolist(), *(batch["outcome"][key] for key in ("curves", "clicks", "masks")), strict=True):
+            rows[id] = tuple(values.tolist() for values in row)
     return rows
 
 
@@ -62,9 +63,10 @@ def test_a_given_mask_is_where_the_game_starts(folder):
     batch["previous"] = torch.from_numpy(np.roll(truth, 9, axis=2))
     starts = [iou(p, m) for p, m in zip(batch["previous"].numpy(), batch["mask"].numpy(), strict=True)]
     UserLoop(max_clicks=2, full_curves=True).play(Keeper(3), batch)
-    assert batch["starts"].tolist() == starts
-    assert (batch["curves"][:, 0] > batch["starts"]).any()
-    for (y, x, _), previous, mask in zip(batch["clicks"][:, 0].tolist(), batch["previous"].numpy(), truth, strict=True):
+    outcome = batch["outcome"]
+    assert outcome["starts"].tolist() == starts
+    assert (outcome["curves"][:, 0] > outcome["starts"]).any()
+    for (y, x, *_), previous, mask in zip(outcome["clicks"][:, 0].tolist(), batch["previous"].numpy(), truth, strict=True):
         assert previous[y, x] != mask[y, x]  # the first click corrects the given mask
 
 
@@ -90,10 +92,11 @@ def test_full_curves_play_every_round(folder):
 def test_the_recorded_masks_are_what_the_curve_measures(folder):
     for batch in data(folder).test_dataloader():
         UserLoop(max_clicks=4, full_curves=True).play(Painter(), batch)
+        outcome = batch["outcome"]
         for i in range(len(batch["id"])):
             for k in range(4):
-                mask = unpack_mask(batch["masks"][i, k].numpy(), batch["mask"].shape[-1])
-                assert iou(mask, batch["mask"][i].numpy()) == batch["curves"][i, k].item()
+                mask = unpack_mask(outcome["masks"][i, k].numpy(), batch["mask"].shape[-1])
+                assert iou(mask, batch["mask"][i].numpy()) == outcome["curves"][i, k].item()
 
 
 @pytest.mark.parametrize("user", [None, ItisUser()])
@@ -125,23 +128,26 @@ def test_a_compiled_network_is_played_eagerly(folder):
 
 
 def test_a_perfect_mask_ends_the_game_and_an_empty_batch_is_none(folder):
+    source = data(folder).objects("test")
+
     class Oracle:
         def segment(self, batch):
-            return (batch["mask"] == 1).double()[:, None] * 10 - 5
+            masks = torch.stack([torch.from_numpy(source.read(id).mask) for id in batch["id"].tolist()])
+            return (masks == 1).double()[:, None] * 10 - 5
 
     rows = played(folder, Oracle(), UserLoop(full_curves=True, max_clicks=3), 8)
     assert all(curve == [1.0] * 3 and sum(c[2] >= 0 for c in clicks) == 1 for curve, clicks, _ in rows.values())
     batch = {"id": torch.zeros(0, dtype=torch.int64), "errors": ["x"]}
     UserLoop().play(Oracle(), batch)
-    assert "curves" not in batch
+    assert "outcome" not in batch
 
 
 def test_an_initial_mask_is_corrected_from_there(folder):
     batch = next(iter(data(folder).test_dataloader()))
     batch["previous"] = batch["mask"] == 1
     UserLoop(max_clicks=3).play(Painter(), batch)
-    assert (batch["curves"] == 1).all()
-    assert (batch["clicks"] == -1).all()
+    assert (batch["outcome"]["curves"] == 1).all()
+    assert (batch["outcome"]["clicks"] == -1).all()
 
 
 def test_a_user_who_clicks_outside_the_image_is_named(folder):
@@ -181,8 +187,9 @@ def test_every_epoch_adds_one_click_from_the_objects_own_errors(folder):
         grown = after[id][0]
         assert grown[: len(clicks)].tolist() == clicks.tolist()
         assert len(grown) == len(clicks) + 1
-        y, x, label = grown[-1].tolist()
+        y, x, label, kind = grown[-1].tolist()
         assert truths[id][y, x] == label
+        assert kind == REGION
         prediction = Painter().segment({"id": [id], "image": torch.zeros(1, 3, *truths[id].shape), "clicks": clicks[None]})[0, 0] > 0
         assert bool(prediction[y, x]) != bool(label)
 

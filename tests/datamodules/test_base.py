@@ -7,6 +7,7 @@ from datamodules.base import ClickDataset, Loading, collate, same_size_batches
 from datamodules.folder import FolderDataModule
 from datamodules.resuming import EpochSampler
 from interseg.clicks.initial import InitialClicks
+from interseg.clicks.layout import REGION
 from interseg.errors import InputError
 
 AUGMENT = [
@@ -33,7 +34,8 @@ def test_a_training_batch_has_every_key_of_the_contract(folder):
     assert set(batch["mask"].unique().tolist()) <= {0, 1, 255}
     assert batch["to_source"].shape == (4, 64, 64, 2)
     assert batch["to_source"].dtype == torch.int16
-    assert batch["clicks"].shape[0] == 4
+    assert batch["clicks"].shape[::2] == (4, 4)
+    assert batch["clicks"].dtype == torch.int64
 
 
 def test_the_coordinate_map_says_where_each_view_pixel_comes_from(folder):
@@ -148,5 +150,6 @@ def test_initial_clicks_lie_on_what_they_say(folder):
     for seed in range(5):
         for batch in loader(folder, seed=seed, initial=InitialClicks(positives=2)):
             for mask, clicks in zip(batch["mask"], batch["clicks"], strict=True):
-                for y, x, label in clicks[clicks[:, 2] >= 0].tolist():
+                for y, x, label, kind in clicks[clicks[:, 2] >= 0].tolist():
                     assert mask[y, x] == label
+                    assert kind == REGION

@@ -16,7 +16,7 @@ from datamodules.kitti import KittiDataModule, read_cars
 from datamodules.pascal import PascalDataModule
 from datamodules.sbd import SbdDataModule
 from interseg.errors import InputError
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.overlap import iou
 from tests.conftest import draw, write
 
 PALETTE = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]

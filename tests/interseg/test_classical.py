@@ -6,8 +6,9 @@ import pytest
 from skimage.color import rgb2lab
 
 from interseg.classical import BACKGROUND, METHODS, _colour_costs, graph_cut, seeds_of
+from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.overlap import iou
 
 
 def picture(seed=0, height=48, width=64):
@@ -19,16 +20,12 @@ def picture(seed=0, height=48, width=64):
     return np.clip(image, 0, 1).astype(np.float32), mask.astype(np.uint8)
 
 
-def clicks(*rows):
-    return np.array(rows, np.int64).reshape(-1, 3)
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("negative", [True, False])
 def test_an_object_of_its_own_colour_takes_a_click_or_two(method, negative):
     image, mask = picture()
     rows = [(24, 30, 1)] + [(5, 55, 0)] * negative
-    probability = METHODS[method](image, seeds_of(clicks(*rows), *mask.shape, 3), None)
+    probability = METHODS[method](image, seeds_of(clicks_of(rows), *mask.shape, 3), None)
     assert probability.shape == mask.shape
     assert 0 <= probability.min() <= probability.max() <= 1
     assert iou(probability > 0.5, mask) > 0.9
@@ -37,27 +34,27 @@ def test_an_object_of_its_own_colour_takes_a_click_or_two(method, negative):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_click_has_its_label_whatever_the_colours_say(method):
     image, _ = picture()
-    rows = clicks((24, 30, 1), (24, 35, 0), (5, 55, 0), (6, 57, 1), (40, 2, 1))
-    probability = METHODS[method](image, seeds_of(rows, 48, 64, 3), None)
+    rows = [(24, 30, 1), (24, 35, 0), (5, 55, 0), (6, 57, 1), (40, 2, 1)]
+    probability = METHODS[method](image, seeds_of(clicks_of(rows), 48, 64, 3), None)
     assert [probability[y, x] > 0.5 for y, x, _ in rows] == [label == 1 for *_, label in rows]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_a_positive_click_nothing_is_object(method):
     image, _ = picture()
-    assert not METHODS[method](image, seeds_of(clicks((5, 5, 0)), 48, 64, 3), None).any()
-    assert not METHODS[method](image, seeds_of(clicks(), 48, 64, 3), None).any()
+    assert not METHODS[method](image, seeds_of(clicks_of([(5, 5, 0)]), 48, 64, 3), None).any()
+    assert not METHODS[method](image, seeds_of(clicks_of([]), 48, 64, 3), None).any()
 
 
 def test_seeds_are_discs_and_the_border_is_background_until_a_negative_click():
-    seeds = seeds_of(clicks((20, 30, 1)), 48, 64, 3)
+    seeds = seeds_of(clicks_of([(20, 30, 1)]), 48, 64, 3)
     y, x = np.mgrid[:48, :64]
     assert (seeds[20, 27:34] == 1).all()
     assert not (seeds[(y - 20) ** 2 + (x - 30) ** 2 > 16][None] == 1).any()
     assert (seeds[0] == BACKGROUND).all()
     assert (seeds[:, -1] == BACKGROUND).all()
-    assert not (seeds_of(clicks((20, 30, 1), (5, 5, 0)), 48, 64, 3)[-1] > 0).any()
-    close = seeds_of(clicks((20, 30, 1), (20, 31, 0)), 48, 64, 3)
+    assert not (seeds_of(clicks_of([(20, 30, 1), (5, 5, 0)]), 48, 64, 3)[-1] > 0).any()
+    close = seeds_of(clicks_of([(20, 30, 1), (20, 31, 0)]), 48, 64, 3)
     assert (close[20, 30], close[20, 31]) == (1, BACKGROUND)
 
 
@@ -65,7 +62,7 @@ def test_grabcut_starts_from_the_previous_mask():
     image, mask = picture()
     wrong = np.zeros(mask.shape, bool)
     wrong[:, :3] = True
-    given = METHODS["grabcut"](image, seeds_of(clicks((24, 30, 1), (2, 60, 0)), *mask.shape, 2), mask == 1)
+    given = METHODS["grabcut"](image, seeds_of(clicks_of([(24, 30, 1), (2, 60, 0)]), *mask.shape, 2), mask == 1)
     assert iou(given > 0.5, mask) > 0.95
     assert METHODS["grabcut"](image, np.ones(mask.shape, np.uint8), mask == 1).all()
 

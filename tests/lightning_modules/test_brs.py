@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from configs import build, load, resolve
-from interseg.clicks.layout import pad_clicks
+from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
+from interseg.inference.predictor import InferenceOptions
 from interseg.networks.brs_network import BRSNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.optimisation import Optimisation
@@ -61,7 +62,7 @@ def network(**options):
 
 
 def batch():
-    clicks = pad_clicks([torch.tensor([[3, 4, 1]]).numpy(), torch.tensor([[9, 9, 1], [50, 50, 0]]).numpy()])
+    clicks = pad_clicks([clicks_of([(3, 4, 1)]), clicks_of([(9, 9, 1), (50, 50, 0)])])
     mask = torch.zeros(2, 64, 96).byte()
     mask[:, :20, :20] = 1
     return {"id": torch.tensor([4, 7]), "image": torch.rand(2, 3, 64, 96), "mask": mask, "clicks": clicks}
@@ -118,9 +119,11 @@ def test_rates_are_the_papers_for_a_mean_loss():
 
 def test_training_and_refinement_see_the_same_maps():
     module = BRS(network()).eval()
-    given = batch() | {"carried": [{}, {}]}
+    flipped = BRS(network(), inference=InferenceOptions(flip=True)).eval()
+    given = batch() | {"states": [{}, {}]}
     with torch.no_grad():
         plain = module.segment(given)
-        assert torch.equal(module.adapt(given), plain)
-        module.answer_by(flip=True)
-        assert not torch.allclose(module.adapt(given), plain)
+        assert torch.equal(module.answer(given).logits, plain)
+        assert torch.equal(module.predictor()(given).logits, plain)
+        assert torch.equal(flipped.segment(given), plain)
+        assert not torch.allclose(flipped.answer(given).logits, plain)

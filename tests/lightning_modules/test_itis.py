@@ -3,7 +3,7 @@ import torch
 
 from configs import build, load, resolve
 from interseg.clicks.guidance import DiskGuidance
-from interseg.clicks.layout import pad_clicks
+from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.stem import GuidedConvolution
@@ -18,7 +18,7 @@ def network(channels=2):
 
 
 def batch(**more):
-    clicks = pad_clicks([torch.tensor([[3, 4, 1]]).numpy(), torch.tensor([[9, 9, 0]]).numpy()])
+    clicks = pad_clicks([clicks_of([(3, 4, 1)]), clicks_of([(9, 9, 0)])])
     return {"id": torch.tensor([4, 7]), "image": torch.rand(2, 3, 64, 96), "mask": torch.ones(2, 64, 96).byte(), "clicks": clicks} | more
 
 
@@ -57,9 +57,9 @@ def test_large_images_are_reduced_for_the_network_and_answered_in_full_size():
 
 
 def test_clicks_scale_to_the_pixel_that_covers_them():
-    clicks = torch.tensor([[[0, 0, 1], [63, 95, 0], [33, 50, 1], [-1, -1, -1]]])
+    clicks = torch.tensor([[[0, 0, 1, 0], [63, 95, 0, 0], [33, 50, 1, 1], [-1, -1, -1, -1]]])
     scaled = scale_clicks(clicks, torch.Size((64, 96)), (32, 48))
-    assert scaled.tolist() == [[[0, 0, 1], [31, 47, 0], [16, 25, 1], [-1, -1, -1]]]
+    assert scaled.tolist() == [[[0, 0, 1, 0], [31, 47, 0, 0], [16, 25, 1, 1], [-1, -1, -1, -1]]]
     assert reduced_size(torch.Size((64, 96)), 96) is None
     assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
 

@@ -4,10 +4,15 @@ import torch
 from torch import nn
 from torchvision.ops import roi_align
 
-from interseg.clicks.layout import BOUNDARY, pad_clicks
+from configs import load, resolve
+from configs.run import build_model
+from interseg.clicks.layout import BOUNDARY, clicks_of, pad_clicks
+from interseg.clicks.users import RitmUser
 from interseg.errors import InputError
+from interseg.evaluation.contributions import outcome_of
 from interseg.evaluation.game import Game
-from interseg.evaluation.metrics import iou
+from interseg.evaluation.overlap import iou
+from interseg.inference.session import open_sessions
 from interseg.networks.stem import GuidedConvolution
 from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, scaled_box
@@ -33,8 +38,8 @@ def batch(*clicks, size=(64, 96), **more):
     torch.manual_seed(1)
     masks = torch.stack([object_mask(*size)] * len(clicks))
     image = torch.rand(len(clicks), 3, *size) * 0.3 + masks[:, None] * 0.5
-    rows = pad_clicks([np.array(c, np.int64).reshape(-1, 3) for c in clicks])
-    given = {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "carried": [{} for _ in clicks]}
+    rows = pad_clicks([clicks_of(c) for c in clicks])
+    given = {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "states": [{} for _ in clicks]}
     return given | {"to_source": torch.zeros(len(clicks), *size, 2, dtype=torch.int16)} | more
 
 
@@ -112,20 +117,22 @@ def test_features_are_normalised_channel_by_channel_within_the_crop():
 
 def test_the_first_click_selects_and_later_ones_run_the_light_network_alone():
     module = TwoInOne(network(), padding=4, threshold=0.5).eval()
-    first, more = [(30, 40, 1)], [(30, 40, 1), (16, 30, BOUNDARY), (43, 59, BOUNDARY)]
+    first, more = [(30, 40, 1)], [(30, 40, 1), (16, 30, 1, BOUNDARY), (43, 59, 1, BOUNDARY)]
     calls = []
     module.network.encoder.register_forward_hook(lambda *a: calls.append("encoder"))
     module.network.refinement.register_forward_hook(lambda *a: calls.append("refinement"))
     played = batch(first, first)
     with torch.no_grad():
-        selected = module.adapt(played)
-        refined = module.adapt(batch(more, more, carried=played["carried"]))
+        selected, states = module.answer(played)
+        refined, after = module.answer(batch(more, more, states=states))
         at_once = module.segment(batch(more, more))
     assert calls == ["encoder", "refinement", "encoder", "refinement"]
     assert torch.equal(refined, at_once)
     assert not torch.equal(refined, selected)
-    for row, state in enumerate(played["carried"]):
-        box = state["crop"].with_clicks(np.array(more[1:]))
+    assert played["states"] == [{}, {}], "states are replaced, never changed"
+    assert all(one is two for one, two in zip(states, after, strict=True)), "a refinement leaves nothing behind"
+    for row, state in enumerate(states):
+        box = state["crop"].with_clicks(clicks_of(more[1:]))
         outside = torch.ones(64, 96, dtype=torch.bool)
         outside[box.top : box.bottom, box.left : box.right] = False
         assert (refined[row, 0][outside] < -10).all()
@@ -135,7 +142,7 @@ def test_the_first_click_selects_and_later_ones_run_the_light_network_alone():
 
 def test_objects_in_different_rounds_are_answered_each_in_its_own():
     module = TwoInOne(network()).eval()
-    one, two = [(30, 40, 1)], [(30, 40, 1), (16, 30, BOUNDARY)]
+    one, two = [(30, 40, 1)], [(30, 40, 1), (16, 30, 1, BOUNDARY)]
     with torch.no_grad():
         both, alone = module.segment(batch(one, two)), [module.segment(batch(one)), module.segment(batch(two, two))]
     assert torch.allclose(both[:1], alone[0], atol=1e-4)
@@ -144,7 +151,10 @@ def test_objects_in_different_rounds_are_answered_each_in_its_own():
 
 def test_boundary_clicks_are_one_map_and_signed_ones_two():
     seen = []
-    for channels, clicks in ((1, [(30, 40, 1), (16, 30, 2), (43, 59, 2)]), (2, [(30, 40, 1), (16, 30, 1), (43, 59, 0)])):
+    for channels, clicks in (
+        (1, [(30, 40, 1), (16, 30, 1, BOUNDARY), (43, 59, 1, BOUNDARY)]),
+        (2, [(30, 40, 1), (16, 30, 1), (43, 59, 0)]),
+    ):
         module = TwoInOne(network(guidance_channels=channels), threshold=0.999999).eval()  # no pixel is that likely: the whole image
         cut = module.network.cut
         module.network.cut = lambda maps, boxes, stride, cut=cut: (seen.append((maps.clone(), boxes)), cut(maps, boxes, stride))[1]
@@ -166,19 +176,23 @@ def test_a_crop_grows_to_a_click_beyond_it():
     module.network.refine = lambda features, maps, boxes: (seen.append(boxes), refine(features, maps, boxes))[1]
     for corner in ((0, 0), (63, 95)):
         with torch.no_grad():
-            module.segment(batch([(30, 40, 1), (*corner, BOUNDARY)]))
+            module.segment(batch([(30, 40, 1), (*corner, 1, BOUNDARY)]))
         assert seen[-1][0].holds(*corner)
 
 
 @pytest.mark.parametrize(
     ("channels", "clicks", "message"),
     [
-        (1, [(16, 30, BOUNDARY)], "the first click selects the object"),
+        (1, [(16, 30, 1, BOUNDARY)], "the first click selects the object"),
+        (1, [(16, 30, 0)], "the first click selects the object"),
         (1, [], "the first click selects the object"),
-        (1, [(30, 40, 1), (5, 6, 0)], r"click \(y=5, x=6\) has label 0; clicks after the first have 2, for the object's boundary"),
-        (1, [(30, 40, 1), (70, 30, 2)], r"click \(y=70, x=30\) lies outside the image of 64 x 96"),
+        (1, [(30, 40, 1), (5, 6, 0)], r"click \(y=5, x=6\) is of kind region; .* the first are of kind boundary, on the object's boundary"),
+        (1, [(30, 40, 1), (5, 6, 0, BOUNDARY)], r"click \(y=5, x=6\) has label 0; a click on the object's boundary has label 1"),
+        (1, [(30, 40, 1), (70, 30, 1, BOUNDARY)], r"click \(y=70, x=30\) lies outside the image of 64 x 96"),
         (1, [(300, 40, 1)], "lies outside the image"),
-        (2, [(30, 40, 1), (5, 6, 2)], r"click \(y=5, x=6\) has label 2; clicks after the first have 1 or 0"),
+        (2, [(16, 30, 1, BOUNDARY)], "the first click selects the object"),
+        (2, [(30, 40, 1), (5, 6, 1, BOUNDARY)], r"click \(y=5, x=6\) is of kind boundary; .* of kind region, on object or background"),
+        (2, [(30, 40, 1), (5, 6, 2)], r"a click has label 2; .* knows 1 and 0"),
     ],
 )
 def test_clicks_that_the_network_does_not_know_are_named(channels, clicks, message):
@@ -198,8 +212,11 @@ def test_bad_settings_are_named(tmp_path):
     torch.save({"state_dict": {"network.encoder.x": torch.zeros(1)}}, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="does not fit, encoder"):
         network(selection_from=str(tmp_path / "other.ckpt"))
+    for option in ("flip=true", "refiner=brs"):
+        with pytest.raises(InputError, match="TwoInOne has no click network"):
+            build_model(resolve(load(["two_in_one.yaml"], [option])))
     with pytest.raises(InputError, match="TwoInOne has no click network"):
-        TwoInOne(network()).answer_by(flip=True)
+        TwoInOne(network()).predictor()
 
 
 def test_a_second_run_starts_from_the_selection_of_a_first_one(tmp_path):
@@ -243,7 +260,7 @@ def test_the_refinement_learns_from_middling_selections_only(monkeypatch):
     assert [round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)] == [1.0, 0.4, 0.0]
     (picked,) = module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given)
     assert picked.row == 1
-    assert (picked.clicks[:, 2] == BOUNDARY).all()
+    assert (picked.clicks[:, 2:] == (1, BOUNDARY)).all()
     assert picked.box == Box(0, 0, 64, 56).with_clicks(picked.clicks)
     given["clicks"][:] = -1
     given["mask"][:] = 0
@@ -268,7 +285,7 @@ def test_the_refinements_loss_counts_in_the_crop_and_twice_round_clicks(monkeypa
     module.training_step(given, 0)
     ((mask, weight, counts),) = seen
     twice = torch.ones(64, 96)
-    for y, x, _ in drawn[0].tolist():
+    for y, x, *_ in drawn[0].tolist():
         twice[square(y, x, 6)] = 2
     assert torch.equal(weight[0], twice)
     assert counts.tolist() == [(mask == 1).sum().item(), (mask == 0).sum().item()]
@@ -282,7 +299,7 @@ def test_what_is_drawn_depends_on_seed_epoch_and_object_alone(monkeypatch):
     draw = module.draw_clicks
     module.draw_clicks = lambda *a: clicks.append(draw(*a)) or clicks[-1]
     module.training_step(given, 0)
-    module.training_step({key: value[1:] if key != "carried" else value for key, value in given.items()}, 0)
+    module.training_step({key: value[1:] for key, value in given.items()}, 0)
     assert np.array_equal(clicks[1], clicks[2])
 
 
@@ -290,17 +307,19 @@ def test_boxes_reach_the_game_in_pixels_of_the_image():
     module = TwoInOne(network(), long_side=48, padding=2, threshold=0.5).eval()
     given = batch([(30, 40, 1)])
     with torch.no_grad():
-        logits = module.adapt(given)
-    (state,) = given["carried"]
+        logits, (state,) = module.answer(given)
     assert logits.shape == (1, 1, 64, 96)
     assert state["selection"].shape == (1, 32, 48)
     view = trimmed_box(state["selection"][0], 0.5)
     assert state["trimmed"] == Box(*(2 * side for side in view))
     assert state["crop"] == Box(*(2 * side for side in view.grown(2, 32, 48)))
-    game = Game(0, given["mask"][0].numpy(), 3, 0)
-    assert game.outcome()["boxes"].tolist() == [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 0, 0], [0, 0, 0, 0]]
-    game.carried = state
-    assert game.outcome()["boxes"][3].tolist() == list(state["crop"])
+    (session,) = open_sessions(module, given["image"])
+    game = Game(session, given["mask"][0].numpy(), RitmUser(), 3)
+    boxes = [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert outcome_of(game, module.contributions)["boxes"].tolist() == boxes
+    session.click(30, 40)
+    boxes[2:] = [list(state["trimmed"]), list(state["crop"])]
+    assert outcome_of(game, module.contributions)["boxes"].tolist() == boxes
     assert scaled_box(Box(1, 1, 2, 3), (10, 10), (25, 30)) == Box(2, 3, 5, 9)
 
 
@@ -322,14 +341,14 @@ def slow_refinement_step(module, given):
         likely = (logits[0, 0].sigmoid() > module.threshold).nonzero()
         low, high = likely.min(0).values.tolist(), likely.max(0).values.tolist()
         box = Box(max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)).with_clicks(clicks)
-        one_label = torch.from_numpy(np.column_stack([clicks[:, :2], np.ones(len(clicks), int)]))[None]
+        one_label = torch.from_numpy(clicks_of([(y, x, 1) for y, x, *_ in clicks.tolist()]))[None]
         maps = module.guidance(one_label, 64, 96)[:, :1]
         answer = restored(network.refine(features, maps, [box]), box, (64, 96))
         target = torch.full((1, 64, 96), 255, dtype=torch.uint8)
         target[:, box.top : box.bottom, box.left : box.right] = one["mask"][:, box.top : box.bottom, box.left : box.right]
         weight = 1 + boundary_weight(one["distance"])
         twice = torch.ones_like(weight)
-        for y, x, _ in clicks.tolist():
+        for y, x, *_ in clicks.tolist():
             twice[0, max(0, y - 3) : y + 3, max(0, x - 3) : x + 3] = 2
         kept.append(row)
         parts.append((answer, target, weight * twice))

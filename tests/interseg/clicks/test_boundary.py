@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from interseg.clicks.boundary import BoundaryUser, CentreUser, RefinementClicks, SelectionClick, error_kinds, outline, selection_click
-from interseg.clicks.layout import BOUNDARY, no_clicks
+from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
+from interseg.errors import InputError
+from tests.interseg.clicks.scenes import neighbours, slow_components
 
 RNG = np.random.default_rng
 
@@ -25,30 +27,10 @@ def blobs(seed, height=24, width=31):
     return prediction, mask
 
 
-def neighbours(y, x, shape, corners):
-    steps = [(-1, 0), (1, 0), (0, -1), (0, 1)] + ([(-1, -1), (-1, 1), (1, -1), (1, 1)] if corners else [])
-    return [(y + v, x + u) for v, u in steps if 0 <= y + v < shape[0] and 0 <= x + u < shape[1]]
-
-
 def slow_outline(region):
     pixels = [tuple(p) for p in np.argwhere(region)]
     found = [p for p in pixels if any(not region[q] for q in neighbours(*p, region.shape, False))]
     return found or [p for p in pixels if len(neighbours(*p, region.shape, False)) < 4]
-
-
-def slow_components(region):
-    left, found = {tuple(p) for p in np.argwhere(region)}, []
-    while left:
-        stack, component = [left.pop()], set()
-        while stack:
-            p = stack.pop()
-            component.add(p)
-            for q in neighbours(*p, region.shape, True):
-                if q in left:
-                    left.remove(q)
-                    stack.append(q)
-        found.append(component)
-    return found
 
 
 def slow_middle(pixels):
@@ -93,14 +75,14 @@ def test_boundary_clicks_are_the_equations(seed, earlier, spacing):
     prediction, mask = blobs(seed)
     boundary = outline(mask == 1)
     rows = boundary[RNG(seed).choice(len(boundary), min(earlier, len(boundary)), replace=False)]
-    clicks = np.array([(0, 0, 1), *((y, x, BOUNDARY) for y, x in rows)], np.int64)
+    clicks = clicks_of([(0, 0, 1), *((y, x, 1, BOUNDARY) for y, x in rows.tolist())])
     found = BoundaryUser(spacing=spacing).next_click(prediction, mask, clicks, RNG(0))
     wanted = slow_boundary_clicks(prediction, mask, clicks, spacing)
     if not wanted:
         assert found is None
     else:
         assert found[:2] in wanted
-        assert found[2] == BOUNDARY
+        assert found[2:] == (1, BOUNDARY)
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,21 +105,21 @@ def test_a_missed_corner_is_clicked_at_its_far_end_and_an_excess_at_its_contact(
     mask = square()
     prediction = mask.astype(bool)
     prediction[10:20, 10:20] = False
-    first = np.array([(19, 19, 1)], np.int64)
-    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == (10, 10, BOUNDARY)
+    first = clicks_of([(19, 19, 1)])
+    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == Click(10, 10, 1, BOUNDARY)
     prediction = mask.astype(bool)
     prediction[5:10, 14:21] = True
-    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == (10, 17, BOUNDARY)
+    assert BoundaryUser().next_click(prediction, mask, first, RNG(0)) == Click(10, 17, 1, BOUNDARY)
 
 
 def test_a_hole_and_an_empty_prediction_have_boundary_clicks_too():
-    mask, first = square(), np.array([(19, 19, 1)], np.int64)
+    mask, first = square(), clicks_of([(19, 19, 1)])
     prediction = mask.astype(bool)
     prediction[20:26, 18:22] = False
     assert BoundaryUser().next_click(prediction, mask, first, RNG(0))[0] == 29
     nothing = np.zeros(mask.shape, bool)
-    y, x, label = BoundaryUser().next_click(nothing, mask, first, RNG(0))
-    assert label == BOUNDARY
+    y, x, label, kind = BoundaryUser().next_click(nothing, mask, first, RNG(0))
+    assert (label, kind) == (1, BOUNDARY)
     assert (y, x) in slow_outline(mask == 1)
 
 
@@ -145,18 +127,17 @@ def test_an_object_that_fills_the_image_has_the_border_as_boundary():
     mask = np.ones((20, 30), np.uint8)
     prediction = mask.astype(bool)
     prediction[:8, :8] = False
-    y, x, label = BoundaryUser().next_click(prediction, mask, np.array([(10, 15, 1)], np.int64), RNG(0))
-    assert (y, x, label) == (0, 0, BOUNDARY)
+    assert BoundaryUser().next_click(prediction, mask, clicks_of([(10, 15, 1)]), RNG(0)) == Click(0, 0, 1, BOUNDARY)
 
 
 def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
     mask = square()
     prediction = np.zeros(mask.shape, bool)
-    clicks = np.array([BoundaryUser().next_click(prediction, mask, no_clicks(), RNG(0))], np.int64)
-    assert clicks[0].tolist()[2] == 1
+    clicks = clicks_of([BoundaryUser().next_click(prediction, mask, no_clicks(), RNG(0))])
+    assert clicks[0].tolist()[2:] == [1, REGION]
     for _ in range(len(slow_outline(mask == 1))):
         click = BoundaryUser().next_click(prediction, mask, clicks, RNG(0))
-        clicks = np.concatenate([clicks, [click]])
+        clicks = np.concatenate([clicks, clicks_of([click])])
     spread = clicks[1:6, :2]
     assert min(math.dist(a, b) for i, a in enumerate(spread) for b in spread[:i]) >= 10
     assert len({tuple(c) for c in clicks.tolist()}) == len(clicks)
@@ -166,21 +147,21 @@ def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
 def test_both_users_begin_at_the_centre_and_stop_when_nothing_is_wrong():
     mask = square()
     for user in (BoundaryUser(), CentreUser()):
-        assert user.next_click(np.zeros(mask.shape, bool), mask, no_clicks(), RNG(0)) == (20, 20, 1)
+        assert user.next_click(np.zeros(mask.shape, bool), mask, no_clicks(), RNG(0)) == Click(20, 20, 1)
         assert user.next_click(mask == 1, mask, no_clicks(), RNG(0)) is None
-        assert user.next_click(mask == 1, mask, np.array([(20, 20, 1)], np.int64), RNG(0)) is None
+        assert user.next_click(mask == 1, mask, clicks_of([(20, 20, 1)]), RNG(0)) is None
 
 
 def test_the_centre_user_clicks_the_largest_error_with_its_sign():
-    mask, first = square(), np.array([(19, 19, 1)], np.int64)
+    mask, first = square(), clicks_of([(19, 19, 1)])
     prediction = mask.astype(bool)
     prediction[10:15, 10:15] = False
-    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == (12, 12, 1)
+    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == Click(12, 12, 1)
     prediction[31:38, 31:38] = True
-    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == (34, 34, 0)
-    again = np.array([(19, 19, 1), (34, 34, 0)], np.int64)
-    assert CentreUser().next_click(prediction, mask, again, RNG(0)) == (12, 12, 1)
-    assert CentreUser(spacing=2).next_click(prediction, mask, again, RNG(0)) == (32, 32, 0)
+    assert CentreUser().next_click(prediction, mask, first, RNG(0)) == Click(34, 34, 0)
+    again = clicks_of([(19, 19, 1), (34, 34, 0)])
+    assert CentreUser().next_click(prediction, mask, again, RNG(0)) == Click(12, 12, 1)
+    assert CentreUser(spacing=2).next_click(prediction, mask, again, RNG(0)) == Click(32, 32, 0)
 
 
 def test_where_the_network_does_not_follow_both_users_go_on_to_the_next_error():
@@ -188,11 +169,11 @@ def test_where_the_network_does_not_follow_both_users_go_on_to_the_next_error():
     prediction = mask.astype(bool)
     prediction[22:50, 60:100] = True  # excess, the larger
     prediction[40:60, 20:45] = False  # missed
-    for user, labels in ((BoundaryUser(), {BOUNDARY}), (CentreUser(), {0, 1})):
-        clicks = np.array([(40, 40, 1)], np.int64)
+    for user, said in ((BoundaryUser(), {(1, BOUNDARY)}), (CentreUser(), {(0, REGION), (1, REGION)})):
+        clicks = clicks_of([(40, 40, 1)])
         for _ in range(14):
-            clicks = np.concatenate([clicks, [user.next_click(prediction, mask, clicks, RNG(0))]])
-        assert set(clicks[1:, 2].tolist()) == labels
+            clicks = np.concatenate([clicks, clicks_of([user.next_click(prediction, mask, clicks, RNG(0))])])
+        assert {(label, kind) for *_, label, kind in clicks[1:].tolist()} == said
         left = clicks[1:, 1] < 46
         assert 0 < left.sum() < 14  # clicks at both errors
         gaps = [math.dist(a[:2], b[:2]) for i, a in enumerate(clicks[1:7].tolist()) for b in clicks[1:7].tolist()[:i]]
@@ -207,15 +188,16 @@ def test_the_edge_of_a_views_padding_is_no_boundary():
     prediction = mask.astype(bool)
     prediction[:, 15:] = False
     clicks = np.concatenate([RefinementClicks(perturbation=0)(prediction, mask, RNG(s), padding) for s in range(20)])
-    assert not any(11 <= y < 29 and x == 29 for y, x, _ in clicks.tolist())
+    assert not any(11 <= y < 29 and x == 29 for y, x, *_ in clicks.tolist())
 
 
 def test_the_selection_click_is_the_centre_of_mass_or_the_deepest_pixel():
-    assert selection_click(square()) == (20, 20, 1)
+    assert selection_click(square()) == Click(20, 20, 1)
     ring = square()
     ring[12:28, 14:30] = 0  # a bracket, thickest at its left
-    y, x, label = selection_click(ring)
+    y, x, label, kind = selection_click(ring)
     assert ring[y, x] == label == 1
+    assert kind == REGION
     assert 10 <= x < 14
     assert selection_click(np.zeros((5, 5), np.uint8)) is None
     assert selection_click(np.full((5, 5), 255, np.uint8)) is None
@@ -227,6 +209,7 @@ def test_a_displaced_selection_click_stays_on_the_object_even_a_tiny_one(mask):
     clicks = np.concatenate([draw(mask, np.zeros_like(mask), RNG(i)) for i in range(200)])
     centre = selection_click(mask)
     assert (mask[clicks[:, 0], clicks[:, 1]] == 1).all()
+    assert (clicks[:, 2:] == (1, REGION)).all()
     distances = [math.dist(c[:2], centre[:2]) for c in clicks.tolist()]
     assert max(distances) <= 8
     assert len({tuple(c) for c in clicks.tolist()}) > min(60, (mask == 1).sum() - 1)
@@ -244,15 +227,16 @@ def test_training_draws_two_to_four_clusters_and_perturbs(signed):
     still = RefinementClicks(signed, perturbation=0)
     for seed in range(60):
         clicks, unmoved = RefinementClicks(signed)(prediction, mask, RNG(seed)), still(prediction, mask, RNG(seed))
-        assert clicks[:, 2].tolist() == unmoved[:, 2].tolist()
+        assert clicks[:, 2:].tolist() == unmoved[:, 2:].tolist()
         counts.add(len(clicks))
         moves += [math.dist(a[:2], b[:2]) for a, b in zip(clicks.tolist(), unmoved.tolist(), strict=True)]
         if signed:
-            assert all(label == (mask[y, x] == 1) for y, x, label in clicks.tolist())
-            assert all(prediction[y, x] != mask[y, x] for y, x, _ in clicks.tolist())
+            assert all(label == (mask[y, x] == 1) for y, x, label, _ in clicks.tolist())
+            assert all(prediction[y, x] != mask[y, x] for y, x, *_ in clicks.tolist())
+            assert (clicks[:, 3] == REGION).all()
         else:
             assert {c[:2] for c in map(tuple, unmoved.tolist())} <= set(slow_outline(mask == 1))
-            assert (clicks[:, 2] == BOUNDARY).all()
+            assert (clicks[:, 2:] == (1, BOUNDARY)).all()
     assert counts == {2, 3, 4}
     assert max(moves) <= 10.8
     assert signed or max(moves) > 7
@@ -264,13 +248,20 @@ def test_training_drops_small_clusters_and_draws_fewer_where_fewer_are_wrong():
     prediction[20:40, 20:40] = False
     prediction[70:75, 70:75] = False  # 25 of 3,600 pixels
     clicks = RefinementClicks(perturbation=0)(prediction, mask, RNG(0))
-    assert clicks.tolist() == [[20, 20, BOUNDARY]]
+    assert clicks.tolist() == [[20, 20, 1, BOUNDARY]]
     assert len(RefinementClicks()(mask == 1, mask, RNG(0))) == 0
 
 
 def test_a_batch_is_clicked_as_its_objects():
     scenes = [blobs(seed) for seed in range(6)]
-    clicks = [no_clicks(), *[np.array([(1, 1, 1)], np.int64)] * 5]
+    clicks = [no_clicks(), *[clicks_of([(1, 1, 1)])] * 5]
     for user in (BoundaryUser(), CentreUser()):
         batched = user.next_clicks([p for p, _ in scenes], [m for _, m in scenes], clicks, [RNG(i) for i in range(6)])
         assert batched == [user.next_click(p, m, c, RNG(i)) for i, ((p, m), c) in enumerate(zip(scenes, clicks, strict=True))]
+
+
+@pytest.mark.parametrize("user", [BoundaryUser(), CentreUser()], ids=lambda u: type(u).__name__)
+@pytest.mark.parametrize("clicks", [no_clicks(), clicks_of([(20, 20, 1)])], ids=["first", "later"])
+def test_users_of_one_object_refuse_classes(user, clicks):
+    with pytest.raises(InputError, match="this user clicks one object against background, not classes; use another one"):
+        user.next_click(np.zeros((40, 40), np.uint8), square(), clicks, RNG(0))

@@ -3,13 +3,14 @@ import pytest
 import torch
 
 from interseg.clicks.guidance import DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance, mask_distance
-from interseg.clicks.layout import no_clicks, pad_clicks
+from interseg.clicks.layout import BOUNDARY, clicks_of, no_clicks, pad_clicks
+from interseg.errors import InputError
 
 
 def nearest(clicks, label, height, width):
     """(H, W) distance to the nearest click of a sign, computed for every pixel and click; infinite without clicks."""
     y, x = np.mgrid[:height, :width].astype(float)
-    distances = [np.hypot(y - cy, x - cx) for cy, cx, sign in clicks.tolist() if sign == label]
+    distances = [np.hypot(y - cy, x - cx) for cy, cx, sign, _ in clicks.tolist() if sign == label]
     return np.min(distances, axis=0) if distances else np.full((height, width), np.inf)
 
 
@@ -29,8 +30,8 @@ FORMULAS = {
 def test_maps_equal_the_formula_for_every_pixel_and_click(name):
     guidance, formula = FORMULAS[name]
     rng = np.random.default_rng(0)
-    clicks = [np.column_stack([rng.integers(0, 60, n), rng.integers(0, 300, n), rng.integers(0, 2, n)]) for n in (0, 1, 7)]
-    clicks.append(np.array([[0, 0, 1], [59, 299, 0], [0, 299, 1], [59, 0, 0]]))
+    clicks = [clicks_of(rng.integers(0, (60, 300, 2), (n, 3)).tolist()) for n in (0, 1, 7)]
+    clicks.append(clicks_of([(0, 0, 1), (59, 299, 0), (0, 299, 1), (59, 0, 0)]))
     maps = guidance(pad_clicks(clicks), 60, 300)
     assert maps.shape == (4, 2, 60, 300)
     for image, rows in enumerate(clicks):
@@ -40,7 +41,7 @@ def test_maps_equal_the_formula_for_every_pixel_and_click(name):
 
 
 def test_gaussian_peak_and_clip_are_the_papers():
-    maps = GaussianGuidance()(pad_clicks([np.array([[30, 30, 1]])]), 61, 61)
+    maps = GaussianGuidance()(pad_clicks([clicks_of([(30, 30, 1)])]), 61, 61)
     assert maps[0, 0, 30, 30].item() == pytest.approx(0.9974, abs=1e-4)
     assert maps[0, 0, 30, 50] > 0
     assert maps[0, 0, 30, 51] == 0
@@ -59,3 +60,11 @@ def test_mask_distance_is_zero_on_the_mask_and_one_without():
     assert channel[0, 0, 5, 51].item() == pytest.approx(51 / 255)
     assert channel[0, 0, 5, 299] == 1
     assert (channel[1] == 1).all()
+
+
+@pytest.mark.parametrize("guidance", [GaussianGuidance(), FlooredGaussianGuidance(), DiskGuidance(), DistanceGuidance()])
+def test_clicks_that_say_neither_object_nor_background_are_refused(guidance):
+    with pytest.raises(InputError, match="a click on the boundary was given to a network of positive and negative clicks"):
+        guidance(pad_clicks([no_clicks(), clicks_of([(1, 2, 0), (3, 4, 1, BOUNDARY)])]), 8, 9)
+    with pytest.raises(InputError, match="a click has label 3; a network of positive and negative clicks knows 1 and 0"):
+        guidance(pad_clicks([clicks_of([(1, 2, 3)])]), 8, 9)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interseg.clicks.layout import REGION
 from interseg.clicks.medoids import MedoidClicks, medoids
 from interseg.distance import distance_to
 
@@ -45,6 +46,9 @@ def test_clicks_lie_in_the_object_and_in_the_ring():
     for seed in range(60):
         clicks = MedoidClicks(candidates=80)(mask, np.zeros_like(mask), np.random.default_rng(seed))
         positive, negative = (clicks[clicks[:, 2] == label][:, :2] for label in (1, 0))
+        assert clicks.shape == (len(positive) + len(negative), 4)
+        assert clicks.dtype == np.int64
+        assert (clicks[:, 3] == REGION).all()
         assert (mask[positive[:, 0], positive[:, 1]] == 1).all()
         assert (mask[negative[:, 0], negative[:, 1]] == 0).all()
         ring = outside[negative[:, 0], negative[:, 1]]
@@ -62,4 +66,4 @@ def test_tiny_and_missing_objects_have_the_clicks_that_there_is_room_for():
     mask[3, 4] = 1
     for seed in range(5):
         clicks = MedoidClicks()(mask, mask * 0, np.random.default_rng(seed))
-        assert clicks[clicks[:, 2] == 1].tolist() == [[3, 4, 1]]
+        assert clicks[clicks[:, 2] == 1].tolist() == [[3, 4, 1, REGION]]

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from interseg.clicks.layout import no_clicks
+from interseg.clicks.layout import Click, clicks_of, no_clicks
 from interseg.clicks.users import BrsUser, ClusterUser, ItisUser, RandomUser, RitmUser, User
+from tests.interseg.clicks.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
 
 USERS = [RitmUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
 
@@ -22,19 +23,7 @@ def ritm_reference(prediction, mask, clicks):
         return None
     positive = missed.max() > excess.max()
     y, x = np.unravel_index((missed if positive else excess).argmax(), mask.shape)
-    return int(y), int(x), int(positive)
-
-
-def random_masks(seed, height, width, smoothness, ignore=True):
-    """A truth with ignored pixels and a prediction that differs from it, blobs of the given size."""
-    rng = np.random.default_rng(seed)
-    fields = [ndimage.gaussian_filter(rng.standard_normal((height, width)), smoothness, mode="wrap") for _ in range(3)]
-    mask = (fields[0] > 0).astype(np.uint8)
-    prediction = fields[0] + fields[1] > 0
-    if ignore:
-        mask[fields[2] > np.quantile(fields[2], 0.9)] = 255
-    clicks = np.column_stack([rng.integers(0, height, 4), rng.integers(0, width, 4), rng.integers(0, 2, 4)]).astype(np.int64)
-    return prediction, mask, clicks
+    return Click(int(y), int(x), int(positive))
 
 
 @settings(max_examples=300, deadline=None)
@@ -61,19 +50,12 @@ def test_ritm_breaks_ties_in_row_major_order(data, height, width):
     assert RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == ritm_reference(prediction, mask, clicks)
 
 
-def test_ritm_many_components_fall_back_to_one_transform():
-    rng = np.random.default_rng(0)
-    mask = (rng.random((200, 200)) > 0.8).astype(np.uint8)
-    prediction = np.zeros((200, 200), bool)
-    assert RitmUser().next_click(prediction, mask, no_clicks(), rng) == ritm_reference(prediction, mask, no_clicks())
-
-
 def test_ritm_tie_between_signs_is_negative():
     mask = np.zeros((5, 11), np.uint8)
     mask[1:4, 1:4] = 1
     prediction = np.zeros((5, 11), bool)
     prediction[1:4, 7:10] = True
-    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == (2, 8, 0)
+    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(2, 8, 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,21 +69,17 @@ def test_brs_clicks_the_more_frequent_error_where_it_is_deepest(seed, height, wi
     depth[clicks[:, 0], clicks[:, 1]] = 0
     if depth.any():
         y, x = np.unravel_index(depth.argmax(), depth.shape)
-        assert click == (y, x, label)
+        assert click == Click(y, x, label)
     elif click is not None:
-        assert click[2] == 1 - label
+        assert click[2:] == (1 - label, 0)
 
 
 def itis_reference(prediction, mask, clicks):
     """All maxima that ITIS' rule allows, by plain loops over the pixels of the largest cluster."""
-    wrong = (mask != 255) & (prediction != (mask == 1))
-    labels, count = ndimage.label(wrong, np.ones((3, 3)))
-    order = sorted(range(1, count + 1), key=lambda c: -(labels == c).sum())
     height, width = mask.shape
-    for cluster in order:
-        inside = {tuple(p) for p in np.argwhere(labels == cluster)}
+    for inside in sorted(slow_components(wrong_where(prediction, mask)), key=lambda c: -len(c)):
         outside = [(y, x) for y in range(-1, height + 1) for x in range(-1, width + 1) if (y, x) not in inside]
-        stops = outside + [(y, x) for y, x, _ in clicks.tolist() if (y, x) in inside]
+        stops = outside + [(y, x) for y, x, *_ in clicks.tolist() if (y, x) in inside]
         distance = {p: min((p[0] - y) ** 2 + (p[1] - x) ** 2 for y, x in stops) for p in inside}
         inner = {p: d for p, d in distance.items() if 0 < p[0] < height - 1 and 0 < p[1] < width - 1 and d > 0}
         candidates = inner or {p: d for p, d in distance.items() if d > 0}
@@ -110,24 +88,25 @@ def itis_reference(prediction, mask, clicks):
     return set()
 
 
-@settings(max_examples=80, deadline=None)
-@given(seed=st.integers(0, 10**6), height=st.integers(2, 14), width=st.integers(2, 14), smoothness=st.sampled_from([0.0, 1.0, 3.0]))
-def test_itis_clicks_on_a_maximum_of_the_largest_cluster(seed, height, width, smoothness):
-    prediction, mask, clicks = random_masks(seed, height, width, smoothness)
-    sizes = ndimage.sum(np.ones_like(mask), *_labels(prediction, mask))
-    if len(set(np.atleast_1d(sizes))) < np.size(sizes):
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    scene=st.sampled_from([random_masks, random_classes]),
+    height=st.integers(2, 14),
+    width=st.integers(2, 14),
+    smoothness=st.sampled_from([0.0, 1.0, 3.0]),
+)
+def test_itis_clicks_on_a_maximum_of_the_largest_cluster(seed, scene, height, width, smoothness):
+    prediction, mask, clicks = scene(seed, height, width, smoothness)
+    sizes = [len(c) for c in slow_components(wrong_where(prediction, mask))]
+    if len(set(sizes)) < len(sizes):
         return  # equally large clusters: which of them comes first is not the rule's business
     allowed = itis_reference(prediction, mask, clicks)
     click = ItisUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
     assert (click is None) == (not allowed)
     if click is not None:
         assert click[:2] in allowed
-        assert click[2] == mask[click[0], click[1]]
-
-
-def _labels(prediction, mask):
-    labels, count = ndimage.label((mask != 255) & (prediction != (mask == 1)), np.ones((3, 3)))
-    return labels, range(1, count + 1)
+        assert click[2:] == (mask[click[0], click[1]], 0)
 
 
 def test_itis_breaks_ties_at_random_and_reproducibly():
@@ -138,7 +117,7 @@ def test_itis_breaks_ties_at_random_and_reproducibly():
     again = {ItisUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(40)}
     assert len(clicks) > 5
     assert clicks == again
-    assert {y for y, _, _ in clicks} == {7}
+    assert {(y, label) for y, _, label, _ in clicks} == {(7, 1)}
 
 
 def test_cluster_user_draws_clusters_by_size_and_clicks_their_centre():
@@ -147,16 +126,16 @@ def test_cluster_user_draws_clusters_by_size_and_clicks_their_centre():
     mask[8:11, 40:43] = 1  # 9 pixels
     prediction = np.zeros((20, 60), bool)
     clicks = [ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
-    assert set(clicks) == {(9, 9, 1), (9, 41, 1)}
-    assert 0.85 < clicks.count((9, 9, 1)) / 400 < 0.95
+    assert set(clicks) == {Click(9, 9, 1), Click(9, 41, 1)}
+    assert 0.85 < clicks.count(Click(9, 9, 1)) / 400 < 0.95
 
 
 def test_random_user_is_uniform_over_wrong_pixels():
     mask = np.array([[1, 1, 0, 255]], np.uint8)
     prediction = np.array([[False, True, True, True]])
     clicks = [RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
-    assert set(clicks) == {(0, 0, 1), (0, 2, 0)}
-    assert 0.42 < clicks.count((0, 0, 1)) / 400 < 0.58
+    assert set(clicks) == {Click(0, 0, 1), Click(0, 2, 0)}
+    assert 0.42 < clicks.count(Click(0, 0, 1)) / 400 < 0.58
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda u: type(u).__name__)
@@ -169,13 +148,119 @@ def test_every_user_stops_at_a_perfect_mask_and_never_repeats_a_pixel(user):
     clicks, prediction = no_clicks(), np.zeros((6, 6), bool)
     while (click := user.next_click(prediction, mask, clicks, rng)) is not None:
         assert click[:2] not in {tuple(c[:2]) for c in clicks.tolist()}
-        clicks = np.concatenate([clicks, [click]])
+        assert isinstance(click, Click)
+        clicks = np.concatenate([clicks, clicks_of([click])])
     assert len(clicks) == 4
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda u: type(u).__name__)
-def test_batched_clicks_equal_single_ones(user: User):
-    games = [random_masks(seed, 30, 40, 3.0) for seed in range(6)]
+@pytest.mark.parametrize("scene", [random_masks, random_classes])
+def test_batched_clicks_equal_single_ones(user: User, scene):
+    games = [scene(seed, 30, 40, 3.0) for seed in range(6)]
     single = [user.next_click(*game, np.random.default_rng(i)) for i, game in enumerate(games)]
     batched = user.next_clicks(*zip(*games, strict=True), [np.random.default_rng(i) for i in range(6)])
     assert batched == single
+
+
+SIZES = {"height": st.integers(1, 24), "width": st.integers(1, 24), "smoothness": st.sampled_from([0.0, 0.5, 1.0, 3.0])}
+
+
+def deepest(region, clicks):
+    """Depth and pixel of the first maximum; None where nothing is left."""
+    depth = depth_of(region, clicks)
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return (depth[y, x], int(y), int(x)) if depth[y, x] else None
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6), **SIZES)
+def test_ritm_clicks_the_class_whose_missed_pixels_are_deepest(seed, height, width, smoothness):
+    prediction, mask, clicks = random_classes(seed, height, width, smoothness)
+    best, expected = 0.0, None
+    for label in range(4):  # the lower class among equals
+        found = deepest(wrong_where(prediction, mask) & (mask == label), clicks)
+        if found and found[0] > best:
+            best, expected = found[0], Click(*found[1:], label)
+    assert RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == expected
+
+
+def test_ritm_clicks_the_lower_of_two_classes_that_are_as_deep():
+    mask = np.zeros((5, 11), np.uint8)
+    mask[1:4, 1:4], mask[1:4, 7:10] = 3, 2
+    prediction = np.zeros_like(mask)
+    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(2, 8, 2)
+    assert RitmUser().next_click(prediction, mask, clicks_of([(2, 8, 2)]), np.random.default_rng(0)) == Click(2, 2, 3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6), **SIZES)
+def test_brs_clicks_the_class_with_most_missed_pixels_that_were_not_all_clicked(seed, height, width, smoothness):
+    prediction, mask, clicks = random_classes(seed, height, width, smoothness)
+    missed = {label: wrong_where(prediction, mask) & (mask == label) for label in range(4)}
+    expected = None
+    for label in sorted(missed, key=lambda c: (missed[c].sum(), c), reverse=True):
+        found = deepest(missed[label], clicks)
+        if found:
+            expected = Click(*found[1:], label)
+            break
+    assert BrsUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), scene=st.sampled_from([random_masks, random_classes]), **SIZES)
+def test_the_cluster_user_clicks_a_clusters_deepest_pixel_as_what_it_is(seed, scene, height, width, smoothness):
+    prediction, mask, clicks = scene(seed, height, width, smoothness)
+    allowed = set()
+    for pixels in slow_components(wrong_where(prediction, mask)):
+        region = np.zeros(mask.shape, bool)
+        region[tuple(np.transpose(list(pixels)))] = True
+        found = deepest(region, clicks)
+        allowed |= {Click(*found[1:], int(mask[found[1:]]))} if found else set()
+    click = ClusterUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
+    assert click in allowed or (click is None and not allowed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), scene=st.sampled_from([random_masks, random_classes]), **SIZES)
+def test_the_random_user_clicks_a_wrong_pixel_as_what_it_is(seed, scene, height, width, smoothness):
+    prediction, mask, clicks = scene(seed, height, width, smoothness)
+    clicked = {(y, x) for y, x, *_ in clicks.tolist()}
+    allowed = {Click(y, x, int(mask[y, x])) for y, x in np.argwhere(wrong_where(prediction, mask)).tolist() if (y, x) not in clicked}
+    click = RandomUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
+    assert click in allowed or (click is None and not allowed)
+
+
+def test_chance_falls_on_classes_as_on_objects():
+    mask = np.array([[3, 2, 0, 255, 1, 0, 2, 2]], np.uint8)
+    prediction = np.array([[3, 0, 3, 1, 1, 0, 0, 0]], np.uint8)
+    drawn = [RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(800)]
+    assert set(drawn) == {Click(0, 1, 2), Click(0, 2, 0), Click(0, 6, 2), Click(0, 7, 2)}
+    assert all(0.2 < drawn.count(click) / 800 < 0.3 for click in set(drawn))
+    mask = np.zeros((20, 60), np.uint8)
+    mask[5:14, 5:14] = 3  # 81 pixels
+    mask[8:11, 40:43] = 2  # 9 pixels
+    prediction = np.where(mask > 0, 1, 0).astype(np.uint8)
+    clicks = [ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
+    assert set(clicks) == {Click(9, 9, 3), Click(9, 41, 2)}
+    assert 0.85 < clicks.count(Click(9, 9, 3)) / 400 < 0.95
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda u: type(u).__name__)
+def test_every_user_stops_at_perfect_classes_and_never_repeats_a_pixel(user):
+    rng = np.random.default_rng(1)
+    prediction, mask, _ = random_classes(3, 8, 9, 1.0)
+    assert user.next_click(np.where(mask == 255, 2, mask).astype(np.uint8), mask, no_clicks(), rng) is None
+    clicks = no_clicks()
+    while (click := user.next_click(prediction, mask, clicks, rng)) is not None:
+        assert isinstance(click, Click)
+        assert click[2:] == (mask[click[:2]], 0)
+        clicks = np.concatenate([clicks, clicks_of([click])])
+    assert len({tuple(c[:2]) for c in clicks.tolist()}) == len(clicks) == wrong_where(prediction, mask).sum() > 10
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda u: type(u).__name__)
+def test_two_classes_are_clicked_as_an_object_against_background(user):
+    for seed in range(20):
+        prediction, mask, clicks = random_masks(seed, 20, 25, 2.0)
+        as_object = user.next_click(prediction, mask, clicks, np.random.default_rng(seed))
+        assert user.next_click(prediction.astype(np.uint8), mask, clicks, np.random.default_rng(seed)) == as_object

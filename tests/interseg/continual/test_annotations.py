@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import Scene, StrokeUser, clicked, longest_chord, no_annotation, scribbled
 from interseg.errors import InputError
 
 
 def test_clicks_and_scribbles_are_annotations():
-    found = clicked(np.array([(5, 6, 2), (20, 30, 0)], np.int64), (40, 50), radius=2)
+    found = clicked(clicks_of([(5, 6, 2), (20, 30, 0)]), (40, 50), radius=2)
     assert found[5, 6] == 2
     assert found[5, 8] == 2
     assert found[20, 30] == 0
@@ -15,7 +16,7 @@ def test_clicks_and_scribbles_are_annotations():
     assert line[5, 20] == line[20, 40] == 1
     assert line[20, 20] == 255
     with pytest.raises(InputError, match="outside the image of 40 x 50"):
-        clicked(np.array([(40, 0, 1)], np.int64), (40, 50))
+        clicked(clicks_of([(40, 0, 1)]), (40, 50))
 
 
 def stroke(user, prediction, mask, before=None):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, methods, most_different
 
@@ -21,7 +22,7 @@ def evaluation(folder, curves, seed=0, names=None, **config):
         writer = csv.writer(file)
         writer.writerow(["id", "name", "noc@85", *(f"iou@{k + 1}" for k in range(len(curves[0]))), "clicks"])
         for i, curve in reversed(list(enumerate(curves))):
-            writer.writerow([i, (names or "abcdefgh")[i], noc[i], *curve, "3:4:1 5:6:0"])
+            writer.writerow([i, (names or "abcdefgh")[i], noc[i], *curve, "3:4:1 5:6:0 7:8:1:boundary"])
     return Evaluation(folder)
 
 
@@ -37,7 +38,7 @@ def test_an_evaluation_is_read_in_the_order_of_ids(runs):
     assert run.names == ["0 a", "1 b", "2 c"]
     assert run.curves.tolist() == [[0.5, 0.9], [0.2, 0.3], [0.9, 0.91]]
     assert run.noc["noc@85"].tolist() == [2, 2, 1]
-    assert run.clicks[0].tolist() == [[3, 4, 1], [5, 6, 0]]
+    assert run.clicks[0].tolist() == [[3, 4, 1, REGION], [5, 6, 0, REGION], [7, 8, 1, BOUNDARY]]
 
 
 def test_runs_that_differ_in_their_seed_are_one_method(runs):
@@ -91,6 +92,7 @@ def test_two_checkpoints_of_one_run_are_no_two_seeds(tmp_path):
         (lambda text: text[: text.rindex("0.9")], "line 4"),  # cut in the last line
         (lambda text: text.replace("0.3,", "?,"), "line 3"),
         (lambda text: text.replace("3:4:1", "3:4"), "line 2"),
+        (lambda text: text.replace("boundary", "bound"), "line 2"),
         (lambda text: text.replace("id,name", "name"), "line 2"),
         (lambda text: text.splitlines()[0], "line 1: there is no object"),
         (lambda text: "", "line 0: there is no object"),

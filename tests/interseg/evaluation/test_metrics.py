@@ -5,20 +5,11 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from interseg.evaluation.metrics import EFFORT_TARGETS, Interactions, clicks_to, effort, interval, iou, summarise
-
-CURVES = torch.tensor([[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64)
-IMAGE, OBJECT = (0, 0, 100, 200), (20, 30, 60, 90)
-PLAYED = {
-    "curves": CURVES,
-    "starts": torch.tensor([0.0, 0.5, 0.0, 0.1], dtype=torch.float64),
-    "clicks": torch.ones(4, 4, 3, dtype=torch.int64),
-    "correct": torch.arange(1, 5).repeat(4, 1),
-    "network_seconds": torch.full((4, 4), 0.5, dtype=torch.float64),
-    "simulator_seconds": torch.zeros(4, dtype=torch.float64),
-    "refinements": torch.zeros(4, 3, dtype=torch.int64),
-    "boxes": torch.tensor([[IMAGE, OBJECT, (0, 0, 0, 0), (0, 0, 0, 0)]] * 4),
-}
+from interseg.evaluation.contributions import Contribution
+from interseg.evaluation.crops import Crops
+from interseg.evaluation.metrics import EFFORT_TARGETS, OUTCOME, Interactions, clicks_to, effort, interval, summarise
+from interseg.evaluation.refinements import Refinements
+from tests.interseg.evaluation.outcomes import CURVES, PLAYED
 
 
 def noc_reference(curve, target):
@@ -46,29 +37,6 @@ def test_summary_counts_failures_apart_from_the_reference_codes():
     assert figures["auc"] == pytest.approx(float((mean[:-1] + mean[1:]).sum() / 2 / 3))
 
 
-def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
-    boxes = PLAYED["boxes"].clone()
-    boxes[0, 2:] = torch.tensor([(20, 30, 60, 90), (10, 20, 70, 100)])
-    boxes[1, 2:] = torch.tensor([(25, 30, 60, 90), (15, 20, 70, 100)])
-    boxes[2, 2:] = torch.tensor([(0, 0, 100, 90), (0, 0, 100, 100)])
-    boxes[3, 2:] = torch.tensor([(40, 30, 60, 90), (30, 20, 70, 100)])  # cut at the top, padding or not
-    figures = summarise(PLAYED | {"boxes": boxes}, (0.8, 0.85), full_curves=False)
-    assert figures["outside"] == 1
-    assert figures["noc@80"] == (2 + 1 + 4 + 4) / 4
-    assert figures["failures@80"] == 1
-    assert figures["failures@85"] == 2
-    assert figures["miou@4"] == pytest.approx(float(CURVES[:, 3].mean()))
-    assert [figures[f"recall+{p}"] for p in (0, 5, 10, 20)] == [0.5, 0.75, 0.75, 1.0]
-    kept = [40 * 60, 35 * 60, 100 * 90, 20 * 60]
-    assert figures["area_reduction+0"] == pytest.approx(1 - sum(kept) / 4 / 20000)
-    kept = [60 * 80, 55 * 80, 100 * 100, 40 * 80]
-    assert figures["area_reduction+10"] == pytest.approx(1 - sum(kept) / 4 / 20000)
-    boxes[:, 2:] = torch.tensor(IMAGE)  # a method that crops, and kept everything
-    figures = summarise(PLAYED | {"boxes": boxes}, (0.8,), full_curves=False)
-    assert (figures["outside"], figures["recall+0"], figures["area_reduction+0"]) == (0, 1.0, 0.0)
-    assert "outside" not in summarise(PLAYED, (0.8,), full_curves=False)
-
-
 @pytest.mark.parametrize("target", [0.4, 0.85, 0.95])
 def test_effort_is_what_a_user_gives_and_gets_who_stops_at_a_target(target):
     clicks, obtained = [], []
@@ -85,17 +53,11 @@ def test_clicks_to_mean_needs_full_curves_and_may_never_come():
     assert summarise(PLAYED, (0.99,), full_curves=True)["clicks_to_mean@99"] is None
 
 
-def test_iou_leaves_out_ignored_pixels_and_calls_an_empty_union_one():
-    mask = np.array([[1, 1, 0, 0, 255]], np.uint8)
-    assert iou(np.array([[True, False, True, False, True]]), mask) == 1 / 3
-    assert iou(np.zeros((1, 5), bool), np.where(mask == 1, 0, mask).astype(np.uint8)) == 1.0
-
-
 def rows(ids):
     ids = torch.tensor(ids)
     curves = ids[:, None].double() / 100 + torch.arange(3)
-    clicks = torch.full((len(ids), 3, 3), -1)
-    clicks[:, 0] = torch.stack([ids, ids, torch.ones_like(ids)], 1)
+    clicks = torch.full((len(ids), 3, 4), -1)
+    clicks[:, 0] = torch.stack([ids, ids, torch.ones_like(ids), ids % 2], 1)
     return {
         "id": ids,
         "starts": ids.double() / 50,
@@ -109,10 +71,13 @@ def rows(ids):
     }
 
 
+OWN = (Refinements(), Crops())
+
+
 def rank_main(rank, port, shards, results):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.distributed.init_process_group("gloo", rank=rank, world_size=len(shards))
-    metric = Interactions()
+    metric = Interactions(contributions=OWN)
     for ids in shards[rank]:
         metric.update(rows(ids))
     results[rank] = metric.compute(), {key: value.tolist() for key, value in metric.outcome.items()}
@@ -132,13 +97,59 @@ def rank_main(rank, port, shards, results):
 def test_two_ranks_gather_what_one_gathers(free_port, shards):
     results = mp.Manager().dict()
     mp.start_processes(rank_main, (free_port, shards, results), nprocs=2, start_method="fork")
-    single = Interactions()
+    single = Interactions(contributions=OWN)
     ids = sorted({id for shard in shards for batch in shard for id in batch})
     if ids:
         single.update(rows(ids))
     expected = single.compute(), {key: value.tolist() for key, value in single.outcome.items()}
     assert results[0] == results[1] == expected
     assert expected[0].get("objects", 0) == len(ids)
+    assert set(expected[1]) == (set(rows([])) if ids else set())
+
+
+class Hard(Contribution):
+    """A method's own rule: objects whose `easy` is 0 are never good enough."""
+
+    keys, shown = ("easy",), ("hard",)
+
+    def counted(self, outcome, curves):
+        return curves * outcome["easy"][:, None]
+
+    def figures(self, outcome):
+        return {"hard": int((outcome["easy"] == 0).sum())}
+
+
+def test_a_contribution_says_how_clicks_are_counted_and_adds_its_figures():
+    outcome = PLAYED | {"easy": torch.tensor([0, 1, 1, 1]), "boxes": torch.tensor([[(0, 0, 9, 9), (1, 1, 4, 4), (0,) * 4, (0,) * 4]] * 4)}
+    metric = Interactions((0.85,), True, [Hard(), Crops()])
+    assert metric.keys == (*OUTCOME, "easy", "boxes")
+    metric.update({key: value[:2] for key, value in outcome.items()})
+    assert metric.clicked().tolist() == [[0.0] * 4, CURVES[1].tolist()]
+    metric.update({key: value[1:] for key, value in outcome.items()})
+    figures = metric.compute()
+    assert metric.outcome_clicked().tolist() == [[0.0] * 4, *CURVES[1:].tolist()]
+    assert metric.outcome["curves"].tolist() == CURVES.tolist()
+    plain = summarise(PLAYED, (0.85,), full_curves=True)
+    own = {"noc@85": (4 + 1 + 4 + 4) / 4, "failures@85": 2, "failures_reference@85": 3, "hard": 1, "contributed": ["hard", "outside"]}
+    assert figures == plain | own
+
+
+def test_figures_of_clicks_are_those_of_the_clicks_that_were_given():
+    given, correct = [3, 0, 1, 2], [[1, 1, 3], [0, 0, 0], [0, 0, 0], [1, 2, 0]]
+    clicks = torch.full((4, 3, 4), -1)
+    for row, count in zip(clicks, given, strict=True):
+        row[:count] = torch.tensor([5, 6, 0, 0])
+    seconds = torch.tensor([[(k + 1.0) / (i + 2) if k < given[i] else 0 for k in range(3)] for i in range(4)], dtype=torch.float64)
+    outcome = PLAYED | {"curves": CURVES[:, :3], "clicks": clicks, "correct": torch.tensor(correct), "network_seconds": seconds}
+    figures = summarise(outcome | {"simulator_seconds": torch.tensor([0.5, 0.25, 0, 0.75])}, (0.85,), full_curves=False)
+    for k in (1, 2, 3):
+        rows = [i for i in range(4) if given[i] >= k]
+        assert figures[f"accuracy@{k}"] == pytest.approx(np.mean([correct[i][k - 1] / k for i in rows]))
+        assert figures[f"seconds@{k}"] == pytest.approx(np.mean([k / (i + 2) for i in rows]))
+    assert figures["clicked"] == (1 + 2 + 3) + 1 + (1 + 2)
+    assert figures["clicked_wrong"] == (0 + 1 + 0) + 1 + (0 + 0)
+    assert figures["network_seconds_per_click"] == pytest.approx(float(seconds.sum()) / 6)
+    assert figures["simulator_seconds_per_click"] == pytest.approx(1.5 / 6)
 
 
 def test_an_interval_is_that_of_drawn_means_and_narrows_with_more_values():

@@ -5,11 +5,13 @@ import torch
 import torchvision
 from torch import nn
 
+from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
-from interseg.inference.predictor import Predictor
+from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refiners import BRS
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.converted import Converted, first_layer
+from tests.interseg.inference.small import answered
 
 
 class UNet(nn.Module):
@@ -71,11 +73,12 @@ def test_maps_go_through_the_first_convolution_with_the_photos_weights(name):
 
 def played(network, clicks, rounds=1):
     torch.manual_seed(1)
-    predictor = Predictor(network, lambda view: torch.zeros_like(view["image"]), refiner=BRS(), click_maps=3)
-    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": torch.tensor([clicks]), "carried": [{}]}
+    predictor = Predictor(network, lambda view: torch.zeros_like(view["image"]), options=InferenceOptions(BRS()), click_maps=3)
+    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": pad_clicks([clicks_of(clicks)]), "states": [{}]}
     for _ in range(rounds):
-        logits = predictor(batch)
-    return network(batch["image"]).detach(), logits, batch["carried"][0]
+        logits, states = answered(predictor, batch)
+        batch |= {"states": states}
+    return network(batch["image"]).detach(), logits, states[0]
 
 
 @pytest.mark.parametrize("classes", [1, 4])
@@ -139,10 +142,10 @@ def test_any_size_goes_in_and_comes_out_and_zoom_is_for_one_object():
     with torch.no_grad():
         assert network(torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
         assert network(torch.rand(1, 3, 75, 100), torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
-    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": torch.tensor([[[1, 1, 1]]]), "carried": [{}]}
+    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": pad_clicks([clicks_of([(1, 1, 1)])]), "states": [{}]}
     batch["previous"] = torch.zeros(1, 64, 64, dtype=torch.bool)
     with pytest.raises(InputError, match="the network has 3 classes"):
-        Predictor(network, lambda view: torch.zeros_like(view["image"]), zoom=ZoomIn(), click_maps=3)(batch)
+        Predictor(network, lambda view: torch.zeros_like(view["image"]), options=InferenceOptions(zoom=ZoomIn()), click_maps=3)(batch)
 
 
 def test_the_mean_energy_of_several_classes_is_that_of_its_formula():

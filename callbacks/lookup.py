@@ -1,0 +1,62 @@
+"""Typed look-ups of what a callback meets in a Trainer: other callbacks, data, method."""
+
+import inspect
+from typing import Any, TypeVar
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from interseg.errors import InputError
+
+T = TypeVar("T")
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """Return all callbacks of a Trainer."""
+    return trainer.callbacks  # type: ignore[attr-defined]
+
+
+def find_callback(trainer: Trainer, kind: type[T]) -> T | None:
+    """Return the first callback of a class, or None."""
+    return next((c for c in callbacks_of(trainer) if isinstance(c, kind)), None)
+
+
+def callback_of(trainer: Trainer, kind: type[T]) -> T:
+    """Return the first callback of a class; raise `InputError` where there is none."""
+    found = find_callback(trainer, kind)
+    if found is None:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise InputError(f"no callback is a {kind.__name__}; add one with _target_: {name}")
+    return found
+
+
+def data_of(trainer: Trainer, kind: type[T]) -> T:
+    """Return the Trainer's data module as what a protocol says; raise `InputError` if it is not."""
+    return checked(trainer.datamodule, kind, "data")  # type: ignore[attr-defined]
+
+
+def method_of(module: LightningModule, kind: type[T]) -> T:
+    """Return a method as what a protocol says; raise `InputError` if it is not."""
+    return checked(module, kind, "model")
+
+
+def checked(found: Any, kind: type[T], role: str) -> T:
+    """Return an object as what a protocol says.
+
+    Not by `isinstance`, which from Python 3.12 on does not see the submodules of a torch module.
+
+    Args:
+        found: a method or a data module.
+        kind: the protocol.
+        role: "model" or "data", the part of the config that the object comes from.
+
+    Raises:
+        InputError: the object lacks members of the protocol, which are named.
+    """
+    parts = [{*vars(part), *inspect.get_annotations(part)} for part in kind.__mro__]
+    members = {name for part in parts for name in part if not name.startswith("_")}
+    lacking = sorted(name for name in members if not hasattr(found, name))
+    if lacking:
+        wanted = f"a callback needs a {kind.__name__} ({kind.__module__})"
+        given = f"{role} is a {type(found).__name__} without {', '.join(lacking)}"
+        raise InputError(f"{given}; {wanted}: give {role} and callbacks that belong together")
+    return found

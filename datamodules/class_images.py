@@ -1,0 +1,52 @@
+"""Images whose every pixel has a class, clicked as a whole: what a network of several classes is trained and evaluated on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from datamodules.base import ClickDataModule, Loading
+from datamodules.sources import ObjectSource, Sample
+from datamodules.tasks import LabelledDataset, TaskDataModule
+
+
+class ClassImageSource(ObjectSource):
+    """Some images of a labelled set; the mask of each is its classes, 255 = ignore.
+
+    Args:
+        images: all of the set.
+        indices: of those that are taken.
+    """
+
+    def __init__(self, images: LabelledDataset, indices: Sequence[int]) -> None:
+        super().__init__()
+        self.images, self.indices = images, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.images.size
+
+    def name(self, index: int) -> str:
+        return self.images.files[self.indices[index]].image.name
+
+    def read(self, index: int) -> Sample:
+        image, mask = self.images.read(self.indices[index])
+        return Sample(image, mask, np.zeros_like(mask))
+
+
+class ClassImagesDataModule(ClickDataModule):
+    """The images of a stream of tasks outside any stream: those that are pretrained on for training, the others for evaluation.
+
+    Args:
+        images: the stream's data module, whose size, split and classes hold.
+        loading: see `Loading`.
+    """
+
+    def __init__(self, images: TaskDataModule, loading: Loading | None = None) -> None:
+        super().__init__(loading)
+        self.images = images
+
+    def source(self, split: str) -> ClassImageSource:
+        pretraining, others = self.images.split()
+        return ClassImageSource(self.images.objects("train"), pretraining if split == "train" else others)

@@ -1,0 +1,114 @@
+"""Batches: the dictionaries that data modules load and loops add to, every key documented once, with shapes and units.
+
+A batch of a stream is one round of one task: its image or volume comes as many times in a row as the task may have rounds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Required, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class ClickBatch(TypedDict, total=False):
+    """B objects of one size, from a data module of clicks; what the loop adds stands last."""
+
+    id: Tensor
+    """(B,) int64: the object's number in its source, stable over ranks, epochs and restarts."""
+    image: Tensor
+    """(B, 3, H, W) float32 RGB in [0, 1]."""
+    mask: Tensor
+    """(B, H, W) uint8: 1 object, 0 background, 255 ignore; or the classes of a method that knows several."""
+    clicks: Tensor
+    """(B, N, 4) int64 y, x, label, kind in view pixels, -1 for padding (`interseg/clicks/layout.py`); initial sets in training."""
+    to_source: Tensor
+    """(B, H, W, 2) int16 source (y, x) of each view pixel, -1 where the view shows padding."""
+    distance: Tensor
+    """(B, H, W) float32 pixels to the object, 0 on it; in training, with `Loading.distances`."""
+    previous: Tensor
+    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to start from in sets that have one."""
+    errors: list[str]
+    """Evaluation only: objects of this batch that could not be read, left out of the tensors."""
+    encoded: dict[str, Tensor]
+    """Answers only: (B, ...) each, what `encode` gave."""
+    states: list[Mapping[str, Any]]
+    """Answers only: what the answer to the click before gave, of each object; empty before the first."""
+    outcome: dict[str, Tensor]
+    """Evaluation only: what the games left (`interseg/evaluation/game.py`)."""
+
+
+class Round(TypedDict, total=False):
+    """Place of a batch in a stream."""
+
+    sequence: int
+    """Number of the sequence of tasks, of volumes of the permutation: 0, 1, ..."""
+    task: int
+    """Number of the task in it: 0, 1, ..."""
+    round: int
+    """Number of the round in the task: 0, 1, ..."""
+    last_round: int
+    """1 in a task's last round, else 0."""
+
+
+class TaskBatch(Round, total=False):
+    """B images of one size with classes at every pixel: a round of a task, which has one image.
+
+    A batch of pretraining has `id`, `image` and `mask` alone.
+    """
+
+    id: Required[Tensor]
+    """(B,) int64 numbers of the images in their data set."""
+    image: Required[Tensor]
+    """(B, 3, H, W) float32 RGB in [0, 1]."""
+    mask: Required[Tensor]
+    """(B, H, W) uint8 classes, 255 = ignore."""
+    probabilities: Tensor
+    """(B, C, H, W) answer before the round; this and all below is added by the annotation loop."""
+    uncertainty: Tensor
+    """(B, H, W) of the answer, in nats."""
+    epistemic: Tensor
+    """(B, H, W) part of the uncertainty that more learning would take away, in nats."""
+    annotation: Tensor
+    """(B, H, W) uint8 classes that the user has given in the task so far, 255 elsewhere."""
+    new: Tensor
+    """(B,) int64 numbers of superpixels, clicks or scribbles that were annotated in this round."""
+
+
+class VolumeBatch(Round, total=False):
+    """One volume: a round of its task."""
+
+    id: Required[Tensor]
+    """(1,) int64 number of the volume in its data set."""
+    volume: Required[Tensor]
+    """(1, 1, D, H, W) float32, normalised."""
+    mask: Required[Tensor]
+    """(1, D, H, W) uint8: 1 target, 0 background."""
+    spacing: Required[Tensor]
+    """(1, 3) float32 mm between voxels along D, H, W."""
+    answer: NDArray[np.floating] | None
+    """(D, H, W) probabilities before the round, None where the segmenter has learned nothing.
+
+    This and all below is added by the slice loop.
+    """
+    labelled: Mapping[int, Sequence[int]]
+    """Numbers of the slices that the user has labelled so far, by axis."""
+    new: bool
+    """Whether the user labelled anything in this round."""
+    labour: float
+    """Cost of the labelled slices as a share of labelling the whole target (eq. 4)."""
+    proxy: NDArray[np.bool_]
+    """(D, H, W) proxy mask that follows from the labelled slices."""
+    target: Tensor
+    """(1, 1, D, H, W) proxy mask in the volume's precision, to learn from."""
+    confidence: Tensor
+    """(1, 1, D, H, W) weights of the target's voxels in the loss (eq. 11 and 12)."""
+
+
+def require(batch: Mapping[str, object], *keys: str) -> None:
+    """Raise `ValueError` for the first key that a batch lacks."""
+    for key in keys:
+        if key not in batch:
+            found = ", ".join(sorted(batch))
+            described = "interseg/batches.py describes the keys"
+            raise ValueError(f"the batch has no {key!r} (it has {found}); {described}")

@@ -1,0 +1,119 @@
+"""Figures of task streams, from rows that each tell of one answer to one image (`transfer.csv`)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.continual.transfer import transfer
+from interseg.evaluation.metrics import interval
+from interseg.evaluation.overlap import mean_iou, weighted_iou
+
+Row = dict[str, Any]
+"""Columns `sequence`, `task`, `image`, and `kind`: "round 0", "round 1", ..., "refined" or "answer".
+
+The others are figures: those of `answer_figures`, `before`, `annotated`, `seconds` and `passes`.
+"""
+
+
+def answer_figures(
+    prediction: NDArray[np.integer],
+    mask: NDArray[np.integer],
+    rest: NDArray[np.integer],
+    classes: int,
+) -> dict[str, float]:
+    """Measure the answer to an image.
+
+    Args:
+        prediction: (H, W) classes.
+        mask: (H, W) true classes, 255 = ignore.
+        rest: (H, W) the mask, 255 where the user has annotated.
+        classes: Number of classes.
+
+    Returns:
+        `iou` and `weighted_iou` of all pixels, `basic`, the mean IoU of those not annotated.
+    """
+    return {
+        "iou": mean_iou(prediction, mask, classes),
+        "weighted_iou": weighted_iou(prediction, mask, classes),
+        "basic": mean_iou(prediction, rest, classes),
+    }
+
+
+def stream_figures(
+    rows: Sequence[Row],
+    length: int,
+    forward_after: int,
+    backward_after: int,
+) -> dict[str, Any]:
+    """Compute what `transfer` gives of finished sequences, means with intervals, and of rounds.
+
+    Args:
+        rows: of the sequences so far, one of them finished at least.
+        length: Number of tasks of a sequence.
+        forward_after: see `transfer`.
+        backward_after: see `transfer`.
+
+    Returns:
+        `sequences` by number, each with figures of mean IoU and, named `official_...`, of the
+        official code's; their `mean` and `interval`; `rounds`.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for sequence in sorted({row["sequence"] for row in rows}):
+        own = [row for row in rows if row["sequence"] == sequence]
+        if sum(row["kind"] == "refined" for row in own) < length:
+            continue
+        found[str(sequence)] = {}
+        for figure, prefix in (("basic", ""), ("weighted_iou", "official_")):
+            refined = [row[figure] for row in own if row["kind"] == "refined"]
+            matrix = transfer_matrix(own, length, figure)
+            values = transfer(matrix, refined, forward_after, backward_after)
+            found[str(sequence)] |= {prefix + name: value for name, value in values.items()}
+    names = next(iter(found.values())).keys()
+    columns = {name: [values[name] for values in found.values()] for name in names}
+    return {
+        "sequences": found,
+        "mean": {name: float(np.mean(values)) for name, values in columns.items()},
+        "interval": {name: interval(values) for name, values in columns.items()},
+        "rounds": round_means(rows),
+    }
+
+
+def transfer_matrix(rows: Sequence[Row], length: int, figure: str) -> NDArray[np.float64]:
+    """Fill in R[t, i] of one sequence, (T, T); NaN where an image was not answered."""
+    matrix = np.full((length, length), np.nan)
+    for row in rows:
+        if row["kind"] == "answer":
+            matrix[row["task"], row["image"]] = row[figure]
+    return matrix
+
+
+def mean_matrix(rows: Sequence[Row]) -> dict[tuple[int, int], float]:
+    """Average the IoUs R[t, i] over sequences, by task and image; answered ones only."""
+    found: dict[tuple[int, int], list[float]] = {}
+    for row in rows:
+        if row["kind"] == "answer":
+            found.setdefault((row["task"], row["image"]), []).append(row["iou"])
+    return {place: float(np.mean(values)) for place, values in found.items()}
+
+
+def round_kinds(rows: Sequence[Row]) -> list[str]:
+    """List the kinds of rows that are rounds, `round 0`, `round 1`, ..., in their order."""
+    kinds = {row["kind"] for row in rows if row["kind"].startswith("round ")}
+    return sorted(kinds, key=lambda kind: int(kind.split()[1]))
+
+
+def round_means(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Average `basic`, `seconds` and `passes` of each round over all tasks.
+
+    The last two are None where no task had something annotated.
+    """
+    means = []
+    for kind in round_kinds(rows):
+        mean: dict[str, Any] = {"kind": kind}
+        for name in ("basic", "seconds", "passes"):
+            values = [row[name] for row in rows if row["kind"] == kind and name in row]
+            mean[name] = float(np.mean(values)) if values else None
+        means.append(mean)
+    return means

@@ -1,0 +1,80 @@
+"""The model: a trained method that opens sessions on photos."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interseg.clicks.layout import Mask
+from interseg.errors import InputError
+from interseg.images import read_image
+from interseg.inference.segmenter import Segmenter
+from interseg.inference.session import Session, open_sessions
+
+Photo = str | Path | NDArray[np.uint8]
+"""A file, or (H, W, 3) uint8 RGB."""
+
+
+class Model:
+    """A segmenter on a device, that opens sessions on photos.
+
+    Args:
+        segmenter: in evaluation mode.
+        device: where it is.
+        dtype: of its images.
+    """
+
+    def __init__(self, segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self.segmenter, self.device, self.dtype = segmenter, device, dtype
+
+    def session(self, image: Photo, mask: Mask | None = None, threshold: float = 0.5) -> Session:
+        """Open a session on a photo.
+
+        Args:
+            image: the photo.
+            mask: (H, W) to start from; None for the method's own answer without clicks, or for nothing.
+            threshold: on the probability, of a pixel to be object.
+        """
+        pixels = read_image(Path(image)) if isinstance(image, str | Path) else checked_photo(image)
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        images = tensor[None].to(self.device, self.dtype) / 255
+        (session,) = open_sessions(self.segmenter, images, masks=None if mask is None else [mask], threshold=threshold)
+        return session
+
+
+def checked_photo(image: Any) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) uint8 as it is; raises `InputError` for anything else."""
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise InputError(f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB")
+    return pixels
+
+
+def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Sequence[str]) -> Model:
+    """Load a run or a checkpoint; `interseg.load` describes the arguments.
+
+    Runs are built by the training folders, which know their configs: they are looked for here alone, so that sessions work
+    without them wherever a segmenter is made otherwise.
+    """
+    try:
+        checkpoints = importlib.import_module("configs.checkpoints")
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path} is loaded by the folders of the training framework ({error}); call this in its clone") from None
+    place = choose_device(device)
+    method = checkpoints.load_method(path, overrides, trusted).to(place)
+    return Model(method, place, next((p.dtype for p in method.parameters()), torch.float32))
+
+
+def choose_device(name: str) -> torch.device:
+    """Choose a device; raises `InputError` for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch's CPU build raises an AssertionError for cuda
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"device is {name!r}, which cannot be used ({reason}); give auto, cpu or cuda") from None

@@ -1,0 +1,71 @@
+"""Masks as files: instance ids of a photo as PNG, the objects of many photos as one COCO JSON with run lengths."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from interseg.errors import InputError
+from interseg.files import whole, write_whole
+
+LARGEST_BYTE = 254
+"""The last id of an 8-bit file, in which 255 is ignored (datamodules/folder.py)."""
+
+
+def draw_ids(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:
+    """Draw masks (H, W) as ids 1, 2, ...; later ones over earlier ones."""
+    ids = np.zeros(masks[0].shape, np.uint16)
+    for number, mask in enumerate(masks, 1):
+        ids[mask] = number
+    return ids
+
+
+def write_ids(path: Path, ids: NDArray[np.integer]) -> None:
+    """Write ids (H, W) as a grey PNG: of 8 bits, or of 16 where there are more than 254 of them."""
+    if ids.max(initial=0) > np.iinfo(np.uint16).max:
+        raise InputError(f"{path}: {ids.max()} objects are more than a PNG's 65535")
+    pixels = ids.astype(np.uint8 if ids.max(initial=0) <= LARGEST_BYTE else np.uint16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        Image.fromarray(pixels).save(part, format="PNG")
+
+
+class CocoWriter:
+    """The annotations of a COCO file, gathered object by object."""
+
+    def __init__(self) -> None:
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self.categories: dict[str, int] = {}
+
+    def add_image(self, name: str, size: tuple[int, int]) -> int:
+        """Add a photo of (height, width); gives its id."""
+        id = len(self.images) + 1
+        self.images.append({"id": id, "file_name": name, "height": size[0], "width": size[1]})
+        return id
+
+    def add(self, image: int, mask: NDArray[np.bool_], category: str, **more: Any) -> None:
+        """Add an object of a photo: its mask (H, W), its category's name, and further keys."""
+        runs = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        number = self.categories.setdefault(category, len(self.categories) + 1)
+        row = {
+            "id": len(self.annotations) + 1,
+            "image_id": image,
+            "category_id": number,
+            "segmentation": {"size": list(runs["size"]), "counts": runs["counts"].decode()},
+            "area": int(coco_mask.area(runs)),
+            "bbox": [float(value) for value in coco_mask.toBbox(runs)],
+            "iscrowd": 0,
+        }
+        self.annotations.append(row | more)
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        categories = [{"id": number, "name": name} for name, number in self.categories.items()]
+        content = {"images": self.images, "annotations": self.annotations, "categories": categories}
+        write_whole(path, json.dumps(content))

@@ -1,0 +1,75 @@
+"""The pictures of a report: masks of one object, and of several classes."""
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from callbacks.report import Report, _picture
+from interseg.clicks.layout import BOUNDARY, clicks_of
+from interseg.evaluation.drawing import CLICKS, ON_BOUNDARY, PREDICTED, colour_of, jpeg, overlay
+from interseg.evaluation.game import packed
+
+SIZE = (60, 90)
+
+
+def thirds(*labels):
+    """Rows of three classes."""
+    return np.repeat(np.array(labels, np.uint8), SIZE[0] // 3)[:, None].repeat(SIZE[1], 1)
+
+
+def tinted(grey, colour):
+    return np.array(colour) * 0.45 + grey * 0.55
+
+
+@pytest.mark.parametrize("labels", [(0, 1, 2), (2, 7, 11)])
+def test_classes_are_drawn_with_a_colour_each_and_clicks_in_that_of_their_class(labels):
+    image = np.full((*SIZE, 3), 100, np.uint8)
+    clicks = clicks_of([(10, 20, labels[2]), (30, 40, labels[0]), (50, 60, labels[1])])
+    drawn = overlay(image, thirds(*labels), clicks).astype(int)
+    for row, label in zip((10, 30, 50), labels, strict=True):
+        assert np.abs(drawn[row, 80] - tinted(100, colour_of(label))).max() <= 1
+    for y, x, label, _ in clicks.tolist():
+        assert tuple(drawn[y, x]) == colour_of(label)
+    assert np.array_equal(overlay(image, thirds(*labels), clicks), overlay(image, thirds(*labels), clicks, np.full(SIZE, 255, np.uint8)))
+    outlined = overlay(image, thirds(*labels), clicks[:0], np.roll(thirds(*labels), 10, 0))
+    assert outlined[30, 45].min() > 220
+
+
+def test_an_object_is_drawn_as_a_region_with_positive_negative_and_boundary_clicks():
+    image = np.full((*SIZE, 3), 100, np.uint8)
+    clicks = clicks_of([(10, 20, 0), (30, 40, 1), (20, 60, 1, BOUNDARY)])
+    drawn = overlay(image, thirds(0, 1, 0) == 1, clicks).astype(int)
+    assert [drawn[y, 80].tolist() for y in (10, 50)] == [[100] * 3] * 2
+    assert np.abs(drawn[30, 80] - tinted(100, PREDICTED)).max() <= 1
+    assert [tuple(drawn[y, x]) for y, x in ((10, 20), (30, 40), (20, 60))] == [CLICKS[0], CLICKS[1], ON_BOUNDARY]
+
+
+def test_the_colours_of_many_classes_differ():
+    colours = np.array([colour_of(label) for label in range(12)])
+    assert np.array_equal(colours[:2], [CLICKS[0], CLICKS[1]])
+    apart = np.abs(colours[:, None] - colours).max(-1)
+    assert apart[~np.eye(12, dtype=bool)].min() > 40
+
+
+@pytest.mark.parametrize("width", [90, 8, 1])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_panel_shows_the_mask_that_was_played(outputs, width):
+    generator = np.random.default_rng(0)
+    masks = cv2.resize(generator.integers(0, 3, (6, 8, 2)).astype(np.uint8), (width, 60), interpolation=cv2.INTER_NEAREST)
+    masks = masks.reshape(60, width, 2).transpose(2, 0, 1) if outputs > 1 else masks.reshape(60, width, 2).transpose(2, 0, 1) == 1
+    truth = np.ascontiguousarray(masks[0].astype(np.uint8)[::-1])
+    clicks = clicks_of([(3, 0, 1), (9, width - 1, outputs - 1), (-1, -1, -1, -1)])
+    image = torch.from_numpy(generator.random((1, 3, 60, width), np.float32))
+    outcome = {"clicks": torch.from_numpy(clicks)[None], "masks": torch.from_numpy(np.stack([packed(m) for m in masks]))[None]}
+    batch = {"image": image, "mask": torch.from_numpy(truth)[None], "outcome": outcome}
+    report = Report(panel_height=120)
+    row = report._row(_picture(batch, 0, 7, [0.4, 0.6], outputs > 1), "7.png")
+    assert row["name"] == "7.png"
+    assert [(panel["click"], panel["iou"]) for panel in row["panels"]] == [(1, 0.4), (2, 0.6)]
+    photo = (image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    for k, panel in enumerate(row["panels"]):
+        drawn = overlay(photo, masks[k], clicks[: k + 1], truth, 2.0)
+        assert base64.b64decode(panel["jpeg"]) == jpeg(drawn)

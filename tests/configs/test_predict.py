@@ -1,0 +1,149 @@
+"""The front door and the command that answers scripted clicks, with a network that two epochs have trained."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import interseg
+from interseg.errors import InputError
+from interseg.images import read_image
+from tests.commands import CROP, ROOT, called, tiny
+from tests.conftest import draw_folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return draw_folder(tmp_path_factory.mktemp("data"), 4)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "trained"
+    arguments = ["--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
+    result = called("train.py", *arguments, *tiny("small.yaml"), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def predict(run, images, clicks, out, *more):
+    return called("predict.py", "--checkpoint", run, "--images", images, "--clicks", clicks, "--out", out, *more)
+
+
+def test_a_run_is_a_model_whose_sessions_answer_as_its_evaluation_did(run, data, tmp_path):
+    result = called("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={tmp_path}", "full_curves=true")
+    assert result.returncode == 0, result.stderr
+    model = interseg.load(run, device="cpu")
+    rows = list(csv.DictReader((tmp_path / "objects.csv").open()))
+    assert len(rows) == 8
+    for row in rows:
+        name, number = row["name"].split(": object ")
+        session = model.session(data / "images" / name)
+        truth = np.array(Image.open(data / "masks" / name)) == int(number)
+        for k, text in enumerate(row["clicks"].split(), 1):
+            y, x, label = map(int, text.split(":"))
+            mask = session.click(y, x, label)
+            assert (mask & truth).sum() / (mask | truth).sum() == pytest.approx(float(row[f"iou@{k}"]), abs=2e-6)
+        assert len(session.clicks) == len(session.seconds) == 3
+
+
+def test_a_model_takes_overrides_pixels_and_masks(run, data):
+    photo = read_image(data / "images" / "0.png")
+    plain, flipped = interseg.load(run, device="cpu"), interseg.load(run, "flip=true", device="cpu")
+    answers = [model.session(photo) for model in (plain, flipped)]
+    for session in answers:
+        session.click(30, 30)
+    assert not np.array_equal(answers[0].probabilities, answers[1].probabilities)
+    start = np.zeros(photo.shape[:2], bool)
+    start[3:6] = True
+    assert np.array_equal(plain.session(photo, mask=start).mask, start)
+
+
+def test_a_checkpoint_alone_anywhere_is_loaded_and_evaluated(run, data, tmp_path):
+    alone = tmp_path / "elsewhere.ckpt"
+    shutil.copy(run / "checkpoints" / "last.ckpt", alone)
+    photo = data / "images" / "1.png"
+    one, other = (interseg.load(path, device="cpu").session(photo).click(20, 20) for path in (run, alone))
+    assert np.array_equal(one, other)
+    result = called("evaluate.py", "--checkpoint", alone, "max_clicks=1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "runs" / "small" / "called" / "report.json").read_text())["objects"] == 8
+
+
+def test_what_cannot_be_loaded_is_one_clear_error(run, data, tmp_path):
+    with pytest.raises(InputError, match="nowhere is no run"):
+        interseg.load("nowhere")
+    (tmp_path / "junk.ckpt").write_text("junk")
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        interseg.load(tmp_path / "junk.ckpt")
+    with pytest.raises(InputError, match="device is 'gpu', which cannot be used"):
+        interseg.load(run, device="gpu")
+    model = interseg.load(run, device="cpu")
+    with pytest.raises(InputError, match=r"the image is \(3, 4\) of float64; give a path"):
+        model.session(np.zeros((3, 4)))
+    with pytest.raises(InputError, match=r"nothing.jpg does not exist"):
+        model.session(data / "nothing.jpg")
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, interseg; print(sorted({'torch', 'pytorch_lightning', 'cv2'} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_scripted_clicks_become_masks_and_annotations(run, data, tmp_path):
+    clicks = [("0.png", "left", 30, 24, 1), ("0.png", "left", 5, 5, 0), ("0.png", "right", 30, 72, 1), ("2.png", "1", 40, 70, 1)]
+    lines = ["image,object,y,x,label", *(",".join(map(str, row)) for row in clicks)]
+    (tmp_path / "clicks.csv").write_text("\n".join(lines))
+    result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "3 masks on 2 photos, 0 problems" in result.stdout
+    model = interseg.load(run, device="cpu")
+    expected = {}
+    for image, name, y, x, label in clicks:
+        session = expected.setdefault((image, name), model.session(data / "images" / image))
+        session.click(y, x, label)
+    ids = np.array(Image.open(tmp_path / "out" / "masks" / "0.png"))
+    right = expected["0.png", "right"].mask
+    assert np.array_equal(ids == 2, right)
+    assert np.array_equal(ids == 1, expected["0.png", "left"].mask & ~right)
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["0.png", "2.png"]
+    assert [row["area"] for row in content["annotations"]] == [int(session.mask.sum()) for session in expected.values()]
+    assert content["annotations"][0]["clicks"] == ["30:24:1", "5:5:0"]
+
+
+def test_bad_rows_are_named_and_counted_and_the_rest_is_done(run, data, tmp_path):
+    lines = ["image,object,y,x,label", "0.png,1,30,24,1", "0.png,2,300,24,1", "0.png,3,x,24,1", "none.png,1,3,3,1", "1.png,1,30,24,1"]
+    lines += ["../images/2.png,1,3,3,1", "../data.csv,1,3,3,1", "3.png,1,3,3,7"]
+    (tmp_path / "clicks.csv").write_text("\n".join(lines))
+    result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out")
+    assert result.returncode == 1
+    left_out = [line for line in result.stderr.splitlines() if line.startswith("left out: ")]
+    assert "2 masks on 2 photos, 6 problems" in result.stdout or "3 masks on 3 photos, 5 problems" in result.stdout
+    for message in ("0.png, object 2: click (y=300, x=24) lies outside", "line 4: y is 'x'", "none.png does not exist", "has label 7"):
+        assert any(message in line for line in left_out), (message, left_out)
+    assert any("../data.csv: it lies outside" in line for line in left_out)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--clicks", "nowhere.csv"], "nowhere.csv cannot be read as clicks"),
+        (["--images", "nowhere"], "there is no folder nowhere"),
+        (["refiner=newton"], "refiner is 'newton'; use one of brs"),
+    ],
+)
+def test_a_wrong_command_is_one_line(more, message, run, data, tmp_path):
+    (tmp_path / "clicks.csv").write_text("image,y,x\n0.png,3,3\n")
+    result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out", *more)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()

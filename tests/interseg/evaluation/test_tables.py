@@ -1,0 +1,42 @@
+from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
+from interseg.evaluation.comparison import read_objects
+from interseg.evaluation.contributions import Contribution
+from interseg.evaluation.tables import shown, write_objects
+from tests.interseg.evaluation.outcomes import CURVES, PLAYED
+
+CLICKS = [clicks_of([(1, 2), (3, 4, 0)]), clicks_of([(5, 6, 1)]), clicks_of([(7, 8), (9, 10, 1, BOUNDARY)]), clicks_of([])]
+
+
+class Hard(Contribution):
+    """A method's own rule: the first object is never good enough."""
+
+    shown = ("first", "second")
+
+    def counted(self, outcome, curves):
+        curves = curves.clone()
+        curves[0] = 0
+        return curves
+
+    def figures(self, outcome):
+        return {"first": 0, "second": 7}
+
+
+def test_the_objects_that_are_written_are_read_back_with_their_clicks(tmp_path):
+    names = ["a", "b, the second", 'c "quoted"', "d"]
+    for own, noc in (([], [2, 1, 4, 4]), ([Hard()], [4, 1, 4, 4])):
+        write_objects(tmp_path / "objects.csv", PLAYED | {"clicks": pad_clicks(CLICKS)}, names, (0.85,), own)
+        header, rows = read_objects(tmp_path / "objects.csv")
+        assert header == ["noc@85", "iou@1", "iou@2", "iou@3", "iou@4"]
+        assert [row.name for row in rows] == [f"{i} {name}" for i, name in enumerate(names)]
+        assert [row.figures["noc@85"] for row in rows] == noc
+        assert [[row.figures[f"iou@{k}"] for k in range(1, 5)] for row in rows] == CURVES.tolist()
+        assert [row.clicks.tolist() for row in rows] == [clicks.tolist() for clicks in CLICKS]
+        assert rows[2].clicks[:, 3].tolist() == [REGION, BOUNDARY]
+        assert rows[3].clicks.shape == (0, 4)
+
+
+def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
+    figures = {"objects": 3, "auc": 0.5, "clicked": 4, "clicked_wrong": 0, "contributed": ["first", "second"], "first": 0, "second": 7}
+    figures |= {"noc@85": 2.0, "failures@85": 0, "clicks_to_mean@85": None, "miou@1": 0.4, "miou@2": 0.5, "network_seconds_per_click": 0.1}
+    expected = ["objects", "noc@85", "failures@85", "miou@1", "auc", "clicked", "clicked_wrong", "second", "network_seconds_per_click"]
+    assert shown(figures) == expected

@@ -1,0 +1,122 @@
+"""Undo is exact for every method and every test-time option: a session is what its clicks alone give, whatever was undone."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from interseg.clicks.layout import BOUNDARY, REGION, Click
+from interseg.inference.predictor import InferenceOptions
+from interseg.inference.refiners import REFINERS
+from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.zoom import ZoomIn
+from interseg.networks.brs_network import BRSNetwork
+from interseg.networks.click_network import ClickNetwork
+from interseg.networks.two_in_one_network import TwoInOneNetwork
+from lightning_modules.brs import BRS
+from lightning_modules.classical import Classical
+from lightning_modules.converted import ConvertedNetwork
+from lightning_modules.itis import ITIS
+from lightning_modules.two_in_one import TwoInOne
+
+LITE = "tu-tf_efficientnet_lite0"
+ZOOM = ZoomIn(long_side=48, min_crop=16)
+
+
+def itis(channels=2, long_side=None, **options):
+    network = ClickNetwork(
+        encoder=LITE, weights="package", guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16}
+    )
+    return ITIS(network, previous_mask=channels == 3, long_side=long_side, inference=InferenceOptions(**options))
+
+
+def refined(name, **options):
+    refiner = REFINERS[name]()
+    refiner.evaluations, refiner.iterations = 3, 3
+    return itis(refiner=refiner, **options)
+
+
+def brs():
+    return BRS(BRSNetwork(LITE, "package", norm="group"), inference=InferenceOptions(REFINERS["f_brs_b"]()))
+
+
+def two_in_one(guidance_channels):
+    network = TwoInOneNetwork(LITE, "package", output_stride=16, width=16, crop_size=16, guidance_channels=guidance_channels, norm="group")
+    return TwoInOne(network, long_side=48)
+
+
+def converted(classes):
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, classes, 3, padding=1))
+    return ConvertedNetwork(network, inference=InferenceOptions(REFINERS["brs"]()))
+
+
+METHODS = {
+    "itis": itis,
+    "mask channel, reduced": lambda: itis(3, 48),
+    "zoom": lambda: itis(zoom=ZOOM),
+    "zoom and flip, mask channel": lambda: itis(3, zoom=ZOOM, flip=True),
+    **{name: lambda name=name: refined(name) for name in REFINERS},
+    "rgb_brs, zoom": lambda: refined("rgb_brs", zoom=ZOOM),
+    "f_brs_b, zoom and flip": lambda: refined("f_brs_b", zoom=ZOOM, flip=True),
+    "brs network": brs,
+    "two_in_one": lambda: two_in_one(1),
+    "two_in_one, signed": lambda: two_in_one(2),
+    "converted": lambda: converted(1),
+    "converted, classes": lambda: converted(3),
+    "random walker": lambda: Classical("random_walker"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_session_is_what_its_clicks_alone_give(name):
+    torch.manual_seed(0)
+    rng = np.random.default_rng(1)
+    method, image = METHODS[name]().eval(), torch.rand(3, 56, 64, generator=torch.Generator().manual_seed(3))
+    image[:, 10:30, 12:40] += 1
+    image = image / 2
+
+    def opened():
+        (session,) = open_sessions(method, image[None])
+        return session
+
+    def draw(number):
+        label = 1 if number == 0 else int(rng.integers(max(2, method.outputs)))
+        kind = BOUNDARY if name == "two_in_one" and number else REGION
+        return Click(int(rng.integers(10, 30)), int(rng.integers(12, 40)), 1 if kind == BOUNDARY else label, kind)
+
+    session, kept, undone, answers = opened(), [], [], set()
+    for action in ("click", "click", "undo", "redo", "click", "undo", "undo", "click", "redo", "click", "click", "reset", "click", "click"):
+        if action == "click":
+            click = draw(len(kept))
+            answer_together([session], [click])
+            kept, undone = [*kept, click], []
+        elif action == "undo":
+            session.undo()
+            kept, undone = kept[:-1], [*undone, kept[-1]]
+        elif action == "redo" and undone:
+            session.redo()
+            kept, undone = [*kept, undone[-1]], undone[:-1]
+        elif action == "reset":
+            session.reset()
+            kept = []
+        answers.add(session.probabilities.tobytes())
+    fresh = opened()
+    for click in kept:
+        answer_together([fresh], [click])
+    assert np.array_equal(session.probabilities, fresh.probabilities)
+    assert np.array_equal(session.mask, fresh.mask)
+    assert_equal_states(session.state, fresh.state)
+    assert ("counts" in session.state) == bool(method.inference.refiner), "random labels need refinement"
+    while len(session.clicks):  # back to the first answers, which the clicks after them have not changed
+        session.undo()
+        fresh.undo()
+        assert np.array_equal(session.probabilities, fresh.probabilities)
+        assert_equal_states(session.state, fresh.state)
+    assert len(answers) > 3
+
+
+def assert_equal_states(one, other):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        same = torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
+        assert same, key
