@@ -2,9 +2,11 @@
 
 import contextlib
 import fcntl
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from torchvision.datasets import SBDataset
 from torchvision.datasets.utils import download_and_extract_archive
@@ -32,16 +34,17 @@ class Archive:
     def fetch(self, root: Path, wanted: Path, check: Callable[[], None]) -> None:
         """Download and unpack into `root` unless `wanted` is there, then `check` that all of it came.
 
-        One process downloads while others that share the disk wait for it. Raises `InputError` where the archive cannot be had.
+        One process downloads while others that share the disk wait for it. Where nothing came, no folder is left.
+
+        Raises:
+            InputError: the archive cannot be had.
         """
         if wanted.exists():
             return
-        timeout, lock_file = socket.getdefaulttimeout(), root / ".download.lock"
+        timeout = socket.getdefaulttimeout()
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with lock_file.open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(root / ".download.lock"):
                 if not wanted.exists():
                     print(f"{self.what}: downloading {self.url} to {root.absolute()}", flush=True)
                     socket.setdefaulttimeout(SILENCE)
@@ -49,10 +52,8 @@ class Archive:
                     check()
                     print(f"{self.what}: complete", flush=True)
         except InputError:
-            leave_nothing(lock_file, missing)
             raise
         except Exception as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
-            leave_nothing(lock_file, missing)
             raise InputError(
                 f"{self.what} is expected in {wanted.absolute()} and could not be downloaded ({str(error)[:120]}): {self.how}. "
                 "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
@@ -60,14 +61,31 @@ class Archive:
             ) from None
         finally:
             socket.setdefaulttimeout(timeout)
+            with contextlib.suppress(OSError):  # something lies in them
+                for folder in missing:
+                    folder.rmdir()
 
 
-def leave_nothing(lock: Path, folders: list[Path]) -> None:
-    """Remove the lock of a download that failed, and the folders that were made for it, unless something lies in them."""
-    lock.unlink(missing_ok=True)
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, which is removed at the end."""
+    lock = take(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+def take(path: Path) -> IO[str]:
+    """Wait for a lock file; who has waited for one that was removed meanwhile waits for the next."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            lock = path.open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                return lock
 
 
 def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:
