@@ -25,9 +25,9 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 quickstart: .venv/ready
-	$(BIN)/python train.py --config small.yaml --config quickstart.yaml run=$(RUN)
-	$(BIN)/python evaluate.py --checkpoint $(RUN) run=$(RUN)/trained
-	$(BIN)/python evaluate.py --config small.yaml --config quickstart.yaml run=$(RUN)/untrained
+	$(BIN)/python train.py --config small.yaml --config quickstart.yaml run=$(RUN) overwrite=true
+	$(BIN)/python evaluate.py --checkpoint $(RUN) run=$(RUN)/trained overwrite=true
+	$(BIN)/python evaluate.py --config small.yaml --config quickstart.yaml run=$(RUN)/untrained overwrite=true
 	$(BIN)/python compare.py untrained=$(RUN)/untrained trained=$(RUN)/trained --out $(RUN)/compare.html
 	@echo "Open $(RUN)/trained/report.html"
 

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import LightningModule, seed_everything
 from pytorch_lightning.utilities import rank_zero_only
 
 from configs import build, load, resolve
-from configs.checkpoints import digest, find_checkpoint, load_weights, trained_config, without_download
-from configs.folders import open_folder, own_folder, refuse_another
+from configs.checkpoints import find_checkpoint, identify, load_weights, trained_config, without_download
+from configs.folders import claim, open_folder
 from configs.run import build_model, guarded, needs, parser, trainer
+from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.evaluation.records import EvaluationRecord
@@ -26,37 +28,50 @@ def main() -> int:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint anywhere")
     options = arguments.parse_intermixed_args()
-    run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
-    base = trained_config(weights, options.trust) if weights else None
-    merged = load(options.config, options.overrides, base, options.trust) | {"evaluated": digest(weights) if weights else None}
-    config = resolve(merged)
+    run, file = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
+    base = trained_config(file, options.trust) if file else None
+    merged = identify(load(options.config, options.overrides, base, options.trust), file)
+    config, written = resolve(merged), merged | COMMAND
     needs(config, "model", "data")
-    shard = part_of(config)
-    data = build(config["data"], options.trust)
+    if config["weights"]:
+        raise InputError(f"weights={config['weights']} is what train.py starts from; evaluate by --checkpoint, without weights=")
+    shard, data = part_of(config), evaluated_data(config, options.trust)
+    names = data.names("test")  # what is missing or does not fit shows before a folder is opened
+    with claim(config["run"], run / "evaluations" if run else Path("runs", config["name"]), written) as folder:
+        data.record = record = EvaluationRecord(folder, written, names, shard)
+        refuse_another(record, config["overwrite"])
+        if record.finished():
+            return rank_zero_only(finish)(record) or 0
+        model = evaluated_model(config, file, options.trust)
+        open_folder(folder, written)
+        test = trainer(config, folder, options.trust)
+    test.test(model, data, verbose=False)
+    if not test.is_global_zero:
+        return 0
+    if shard:
+        print(f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}")
+        return 0
+    return finish(record)
+
+
+def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModule:
+    """Build and prepare the data that are played; raises `InputError` for a stream."""
+    data = build(config["data"], trusted)
     if not isinstance(data, ClickDataModule):
         raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
     data.prepare_data()
-    names = data.names("test")  # what is missing or does not fit shows before a folder's files become this evaluation's
-    if weights:
+    return data
+
+
+def evaluated_model(config: dict[str, Any], file: Path | None, trusted: list[str]) -> LightningModule:
+    """Build the method, with a checkpoint's weights or as its config starts it."""
+    seed_everything(config["seed"], workers=True, verbose=False)
+    if file:
         without_download(config["model"])
-    model = build_model(config, options.trust)
-    if weights:
-        load_weights(model, weights)
-    parent = run / "evaluations" if run else Path("runs", config["name"])
-    folder = Path(config["run"] or own_folder(parent, merged))
-    played = merged | {"shard": None, "overwrite": False}
-    data.record = record = EvaluationRecord(folder, played, names, shard)
-    refuse_another(record, overwrite=config["overwrite"])
-    open_folder(folder, played)
-    if record.finished():
-        return rank_zero_only(finish)(record) or 0
-    test = trainer(config, folder, options.trust)
-    test.test(model, data, verbose=False)
-    if shard:
-        if test.is_global_zero:
-            print(f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}")
-        return 0
-    return finish(record) if test.is_global_zero else 0
+    model: LightningModule = build_model(config, trusted)
+    if file:
+        load_weights(model, file)
+    return model
 
 
 def part_of(config: dict[str, Any]) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """Train a method: `python train.py --config itis.yaml [--config data/NAME.yaml] [key=value ...]`.
 
-`weights=RUN_OR_FILE` starts from another run's weights. A folder that holds a run is refused: `checkpoint=last` goes on with it,
-`overwrite=true` begins it again.
+`weights=RUN_OR_FILE` starts from what fits of another run's weights. A folder that holds a trained run, or one of another config,
+is refused: `checkpoint=last` goes on with it, `overwrite=true` begins anew.
 """
 
 from pathlib import Path
@@ -9,36 +9,37 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from configs import build, load, resolve
-from configs.checkpoints import digest, find_checkpoint, start_from, without_download
-from configs.folders import begin_again, check_free, open_folder, own_folder, resume_point
-from configs.run import build_model, guarded, needs, parser, trainer
+from configs.checkpoints import identify, start_model
+from configs.folders import claim, open_folder
+from configs.run import guarded, needs, parser, trainer
+from configs.starting import COMMAND, check_free, forget_dashboard, remove_results, resume_point
 
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
     options = parser(__doc__.splitlines()[0]).parse_intermixed_args()
-    merged = load(options.config, options.overrides, trusted=options.trust) | {"overwrite": False}
-    config = resolve(load(options.config, options.overrides, trusted=options.trust))
+    merged = identify(load(options.config, options.overrides, trusted=options.trust))
+    config, written = resolve(merged), merged | COMMAND
     needs(config, "model", "data")
-    weights = find_checkpoint(config["weights"])[1] if config["weights"] else None
-    if weights:
-        merged["weights_digest"] = digest(weights)
-        without_download(config["model"])
+    if config["run"]:
+        check_free(Path(config["run"]), config, written)  # before the data are read, which may take long
     data = build(config["data"], options.trust)
     data.prepare_data()
-    data.objects("train")  # missing data stop the run before a network is built, and both before its folder is opened
+    data.objects("train")  # missing data stop the run before a network is built or a folder opened
     seed_everything(config["seed"], workers=True, verbose=False)
-    model = build_model(config, options.trust)
-    folder = Path(config["run"] or own_folder(Path("runs", config["name"]), merged))
-    checkpoint = resume_point(config, folder, merged)
-    if checkpoint is None and config["checkpoint"] is None:
-        check_free(folder, merged, overwrite=config["overwrite"])
-        begin_again(folder)
-    lines = start_from(model, weights) if weights and checkpoint is None else []
-    open_folder(folder, merged)
-    fit = trainer(config, folder, options.trust, checkpoint)
-    for line in lines if fit.is_global_zero else []:
-        print(line)
+    model, lines = start_model(config, options.trust)
+    with claim(config["run"], Path("runs", config["name"]), written) as folder:
+        check_free(folder, config, written)
+        checkpoint = resume_point(config, folder, written)
+        begins = checkpoint is None and config["checkpoint"] is None
+        open_folder(folder, written)
+        if begins:
+            forget_dashboard(folder)
+        fit = trainer(config, folder, options.trust, checkpoint)
+        if begins:
+            remove_results(folder)  # last: a run that does not start takes nothing away
+    if fit.is_global_zero and lines:
+        print("\n".join(lines), flush=True)
     fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     if fit.is_global_zero:
         print(f"run: {folder}")

@@ -34,9 +34,9 @@ def main() -> None:
     arguments.add_argument("--train", action="store_true", help="measure the loader of a training")
     arguments.add_argument("--epochs", type=int, default=2, help="of the training")
     options = arguments.parse_intermixed_args()
-    run, weights = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
+    weights = find_checkpoint(options.checkpoint)[1] if options.checkpoint else None
     base = trained_config(weights) if weights else None
-    files = options.config or ([] if run else DEFAULT)
+    files = options.config or ([] if weights else DEFAULT)
     config = resolve(load(files, options.overrides, base, options.trust))
     needs(config, "model", "data")
     if weights:

@@ -98,7 +98,7 @@ class NumberOfClicks(Callback):
         record = self.record
         if record is None or not trainer.is_global_zero or not self.figures["objects"] or record.shard:
             return
-        report = self.figures | {"fingerprint": record.report_mark, "played": record.mark}
+        report = self.figures | {"fingerprint": record.report_mark, "fingerprint_played": record.mark}
         write_whole(record.folder / "report.json", json.dumps(report, indent=1))
         record.forget_others(own=trainer.limit_test_batches != 1.0)
 

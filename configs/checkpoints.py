@@ -1,20 +1,22 @@
 """Trained runs: finding a checkpoint, its config, and the method that it was trained as; starting from another run's weights."""
 
-import hashlib
-from collections.abc import Sequence
+import copy
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
+from torch import Tensor
 
 from configs import load, merge, plain, read, resolve
 from configs.run import build_model, needs
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
-DOWNLOADED = ("weights", "encoder_weights", "selection_from")
-"""Arguments of networks that name weights to begin with, which a checkpoint replaces."""
+DOWNLOADED = ("weights", "encoder_weights")
+"""Arguments of networks that name weights of encoders, which may be downloaded."""
 SHOWN = 3
 """Weights that a message names."""
 
@@ -39,24 +41,36 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
 
     A checkpoint has its own: its folder's may be of a command that failed since. Raises `InputError` where there is none.
     """
-    own, beside = read_checkpoint(weights).get("config"), weights.absolute().parent.parent / "config.yaml"
-    if not own and not beside.is_file():
+    inside, beside = read_checkpoint(weights).get("config"), weights.absolute().parent.parent / "config.yaml"
+    if not inside and not beside.is_file():
         raise InputError(f"{weights} holds no config, and there is no {beside}; give a checkpoint that train.py wrote")
-    found = plain(OmegaConf.create(own) if own else OmegaConf.load(beside))
-    own_folder = {"run": None, "checkpoint": None, "weights": None, "overwrite": False}
-    return merge(read("default.yaml"), found | own_folder, "", trusted)
+    found = plain(OmegaConf.create(inside) if inside else OmegaConf.load(beside))
+    own: dict[str, Any] = {"run": None, "checkpoint": None, "weights": None, "digests": {}, "overwrite": False}
+    return merge(read("default.yaml"), found | own, "", trusted)
 
 
-def digest(file: Path) -> str:
-    """Compute the SHA-256 of a file, so that an evaluation's config says what was evaluated."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str, Any]:
+    """Add to a merged config what tells its files from others under the same paths: their digests.
+
+    `weights` becomes the file of the run that it may name. What evaluations of before have there, a
+    digest, is passed over.
+    """
+    config = resolve(merged)
+    given = config["weights"]
+    weights = None
+    if given and not re.fullmatch("[0-9a-f]{64}", str(given)):
+        weights = str(find_checkpoint(given)[1])
+    return merged | {
+        "weights": weights,
+        "digests": named_digests(config | {"weights": weights}),
+        "evaluated": digest(evaluated) if evaluated else None,
+    }
 
 
-def without_download(model: dict[str, Any]) -> None:
+def without_download(model: dict[str, Any], keys: Sequence[str] = (*DOWNLOADED, "selection_from")) -> None:
     """Let a method's network begin at random: a checkpoint holds every weight, others need not be fetched first."""
     network = model.get("network")
-    for key in DOWNLOADED:
+    for key in keys:
         if isinstance(network, dict) and key in network:
             network[key] = None
 
@@ -73,28 +87,55 @@ def load_weights(model: LightningModule, file: Path) -> None:
         ) from None
 
 
-def start_from(model: LightningModule, file: Path) -> list[str]:
-    """Take what fits of another run's weights; gives a line for each kind of what did not.
+def start_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> tuple[LightningModule, list[str]]:
+    """Build the method of a config, filled with what fits of the file that its `weights` name.
+
+    An encoder's own weights are fetched where the file has not all of them.
+
+    Returns:
+        The method, and a line on what was taken and on each kind of weights that were not.
 
     Raises:
         InputError: nothing fits, or the file is no checkpoint.
     """
-    state, own = read_checkpoint(file)["state_dict"], model.state_dict()
-    fits = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
-    if not fits:
-        raise InputError(f"weights={file}: none of its weights fits {type(model).__name__}; give a run of a like network")
+    file = config["weights"]
+    if not file:
+        return build_model(config, trusted), []
+    state = read_checkpoint(file)["state_dict"]
+    unfetched = copy.deepcopy(config)
+    without_download(unfetched["model"], DOWNLOADED)
+    model = build_model(unfetched, trusted)
+    if any("encoder" in key.split(".") for key in model.state_dict().keys() - fitting(model, state)):
+        model = build_model(config, trusted)
+    fits = fitting(model, state)
+    if not fits.keys() & dict(model.named_parameters()).keys():
+        name = type(model).__name__
+        raise InputError(f"weights={file}: nothing in it fits {name}; give a run of a network like this one")
     model.load_state_dict(fits, strict=False)
+    model.warm = True
+    return model, compared(file, model.state_dict(), state, fits)
+
+
+def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Select the weights that a module has under the same name and of the same shape."""
+    own = model.state_dict()
+    return {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+
+
+def compared(file: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor], fits: Mapping[str, Tensor]) -> list[str]:
+    """Write a line on the weights that were taken from a file, and one on each kind of the others."""
     kinds = {
-        "of another size": [key for key in state if key in own and key not in fits],
-        "not in it": [key for key in own if key not in state],
-        "of no use": [key for key in state if key not in own],
+        "missing there": [key for key in own if key not in state],
+        "of another size there": [key for key in own if key in state and key not in fits],
+        "unknown here": [key for key in state if key not in own],
     }
-    return [f"{file}: {len(keys)} weights {kind}: {listed(keys)}" for kind, keys in kinds.items() if keys]
+    first = f"weights: {len(fits)} of {len(own)} are those of {file}"
+    return [first, *(f"weights {kind}: {listed(keys)}" for kind, keys in kinds.items() if keys)]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Write the first of some names in a line."""
-    return ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+    """Write a count and the first of some names in a line."""
+    return f"{len(names)}, {', '.join(names[:SHOWN])}" + ", ..." * (len(names) > SHOWN)
 
 
 def load_method(path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> LightningModule:

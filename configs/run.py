@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
@@ -94,10 +94,10 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
     """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
-    seed_everything(config["seed"], workers=True, verbose=False)
-    made, callbacks = loggers(config, folder, resumed)
-    callbacks = [c for c in build(config["callbacks"], trusted).values() if c is not None] + callbacks
+    built = [c for c in build(config["callbacks"], trusted).values() if c is not None]
     size, environment = slurm_step()
+    made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
+    callbacks = built + dashboards
     node = config["trainer"] | {"default_root_dir": str(folder)} | size
     arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
     return Trainer(

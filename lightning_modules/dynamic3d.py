@@ -151,7 +151,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         answer = self.predict(batch["volume"])
         if first:
             self.before = answer
-        return None if fresh and self.pretrained is None else answer
+        return None if fresh and self.pretrained is None and not self.warm else answer
 
     def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
         """All steps of a round; then the segmenter's answer, as `probabilities`."""

@@ -16,7 +16,10 @@ from omegaconf import OmegaConf
 from interseg.clicks.layout import clicks_of, parse_click
 from interseg.errors import InputError
 
-OWN = ("run", "seed", "weights", "evaluated", "checkpoint", "shard", "overwrite", "logger", "loading.num_workers")
+OWN = (
+    *("run", "seed", "weights", "evaluated", "digests", "checkpoint", "shard", "overwrite"),
+    *("logger", "loading.num_workers"),
+)
 """Keys of a config in which runs of one method may differ; so they may in paths of checkpoints."""
 
 
@@ -191,9 +194,11 @@ def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> di
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         where = f"{path}{key}"
+        if where in own:
+            continue
         if isinstance(value, dict):
             leaves |= flat(value, own, f"{where}.")
-        elif where not in own and not str(value).endswith(".ckpt"):
+        elif not str(value).endswith(".ckpt"):
             leaves[where] = value
     return leaves
 

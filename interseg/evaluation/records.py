@@ -23,9 +23,20 @@ from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.metrics import OUTCOME
 
 ELSEWHERE = ("run", "logger", "checkpoint", "shard", "overwrite", "loading", "callbacks", "trainer")
-"""Keys of a config that do not change what is played, but for the user loop and the precision."""
+"""Keys of a config that do not change what is played, but for what `played_of` takes from them."""
 WRITTEN = ("report.json", "objects.csv", "report.html")
 """What is written from a record."""
+UNKNOWN = "unknown"
+"""Fingerprint of what is played in a report of before there was one."""
+
+
+def played_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Select what of a config the figures depend on."""
+    callbacks, trainer = config.get("callbacks") or {}, config.get("trainer") or {}
+    facts = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    facts["callbacks"] = {"loop": callbacks.get("loop")}
+    facts["trainer"] = {key: trainer.get(key) for key in ("precision", "limit_test_batches")}
+    return facts
 
 
 class EvaluationRecord:
@@ -33,37 +44,35 @@ class EvaluationRecord:
 
     Args:
         folder: of the evaluation.
-        config: merged, interpolations kept.
+        config: merged, interpolations kept, with the digests of the files that it names: other
+            content under the same path is another evaluation (`configs.checkpoints.identify`).
         names: of the objects, by id.
         shard: (k, n) where this is the k-th of n parts.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], names: Sequence[str], shard: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        names: Sequence[str],
+        shard: tuple[int, int] | None = None,
+    ) -> None:
         self.folder, self.config, self.names, self.shard = folder, dict(config), list(names), shard
 
     @cached_property
     def mark(self) -> str:
-        """Fingerprint of what is played: the config but for where, the content of every file that it names, the objects."""
+        """Fingerprint of what is played: by which network and user, on which objects."""
         return self._fingerprint({})
 
     @cached_property
     def report_mark(self) -> str:
         """Fingerprint of what is reported of it too, and where."""
-        return self._fingerprint({key: self.config.get(key) for key in ("callbacks", "logger")})
+        return self._fingerprint({"report": [self.config.get(key) for key in ("callbacks", "logger")]})
 
     def _fingerprint(self, more: dict[str, Any]) -> str:
-        callbacks, trainer = self.config.get("callbacks") or {}, self.config.get("trainer") or {}
-        facts = {key: value for key, value in self.config.items() if key not in ELSEWHERE}
-        facts |= {"loop": callbacks.get("loop"), "precision": trainer.get("precision")}
-        lines = [OmegaConf.to_yaml(OmegaConf.create(facts | more), sort_keys=True), *self._contents, *self.names]
+        facts = OmegaConf.create(played_of(self.config) | more)
+        lines = [OmegaConf.to_yaml(facts, sort_keys=True), *self.names]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-    @cached_property
-    def _contents(self) -> list[str]:
-        """Digests of the files that the config names: another file under the same path is another evaluation."""
-        played = {key: value for key, value in self.config.items() if key not in ELSEWHERE}
-        played["loop"] = (self.config.get("callbacks") or {}).get("loop")
-        return [file_digest(path) for path in sorted(set(named_files(played)))]
 
     def file(self, rank: int) -> Path:
         """Name where a process keeps its batches."""
@@ -110,10 +119,11 @@ class EvaluationRecord:
             return {}
 
     def held_by_another(self) -> bool:
-        """Tell whether the folder holds results of another evaluation."""
-        records = set(self.folder.glob("objects.*.jsonl")) - set(self.folder.glob(f"objects.{self.mark}.*.jsonl"))
-        played = self.reported().get("played")
-        return bool(records) or (played is not None and played != self.mark)
+        """Tell whether the folder holds results of another evaluation, or of one that has no fingerprint."""
+        marks = {path.name.split(".")[1] for path in self.folder.glob("objects.*.jsonl")}
+        if report := self.reported():
+            marks.add(report.get("fingerprint_played", UNKNOWN))
+        return bool(marks - {self.mark})
 
     def forget_report(self) -> None:
         """Remove what was written from a record, unless it is this evaluation's."""
@@ -126,21 +136,3 @@ class EvaluationRecord:
         keep = set() if own else set(self.folder.glob(f"objects.{self.mark}.*.jsonl"))
         for path in set(self.folder.glob("objects.*.jsonl")) - keep:
             path.unlink(missing_ok=True)
-
-
-def named_files(value: Any) -> Iterator[str]:
-    """Yield the strings in a config that are paths of existing files."""
-    if isinstance(value, Mapping):
-        for part in value.values():
-            yield from named_files(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from named_files(part)
-    elif isinstance(value, str) and value and len(value) < 1024 and Path(value).is_file():
-        yield value
-
-
-def file_digest(path: str) -> str:
-    """Compute a file's SHA-256."""
-    with Path(path).open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from datamodules.base import Loading
 from datamodules.folder import FolderDataModule
 from interseg.errors import InputError
 from interseg.evaluation.metrics import OUTCOME
-from interseg.evaluation.records import fingerprint, keep, kept, kept_ids, record_file
+from interseg.evaluation.records import EvaluationRecord
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 from interseg.networks.brs_network import BRSNetwork
@@ -191,7 +191,7 @@ class KillTest(Callback):
 def evaluated(root, source, *callbacks, **options):
     """Play all objects, in batches of three, from what an evaluation in the same folder had finished; the figures without seconds."""
     objects = data(source)
-    objects.record = root
+    objects.record = EvaluationRecord(root, {"name": "x"}, objects.names("test"))
     test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)
     test.test(module(), objects, verbose=False)
     figures = json.loads((root / "report.json").read_text())
@@ -200,16 +200,13 @@ def evaluated(root, source, *callbacks, **options):
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbed, tmp_path, batch):
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.yaml").write_text("name: x")
     whole = evaluated(tmp_path / "whole", undisturbed / "folder")
     with pytest.raises(Killed):
         evaluated(tmp_path / "cut", undisturbed / "folder", KillTest(batch))
     (record,) = (tmp_path / "cut").glob("objects.*.jsonl")
     record.write_text(record.read_text() + '{"id": [7')  # cut while a line was written
-    mark = fingerprint(tmp_path / "cut", data(undisturbed / "folder").names("test"))
-    assert len(kept_ids(tmp_path / "cut", mark)) == [0, 3, 6, 8][batch]
+    names = data(undisturbed / "folder").names("test")
+    assert len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).kept_ids()) == [0, 3, 6, 8][batch]
     assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
     pages = [(tmp_path / name / "report.html").read_text() for name in ("whole", "cut")]
     assert pages[0].count("data:image/jpeg") == pages[1].count("data:image/jpeg") > 4
@@ -217,19 +214,32 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
 
 
 def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(tmp_path):
-    names = ["a.png", "b.png"]
-    (tmp_path / "config.yaml").write_text("name: x")
-    batch = {key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3)}
-    keep(record_file(tmp_path, fingerprint(tmp_path, names), "0"), batch, OUTCOME)
-    (back,) = kept(tmp_path, fingerprint(tmp_path, names))
+    names, config = ["a.png", "b.png"], {"name": "x", "digests": {"w.ckpt": "1"}}
+
+    def record(config, names=names, **changed):
+        return EvaluationRecord(tmp_path, config | changed, names)
+
+    batch = {key: torch.zeros(1, 2) for key in OUTCOME}
+    batch |= {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3), "of_a_method": torch.ones(1, dtype=torch.int64)}
+    record(config).keep(0, batch, [*OUTCOME, "of_a_method"])
+    (back,) = record(config).kept()
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
+    assert torch.equal(back["of_a_method"], batch["of_a_method"])
+    assert back["starts"].dtype == torch.float64
     for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
-        assert kept_ids(tmp_path, fingerprint(tmp_path, others)) == set()
-    (tmp_path / "config.yaml").write_text("name: x\nrun: elsewhere\nlogger: wandb\ntrainer: {accelerator: cpu}\ncallbacks: {report: null}")
-    assert kept_ids(tmp_path, fingerprint(tmp_path, names)) == {4}
-    for other in ("name: y", "name: x\ncallbacks: {loop: {user: z}}", "name: x\ntrainer: {precision: bf16}"):
-        (tmp_path / "config.yaml").write_text(other)
-        assert kept_ids(tmp_path, fingerprint(tmp_path, names)) == set()
+        assert record(config, others).kept_ids() == set()
+    elsewhere = {"run": "elsewhere", "logger": "wandb", "trainer": {"accelerator": "cpu"}, "callbacks": {"report": None}}
+    assert record(config, **elsewhere, overwrite=True).kept_ids() == {4}
+    assert not record(config, **elsewhere).held_by_another()
+    for other in (
+        {"name": "y"},
+        {"callbacks": {"loop": {"user": "z"}}},
+        {"trainer": {"precision": "bf16"}},
+        {"trainer": {"limit_test_batches": 2}},
+        {"digests": {"w.ckpt": "2"}},
+    ):
+        assert record(config, **other).kept_ids() == set()
+        assert record(config, **other).held_by_another()
 
 
 def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturbed, tmp_path):
@@ -245,12 +255,13 @@ def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturb
 @pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
-    keep(record_file(tmp_path, "mark", "0"), batches[0], OUTCOME)
+    record = EvaluationRecord(tmp_path, {}, ["a.png"])
+    record.keep(0, batches[0], OUTCOME)
     (file,) = tmp_path.glob("objects.*")
     file.write_bytes(file.read_bytes() + cut)
     for batch in batches[1:]:
-        keep(record_file(tmp_path, "mark", "0"), batch, OUTCOME)
-    assert kept_ids(tmp_path, "mark") == {4, 5, 6}
+        record.keep(0, batch, OUTCOME)
+    assert record.kept_ids() == {4, 5, 6}
 
 
 class KeepMemory(Callback):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from configs import build, resolve
+from configs.checkpoints import load_weights, trained_config
 from configs.run import build_model
-from evaluate import load_weights, trained_config
 from interseg.clicks.layout import parse_click
 from interseg.clicks.users import RitmUser
 from interseg.evaluation.drawing import colour_of

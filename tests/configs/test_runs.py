@@ -18,8 +18,9 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from wandb.proto import wandb_internal_pb2
 
-from configs.folders import begin_anew, open_folder, own_folder, resume_point
+from configs.folders import open_folder, own_folder
 from configs.run import keep_rows
+from configs.starting import forget_dashboard, resume_point
 from interseg.errors import InputError
 from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.conftest import draw_folder
@@ -164,7 +165,7 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
     evaluated(run, tmp_path / "eval", "logger=wandb", by=command)
     kept, config = records(tmp_path / "eval")
     figures = json.loads((tmp_path / "eval" / "report.json").read_text())
-    assert config["weights"]
+    assert config["evaluated"]
     for key in ("noc@85", "miou@3", "auc", "failures@90"):
         assert kept[f"test/{key}"] == pytest.approx(figures[key])
     assert kept["tables/objects/nrows"] == 10
@@ -258,11 +259,11 @@ def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_pa
     with ThreadPoolExecutor(8) as pool:
         (first,) = set(pool.map(lambda _: run_id(tmp_path), range(8)))
     assert [file.name for file in tmp_path.iterdir()] == ["wandb.id"]
-    begin_anew(tmp_path)
+    forget_dashboard(tmp_path)
     second = run_id(tmp_path)
     assert second != first
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    begin_anew(tmp_path)
+    forget_dashboard(tmp_path)
     assert run_id(tmp_path) == second
     with monkeypatch.context() as patch:
         patch.setenv("WANDB_RUN_ID", "swept7")
@@ -417,6 +418,6 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         (["trainer.limit_test_batches=2"], 3, 4),
         ([], 3, 10),
     ):
-        evaluated(run, folder, *change)
+        evaluated(run, folder, *change, "overwrite=true")
         report = json.loads((folder / "report.json").read_text())
         assert (report["max_clicks"], report["objects"]) == (rounds, objects)

@@ -1,0 +1,150 @@
+"""Starting in a folder that was used before: going on, beginning anew, or an error that says what lies there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
+
+from configs import plain, read
+from configs.folders import queued_again
+from interseg.checkpoints import read_checkpoint
+from interseg.errors import InputError
+from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
+
+COMMAND: dict[str, Any] = {"shard": None, "overwrite": False}
+"""Keys that are a single command's, as they stand in the config of a run."""
+ANYWHERE = ("run", "logger", "checkpoint", *COMMAND)
+"""Keys of a config in which a run that is begun again may differ."""
+LAST = Path("checkpoints", "last.ckpt")
+TABLES = ("metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json")
+PAGES = ("tasks.html", "volumes.html")
+MOST = 200
+"""Characters of a difference that a message shows."""
+
+
+def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> None:
+    """Check that a training may begin in a folder, or goes on with what lies there.
+
+    A run that was ended before its first checkpoint may begin again.
+
+    Args:
+        folder: of the run.
+        config: the run's, resolved.
+        merged: the config that `open_folder` will write.
+
+    Raises:
+        InputError: the folder holds a trained run, or one of another config.
+    """
+    given, overwrite = config["checkpoint"], config["overwrite"]
+    if given and overwrite:
+        raise InputError(f"overwrite=true begins anew, checkpoint={given} goes on; give one of them")
+    goes_on = given and (given == "last" or Path(given).resolve().is_relative_to(folder.resolve()))
+    if overwrite or goes_on or queued_again() or not (folder / "config.yaml").is_file():
+        return
+    changed = begun_otherwise(folder, merged)
+    other = f" of another config ({shortened(changed)})" if changed else ""
+    ways = "overwrite=true begins anew, run=PATH takes another folder"
+    if (folder / LAST).is_file():
+        raise InputError(f"{folder} holds a trained run{other}; checkpoint=last goes on with it, {ways}")
+    if changed:
+        raise InputError(f"{folder} holds a run{other}; {ways}")
+
+
+def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
+    """List in what a folder's config differs from another one, but for where and how a run is started."""
+    before = read("default.yaml") | read(folder / "config.yaml")
+    old, new = ({k: v for k, v in one.items() if k not in ANYWHERE} for one in (before, merged))
+    return changes(old, new)
+
+
+@rank_zero_only
+def forget_dashboard(folder: Path) -> None:
+    """Remove a run's id on the dashboard: what is trained from its start is another run there."""
+    if not queued_again():
+        (folder / "wandb.id").unlink(missing_ok=True)
+
+
+@rank_zero_only
+def remove_results(folder: Path) -> None:
+    """Remove what a run, or an evaluation, has written into its folder, and nothing else."""
+    if queued_again():
+        return
+    for name in (LAST, *TABLES, *PAGES, *WRITTEN):
+        (folder / name).unlink(missing_ok=True)
+    for record in folder.glob("objects.*.jsonl"):
+        record.unlink(missing_ok=True)
+
+
+def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
+    """Remove another evaluation's results from a folder that is to be overwritten.
+
+    Raises:
+        InputError: they are not to be, or the folder is of a training.
+    """
+    folder, opened = record.folder, record.folder / "config.yaml"
+    if (folder / LAST).is_file():
+        raise InputError(f"{folder} holds a trained run; give run=PATH for another folder, or leave run= away")
+    if not record.held_by_another():
+        return
+    if overwrite:
+        rank_zero_only(record.forget_others)()
+        rank_zero_only(record.forget_report)()
+        return
+    old = read("default.yaml") | read(opened) if opened.is_file() else {}
+    changed = changes(played_of(old), played_of(record.config)) if old else []
+    reason = shortened(changed) or "of other objects, or of an earlier version"
+    ways = "give run=PATH for another folder, or overwrite=true to replace it"
+    raise InputError(f"{folder} holds another evaluation ({reason}); {ways}")
+
+
+def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -> Path | None:
+    """The checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
+
+    A SLURM job that was queued again goes on from its last one by itself.
+
+    Args:
+        config: the run's, resolved.
+        folder: of the run, before `open_folder` writes into it.
+        merged: the config that it will write.
+
+    Raises:
+        InputError: no such checkpoint; a job that was queued again with another config than it had.
+    """
+    last, opened = folder / LAST, folder / "config.yaml"
+    again = queued_again() and last.is_file()
+    if again and opened.is_file() and config["checkpoint"] != "last":
+        changed = changes(plain(OmegaConf.load(opened)), merged)
+        if changed:
+            what = f"{folder} was begun with another config ({shortened(changed)}), and its job would start anew"
+            raise InputError(f"{what}; put the config back, go on under this one with checkpoint=last, or give another run=PATH")
+    again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(OmegaConf.create(merged))  # not another run's
+    if config["checkpoint"] is None and not again:
+        return None
+    path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
+    if path.is_file():
+        return path
+    if config["checkpoint"] != "last":
+        raise InputError(f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER")
+    print(f"{folder} has no checkpoint yet: training starts anew", flush=True)
+    return None
+
+
+def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """The leaves in which two configs differ, as `model.width: 3 -> 4`."""
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += changes(before, after, f"{path}{key}.")
+        elif before != after:
+            found.append(f"{path}{key}: {before} -> {after}")
+    return found
+
+
+def shortened(changed: list[str]) -> str:
+    """Join the first three of some lines, as far as a message can hold them, digests by their first digits."""
+    changed = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in changed]
+    lines = [line if len(line) <= MOST else f"{line[:MOST]}..." for line in changed[:3]]
+    return "; ".join([*lines, *(["..."] if len(changed) > 3 else [])])
