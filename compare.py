@@ -63,7 +63,7 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
         axis.plot(100 * np.array(shares), ious, marker="o", markersize=3, label=name)
     axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
     axis.grid(alpha=0.3)
-    axis.legend(loc="lower right")
+    axis.legend(loc="best", framealpha=0.6)
     count = len(next(iter(sequences.values())))
     write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
 
@@ -105,7 +105,7 @@ def draw(found: list[Method]) -> Figure:
     axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
-    axis.legend(loc="lower right")
+    axis.legend(loc="best", framealpha=0.6)
     return figure
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, seed_everything
 from pytorch_lightning.utilities import rank_zero_only
 
-from configs import build, load, resolve
+from configs import as_yaml, build, load, resolve
 from configs.checkpoints import find_checkpoint, identify, load_weights, trained_config, without_download
 from configs.folders import claim, open_folder
 from configs.run import build_model, guarded, needs, parser, trainer
@@ -25,13 +25,18 @@ from interseg.evaluation.tables import print_table, shown
 
 def main() -> int:
     """Config -> objects -> `Trainer.test`; exit code 1 if the figures are not of the whole set."""
-    arguments = parser(__doc__.splitlines()[0])
+    arguments = parser(__doc__.splitlines()[0], prints=True)
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint anywhere")
     options = arguments.parse_intermixed_args()
     run, file = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
     base = trained_config(file, options.trust) if file else None
     merged = identify(load(options.config, options.overrides, base, options.trust), file)
     config, written = resolve(merged), merged | COMMAND
+    if file and config["model"]:
+        without_download(config["model"])
+    if options.print:
+        print(as_yaml(config), end="")
+        return 0
     needs(config, "model", "data")
     if config["weights"]:
         raise InputError(f"weights={config['weights']} is what train.py starts from; evaluate by --checkpoint, without weights=")
@@ -56,7 +61,7 @@ def main() -> int:
 
 def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModule:
     """Build and prepare the data that are played; raises `InputError` for a stream."""
-    data = build(config["data"], trusted)
+    data = build(config["data"], trusted, "data")
     if not isinstance(data, ClickDataModule):
         raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
     data.prepare_data()
@@ -66,8 +71,6 @@ def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModul
 def evaluated_model(config: dict[str, Any], file: Path | None, trusted: list[str]) -> LightningModule:
     """Build the method, with a checkpoint's weights or as its config starts it."""
     seed_everything(config["seed"], workers=True, verbose=False)
-    if file:
-        without_download(config["model"])
     model: LightningModule = build_model(config, trusted)
     if file:
         load_weights(model, file)

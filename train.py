@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytorch_lightning import seed_everything
 
-from configs import build, load, resolve
+from configs import as_yaml, build, load, resolve
 from configs.checkpoints import identify, start_model
 from configs.folders import claim, open_folder
 from configs.run import guarded, needs, parser, trainer
@@ -17,13 +17,16 @@ from configs.starting import COMMAND, check_free, forget_dashboard, remove_resul
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
-    options = parser(__doc__.splitlines()[0]).parse_intermixed_args()
+    options = parser(__doc__.splitlines()[0], prints=True).parse_intermixed_args()
     merged = identify(load(options.config, options.overrides, trusted=options.trust))
     config, written = resolve(merged), merged | COMMAND
+    if options.print:
+        print(as_yaml(config), end="")
+        return
     needs(config, "model", "data")
     if config["run"]:
         check_free(Path(config["run"]), config, written)  # before the data are read, which may take long
-    data = build(config["data"], options.trust)
+    data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened
     seed_everything(config["seed"], workers=True, verbose=False)

@@ -187,7 +187,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
         axis.set(xlabel=plot.xlabel, ylabel=plot.ylabel, ylim=(0, 1.02), title=plot.title)
     for axis in (left, right, accuracy, seconds, *others[: len(more)]):
         axis.grid(alpha=0.3)
-        axis.legend(loc="lower right")
+        axis.legend(loc="best", framealpha=0.6)
     return svg(figure)
 
 

@@ -5,10 +5,6 @@ replaces it; lists replace. A top-level key must exist in what lies below, a key
 signature; other mappings (callbacks by name, free options) take any key.
 """
 
-import difflib
-import importlib
-import inspect
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,49 +13,14 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.targets import current, find, locate, parameters, unknown_key
+from configs.types import TOP, check, check_arguments, hints_of
 from interseg.errors import InputError
 
+__all__ = ["as_yaml", "build", "check_arguments", "find", "load", "locate", "merge"]
+__all__ += ["parameters", "plain", "read", "resolve"]
+
 FOLDER = Path(__file__).parent
-OURS = ("interseg", "lightning_modules", "datamodules", "callbacks")
-LIBRARIES = ("albumentations", "monai", "pytorch_lightning", "segmentation_models_pytorch", "torch", "torchmetrics", "torchvision")
-BASES = (
-    "albumentations.BasicTransform",
-    "albumentations.core.composition.BaseCompose",
-    "datamodules.base.Loading",
-    "interseg.continual.annotations.Annotator",
-    "interseg.clicks.initial.InitialClicks",
-    "interseg.clicks.guidance.Guidance",
-    "interseg.inference.zoom.ZoomIn",
-    "interseg.inference.refine.Refiner",
-    "interseg.clicks.users.User",
-    "interseg.volumes.users.SliceUser",
-    "lightning_modules.optimisation.Optimisation",
-    "lightning_modules.task_learner.Propagation",
-    "pytorch_lightning.Callback",
-    "pytorch_lightning.LightningDataModule",
-    "pytorch_lightning.LightningModule",
-    "pytorch_lightning.Trainer",
-    "pytorch_lightning.loggers.Logger",
-    "torch.nn.Module",
-    "torchmetrics.Metric",
-)
-"""What a config may build: subclasses of these, from our packages, the listed libraries or a package trusted on the command line."""
-
-MOVED = {
-    "interseg.annotations": "interseg.continual.annotations",
-    "interseg.boundary": "interseg.clicks.boundary",
-    "interseg.clicks": "interseg.clicks.initial",
-    "interseg.guidance": "interseg.clicks.guidance",
-    "interseg.medoids": "interseg.clicks.medoids",
-    "interseg.predict": "interseg.inference.zoom",
-    "interseg.refine": "interseg.inference.refine",
-    "interseg.refiners": "interseg.inference.refiners",
-    "interseg.superpixels": "interseg.continual.superpixels",
-    "interseg.users": "interseg.clicks.users",
-    "interseg.volumes": "interseg.volumes.users",
-}
-"""Modules whose classes are named in the configs of earlier checkpoints, and where those are now."""
-
 Node = dict[str, Any]
 
 
@@ -86,13 +47,42 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
 
 
 def resolve(config: Node) -> Node:
-    """A mapping with every interpolation replaced by its value; raises `InputError` for one without."""
+    """Replace every interpolation by its value, and check the types of the top level.
+
+    Raises:
+        InputError: an interpolation of nothing, a top-level value of a wrong type.
+    """
     try:
-        resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
+        filled = OmegaConf.create(config)
+        resolved = OmegaConf.to_container(filled, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(f"the config cannot be resolved: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the config cannot be resolved: {reason}") from None
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    named = {str(key): value for key, value in resolved.items()}
+    check_top(named)
+    return named
+
+
+def as_yaml(config: Node) -> str:
+    """Write a config as YAML, keys in their order."""
+    return OmegaConf.to_yaml(OmegaConf.create(config))
+
+
+def check_top(config: Node) -> None:
+    """Check the types of the top level, and of the numbers that data modules take from `loading`.
+
+    Raises `InputError` that names the key as it is written in configs: `seed`, not `data.seed`.
+    """
+    for key, hint in TOP.items():
+        if key in config:
+            check(config[key], hint, key)
+    loading = config.get("loading") or {}
+    if loading.get("_target_") == "datamodules.base.Loading":
+        hints = hints_of(find(loading["_target_"]))
+        for key in hints.keys() & loading.keys():
+            if not isinstance(loading[key], dict | list):  # whose objects are not made yet
+                check(loading[key], hints[key], f"loading.{key}")
 
 
 def read(file: str | Path) -> Node:
@@ -103,8 +93,8 @@ def read(file: str | Path) -> Node:
         raise InputError(f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}")
     try:
         return plain(OmegaConf.load(path))
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())[:300]}") from None
 
 
 def plain(config: Any) -> Node:
@@ -144,71 +134,40 @@ def _merge_value(old: Any, value: Any, where: str, trusted: Sequence[str]) -> An
     return merge({} if replaces else old, value, f"{where}.", trusted)
 
 
-def unknown_key(where: str, key: str, known: set[str]) -> InputError:
-    """The error for a key that nothing knows, naming the nearest that is known."""
-    near = difflib.get_close_matches(key, sorted(known), 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known - {'_target_'}))}"
-    return InputError(f"unknown key {where}; {hint}")
+def build(node: Any, trusted: Sequence[str] = (), path: str = "") -> Any:
+    """Make the objects of a resolved config.
 
+    A mapping with a `_target_` becomes that class, called with the rest of the mapping.
 
-def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
-    """Names of a target's arguments; None where it takes any."""
-    signature = inspect.signature(find(target, trusted))
-    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        return None
-    return set(signature.parameters) - {"self"}
+    Args:
+        node: Part of a config, or all of it.
+        trusted: Packages beside ours whose classes may be named.
+        path: Place of the node in the config, such as `model`; errors name it.
 
-
-def find(target: str, trusted: Sequence[str] = ()) -> type:
-    """The class of an import path, if a config may build it; nothing is imported from a package that is not listed."""
-    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
-        raise InputError(f"_target_ is {target!r}; write the import path of a class")
-    package = target.split(".")[0]
-    if package not in (*OURS, *LIBRARIES, *trusted):
-        raise InputError(f"_target_ {target}: the package {package} is not trusted; name it on the command line: --trust {package}")
-    found = locate(target)
-    if not isinstance(found, type) or not issubclass(found, tuple(locate(base) for base in BASES)):
-        raise InputError(
-            f"_target_ {target} is no class that a config may build (modules, data modules, callbacks, transforms, users, ...)"
-        )
-    return found
-
-
-def current(target: Any) -> Any:
-    """The import path by which a class that has moved is found today; any other value as it is."""
-    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-    return f"{MOVED[module]}.{name}" if module in MOVED else target
-
-
-def locate(target: str) -> Any:
-    """The object of an import path, or of one of before (`MOVED`)."""
-    module, name = current(target).rsplit(".", 1)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError:
-        raise InputError(f"_target_ {target}: there is no module {module}") from None
-    except AttributeError:
-        near = difflib.get_close_matches(name, dir(importlib.import_module(module)), 1, 0.5)
-        raise InputError(f"_target_ {target}: {module} has no {name}{f'; did you mean {near[0]}?' if near else ''}") from None
-
-
-def build(node: Any, trusted: Sequence[str] = ()) -> Any:
-    """Make the objects of a resolved config: a mapping with a `_target_` becomes that class, called with the rest of the mapping."""
+    Raises:
+        InputError: an argument that the class does not take, a value of another type than its
+            hint, what the class itself refuses.
+    """
     if isinstance(node, list):
-        return [build(item, trusted) for item in node]
+        return [build(item, trusted, f"{path}[{i}]") for i, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
-    if "_target_" not in node:
-        return arguments
-    target = find(node["_target_"], trusted)
-    known = parameters(node["_target_"], trusted)
+    places = {key: f"{path}.{key}".lstrip(".") for key in node if key != "_target_"}
+    arguments = {key: build(node[key], trusted, place) for key, place in places.items()}
+    return make(node["_target_"], arguments, trusted, path) if "_target_" in node else arguments
+
+
+def make(name: str, arguments: Node, trusted: Sequence[str] = (), path: str = "") -> Any:
+    """Call the class of an import path with arguments that fit it; raises as `build` does."""
+    target, known = find(name, trusted), parameters(name, trusted)
     for key in arguments:
         if known is not None and key not in known:
-            raise unknown_key(f"{node['_target_']}: {key}", key, known)
+            raise unknown_key(f"{name}: {key}", key, known)
+    check_arguments(target, arguments, path or target.__name__)
     try:
         return target(**arguments)
     except InputError:
         raise
     except (TypeError, ValueError) as error:  # albumentations' pydantic errors are ValueErrors
-        raise InputError(f"{node['_target_']} cannot be built: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} cannot be built: {reason}") from error

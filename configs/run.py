@@ -20,7 +20,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.requeue import in_step
-from configs import build, parameters
+from configs import build, check_arguments, parameters
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
@@ -42,8 +42,8 @@ SILENCED = (
 """Warnings of the libraries that do not hold here, or that nobody can mend."""
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """Arguments of both commands."""
+def parser(description: str, prints: bool = False) -> argparse.ArgumentParser:
+    """Make the parser of a command that takes configs; with `--print` if the command obeys it."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument(
         "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
@@ -51,6 +51,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments.add_argument(
         "--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name"
     )
+    if prints:
+        arguments.add_argument("--print", action="store_true", help="print the config and stop")
     arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
     return arguments
 
@@ -94,12 +96,13 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
     """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
-    built = [c for c in build(config["callbacks"], trusted).values() if c is not None]
+    named = build(config["callbacks"], trusted, "callbacks")
     size, environment = slurm_step()
+    node = {key: value for key, value in config["trainer"].items() if key != "_target_"}
+    arguments = build(node | {"default_root_dir": str(folder)} | size, trusted, "trainer")
+    check_arguments(Trainer, arguments, "trainer")
     made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
-    callbacks = built + dashboards
-    node = config["trainer"] | {"default_root_dir": str(folder)} | size
-    arguments = {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
+    callbacks = [*(c for c in named.values() if c is not None), *dashboards]
     return Trainer(
         **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
         callbacks=callbacks,
@@ -151,15 +154,15 @@ def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
 
     Raises `InputError` for options of a method without a click network.
     """
-    refiner = refiner_of(build(config["refiner"], trusted))
-    options = InferenceOptions(refiner, build(config["zoom"], trusted), config["flip"])
+    refiner = refiner_of(build(config["refiner"], trusted, "refiner"))
+    options = InferenceOptions(refiner, build(config["zoom"], trusted, "zoom"), config["flip"])
     if options.plain:
-        return build(config["model"], trusted)
+        return build(config["model"], trusted, "model")
     target = config["model"]["_target_"]
     if "inference" not in (parameters(target, trusted) or {"inference"}):
         name = target.rpartition(".")[2]
         raise InputError(f"{name} has no click network: refiner, zoom and flip must stay null")
-    return build(config["model"] | {"inference": options}, trusted)
+    return build(config["model"] | {"inference": options}, trusted, "model")
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:
@@ -186,6 +189,14 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 """What a disk says that takes nothing."""
 
 
+def own_message(error: InputError) -> str:
+    """Give an error's message; of one from a loader's process, whose traceback torch puts before it, the last line."""
+    text = str(error).strip()
+    if not text.startswith("Caught "):
+        return text
+    return text.splitlines()[-1].split("InputError: ", 1)[-1]
+
+
 def guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
     for message in SILENCED:
@@ -195,7 +206,7 @@ def guarded(main: Callable[[], int | None]) -> None:
     try:
         sys.exit(main())
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {own_message(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in UNWRITABLE:

@@ -183,20 +183,11 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(f"normalise is {normalise!r}; use set or volume")
         if learn_from not in ("rest", "held_out"):
             raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
-        for name, several in {"size": size, "spacing": spacing, "prefix": prefix}.items():
-            if several is not None and not isinstance(several, (list, tuple)):
-                raise InputError(f"{name} is {several!r}; give a list, {name}=[...]")
-        if size is not None and (len(size) != 3 or min(size) < 1):
-            raise InputError(f"size is {list(size)}; give D, H and W, or null")
-        numbers = {"margin": margin, "held_out": held_out, "stream": stream, "permutations": permutations, "rounds": rounds, "seed": seed}
-        numbers |= {"permutation": permutation, "channel": channel} | {f"prefix[{i}]": part for i, part in enumerate(prefix or ())}
-        numbers |= {f"size[{i}]": side for i, side in enumerate(size or ())}
-        for name, value in numbers.items():
-            if value is not None and not isinstance(value, int):
-                raise InputError(f"{name} is {value!r}; give a whole number")
+        if size is not None and min(size) < 1:
+            raise InputError(f"size is {list(size)}; give D, H and W, 1 or more, or null")
         if seed < 0:
             raise InputError(f"seed is {seed}; give 0 or more")
-        if spacing is not None and (size is not None or len(spacing) != 3 or not all(0 < mm < np.inf for mm in spacing)):
+        if spacing is not None and (size is not None or not all(0 < mm < np.inf for mm in spacing)):
             given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
             raise InputError(f"{given}; give mm along D, H and W with data.size=null, or a size alone")
         if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):
@@ -206,7 +197,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError("learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out")
         if permutation is not None and not 0 <= permutation < permutations:
             raise InputError(f"permutation is {permutation}; there are {permutations}, numbered from 0")
-        if prefix is not None and (len(prefix) != 2 or prefix[0] < 0 or prefix[1] < 1):
+        if prefix is not None and (prefix[0] < 0 or prefix[1] < 1):
             raise InputError(f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
         self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values

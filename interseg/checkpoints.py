@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from interseg.errors import InputError
 
 UNREAD = ("name", "run", "logger", "checkpoint", "shard", "evaluated", "digests")
 """Keys of a config under which a string is not the path of a file that a run reads to begin with."""
+
+SETTLED = 2 * 10**9
+"""Nanoseconds after which a change cannot bear the time of the one before it."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -26,9 +30,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def digest(path: str | Path) -> str:
-    """Compute a file's SHA-256; a file that stays as it is is read once a process."""
+    """Compute a file's SHA-256, once a process unless it has changed."""
     status = os.stat(path)
-    return _digest(os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    settled = time.time_ns() - status.st_mtime_ns > SETTLED
+    compute = _digest if settled else _digest.__wrapped__
+    return compute(os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @functools.cache

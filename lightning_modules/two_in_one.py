@@ -73,13 +73,12 @@ class TwoInOne(InteractiveModule):
         self.guidance = guidance or GaussianGuidance(std=10, clip=30)
         self.loss = loss or BoundaryAwareCrossEntropy()
         self.signed = network.guidance_channels == 2
+        self.kinds = (REGION,) if self.signed else (REGION, BOUNDARY)
         self.draw_clicks = RefinementClicks(self.signed, perturbation=perturbation)
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
         self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
         self.optimisation, self.long_side = optimisation or Optimisation(), long_side
         self._refined = True
-
-    kinds = (REGION, BOUNDARY)
 
     @property
     def contributions(self) -> list[Contribution]:

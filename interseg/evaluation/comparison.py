@@ -147,7 +147,8 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
                 odd = sorted(set(run.names) ^ set(first.names)) or run.names
                 raise InputError(f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set")
             if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
-                raise InputError(f"{run.folder} and {first.folder} differ in targets or max_clicks; evaluate with the same")
+                ours, theirs = (f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}" for r in (run, first))
+                raise InputError(f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same")
         of_seed: dict[Any, Path] = {}
         for run in method.runs:
             seed = run.config.get("seed")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
+from interseg.checkpoints import named_digests
 from interseg.errors import InputError
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.metrics import OUTCOME
@@ -44,8 +45,8 @@ class EvaluationRecord:
 
     Args:
         folder: of the evaluation.
-        config: merged, interpolations kept, with the digests of the files that it names: other
-            content under the same path is another evaluation (`configs.checkpoints.identify`).
+        config: merged, interpolations kept; the digests of the files that it names are added:
+            other content under the same path is another evaluation.
         names: of the objects, by id.
         shard: (k, n) where this is the k-th of n parts.
     """
@@ -57,7 +58,9 @@ class EvaluationRecord:
         names: Sequence[str],
         shard: tuple[int, int] | None = None,
     ) -> None:
-        self.folder, self.config, self.names, self.shard = folder, dict(config), list(names), shard
+        digests = {**config.get("digests", {}), **named_digests(config)}
+        self.config = {**config, "digests": digests}
+        self.folder, self.names, self.shard = folder, list(names), shard
 
     @cached_property
     def mark(self) -> str:

@@ -40,9 +40,23 @@ def shown(figures: dict[str, Any]) -> list[str]:
     return [key for key in first if figures.get(key) is not None]
 
 
+EXPLAINED = {
+    "failures_reference": "as the reference code counts: objects that succeed with the very last click too",
+    "clicks_to_mean": "clicks after which the mean IoU of all objects is there; nan: never",
+    "auc": "area under the mean IoU over the clicks, from 0 to 1",
+    "clicked_wrong": "clicked pixels, over all answers, that are not labelled as clicked; of `clicked`",
+    "outside": "objects that the method's own crop does not hold",
+}
+"""Figures whose names do not say what they are, by the beginning of the name."""
+
+
 def print_table(columns: dict[str, dict[str, str]]) -> None:
-    """Print figures side by side, "-" where a column has none."""
+    """Print figures side by side, "-" where a column has none, and what the less plain ones are."""
     width = max(12, *(len(name) + 2 for name in columns))
     print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
     for key in dict.fromkeys(key for cells in columns.values() for key in cells):
         print(f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values()))
+    keys = {key.split("@")[0] for cells in columns.values() for key in cells}
+    for key, text in EXPLAINED.items():
+        if key in keys:
+            print(f"  {key}: {text}")

@@ -213,33 +213,47 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
     assert [line for line in pages[0].splitlines() if "jpeg" in line] == [line for line in pages[1].splitlines() if "jpeg" in line]
 
 
+def outcome_of(*ids):
+    return {key: torch.zeros(len(ids), 2) for key in OUTCOME} | {"id": torch.tensor(ids), "curves": torch.full((len(ids), 2), 1 / 3)}
+
+
 def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(tmp_path):
-    names, config = ["a.png", "b.png"], {"name": "x", "digests": {"w.ckpt": "1"}}
+    names = ["a.png", "b.png"]
 
-    def record(config, names=names, **changed):
-        return EvaluationRecord(tmp_path, config | changed, names)
+    def record(names=names, **config):
+        return EvaluationRecord(tmp_path, {"name": "x"} | config, names)
 
-    batch = {key: torch.zeros(1, 2) for key in OUTCOME}
-    batch |= {"id": torch.tensor([4]), "curves": torch.full((1, 2), 1 / 3), "of_a_method": torch.ones(1, dtype=torch.int64)}
-    record(config).keep(0, batch, [*OUTCOME, "of_a_method"])
-    (back,) = record(config).kept()
-    assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3).double())
-    assert torch.equal(back["of_a_method"], batch["of_a_method"])
+    outcome = outcome_of(4) | {"of_a_method": torch.ones(1, dtype=torch.int64)}
+    record().keep(0, outcome, [*OUTCOME, "of_a_method"])
+    (back,) = record().kept()
+    assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3, dtype=torch.float32).double())
+    assert torch.equal(back["of_a_method"], outcome["of_a_method"])
     assert back["starts"].dtype == torch.float64
     for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
-        assert record(config, others).kept_ids() == set()
-    elsewhere = {"run": "elsewhere", "logger": "wandb", "trainer": {"accelerator": "cpu"}, "callbacks": {"report": None}}
-    assert record(config, **elsewhere, overwrite=True).kept_ids() == {4}
-    assert not record(config, **elsewhere).held_by_another()
-    for other in (
-        {"name": "y"},
-        {"callbacks": {"loop": {"user": "z"}}},
-        {"trainer": {"precision": "bf16"}},
-        {"trainer": {"limit_test_batches": 2}},
-        {"digests": {"w.ckpt": "2"}},
-    ):
-        assert record(config, **other).kept_ids() == set()
-        assert record(config, **other).held_by_another()
+        assert record(others).kept_ids() == set()
+    same = {"run": "elsewhere", "logger": "wandb", "trainer": {"accelerator": "cpu"}, "callbacks": {"report": None}, "overwrite": True}
+    assert record(**same).kept_ids() == {4}
+    assert not record(**same).held_by_another()
+    trainers = [{"trainer": given} for given in ({"precision": "bf16"}, {"limit_test_batches": 2})]
+    for other in ({"name": "y"}, {"callbacks": {"loop": {"user": "z"}}}, *trainers, {"digests": {"a": "1"}}):
+        assert record(**other).kept_ids() == set()
+        assert record(**other).held_by_another()
+
+
+def test_a_file_that_is_replaced_under_its_path_is_another_evaluation(tmp_path):
+    weights = tmp_path / "weights.ckpt"
+    weights.write_bytes(b"one")
+
+    def record():
+        return EvaluationRecord(tmp_path, {"model": {"pretrained": str(weights)}, "refiner": None}, ["a.png"])
+
+    record().keep(0, outcome_of(0), OUTCOME)
+    assert record().kept_ids() == {0}
+    weights.write_bytes(b"two")
+    assert record().kept_ids() == set()
+    assert record().held_by_another()
+    weights.write_bytes(b"one")
+    assert record().kept_ids() == {0}
 
 
 def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturbed, tmp_path):
@@ -252,15 +266,14 @@ def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturb
     assert evaluated(cut, source) == evaluated(whole, source)
 
 
-@pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n"])
+@pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n", b'{"id": [[1], [2, 3]]}\n'])
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
-    batches = [{key: torch.zeros(1, 2) for key in OUTCOME} | {"id": torch.tensor([id])} for id in (4, 5, 6)]
     record = EvaluationRecord(tmp_path, {}, ["a.png"])
-    record.keep(0, batches[0], OUTCOME)
+    record.keep(0, outcome_of(4), OUTCOME)
     (file,) = tmp_path.glob("objects.*")
     file.write_bytes(file.read_bytes() + cut)
-    for batch in batches[1:]:
-        record.keep(0, batch, OUTCOME)
+    for id in (5, 6):
+        record.keep(0, outcome_of(id), OUTCOME)
     assert record.kept_ids() == {4, 5, 6}
 
 

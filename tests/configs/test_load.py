@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from callbacks.user_loop import UserLoop
@@ -102,6 +105,34 @@ def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monke
     with pytest.raises(InputError, match="--trust ourlab"):
         find("ourlab.Mine")
     assert find("ourlab.Mine", ["ourlab"]).__name__ == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [
+        ("import lab_tools", "lab_nets.Mine", "lab_nets imports lab_tools, which is not there"),
+        ("import lab_nets.deep", "lab_nets.Mine", "lab_nets imports lab_nets.deep, which is not"),
+        ("from math import tau_", "lab_nets.Mine", r"lab_nets fails at its import \(ImportError: "),
+        ("[].x", "lab_nets.Mine", r"lab_nets fails at its import \(AttributeError: 'list' object has no"),
+        ("x = (", "lab_nets.Mine", r"lab_nets fails at its import \(SyntaxError: '\(' was never closed"),
+        ("raise ValueError('a\\nb')", "lab_nets.Mine", r"lab_nets fails at its import \(ValueError: a b\)"),
+        ("", "lab_nets.deep.Mine", "there is no module lab_nets.deep$"),
+        ("Mined = 1", "lab_nets.Mine", r"lab_nets has no Mine; did you mean Mined\?"),
+    ],
+)
+def test_a_missing_module_is_told_from_one_that_fails(
+    content: str,
+    target: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, content, "lab_nets.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lab_nets", raising=False)
+    with pytest.raises(InputError, match=f"_target_ {target}: {message}") as error:
+        find(target, ["lab_nets"])
+    assert "\n" not in str(error.value)
 
 
 YAMLS = [p.relative_to(FOLDER) for p in FOLDER.rglob("*.yaml") if p.name != "default.yaml" and p.parent.name != "sweeps"]

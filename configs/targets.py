@@ -1,0 +1,125 @@
+"""Targets of configs: the classes that a config may build, their arguments, and where they are found."""
+
+import difflib
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from interseg.errors import InputError
+
+OURS = ("interseg", "lightning_modules", "datamodules", "callbacks")
+LIBRARIES = ("albumentations", "monai", "pytorch_lightning", "segmentation_models_pytorch", "torch", "torchmetrics", "torchvision")
+BASES = (
+    "albumentations.BasicTransform",
+    "albumentations.core.composition.BaseCompose",
+    "datamodules.base.Loading",
+    "interseg.continual.annotations.Annotator",
+    "interseg.clicks.initial.InitialClicks",
+    "interseg.clicks.guidance.Guidance",
+    "interseg.inference.zoom.ZoomIn",
+    "interseg.inference.refine.Refiner",
+    "interseg.clicks.users.User",
+    "interseg.volumes.users.SliceUser",
+    "lightning_modules.optimisation.Optimisation",
+    "lightning_modules.task_learner.Propagation",
+    "pytorch_lightning.Callback",
+    "pytorch_lightning.LightningDataModule",
+    "pytorch_lightning.LightningModule",
+    "pytorch_lightning.Trainer",
+    "pytorch_lightning.loggers.Logger",
+    "torch.nn.Module",
+    "torchmetrics.Metric",
+)
+"""What a config may build: subclasses of these, from our packages, the listed libraries or a package trusted on the command line."""
+
+MOVED = {
+    "interseg.annotations": "interseg.continual.annotations",
+    "interseg.boundary": "interseg.clicks.boundary",
+    "interseg.clicks": "interseg.clicks.initial",
+    "interseg.guidance": "interseg.clicks.guidance",
+    "interseg.medoids": "interseg.clicks.medoids",
+    "interseg.predict": "interseg.inference.zoom",
+    "interseg.refine": "interseg.inference.refine",
+    "interseg.refiners": "interseg.inference.refiners",
+    "interseg.superpixels": "interseg.continual.superpixels",
+    "interseg.users": "interseg.clicks.users",
+    "interseg.volumes": "interseg.volumes.users",
+}
+"""Modules whose classes are named in the configs of earlier checkpoints, and where those are now."""
+
+
+def unknown_key(where: str, key: str, known: set[str]) -> InputError:
+    """The error for a key that nothing knows, naming the nearest that is known."""
+    near = difflib.get_close_matches(str(key), sorted(known), 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known - {'_target_'}))}"
+    return InputError(f"unknown key {where}; {hint}")
+
+
+def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
+    """Names of a target's arguments; None where it takes any."""
+    signature = inspect.signature(find(target, trusted))
+    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        return None
+    return set(signature.parameters) - {"self"}
+
+
+def find(target: str, trusted: Sequence[str] = ()) -> type:
+    """The class of an import path, if a config may build it; nothing is imported from a package that is not listed."""
+    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
+        raise InputError(f"_target_ is {target!r}; write the import path of a class")
+    package = target.split(".")[0]
+    if package not in (*OURS, *LIBRARIES, *trusted):
+        raise InputError(f"_target_ {target}: the package {package} is not trusted; name it on the command line: --trust {package}")
+    found = locate(target)
+    if not isinstance(found, type) or not issubclass(found, bases()):
+        raise InputError(
+            f"_target_ {target} is no class that a config may build (modules, data modules, callbacks, transforms, users, ...)"
+        )
+    return found
+
+
+@functools.cache
+def bases() -> tuple[type, ...]:
+    """Import the classes of `BASES`."""
+    return tuple(locate(base) for base in BASES)
+
+
+def current(target: Any) -> Any:
+    """The import path by which a class that has moved is found today; any other value as it is."""
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    return f"{MOVED[module]}.{name}" if module in MOVED else target
+
+
+def locate(target: str) -> Any:
+    """Import the object of a path, or of one of before (`MOVED`).
+
+    Raises:
+        InputError: there is no such module or object, or the module fails at its import.
+    """
+    module, name = current(target).rsplit(".", 1)
+    found = import_for(target, module)
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        near = difflib.get_close_matches(name, dir(found), 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"_target_ {target}: {module} has no {name}{hint}") from None
+
+
+def import_for(target: str, module: str) -> ModuleType:
+    """Import the module of a target; raises `InputError` that tells a missing one from a broken one."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or str(error)
+        if f"{module}.".startswith(f"{missing}."):
+            raise InputError(f"_target_ {target}: there is no module {module}") from None
+        reason = f"{module} imports {missing}, which is not there; install it or mend the import"
+        raise InputError(f"_target_ {target}: {reason}") from error
+    except Exception as error:  # a module of the user's may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"_target_ {target}: {module} fails at its import ({reason})") from error
