@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Trainer, seed_everything
 
-from configs.run import AtomicCheckpointIO
+from tests.helpers.drawing import draw, write
 
 os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
@@ -23,54 +22,6 @@ torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's
 def mode_of_one_test():
     """A run that is kept offline has Lightning set this for the whole process."""
     os.environ.pop("WANDB_MODE", None)
-
-
-def quiet_trainer(root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true") -> Trainer:
-    """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write; several ranks are forked."""
-    seed_everything(5, verbose=False)
-    return Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=devices,
-        strategy="ddp_fork" if devices > 1 else "auto",
-        precision=precision,
-        default_root_dir=root,
-        logger=False,
-        limit_val_batches=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=callbacks,
-    )
-
-
-def draw(seed: int, height: int = 72, width: int = 96, objects: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy photo (H, W, 3) with bright ellipses, and its instance map (H, W) with ids 1, 2, ..."""
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 90, (height, width, 3)).astype(np.uint8)
-    ids = np.zeros((height, width), np.uint8)
-    for id in range(1, objects + 1):
-        centre = (int(width * (id - 0.5) / objects), int(rng.integers(height // 3, 2 * height // 3)))
-        axes = (int(rng.integers(8, width // (2 * objects) - 3)), int(rng.integers(8, height // 3)))
-        cv2.ellipse(ids, centre, axes, 0, 0, 360, id, -1)
-    image[ids > 0] += 120
-    return image, ids
-
-
-def write(path: Path, pixels: np.ndarray) -> None:
-    """An RGB or grey image file; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-
-
-def draw_folder(root: Path, count: int) -> Path:
-    """`images/` and `masks/` with instance ids, as datamodules/folder.py reads them."""
-    for i in range(count):
-        image, ids = draw(i)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", ids)
-    return root
 
 
 @pytest.fixture

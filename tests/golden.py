@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 import torch
 
-from tests.commands import CROP, called, tiny
-from tests.configs.test_fit_tasks import TINY as TASKS
-from tests.configs.test_fit_volumes import TINY as VOLUMES
-from tests.conftest import draw, draw_folder, write
-from tests.datamodules.test_volumes import case, save
+from tests.helpers.commands import CROP, called, tiny
+from tests.helpers.drawing import draw, draw_folder, write
+from tests.helpers.streams import TASKS, VOLUMES
+from tests.helpers.volumes import case, save
 
 TABLES = ("metrics.csv", "objects.csv", "report.json", "transfer.csv", "dice.csv")
 TIMES = ("seconds", "fingerprint")

@@ -17,7 +17,7 @@ from callbacks.noc import NumberOfClicks
 from callbacks.offers import Captioned, Table, captioned
 from callbacks.report import Report
 from callbacks.transfer import Transfer
-from tests.configs.test_runs import records
+from tests.helpers.wandb_records import records
 
 
 def picture(kind="png"):

@@ -27,29 +27,10 @@ from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
-from tests.conftest import draw, quiet_trainer, write
-from tests.datamodules.test_base import AUGMENT
+from tests.helpers.drawing import draw, write
+from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, quiet_trainer
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
-
-
-class Killed(Exception):
-    """Stands for SIGKILL: nothing after it is run."""
-
-
-class Kill(Callback):
-    """Ends training where the optimiser has made so many steps, before or after the step's batch is counted."""
-
-    def __init__(self, step, early):
-        self.step, self.early = step, early
-
-    def on_train_batch_start(self, trainer, *_):
-        if self.early and trainer.global_step == self.step:
-            raise Killed
-
-    def on_train_batch_end(self, trainer, *_):
-        if not self.early and trainer.global_step == self.step:
-            raise Killed
 
 
 def module(dropout=0.5, previous_mask=True, inference=None):
@@ -88,26 +69,6 @@ def data(folder, batch_size=4, workers=0):
 
 def state(root):
     return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
-
-
-def memory(checkpoint):
-    return next(value for key, value in checkpoint["callbacks"].items() if key.startswith("UserLoop"))
-
-
-def assert_equal(a, b, where=""):
-    """Nested tensors and values, to the last bit."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_equal(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_equal(x, y, f"{where}[{i}]")
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    else:
-        assert a == b, where
 
 
 def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **options):

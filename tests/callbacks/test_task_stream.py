@@ -24,8 +24,8 @@ from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
 from lightning_modules.optimisation import Optimisation
-from tests.callbacks.test_resume import Kill, Killed, assert_equal
-from tests.conftest import draw, quiet_trainer, write
+from tests.helpers.drawing import draw, write
+from tests.helpers.training import Kill, Killed, assert_equal, quiet_trainer
 
 RATE = Optimisation("adam", learning_rate=3e-3)
 

@@ -15,8 +15,8 @@ from interseg.evaluation.drawing import unpack_mask
 from interseg.evaluation.overlap import iou
 from interseg.networks.click_network import ClickNetwork
 from lightning_modules.itis import ITIS
-from tests.conftest import draw_folder
-from tests.datamodules.test_base import AUGMENT
+from tests.helpers.drawing import draw_folder
+from tests.helpers.training import AUGMENT
 
 
 class Painter:

@@ -26,9 +26,8 @@ from interseg.volumes.registration import BACKENDS
 from interseg.volumes.slices import index
 from interseg.volumes.users import SliceUser
 from lightning_modules.dynamic3d import Dynamic3D, augmented
-from tests.callbacks.test_resume import Killed, assert_equal
-from tests.conftest import quiet_trainer
-from tests.datamodules.test_volumes import case, save
+from tests.helpers.training import Killed, assert_equal, quiet_trainer
+from tests.helpers.volumes import case, save
 
 
 @pytest.fixture(scope="module")

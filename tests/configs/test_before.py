@@ -17,8 +17,8 @@ from configs import Node, find, load, locate, resolve
 from configs.checkpoints import trained_config
 from configs.targets import MOVED
 from interseg.checkpoints import read_checkpoint
-from tests.commands import called
-from tests.conftest import draw, draw_folder
+from tests.helpers.commands import called
+from tests.helpers.drawing import draw, draw_folder
 
 FILE = Path(__file__).parent / "before_the_wings.ckpt"
 MOVES = {

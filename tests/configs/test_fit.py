@@ -9,8 +9,8 @@ import torch
 
 import evaluate
 import train
-from tests.commands import CROP, ROOT, called, command, tiny
-from tests.conftest import draw_folder
+from tests.helpers.commands import CROP, ROOT, called, command, tiny
+from tests.helpers.drawing import draw_folder
 
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]

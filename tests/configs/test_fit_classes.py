@@ -14,8 +14,8 @@ from interseg.clicks.layout import parse_click
 from interseg.clicks.users import RitmUser
 from interseg.evaluation.drawing import colour_of
 from interseg.inference.session import open_sessions
-from tests.commands import called, tiny
-from tests.conftest import draw, write
+from tests.helpers.commands import called, tiny
+from tests.helpers.drawing import draw, write
 
 CLASSES, CLICKS = 3, 3
 IMAGES = "{_target_: datamodules.tasks.ClassFolderDataModule, root: ROOT, classes: 3, size: [40, 56], holdout: 4, length: 1}"

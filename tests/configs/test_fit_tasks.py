@@ -11,13 +11,11 @@ import pytest
 import wandb
 
 import train
-from tests.configs.test_runs import records
-from tests.conftest import draw, write
+from tests.helpers.drawing import draw, write
+from tests.helpers.streams import TASKS
+from tests.helpers.wandb_records import records
 
 ROOT = Path(__file__).parent.parent.parent
-TINY = ["data.size=[40,56]", "data.holdout=4", "data.length=3", "data.sequences=2", "model.network.first=6", "model.network.width=8"]
-TINY += ["loading.batch_size=2", "loading.num_workers=0", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
-TINY += ["callbacks.progress=null", "callbacks.transfer.forward_after=1", "callbacks.transfer.backward_after=3"]
 METHODS = {"clis": [], "naive": ["clis/naive.yaml"], "none": ["clis/naive.yaml", "clis/none.yaml"]}
 METHODS |= {name: [f"clis/{name}.yaml"] for name in ("lwf", "ewc", "packnet")}
 METHODS["lwf"].append("clis/small.yaml")
@@ -37,7 +35,7 @@ def root(tmp_path_factory):
 
 def fit(files, root, folder, *overrides):
     line = [part for file in ("clis.yaml", *files, "data/class_folder.yaml") for part in ("--config", file)]
-    steps = [*TINY, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
+    steps = [*TASKS, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
     if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
         steps.append("model.steps=2")
     if "clis/packnet.yaml" in files:

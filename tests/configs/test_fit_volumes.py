@@ -10,19 +10,12 @@ import pytest
 import wandb
 
 import train
-from tests.configs.test_runs import records
-from tests.datamodules.test_volumes import case, save
+from tests.helpers.streams import VOLUMES
+from tests.helpers.volumes import case, save
+from tests.helpers.wandb_records import records
 
 ROOT = Path(__file__).parent.parent.parent
-TINY = ["data.size=[8,16,16]", "data.held_out=2", "data.stream=2", "data.permutations=2", "trainer.max_epochs=2", "model.steps=1"]
-TINY += [
-    "model.more_steps=0",
-    "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
-    "callbacks.progress=null",
-    "callbacks.dice.every=1",
-]
-VOLUMES = {"": [], "vnet": ["data.size=[16,32,32]", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
+OVERLAYS = {"": [], "vnet": ["data.size=[16,32,32]", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +28,13 @@ def root(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("name", VOLUMES)
+@pytest.mark.parametrize("name", OVERLAYS)
 def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     before = ["labelled"] if name == "offline" else []
     files = ["dynamic3d.yaml", "data/volume_folder.yaml", *(f"dynamic3d/{part}.yaml" for part in (*before, name) if part)]
     line = [part for file in files for part in ("--config", file)]
     small = [] if name == "vnet" else ["model.network.channels=[4,8,8,8]"]
-    given = [*TINY, *small, *VOLUMES[name], f"data.root={root}", f"data.cache={root / 'cache'}", f"run={tmp_path}"]
+    given = [*VOLUMES, *small, *OVERLAYS[name], f"data.root={root}", f"data.cache={root / 'cache'}", f"run={tmp_path}"]
     given += ["logger=wandb"] if name == "static" else []
     monkeypatch.setattr(sys, "argv", ["train.py", *line, *given])
     train.main()
@@ -68,7 +61,7 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_
     def killed(*_):
         raise Killed
 
-    line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *TINY, "model.steps=3", "data.rounds=2"]
+    line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *VOLUMES, "model.steps=3", "data.rounds=2"]
     line += ["model.network.channels=[4,8,8,8]", f"data.root={root}", f"data.cache={root / 'cache'}"]
 
     def rows(run, *more):
@@ -87,4 +80,4 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_
 
 
 def test_there_is_a_test_for_every_overlay():
-    assert {p.stem for p in (ROOT / "configs" / "dynamic3d").glob("*.yaml")} == set(VOLUMES) - {""}
+    assert {p.stem for p in (ROOT / "configs" / "dynamic3d").glob("*.yaml")} == set(OVERLAYS) - {""}

@@ -13,8 +13,8 @@ from PIL import Image
 import interseg
 from interseg.errors import InputError
 from interseg.images import read_image
-from tests.commands import CROP, ROOT, called, tiny
-from tests.conftest import draw_folder
+from tests.helpers.commands import CROP, ROOT, called, tiny
+from tests.helpers.drawing import draw_folder
 
 
 @pytest.fixture(scope="module")

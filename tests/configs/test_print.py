@@ -7,8 +7,8 @@ import torch
 import yaml
 
 from configs import Node, as_yaml, load, read, resolve
-from tests.commands import CROP, called, tiny
-from tests.conftest import draw_folder
+from tests.helpers.commands import CROP, called, tiny
+from tests.helpers.drawing import draw_folder
 
 FILES = ("--config", "small.yaml", "--config", "data/folder.yaml")
 GIVEN = ("seed=7", "data.root=nowhere", "run=there", "loading.batch_size=3")

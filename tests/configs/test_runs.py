@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -16,15 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
-from wandb.proto import wandb_internal_pb2
 
 from configs.folders import open_folder, own_folder
 from configs.run import keep_rows
 from configs.starting import forget_dashboard, resume_point
 from interseg.errors import InputError
-from tests.commands import CLOSED, CROP, ROOT, called, command, tiny
-from tests.conftest import draw_folder
-from tests.wandb_server import Handler, serving
+from tests.helpers.commands import CLOSED, CROP, ROOT, called, command, tiny
+from tests.helpers.drawing import draw_folder
+from tests.helpers.wandb_records import records
+from tests.helpers.wandb_server import Handler, serving
 
 
 @pytest.fixture(scope="module")
@@ -128,34 +127,6 @@ def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, tmp_path):
     (tmp_path / "cut" / "report.json").unlink()  # which is written last
     evaluated(run, tmp_path / "cut")
     assert page.exists()
-
-
-def scanned(content):
-    """The records of a .wandb file: LevelDB's log format after 7 bytes of its own, blocks of 32 KiB, records in parts."""
-    position, record = 7, b""
-    while position + 7 <= len(content):
-        if 32768 - position % 32768 < 7:
-            position += 32768 - position % 32768  # padding at a block's end
-        length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
-        record += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield record
-            record = b""
-
-
-def records(folder, run="offline-run-*"):
-    """Keys and values that a run kept for Weights & Biases, and its config."""
-    (file,) = folder.glob(f"wandb/{run}/*.wandb")
-    found, config = {}, {}
-    for content in scanned(file.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(content)
-        for item in record.history.item:
-            found[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-        for item in record.run.config.update:
-            config[item.key] = json.loads(item.value_json)
-    return found, config
 
 
 def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):

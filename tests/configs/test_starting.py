@@ -12,8 +12,8 @@ from configs.folders import claim, open_folder
 from configs.run import build_model
 from interseg.checkpoints import digest
 from interseg.errors import InputError
-from tests.commands import CLOSED, CROP, called, tiny
-from tests.conftest import draw_folder
+from tests.helpers.commands import CLOSED, CROP, called, tiny
+from tests.helpers.drawing import draw_folder
 
 SMALL = ["--config", "small.yaml", "--config", "data/folder.yaml"]
 PLAY = ["max_clicks=2", "callbacks.report=null", "logger=csv"]

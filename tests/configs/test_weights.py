@@ -9,13 +9,12 @@ from configs.run import build_model
 from interseg.checkpoints import digest
 from interseg.errors import InputError
 from lightning_modules.dynamic3d import Dynamic3D
-from tests.commands import CROP, called, tiny
-from tests.configs.test_fit_tasks import TINY as TASKS
 from tests.configs.test_fit_tasks import root as classes  # noqa: F401
-from tests.configs.test_fit_volumes import TINY as VOLUMES
 from tests.configs.test_fit_volumes import root as volumes  # noqa: F401
 from tests.configs.test_starting import refused, succeeded
-from tests.conftest import draw_folder
+from tests.helpers.commands import CROP, called, tiny
+from tests.helpers.drawing import draw_folder
+from tests.helpers.streams import TASKS, VOLUMES
 
 CLICKS = ("small.yaml", "brs.yaml", "two_in_one.yaml", "convert.yaml")
 OPTIMISATION = "{_target_: lightning_modules.optimisation.Optimisation, optimizer: adam, learning_rate: 0}"

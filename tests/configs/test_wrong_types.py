@@ -7,7 +7,7 @@ from torch import nn
 
 from configs import Node, build, check_arguments, load, resolve
 from interseg.errors import InputError
-from tests.commands import called
+from tests.helpers.commands import called
 
 
 def build_all(config: Node) -> None:

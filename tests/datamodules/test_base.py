@@ -9,14 +9,7 @@ from datamodules.resuming import EpochSampler
 from interseg.clicks.initial import InitialClicks
 from interseg.clicks.layout import REGION
 from interseg.errors import InputError
-
-AUGMENT = [
-    albumentations.HorizontalFlip(p=0.5),
-    albumentations.RandomScale((-0.3, 0.3), p=1.0),
-    albumentations.PadIfNeeded(64, 64),
-    albumentations.CropNonEmptyMaskIfExists(64, 64, ignore_values=[255]),
-    albumentations.ColorJitter(p=0.5),
-]
+from tests.helpers.training import AUGMENT
 
 
 def loader(folder, split="train", **options):

@@ -9,8 +9,8 @@ from datamodules.base import Loading
 from datamodules.camvid import CamvidDataModule
 from datamodules.class_images import ClassImagesDataModule
 from interseg.errors import InputError
-from tests.conftest import draw, write
 from tests.datamodules.test_tasks import SMALL, camvid, classes
+from tests.helpers.drawing import draw, write
 
 COUNT = 6
 

@@ -17,7 +17,7 @@ from datamodules.pascal import PascalDataModule
 from datamodules.sbd import SbdDataModule
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
-from tests.conftest import draw, write
+from tests.helpers.drawing import draw, write
 
 PALETTE = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]
 

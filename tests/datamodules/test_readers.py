@@ -10,7 +10,7 @@ from datamodules.folder import FolderDataModule, FolderSource
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
 from interseg.errors import InputError
-from tests.conftest import write
+from tests.helpers.drawing import write
 
 
 def folder_of(tmp_path: Path, masks: list[np.ndarray]) -> FolderSource:

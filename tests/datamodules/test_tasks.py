@@ -10,7 +10,7 @@ from datamodules.isic import IsicDataModule
 from datamodules.mastr import MastrDataModule
 from datamodules.tasks import ClassFolderDataModule
 from interseg.errors import InputError
-from tests.conftest import draw, write
+from tests.helpers.drawing import draw, write
 
 
 def classes(seed, values=(0, 1, 2), height=40, width=56):

@@ -15,27 +15,7 @@ from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, read_case, resized_volume
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-
-
-def case(seed, shape=(10, 14, 12)):
-    """A bright ball in a dark box within nothing, and its mask (D, H, W)."""
-    rng = np.random.default_rng(seed)
-    z, y, x = np.indices(shape)
-    mask = (z - 5) ** 2 + (y - 6) ** 2 + (x - 6) ** 2 < 10 + seed % 3
-    image = np.zeros(shape, np.float32)
-    image[1:-1, 2:-2, 1:-1] = rng.uniform(20, 40, (shape[0] - 2, shape[1] - 4, shape[2] - 2))
-    image[mask] += 60
-    return image, mask.astype(np.uint8)
-
-
-def save(pixels, path, spacing=(0.5, 1.0, 2.0), origin=(0, 0, 0), direction=None):
-    image = SimpleITK.GetImageFromArray(pixels)
-    image.SetSpacing(spacing)
-    image.SetOrigin(origin)
-    if direction:
-        image.SetDirection(direction)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    SimpleITK.WriteImage(image, str(path))
+from tests.helpers.volumes import case, save
 
 
 def folder(root):

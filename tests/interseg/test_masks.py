@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from datamodules.coco import CocoSource
 from interseg.errors import InputError
 from interseg.masks import CocoWriter, draw_ids, write_ids
-from tests.conftest import draw, write
+from tests.helpers.drawing import draw, write
 
 
 def test_later_masks_are_drawn_over_earlier_ones():

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from interseg.classical import METHODS
-from interseg.clicks.layout import pad_clicks
+from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
 from lightning_modules.classical import Classical
-from tests.interseg.test_classical import clicks, picture
+from tests.interseg.test_classical import picture
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -14,7 +14,7 @@ def test_a_batch_is_segmented_object_by_object(method, long_side):
     pairs = [picture(seed) for seed in (0, 1)]
     batch = {
         "image": torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in pairs]),
-        "clicks": pad_clicks([clicks((24, 30, 1)), clicks((24, 30, 1), (5, 55, 0))]),
+        "clicks": pad_clicks([clicks_of([(24, 30, 1)]), clicks_of([(24, 30, 1), (5, 55, 0)])]),
         "previous": torch.zeros(2, 48, 64, dtype=torch.bool),
     }
     logits = Classical(method, long_side=long_side).segment(batch)

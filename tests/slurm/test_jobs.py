@@ -15,9 +15,9 @@ import pytest
 import torch
 import yaml
 
-from tests.callbacks.test_resume import assert_equal, memory
-from tests.conftest import draw_folder
-from tests.wandb_server import serving
+from tests.helpers.drawing import draw_folder
+from tests.helpers.training import assert_equal, memory
+from tests.helpers.wandb_server import serving
 
 ROOT = Path(__file__).parent.parent.parent
 CLUSTER = Path(__file__).parent / "cluster.sh"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from interseg.clicks.boundary import BoundaryUser, CentreUser, RefinementClicks, SelectionClick, error_kinds, outline, selection_click
 from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
 from interseg.errors import InputError
-from tests.interseg.clicks.scenes import neighbours, slow_components
+from tests.helpers.scenes import neighbours, slow_components
 
 RNG = np.random.default_rng
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels, zero_clicked
 from interseg.clicks.layout import Click, clicks_of, no_clicks
-from tests.interseg.clicks.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
+from tests.helpers.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
 
 SCENES = [random_masks, random_classes]
 

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from interseg.clicks.layout import Click, clicks_of, no_clicks
 from interseg.clicks.users import BrsUser, ClusterUser, ItisUser, RandomUser, RitmUser, User
-from tests.interseg.clicks.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
+from tests.helpers.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
 
 USERS = [RitmUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
 

@@ -9,7 +9,7 @@ import torch
 from interseg.evaluation.crops import PADDINGS, Crops
 from interseg.evaluation.metrics import summarise
 from interseg.views import Box
-from tests.interseg.evaluation.outcomes import CURVES, PLAYED
+from tests.helpers.outcomes import CURVES, PLAYED
 
 IMAGE, OBJECT = (0, 0, 100, 200), (20, 30, 60, 90)
 NOT_CROPPED = torch.tensor([[IMAGE, OBJECT, (0, 0, 0, 0), (0, 0, 0, 0)]] * 4)

@@ -9,7 +9,7 @@ from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
 from interseg.evaluation.metrics import EFFORT_TARGETS, OUTCOME, Interactions, clicks_to, effort, interval, summarise
 from interseg.evaluation.refinements import Refinements
-from tests.interseg.evaluation.outcomes import CURVES, PLAYED
+from tests.helpers.outcomes import CURVES, PLAYED
 
 
 def noc_reference(curve, target):

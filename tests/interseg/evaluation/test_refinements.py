@@ -6,7 +6,7 @@ import torch
 from interseg.evaluation.metrics import summarise
 from interseg.evaluation.refinements import Refinements
 from interseg.inference.refine import COUNTS
-from tests.interseg.evaluation.outcomes import PLAYED
+from tests.helpers.outcomes import PLAYED
 
 
 def game(**state):

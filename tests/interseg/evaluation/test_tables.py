@@ -2,7 +2,7 @@ from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.tables import shown, write_objects
-from tests.interseg.evaluation.outcomes import CURVES, PLAYED
+from tests.helpers.outcomes import CURVES, PLAYED
 
 CLICKS = [clicks_of([(1, 2), (3, 4, 0)]), clicks_of([(5, 6, 1)]), clicks_of([(7, 8), (9, 10, 1, BOUNDARY)]), clicks_of([])]
 

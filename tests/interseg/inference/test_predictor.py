@@ -10,7 +10,7 @@ from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refiners import BRS, FeatureRefiner, MapRefiner
 from interseg.inference.zoom import ZoomIn
 from interseg.views import OUTSIDE, Box, reduced_image
-from tests.interseg.inference.small import answered, batch, encode, network, same
+from tests.helpers.small_network import answered, batch, encode, network, same
 
 
 def test_without_options_the_answer_is_the_plain_one():

@@ -12,7 +12,7 @@ from interseg.inference.refine import COUNTS, Scene, corrective_energy, right, w
 from interseg.inference.refiners import BRS, REFINERS, FeatureRefiner, MapRefiner, refiner_of
 from interseg.inference.rerun import frozen
 from interseg.views import Box
-from tests.interseg.inference.small import Small, clicks, network, refined, same, scene
+from tests.helpers.small_network import Small, clicks, network, refined, same, scene
 
 FAST = ["brs", "dist_map_brs", "rgb_brs", "f_brs_b", "f_brs_c"]
 

@@ -5,7 +5,7 @@ import torch
 
 from interseg.inference.rerun import Rerun, changed, frozen
 from interseg.networks.click_network import ClickNetwork
-from tests.interseg.inference.small import network
+from tests.helpers.small_network import network
 
 
 @pytest.mark.parametrize("point", ["b", "c"])

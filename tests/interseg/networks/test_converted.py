@@ -11,7 +11,7 @@ from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refiners import BRS
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.converted import Converted, first_layer
-from tests.interseg.inference.small import answered
+from tests.helpers.small_network import answered
 
 
 class UNet(nn.Module):

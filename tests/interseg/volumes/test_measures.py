@@ -6,7 +6,7 @@ import pytest
 from interseg.errors import InputError
 from interseg.volumes.measures import dice, distance_to_slices, falling_confidence, labour, residual, step_confidence, touched_slices
 from interseg.volumes.users import SliceUser, guided_slices
-from tests.interseg.volumes.blobs import volume
+from tests.helpers.blobs import volume
 
 
 def test_distances_and_confidences_are_the_equations():

@@ -8,7 +8,7 @@ from interseg.volumes.measures import dice
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS, copy, dis_flow
 from interseg.volumes.slices import index
-from tests.interseg.volumes.blobs import slices, volume
+from tests.helpers.blobs import slices, volume
 
 
 def slow_proxy(image, mask, axis, numbers, carry):

@@ -9,7 +9,7 @@ from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import copy
 from interseg.volumes.slices import index
 from interseg.volumes.users import SliceUser
-from tests.interseg.volumes.blobs import volume
+from tests.helpers.blobs import volume
 
 
 def test_the_user_draws_new_slices_of_the_target_along_each_plane():

@@ -14,7 +14,7 @@ import torch
 
 from configs.run import guarded
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 TINY = [
     "loading.num_workers=0",

@@ -1,0 +1,1 @@
+"""Helpers that several tests share: drawn data, commands, quiet training, servers."""
