@@ -40,10 +40,19 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
     for file in files:
         config = merge(config, read(file), "", trusted)
     for override in overrides:
-        if "=" not in override:
-            raise InputError(f"{override!r} is no override; write key=value")
-        config = merge(config, plain(OmegaConf.from_dotlist([override])), "", trusted)
+        config = merge(config, parse(override), "", trusted)
     return config
+
+
+def parse(override: str) -> Node:
+    """Read `key.key=value` as nested mappings; raises `InputError` for what is no override."""
+    if "=" not in override:
+        raise InputError(f"{override!r} is no override; write key=value")
+    try:
+        return plain(OmegaConf.from_dotlist([override]))
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{override!r} is no override, its value no YAML: {reason}") from None
 
 
 def resolve(config: Node) -> Node:

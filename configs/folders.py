@@ -86,14 +86,23 @@ def agreed(make: Callable[[], str]) -> str:
 
 
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
-    """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to."""
+    """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to.
+
+    The first rank does: another could be later than what it takes back.
+    """
+    write_config(path, config)
+    return path
+
+
+@rank_zero_only
+def write_config(path: Path, config: dict[str, Any]) -> None:
+    """Write `config.yaml`; raises `InputError` for a folder that takes nothing."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with whole(path / "config.yaml") as part:
             OmegaConf.save(OmegaConf.create(config), part)
     except OSError as error:
         raise unwritable(path, error) from None
-    return path
 
 
 @contextlib.contextmanager

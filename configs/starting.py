@@ -20,6 +20,7 @@ ANYWHERE = ("run", "logger", "checkpoint", *COMMAND)
 LAST = Path("checkpoints", "last.ckpt")
 TABLES = ("metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json")
 PAGES = ("tasks.html", "volumes.html")
+"""What a run's callbacks and loggers write into its folder, beside the last checkpoint."""
 MOST = 200
 """Characters of a difference that a message shows."""
 

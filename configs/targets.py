@@ -1,4 +1,4 @@
-"""Targets of configs: the classes that a config may build, their arguments, and where they are found."""
+"""Targets of configs: the classes that a config may build, their arguments, and where they are."""
 
 import difflib
 import functools
@@ -12,7 +12,15 @@ from typing import Any
 from interseg.errors import InputError
 
 OURS = ("interseg", "lightning_modules", "datamodules", "callbacks")
-LIBRARIES = ("albumentations", "monai", "pytorch_lightning", "segmentation_models_pytorch", "torch", "torchmetrics", "torchvision")
+LIBRARIES = (
+    "albumentations",
+    "monai",
+    "pytorch_lightning",
+    "segmentation_models_pytorch",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+)
 BASES = (
     "albumentations.BasicTransform",
     "albumentations.core.composition.BaseCompose",
@@ -34,7 +42,10 @@ BASES = (
     "torch.nn.Module",
     "torchmetrics.Metric",
 )
-"""What a config may build: subclasses of these, from our packages, the listed libraries or a package trusted on the command line."""
+"""Classes whose subclasses a config may build.
+
+They are of our packages, of the listed libraries, or of a package trusted on the command line.
+"""
 
 MOVED = {
     "interseg.annotations": "interseg.continual.annotations",
@@ -49,18 +60,19 @@ MOVED = {
     "interseg.users": "interseg.clicks.users",
     "interseg.volumes": "interseg.volumes.users",
 }
-"""Modules whose classes are named in the configs of earlier checkpoints, and where those are now."""
+"""Modules that the configs of earlier checkpoints name, and where their classes are now."""
 
 
 def unknown_key(where: str, key: str, known: set[str]) -> InputError:
-    """The error for a key that nothing knows, naming the nearest that is known."""
+    """Make the error for a key that nothing knows, naming the nearest that is known."""
     near = difflib.get_close_matches(str(key), sorted(known), 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known - {'_target_'}))}"
+    others = ", ".join(sorted(known - {"_target_"}))
+    hint = f"did you mean {near[0]}?" if near else f"known here: {others}"
     return InputError(f"unknown key {where}; {hint}")
 
 
 def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
-    """Names of a target's arguments; None where it takes any."""
+    """List the names of a target's arguments; None where it takes any."""
     signature = inspect.signature(find(target, trusted))
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return None
@@ -68,17 +80,22 @@ def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
 
 
 def find(target: str, trusted: Sequence[str] = ()) -> type:
-    """The class of an import path, if a config may build it; nothing is imported from a package that is not listed."""
+    """Import the class of a path, if a config may build it.
+
+    Raises:
+        InputError: another package than the listed or trusted ones, of which nothing is imported;
+            no such class, or one that no config may build.
+    """
     if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
         raise InputError(f"_target_ is {target!r}; write the import path of a class")
     package = target.split(".")[0]
     if package not in (*OURS, *LIBRARIES, *trusted):
-        raise InputError(f"_target_ {target}: the package {package} is not trusted; name it on the command line: --trust {package}")
+        how = f"name it on the command line: --trust {package}"
+        raise InputError(f"_target_ {target}: the package {package} is not trusted; {how}")
     found = locate(target)
     if not isinstance(found, type) or not issubclass(found, bases()):
-        raise InputError(
-            f"_target_ {target} is no class that a config may build (modules, data modules, callbacks, transforms, users, ...)"
-        )
+        kinds = "modules, data modules, callbacks, transforms, users, ..."
+        raise InputError(f"_target_ {target} is no class that a config may build ({kinds})")
     return found
 
 
@@ -89,7 +106,7 @@ def bases() -> tuple[type, ...]:
 
 
 def current(target: Any) -> Any:
-    """The import path by which a class that has moved is found today; any other value as it is."""
+    """Give the path by which a class that has moved is found today; any other value as it is."""
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     return f"{MOVED[module]}.{name}" if module in MOVED else target
 
@@ -111,7 +128,7 @@ def locate(target: str) -> Any:
 
 
 def import_for(target: str, module: str) -> ModuleType:
-    """Import the module of a target; raises `InputError` that tells a missing one from a broken one."""
+    """Import the module of a target; raises `InputError` for a missing one or a broken one."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

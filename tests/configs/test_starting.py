@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from configs import load, resolve
 from configs.folders import claim, open_folder
 from configs.run import build_model
+from configs.starting import check_free, remove_results
 from interseg.checkpoints import digest
 from interseg.errors import InputError
 from tests.helpers.commands import CLOSED, CROP, called, tiny
@@ -134,6 +135,20 @@ def test_a_trained_run_is_not_begun_again_unasked(run, data, tmp_path):
 
 def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_a_job_that_is_queued_again_overwrites_nothing(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("checkpoints/last.ckpt", "metrics.csv", "config.yaml"):
+        (tmp_path / name).write_text("name: x")
+    before, given = files(tmp_path), {"overwrite": True, "checkpoint": None}
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    check_free(tmp_path, given, {"name": "x"})
+    remove_results(tmp_path)
+    assert files(tmp_path) == before
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
+    remove_results(tmp_path)
+    assert files(tmp_path).keys() == {"checkpoints", "config.yaml"}
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(run, data, tmp_path):

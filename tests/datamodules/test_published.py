@@ -1,5 +1,7 @@
 """The published data sets' layouts, drawn in miniature: real palettes, real .mat files, real 16-bit maps."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +272,20 @@ def test_a_photo_of_another_size_is_named(pascal):
     assert isinstance(source, InstanceMapSource)
     with pytest.raises(InputError, match="a mask has its image's size"):
         source.read(0)
+
+
+def test_who_waits_for_a_lock_that_is_removed_takes_the_next(tmp_path):
+    path, held, most = tmp_path / "new" / ".lock", [], []
+
+    def hold(_):
+        with downloads.locked(path):
+            held.append(1)
+            most.append(len(held))
+            assert path.exists()
+            time.sleep(0.01)
+            held.pop()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(hold, range(18)))
+    assert most == [1] * 18
+    assert list(path.parent.iterdir()) == []
