@@ -69,7 +69,7 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     with pytest.raises(InputError, match=r"different objects, e\.g\. 2 c"):
         methods([(None, runs[0][0]), (None, other)])
     longer = evaluation(tmp_path / "longer", [[0.5, 0.6, 0.9]] * 3)
-    with pytest.raises(InputError, match="differ in targets or max_clicks"):
+    with pytest.raises(InputError, match="targets or max_clicks differ: noc@85 of 3 clicks"):
         methods([("a", runs[0][0]), ("b", longer)])
     with pytest.raises(InputError, match=r"a0 and .*a0 are both of seed 0; .*NAME=EVALUATION"):
         methods([(None, runs[0][0]), (None, runs[0][0])])
