@@ -1,5 +1,6 @@
 """The data module of clicks: it builds batches (`interseg.batches.ClickBatch`) from a source of objects."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +63,8 @@ class ClickDataset(Dataset[Batch]):
         if self.augment is not None:
             self.augment.set_random_seed(int(generator.integers(2**31)))
             view = self.augment(**view)
-        to_source = np.rint(view["to_source"]).astype(np.int16) - 1
+        kind = np.int16 if max(sample.mask.shape) < 2**15 else np.int32
+        to_source = np.rint(view["to_source"]).astype(kind) - 1
         mask = np.where(to_source[..., 0] < 0, np.uint8(IGNORE), view["mask"])
         clicks = self.initial(mask, view["others"], generator) if self.initial else no_clicks()
         image = np.ascontiguousarray(view["image"].transpose(2, 0, 1))
@@ -181,11 +183,21 @@ class ClickDataModule(ResumableDataModule):
     @property
     def problems(self) -> list[str]:
         """What could not be read while the splits were listed, a line each."""
-        return [problem for source in self.sources.values() for problem in source.problems]
+        return distinct(line for source in self.sources.values() for line in source.problems)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided about files that could be read in two ways, in the splits that were listed, a line each."""
+        return distinct(line for source in self.sources.values() for line in source.notes)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Files that are none of the splits' that were listed, a line a kind."""
+        return distinct(line for source in self.sources.values() for line in source.left_out)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         source = self.objects("train")
-        if source.problems:
+        if source.problems and not source.goes_on:
             raise InputError(f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}")
         options = self.loading
         augment = (
@@ -243,6 +255,8 @@ class Subset(ObjectSource):
     def __init__(self, source: ObjectSource, indices: list[int]) -> None:
         super().__init__()
         self.parent, self.indices = source, indices
+        self.problems, self.left_out, self.notes = source.problems, source.left_out, source.notes
+        self.goes_on = source.goes_on
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -253,8 +267,19 @@ class Subset(ObjectSource):
     def name(self, index: int) -> str:
         return self.parent.name(self.indices[index])
 
+    def image(self, index: int) -> str:
+        return self.parent.image(self.indices[index])
+
+    def facts(self) -> dict[str, str]:
+        return self.parent.facts()
+
     def read(self, index: int) -> Sample:
         return self.parent.read(self.indices[index])
+
+
+def distinct(lines: Iterable[str]) -> list[str]:
+    """List lines without repetition: splits may share a source."""
+    return list(dict.fromkeys(lines))
 
 
 def _first(problems: list[str]) -> str:

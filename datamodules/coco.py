@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from datamodules.base import ClickDataModule, Loading
+from datamodules.base import ClickDataModule, Loading, Subset, distinct
+from datamodules.coco_json import check_content, read_json
+from datamodules.orientation import note_photos
 from datamodules.sources import ObjectSource, Sample, existing_folder
+from datamodules.splits import checked_shares, part_of, same_objects
 from interseg.errors import InputError
-from interseg.images import read_image
+from interseg.images import image_header, read_image
+from interseg.listing import counted
 
 CACHED_IMAGES = 16
 """Decoded images and object maps that a worker keeps: all of a small set, little of a large one."""
@@ -30,9 +34,9 @@ PASCAL = (
 
 
 @lru_cache(CACHED_IMAGES)
-def decoded_image(path: Path) -> NDArray[np.uint8]:
-    """`read_image`, kept; nobody writes into it."""
-    image = read_image(path)
+def decoded_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read an image that goes with annotations of a size, and keep it; nobody writes into it."""
+    image = read_image(path, size)
     image.flags.writeable = False
     return image
 
@@ -48,6 +52,8 @@ class CocoSource(ObjectSource):
         per_category: so many objects of each category, drawn once, each from another image (fewer where there are no more).
     """
 
+    goes_on = True
+
     def __init__(
         self,
         annotations: Path,
@@ -58,16 +64,26 @@ class CocoSource(ObjectSource):
     ) -> None:
         super().__init__()
         self.images = images
-        self.coco = read_coco(annotations)
+        content, self.problems = check_content(read_json(annotations))
+        absent = {image["id"] for image in content["images"] if not (images / image["file_name"]).is_file()}
+        self.coco = index_coco(content)
         self.runs: dict[int, Any] = {}
         self.maps: dict[int, NDArray[np.uint8]] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
-        self.rows: list[dict[str, Any]] = [r for r in rows if not r.get("iscrowd") and r.get("area", min_area) >= min_area]
+        single = [row for row in rows if not row.get("iscrowd")]
+        if rows and not single:
+            self.problems.append(f"{annotations}: all {len(rows)} annotations are crowds, which are no objects")
+        for id, count in sorted(Counter(row["image_id"] for row in single if row["image_id"] in absent).items()):
+            self.problems.append(f"{images / self.coco.imgs[id]['file_name']} does not exist; image {id} has {count} annotations")
+        single = [row for row in single if row["image_id"] not in absent]
+        self.rows: list[dict[str, Any]] = [row for row in single if not min_area or self._area(row) >= min_area]
         if categories is not None:
             wanted = self._wanted(categories)
-            self.rows = [r for r in self.rows if r["category_id"] in wanted]
+            self.rows = [row for row in self.rows if row["category_id"] in wanted]
         if per_category is not None:
             self.rows = drawn(self.rows, per_category)
+        self.left_out += counted("crowds, which are no objects", [str(row["id"]) for row in rows if row.get("iscrowd")])
+        self.notes += counted(f"entries of {annotations} that cannot be used", self.problems)
 
     def _wanted(self, categories: Sequence[str] | str) -> set[int]:
         """Ids of categories; raises `InputError` for a name that the file does not know."""
@@ -89,13 +105,24 @@ class CocoSource(ObjectSource):
 
     def name(self, index: int) -> str:
         row = self.rows[index]
-        label = row.get("name") or self.coco.cats.get(row.get("category_id"), {}).get("name", "object")
+        label = row.get("name") or self.coco.cats.get(row["category_id"], {}).get("name", "object")
         return f"{self.coco.imgs[row['image_id']]['file_name']}: {label} ({row['id']})"
+
+    def image(self, index: int) -> str:
+        return str(self.coco.imgs[self.rows[index]["image_id"]]["file_name"])
+
+    def facts(self) -> dict[str, str]:
+        names = Counter(self.coco.cats.get(row["category_id"], {}).get("name", "none") for row in self.rows)
+        listed = ", ".join(f"{name} {count}" for name, count in names.most_common(8))
+        photos = sorted({self.image(index) for index in range(len(self))})
+        headers = [(name, image_header(self.images / name)) for name in photos if (self.images / name).is_file()]
+        decided = "; ".join(note_photos(headers, upright=True))
+        return {"categories": f"{len(names)}: {listed}{', ...' * (len(names) > 8)}"} | ({"photos": decided} if decided else {})
 
     def read(self, index: int) -> Sample:
         row = self.rows[index]
         path = self.images / self.coco.imgs[row["image_id"]]["file_name"]
-        image = decoded_image(path)
+        image = decoded_image(path, self.size(index))
         if image.shape[:2] != self.size(index):
             height, width = self.size(index)
             raise InputError(
@@ -109,7 +136,7 @@ class CocoSource(ObjectSource):
 
     def _objects(self, row: dict[str, Any]) -> tuple[int, NDArray[np.uint8]]:
         """A row's number in its image (255 at most), and all objects of the image by number, smaller ones over larger ones."""
-        rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda r: -r.get("area", 0))[:255]
+        rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda other: -self._area(other))[:255]
         number = next((n for n, other in enumerate(rows, 1) if other["id"] == row["id"]), 0)
         if row["image_id"] not in self.maps:
             if len(self.maps) >= CACHED_IMAGES:
@@ -119,6 +146,10 @@ class CocoSource(ObjectSource):
                 objects[self._decode(other)] = n
             self.maps[row["image_id"]] = objects
         return number, self.maps[row["image_id"]]
+
+    def _area(self, row: dict[str, Any]) -> float:
+        """Give an object's pixels, counted where nobody has measured them."""
+        return float(row["area"]) if "area" in row else float(self._decode(row).sum())
 
     def _decode(self, row: dict[str, Any]) -> NDArray[np.bool_]:
         if row["id"] not in self.runs:
@@ -134,24 +165,15 @@ def drawn(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     chosen = set()
     for id, members in categories.items():
         images: set[int] = set()
-        for i in np.random.default_rng(id).permutation(len(members)):
+        for i in np.random.default_rng(abs(id)).permutation(len(members)):
             if len(images) < count and members[i]["image_id"] not in images:
                 images.add(members[i]["image_id"])
                 chosen.add(members[i]["id"])
     return [row for row in rows if row["id"] in chosen]
 
 
-def read_coco(path: Path) -> COCO:
-    """A COCO file, indexed; raises `InputError` for what is none."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give the COCO annotation file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no JSON file ({error})") from None
-    missing = {"images", "annotations", "categories"} - set(content if isinstance(content, dict) else ())
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories")
+def index_coco(content: dict[str, Any]) -> COCO:
+    """Index what `check_content` has kept."""
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):  # createIndex prints
@@ -170,6 +192,8 @@ class CocoDataModule(ClickDataModule):
         min_area: leave out objects with fewer pixels.
         categories: see `CocoSource`.
         per_category: see `CocoSource`.
+        split: shares of the images for training and test, or for training, validation and test, of one file for all; see
+            `FolderDataModule`.
         loading: see `Loading`.
     """
 
@@ -182,15 +206,28 @@ class CocoDataModule(ClickDataModule):
         min_area: int = 0,
         categories: Sequence[str] | str | None = None,
         per_category: int | None = None,
+        split: Sequence[float] | None = None,
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.annotations = Path(root), images, annotations
         self.splits, self.min_area = splits or {}, min_area
-        self.categories, self.per_category = categories, per_category
+        self.categories, self.per_category, self.shares = categories, per_category, checked_shares(split)
+        self._opened: dict[Path, CocoSource] = {}
 
-    def source(self, split: str) -> CocoSource:
+    def source(self, split: str) -> ObjectSource:
         root = existing_folder(self.root, "a COCO data set", "download it or point to yours")
         name = self.splits.get(split, split)
         annotations, images = (root / path.format(split=name) for path in (self.annotations, self.images))
-        return CocoSource(annotations, images, self.min_area, self.categories, self.per_category)
+        existing_folder(images, "the images of a COCO data set", "give their folder by data.images=, relative to data.root")
+        shared = len({self.annotations.format(split=self.splits.get(part, part)) for part in ("train", "test")}) == 1
+        if self.shares is not None and not shared:
+            raise InputError(f"each split has a file of its own, {annotations}, and data.split is {self.shares}; leave data.split out")
+        if annotations not in self._opened:
+            self._opened[annotations] = CocoSource(annotations, images, self.min_area, self.categories, self.per_category)
+        whole = self._opened[annotations]
+        if self.shares is not None:
+            return Subset(whole, part_of([row["image_id"] for row in whole.rows], self.shares, split, self.loading.seed))
+        if shared:
+            whole.notes = distinct([*whole.notes, same_objects(f"{annotations} is the file of all splits")])
+        return whole

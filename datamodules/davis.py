@@ -10,9 +10,11 @@ import numpy as np
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import read_list
 from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
+from datamodules.splits import whole_for_training
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
-from interseg.images import image_size, read_image, read_labels
+from interseg.images import image_size, read_image
+from interseg.labels import read_labels
 
 HOW = (
     "unpack DAVIS-2016-trainval-480p.zip (davischallenge.org) there, so that JPEGImages/480p, Annotations/480p and ImageSets lie in it; "
@@ -27,11 +29,11 @@ class Frame:
 
     def __init__(self, image: Path, truth: Path, initial: Path) -> None:
         self.image, self.truth, self.initial = image, truth, initial
-        self.size = image_size(image)
+        self.size = image_size(image).stored
 
     def masks(self) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) int32 truth and (H, W) bool initial mask; raises `InputError` where they are of different sizes."""
-        truth, initial = (read_labels(p) > 0 for p in (self.truth, self.initial))
+        truth, initial = (read_labels(p, "any") > 0 for p in (self.truth, self.initial))
         if initial.shape != truth.shape:
             raise InputError(f"{self.initial} is {initial.shape}, the frame's truth {truth.shape}; initial masks have the frame's size")
         return truth.astype(np.int32), initial
@@ -74,7 +76,7 @@ class DavisSource(ObjectSource):
     def read(self, index: int) -> Sample:
         frame = self.frames[index][1]
         truth, initial = frame.masks()
-        return sample_from_labels(read_image(frame.image), truth, 1, None, frame.truth)._replace(previous=initial)
+        return sample_from_labels(read_image(frame.image, truth.shape), truth, 1, None, frame.truth)._replace(previous=initial)
 
 
 class DavisDataModule(ClickDataModule):
@@ -102,7 +104,9 @@ class DavisDataModule(ClickDataModule):
             truths = sorted((root / "Annotations" / "480p" / name).glob("*.png"))
             photos = root / "JPEGImages" / "480p" / name
             frames[name] = [Frame(photos / f"{t.stem}.jpg", t, masks / name / t.name) for t in truths]
-        return DavisSource(frames, self.worst)
+        source = DavisSource(frames, self.worst)
+        source.notes += whole_for_training(split, root)
+        return source
 
     def _sequences(self) -> list[str]:
         paths = [self.root / pattern.format(split="val") for pattern in LISTS]

@@ -4,12 +4,14 @@ import contextlib
 import fcntl
 import os
 import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlparse
 
 from torchvision.datasets import SBDataset
-from torchvision.datasets.utils import download_and_extract_archive
+from torchvision.datasets.utils import download_url
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from interseg.errors import InputError
@@ -48,7 +50,9 @@ class Archive:
                 if not wanted.exists():
                     print(f"{self.what}: downloading {self.url} to {root.absolute()}", flush=True)
                     socket.setdefaulttimeout(SILENCE)
-                    download_and_extract_archive(self.url, str(root), md5=self.md5)
+                    name = Path(urlparse(self.url).path).name
+                    download_url(self.url, str(root), name, self.md5)
+                    unpack(root / name, root)
                     check()
                     print(f"{self.what}: complete", flush=True)
         except InputError:
@@ -86,6 +90,12 @@ def take(path: Path) -> IO[str]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
                 return lock
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar file; a member that leads out of the folder, by its name or a link, raises `tarfile.FilterError`."""
+    with tarfile.open(archive) as file:
+        file.extractall(folder, filter="data")
 
 
 def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:

@@ -1,72 +1,112 @@
 """A person's own folder: images and masks of the same stem, no code needed."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from datamodules.base import ClickDataModule, Loading
+from datamodules.base import ClickDataModule, Loading, Subset
+from datamodules.mask_kinds import EMPTY, KINDS, WHY, Found, is_smeared, kind_of, labels_of, name_of, object_ids, settle, values_of
+from datamodules.orientation import check_fit, drawn_upright, note_photos
+from datamodules.pairing import pair_folders
 from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
+from datamodules.splits import checked_shares, part_of, same_objects
 from interseg.errors import InputError
-from interseg.images import image_files, image_size, read_image, read_labels
+from interseg.images import Header, image_header, read_image
+from interseg.labels import colour_id, read_labels
+from interseg.listing import counted
 
-KINDS = ("auto", "binary", "ids", "trimap")
+COLOURS = {"colours": "ids", "binary": "any"}
+"""How `read_labels` takes the colours of a kind's masks; those of others are refused."""
+LOSSY = (".jpg", ".jpeg")
+
+
+class Listed(NamedTuple):
+    """What is known of an image and its mask before the image is decoded."""
+
+    header: Header
+    shape: tuple[int, int]
+    """(height, width) of the mask."""
+    mask: Found
 
 
 class FolderSource(ObjectSource):
     """Every object of every mask in a folder.
 
     A mask is `binary` (anything above 0 is the one object), `ids` (a number per object, 255 ignored in 8-bit files that
-    also have other ids) or `trimap` (0, 128 = ignore, 255 = object). `auto` decides once for the whole folder: only
-    {0, 1} or {0, 255} is binary, with 128 a trimap, all else ids.
+    also have other ids), `trimap` (0, 128 = ignore, 255 = object), `soft` (above half is the object) or `colours` (an object a
+    colour). `auto` decides file by file (`kind_of`); what is odd among the others is named and left out.
 
     Args:
         images: folder of the images.
-        masks: folder of the masks.
-        kind: one of "auto", "binary", "ids", "trimap".
+        masks: folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks of `a.jpg` too.
+        kind: one of "auto", "binary", "ids", "trimap", "soft", "colours".
+        background: of "colours", as #rrggbb.
+        nested: look into folders below both.
     """
 
-    def __init__(self, images: Path, masks: Path, kind: str = "auto") -> None:
+    def __init__(self, images: Path, masks: Path, kind: str = "auto", background: str = "#000000", nested: bool = False) -> None:
         super().__init__()
         if kind not in KINDS:
             raise InputError(f"masks are {kind!r}; use one of {', '.join(KINDS)}")
-        photos, labels = image_files(images), image_files(masks)
-        if photos and not photos.keys() & labels.keys():
-            raise InputError(f"no file of {masks} has the stem of an image in {images}; masks are named like their images")
-        self.problems += [f"{path} has no mask in {masks}" for stem, path in photos.items() if stem not in labels]
-        self.pairs = {stem: (photos[stem], labels[stem]) for stem in sorted(photos.keys() & labels.keys())}
-        found = {stem: self._listed(stem) for stem in self.pairs}
-        values = set[int]().union(*(v for _, v in found.values()))
-        self.kind = _kind_of(values) if kind == "auto" else kind
-        self.entries = [(stem, id, size) for stem, (size, v) in found.items() for id in self._objects(stem, v)]
+        self.kind, self.background = kind, parse_colour(background)
+        self.pairs, without, self.left_out = pair_folders(images, masks, nested)
+        self.problems += [f"{path} has no mask in {masks}" for path in without]
+        listed = {stem: found for stem in self.pairs if (found := self._listed(stem)) is not None}
+        self.kinds = self._settled({stem: pair.mask for stem, pair in listed.items()})
+        """Of each mask."""
+        kept = {stem: pair for stem, pair in listed.items() if stem in self.kinds}
+        self._check_background([pair.mask.values for pair in kept.values()])
+        self.entries = [(stem, id, pair.shape) for stem, pair in kept.items() for id in self._objects(stem, pair.mask.values)]
+        """Name, id and (height, width) of each object."""
+        self.upright = drawn_upright((pair.header.size, pair.shape) for pair in kept.values())
+        """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
+        soft = [self.pairs[stem][1].name for stem, found in self.kinds.items() if kind == "auto" and found == "soft"]
+        self.notes += counted("masks with soft edges, cut at half (data.kind=ids reads their values as ids)", soft)
+        self.notes += note_photos([(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()], self.upright)
 
-    def _listed(self, stem: str) -> tuple[tuple[int, int], set[int]]:
-        """Size and mask values of a pair; (0, 0) and nothing, with the problem noted, where it cannot be read."""
+    def _listed(self, stem: str) -> Listed | None:
+        """Look at a pair; None, with the problem noted, where it cannot be read."""
         image, mask = self.pairs[stem]
         try:
-            size, labels = image_size(image), read_labels(mask)
+            header, labels = image_header(image), read_labels(mask, COLOURS.get(self.kind, "refuse"))
         except InputError as error:
             self.problems.append(str(error))
-            return (0, 0), set()
-        if labels.shape != size:
-            self.problems.append(
-                f"{mask} is {labels.shape[0]} x {labels.shape[1]}, its image {size[0]} x {size[1]}; a mask has its image's size"
-            )
-            return (0, 0), set()
-        return size, set(np.unique(labels).tolist())
+            return None
+        shape = (int(labels.shape[0]), int(labels.shape[1]))
+        values, lossy = values_of(labels), mask.suffix.lower() in LOSSY
+        reason = check_fit(header.size, shape)
+        if reason is None and self.kind == "colours" and is_smeared(labels, lossy):
+            reason = f"has {len(values)} colours, most without areas of their own; save it as PNG without anti-aliasing"
+        if reason is not None:
+            self.problems.append(f"{mask} {reason}")
+            return None
+        kind = kind_of(labels, lossy) if self.kind == "auto" else self.kind
+        return Listed(header, shape, Found(values, kind))
 
-    def _objects(self, stem: str, values: set[int]) -> list[int]:
-        if self.kind == "ids":
-            ids = sorted(values - {0, 255 if self._ignore(values) else 0})
-        else:
-            threshold = 128 if self.kind == "trimap" else 0
-            ids = [1] if any(v > threshold for v in values) else []
-        if values and not ids:
-            self.problems.append(f"{self.pairs[stem][1]} has no object (values {sorted(values)}); draw one or remove the mask")
+    def _settled(self, found: dict[str, Found]) -> dict[str, str]:
+        """Settle each mask's kind, and note what is odd."""
+        if self.kind != "auto":
+            return dict.fromkeys(found, self.kind)
+        kinds, odd = settle(found)
+        self.problems += [f"{self.pairs[stem][1]} {reason}" for stem, reason in odd.items()]
+        return {stem: "binary" if kind == EMPTY else kind for stem, kind in kinds.items()}
+
+    def _check_background(self, values: list[frozenset[int]]) -> None:
+        """Raise `InputError` where no mask in colours has the background's."""
+        if self.kind == "colours" and values and not any(self.background in found for found in values):
+            common = sorted(frozenset.intersection(*values))
+            known = f"all have {', '.join(f'#{id:06x}' for id in common[:3])}" if common else "they share no colour"
+            raise InputError(f"no mask has the background #{self.background:06x}, {known}; give data.background='#rrggbb'")
+
+    def _objects(self, stem: str, values: frozenset[int]) -> list[int]:
+        ids = object_ids(values, self.kinds[stem], self.background)
+        if not ids:
+            self.problems.append(f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); draw one or remove the mask")
         return ids
-
-    def _ignore(self, values: set[int]) -> bool:
-        return 255 in values and max(values) == 255
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -76,49 +116,81 @@ class FolderSource(ObjectSource):
 
     def name(self, index: int) -> str:
         stem, id, _ = self.entries[index]
-        return f"{self.pairs[stem][0].name}: object {id}"
+        return f"{self.pairs[stem][0].name}: {name_of(id, self.kinds[stem])}"
+
+    def image(self, index: int) -> str:
+        return self.pairs[self.entries[index][0]][0].name
+
+    def facts(self) -> dict[str, str]:
+        counts = Counter(self.kinds.values()).most_common()
+        found = "; ".join(f"{kind} ({count}): {WHY[kind]}" for kind, count in counts)
+        return {"masks": found if self.kind == "auto" else f"{self.kind}, as data.kind says"}
 
     def read(self, index: int) -> Sample:
-        stem, id, _ = self.entries[index]
+        stem, id, shape = self.entries[index]
         image, mask = self.pairs[stem]
-        labels, ignore = self._labels(read_labels(mask))
-        return sample_from_labels(read_image(image), labels, id, ignore, mask)
-
-    def _labels(self, values: NDArray[np.int32]) -> tuple[NDArray[np.int32], int | None]:
-        if self.kind == "binary":
-            return (values > 0).astype(np.int32), None
-        if self.kind == "trimap":
-            return np.where(values > 128, 1, values * (values == 128)).astype(np.int32), 128
-        return values, 255 if values.max() == 255 else None
+        values = read_labels(mask, COLOURS.get(self.kind, "refuse"))
+        labels, ignore = labels_of(values, self.kinds[stem], self.background)
+        return sample_from_labels(read_image(image, shape, self.upright), labels, id, ignore, mask)
 
 
-def _kind_of(values: set[int]) -> str:
-    if values <= {0, 1} or values <= {0, 255}:
-        return "binary"
-    return "trimap" if values <= {0, 128, 255} else "ids"
+def parse_colour(text: str) -> int:
+    """Read #rrggbb as a colour's id; raises `InputError` for anything else."""
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(text)):
+        raise InputError(f"background is {text!r}; write a colour as #rrggbb")
+    return int(colour_id(np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)])))
 
 
 class FolderDataModule(ClickDataModule):
     """Images and masks in folders: `root/images`, `root/masks`, or `root/{split}/images` and so on where the splits are apart.
 
-    Without split folders every split is the same objects, so that a folder can be evaluated on, or trained on, as it is.
+    Without split folders every split is the same objects, so that a folder can be evaluated on, or trained on, as it is; a note
+    says so. `split` parts it by image instead.
 
     Args:
         root: the folder.
         images: name of the folder of images.
         masks: name of the folder of masks.
         kind: of the masks, see `FolderSource`.
+        background: see `FolderSource`.
+        nested: see `FolderSource`.
+        split: shares of the images for training and test, or for training, validation and test; null for no split. Drawn by
+            the loading's seed.
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str, images: str = "images", masks: str = "masks", kind: str = "auto", loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        images: str = "images",
+        masks: str = "masks",
+        kind: str = "auto",
+        background: str = "#000000",
+        nested: bool = False,
+        split: Sequence[float] | None = None,
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks, self.kind = Path(root), images, masks, kind
+        self.background, self.nested, self.shares = background, nested, checked_shares(split)
+        self._whole: FolderSource | None = None
 
-    def source(self, split: str) -> FolderSource:
+    def source(self, split: str) -> ObjectSource:
         root = existing_folder(self.root, "your data set", f"put {self.images}/ and {self.masks}/ with the same stems into it")
-        if (root / split).is_dir():
-            root = root / split
+        apart = (root / split).is_dir()
+        if apart and self.shares is not None:
+            raise InputError(f"{root} has {split}/ and data.split is {self.shares}; leave data.split out, or join the folders")
+        if apart:
+            return self._open(root / split)
+        if self._whole is None:
+            self._whole = self._open(root)
+            if self.shares is None:
+                self._whole.notes.append(same_objects(f"{root} has no train/ and test/"))
+        if self.shares is None:
+            return self._whole
+        return Subset(self._whole, part_of([stem for stem, *_ in self._whole.entries], self.shares, split, self.loading.seed))
+
+    def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"
         images, masks = (existing_folder(root / name, "a part of the data set", how) for name in (self.images, self.masks))
-        return FolderSource(images, masks, self.kind)
+        return FolderSource(images, masks, self.kind, self.background, self.nested)

@@ -5,6 +5,7 @@ from pathlib import Path
 from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
 from datamodules.sources import existing_folder
+from datamodules.splits import whole_for_training
 
 
 class GrabCutDataModule(ClickDataModule):
@@ -25,4 +26,6 @@ class GrabCutDataModule(ClickDataModule):
         how = f"it holds {self.images}/ and {self.masks}/ with the same stems; the GrabCut and Berkeley sets are on their authors' pages"
         root = existing_folder(self.root, "a data set in the GrabCut layout", how)
         images, masks = (existing_folder(root / name, "a part of the data set", how) for name in (self.images, self.masks))
-        return FolderSource(images, masks, "trimap")
+        source = FolderSource(images, masks, "trimap")
+        source.notes += whole_for_training(split, root)
+        return source

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from datamodules.sources import ObjectSource, Sample, sample_from_labels
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.files import write_whole
-from interseg.images import read_image, read_labels
+from interseg.images import first_line, read_image
+from interseg.labels import read_labels, whole_labels
+from interseg.listing import leads_out
 
 Decode = Callable[[Path], NDArray[np.int32]]
 """Reads an instance map (H, W): 0 background, 255 void, an id per object."""
@@ -58,9 +60,13 @@ class InstanceMapSource(ObjectSource):
         (image, _), row = self.entries[index]
         return f"{image.name}: object {row.id}"
 
+    def image(self, index: int) -> str:
+        return self.entries[index][0][0].name
+
     def read(self, index: int) -> Sample:
         (image, instances), row = self.entries[index]
-        return sample_from_labels(read_image(image), self.decode(instances), row.id, IGNORE, instances)
+        photo = read_image(image, (row.height, row.width))
+        return sample_from_labels(photo, self.decode(instances), row.id, IGNORE, instances)
 
 
 def read_instances(path: Path) -> NDArray[np.int32]:
@@ -69,11 +75,20 @@ def read_instances(path: Path) -> NDArray[np.int32]:
         return read_labels(path)
     try:
         with path.open("rb") as file:
-            return loadmat(file, variable_names="GTinst")["GTinst"][0][0][0].astype(np.int32)
+            return instances_of(loadmat(file, variable_names="GTinst")["GTinst"][0][0][0], path)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; unpack the archive again") from None
     except Exception as error:  # scipy raises MatReadError, zlib.error, KeyError, ValueError ... for damaged and foreign files
-        raise InputError(f"{path} cannot be read as an instance file of SBD ({error}); unpack the archive again") from None
+        raise InputError(f"{path} cannot be read as an instance file of SBD ({first_line(error)}); unpack the archive again") from None
+
+
+def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
+    """Check an instance map of a .mat file."""
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path} holds no instance map; unpack the archive again")
+    return whole_labels(values, path)
 
 
 def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
@@ -109,10 +124,21 @@ def objects_of(labels: NDArray[np.int32]) -> list[Listed]:
 
 
 def read_list(path: Path, how: str) -> list[str]:
-    """The names in a list file, a line each; raises `InputError` saying how to get a missing one."""
+    """The names in a list file, a line each, without the slash that stands for the data set's root in some.
+
+    Raises:
+        InputError: a missing file, which says how to get it, one that is no text, a name that leads out of the data set.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist: {how}")
-    return path.read_text().split()
+    try:
+        names = [name.lstrip("/") for name in path.read_text(encoding="utf-8-sig").split()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no list of names ({first_line(error)}); unpack the archive again") from None
+    for name in names:
+        if leads_out(name):
+            raise InputError(f"{path} names {name!r}, which leads out of the data set; unpack the archive again")
+    return names
 
 
 def _status(path: Path) -> os.stat_result:

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import InstanceMapSource
 from datamodules.sources import existing_folder
+from datamodules.splits import whole_for_training
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
-from interseg.images import image_files, read_labels
+from interseg.labels import read_labels
+from interseg.listing import image_files
 
 CAR = 26
 """Cityscapes' class id of cars, which KITTI's instance maps use: a pixel is 256 * class + instance."""
@@ -41,7 +43,9 @@ class KittiDataModule(ClickDataModule):
         missing = sorted(photos.keys() ^ maps.keys())
         if missing:
             raise InputError(f"{missing[0]} is in one of training/image_2 and training/instance of {root} only; {HOW}")
-        return InstanceMapSource([(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars)
+        source = InstanceMapSource([(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars)
+        source.notes += whole_for_training(split, root)
+        return source
 
 
 def read_cars(path: Path) -> NDArray[np.int32]:

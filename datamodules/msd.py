@@ -5,6 +5,7 @@ import json
 from datamodules.volume_files import VolumeFiles, volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
+from interseg.listing import inside
 
 
 class MsdDataModule(VolumeDataModule):
@@ -14,11 +15,13 @@ class MsdDataModule(VolumeDataModule):
         root = volume_folder(self.root, "a task of the Medical Segmentation Decathlon", "unpack an archive of medicaldecathlon.com")
         path = root / "dataset.json"
         try:
-            rows = json.loads(path.read_text())["training"]
-            files = [VolumeFiles(root / row["image"], root / row["label"]) for row in rows]
+            rows = json.loads(path.read_text(encoding="utf-8-sig"))["training"]
+            files = [VolumeFiles(*(inside(root, row[part], path) for part in ("image", "label"))) for row in rows]
+        except InputError:
+            raise
         except FileNotFoundError:
             raise InputError(f"{path} does not exist; unpack the whole archive") from None
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whatever a damaged JSON holds
             raise InputError(f"{path} is not the decathlon's ({error}); unpack the archive again") from None
         for row in files:
             for part in row:

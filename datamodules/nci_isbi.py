@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from datamodules.dicom import series_folder
 from datamodules.volume_files import VolumeFiles, paired, volume_folder, volumes_in
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
@@ -19,16 +20,12 @@ class NciIsbiDataModule(VolumeDataModule):
         cases = volumes_in(images)
         series = [case for case in cases if case.is_dir()]
         files = [case for case in cases if case not in series and case.suffix not in LISTS]
-        return sorted([*(VolumeFiles(series_of(case), self._label(case, labels)) for case in series), *paired(files, labels)])
+        return sorted(
+            [*(VolumeFiles(series_folder(case, self.series), self._label(case, labels)) for case in series), *paired(files, labels)]
+        )
 
     def _label(self, case: Path, labels: Path) -> Path:
         found = [path for path in sorted(labels.glob(f"{case.name}*.nrrd")) if not path.name[len(case.name)].isalnum()]
         if len(found) != 1:
             raise InputError(f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; each case has one")
         return found[0]
-
-
-def series_of(case: Path) -> Path:
-    """The folder of a case that holds its slices: the one with the most files."""
-    folders = [case, *(p for p in case.rglob("*") if p.is_dir())]
-    return max(folders, key=lambda folder: sum(p.is_file() for p in folder.iterdir()))

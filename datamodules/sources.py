@@ -27,9 +27,16 @@ class Sample(NamedTuple):
 class ObjectSource(ABC):
     """A numbered list of objects; the number is the object's id and depends on the data alone."""
 
+    goes_on: bool = False
+    """Whether training goes on without what is a problem: entries of a published list, not files that their owner can mend."""
+
     def __init__(self) -> None:
         self.problems: list[str] = []
-        """Files that could not be read while the source was listed, a line each."""
+        """What could not be read while the source was listed, a line each."""
+        self.left_out: list[str] = []
+        """Files that are none of the source's, a line a kind."""
+        self.notes: list[str] = []
+        """What was decided about files that could be read in two ways, a line each."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -41,6 +48,14 @@ class ObjectSource(ABC):
     @abstractmethod
     def name(self, index: int) -> str:
         """What a person calls the object: file and object number or name."""
+
+    def image(self, index: int) -> str:
+        """Name the object's image."""
+        return self.name(index)
+
+    def facts(self) -> dict[str, str]:
+        """Say what is worth knowing of how the source was understood, beside its size."""
+        return {}
 
     @abstractmethod
     def read(self, index: int) -> Sample:
@@ -68,7 +83,8 @@ def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], obje
     if ignore is not None:
         mask[labels == ignore] = IGNORE
         others[labels == ignore] = 0
-    return Sample(image, mask, np.unique(others, return_inverse=True)[1].reshape(others.shape).astype(np.uint8))
+    numbers = np.unique(others, return_inverse=True)[1].reshape(others.shape)
+    return Sample(image, mask, numbers.clip(0, 255).astype(np.uint8))  # the 255th and later ones count as one
 
 
 NO_DOWNLOAD = "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"

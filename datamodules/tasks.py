@@ -17,13 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from datamodules.class_masks import check_classes
+from datamodules.orientation import check_fit
+from datamodules.pairing import pair_folders
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
 from datamodules.sources import existing_folder
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.stream import TaskStream
 from interseg.errors import InputError
-from interseg.images import image_files, read_image, read_labels
+from interseg.images import Size, read_image
+from interseg.labels import read_labels
+from interseg.listing import image_files
 
 Key = tuple[int, int, int, int, int]
 """Epoch, image, task, round, rounds; in pretraining the last three are -1."""
@@ -49,6 +54,7 @@ class LabelledDataset(Dataset[Item]):
         size: (height, width) of all views.
         augment: in pretraining, an albumentations pipeline; seeded by (seed, epoch, image).
         seed: of augmentation.
+        upright: turn photos by an EXIF orientation that fits their masks both ways.
     """
 
     def __init__(
@@ -59,8 +65,9 @@ class LabelledDataset(Dataset[Item]):
         size: tuple[int, int],
         augment: albumentations.Compose | None = None,
         seed: int = 0,
+        upright: bool = True,
     ) -> None:
-        self.files, self.classes, self.size, self.augment, self.seed = files, classes, size, augment, seed
+        self.files, self.classes, self.size, self.augment, self.seed, self.upright = files, classes, size, augment, seed, upright
         self.table = np.full(65536, IGNORE, np.uint8)
         for value, label in ({c: c for c in range(classes)} if codes is None else codes).items():
             self.table[value] = label
@@ -84,9 +91,11 @@ class LabelledDataset(Dataset[Item]):
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image (H, W, 3) and classes (H, W) at the data set's size; raises `InputError` naming the file that is wrong."""
-        image, labels = read_image(self.files[index].image), read_labels(self.files[index].mask)
+        labels = read_labels(self.files[index].mask)
+        image = read_image(self.files[index].image, (labels.shape[0], labels.shape[1]), self.upright)
         if labels.shape != image.shape[:2]:
-            raise InputError(f"{self.files[index].mask} is {labels.shape}, its image {image.shape[:2]}; a mask has its image's size")
+            reason = check_fit(Size(image.shape[0], image.shape[1]), (labels.shape[0], labels.shape[1]))
+            raise InputError(f"{self.files[index].mask} {reason}")
         mask = self.table[np.clip(labels, 0, 65535)]
         if (mask == IGNORE).all():
             raise InputError(f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it")
@@ -197,6 +206,12 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         self.count, self.length, self.rounds = sequences, length, rounds
         self.batch_size, self.num_workers, self.augment, self.seed = batch_size, num_workers, augment or [], seed
         self._dataset: LabelledDataset | None = None
+        self.left_out: list[str] = []
+        """Files that are none of the set's, a line a kind."""
+        self.notes: list[str] = []
+        """What was decided about files that could be read in two ways, a line each."""
+        self.upright = True
+        """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
 
     def files(self) -> list[LabelledImage]:
         """Images and masks, in an order that depends on the data alone."""
@@ -212,7 +227,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
                     f"{self.holdout + self.length}: lower data.holdout or data.length"
                 )
             augment = albumentations.Compose(self.augment) if self.augment else None
-            self._dataset = LabelledDataset(files, self.classes, self.codes, self.size, augment, self.seed)
+            self._dataset = LabelledDataset(files, self.classes, self.codes, self.size, augment, self.seed, self.upright)
         return self._dataset
 
     def split(self) -> tuple[list[int], list[int]]:
@@ -295,12 +310,21 @@ class ClassFolderDataModule(TaskDataModule):
         root: the folder.
         images: name of the folder of images.
         masks: name of the folder of masks.
+        nested: look into folders below both.
         options: of `TaskDataModule`.
     """
 
-    def __init__(self, root: str, images: str = "images", masks: str = "masks", **options: Any) -> None:
+    def __init__(self, root: str, images: str = "images", masks: str = "masks", nested: bool = False, **options: Any) -> None:
         super().__init__(root, **options)
-        self.images, self.masks = images, masks
+        self.images, self.masks, self.nested = images, masks, nested
 
     def files(self) -> list[LabelledImage]:
-        return pairs_by_stem(self.root / self.images, self.root / self.masks)
+        how = "images and their class masks lie in two folders"
+        images, masks = (labelled_folder(self.root / name, "a part of the data set", how) for name in (self.images, self.masks))
+        pairs = pair_folders(images, masks, self.nested)
+        if pairs.without_mask:
+            path = pairs.without_mask[0]
+            raise InputError(f"{path} has no mask {path.stem} in {masks}; add it or remove the image")
+        self.left_out = pairs.left_out
+        self.upright, self.notes = check_classes(list(pairs.files.values()), self.classes)
+        return [LabelledImage(*pair) for pair in pairs.files.values()]

@@ -13,7 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from datamodules.dicom import slices_of
+from datamodules.itk import quiet
 from datamodules.sources import existing_folder
+from datamodules.whole_volumes import check_whole
 from interseg.errors import InputError
 
 VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
@@ -43,23 +46,28 @@ class Volume(NamedTuple):
     """mm along D, H, W."""
 
 
-def read_volume(path: Path, channel: int | None = None) -> SimpleITK.Image:
+def read_volume(path: Path, channel: int | None = None, series: str | None = None) -> SimpleITK.Image:
     """Any of SimpleITK's formats (NIfTI, MHA, NRRD), or a folder of DICOM slices, turned to LPS; raises `InputError` for others.
 
     Args:
         path: of the file or folder.
         channel: the one to take of an image that has several, along a fourth dimension or as vectors at voxels.
+        series: id or description of the DICOM series to take of a folder that holds several.
     """
     try:
-        if path.is_dir():
-            series = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(path))
-            if not series:
-                raise InputError(f"{path} holds no DICOM series; give the folder of its slices")
-            image = SimpleITK.ReadImage(series)
-        else:
-            image = SimpleITK.ReadImage(str(path))
+        if not path.is_dir():
+            check_whole(path)
+        with quiet():
+            image = SimpleITK.ReadImage(slices_of(path, series) if path.is_dir() else str(path))
+        return SimpleITK.DICOMOrient(channel_of(image, path, channel), "LPS")
     except RuntimeError as error:
-        raise InputError(f"{path} cannot be read as a volume ({str(error).strip().splitlines()[-1][:120]}); replace the file") from None
+        reason = str(error).strip().splitlines()[-1][:120]
+        reason = "it is damaged or cut short" if "No such file" in reason and path.exists() else reason
+        raise InputError(f"{path} cannot be read as a volume ({reason}); replace the file") from None
+
+
+def channel_of(image: SimpleITK.Image, path: Path, channel: int | None) -> SimpleITK.Image:
+    """Take one channel of a volume; raises `InputError` for several and none chosen, and for what is no volume."""
     along, vectors = image.GetDimension() == 4, image.GetNumberOfComponentsPerPixel()
     count = image.GetSize()[3] if along else vectors
     if image.GetDimension() not in (3, 4) or (along and vectors > 1):
@@ -68,25 +76,24 @@ def read_volume(path: Path, channel: int | None = None) -> SimpleITK.Image:
         given = "" if channel is None else f", data.channel={channel}"
         raise InputError(f"{path} has {count} channels{given}; say which to take, data.channel=0 to {count - 1}")
     if along:
-        image = image[..., channel or 0]
-    elif vectors > 1:
-        image = SimpleITK.VectorIndexSelectionCast(image, channel)
-    return SimpleITK.DICOMOrient(image, "LPS")
+        return image[..., channel or 0]
+    return SimpleITK.VectorIndexSelectionCast(image, channel) if vectors > 1 else image
 
 
-def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: int | None = None) -> Volume:
+def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: int | None = None, series: str | None = None) -> Volume:
     """Image and target at their own resolution. Voxels of NIfTI files that are no numbers are 0: ITK reads them so.
 
     Args:
         files: of the case.
         values: labels of the target; None for all above 0.
         channel: of an image that has several.
+        series: see `read_volume`.
 
     Raises:
         InputError: several channels and none chosen, different sizes of image and labels, corners of both a tenth of a voxel apart,
             voxels that are no numbers, labels that are no whole numbers, an empty target.
     """
-    image, label = read_volume(files.image, channel), read_volume(files.label)
+    image, label = read_volume(files.image, channel, series), read_volume(files.label)
     if image.GetSize() != label.GetSize():
         raise InputError(f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; labels are drawn on the image")
     for corner in itertools.product(*((0, side - 1) for side in image.GetSize())):

@@ -53,6 +53,7 @@ class VolumeDataset(Dataset[VolumeBatch]):
         size: (D, H, W) of all volumes; None for their own.
         cache: folder of what was prepared.
         spacing: mm along D, H, W between the voxels of all volumes, instead of a size.
+        series: of folders that hold several DICOM series, see `read_volume`.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class VolumeDataset(Dataset[VolumeBatch]):
         size: tuple[int, int, int] | None,
         cache: Path,
         spacing: tuple[float, float, float] | None = None,
+        series: str | None = None,
     ) -> None:
-        self.files, self.values, self.channel, self.cache = files, values, channel, cache
+        self.files, self.values, self.channel, self.cache, self.series = files, values, channel, cache, series
         self.crop, self.margin, self.size, self.spacing = crop, margin, size, spacing
         self.normal: tuple[float, float] | None = None
         """Mean and standard deviation that volumes are normalised by; None for each one's own."""
@@ -93,11 +95,11 @@ class VolumeDataset(Dataset[VolumeBatch]):
         """A case, prepared; from the cache where its files and the settings have not changed."""
         path = self.cache / f"{self._digest(index)}.npz"
         try:
-            with np.load(path) as kept:
+            with np.load(path, allow_pickle=False) as kept:
                 z, y, x = kept["spacing"].tolist()
                 return Volume(kept["image"], kept["mask"], (z, y, x))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            case = read_case(self.files[index], self.values, self.channel)
+            case = read_case(self.files[index], self.values, self.channel, self.series)
             cropped = cropped_volume(case, self.crop, self.margin)
             prepared = resized_volume(cropped, self.size if self.spacing is None else size_at(cropped, self.spacing))
         try:
@@ -114,6 +116,7 @@ class VolumeDataset(Dataset[VolumeBatch]):
         files = [file for part in self.files[index] for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))]
         facts = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
         settings = [PREPARATION, self.values, self.channel, self.crop, self.margin, self.size, *(self.spacing or ())]
+        settings += [self.series] if self.series is not None else []
         return hashlib.sha256(json.dumps([facts, settings]).encode()).hexdigest()[:24]
 
     def normalise(self, indices: Sequence[int]) -> None:
@@ -142,6 +145,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         margin: of the crop in voxels; the paper's 0 to 10.
         values: labels of the target; null for all above 0.
         channel: of images that have several (the decathlon's prostates: 0 is T2, 1 ADC; its tumours: 0 is FLAIR).
+        series: id or description of the DICOM series to take of folders that hold several; null where each holds one.
         held_out: volumes that are never learned from.
         stream: volumes of a permutation; null for all others.
         permutations: orders of the stream, each drawn by (seed, number): an epoch each.
@@ -165,6 +169,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         margin: int = 5,
         values: list[int] | None = None,
         channel: int | None = None,
+        series: str | None = None,
         held_out: int = 20,
         stream: int | None = None,
         permutations: int = 3,
@@ -201,7 +206,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes")
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
         self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values
-        self.channel, self.learn_from, self.prefix = channel, learn_from, prefix
+        self.channel, self.series, self.learn_from, self.prefix = channel, series, learn_from, prefix
         self.spacing = None if spacing is None else tuple(spacing)
         self.held_out, self.stream, self.count, self.rounds, self.seed = held_out, stream, permutations, rounds, seed
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
@@ -226,7 +231,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
                         raise InputError(f"{other.image} and {case.image} are one case; remove one of them")
             size: Any = self.size
             spacing: Any = self.spacing
-            self._dataset = VolumeDataset(files, self.values, self.channel, self.crop, self.margin, size, self.cache, spacing)
+            prepared = self.crop, self.margin, size, self.cache, spacing, self.series
+            self._dataset = VolumeDataset(files, self.values, self.channel, *prepared)
             for index in range(len(files)):
                 self._dataset.read(index)  # what is wrong with a volume shows before anything is learned
             if self.prefix is not None and self.prefix[1] > len(self.streamed()):

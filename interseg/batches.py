@@ -23,7 +23,7 @@ class ClickBatch(TypedDict, total=False):
     clicks: Tensor
     """(B, N, 4) int64 y, x, label, kind in view pixels, -1 for padding (`interseg/clicks/layout.py`); initial sets in training."""
     to_source: Tensor
-    """(B, H, W, 2) int16 source (y, x) of each view pixel, -1 where the view shows padding."""
+    """(B, H, W, 2) int16 (int32 for sides above 32767) source (y, x) of each view pixel, -1 where the view shows padding."""
     distance: Tensor
     """(B, H, W) float32 pixels to the object, 0 on it; in training, with `Loading.distances`."""
     previous: Tensor

@@ -1,60 +1,194 @@
-"""Image files: photos and label maps, read in stored pixels, and the images of a folder."""
+"""Image files: photos as a person sees them, or one clear error that names the file.
 
+Every reader of the project reads through this module and `interseg.labels`, so that a kind of file is understood, or refused,
+everywhere alike.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from interseg.depth import to_bytes
 from interseg.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+TURNED = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width."""
+FLIPS = {2: (False, True), 3: (True, True), 4: (True, False), 6: (False, True), 7: (True, True), 8: (True, False)}
+"""Whether an EXIF orientation flips rows and columns, after height and width were swapped (EXIF 2.3, section 4.6.4)."""
+LARGEST_SIDE = 2**24
+"""Coordinates are carried through augmentation as float32, which holds every whole number up to here."""
+ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
+"""Formats whose further frames are images of their own; the further ones of MPO, which phones write, are previews."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of any image file, in stored pixels: masks are drawn on these, so that an EXIF rotation is left alone."""
-    pixels = _decode(path, "an image")
-    if pixels.dtype != np.uint8:  # 16-bit grey
-        pixels = np.clip(pixels // 256, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels)
+class Size(NamedTuple):
+    """A photo's size in pixels, and the EXIF orientation (1: none) that a viewer applies to what is stored."""
+
+    height: int
+    width: int
+    orientation: int = 1
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """(height, width) of the stored pixels."""
+        return (self.height, self.width)
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(height, width) as a viewer shows it."""
+        return (self.width, self.height) if self.orientation in TURNED else (self.height, self.width)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether an orientation leaves the size as it is, so that a mask fits the photo with and without it."""
+        return self.orientation != 1 and self.stored == self.upright
+
+    def turns(self, mask: tuple[int, int] | None, upright: bool = True) -> bool:
+        """Tell whether the orientation is applied to fit a mask of (height, width); where both fit, `upright` says it."""
+        if mask is None or self.ambiguous or mask not in (self.stored, self.upright):
+            return upright
+        return self.upright == mask
 
 
-def read_labels(path: Path) -> NDArray[np.int32]:
-    """(H, W) int32 label map: palette indices of a palette image, grey values of a grey one, any channel > 0 of a colour one."""
-    labels = _decode(path, "a mask")
-    if labels.ndim == 3:
-        return np.asarray(labels[..., :3].any(-1)).astype(np.int32)
-    return labels.astype(np.int32)
+class Header(NamedTuple):
+    """What a photo's file says before its pixels are decoded."""
+
+    size: Size
+    deep: bool
+    """Whether a channel has more than 8 bits."""
 
 
-def _decode(path: Path, kind: str) -> NDArray[Any]:
-    """An image's pixels: RGB for "an image" that is not 16-bit grey, else the stored values (palette indices, grey, channels)."""
+def read_image(path: Path, size: tuple[int, int] | None = None, upright: bool = True) -> NDArray[np.uint8]:
+    """Read a photo as (H, W, 3) uint8 RGB.
+
+    An EXIF orientation is applied, as viewers and annotation tools do; with the size of its mask, it is applied where that makes
+    both fit. Alpha is dropped. Channels of more than 8 bits are scaled (`interseg.depth`).
+
+    Args:
+        path: of the file.
+        size: (height, width) of the mask or of the annotations that go with the photo; None for a photo alone.
+        upright: apply an orientation where the mask fits with and without it.
+
+    Raises:
+        InputError: no such file, no image, several in one file, a larger one than `PIL.Image.MAX_IMAGE_PIXELS` allows.
+    """
+    with opened(path, "an image") as file:
+        found = header_of(file, path)
+        pixels, bits = decoded(file, path, found.deep), declared_bits(file)
+    if found.size.turns(size, upright):
+        pixels = turned(pixels, found.size.orientation)
+    if found.deep:
+        pixels = to_bytes(pixels, bits, path)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, -1)
+    return np.ascontiguousarray(pixels)
+
+
+def decoded(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
+    """Decode RGB (H, W, 3), or grey values (H, W) of more than 8 bits."""
+    if file.mode.startswith("I") or file.mode == "F":
+        return np.array(file)
+    rgb = np.array(file.convert("RGB"))  # which finds out whether the file is whole
+    if not deep:
+        return rgb
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # Pillow drops the lower 8 bits of colours
+    if pixels is None or pixels.dtype != np.uint16:
+        raise InputError(f"{path} has colours of 16 bits that cannot be decoded; save it with 8 bits a channel")
+    return np.array(pixels[..., 2::-1] if pixels.ndim == 3 else pixels)
+
+
+def is_deep_colour(file: Image.Image) -> bool:
+    """Tell whether an opened file has several channels of 16 bits."""
+    tiles = getattr(file, "tile", [])
+    return file.format in ("PNG", "TIFF") and not file.mode.startswith("I") and any(";16" in str(tile[3]) for tile in tiles)
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn stored pixels (H, W, ...) upright."""
+    rows, columns = FLIPS.get(orientation, (False, False))
+    if orientation in TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def declared_bits(file: Image.Image) -> int | None:
+    """Read how many bits of a value a TIFF declares to use, by MaxSampleValue or BitsPerSample; None where none."""
+    tags = getattr(file, "tag_v2", {})
+    largest, bits = (tags.get(tag) for tag in (281, 258))
+    if largest:
+        return int(max(largest) if isinstance(largest, tuple) else largest).bit_length()
+    return int(max(bits) if isinstance(bits, tuple) else bits) if bits else None
+
+
+def image_size(path: Path) -> Size:
+    """Read a photo's size from its header; raises `InputError` for what is no image."""
+    return image_header(path).size
+
+
+def image_header(path: Path) -> Header:
+    """Read a photo's header; raises `InputError` for what is no image."""
+    with opened(path, "an image") as file:
+        return header_of(file, path)
+
+
+def header_of(file: Image.Image, path: Path) -> Header:
+    """Describe an opened photo, without decoding it. Pillow turns TIFFs upright by itself."""
+    silent = file.format == "TIFF" or (file.format == "PNG" and "exif" not in file.info and not has_late_exif(path))
+    deep = file.mode.startswith("I") or file.mode == "F" or is_deep_colour(file)
+    orientation = 1 if silent else file.getexif().get(ExifTags.Base.Orientation, 1)
+    return Header(Size(file.height, file.width, orientation if orientation in range(1, 9) else 1), deep)
+
+
+def has_late_exif(path: Path) -> bool:
+    """Tell whether a PNG has EXIF behind its pixels, for which Pillow would decode them; chunk by chunk (PNG, section 5.3)."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            if head[4:] == b"eXIf":
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+    return False
+
+
+@contextmanager
+def opened(path: Path, kind: str) -> Iterator[Image.Image]:
+    """Open an image file of one frame; whatever is wrong with it is one `InputError`."""
     try:
         with Image.open(path) as file:
-            return np.array(file.convert("RGB") if kind == "an image" and not file.mode.startswith("I") else file)
+            if max(file.size) > LARGEST_SIDE:
+                raise InputError(f"{path} is {file.height} x {file.width} pixels; sides of at most {LARGEST_SIDE} are read")
+            check_frames(file, path)
+            yield file
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow raises all of these for damaged files
-        raise InputError(f"{path} cannot be read as {kind} ({error}); replace or remove the file") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} is too large ({first_line(error)}); reduce or cut it") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path} cannot be read as {kind} (it is in no known format); replace or remove the file") from None
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error, ... for damaged files
+        raise InputError(f"{path} cannot be read as {kind} ({first_line(error)}); replace or remove the file") from None
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) from an image's header; raises `InputError` for what is no image."""
-    try:
-        with Image.open(path) as file:
-            return file.height, file.width
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (UnidentifiedImageError, OSError):
-        raise InputError(f"{path} cannot be read as an image; replace or remove the file") from None
+def check_frames(file: Image.Image, path: Path) -> None:
+    """Raise `InputError` for an animation or a stack; a further frame of another size is a preview."""
+    count = getattr(file, "n_frames", 1) if file.format in ANIMATED else 1
+    if count == 1:
+        return
+    size = file.size
+    file.seek(1)
+    if file.size == size:
+        raise InputError(f"{path} has {count} frames; save each as a file of its own")
+    file.seek(0)
 
 
-def image_files(folder: Path) -> dict[str, Path]:
-    """The images of a folder by stem, sorted; raises `InputError` where two share a stem."""
-    files: dict[str, Path] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
-        if path.stem in files:
-            raise InputError(f"{files[path.stem].name} and {path.name} in {folder} share a stem; masks are matched by stem, keep one")
-        files[path.stem] = path
-    return files
+def first_line(error: BaseException) -> str:
+    """Give an error's first line, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

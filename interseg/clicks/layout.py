@@ -130,12 +130,12 @@ def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
         clicks: (n, 4) in source pixels.
         coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
     """
-    source_y, source_x = (coordinates[..., axis].astype(np.int32) for axis in (0, 1))
+    source_y, source_x = (coordinates[..., axis].astype(np.int64) for axis in (0, 1))
     width = source_y.shape[1]
     shown = []
     for y, x, label, kind in clicks.tolist():
         distance = (source_y - y) ** 2 + (source_x - x) ** 2
-        distance[source_y < 0] = np.iinfo(np.int32).max
+        distance[source_y < 0] = np.iinfo(np.int64).max
         row, column = divmod(int(distance.argmin()), width)
         gap = max(abs(int(source_y[row, column]) - y), abs(int(source_x[row, column]) - x))
         if gap < _spacing(source_y, source_x, row, column):
@@ -143,7 +143,7 @@ def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
     return clicks_of(shown)
 
 
-def _spacing(source_y: NDArray[np.int32], source_x: NDArray[np.int32], row: int, column: int) -> float:
+def _spacing(source_y: NDArray[np.int64], source_x: NDArray[np.int64], row: int, column: int) -> float:
     """Measure the largest source distance between a view pixel and its four neighbours in the view; at least 1."""
     spacing = 1.0
     for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):

@@ -17,10 +17,10 @@ COUNT = 6
 
 @pytest.fixture
 def root(tmp_path):
-    """Six images of three classes, a strip that counts as none, and a value that is no class."""
+    """Six images of three classes and strips that count as none."""
     for i in range(COUNT):
         image, mask = classes(i)
-        mask[:4], mask[-1] = 255, 9
+        mask[:4] = mask[-1] = 255
         write(tmp_path / "images" / f"{i}.png", image)
         write(tmp_path / "masks" / f"{i}.png", mask)
     return tmp_path
@@ -93,8 +93,11 @@ def test_too_few_images_and_a_mask_without_a_class_are_named(root):
         configured(root, "data.images.holdout=6").names("test")
     data = configured(root)
     number = data.names("test")[0]
-    write(root / "masks" / number, np.full((40, 56), 9, np.uint8))
+    write(root / "masks" / number, np.full((40, 56), 255, np.uint8))
     (batch,) = data.test_dataloader()
     assert len(batch["id"]) == 1
     (error,) = batch["errors"]
     assert f"{number} has no pixel of a class 0 to 2" in error
+    write(root / "masks" / number, np.full((40, 56), 9, np.uint8))
+    with pytest.raises(InputError, match=rf"{number} has the value 9; classes are 0 to 2"):
+        configured(root).names("test")

@@ -25,18 +25,25 @@ def grid(*values):
 
 
 @pytest.mark.parametrize(
-    ("masks", "kind", "objects"),
+    ("masks", "kinds", "objects"),
     [
-        ([grid(0, 1, 1), grid(1, 0, 0)], "binary", 2),
-        ([grid(0, 255, 255)], "binary", 1),
-        ([grid(0, 128, 255)], "trimap", 1),
-        ([grid(0, 1, 2), grid(0, 1, 1)], "ids", 3),
-        ([grid(0, 3, 7, 255)], "ids", 2),
+        ([grid(0, 1, 1), grid(1, 0, 0)], ["binary", "binary"], [1, 1]),
+        ([grid(0, 255, 255)], ["binary"], [1]),
+        ([grid(0, 128, 255)], ["trimap"], [1]),
+        ([grid(0, 1, 2), grid(0, 1, 1)], ["ids", "binary"], [1, 2, 1]),
+        ([grid(0, 3, 7, 255)], ["ids"], [3, 7]),
+        ([grid(0, 1, 1), grid(0, 255, 0)], ["binary", "binary"], [1, 1]),
     ],
 )
-def test_a_folder_of_masks_is_understood_by_its_values(tmp_path, masks, kind, objects):
+def test_each_mask_of_a_folder_is_understood_by_its_values(tmp_path, masks, kinds, objects):
     source = folder_of(tmp_path, masks)
-    assert (source.kind, len(source)) == (kind, objects)
+    assert list(source.kinds.values()) == kinds
+    assert [id for _, id, _ in source.entries] == objects
+    assert not source.problems
+    for index, (stem, id, _) in enumerate(source.entries):
+        values = masks[int(stem)]
+        expected = values == id if source.kinds[stem] == "ids" else values == values.max()
+        assert np.array_equal(source.read(index).mask == 1, expected)
 
 
 def test_ignored_pixels_of_trimaps_and_id_maps(tmp_path):

@@ -175,11 +175,14 @@ def test_what_is_wrong_with_a_stream_is_named(data, tmp_path):
         with pytest.raises(InputError, match=message):
             data(**options).train_dataloader()
     write(tmp_path / "masks" / "0.png", np.full((40, 56), 9, np.uint8))
-    write(tmp_path / "masks" / "1.png", np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"0.png has the value 9; classes are 0 to 1 \(data.classes=2\), 255 is ignored"):
+        data().batch_of([1])
+    write(tmp_path / "masks" / "0.png", np.full((40, 56), 255, np.uint8))
     with pytest.raises(InputError, match=r"0.png has no pixel of a class 0 to 1"):
         data().batch_of([0])
-    with pytest.raises(InputError, match=r"1.png is \(4, 5\), its image \(40, 56\)"):
-        data().batch_of([1])
+    write(tmp_path / "masks" / "1.png", np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"1.png is 4 x 5, its image 40 x 56; a mask has its image's size"):
+        data().batch_of([0])
     (tmp_path / "masks" / "2.png").unlink()
     with pytest.raises(InputError, match=r"2.png has no mask 2 in"):
         data().batch_of([1])

@@ -1,0 +1,203 @@
+"""COCO JSON as people have it: everything is checked when a file is listed; what is bad is named, its neighbours go on."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pycocotools import mask as coco_mask
+
+from interseg.errors import InputError
+from interseg.images import LARGEST_SIDE
+from interseg.listing import leads_out
+
+PARTS = ("images", "annotations", "categories")
+NO_CATEGORY = -1
+BEYOND = 10
+"""Image sides that a polygon may reach out of its image; outlines of anything farther are an error in units."""
+CERTAIN = 32
+"""Square pixels of a polygon within its image that is sure to cover some pixel's centre; smaller ones are drawn to see."""
+LARGEST_IMAGE = 2**31
+"""Pixels that run lengths of 32 bits count."""
+LARGEST = 2**62
+"""Numbers of a JSON that C takes as ids."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a COCO file; raises `InputError` for what is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the COCO annotation file") from None
+    except (OSError, ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise InputError(f"{path} is no JSON file ({str(error)[:120]})") from None
+    missing = set(PARTS) - set(content if isinstance(content, dict) else ())
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories")
+    for part in PARTS:
+        if not isinstance(content[part], list):
+            raise InputError(f"{path}: {part} is no list; a COCO file has lists of images, annotations and categories")
+    return content
+
+
+def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Keep what is good of a COCO file; the rest is named, a line each.
+
+    Crowds are kept: readers leave them out. An area that is missing or null is one that nobody has measured, a category one of its own.
+    """
+    problems: list[str] = []
+    images = {image["id"]: image for image in good(content["images"], "image", check_image, problems)}
+    categories = list(good(content["categories"], "category", check_category, problems))
+
+    def check(row: Any) -> str | None:
+        return check_annotation(row, images)
+
+    annotations = []
+    for row in good(content["annotations"], "annotation", check, problems):
+        good_row = {key: value for key, value in row.items() if key != "area" or is_number(value)}
+        annotations.append(good_row | {"category_id": NO_CATEGORY if row.get("category_id") is None else row["category_id"]})
+    kept = {"images": list(images.values()), "annotations": annotations, "categories": categories}
+    return kept, problems
+
+
+def good(rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]) -> list[dict[str, Any]]:
+    """Give the rows that pass a check and whose ids are new, and note the others."""
+    kept, seen = [], Counter[int]()
+    for number, row in enumerate(rows, 1):
+        reason = check(row) if isinstance(row, dict) else f"is {type(row).__name__}, no mapping"
+        if reason is None and seen[row["id"]]:
+            reason = f"has the id {row['id']} of another {kind}"
+        if reason is not None:
+            problems.append(f"{kind} {name_of(row, number)} {reason}")
+            continue
+        seen[row["id"]] += 1
+        kept.append(row)
+    return kept
+
+
+def name_of(row: Any, number: int) -> str:
+    """Give an entry's id, or its place in the list where it has none."""
+    id = row.get("id") if isinstance(row, dict) else None
+    return str(id) if is_id(id) else f"number {number}"
+
+
+def check_image(row: dict[str, Any]) -> str | None:
+    """Tell what is wrong with an image; None where nothing is."""
+    if not is_id(row.get("id")):
+        return f"has id {row.get('id')!r}; ids are whole numbers"
+    name = row.get("file_name")
+    if not isinstance(name, str) or not name:
+        return f"has file_name {name!r}"
+    if leads_out(name):
+        return f"has file_name {name!r}, which leads out of the folder of images"
+    for key in ("height", "width"):
+        if not is_id(row.get(key)) or not 1 <= row[key] <= LARGEST_SIDE:
+            return f"has {key} {row.get(key)!r}; give the pixels of the image file"
+    if row["height"] * row["width"] > LARGEST_IMAGE:
+        return f"has {row['height']} x {row['width']} pixels; run lengths count at most {LARGEST_IMAGE}"
+    return None
+
+
+def check_category(row: dict[str, Any]) -> str | None:
+    """Tell what is wrong with a category; None where nothing is."""
+    if not is_id(row.get("id")) or not isinstance(row.get("name"), str):
+        return f"has id {row.get('id')!r} and name {row.get('name')!r}"
+    return None
+
+
+def check_annotation(row: dict[str, Any], images: dict[int, dict[str, Any]]) -> str | None:
+    """Tell what is wrong with an annotation; None where nothing is."""
+    if not is_id(row.get("id")):
+        return f"has id {row.get('id')!r}; ids are whole numbers"
+    image = row.get("image_id")
+    if not is_id(image) or image not in images:
+        return f"is of image {image!r}, which is not among the good images"
+    if row.get("category_id") is not None and not is_id(row["category_id"]):
+        return f"has category_id {row['category_id']!r}"
+    shape = row.get("segmentation")
+    if not shape:
+        return "has no segmentation"
+    size = (images[image]["height"], images[image]["width"])
+    if isinstance(shape, dict):
+        return check_runs(shape, size)
+    return check_polygons(shape, size)
+
+
+def check_polygons(polygons: Any, size: tuple[int, int]) -> str | None:
+    """Tell what is wrong with polygons in an image of (height, width); None where nothing is."""
+    if not isinstance(polygons, list):
+        return f"has a segmentation of {type(polygons).__name__}; give polygons or run lengths"
+    reach = BEYOND * max(size)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or not all(is_number(value) for value in polygon):
+            return "has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"
+        if len(polygon) < 6 or len(polygon) % 2:
+            return f"has a polygon of {len(polygon)} numbers; it takes x and y of three points at least"
+        if max(polygon) > reach or min(polygon) < -reach:
+            return f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} x {size[1]} pixels"
+    if any(is_certain(polygon, size) for polygon in polygons) or coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))):
+        return None
+    return "has polygons that cover no pixel"
+
+
+def is_certain(polygon: list[float], size: tuple[int, int]) -> bool:
+    """Tell by its area and box whether a polygon covers a pixel of an image of (height, width), without drawing it."""
+    x, y = polygon[::2], polygon[1::2]
+    if min(x) < 0 or min(y) < 0 or max(x) > size[1] or max(y) > size[0]:
+        return False
+    twice = sum(a * d - b * c for a, b, c, d in zip(x, y, [*x[1:], x[0]], [*y[1:], y[0]], strict=True))
+    return abs(twice) > 2 * CERTAIN
+
+
+def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
+    """Tell what is wrong with run lengths in an image of (height, width); None where nothing is."""
+    if runs.get("size") != list(size):
+        return f"has run lengths of size {runs.get('size')}, its image is {list(size)}"
+    counts = runs.get("counts")
+    try:
+        lengths = unpacked(counts) if isinstance(counts, str) else counts
+    except ValueError as error:
+        return f"has run lengths that cannot be read ({error})"
+    if not isinstance(lengths, list) or not all(is_id(length) and length >= 0 for length in lengths):
+        return "has run lengths that are no list of pixels"
+    if sum(lengths) != size[0] * size[1]:
+        return f"has run lengths of {sum(lengths)} pixels, its image has {size[0] * size[1]}"
+    if not any(lengths[1::2]):
+        return "has run lengths that cover no pixel"
+    return None
+
+
+def unpacked(text: str) -> list[int]:
+    """Unpack COCO's compressed run lengths: five bits a character, from the fourth on differences to the one before last.
+
+    Raises `ValueError` for anything else.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError(f"character {character!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("it ends within a number")
+    return lengths
+
+
+def is_id(value: Any) -> bool:
+    """Tell whether a value is a whole number that C takes."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number that C takes."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST and math.isfinite(value)

@@ -1,0 +1,168 @@
+"""Kinds of mask files, decided file by file: one object, ids, a trimap, or an object with soft edges."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+KINDS = ("auto", "binary", "ids", "trimap", "soft", "colours")
+WHY = {
+    "binary": "two values, 0 and 1 or 0 and 255",
+    "ids": "several values, each an object; 255, where it is the largest, is ignored",
+    "trimap": "0, 128 and 255; 128 is ignored",
+    "soft": "black, white and values without areas between; above half is the object",
+}
+"""What a mask of each kind is recognised by."""
+EMPTY, UNCLEAR = "empty", "unclear"
+HALF = 127.5
+"""Between background and object of a soft mask of 8 bits."""
+BLACK = 2**24
+"""Id of black where another colour is the background."""
+MARGIN = 32
+"""Grey values that a soft mask's background and object may be away from black and white."""
+MANY = 16
+"""Values without areas, more than those with, that a mask of ids may have."""
+COUNTED = 2**16
+"""Values below which a table of all is kept."""
+SPARSE, SPARSE_JPEG = 0.1, 0.3
+"""Share of pixels inside areas of their own value below which values are sparse; JPEG's blocks make small areas."""
+
+
+class Found(NamedTuple):
+    """A mask file as it was listed."""
+
+    values: frozenset[int]
+    kind: str
+    """One of `KINDS`, `EMPTY` or `UNCLEAR`."""
+
+
+def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
+    """Decide what a mask (H, W) is.
+
+    {0, 1} or {0, 255} is "binary", {0, 128, 255} a "trimap". Grey values none of which fills an area, between black and white
+    that do, are the edges of a "soft" mask: JPEG's fringes, or anti-aliasing. Many other values without areas are `UNCLEAR`: a
+    photo, probabilities, ids with soft edges. All else are "ids", unless a lossy format may have changed them.
+
+    Args:
+        labels: (H, W).
+        lossy: whether the file's format keeps values only about.
+    """
+    values = values_of(labels)
+    if values <= {0}:
+        return EMPTY
+    if values <= {0, 1} or values <= {0, 255}:
+        return "binary"
+    if values <= {0, 128, 255}:
+        return "trimap"
+    if is_soft(labels, lossy):
+        return "soft"
+    return UNCLEAR if is_smeared(labels, lossy) else "ids"
+
+
+def is_soft(labels: NDArray[np.int32], lossy: bool) -> bool:
+    """Tell whether a mask of 8 bits is one object with soft edges.
+
+    Black and white are its two most frequent values, about, and the values between are sparse. Of one or two values between,
+    one is above half: ids without a gap, with 255 ignored, are small numbers.
+    """
+    values, counts = counted_values(labels)
+    if values[-1] > 255 or values[-1] < 255 - MARGIN or values[0] > MARGIN:
+        return False
+    if lossy:
+        between = (labels > MARGIN) & (labels < 255 - MARGIN)
+        return is_sparse(labels, between, SPARSE_JPEG)
+    low, high = sorted(values[np.argsort(-counts, kind="stable")[:2]].tolist())
+    others = [value for value in values.tolist() if value not in (low, high)]
+    if low > MARGIN or high < 255 - MARGIN or not others or (len(others) < 3 and max(others) < HALF):
+        return False
+    return is_sparse(labels, (labels != low) & (labels != high))
+
+
+def is_smeared(labels: NDArray[np.int32], lossy: bool) -> bool:
+    """Tell whether most values of a mask, and many, fill no area, or its format keeps no ids."""
+    values = values_of(labels)
+    if lossy or len(values) <= MANY:
+        return lossy and len(values) > 2
+    areas = values_of(labels[1:-1, 1:-1][interior(labels)])
+    return len(values) - len(areas) > max(MANY, len(areas))
+
+
+def is_sparse(labels: NDArray[np.int32], chosen: NDArray[np.bool_], share: float = SPARSE) -> bool:
+    """Tell whether less than a share of some pixels (H, W) lies inside areas of its own value; of ids, even of small objects, more do."""
+    inside = interior(labels) & chosen[1:-1, 1:-1]
+    return int(inside.sum()) < share * max(1, int(chosen.sum()))
+
+
+def interior(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Find the pixels (H - 2, W - 2) of labels (H, W) whose four neighbours have their value."""
+    centre = labels[1:-1, 1:-1]
+    inside = np.ones(centre.shape, bool)
+    for neighbour in (labels[:-2, 1:-1], labels[2:, 1:-1], labels[1:-1, :-2], labels[1:-1, 2:]):
+        inside &= centre == neighbour
+    return inside
+
+
+def counted_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Find the values of labels, sorted, and how many pixels have each; counting is ten times as fast as sorting."""
+    if labels.size and labels.max() >= COUNTED:
+        return np.unique(labels, return_counts=True)
+    counts = np.bincount(labels.ravel())
+    values = np.flatnonzero(counts)
+    return values, counts[values]
+
+
+def values_of(labels: NDArray[np.int32]) -> frozenset[int]:
+    """Find the values of labels."""
+    return frozenset(counted_values(labels)[0].tolist())
+
+
+def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settle the kinds of a folder's masks, by name, and what is odd about some.
+
+    A file is what it was taken for by itself. Among ids a file of 0 and 255 alone is an object, unless other files ignore their
+    pixels of 255; a file of 0, 128 and 255 could be either: both are odd, and named.
+
+    Returns:
+        The kind of each file; and of odd files, which are left out, the reason.
+    """
+    ids = [file for file in found.values() if file.kind == "ids"]
+    ignoring = any(max(file.values) == 255 for file in ids)
+    odd = {}
+    for name, file in found.items():
+        if file.kind == UNCLEAR:
+            values = f"has {len(file.values)} values, most without areas (a photo, probabilities, soft edges, a JPEG of ids)"
+            odd[name] = f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+        elif file.kind == "trimap" and ids:
+            odd[name] = "has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
+        elif file.kind == "binary" and 255 in file.values and ignoring:
+            odd[name] = "has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+    return {name: file.kind for name, file in found.items() if name not in odd}, odd
+
+
+def object_ids(values: frozenset[int], kind: str, background: int = 0) -> list[int]:
+    """List the objects of a mask by its values."""
+    if kind == "colours":
+        return sorted(BLACK if value == 0 else value for value in values - {background})
+    if kind == "ids":
+        return sorted(values - {0, 255 if max(values, default=0) == 255 else 0})
+    threshold = {"trimap": 128, "soft": HALF}.get(kind, 0)
+    return [1] if any(value > threshold for value in values) else []
+
+
+def labels_of(values: NDArray[np.int32], kind: str, background: int = 0) -> tuple[NDArray[np.int32], int | None]:
+    """Make a label map (H, W) with 0 for background and an id an object, and the id that is ignored."""
+    if kind == "binary":
+        return (values > 0).astype(np.int32), None
+    if kind == "soft":
+        return (values > HALF).astype(np.int32), None
+    if kind == "trimap":
+        return np.where(values > 128, 1, values * (values == 128)).astype(np.int32), 128
+    if kind == "colours":
+        return np.where(values == background, 0, np.where(values == 0, BLACK, values)).astype(np.int32), None
+    return values, 255 if values.max() == 255 else None
+
+
+def name_of(id: int, kind: str) -> str:
+    """Name an object of a mask: its id, or its colour."""
+    return f"object #{id % BLACK:06x}" if kind == "colours" else f"object {id}"

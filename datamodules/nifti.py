@@ -1,0 +1,82 @@
+"""NIfTI files that end early: ITK fills what is missing with zeros and says nothing, so their bytes are counted first."""
+
+import gzip
+import math
+import struct
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from interseg.errors import InputError
+
+HEADERS = {348: ("8h", 40, "h", 72, "f", 108), 540: ("8q", 16, "h", 12, "q", 168)}
+"""Of NIfTI-1 and NIfTI-2 by their first number, their size: format and place of dimensions, bits of a voxel, offset of the data."""
+CHUNK = 2**22
+
+
+def is_nifti(path: Path) -> bool:
+    """Tell by its name whether a file is one of NIfTI's, or of a pair."""
+    return path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"))
+
+
+def check_whole(path: Path) -> None:
+    """Raise `InputError` for a NIfTI file, plain, compressed or a pair, whose bytes end before its voxels do.
+
+    Damaged compression raises what `gzip` does.
+    """
+    header, data = parts(path)
+    if header is None or data is None:
+        return
+    with opened(header) as file:
+        needed = bytes_needed(file.read(540), header == data)
+    if needed is None:
+        return
+    with opened(data) as file:
+        demand(path, needed, count_bytes(file, needed))
+
+
+def demand(path: Path, needed: int, found: int) -> None:
+    """Raise `InputError` for fewer bytes than are needed."""
+    if found < needed:
+        raise InputError(f"{path} is cut short: its voxels need {needed} bytes, it has {found}; copy or download it again")
+
+
+def parts(path: Path) -> tuple[Path | None, Path | None]:
+    """Find the header and the voxels of a NIfTI image: one file, or a pair `.hdr` and `.img`."""
+    suffix = ".gz" if path.name.lower().endswith(".gz") else ""
+    stem = path.with_suffix("") if suffix else path
+    if stem.suffix.lower() == ".nii":
+        return path, path
+    pair = [stem.with_suffix(end + suffix) for end in (".hdr", ".img")]
+    header, data = (file if file.is_file() else None for file in pair)
+    return header, data
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file, compressed or not."""
+    if path.name.lower().endswith(".gz"):
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def bytes_needed(header: bytes, joined: bool) -> int | None:
+    """Compute how many bytes the file of the voxels has at least; None for a header that is none of NIfTI's."""
+    for order in ("<", ">"):
+        size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 4 else 0
+        if size in HEADERS and len(header) >= size:
+            dims, at, bits, bits_at, offset, offset_at = HEADERS[size]
+            count, *sides = struct.unpack_from(order + dims, header, at)
+            (depth,) = struct.unpack_from(order + bits, header, bits_at)
+            (start,) = struct.unpack_from(order + offset, header, offset_at)
+            voxels = math.prod(max(side, 1) for side in sides[: max(0, min(count, 7))])
+            return (int(start) if joined and math.isfinite(start) else 0) + voxels * depth // 8
+    return None
+
+
+def count_bytes(file: BinaryIO, enough: int) -> int:
+    """Count the bytes of a file to its end, which a compressed one is checked at."""
+    total = 0
+    while chunk := file.read(CHUNK):
+        total += len(chunk)
+        if total >= enough and not isinstance(file, gzip.GzipFile):
+            break
+    return total

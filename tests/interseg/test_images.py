@@ -1,0 +1,115 @@
+"""Photos: turned as a viewer turns them, scaled by what they hold; the table of files is tests/datamodules/test_files_people_have.py."""
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageOps
+
+from interseg import images
+from interseg.depth import to_bytes
+from interseg.errors import InputError
+from interseg.images import Size, image_header, image_size, read_image, turned
+from tests.conftest import draw
+
+PHOTO, _ = draw(0)
+
+
+def save(path, pixels, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_pillow_turns_it(orientation, tmp_path):
+    path = save(tmp_path / "a.png", PHOTO, orientation)
+    with Image.open(path) as file:
+        expected = np.array(ImageOps.exif_transpose(file))
+    assert np.array_equal(turned(PHOTO, orientation), expected)
+    assert np.array_equal(read_image(path), expected)
+    assert image_size(path) == (72, 96, orientation)
+    assert image_size(path).upright == expected.shape[:2]
+    assert image_size(path).stored == PHOTO.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_size_of_a_mask_says_whether_its_photo_is_turned(orientation, upright, tmp_path):
+    path = save(tmp_path / "a.jpg", PHOTO, orientation)
+    stored, shown = read_image(path, upright=False), read_image(path)
+    swaps = orientation in (5, 6, 7, 8)
+    assert np.array_equal(read_image(path, (72, 96), upright), shown if upright and not swaps else stored)
+    assert np.array_equal(read_image(path, (96, 72), upright), shown if swaps or upright else stored)
+
+
+def test_a_square_photo_fits_both_ways_and_a_foreign_size_says_nothing():
+    assert Size(9, 9, 6).ambiguous
+    assert not Size(9, 8, 6).ambiguous
+    assert Size(9, 8, 3).ambiguous
+    assert not Size(9, 9, 1).ambiguous
+    for upright in (True, False):
+        assert Size(9, 9, 6).turns((9, 9), upright) is upright
+        assert Size(9, 8, 6).turns((5, 5), upright) is upright
+        assert Size(9, 8, 6).turns((9, 8), upright) is False
+        assert Size(9, 8, 6).turns((8, 9), upright) is True
+
+
+def test_tiffs_are_turned_once(tmp_path):
+    path = save(tmp_path / "a.tif", PHOTO, 6)
+    assert image_size(path) == (96, 72, 1)
+    assert np.array_equal(read_image(path), np.rot90(PHOTO, -1))
+    assert np.array_equal(read_image(path, (96, 72)), np.rot90(PHOTO, -1))
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path):
+    content = save(tmp_path / "a.png", PHOTO, 6).read_bytes()
+    at = content.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+    (tmp_path / "b.png").write_bytes(content[:at] + content[end:-12] + content[at:end] + content[-12:])
+    assert image_size(tmp_path / "b.png").orientation == 6
+    assert np.array_equal(read_image(tmp_path / "b.png"), read_image(tmp_path / "a.png"))
+
+
+def test_a_header_is_read_without_decoding(tmp_path, monkeypatch):
+    paths = [save(tmp_path / name, PHOTO, 1) for name in ("a.png", "a.jpg", "a.tif")]
+    decoded = []
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda file: decoded.append(file))
+    assert [image_header(path) for path in paths] == [(Size(72, 96), False)] * 3
+    assert not decoded
+
+
+def test_sides_of_more_pixels_than_coordinates_have_are_refused(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", PHOTO, 1)
+    monkeypatch.setattr(images, "LARGEST_SIDE", 95)
+    with pytest.raises(InputError, match=r"a\.png is 72 x 96 pixels; sides of at most 95 are read"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "expected"),
+    [
+        (np.array([0, 255, 256, 65535], np.uint16), None, [0, 0, 1, 255]),
+        (np.array([0, 16, 4095], np.uint16), None, [0, 1, 255]),
+        (np.array([0, 16, 4095], np.uint16), 14, [0, 0, 63]),
+        (np.array([0, 16, 4095], np.uint16), 10, [0, 1, 255]),
+        (np.array([0, 16, 4095], np.uint16), 16, [0, 1, 255]),
+        (np.array([0, 7, 255], np.int32), None, [0, 7, 255]),
+        (np.array([0, 7, 255], np.float32), None, [0, 7, 255]),
+        (np.array([0, 0.5, 1], np.float32), None, [0, 128, 255]),
+        (np.array([0, 0.25, 0.5], np.float32), None, [0, 64, 128]),
+        (np.array([-1, 0, 1.0]), None, [0, 128, 255]),
+        (np.array([0, 1.5, 3.0]), None, [0, 128, 255]),
+        (np.array([0, 70000, 140000], np.int32), None, [0, 128, 255]),
+        (np.array([3.5, 3.5]), None, [0, 0]),
+        (np.array([0, 0], np.uint16), None, [0, 0]),
+    ],
+)
+def test_values_are_scaled_by_what_is_declared_or_held(values, declared, expected, tmp_path):
+    scaled = to_bytes(values, declared, tmp_path)
+    assert scaled.dtype == np.uint8
+    assert scaled.tolist() == expected
+
+
+def test_infinite_values_are_counted(tmp_path):
+    with pytest.raises(InputError, match=r"has 2 pixels of NaN or infinity"):
+        to_bytes(np.array([0, np.inf, np.nan]), None, tmp_path)
