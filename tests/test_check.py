@@ -11,9 +11,9 @@ import SimpleITK
 from configs import build, load, resolve
 from datamodules.check import check_data, counted_sizes, spread
 from interseg.errors import InputError
-from tests.commands import called
-from tests.conftest import draw_folder, write
-from tests.datamodules.people import BOX, PHOTO, TARGET, TWO, VOXELS, H, W, classes, save
+from tests.helpers.commands import called
+from tests.helpers.drawing import draw_folder, write
+from tests.helpers.people import BOX, PHOTO, TARGET, TWO, VOXELS, H, W, classes, save
 
 
 def look(root, *words, config="data/folder.yaml"):

@@ -22,7 +22,7 @@ from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.labels import read_labels
 from interseg.listing import inside, leads_out
-from tests.conftest import draw, write
+from tests.helpers.drawing import draw, write
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [

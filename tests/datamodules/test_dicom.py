@@ -9,7 +9,7 @@ from datamodules.dicom import series_folder
 from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from tests.datamodules.people import TARGET, VOXELS, write_series
+from tests.helpers.people import TARGET, VOXELS, write_series
 
 PLACES = [2.0 * number for number in range(6)]
 

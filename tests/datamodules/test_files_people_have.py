@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from datamodules.folder import FolderSource
 from datamodules.volume_files import read_volume
 from interseg.images import read_image
-from tests.datamodules.people import (
+from tests.helpers.people import (
     BLUE,
     BOX,
     PHOTO,

@@ -18,7 +18,7 @@ from datamodules.volume_files import read_volume
 from interseg.errors import InputError
 from interseg.images import read_image
 from interseg.labels import read_labels
-from tests.datamodules.people import PHOTO, POLYGON, TWO, VOXELS, H, W, save
+from tests.helpers.people import PHOTO, POLYGON, TWO, VOXELS, H, W, save
 
 
 def steady(examples: int) -> settings:

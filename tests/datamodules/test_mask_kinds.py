@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from datamodules.mask_kinds import Found, is_smeared, kind_of, labels_of, object_ids, settle
-from tests.conftest import draw
+from tests.helpers.drawing import draw
 
 
 def jpeg(pixels, quality):

@@ -9,8 +9,8 @@ from datamodules.grabcut import GrabCutDataModule
 from datamodules.sources import ObjectSource, Sample
 from datamodules.splits import checked_shares, part_of
 from interseg.errors import InputError
-from tests.conftest import draw_folder
-from tests.datamodules.people import BOX, PHOTO, SOFT, save
+from tests.helpers.drawing import draw_folder
+from tests.helpers.people import BOX, PHOTO, SOFT, save
 
 
 def test_lines_of_several_splits_are_told_once(tmp_path):

@@ -8,7 +8,7 @@ from interseg import images
 from interseg.depth import to_bytes
 from interseg.errors import InputError
 from interseg.images import Size, image_header, image_size, read_image, turned
-from tests.conftest import draw
+from tests.helpers.drawing import draw
 
 PHOTO, _ = draw(0)
 
