@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from callbacks.figures import page, svg
 from configs import build, resolve
 from configs.run import guarded
+from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, most_different
-from interseg.evaluation.drawing import jpeg, overlay
+from interseg.evaluation.drawing import jpeg, key, overlay
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
 from interseg.evaluation.tables import print_table, shown
@@ -47,7 +48,16 @@ def main() -> None:
     pairs = {key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
     objects, problem = pictures(found, options.objects, options.trust)
-    text = page("compare.html.jinja", methods=found, table=table, pairs=pairs, curves=svg(draw(found)), objects=objects, problem=problem)
+    text = page(
+        "compare.html.jinja",
+        methods=found,
+        table=table,
+        pairs=pairs,
+        curves=svg(draw(found)),
+        key=clicked_key(found),
+        objects=objects,
+        problem=problem,
+    )
     write(text, options.out)
 
 
@@ -107,6 +117,13 @@ def draw(found: list[Method]) -> Figure:
     axis.grid(alpha=0.3)
     axis.legend(loc="best", framealpha=0.6)
     return figure
+
+
+def clicked_key(found: list[Method]) -> dict[str, str]:
+    """Return the colours of the methods' clicks, of their first runs."""
+    clicks = np.concatenate([given for method in found for given in method.runs[0].clicks])
+    regions = {0, 1, *clicks[clicks[:, 3] == REGION, 2].tolist()}
+    return key(regions, boundary=bool((clicks[:, 3] == BOUNDARY).any()), classes=max(regions) > 1)
 
 
 def pictures(found: list[Method], count: int, trusted: list[str]) -> tuple[list[dict[str, Any]], str]:

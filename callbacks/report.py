@@ -21,7 +21,7 @@ from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
-from interseg.evaluation.drawing import colour_of, jpeg, overlay, unpack_mask
+from interseg.evaluation.drawing import PREDICTED, jpeg, key, overlay, unpack_mask
 from interseg.files import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
@@ -106,8 +106,7 @@ class Report(Callback):
                 curves=_curves(noc, plots),
                 plots=plots,
                 sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],
-                classes=["#{:02x}{:02x}{:02x}".format(*colour_of(k)) for k in range(_outputs(pl_module))],
-                boundary_clicks=bool((gathered["clicks"][..., 3] == BOUNDARY).any()),
+                key=self._key(_outputs(pl_module), boundary=bool((gathered["clicks"][..., 3] == BOUNDARY).any())),
                 shown=shown,
                 worst=hardest,
             )
@@ -121,6 +120,11 @@ class Report(Callback):
                 caption = f"{row['name']}, click {panel['click']}: IoU {panel['iou']:.3f}"
                 shown.append(Captioned(panel["jpeg"], caption))
         return {"clicks": shown}
+
+    @staticmethod
+    def _key(outputs: int, boundary: bool) -> dict[str, str]:
+        colours = key(range(max(2, outputs)), boundary, classes=outputs > 1)
+        return colours if outputs > 1 else colours | {"prediction": "#{:02x}{:02x}{:02x}".format(*PREDICTED)}
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)

@@ -1,7 +1,7 @@
 """Pictures of an interaction: masks as tinted regions with outlines, clicks as dots, one panel a round."""
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -25,6 +25,23 @@ def colour_of(label: int) -> tuple[int, int, int]:
     hue, value = (0.991 + 0.382 * label) % 1, 0.95 - 0.2 * (label % 3)  # the hues of 0 and 1 are those of `CLICKS`
     red, green, blue = (round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, 0.8, value))
     return red, green, blue
+
+
+def key(labels: Iterable[int], boundary: bool, classes: bool) -> dict[str, str]:
+    """Name the colours of an overlay's clicks and true outlines.
+
+    Args:
+        labels: the labels that occur.
+        boundary: whether boundary clicks occur.
+        classes: whether a label is a class, or says object (1) and background (0).
+
+    Returns:
+        CSS colours ("#rrggbb") by what they stand for.
+    """
+    names = {k: f"class {k}" if classes else ("negative click", "positive click")[k] for k in labels}
+    colours = {names[k]: colour_of(k) for k in (sorted(names) if classes else sorted(names, reverse=True))}
+    colours |= {"boundary click": ON_BOUNDARY} if boundary else {}
+    return {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in (colours | {"true outline": TRUE}).items()}
 
 
 def overlay(
