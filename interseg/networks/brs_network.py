@@ -27,6 +27,7 @@ class BRSNetwork(KeepsNorms):
         encoder: an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second), or a lighter one.
         weights: "imagenet" (download), "package" (no download) or null.
         output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table 2).
+        width: channels of the coarse decoder's last block, a multiple of 4; 64 is the paper's, and all others grow with it.
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
         freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters; the paper is silent.
         channels_last: memory layout.
@@ -40,6 +41,7 @@ class BRSNetwork(KeepsNorms):
         encoder: str = "densenet121",
         weights: str | None = "imagenet",
         output: str = "fine",
+        width: int = 64,
         norm: str = "batch",
         freeze_encoder_norm: bool = True,
         channels_last: bool = False,
@@ -48,14 +50,16 @@ class BRSNetwork(KeepsNorms):
         super().__init__()
         if output not in ("fine", "coarse") or norm not in ("batch", "group"):
             raise InputError(f"output={output!r}, norm={norm!r}; use fine or coarse, and batch or group")
+        if width < 4 or width % 4:
+            raise InputError(f"width={width}; give a positive multiple of 4, the paper's is 64")
         self.output = output
         self.encoder = smp.encoders.get_encoder(encoder, in_channels=3, depth=5, weights=None)
         self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
         widths = self.encoder.out_channels[2:]
         widen_first_convolution(self.encoder, GUIDANCE)
         self.excitations = nn.ModuleList(Excitation(width, max(1, width // 16)) for width in widths)
-        self.coarse = CoarseDecoder(widths)
-        self.fine = FineDecoder(3 + GUIDANCE + 1)
+        self.coarse = CoarseDecoder(widths, width)
+        self.fine = FineDecoder(3 + GUIDANCE + 1, width // 2)
         if freeze_encoder_norm:
             self.keep_norms(self.encoder)
         if norm == "group":
@@ -119,22 +123,21 @@ def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.S
 class CoarseDecoder(nn.Module):
     """Features at 1/4, 1/8, 1/16 and 1/32 to coarse logits at full size."""
 
-    WIDTHS = (512, 256, 128, 64)
-
-    def __init__(self, encoder: list[int]) -> None:
+    def __init__(self, encoder: list[int], width: int) -> None:
         super().__init__()
-        skips = (64, 128, 256)
-        inputs = (encoder[-1], 2 * 256, 2 * 128, 2 * 64)
-        self.skips = nn.ModuleList(convolution(width, skip, 1) for width, skip in zip(encoder, skips, strict=False))
+        widths = (8 * width, 4 * width, 2 * width, width)
+        skips = (width, 2 * width, 4 * width)
+        inputs = (encoder[-1], 8 * width, 4 * width, 2 * width)
+        self.skips = nn.ModuleList(convolution(channels, skip, 1) for channels, skip in zip(encoder, skips, strict=False))
         self.blocks = nn.ModuleList(
             nn.Sequential(convolution(i, w, 3), convolution(w, w, 3), convolution(w, w // 2, 1))
-            for i, w in zip(inputs, self.WIDTHS, strict=True)
+            for i, w in zip(inputs, widths, strict=True)
         )
         self.ups = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2, bias=False), nn.PReLU(w // 2), nn.BatchNorm2d(w // 2))
-            for w in self.WIDTHS[:-1]
+            for w in widths[:-1]
         )
-        self.prediction = nn.Conv2d(32, 1, 1)
+        self.prediction = nn.Conv2d(width // 2, 1, 1)
         self.enlarge = nn.ConvTranspose2d(1, 1, 4, stride=4, bias=False)
         nn.init.ones_(self.enlarge.weight)  # a start that says of 4 x 4 pixels what the coarse one says
 
@@ -148,13 +151,15 @@ class CoarseDecoder(nn.Module):
 class FineDecoder(nn.Module):
     """The network's input and the coarse probability to logits, by three branches of growing dilation at full resolution."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(convolution(inputs, 32, 3, dilation), convolution(32, 32, 3), convolution(32, 16, 1)) for dilation in (1, 2, 3)
+            nn.Sequential(convolution(inputs, width, 3, dilation), convolution(width, width, 3), convolution(width, width // 2, 1))
+            for dilation in (1, 2, 3)
         )
-        self.excitation = Excitation(48, 3)
-        self.head = nn.Sequential(convolution(48, 16, 3), nn.Conv2d(16, 1, 1))
+        joined = 3 * (width // 2)
+        self.excitation = Excitation(joined, max(1, joined // 16))
+        self.head = nn.Sequential(convolution(joined, width // 2, 3), nn.Conv2d(width // 2, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.excitation(torch.cat([branch(x) for branch in self.branches], 1)))

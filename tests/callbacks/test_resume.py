@@ -28,6 +28,7 @@ from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
 from tests.helpers.drawing import draw, write
+from tests.helpers.small_network import ENCODER
 from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, quiet_trainer
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
@@ -36,7 +37,7 @@ EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
 def module(dropout=0.5, previous_mask=True, inference=None):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
-    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", guidance_channels=2 + previous_mask, options=options)
+    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=2 + previous_mask, options=options)
     optimisation = Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2)
     return ITIS(network, previous_mask=previous_mask, optimisation=optimisation, inference=inference)
 
@@ -44,14 +45,14 @@ def module(dropout=0.5, previous_mask=True, inference=None):
 def two_phases():
     """BRS, whose fine decoder begins to learn in the second of three epochs."""
     torch.manual_seed(3)
-    network = BRSNetwork("tu-tf_efficientnet_lite0", "package", norm="group")
+    network = BRSNetwork(ENCODER, None, width=8, norm="group")
     return BRS(network, coarse_epochs=1, optimisation=Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine"))
 
 
 def selection_and_refinement():
     """Two-in-one, whose refinement begins to learn in the second of three epochs."""
     torch.manual_seed(3)
-    network = TwoInOneNetwork("tu-tf_efficientnet_lite0", "package", width=16, crop_size=16, norm="group")
+    network = TwoInOneNetwork(ENCODER, None, width=16, crop_size=16, norm="group")
     optimisation = Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine")
     return TwoInOne(network, selection_epochs=1, selected=(0.0, 1.0), optimisation=optimisation)
 

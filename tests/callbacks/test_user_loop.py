@@ -16,6 +16,7 @@ from interseg.evaluation.overlap import iou
 from interseg.networks.click_network import ClickNetwork
 from lightning_modules.itis import ITIS
 from tests.helpers.drawing import draw_folder
+from tests.helpers.small_network import ENCODER
 from tests.helpers.training import AUGMENT
 
 
@@ -106,7 +107,7 @@ def test_lock_step_equals_one_by_one(folder, user):
 
 def test_lock_step_equals_one_by_one_with_a_real_network_in_float64(folder):
     torch.manual_seed(0)
-    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", new_channels="mean", options={"decoder_channels": 16})
+    network = ClickNetwork(encoder=ENCODER, weights=None, new_channels="mean", options={"decoder_channels": 16})
     module = ITIS(network).double().eval()
 
     class InDouble:
@@ -123,7 +124,7 @@ def test_a_compiled_network_is_played_eagerly(folder):
     def refuse(graph, inputs):
         raise AssertionError("compiled")
 
-    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights=None, compile={"backend": refuse}, options={"decoder_channels": 16})
+    network = ClickNetwork(encoder=ENCODER, weights=None, compile={"backend": refuse}, options={"decoder_channels": 16})
     assert len(played(folder, ITIS(network).eval(), UserLoop(max_clicks=1), 8)) == 10
 
 

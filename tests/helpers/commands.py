@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from configs.run import guarded
+from tests.helpers.small_network import ENCODER
 
 ROOT = Path(__file__).parent.parent.parent
 CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -28,21 +29,21 @@ CROP = [
     "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
-LITE = ["model.network.encoder=tu-tf_efficientnet_lite0", "model.network.weights=package"]
+LIGHT = [f"model.network.encoder={ENCODER}", "model.network.weights=null"]
 OWN = {
-    "brs.yaml": [*LITE, "model.coarse_epochs=1", "model.network.norm=group"],
+    "brs.yaml": [*LIGHT, "model.coarse_epochs=1", "model.network.norm=group", "model.network.width=8"],
     "two_in_one.yaml": [
-        *LITE,
+        *LIGHT,
         *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
-    "convert.yaml": ["model.network.encoder_name=tu-tf_efficientnet_lite0"],
+    "convert.yaml": [f"model.network.encoder_name={ENCODER}"],
 }
 """What makes a method tiny, where it is not a `ClickNetwork`'s."""
 
 
 def tiny(method):
-    return [*TINY, *OWN.get(method, [*LITE, "model.network.options.decoder_channels=16"])]
+    return [*TINY, *OWN.get(method, [*LIGHT, "model.network.options.decoder_channels=16"])]
 
 
 def command(name, *arguments, cwd=ROOT):

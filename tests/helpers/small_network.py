@@ -9,6 +9,9 @@ from torch import nn
 from interseg.clicks.layout import clicks_of
 from interseg.inference.refine import Scene
 
+ENCODER = "tu-test_efficientnet"
+"""timm's smallest encoder, from a random start, for networks that are played and trained but need no features."""
+
 
 class Small(nn.Module):
     """Two branches that meet, one activation used twice and one in place: what a rerun has to see through."""

@@ -9,8 +9,7 @@ from interseg.inference.predictor import InferenceOptions
 from interseg.networks.brs_network import BRSNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.optimisation import Optimisation
-
-LITE = "tu-tf_efficientnet_lite0"
+from tests.helpers.small_network import ENCODER
 
 
 def shapes(encoder):
@@ -49,7 +48,7 @@ def test_the_network_is_the_tables():
                 assert isinstance(block[2], nn.BatchNorm2d)
 
 
-@pytest.mark.parametrize("encoder", ["vgg16", LITE])
+@pytest.mark.parametrize("encoder", ["vgg16", ENCODER])
 def test_other_encoders_give_the_same_sizes(encoder):
     size, _ = shapes(encoder)
     assert [size[f"excitations.{i}"][1] for i in range(4)] == [4, 8, 16, 32]
@@ -58,7 +57,7 @@ def test_other_encoders_give_the_same_sizes(encoder):
 
 def network(**options):
     torch.manual_seed(0)
-    return BRSNetwork(LITE, "package", norm="group", **options)
+    return BRSNetwork(ENCODER, None, **{"width": 8, "norm": "group"} | options)
 
 
 def batch():

@@ -11,10 +11,11 @@ from interseg.views import reduced_size, scale_clicks
 from lightning_modules.base import check_loss
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
+from tests.helpers.small_network import ENCODER
 
 
 def network(channels=2):
-    return ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights=None, guidance_channels=channels, options={"decoder_channels": 16})
+    return ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, options={"decoder_channels": 16})
 
 
 def batch(**more):

@@ -18,13 +18,12 @@ from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
 from interseg.views import Box, scaled_box
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne, square
-
-LITE = "tu-tf_efficientnet_lite0"
+from tests.helpers.small_network import ENCODER
 
 
 def network(**options):
     torch.manual_seed(0)
-    return TwoInOneNetwork(LITE, "package", **{"width": 16, "norm": "group", "crop_size": 16} | options)
+    return TwoInOneNetwork(ENCODER, None, **{"width": 16, "norm": "group", "crop_size": 16} | options)
 
 
 def object_mask(height=64, width=96):
@@ -409,4 +408,4 @@ def test_a_naive_crop_is_cut_and_pasted_by_the_same_cells():
     ramp = torch.arange(12.0).expand(1, 16, 8, 12) * 8 + 3.5
     cells, pixels = net.cut(ramp, [box], 8), net.cut(torch.arange(96.0).expand(1, 1, 64, 96), [box], 1)
     assert torch.allclose(cells[0, 0, 0, 4:12], pixels[0, 0, 0, 4:12], atol=1.5)
-    assert TwoInOneNetwork(LITE, None, width=16).snapped(Box(15, 15, 41, 41), features, (64, 96)) == Box(15, 15, 41, 41)
+    assert TwoInOneNetwork(ENCODER, None, width=16).snapped(Box(15, 15, 41, 41), features, (64, 96)) == Box(15, 15, 41, 41)

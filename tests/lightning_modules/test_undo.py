@@ -18,15 +18,13 @@ from lightning_modules.classical import Classical
 from lightning_modules.converted import ConvertedNetwork
 from lightning_modules.itis import ITIS
 from lightning_modules.two_in_one import TwoInOne
+from tests.helpers.small_network import ENCODER
 
-LITE = "tu-tf_efficientnet_lite0"
 ZOOM = ZoomIn(long_side=48, min_crop=16)
 
 
 def itis(channels=2, long_side=None, **options):
-    network = ClickNetwork(
-        encoder=LITE, weights="package", guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16}
-    )
+    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16})
     return ITIS(network, previous_mask=channels == 3, long_side=long_side, inference=InferenceOptions(**options))
 
 
@@ -37,11 +35,11 @@ def refined(name, **options):
 
 
 def brs():
-    return BRS(BRSNetwork(LITE, "package", norm="group"), inference=InferenceOptions(REFINERS["f_brs_b"]()))
+    return BRS(BRSNetwork(ENCODER, None, width=8, norm="group"), inference=InferenceOptions(REFINERS["f_brs_b"]()))
 
 
 def two_in_one(guidance_channels):
-    network = TwoInOneNetwork(LITE, "package", output_stride=16, width=16, crop_size=16, guidance_channels=guidance_channels, norm="group")
+    network = TwoInOneNetwork(ENCODER, None, output_stride=16, width=16, crop_size=16, guidance_channels=guidance_channels, norm="group")
     return TwoInOne(network, long_side=48)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from interseg.inference.rerun import Rerun, changed, frozen
 from interseg.networks.click_network import ClickNetwork
-from tests.helpers.small_network import network
+from tests.helpers.small_network import ENCODER, network
 
 
 @pytest.mark.parametrize("point", ["b", "c"])
@@ -36,7 +36,7 @@ def test_a_rerun_computes_only_what_follows_the_layer(point):
 @pytest.mark.parametrize(("architecture", "points"), [("DeepLabV3Plus", "abc"), ("Unet", "abc"), ("FPN", "ac")])
 def test_every_click_network_names_its_points_and_is_rerun_exactly(architecture, points):
     torch.manual_seed(0)
-    net = ClickNetwork(architecture, "tu-tf_efficientnet_lite0", "package", new_channels="mean").eval()
+    net = ClickNetwork(architecture, ENCODER, None, new_channels="mean").eval()
     images, maps, rows = torch.rand(3, 3, 64, 64), torch.rand(3, 2, 64, 64), torch.tensor([1, 2])
     assert "".join(net.refinement_points()) == points
     counts = []
