@@ -88,14 +88,14 @@ def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
     clicked = {}
     points = "convert.yaml" not in run.parent.name
     for refiner in ("null", "brs", "f_brs_b") if points else ("null", "brs"):
-        line = ["--checkpoint", run, f"refiner={refiner}", "max_clicks=3", "full_curves=true", f"run={tmp_path / refiner}"]
+        line = ["--checkpoint", run, f"refiner={refiner}", "max_clicks=2", "full_curves=true", f"run={tmp_path / refiner}"]
         zoom = ["--config", "zoom.yaml", "zoom.long_side=64", "zoom.min_crop=24"] if refiner == "f_brs_b" else []
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line), *zoom])
         assert evaluate.main() == 0
         report = json.loads((tmp_path / refiner / "report.json").read_text())
-        assert report["clicked"] == 8 * 6
-        assert 0 <= report["accuracy@3"] <= 1
-        assert report["seconds@3"] > 0
+        assert report["clicked"] == 8 * 3
+        assert 0 <= report["accuracy@2"] <= 1
+        assert report["seconds@2"] > 0
         clicked[refiner] = (report.get("refinements"), report["clicked_wrong"])
         assert ("refinements" in report["contributed"]) == (refiner != "null")
     assert clicked["null"][0] is None
