@@ -11,13 +11,18 @@ from pytorch_lightning import seed_everything
 from configs import as_yaml, build, load, resolve
 from configs.checkpoints import identify, start_model
 from configs.folders import claim, open_folder
-from configs.run import guarded, needs, parser, trainer
+from configs.run import guarded, needs, parser, tell, trainer
 from configs.starting import COMMAND, check_free, forget_dashboard, remove_results, resume_point
+
+EXAMPLES = """  python train.py --config small.yaml --config data/samples.yaml
+  python train.py --config itis.yaml --config data/folder.yaml data.root=PATH loading.batch_size=4 trainer.max_epochs=10
+  python train.py --config small.yaml --config data/folder.yaml data.root=PATH weights=RUN run=FOLDER    from another run's weights
+  python train.py --config small.yaml --config data/samples.yaml run=FOLDER checkpoint=last              goes on"""
 
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
-    options = parser(__doc__.splitlines()[0], prints=True).parse_intermixed_args()
+    options = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES).parse_intermixed_args()
     merged = identify(load(options.config, options.overrides, trusted=options.trust))
     config, written = resolve(merged), merged | COMMAND
     if options.print:
@@ -29,6 +34,7 @@ def main() -> None:
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened
+    tell(data)
     seed_everything(config["seed"], workers=True, verbose=False)
     model, lines = start_model(config, options.trust)
     with claim(config["run"], Path("runs", config["name"]), written) as folder:

@@ -107,6 +107,7 @@ class Report(Callback):
                 plots=plots,
                 sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],
                 key=self._key(_outputs(pl_module), boundary=bool((gathered["clicks"][..., 3] == BOUNDARY).any())),
+                notes=[*data.notes, *data.left_out],
                 shown=shown,
                 worst=hardest,
             )

@@ -41,7 +41,15 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
         config = merge(config, read(file), "", trusted)
     for override in overrides:
         config = merge(config, parse(override), "", trusted)
-    return config
+    return config | {"data": with_settings(config["data"], trusted)} if config.get("data") else config
+
+
+def with_settings(data: Node, trusted: Sequence[str] = ()) -> Node:
+    """Add to a data module's node what its class takes from the top level (`SETTINGS`) and the node does not set itself."""
+    if "_target_" not in data:
+        return data
+    settings, known = getattr(find(data["_target_"], trusted), "SETTINGS", {}), parameters(data["_target_"], trusted)
+    return data | {key: value for key, value in settings.items() if key not in data and (known is None or key in known)}
 
 
 def parse(override: str) -> Node:
@@ -86,12 +94,24 @@ def check_top(config: Node) -> None:
     for key, hint in TOP.items():
         if key in config:
             check(config[key], hint, key)
+    check_ranges(config)
     loading = config.get("loading") or {}
     if loading.get("_target_") == "datamodules.base.Loading":
         hints = hints_of(find(loading["_target_"]))
         for key in hints.keys() & loading.keys():
             if not isinstance(loading[key], dict | list):  # whose objects are not made yet
                 check(loading[key], hints[key], f"loading.{key}")
+
+
+def check_ranges(config: Node) -> None:
+    """Check numbers of the top level that no signature bounds; raises `InputError`."""
+    if not 0 <= config.get("seed", 0) < 2**32:
+        raise InputError(f"seed is {config['seed']}; give a number from 0 to {2**32 - 1}")
+    if config.get("max_clicks", 1) < 1:
+        raise InputError(f"max_clicks is {config['max_clicks']}; give at least 1")
+    targets = config.get("targets", [1])
+    if not targets or not all(0 < target <= 1 for target in targets):
+        raise InputError(f"targets is {targets}; give IoUs above 0, at most 1, such as [0.85, 0.9]")
 
 
 def read(file: str | Path) -> Node:
@@ -102,6 +122,8 @@ def read(file: str | Path) -> Node:
         raise InputError(f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}")
     try:
         return plain(OmegaConf.load(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())[:300]}") from None
 

@@ -4,23 +4,26 @@ import argparse
 import csv
 import ctypes
 import errno
+import logging
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks.requeue import in_step
-from configs import build, check_arguments, parameters
+from configs import FOLDER, build, check_arguments, parameters
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
@@ -37,14 +40,32 @@ SILENCED = (
     "Experiment logs directory",  # csv_logger keeps what is there
     r"module\(s\) in eval mode",  # frozen norms
     "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
+    "is smaller than the logging interval",  # which `ShortEpochs` lowers
     "your dataloader is not resumable",  # datamodules.base.EpochBatches is
 )
 """Warnings of the libraries that do not hold here, or that nobody can mend."""
 
 
-def parser(description: str, prints: bool = False) -> argparse.ArgumentParser:
-    """Make the parser of a command that takes configs; with `--print` if the command obeys it."""
-    arguments = argparse.ArgumentParser(description=description)
+INSTEAD = {
+    "logger": "logger=csv, wandb or null",
+    "callbacks": "callbacks.NAME",
+    "default_root_dir": "run=PATH",
+    "enable_checkpointing": "callbacks.checkpoint=null",
+    "use_distributed_sampler": "nothing: the data modules share objects out themselves",
+}
+"""Arguments of the Trainer that are not for configs, and what is."""
+
+
+def parser(description: str, prints: bool = False, examples: str = "") -> argparse.ArgumentParser:
+    """Make the parser of a command that takes configs; with `--print` if the command obeys it.
+
+    Args:
+        description: a line on the command.
+        prints: whether the command obeys `--print`.
+        examples: lines that help ends with, after the configs that there are.
+    """
+    epilog = f"{listed_configs()}\n\nexamples:\n{examples}" if examples else None
+    arguments = argparse.ArgumentParser(description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument(
         "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
     )
@@ -55,6 +76,21 @@ def parser(description: str, prints: bool = False) -> argparse.ArgumentParser:
         arguments.add_argument("--print", action="store_true", help="print the config and stop")
     arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
     return arguments
+
+
+def listed_configs() -> str:
+    """List the YAMLs of `configs/`, folder by folder: methods and what changes them, data, users."""
+    folders: dict[str, list[str]] = {".": []}
+    for path in sorted(FOLDER.rglob("*.yaml")):
+        place = path.relative_to(FOLDER)
+        folders.setdefault(str(place.parent), []).append(str(place))
+    titles = {".": "methods, and what goes over any", "data": "data sets"}
+    lines = []
+    for folder, names in folders.items():
+        title = titles.get(folder, f"over {folder}.yaml" if f"{folder}.yaml" in folders["."] else folder)
+        text = f"{title}: {', '.join(names)}"
+        lines.append(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+    return "configs (--config NAME, or a YAML of yours):\n" + "\n".join(lines)
 
 
 def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> tuple[list[Logger], list[Callback]]:
@@ -96,20 +132,50 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
     """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
-    named = build(config["callbacks"], trusted, "callbacks")
+    named = built_callbacks(config, trusted)
     size, environment = slurm_step()
     node = {key: value for key, value in config["trainer"].items() if key != "_target_"}
+    for key in INSTEAD.keys() & node.keys():
+        raise InputError(f"trainer.{key} is set by this program; use {INSTEAD[key]}")
     arguments = build(node | {"default_root_dir": str(folder)} | size, trusted, "trainer")
     check_arguments(Trainer, arguments, "trainer")
     made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
-    callbacks = [*(c for c in named.values() if c is not None), *dashboards]
-    return Trainer(
-        **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
-        callbacks=callbacks,
-        logger=made,
-        use_distributed_sampler=False,
-        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
-    )
+    callbacks = [*named, *dashboards]
+    bar = any(isinstance(c, ProgressBar) for c in callbacks)
+    arguments |= {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])], "enable_progress_bar": bar}
+    try:
+        return Trainer(
+            **arguments,
+            callbacks=callbacks,
+            logger=made,
+            use_distributed_sampler=False,
+            enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+        )
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        given = ", ".join(f"{key}={value}" for key, value in node.items())
+        raise InputError(f"no Trainer can be made here of trainer: {given} ({reason})") from error
+
+
+def built_callbacks(config: dict[str, Any], trusted: list[str]) -> list[Callback]:
+    """Build the callbacks of a config, without the progress bar where `trainer.enable_progress_bar` is false."""
+    made = []
+    for name, callback in build(config["callbacks"], trusted, "callbacks").items():
+        if isinstance(callback, dict):
+            raise InputError(f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null")
+        hidden = isinstance(callback, ProgressBar) and config["trainer"].get("enable_progress_bar") is False
+        if callback is not None and not hidden:
+            made.append(callback)
+    return [*made, ShortEpochs()]
+
+
+class ShortEpochs(Callback):
+    """Logs at the end of every epoch that has fewer steps than `log_every_n_steps`: else a small run would log nothing."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lower the Trainer's interval."""
+        every, steps = trainer.log_every_n_steps, trainer.num_training_batches  # type: ignore[attr-defined]
+        trainer.log_every_n_steps = int(min(every, max(1, steps)))  # type: ignore[attr-defined]
 
 
 def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
@@ -189,6 +255,20 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 """What a disk says that takes nothing."""
 
 
+def is_no_advertisement(record: logging.LogRecord) -> bool:
+    """Tell Lightning's messages from its advertisements of other products."""
+    return "Tip: " not in record.getMessage()
+
+
+@rank_zero_only
+def tell(data: Any) -> None:
+    """Print what was decided about a data set's files, and which are left out."""
+    for line in getattr(data, "notes", []):
+        print(f"note: {line}", flush=True)
+    for line in getattr(data, "left_out", []):
+        print(f"not used: {line}", flush=True)
+
+
 def own_message(error: InputError) -> str:
     """Give an error's message; of one from a loader's process, whose traceback torch puts before it, the last line."""
     text = str(error).strip()
@@ -201,6 +281,7 @@ def guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
     for message in SILENCED:
         warnings.filterwarnings("ignore", f".*{message}.*")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(is_no_advertisement)
     torch.set_float32_matmul_precision("high")
     reuse_freed_memory()
     try:

@@ -125,11 +125,25 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
         return None
     path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
     if path.is_file():
+        check_same_model(path, merged)
         return path
     if config["checkpoint"] != "last":
         raise InputError(f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER")
     print(f"{folder} has no checkpoint yet: training starts anew", flush=True)
     return None
+
+
+def check_same_model(file: Path, merged: dict[str, Any]) -> None:
+    """Check that a checkpoint is of the method that goes on: its weights and its optimiser's state replace all that is built.
+
+    Raises `InputError` that names the differences.
+    """
+    text = read_checkpoint(file).get("config")
+    before = plain(OmegaConf.create(text)).get("model") if text else None
+    changed = changes(before, merged["model"], "model.") if before else []
+    if changed:
+        ways = f"put it back, or begin a run from its weights by weights={file}"
+        raise InputError(f"{file} was trained with another model ({shortened(changed)}), which goes on as it was; {ways}")
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -27,6 +27,14 @@ class EvaluationData(Protocol):
     def problems(self) -> list[str]:
         """What could not be read while the splits were listed, a line each."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What was decided about files that could be read in two ways, a line each."""
+
+    @property
+    def left_out(self) -> list[str]:
+        """Files that are none of the splits', a line a kind."""
+
     def names(self, split: str) -> list[str]:
         """Name the objects of a split, by their ids."""
 
