@@ -41,6 +41,7 @@ SILENCED = (
     r"module\(s\) in eval mode",  # frozen norms
     "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
     "is smaller than the logging interval",  # which `ShortEpochs` lowers
+    "could be decompression bomb",  # twice the limit is refused
     "your dataloader is not resumable",  # datamodules.base.EpochBatches is
 )
 """Warnings of the libraries that do not hold here, or that nobody can mend."""

@@ -46,7 +46,11 @@ MADE = "error: no Trainer can be made here of trainer: "
         (["trainer.enable_checkpointing=false"], "error: trainer.enable_checkpointing is set", "callbacks.checkpoint=null"),
         (["trainer=null"], "error: trainer is null; it takes a mapping", ""),
         (["callbacks=null"], "error: callbacks is null; it takes ", ""),
-        (["callbacks.progress.refresh_rate=5"], "error: callbacks.progress is {'refresh_rate': 5}, which names no _target_", "=null"),
+        (
+            ["callbacks.progress=null", "callbacks.progress.refresh_rate=5"],
+            "error: callbacks.progress is {'refresh_rate': 5}, which names no _target_",
+            "=null",
+        ),
         (["loading.batch_size=0"], "error: loading.batch_size is 0; give at least 1", ""),
         (["loading.eval_batch_size=0"], "error: loading.eval_batch_size is 0; give at least 1", ""),
         (["loading.train_objects=0"], "error: loading.train_objects is 0; give at least 1", ""),

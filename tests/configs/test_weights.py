@@ -31,10 +31,10 @@ def weights_of(run):
 
 
 def drawn(config, overrides, file):
-    """Leave a checkpoint of a method with weights that no start has: each its own, far from zero."""
+    """Leave a checkpoint of a method with weights that no start has, each its own."""
     torch.manual_seed(7)
     state = build_model(resolve(load([config], overrides))).state_dict()
-    state = {k: v + torch.rand_like(v) if v.is_floating_point() else v for k, v in state.items()}
+    state = {k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v for k, v in state.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": state}, file)
     return state
@@ -160,9 +160,10 @@ def test_a_run_that_goes_on_keeps_what_it_learned_since(data, tmp_path):
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
     start = drawn("small.yaml", tiny("small.yaml"), file)
     line = ["--config", "small.yaml", "--config", "data/folder.yaml", *tiny("small.yaml"), f"data.root={data}"]
-    line += [f"loading.augment={CROP[0]}", f"run={run}", f"weights={file}"]
-    succeeded(called("train.py", *line, "trainer.max_epochs=1"))
+    line += [f"loading.augment={CROP[0]}", f"weights={file}", "model.optimisation.schedule=constant"]
+    succeeded(called("train.py", *line, f"run={run}", "trainer.max_epochs=1"))
     learned = weights_of(run)
     assert any(not torch.equal(learned[key], value) for key, value in start.items())
-    succeeded(called("train.py", *line, "trainer.max_epochs=2", "checkpoint=last", *STILL))
-    assert_started(run, {key: value for key, value in learned.items() if not running(key)})
+    succeeded(called("train.py", *line, f"run={run}", "trainer.max_epochs=2", "checkpoint=last"))
+    succeeded(called("train.py", *line, f"run={tmp_path / 'whole'}", "trainer.max_epochs=2"))
+    assert_started(run, weights_of(tmp_path / "whole"))

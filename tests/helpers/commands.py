@@ -22,7 +22,6 @@ TINY = [
     "loading.batch_size=4",
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
-    "callbacks.progress=null",
     "trainer.log_every_n_steps=1",
 ]
 CROP = [
