@@ -96,11 +96,12 @@ def resized(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None
         return view
     image = resized_image(view["image"], size) if image is None else image
     other: ClickBatch = {"image": image, "clicks": scale_clicks(view["clicks"], before, size)}
-    if "previous" in view and view["previous"].dtype != torch.bool:  # classes
+    if "previous" in view and view["previous"].dtype == torch.uint8:  # classes
         other["previous"] = interpolate(view["previous"][:, None], size, mode="nearest-exact")[:, 0]
     elif "previous" in view:
         mode = "area" if size[0] < before[0] else "bilinear"
-        other["previous"] = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0] >= 0.5
+        scaled = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0]
+        other["previous"] = scaled >= 0.5 if view["previous"].dtype == torch.bool else scaled
     return other
 
 

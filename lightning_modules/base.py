@@ -31,6 +31,8 @@ class InteractiveModule(LightningModule):
     """Number of logits a pixel: 1 of an object against background, else one a class."""
     kinds: Sequence[int] = (REGION,)
     """Kinds of clicks that the method knows."""
+    soft_previous: bool = False
+    """Whether the mask before a round is given as probabilities: (B, H, W) float32 `previous`."""
     warm: bool = False
     """Whether training starts from another run's weights (train.py's `weights`)."""
     inference: InferenceOptions = InferenceOptions()

@@ -26,6 +26,7 @@ class ITIS(InteractiveModule):
         guidance: encodes the clicks; the paper's Gaussians by default.
         loss: on logits and mask; the paper's worst 25 % by default.
         previous_mask: give the mask before this round as a third channel, as a distance (section 3).
+        soft_previous: give the probabilities before this round in that channel instead, as RITM does.
         optimisation: with rates for "decoder" and "clicks", the first convolution's click channels, which start from zero. The
             paper starts from a decoder that was trained on COCO and VOC and gives all weights one rate; a fresh decoder needs
             more. In a short training a network learns to heed clicks as fast as the click channels' weights grow: at 10 times the
@@ -43,6 +44,7 @@ class ITIS(InteractiveModule):
         optimisation: Optimisation | None = None,
         long_side: int | None = None,
         inference: InferenceOptions | None = None,
+        soft_previous: bool = False,
     ) -> None:
         super().__init__()
         if network.guidance_channels != 2 + previous_mask:
@@ -52,7 +54,9 @@ class ITIS(InteractiveModule):
         self.network = network
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask = previous_mask
+        if soft_previous and not previous_mask:
+            raise ValueError("soft_previous=True is about the channel of previous_mask=True, which this network does not have")
+        self.uses_previous_mask, self.soft_previous = previous_mask, soft_previous
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = long_side, inference or InferenceOptions()
 
@@ -64,7 +68,10 @@ class ITIS(InteractiveModule):
 
     def _channels(self, view: ClickBatch) -> Tensor:
         maps = self.guidance(view["clicks"], *view["image"].shape[-2:])
-        return torch.cat([maps, mask_distance(view["previous"])], 1) if self.uses_previous_mask else maps
+        if not self.uses_previous_mask:
+            return maps
+        previous = view["previous"]
+        return torch.cat([maps, previous[:, None].to(maps.dtype) if self.soft_previous else mask_distance(previous)], 1)
 
     def predictor(self) -> Predictor:
         """Make what answers with the test-time options."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -99,7 +100,9 @@ class Predictor:
         """Choose the box that an object's view shows; None for the whole image."""
         if self.options.zoom is None:
             return None
-        return self.options.zoom.box(batch["previous"][row].cpu().numpy(), clicks, batch["states"][row].get("box"))
+        previous = batch["previous"][row].cpu().numpy()
+        before = previous > 0.5 if previous.dtype == np.float32 else previous
+        return self.options.zoom.box(before, clicks, batch["states"][row].get("box"))
 
     def _seen(self, state: State, box: Box | None) -> State:
         """Give the state with the view's box; variables that stand for another view's pixels are forgotten."""
