@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interseg.batches import ClickBatch
 from interseg.errors import InputError
-from interseg.features import GIGA, FeatureStore, cache_folder
+from interseg.features import FeatureStore, cache_folder
 
 
 @runtime_checkable

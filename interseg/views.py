@@ -79,8 +79,8 @@ def rows_of(batch: ClickBatch, rows: slice | list[int]) -> ClickBatch:
     return cast(ClickBatch, {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch})
 
 
-def cropped(batch: ClickBatch, row: int, box: Box, long_side: int) -> ClickBatch:
-    """One object's image, clicks and previous mask in a box, enlarged or reduced to a long side; clicks outside become padding."""
+def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | Sequence[int]) -> ClickBatch:
+    """One object's image, clicks and previous mask in a box, resized to a long side or a size; clicks outside become padding."""
     window = slice(box.top, box.bottom), slice(box.left, box.right)
     clicks = batch["clicks"][row : row + 1].clone()
     clicks[..., 0] -= box.top
@@ -90,7 +90,10 @@ def cropped(batch: ClickBatch, row: int, box: Box, long_side: int) -> ClickBatch
     view: ClickBatch = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
     if "previous" in batch:
         view["previous"] = batch["previous"][row : row + 1, *window]
-    return resized(view, scaled_size(box.size, long_side))
+    if isinstance(long_side, int):
+        return resized(view, scaled_size(box.size, long_side))
+    height, width = long_side
+    return resized(view, (height, width))
 
 
 def resized(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None) -> ClickBatch:

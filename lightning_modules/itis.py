@@ -3,7 +3,6 @@
 The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`: it needs this step's prediction only.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,10 +12,11 @@ from interseg.batches import ClickBatch, require
 from interseg.clicks.guidance import GaussianGuidance, Guidance, mask_distance
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
+from interseg.inference.refine import encode_view
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
-from interseg.views import enlarged
+from interseg.views import Side, enlarged
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
@@ -46,7 +46,7 @@ class ITIS(InteractiveModule):
         previous_mask: bool = False,
         mask_map: str = "distance",
         optimisation: Optimisation | None = None,
-        long_side: int | Sequence[int] | None = None,
+        long_side: Side = None,
         inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class ITIS(InteractiveModule):
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Compute what does not depend on clicks: the view, and what the network makes of it."""
         view = super().encode(images)
-        return view | self.network.encode(view.get("image", images)) if isinstance(self.network, OnceNetwork) else view
+        return view | encode_view(self.network, view.get("image", images), self.inference.flip)
 
     def _channels(self, view: ClickBatch) -> Tensor:
         maps = self.guidance(view["clicks"], *view["image"].shape[-2:])

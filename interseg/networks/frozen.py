@@ -27,8 +27,9 @@ class FrozenEncoder(nn.Module):
 
     Args:
         name: of timm: a ViT of any patch size, or a CNN.
-        weights: "package" (carried by a Python package), "hub" (timm's download) or None for random ones, always the same.
-        levels: numbers of a ViT's blocks or of a CNN's levels, from 0.
+        pretrained: "package" (carried by a Python package), "hub" (timm's download) or None for random ones, always the same.
+        levels: numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and last block, or for a CNN's levels of
+            strides 8, 16 and 32.
         frozen: False to fine-tune it; its weights are then part of a checkpoint.
     """
 
@@ -36,11 +37,13 @@ class FrozenEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, weights: str | None, levels: Sequence[int], frozen: bool = True) -> None:
+    def __init__(self, name: str, pretrained: str | None, levels: Sequence[int] | None = None, frozen: bool = True) -> None:
         super().__init__()
-        self.name, self.levels, self.frozen = name, list(levels), frozen
-        self.model = build(name, weights)
-        probed = self._probe()
+        self.name, self.frozen = name, frozen
+        self.model = build(name, pretrained)
+        self.is_transformer = hasattr(self.model, "pos_embed")
+        self.levels = self._default_levels() if levels is None else list(levels)
+        probed = self._probe(self.levels)
         self.channels = [level.shape[1] for level in probed]
         """Of each level."""
         self.strides = [2 * self.divisor // level.shape[-1] for level in probed]
@@ -50,6 +53,7 @@ class FrozenEncoder(nn.Module):
             self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("digest", digest_of(self.model))
         self.model.requires_grad_(not frozen)
+        self.register_state_dict_post_hook(drop_frozen)
         self.register_load_state_dict_pre_hook(fill_frozen)
         self.train(False)
 
@@ -74,44 +78,50 @@ class FrozenEncoder(nn.Module):
         """Compute each level's features (B, C, h, w) of photos (B, 3, H, W) in [0, 1], H and W multiples of `divisor`."""
         x = (image - self.mean) / self.std
         with torch.set_grad_enabled(torch.is_grad_enabled() and (not self.frozen or image.requires_grad)):
-            return self._levels(x)
+            return self._run(x, self.levels)
 
-    def _levels(self, x: Tensor) -> list[Tensor]:
-        last: dict[str, Any] = {"norm": True} if hasattr(self.model, "pos_embed") else {}
-        return list(self.model.forward_intermediates(x, indices=self.levels, intermediates_only=True, **last))
+    def _run(self, x: Tensor, levels: list[int] | None) -> list[Tensor]:
+        return list(self.model.forward_intermediates(x, indices=levels, intermediates_only=True, norm=self.is_transformer))
 
-    def _probe(self) -> list[Tensor]:
+    def _default_levels(self) -> list[int]:
+        if self.is_transformer:
+            depth = len(self.model.blocks)
+            return [depth // 2 - 1, depth - 1]
+        side = 2 * self.divisor
+        return [i for i, level in enumerate(self._probe(None)) if side // level.shape[-1] in (8, 16, 32)]
+
+    def _probe(self, levels: list[int] | None) -> list[Tensor]:
+        """Run the encoder on a small black photo."""
         if not hasattr(self.model, "forward_intermediates"):
             raise InputError(f"timm's {self.name} gives no intermediate features; take a ViT, or a CNN such as tf_efficientnet_lite0")
         side = 2 * self.divisor
         try:
             with torch.no_grad():
-                return self._levels(torch.zeros(1, 3, side, side))
+                return self._run(torch.zeros(1, 3, side, side), levels)
         except (AssertionError, IndexError) as error:
-            raise InputError(f"levels are {self.levels}; {self.name} has no such ({error})") from None
-
-    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
-        """Give the digest, and the weights where they are trained."""
-        state = super().state_dict(*args, destination=destination, prefix=prefix, keep_vars=keep_vars)
-        if self.frozen:
-            for key in [key for key in state if key.startswith(f"{prefix}model.")]:
-                del state[key]
-        return state
+            raise InputError(f"levels are {levels}; {self.name} has no such ({error})") from None
 
 
-def fill_frozen(encoder: FrozenEncoder, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def drop_frozen(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave a frozen encoder's weights out of its state dict."""
+    if isinstance(module, FrozenEncoder) and module.frozen:
+        for key in [key for key in state if key.startswith(f"{prefix}model.")]:
+            del state[key]
+
+
+def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Add a frozen encoder's own weights to a state dict that has its digest alone, before it is loaded.
 
     Raises `InputError` where the digest is another one's.
     """
-    if not encoder.frozen:
+    if not isinstance(encoder, FrozenEncoder) or not encoder.frozen:
         return
     found = state.get(f"{prefix}digest")
     if found is not None and not torch.equal(found.cpu(), encoder.digest.cpu()):
         was, now = (bytes(d.tolist()).hex()[:16] for d in (found, encoder.digest))
         raise InputError(
             f"the checkpoint's decoder was trained on an encoder of digest {was}, this {encoder.name} has {now}; "
-            "build it from the weights that it was trained on (model.network.weights)"
+            "build it from the weights that it was trained on (model.network.pretrained)"
         )
     state.update({f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()})
 
@@ -129,12 +139,12 @@ def build(name: str, weights: str | None) -> Any:
             torch.manual_seed(SEED)
             model = timm.create_model(name, pretrained=False, num_classes=0, **options)
     else:
-        raise InputError(f"weights is {weights!r}; use package (no download), hub (timm's download) or null")
+        raise InputError(f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null")
     if weights == "package":
         packaged = dinov2.packaged_state_dict() if name == dinov2.NAME else packaged_state_dict(f"tu-{name}")
         fill(model, packaged, name)
     if dinov2.is_dinov2(model, name):
-        model._pos_embed = MethodType(dinov2.add_positions, model)
+        setattr(model, "_pos_embed", MethodType(dinov2.add_positions, model))  # noqa: B010 (timm types it as a module)
     return model.eval()
 
 
@@ -152,7 +162,7 @@ def downloaded(name: str, options: Mapping[str, Any]) -> nn.Module:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"the weights of {name} could not be downloaded ({reason[:120]}); {dinov2.NAME} and tf_efficientnet_lite0 come with packages: "
-            "model.network.weights=package"
+            "model.network.pretrained=package"
         ) from error
 
 

@@ -19,8 +19,8 @@ from interseg.networks.frozen import FrozenEncoder
 Encoded = dict[str, Tensor]
 HEADS = 4
 """Learned kinds of features in which tokens are compared with clicked ones, beside the encoder's own."""
-TOKEN_STRIDE = 20
-"""Pixels: the finest level whose stride is at least 3/5 of it carries the tokens; finer ones join the outlines."""
+FINE_STRIDE = 12
+"""Pixels: coarser levels carry the tokens, at the finest one's grid; finer ones join the outlines, being too many for attention."""
 
 
 class OnceNetwork(nn.Module):
@@ -28,8 +28,8 @@ class OnceNetwork(nn.Module):
 
     Args:
         encoder: of timm, e.g. "vit_small_patch14_dinov2" or "tf_efficientnet_lite0".
-        weights: of the encoder: "package" (carried by a Python package), "hub" (timm's download) or null for a random one.
-        levels: of the encoder that are read; a third of a ViT's depth and its end, or a CNN's strides 8, 16 and 32 by default.
+        pretrained: the encoder's weights: "package" (carried by a Python package), "hub" (timm's download) or null for a random one.
+        levels: of the encoder that are read; a ViT's middle and last block, or a CNN's strides 8, 16 and 32 by default.
         frozen: False fine-tunes the encoder too; a checkpoint then holds it.
         guidance_channels: 2 for clicks, 3 with the previous mask.
         width: channels of the tokens, a multiple of 32.
@@ -44,7 +44,7 @@ class OnceNetwork(nn.Module):
     def __init__(
         self,
         encoder: str = "tf_efficientnet_lite0",
-        weights: str | None = "package",
+        pretrained: str | None = "package",
         levels: Sequence[int] | None = None,
         frozen: bool = True,
         guidance_channels: int = 3,
@@ -61,7 +61,7 @@ class OnceNetwork(nn.Module):
         if width < 32 or width % 32 or outlines < 8 or outlines % 8:
             raise InputError(f"width={width}, outlines={outlines}; give multiples of 32 and of 8")
         self.guidance_channels, self.noise = guidance_channels, noise
-        self.encoder = FrozenEncoder(encoder, weights, default_levels(encoder) if levels is None else levels, frozen)
+        self.encoder = FrozenEncoder(encoder, pretrained, levels, frozen)
         self.neck = Neck(self.encoder, width, outlines)
         self.decoder = Decoder(len(self.neck.coarse) + HEADS, guidance_channels, width, outlines, blocks)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -227,15 +227,17 @@ class Residual(nn.Module):
 
 
 def unit(before: int, after: int, stride: int) -> nn.Sequential:
-    """Make a convolution whose kernel overlaps its stride by 1 or 2 pixels, with group norm of 8 channels each and ReLU."""
-    return nn.Sequential(nn.Conv2d(before, after, 3 if stride < 4 else stride + 2, stride, 1), nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True))
+    """Make a convolution with group norm of 8 channels each and ReLU; its output is the input's size over the stride, 2 or 4."""
+    kernel = 3 if stride == 2 else 6
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=1)
+    return nn.Sequential(convolution, nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True))
 
 
-def shares(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+def shares(maps: Tensor, grid: torch.Size) -> Tensor:
     """Give the mean of maps (B, C, H, W) in each cell of a grid (h, w)."""
     height, width = maps.shape[-2:]
     if height % grid[0] or width % grid[1]:
-        return adaptive_avg_pool2d(maps, grid)
+        return adaptive_avg_pool2d(maps, (grid[0], grid[1]))
     return avg_pool2d(maps, (height // grid[0], width // grid[1]))  # ten times as fast
 
 
@@ -244,20 +246,12 @@ def normalised(level: Tensor) -> Tensor:
     return layer_norm(level.permute(0, 2, 3, 1), level.shape[1:2]).permute(0, 3, 1, 2)
 
 
-def default_levels(encoder: str) -> list[int]:
-    """Choose a ViT's middle and last block, or a CNN's levels of strides 8, 16 and 32."""
-    import timm
-
-    depth = len(getattr(timm.create_model(encoder, num_classes=0), "blocks", [])) if encoder.startswith("vit") else 0
-    return [depth // 2 - 1, depth - 1] if depth else [2, 3, 4]
-
-
 def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:
     """Split the levels' places into those of the tokens, the finest of them first, and those too fine for attention."""
     strides = encoder.strides
-    coarse = [i for i, stride in enumerate(strides) if stride > TOKEN_STRIDE * 3 // 5]
+    coarse = [i for i, stride in enumerate(strides) if stride > FINE_STRIDE]
     if not coarse:
-        raise InputError(f"the levels of {encoder.name} have strides {strides}; add one of at least {TOKEN_STRIDE * 3 // 5 + 1}")
+        raise InputError(f"the levels of {encoder.name} have strides {strides}; add one of more than {FINE_STRIDE}")
     return sorted(coarse, key=lambda i: strides[i]), [i for i in range(len(strides)) if i not in coarse]
 
 
