@@ -168,7 +168,7 @@ def delta(rank: int, masks: bool) -> Delta:
     """What a rank's step changes: every object of a batch is clicked, one in three begins anew with four clicks."""
     generator = np.random.default_rng(rank)
     ids = range(1000 + rank * BATCH, 1000 + (rank + 1) * BATCH)
-    added = {id: Click(int(generator.integers(480)), int(generator.integers(480))) for id in ids}
+    added = {id: [Click(int(generator.integers(480)), int(generator.integers(480)))] for id in ids}
     made = Delta({id: generator.integers(0, 480, (4, 4)) for id in ids[: BATCH // 3]}, added)
     view = np.moveaxis(np.indices((CROP, CROP)), 0, -1)
     for id in ids if masks else ():

@@ -1,7 +1,7 @@
 """The interaction: a simulated user and a network take turns.
 
 In training the user clicks once an epoch on each object, from the training step's own prediction (ITIS, section 3.2), so that
-iteration costs no forward pass. In evaluation all rounds are played in lock-step before the step.
+iteration costs no forward pass; or before the step, in inner rounds (RITM). In evaluation all rounds are played in lock-step.
 """
 
 import math
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from callbacks.inner_rounds import number_of_rounds, play_inner_rounds
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click, Clicks, clicks_of, pad_clicks, to_source, to_view, unpad_clicks
 from interseg.clicks.memory import ClickMemory, Delta, StoredMask
@@ -29,11 +30,12 @@ class UserLoop(Callback):
     """Fills in a batch's clicks: from the memory in training, by playing the rounds in evaluation.
 
     Args:
-        train_user: clicks in training; ITIS' rule by default.
+        train_user: clicks in training; ITIS' rule by default, `DeepUser` is RITM's.
         user: clicks in evaluation; the field's default rule (RITM) by default.
         iterative: add a click an epoch from the object's own errors; False trains on fresh initial clicks only (iFCN).
         reset_probability: of an object's clicks and mask at the beginning of an epoch.
         previous_mask: also remember each object's last mask and give it as `previous`.
+        inner_rounds: most clicks that a training step adds before it learns; each step draws a number from 0 on (RITM: 3).
         max_clicks: rounds of evaluation.
         targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
         full_curves: play every round of every object instead.
@@ -53,15 +55,19 @@ class UserLoop(Callback):
         full_curves: bool = False,
         threshold: float = 0.5,
         seed: int = 0,
+        inner_rounds: int = 0,
     ) -> None:
+        if inner_rounds < 0:
+            raise InputError(f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, 0 for none")
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
         self.iterative, self.reset_probability, self.previous_mask = iterative, reset_probability, previous_mask
         self.max_clicks, self.target, self.seed = max_clicks, None if full_curves else max(targets), seed
         self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
+        self.inner_rounds = inner_rounds
         self.memory = ClickMemory()
-        self._delta = Delta()
+        self._delta, self._known = Delta(), [0]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
         """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
@@ -76,6 +82,12 @@ class UserLoop(Callback):
         if self.previous_mask:
             masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]
             batch["previous"] = torch.from_numpy(np.stack(masks)).to(batch["clicks"].device)
+        self._known = [len(clicks) for clicks in unpad_clicks(batch["clicks"])]
+        rounds = number_of_rounds(self.inner_rounds, self.seed, trainer.global_step) if self.inner_rounds else 0
+        if rounds:
+            with trainer.precision_plugin.forward_context():
+                seed = (self.seed, trainer.current_epoch)
+                play_inner_rounds(pl_module, batch, self.train_user, rounds, seed, self.logit_threshold)
 
     def _recall(self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int) -> Clicks:
         generator = np.random.default_rng((self.seed, epoch, id))
@@ -97,10 +109,11 @@ class UserLoop(Callback):
         predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
         ids, masks, coordinates = batch["id"].tolist(), [*batch["mask"].cpu().numpy()], batch["to_source"].cpu().numpy()
         generators = [np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids]
-        clicks = self.train_user.next_clicks(predictions, masks, unpad_clicks(batch["clicks"]), generators)
-        for id, click, prediction, view in zip(ids, clicks, predictions, coordinates, strict=True):
-            for row in [] if click is None else to_source(clicks_of([click]), view).tolist():
-                self._delta.added[id] = Click(*row)
+        given = unpad_clicks(batch["clicks"])
+        clicks = self.train_user.next_clicks(predictions, masks, given, generators)
+        for i, (id, click, prediction, view) in enumerate(zip(ids, clicks, predictions, coordinates, strict=True)):
+            made = np.concatenate([given[i][self._known[i] :], clicks_of([] if click is None else [click])])
+            self._delta.added[id] = [Click(*row) for row in to_source(made, view).tolist()]
             if self.previous_mask:
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
         self.memory.apply(from_all_ranks(self._delta))

@@ -96,6 +96,8 @@ def collate(items: list[Batch]) -> Batch:
         sizes = sorted({tuple(item["mask"].shape) for item in good})
         if len(sizes) > 1:
             raise InputError(f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size")
+        if len({"previous" in item for item in good}) > 1:
+            raise InputError("objects with and without a mask to start from cannot be one batch; evaluate them one after the other")
         stacked = ("image", "mask", "to_source", "distance", "previous")
         batch |= {key: torch.stack([item[key] for item in good]) for key in stacked if key in good[0]}
         batch["clicks"] = pad_clicks([item["clicks"] for item in good])
@@ -215,11 +217,15 @@ class ClickDataModule(ResumableDataModule):
         )
         dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed, distances=options.distances)
         rank, world_size = self._ranks()
-        if len(dataset) < options.batch_size * world_size:
+        sampler = self._sampler(dataset, world_size, rank)
+        if len(sampler) < options.batch_size:
             ranks = f"{options.batch_size} on {world_size} processes"
             raise InputError(f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size")
-        sampler = EpochSampler(dataset, world_size, rank, shuffle=True, seed=options.seed, drop_last=True)
         return self._loader(dataset, EpochBatches(sampler, options.batch_size, *self.resumed))
+
+    def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
+        """Make the order of training: every object once an epoch."""
+        return EpochSampler(dataset, world_size, rank, shuffle=True, seed=self.loading.seed, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._evaluation_loader("val")

@@ -182,7 +182,7 @@ def index_coco(content: dict[str, Any]) -> COCO:
 
 
 class CocoDataModule(ClickDataModule):
-    """A COCO data set: one annotation file a split.
+    """A COCO data set, or LVIS: one annotation file a split.
 
     Args:
         root: the data set's folder; the other paths are relative to it.

@@ -48,7 +48,8 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     Crowds are kept: readers leave them out. An area that is missing or null is one that nobody has measured, a category one of its own.
     """
     problems: list[str] = []
-    images = {image["id"]: image for image in good(content["images"], "image", check_image, problems)}
+    listed = [with_file_name(image) for image in content["images"]]
+    images = {image["id"]: image for image in good(listed, "image", check_image, problems)}
     categories = list(good(content["categories"], "category", check_category, problems))
 
     def check(row: Any) -> str | None:
@@ -60,6 +61,12 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         annotations.append(good_row | {"category_id": NO_CATEGORY if row.get("category_id") is None else row["category_id"]})
     kept = {"images": list(images.values()), "annotations": annotations, "categories": categories}
     return kept, problems
+
+
+def with_file_name(row: Any) -> Any:
+    """Give an image of LVIS, which has no `file_name`, that of its address: train2017/000000391895.jpg."""
+    address = row.get("coco_url") if isinstance(row, dict) and "file_name" not in row else None
+    return row | {"file_name": "/".join(address.split("/")[-2:])} if isinstance(address, str) else row
 
 
 def good(rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]) -> list[dict[str, Any]]:

@@ -39,13 +39,21 @@ def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: 
     return [index for index, image in enumerate(images) if image in chosen]
 
 
+SAME_OBJECTS = "training and evaluation see the same objects"
+
+
 def same_objects(where: str) -> str:
     """Say that a set is learned from and evaluated on."""
-    return f"training and evaluation see the same objects: {where}; data.split=[0.8,0.2] parts them by image"
+    return f"{SAME_OBJECTS}: {where}; data.split=[0.8,0.2] parts them by image"
+
+
+def note_of_same_objects(note: str) -> bool:
+    """Tell whether a note says that a set is learned from and evaluated on."""
+    return note.startswith(SAME_OBJECTS)
 
 
 def whole_for_training(split: str, root: Path) -> list[str]:
     """Note that a set made for evaluation, the same in every split, is learned from; nothing where it is evaluated on."""
     if split != "train":
         return []
-    return [f"training and evaluation see the same objects: {root} is a set for evaluation, all of it in every split"]
+    return [f"{SAME_OBJECTS}: {root} is a set for evaluation, all of it in every split"]

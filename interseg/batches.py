@@ -27,7 +27,11 @@ class ClickBatch(TypedDict, total=False):
     distance: Tensor
     """(B, H, W) float32 pixels to the object, 0 on it; in training, with `Loading.distances`."""
     previous: Tensor
-    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to start from in sets that have one."""
+    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to start from in sets that have one.
+
+    float32 probabilities for a segmenter with `soft_previous`."""
+    features: list[Tensor]
+    """Training only: (B, C, h, w) of each level of a frozen encoder, where a callback keeps them."""
     errors: list[str]
     """Evaluation only: objects of this batch that could not be read, left out of the tensors."""
     encoded: dict[str, Tensor]

@@ -43,20 +43,23 @@ def binary_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
     return (pixel_cross_entropy(logits, mask).sum(1) / valid.clamp_min(1)).mean()
 
 
-def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: float = 0.5) -> Tensor:
-    """Focal loss divided by the sum of its own weights in each image, which are held constant (Sofiiuk et al. 2019, eq. 3; RITM).
+def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> Tensor:
+    """Focal loss divided by the mean of its own weights in each image (Sofiiuk et al. 2019, eq. 3; RITM, section 3.4).
+
+    The divisor is held constant. In the papers the weights themselves are not, so that the gradient grows where a pixel that was wrong
+    becomes less so; held constant too, a step is one on weighted cross-entropy, which a short training from a fresh decoder prefers.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
         gamma: focusing exponent.
         alpha: weight of object pixels; background has 1 - alpha.
+        constant_weights: let no gradient through the weights; False as in the papers. The value is the same.
     """
     loss = pixel_cross_entropy(logits, mask)
     truth, valid = (mask == 1).flatten(1), (mask != IGNORE).flatten(1)
-    with torch.no_grad():
-        weight = (1 - torch.exp(-loss)) ** gamma * valid
-        weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
+    weight = (1 - torch.exp(-(loss.detach() if constant_weights else loss))) ** gamma * valid
+    weight = weight * (valid.sum(1, keepdim=True) / weight.detach().sum(1, keepdim=True).clamp_min(1e-8))
     balance = torch.where(truth, alpha, 1 - alpha)
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
@@ -156,9 +159,9 @@ class BootstrappedCrossEntropy(nn.Module):
 class NormalizedFocal(nn.Module):
     """`normalized_focal` as a part of a config."""
 
-    def __init__(self, gamma: float = 2.0, alpha: float = 0.5) -> None:
+    def __init__(self, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> None:
         super().__init__()
-        self.gamma, self.alpha = gamma, alpha
+        self.gamma, self.alpha, self.constant_weights = gamma, alpha, constant_weights
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        return normalized_focal(logits, mask, self.gamma, self.alpha)
+        return normalized_focal(logits, mask, self.gamma, self.alpha, self.constant_weights)

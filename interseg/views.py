@@ -17,6 +17,10 @@ OUTSIDE = -20.0
 """The logit of pixels that a view leaves out: background."""
 
 
+Side = int | Sequence[int] | None
+"""Size of what a network is shown: the long side that larger images are reduced to, (height, width) of all, or their own."""
+
+
 class Box(NamedTuple):
     """Rows top to bottom and columns left to right of an image, ends excluded."""
 
@@ -54,7 +58,7 @@ def box_of(region: NDArray[np.bool_]) -> Box:
     return Box(top, left, bottom, right)
 
 
-def reduced(batch: ClickBatch, long_side: int | None) -> ClickBatch:
+def reduced(batch: ClickBatch, long_side: Side) -> ClickBatch:
     """Reduce a batch's image, clicks and previous mask to a long side; the batch itself where it is no larger.
 
     An image that was reduced before (`encoded`) is not reduced again.
@@ -64,7 +68,7 @@ def reduced(batch: ClickBatch, long_side: int | None) -> ClickBatch:
     return batch if smaller is None else resized(batch, smaller, batch.get("encoded", {}).get("image"))
 
 
-def reduced_image(images: Tensor, long_side: int | None) -> dict[str, Tensor]:
+def reduced_image(images: Tensor, long_side: Side) -> dict[str, Tensor]:
     """Reduce images (B, 3, H, W) to a long side, as `image`; nothing where they are no larger."""
     smaller = reduced_size(images.shape[-2:], long_side)
     return {} if smaller is None else {"image": resized_image(images, smaller)}
@@ -75,8 +79,8 @@ def rows_of(batch: ClickBatch, rows: slice | list[int]) -> ClickBatch:
     return cast(ClickBatch, {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch})
 
 
-def cropped(batch: ClickBatch, row: int, box: Box, long_side: int) -> ClickBatch:
-    """One object's image, clicks and previous mask in a box, enlarged or reduced to a long side; clicks outside become padding."""
+def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | Sequence[int]) -> ClickBatch:
+    """One object's image, clicks and previous mask in a box, resized to a long side or a size; clicks outside become padding."""
     window = slice(box.top, box.bottom), slice(box.left, box.right)
     clicks = batch["clicks"][row : row + 1].clone()
     clicks[..., 0] -= box.top
@@ -86,7 +90,10 @@ def cropped(batch: ClickBatch, row: int, box: Box, long_side: int) -> ClickBatch
     view: ClickBatch = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
     if "previous" in batch:
         view["previous"] = batch["previous"][row : row + 1, *window]
-    return resized(view, scaled_size(box.size, long_side))
+    if isinstance(long_side, int):
+        return resized(view, scaled_size(box.size, long_side))
+    height, width = long_side
+    return resized(view, (height, width))
 
 
 def resized(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None) -> ClickBatch:
@@ -96,11 +103,12 @@ def resized(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None
         return view
     image = resized_image(view["image"], size) if image is None else image
     other: ClickBatch = {"image": image, "clicks": scale_clicks(view["clicks"], before, size)}
-    if "previous" in view and view["previous"].dtype != torch.bool:  # classes
+    if "previous" in view and view["previous"].dtype == torch.uint8:  # classes
         other["previous"] = interpolate(view["previous"][:, None], size, mode="nearest-exact")[:, 0]
     elif "previous" in view:
         mode = "area" if size[0] < before[0] else "bilinear"
-        other["previous"] = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0] >= 0.5
+        scaled = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0]
+        other["previous"] = scaled >= 0.5 if view["previous"].dtype == torch.bool else scaled
     return other
 
 
@@ -127,9 +135,14 @@ def scaled_box(box: Box, size: tuple[int, int], other: tuple[int, int]) -> Box:
     return Box(floor(box.top * down), floor(box.left * across), ceil(box.bottom * down - 1e-9), ceil(box.right * across - 1e-9))
 
 
-def reduced_size(size: torch.Size, long_side: int | None) -> tuple[int, int] | None:
-    """(height, width) with the given long side, or None where the image is no larger."""
-    if long_side is None or max(size) <= long_side:
+def reduced_size(size: torch.Size, long_side: Side) -> tuple[int, int] | None:
+    """(height, width) with the given long side, or the given one; None where the image is no larger, or has it."""
+    if long_side is None:
+        return None
+    if not isinstance(long_side, int):
+        height, width = long_side
+        return None if (height, width) == tuple(size) else (height, width)
+    if max(size) <= long_side:
         return None
     return scaled_size((size[0], size[1]), long_side)
 

@@ -16,7 +16,7 @@ from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.refinements import Refinements
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.segmenter import Answer
-from interseg.views import reduced, reduced_image
+from interseg.views import Side, reduced, reduced_image
 
 
 class InteractiveModule(LightningModule):
@@ -31,12 +31,14 @@ class InteractiveModule(LightningModule):
     """Number of logits a pixel: 1 of an object against background, else one a class."""
     kinds: Sequence[int] = (REGION,)
     """Kinds of clicks that the method knows."""
+    soft_previous: bool = False
+    """Whether the mask before a round is given as probabilities: (B, H, W) float32 `previous`."""
     warm: bool = False
     """Whether training starts from another run's weights (train.py's `weights`)."""
     inference: InferenceOptions = InferenceOptions()
     """Test-time options."""
-    long_side: int | None = None
-    """In evaluation, larger images are reduced to it for the network; clicks and masks stay in the image's own pixels."""
+    long_side: Side = None
+    """In evaluation, larger images are reduced to it for the network, or all resized; clicks and masks stay in the image's own pixels."""
 
     @property
     def contributions(self) -> list[Contribution]:

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from interseg.batches import ClickBatch, require
 from interseg.clicks.guidance import GaussianGuidance, Guidance, mask_distance
+from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
+from interseg.inference.refine import encode_view
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
-from interseg.views import enlarged
+from interseg.networks.once_network import OnceNetwork
+from interseg.views import Side, enlarged
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
@@ -22,26 +25,28 @@ class ITIS(InteractiveModule):
     """A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
 
     Args:
-        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.
+        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that encodes a photo once does so.
         guidance: encodes the clicks; the paper's Gaussians by default.
         loss: on logits and mask; the paper's worst 25 % by default.
-        previous_mask: give the mask before this round as a third channel, as a distance (section 3).
+        previous_mask: give the mask before this round as a third channel.
+        mask_map: "distance", the distance to that mask (section 3), "mask" itself, or "probabilities" before it, as RITM does.
         optimisation: with rates for "decoder" and "clicks", the first convolution's click channels, which start from zero. The
             paper starts from a decoder that was trained on COCO and VOC and gives all weights one rate; a fresh decoder needs
             more. In a short training a network learns to heed clicks as fast as the click channels' weights grow: at 10 times the
             decoder's rate it does so from the start (benchmarks/itis_small.md).
-        long_side: of images in evaluation; null for full size, as in the paper.
+        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for that size, whatever their proportions.
         inference: test-time options.
     """
 
     def __init__(
         self,
-        network: ClickNetwork,
+        network: ClickNetwork | OnceNetwork,
         guidance: Guidance | None = None,
         loss: nn.Module | None = None,
         previous_mask: bool = False,
+        mask_map: str = "distance",
         optimisation: Optimisation | None = None,
-        long_side: int | None = None,
+        long_side: Side = None,
         inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
@@ -49,10 +54,12 @@ class ITIS(InteractiveModule):
             raise ValueError(
                 f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}"
             )
-        self.network = network
+        if mask_map not in ("distance", "mask", "probabilities"):
+            raise InputError(f"mask_map is {mask_map!r}; use distance, mask or probabilities")
+        self.network, self.mask_map = network, mask_map
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask = previous_mask
+        self.uses_previous_mask, self.soft_previous = previous_mask, previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = long_side, inference or InferenceOptions()
 
@@ -60,11 +67,26 @@ class ITIS(InteractiveModule):
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = self.shown(batch)
-        return enlarged(self.network(view["image"], self._channels(view)), batch["image"].shape[-2:])
+        return enlarged(self._answer(view, batch), batch["image"].shape[-2:])
+
+    def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
+        """Run the network on a view, on what is known of the photos of its batch."""
+        if isinstance(self.network, OnceNetwork):
+            known = batch.get("encoded") or None
+            return self.network(view["image"], self._channels(view), known, batch.get("features"))
+        return self.network(view["image"], self._channels(view))
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute what does not depend on clicks: the view, and what the network makes of it."""
+        view = super().encode(images)
+        return view | encode_view(self.network, view.get("image", images), self.inference.flip)
 
     def _channels(self, view: ClickBatch) -> Tensor:
         maps = self.guidance(view["clicks"], *view["image"].shape[-2:])
-        return torch.cat([maps, mask_distance(view["previous"])], 1) if self.uses_previous_mask else maps
+        if not self.uses_previous_mask:
+            return maps
+        previous = view["previous"]
+        return torch.cat([maps, mask_distance(previous) if self.mask_map == "distance" else previous[:, None].to(maps.dtype)], 1)
 
     def predictor(self) -> Predictor:
         """Make what answers with the test-time options."""

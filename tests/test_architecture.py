@@ -12,7 +12,7 @@ FORBIDDEN = {
     **{room: {"configs", *LIGHTNING} - {room} for room in LIGHTNING},
 }
 FLOORS = (
-    {"errors", "files", "distributed", "distance", "checkpoints", "batches", "depth", "images", "labels", "listing", "masks"},
+    {"errors", "files", "distributed", "distance", "checkpoints", "batches", "depth", "features", "images", "labels", "listing", "masks"},
     {"clicks"},
     {"views", "losses", "classical", "volumes"},
     {"networks", "continual", "inference"},

@@ -1,10 +1,18 @@
 """The click sets that training objects start from."""
 
+from collections.abc import Sequence
+from math import ceil
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from interseg.clicks.layout import Clicks, clicks_of, label_pixels, no_clicks
 from interseg.distance import distance_to, interior_distance
+from interseg.errors import InputError
+
+SQUARE = np.ones((3, 3), np.uint8)
+"""What erosions and dilations of one pixel are made with."""
 
 
 class InitialClicks:
@@ -98,6 +106,77 @@ class InitialClicks:
             chosen.append(candidates[nearest.argmax()])
             nearest = np.minimum(nearest, ((candidates - chosen[-1]) ** 2).sum(1))
         return np.array(chosen, np.int64)
+
+
+class RitmInitialClicks(InitialClicks):
+    """The clicks that RITM trains on, before its inner rounds (Sofiiuk et al. 2021, section 3.2; the numbers from the official code).
+
+    1 to `most` positive clicks anywhere in the object, which with probability `erode_probability` is first eroded by `erosion`
+    pixels; 0 to `most` negative clicks, each in a region drawn anew: the whole background, the other objects (the background where
+    there is none), or a border round the object, as wide as `border` times the root of its area. The k-th number is `decay` times as
+    probable as the one before.
+
+    Args:
+        most: most clicks of a sign.
+        decay: ratio of the probabilities of k + 1 and k clicks.
+        erosion: in pixels (of the 3 x 3 square).
+        erode_probability: of an erosion; none where 10 pixels or fewer would be left.
+        border: width of the border as a share of the root of the object's area.
+        regions: probabilities of background, other objects and border.
+
+    Raises:
+        InputError: probabilities of regions that do not sum to 1, or a number that cannot be drawn from.
+    """
+
+    def __init__(
+        self,
+        most: int = 24,
+        decay: float = 0.8,
+        erosion: int = 3,
+        erode_probability: float = 0.9,
+        border: float = 0.1,
+        regions: Sequence[float] = (0.1, 0.4, 0.5),
+    ) -> None:
+        if most < 1 or decay <= 0:
+            raise InputError(f"most={most}, decay={decay}; there is at least one click, and the decay is above 0")
+        if len(regions) != 3 or min(regions) < 0 or not np.isclose(sum(regions), 1):
+            raise InputError(f"regions is {list(regions)}; give the probabilities of background, others and border, which sum to 1")
+        self.most, self.decay, self.regions = most, decay, [float(share) for share in regions]
+        self.erosion, self.erode_probability, self.border = erosion, erode_probability, border
+
+    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+        """Draw one initial set; see `InitialClicks`."""
+        inside = mask == 1
+        positives = 1 + drawn_number(self.most, self.decay, generator)
+        if generator.random() < self.erode_probability:
+            eroded = cv2.erode(inside.view(np.uint8), SQUARE, iterations=self.erosion).astype(bool)
+            inside = eroded if eroded.sum() > 10 else inside
+        positive = drawn_pixels(np.flatnonzero(inside), positives, generator)
+        negatives = drawn_number(self.most + 1, self.decay, generator)
+        counts = generator.multinomial(negatives, self.regions)
+        regions = [np.flatnonzero(region) for region in self._outside(mask, others)]
+        negative = [drawn_pixels(region, int(count), generator) for region, count in zip(regions, counts, strict=True)]
+        pixels = [np.column_stack(np.unravel_index(found, mask.shape)) for found in (positive, np.concatenate(negative))]
+        return np.concatenate([label_pixels(pixels[0], 1), label_pixels(pixels[1], 0)])
+
+    def _outside(self, mask: NDArray[np.uint8], others: NDArray[np.integer]) -> list[NDArray[np.bool_]]:
+        """Make the regions (H, W) of negative clicks, in the order of `regions`."""
+        background = mask == 0
+        other = background & (others > 0)
+        width = ceil(self.border * np.sqrt((mask == 1).sum()))
+        grown = cv2.dilate((mask == 1).view(np.uint8), SQUARE, iterations=width).astype(bool)
+        return [background, other if other.any() else background, grown & background]
+
+
+def drawn_number(count: int, decay: float, generator: np.random.Generator) -> int:
+    """Draw a number below `count`, each `decay` times as probable as the one before."""
+    weights = decay ** np.arange(count)
+    return int(generator.choice(count, p=weights / weights.sum()))
+
+
+def drawn_pixels(candidates: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw different pixels of some, all of them where there are fewer."""
+    return generator.choice(candidates, min(count, len(candidates)), replace=False)
 
 
 def centre_click(inside: NDArray[np.float32]) -> Clicks:

@@ -59,7 +59,7 @@ class Delta:
     """What one step changes: objects that start anew, clicks to append, masks to replace; all keyed by object id."""
 
     restarts: dict[int, Clicks] = field(default_factory=dict)
-    added: dict[int, Click] = field(default_factory=dict)
+    added: dict[int, list[Click]] = field(default_factory=dict)
     masks: dict[int, StoredMask] = field(default_factory=dict)
 
 
@@ -90,8 +90,8 @@ class ClickMemory:
             for id, clicks in delta.restarts.items():
                 self._clicks[id] = clicks
                 self._masks.pop(id, None)
-            for id, click in delta.added.items():
-                self._clicks[id] = np.concatenate([self.clicks(id), clicks_of([click])])
+            for id, added in delta.added.items():
+                self._clicks[id] = np.concatenate([self.clicks(id), clicks_of(added)])
             self._masks |= delta.masks
 
     def state_dict(self) -> dict[str, Tensor]:

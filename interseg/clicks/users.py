@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels
+from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels, zero_clicked
 from interseg.clicks.layout import Click, Clicks, Mask
+from interseg.distance import interior_distance
 
 
 class User:
@@ -55,6 +56,27 @@ class RitmUser(User):
             if depth > best:
                 best, click = depth, Click(y, x, label)
         return click
+
+
+class DeepUser(User):
+    """The simulator of RITM's training: a random pixel of the error that `RitmUser` clicks, among those deeper than half of its depth.
+
+    From the official code; the paper (section 3.2) only says that clicks are drawn. Clicked pixels count as depth 0 here too.
+    """
+
+    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+        best, chosen = 0.0, None
+        for label, region in missed_by_label(prediction, mask).items():
+            depth = interior_distance(region)
+            zero_clicked(depth, clicks)
+            if depth.max() > best:
+                best, chosen = float(depth.max()), (label, depth)
+        if chosen is None:
+            return None
+        label, depth = chosen
+        candidates = np.flatnonzero(depth > best / 2)
+        y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
+        return Click(y, x, label)
 
 
 class BrsUser(User):

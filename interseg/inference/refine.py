@@ -5,7 +5,7 @@ of features, or a bias on the image or the maps. The network's parameters stay a
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class Scene(NamedTuple):
         ids: of the objects, for messages.
         click_maps: so many of the maps come first and stand for clicks: what BRS may change.
         boxes: the part of each object's image that its view shows; None for all of it.
+        encoded: what the network has computed of each object's view, where it computes anything once (`encode_view`).
     """
 
     network: nn.Module
@@ -51,6 +52,7 @@ class Scene(NamedTuple):
     ids: list[int]
     click_maps: int = 2
     boxes: Sequence[Box] | None = None
+    encoded: Sequence[dict[str, Tensor]] | None = None
 
     def groups(self, objects: Sequence[int]) -> list[list[int]]:
         """Objects by the size of their view."""
@@ -63,16 +65,26 @@ class Scene(NamedTuple):
         """Photos and maps of one group."""
         return torch.cat([self.images[i] for i in group]), torch.cat([self.maps[i] for i in group])
 
-    def run(self, images: Tensor, maps: Tensor) -> Tensor:
-        """Logits of photos and maps of one size."""
+    def known(self, group: Sequence[int]) -> dict[str, Tensor] | None:
+        """Give what was computed once of the photos of one group; None where the network computes nothing so."""
+        if self.encoded is None:
+            return None
+        parts = [self.encoded[i] for i in group]
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def run(self, images: Tensor, maps: Tensor, known: dict[str, Tensor] | None = None) -> Tensor:
+        """Give logits of photos and maps of one size; `known` of the photos, None where it is to be computed."""
         if not self.flip:
-            return self.network(images, maps)
-        both = torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)])
-        logits = self.network(*both)
+            return self._answer(images, maps, known)
+        both = None if known is None else both_ways(known)
+        logits = self._answer(torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)]), both)
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits  # too coarse near probability 1
         straight, mirrored = probabilities(logits, 1).chunk(2)
         mean = (straight + mirrored.flip(-1)) / 2
         return torch.logit(mean, eps=1e-6) if mean.shape[1] == 1 else mean.clamp_min(1e-6).log()
+
+    def _answer(self, images: Tensor, maps: Tensor, known: dict[str, Tensor] | None) -> Tensor:
+        return self.network(images, maps) if known is None else self.network(images, maps, known)
 
     def whole(self, group: Sequence[int], logits: Tensor) -> list[Tensor]:
         """Logits of a group in the frames of its objects' images, (1, H, W) each."""
@@ -82,8 +94,27 @@ class Scene(NamedTuple):
         """Plain logits (1, H, W) of every object."""
         answers: dict[int, Tensor] = {}
         for group in self.groups(range(len(self.images))):
-            answers |= zip(group, self.whole(group, self.run(*self.batch(group))), strict=True)
+            answers |= zip(group, self.whole(group, self.run(*self.batch(group), self.known(group))), strict=True)
         return [answers[i] for i in range(len(self.images))]
+
+
+MIRRORED = "mirrored."
+"""What comes before the names of what was computed of a mirrored photo."""
+
+
+def encode_view(network: nn.Module, image: Tensor, flip: bool) -> dict[str, Tensor]:
+    """Compute what a network makes of photos (B, 3, h, w) alone, and of the mirrored ones where both are answered; {} for nothing."""
+    encode: Callable[[Tensor], dict[str, Tensor]] | None = getattr(network, "encode", None)
+    if encode is None:
+        return {}
+    mirrored = {MIRRORED + key: value for key, value in encode(image.flip(-1)).items()} if flip else {}
+    return encode(image) | mirrored
+
+
+def both_ways(known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Join what is known of photos (B, ...) and of the mirrored ones to (2 B, ...)."""
+    straight = {key: value for key, value in known.items() if MIRRORED + key in known}
+    return {key: torch.cat([value, known[MIRRORED + key]]) for key, value in straight.items()}
 
 
 class Round(NamedTuple):
@@ -153,7 +184,8 @@ class Refiner:
         Raises `InputError` for a network whose answer is NaN.
         """
         with torch.inference_mode(False), torch.no_grad(), frozen(scene.network), torch.compiler.set_stance("force_eager"):
-            scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps])
+            known = None if scene.encoded is None else [{k: v.clone() for k, v in part.items()} for part in scene.encoded]
+            scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps], encoded=known)
             answers: dict[int, Tensor] = {}
             after = list(states)
             for group in scene.groups(range(len(scene.images))):

@@ -8,16 +8,20 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.inference.refine import Refiner, Round, Scene
-from interseg.inference.rerun import Rerun
+from interseg.inference.rerun import Rerun, pick
 
 
 class MapRefiner(Refiner):
     """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
 
     def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
-        images, maps = scene.batch(group)
-        logits = scene.run(images, added(maps, variables))
-        return Round(logits, maps[0, : scene.click_maps].numel(), lambda rows, given: scene.run(images[rows], added(maps[rows], given)))
+        (images, maps), known = scene.batch(group), scene.known(group)
+        logits = scene.run(images, added(maps, variables), known)
+
+        def again(rows: list[int], given: Tensor) -> Tensor:
+            return scene.run(images[rows], added(maps[rows], given), pick(known, rows))
+
+        return Round(logits, maps[0, : scene.click_maps].numel(), again)
 
 
 class BRS(MapRefiner):
@@ -31,7 +35,7 @@ class BRS(MapRefiner):
 
 
 class ImageRefiner(Refiner):
-    """RGB-BRS: adds to the photo, in units of its range [0, 1]."""
+    """RGB-BRS: adds to the photo, in units of its range [0, 1]; a changed photo is encoded again, by any network."""
 
     def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
         images, maps = scene.batch(group)
@@ -79,11 +83,11 @@ class FeatureRefiner(Refiner):
         return points[self.point]
 
     def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
-        images, maps = scene.batch(group)
+        (images, maps), known = scene.batch(group), scene.known(group)
         first = Rerun(
             scene.network,
             self.layer(scene.network),
-            lambda: scene.run(images, maps),
+            lambda: scene.run(images, maps, known),
             lambda features: scaled(features, _filled(features, variables, scene.flip)),
         )
 
@@ -91,7 +95,7 @@ class FeatureRefiner(Refiner):
             twice = torch.cat([given, given]) if scene.flip else given
             chosen = torch.tensor(rows, device=images.device)
             return first(
-                lambda: scene.run(images[chosen], maps[chosen]),
+                lambda: scene.run(images[chosen], maps[chosen], pick(known, chosen)),
                 lambda features: scaled(features, twice),
                 torch.cat([chosen, chosen + len(images)]) if scene.flip else chosen,
             )

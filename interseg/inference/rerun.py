@@ -75,7 +75,7 @@ def tensors(output: Any) -> Iterator[Tensor]:
             yield from tensors(part)
 
 
-def pick(output: Any, rows: Tensor) -> Any:
+def pick(output: Any, rows: Tensor | list[int]) -> Any:
     """Rows of all tensors in nested lists, tuples and dicts."""
     if isinstance(output, Tensor):
         return output[rows]

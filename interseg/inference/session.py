@@ -263,7 +263,8 @@ def round_batch(sessions: Sequence[Session], clicks: Sequence[Click]) -> ClickBa
     """Make the batch that sessions of one size are answered from, their next clicks included."""
     device = sessions[0].image.device
     given = [np.concatenate([s.clicks, clicks_of([c])]) for s, c in zip(sessions, clicks, strict=True)]
-    masks = np.stack([session.mask for session in sessions])
+    soft = getattr(sessions[0].segmenter, "soft_previous", False)
+    masks = np.stack([session.probabilities if soft else session.mask for session in sessions])
     return {
         "id": torch.tensor([session.id for session in sessions]),
         "image": stacked([session.image for session in sessions]),

@@ -18,8 +18,8 @@ def view(height=40, width=50, step=1, offset=(0, 0)):
 def test_clicks_are_appended_and_an_object_that_starts_anew_forgets_clicks_and_mask():
     memory = ClickMemory()
     stored = StoredMask.from_view(np.ones((40, 50), bool), view())
-    memory.apply([Delta(restarts={7: clicks_of([(1, 2, 1)])}, added={7: Click(3, 4, 0)}, masks={7: stored})])
-    memory.apply([Delta(added={7: Click(5, 6, 1, BOUNDARY)})])
+    memory.apply([Delta(restarts={7: clicks_of([(1, 2, 1)])}, added={7: [Click(3, 4, 0)]}, masks={7: stored})])
+    memory.apply([Delta(added={7: [Click(5, 6, 1, BOUNDARY)]})])
     assert memory.clicks(7).tolist() == [[1, 2, 1, 0], [3, 4, 0, 0], [5, 6, 1, BOUNDARY]]
     assert memory.mask(7) is stored
     assert 8 not in memory
@@ -87,7 +87,7 @@ def test_a_memory_of_before_clicks_had_kinds_is_loaded_with_clicks_on_regions():
     memory.load_state_dict(state | {"clicks": state["clicks"][:, :3]})
     assert {id: memory.clicks(id).tolist() for id in (2, 4)} == {2: [[2, 1, 1, 0], [2, 2, 0, 0]], 4: [[4, 1, 1, 0], [2, 4, 0, 0]]}
     assert np.array_equal(memory.mask(4).bits, filled().mask(4).bits)
-    memory.apply([Delta(added={2: Click(5, 6, 1, BOUNDARY)})])
+    memory.apply([Delta(added={2: [Click(5, 6, 1, BOUNDARY)]})])
     assert memory.clicks(2).tolist()[2:] == [[5, 6, 1, BOUNDARY]]
     empty = ClickMemory().state_dict()
     memory.load_state_dict(empty | {"clicks": empty["clicks"][:, :3]})
@@ -99,9 +99,9 @@ def rank_main(rank, port, results):
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     memory = ClickMemory()
     for step in range(3):
-        delta = Delta(added={10 * rank + step: Click(step, rank, 1)})
+        delta = Delta(added={10 * rank + step: [Click(step, rank, 1)]})
         if step == 2:  # the object of the other rank's first step comes here
-            delta.added[10 * (1 - rank)] = Click(9, 9, 0)
+            delta.added[10 * (1 - rank)] = [Click(9, 9, 0)]
         if rank == 1 and step == 0:
             delta.masks[10] = StoredMask.from_view(np.eye(6, dtype=bool), view(6, 6))
         memory.apply(from_all_ranks(delta))

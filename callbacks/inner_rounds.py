@@ -1,0 +1,69 @@
+"""Inner rounds (RITM, section 3.2): before a training step, its objects are clicked a few times more from the network's own answers.
+
+They cost a forward pass each, without gradient, where the memory of clicks (`callbacks/user_loop.py`) costs none. Both may be on: the
+memory then says what a step begins with, and remembers its inner clicks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from interseg.batches import ClickBatch
+from interseg.clicks.layout import Clicks, clicks_of, pad_clicks, unpad_clicks
+from interseg.clicks.users import User
+
+ROUNDS, CLICKS = 2, 3
+"""What tells these generators from the loop's others, beside seed, epoch and id."""
+
+
+def number_of_rounds(most: int, seed: int, step: int) -> int:
+    """Draw a step's number of inner rounds, 0 to `most`, all equally probable; the same on every rank."""
+    return int(np.random.default_rng((seed, step, ROUNDS)).integers(most + 1))
+
+
+@torch.no_grad()
+def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, seed: tuple[int, int], logit_threshold: float) -> None:
+    """Play rounds with a batch: its `clicks` grow, and its `previous`, where it has one, becomes the last answer.
+
+    Args:
+        module: answers by `segment(batch)`, in evaluation mode as in the paper's code; the modes are put back.
+        batch: what the step is made of.
+        user: clicks.
+        rounds: number of clicks of each object; an object without an error that can be clicked gets fewer.
+        seed: seed and epoch.
+        logit_threshold: above which a pixel is object.
+    """
+    ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
+    clicks = unpad_clicks(batch["clicks"])
+    with evaluating(module):
+        for number in range(rounds):
+            logits = module.segment(batch)[:, 0]
+            objects = logits > logit_threshold
+            generators = [np.random.default_rng((*seed, id, CLICKS, number)) for id in ids]
+            made = user.next_clicks([*objects.cpu().numpy()], masks, clicks, generators)
+            clicks = [joined(given, click) for given, click in zip(clicks, made, strict=True)]
+            batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
+            if "previous" in batch:
+                batch["previous"] = logits.float().sigmoid() if getattr(module, "soft_previous", False) else objects
+
+
+def joined(clicks: Clicks, click: Any) -> Clicks:
+    """Add a click to clicks (n, 4); None adds nothing."""
+    return clicks if click is None else np.concatenate([clicks, clicks_of([click])])
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Set a module to evaluation mode, and every part of it back to its own mode afterwards."""
+    modes = {part: part.training for part in module.modules()} if isinstance(module, nn.Module) else {}
+    if modes:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -1,0 +1,184 @@
+"""An encoder that is run once a photo: any of timm's, at the levels that a decoder reads, frozen unless it is to be fine-tuned.
+
+A frozen encoder is no part of a checkpoint: its digest is, and says whether the decoder is given the features that it was trained on.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from types import MethodType
+from typing import Any, Self
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from interseg.errors import InputError
+from interseg.networks import dinov2
+from interseg.networks.click_input import Statistics
+from interseg.networks.pretrained import IMAGENET, packaged_state_dict
+
+SEED = 0
+"""Of the weights of an encoder that starts at random: a frozen one must be the same whenever it is built."""
+
+
+class FrozenEncoder(nn.Module):
+    """A timm encoder in evaluation mode: photos to features of several levels.
+
+    Args:
+        name: of timm: a ViT of any patch size, or a CNN.
+        pretrained: "package" (carried by a Python package), "hub" (timm's download) or None for random ones, always the same.
+        levels: numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and last block, or for a CNN's levels of
+            strides 8, 16 and 32.
+        frozen: False to fine-tune it; its weights are then part of a checkpoint.
+    """
+
+    digest: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, pretrained: str | None, levels: Sequence[int] | None = None, frozen: bool = True) -> None:
+        super().__init__()
+        self.name, self.frozen = name, frozen
+        self.model = build(name, pretrained)
+        self.is_transformer = hasattr(self.model, "pos_embed")
+        self.levels = self._default_levels() if levels is None else list(levels)
+        probed = self._probe(self.levels)
+        self.channels = [level.shape[1] for level in probed]
+        """Of each level."""
+        self.strides = [2 * self.divisor // level.shape[-1] for level in probed]
+        """Pixels of each level's cells."""
+        statistics = Statistics(*(tuple(self.model.pretrained_cfg.get(key, getattr(IMAGENET, key))) for key in ("mean", "std")))
+        for key in ("mean", "std"):
+            self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("digest", digest_of(self.model))
+        self.model.requires_grad_(not frozen)
+        self.register_state_dict_post_hook(drop_frozen)
+        self.register_load_state_dict_pre_hook(fill_frozen)
+        self.train(False)
+
+    @property
+    def divisor(self) -> int:
+        """A photo's sides are multiples of it: of the patch, or of a CNN's strides, and of 4 for the decoder's outlines."""
+        patch = getattr(self.model, "patch_embed", None)
+        side = patch.patch_size[0] if patch is not None and hasattr(patch, "patch_size") else 32
+        return math.lcm(side, 4)
+
+    @property
+    def key(self) -> str:
+        """Name of what the encoder computes: the same key, the same features of a photo."""
+        levels = "-".join(map(str, self.levels))
+        return f"{self.name}-{bytes(self.digest.tolist()).hex()[:16]}-{levels}"
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: norms and dropout are as in pretraining, fine-tuned or not."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Compute each level's features (B, C, h, w) of photos (B, 3, H, W) in [0, 1], H and W multiples of `divisor`."""
+        x = (image - self.mean) / self.std
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (not self.frozen or image.requires_grad)):
+            return self._run(x, self.levels)
+
+    def _run(self, x: Tensor, levels: list[int] | None) -> list[Tensor]:
+        return list(self.model.forward_intermediates(x, indices=levels, intermediates_only=True, norm=self.is_transformer))
+
+    def _default_levels(self) -> list[int]:
+        if self.is_transformer:
+            depth = len(self.model.blocks)
+            return [depth // 2 - 1, depth - 1]
+        side = 2 * self.divisor
+        return [i for i, level in enumerate(self._probe(None)) if side // level.shape[-1] in (8, 16, 32)]
+
+    def _probe(self, levels: list[int] | None) -> list[Tensor]:
+        """Run the encoder on a small black photo."""
+        if not hasattr(self.model, "forward_intermediates"):
+            raise InputError(f"timm's {self.name} gives no intermediate features; take a ViT, or a CNN such as tf_efficientnet_lite0")
+        side = 2 * self.divisor
+        try:
+            with torch.no_grad():
+                return self._run(torch.zeros(1, 3, side, side), levels)
+        except (AssertionError, IndexError) as error:
+            raise InputError(f"levels are {levels}; {self.name} has no such ({error})") from None
+
+
+def drop_frozen(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave a frozen encoder's weights out of its state dict."""
+    if isinstance(module, FrozenEncoder) and module.frozen:
+        for key in [key for key in state if key.startswith(f"{prefix}model.")]:
+            del state[key]
+
+
+def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Add a frozen encoder's own weights to a state dict that has its digest alone, before it is loaded.
+
+    Raises `InputError` where the digest is another one's.
+    """
+    if not isinstance(encoder, FrozenEncoder) or not encoder.frozen:
+        return
+    found = state.get(f"{prefix}digest")
+    if found is not None and not torch.equal(found.cpu(), encoder.digest.cpu()):
+        was, now = (bytes(d.tolist()).hex()[:16] for d in (found, encoder.digest))
+        raise InputError(
+            f"the checkpoint's decoder was trained on an encoder of digest {was}, this {encoder.name} has {now}; "
+            "build it from the weights that it was trained on (model.network.pretrained)"
+        )
+    state.update({f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()})
+
+
+def build(name: str, weights: str | None) -> Any:
+    """Build a timm encoder without its classifier; raises `InputError` for an unknown name, or weights that are not to be had."""
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name[:8]}*")[:5]) or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
+        raise InputError(f"encoder is {name!r}, which timm has not; it has {near}")
+    options: dict[str, Any] = {"dynamic_img_size": True} if takes(name, "dynamic_img_size") else {}
+    if weights == "hub":
+        model = downloaded(name, options)
+    elif weights in ("package", None):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            model = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    else:
+        raise InputError(f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null")
+    if weights == "package":
+        packaged = dinov2.packaged_state_dict() if name == dinov2.NAME else packaged_state_dict(f"tu-{name}")
+        fill(model, packaged, name)
+    if dinov2.is_dinov2(model, name):
+        setattr(model, "_pos_embed", MethodType(dinov2.add_positions, model))  # noqa: B010 (timm types it as a module)
+    return model.eval()
+
+
+def takes(name: str, option: str) -> bool:
+    """Tell whether a timm model has an option of vision transformers."""
+    module = timm.model_entrypoint(name).__module__
+    return option == "dynamic_img_size" and module.endswith((".vision_transformer", ".deit", ".beit", ".eva"))
+
+
+def downloaded(name: str, options: Mapping[str, Any]) -> nn.Module:
+    """Build a timm model with its published weights; raises `InputError` where they cannot be downloaded."""
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0, **options)
+    except Exception as error:  # the hub raises a zoo of network errors; all mean that the weights were not had
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"the weights of {name} could not be downloaded ({reason[:120]}); {dinov2.NAME} and tf_efficientnet_lite0 come with packages: "
+            "model.network.pretrained=package"
+        ) from error
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Copy weights into a model; every weight of the model must be found, in its shape."""
+    wanted = model.state_dict()
+    missing = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
+    if missing:
+        raise InputError(f"the packaged weights of {name} lack {missing[0]} and {len(missing) - 1} more of the encoder's weights")
+    model.load_state_dict({key: state[key] for key in wanted})
+
+
+def digest_of(model: nn.Module) -> Tensor:
+    """Compute the SHA-256 of a model's weights under their names, as (32,) uint8."""
+    total = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return torch.frombuffer(bytearray(total.digest()), dtype=torch.uint8).clone()

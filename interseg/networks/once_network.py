@@ -1,0 +1,265 @@
+"""A click network that encodes a photo once: a frozen encoder's features, and a light decoder that is run once a click.
+
+The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick, Schoen et al. 2025): a strong
+frozen encoder, late guidance, shallow skips for outlines. Nothing of the photo is computed after the guidance has come in but what
+depends on it: `encode` gives all else.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, layer_norm, normalize, pad
+
+from interseg.errors import InputError
+from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness_to_regions
+from interseg.networks.frozen import FrozenEncoder
+
+Encoded = dict[str, Tensor]
+HEADS = 4
+"""Learned kinds of features in which tokens are compared with clicked ones, beside the encoder's own."""
+FINE_STRIDE = 12
+"""Pixels: coarser levels carry the tokens, at the finest one's grid; finer ones join the outlines, being too many for attention."""
+
+
+class OnceNetwork(nn.Module):
+    """A frozen encoder and a decoder with global context: logits at half of the view from photo and guidance.
+
+    Args:
+        encoder: of timm, e.g. "vit_small_patch14_dinov2" or "tf_efficientnet_lite0".
+        pretrained: the encoder's weights: "package" (carried by a Python package), "hub" (timm's download) or null for a random one.
+        levels: of the encoder that are read; a ViT's middle and last block, or a CNN's strides 8, 16 and 32 by default.
+        frozen: False fine-tunes the encoder too; a checkpoint then holds it.
+        guidance_channels: 2 for clicks, 3 with the previous mask.
+        width: channels of the tokens, a multiple of 32.
+        outlines: channels at a quarter of the view, a multiple of 8; twice as many at an eighth.
+        blocks: transformer blocks over the tokens.
+        noise: in training, strength of random brightness, contrast and saturation of what the skips see; the encoder sees photos as
+            they are, so that its features can be kept.
+        channels_last: memory layout; faster on most CPUs and GPUs.
+        compile: arguments of `torch.nn.Module.compile` for the decoder; None runs eagerly.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "tf_efficientnet_lite0",
+        pretrained: str | None = "package",
+        levels: Sequence[int] | None = None,
+        frozen: bool = True,
+        guidance_channels: int = 3,
+        width: int = 160,
+        outlines: int = 32,
+        blocks: int = 2,
+        noise: float = 0.2,
+        channels_last: bool = True,
+        compile: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if guidance_channels not in (2, 3):
+            raise InputError(f"guidance_channels is {guidance_channels}; use 2 for clicks, 3 with the previous mask")
+        if width < 32 or width % 32 or outlines < 8 or outlines % 8:
+            raise InputError(f"width={width}, outlines={outlines}; give multiples of 32 and of 8")
+        self.guidance_channels, self.noise = guidance_channels, noise
+        self.encoder = FrozenEncoder(encoder, pretrained, levels, frozen)
+        self.neck = Neck(self.encoder, width, outlines)
+        self.decoder = Decoder(len(self.neck.coarse) + HEADS, guidance_channels, width, outlines, blocks)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.layout)
+        if compile is not None:
+            self.decoder.compile(**compile)
+
+    def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
+        """The trainable parameters: "encoder" (none where it is frozen) and "decoder", neck included."""
+        trained = [p for p in self.encoder.parameters() if p.requires_grad]
+        return {"encoder": trained, "decoder": [*self.neck.parameters(), *self.decoder.parameters()]}
+
+    def refinement_points(self) -> dict[str, nn.Module]:
+        """Layers that f-BRS may scale: "a" what joins tokens and guidance, "b" the context, "c" the outlines before the last layer."""
+        return {"a": self.decoder.join, "b": self.decoder.context, "c": self.decoder.quarter}
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Run the encoder alone: its levels (B, C, h, w) from photos (B, 3, H, W) in [0, 1], padded by replication."""
+        return self.encoder(self._padded(image))
+
+    def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
+        """Compute all that does not depend on clicks, (B, ...) each.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            features: of the encoder, where they are known.
+        """
+        levels = self.features(image) if features is None else features
+        if self.training and self.noise:
+            image = with_noise(image, self.noise)
+        x = (self._padded(image) - self.encoder.mean) / self.encoder.std
+        return self.neck(x.contiguous(memory_format=self.layout), levels)
+
+    def forward(self, image: Tensor, guidance: Tensor, encoded: Encoded | None = None, features: Sequence[Tensor] | None = None) -> Tensor:
+        """Logits of the object.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            guidance: (B, guidance_channels, H, W).
+            encoded: what `encode` gave of the photos, where it is known.
+            features: what `features` gave of them, where it is known.
+
+        Returns:
+            (B, 1, H, W), enlarged from half of that.
+        """
+        height, width = image.shape[-2:]
+        known = self.encode(image, features) if encoded is None else encoded
+        maps = self._padded(guidance.to(image.dtype))
+        logits = self.decoder(known, maps.contiguous(memory_format=self.layout))
+        return interpolate(logits, maps.shape[-2:], mode="bilinear")[..., :height, :width]
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) with sides padded at the right and the bottom by replication to multiples of the encoder's divisor."""
+        height, width = x.shape[-2:]
+        margins = (0, -width % self.encoder.divisor, 0, -height % self.encoder.divisor)
+        return pad(x, margins, mode="replicate") if any(margins) else x
+
+
+class Neck(nn.Module):
+    """What is computed once a photo: tokens and skips from the encoder's levels and the photo.
+
+    Args:
+        encoder: whose levels are read.
+        width: channels of the tokens.
+        outlines: channels at stride 4.
+    """
+
+    def __init__(self, encoder: FrozenEncoder, width: int, outlines: int) -> None:
+        super().__init__()
+        self.coarse, fine = split_levels(encoder)
+        self.fine = fine
+        channels = sum(encoder.channels[i] for i in self.coarse)
+        self.tokens, self.compared = nn.Linear(channels, width), nn.Linear(channels, width)
+        self.shallow = nn.Sequential(unit(3, 16, 2), unit(16, outlines, 2))
+        self.deeper = unit(outlines, 2 * outlines, 2)
+        self.outlines = nn.ModuleList(nn.Conv2d(encoder.channels[i], 2 * outlines, 1) for i in fine)
+
+    def forward(self, image: Tensor, levels: Sequence[Tensor]) -> Encoded:
+        """Join photos (B, 3, H, W), normalised, and levels."""
+        levels = [normalised(level.to(image.dtype)) for level in levels]
+        coarse = [levels[i] for i in self.coarse]
+        grid = coarse[0].shape[-2:]
+        coarse = [level if level.shape[-2:] == grid else interpolate(level, grid, mode="bilinear") for level in coarse]
+        lists = [level.permute(0, 2, 3, 1) for level in coarse]
+        joined = torch.cat(lists, 3)
+        shallow = self.shallow(image)
+        deeper = self.deeper(shallow)
+        for i, project in zip(self.fine, self.outlines, strict=True):
+            deeper = deeper + interpolate(project(levels[i]), deeper.shape[-2:], mode="bilinear")
+        compared = self.compared(joined).flatten(1, 2).unflatten(2, (HEADS, -1)).transpose(1, 2)
+        # the encoder's own levels differ in channels: each is a part of its own
+        own = {f"own{i}": normalize(level.flatten(1, 2), dim=2)[:, None] for i, level in enumerate(lists)}
+        encoded = {"tokens": self.tokens(joined).permute(0, 3, 1, 2), "skip4": shallow, "skip8": deeper}
+        return encoded | own | {"compared": normalize(compared, dim=3)}
+
+
+class Decoder(nn.Module):
+    """What is computed once a click: guidance joins the tokens, attention carries it over the photo, skips give outlines.
+
+    Args:
+        kinds: of features in which tokens are compared with clicked ones.
+        guidance_channels: 2 for clicks, 3 with the previous mask.
+        width: channels of the tokens.
+        outlines: channels at stride 4.
+        blocks: transformer blocks.
+    """
+
+    def __init__(self, kinds: int, guidance_channels: int, width: int, outlines: int, blocks: int) -> None:
+        super().__init__()
+        four, eight = outlines, 2 * outlines
+        self.has_mask = guidance_channels == 3
+        self.guide4, self.guide8 = unit(guidance_channels, four, 4), unit(four, eight, 2)
+        self.join = Join(width, eight, kinds * (4 if self.has_mask else 2))
+        self.context = nn.Sequential(*(TokenBlock(width, width // 32) for _ in range(blocks)), nn.GroupNorm(1, width))
+        self.to8, self.to4 = nn.Conv2d(width, eight, 1), nn.Conv2d(eight, four, 1)
+        self.eighth, self.quarter = Residual(eight), nn.Sequential(Residual(four), Residual(four))
+        self.last = nn.Conv2d(four, 4, 3, padding=1)
+
+    def forward(self, encoded: Encoded, maps: Tensor) -> Tensor:
+        """Logits (B, 1, h, w), twice the size of the skip at stride 4, from guidance (B, c, H, W)."""
+        guide4 = self.guide4(maps)
+        guide8 = self.guide8(guide4)
+        x = self.context(self.join(encoded["tokens"], guide8, self._likeness(encoded, maps)))
+        x = self.eighth(interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8)
+        x = self.quarter(interpolate(self.to4(x), guide4.shape[-2:], mode="bilinear") + encoded["skip4"] + guide4)
+        return nn.functional.pixel_shuffle(self.last(x), 2)
+
+    def _likeness(self, encoded: Encoded, maps: Tensor) -> Tensor:
+        """Compare every token with clicked ones, and with those of the mask: (B, K, h, w)."""
+        grid = encoded["tokens"].shape[-2:]
+        share = shares(maps, grid).flatten(2)
+        found = []
+        for key in sorted(key for key in encoded if key.startswith(("own", "compared"))):
+            found += [likeness_to_clicks(encoded[key], share[:, sign]) for sign in (0, 1)]
+            if self.has_mask:
+                found.append(likeness_to_regions(encoded[key], share[:, 2]))
+        return torch.cat(found, 1).unflatten(2, grid)
+
+
+class Join(nn.Module):
+    """Adds guidance, and the likeness to clicked tokens, to tokens."""
+
+    def __init__(self, width: int, guidance: int, likeness: int) -> None:
+        super().__init__()
+        self.guidance, self.likeness = nn.Conv2d(guidance, width, 1), nn.Conv2d(likeness, width, 1)
+
+    def forward(self, tokens: Tensor, guidance: Tensor, likeness: Tensor) -> Tensor:
+        """(B, C, h, w) from tokens of that size, guidance of any and likeness (B, K, h, w)."""
+        near = interpolate(guidance, tokens.shape[-2:], mode="bilinear")
+        return tokens + self.guidance(near) + self.likeness(likeness)
+
+
+class Residual(nn.Module):
+    """A 3 x 3 convolution with group norm on a skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.GroupNorm(channels // 8, channels), nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        return x + self.conv(torch.relu(self.norm(x)))
+
+
+def unit(before: int, after: int, stride: int) -> nn.Sequential:
+    """Make a convolution with group norm of 8 channels each and ReLU; its output is the input's size over the stride, 2 or 4."""
+    kernel = 3 if stride == 2 else 6
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=1)
+    return nn.Sequential(convolution, nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True))
+
+
+def shares(maps: Tensor, grid: torch.Size) -> Tensor:
+    """Give the mean of maps (B, C, H, W) in each cell of a grid (h, w)."""
+    height, width = maps.shape[-2:]
+    if height % grid[0] or width % grid[1]:
+        return adaptive_avg_pool2d(maps, (grid[0], grid[1]))
+    return avg_pool2d(maps, (height // grid[0], width // grid[1]))  # ten times as fast
+
+
+def normalised(level: Tensor) -> Tensor:
+    """Give features (B, C, h, w) mean 0 and variance 1 at each place: levels and encoders differ in scale."""
+    return layer_norm(level.permute(0, 2, 3, 1), level.shape[1:2]).permute(0, 3, 1, 2)
+
+
+def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:
+    """Split the levels' places into those of the tokens, the finest of them first, and those too fine for attention."""
+    strides = encoder.strides
+    coarse = [i for i, stride in enumerate(strides) if stride > FINE_STRIDE]
+    if not coarse:
+        raise InputError(f"the levels of {encoder.name} have strides {strides}; add one of more than {FINE_STRIDE}")
+    return sorted(coarse, key=lambda i: strides[i]), [i for i in range(len(strides)) if i not in coarse]
+
+
+def with_noise(image: Tensor, strength: float) -> Tensor:
+    """Draw brightness, contrast and saturation of each photo (B, 3, H, W), each a factor in 1 - strength to 1 + strength."""
+    factors = 1 + strength * (2 * torch.rand(3, len(image), 1, 1, 1, device=image.device, dtype=image.dtype) - 1)
+    brightness, contrast, saturation = factors
+    grey = image.mean(1, keepdim=True)
+    image = grey + saturation * (image - grey)
+    mean = image.mean((1, 2, 3), keepdim=True)
+    return (brightness * (mean + contrast * (image - mean))).clamp(0, 1)
