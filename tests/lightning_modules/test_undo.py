@@ -23,11 +23,12 @@ LITE = "tu-tf_efficientnet_lite0"
 ZOOM = ZoomIn(long_side=48, min_crop=16)
 
 
-def itis(channels=2, long_side=None, **options):
+def itis(channels=2, long_side=None, soft=False, **options):
     network = ClickNetwork(
         encoder=LITE, weights="package", guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16}
     )
-    return ITIS(network, previous_mask=channels == 3, long_side=long_side, inference=InferenceOptions(**options))
+    inference = InferenceOptions(**options)
+    return ITIS(network, previous_mask=channels == 3, long_side=long_side, inference=inference, soft_previous=soft)
 
 
 def refined(name, **options):
@@ -53,7 +54,9 @@ def converted(classes):
 METHODS = {
     "itis": itis,
     "mask channel, reduced": lambda: itis(3, 48),
+    "probabilities, reduced": lambda: itis(3, 48, soft=True),
     "zoom": lambda: itis(zoom=ZOOM),
+    "zoom, probabilities": lambda: itis(3, soft=True, zoom=ZOOM),
     "zoom and flip, mask channel": lambda: itis(3, zoom=ZOOM, flip=True),
     **{name: lambda name=name: refined(name) for name in REFINERS},
     "rgb_brs, zoom": lambda: refined("rgb_brs", zoom=ZOOM),
