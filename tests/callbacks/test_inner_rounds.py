@@ -68,7 +68,7 @@ def test_rounds_are_those_of_a_slow_loop(folder, user, soft):
     learner, batch = module(soft).train(), first_batch(folder)
     given = {key: value.clone() for key, value in batch.items() if key != "errors"}
     play_inner_rounds(learner, batch, user, 3, (5, 2), 0.3)
-    learner.eval()
+    learner.network.eval()
     for row, id in enumerate(given["id"].tolist()):
         (clicks,) = unpad_clicks(given["clicks"][row : row + 1])
         previous = torch.zeros(given["mask"].shape[1:])
@@ -110,6 +110,15 @@ def test_rounds_have_no_gradient_and_leave_the_network_as_it_was(folder):
     with pytest.raises(RuntimeError, match="broken"), evaluating(learner):
         raise RuntimeError("broken")
     assert {name: part.training for name, part in learner.named_modules()} == modes
+
+
+def test_rounds_see_the_view_of_the_step(folder):
+    learner, batch, seen = module().train(), first_batch(folder), []
+    learner.long_side = 32  # of evaluation
+    learner.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
+    play_inner_rounds(learner, batch, DeepUser(), 1, (0, 0), 0.0)
+    learner.segment(batch)
+    assert seen[0] == seen[1] == (64, 64)
 
 
 def test_a_step_learns_from_the_clicks_of_its_rounds(folder):
