@@ -30,7 +30,7 @@ def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, s
     """Play rounds with a batch: its `clicks` grow, and its `previous`, where it has one, becomes the last answer.
 
     Args:
-        module: answers by `segment(batch)`, in evaluation mode as in the paper's code; the modes are put back.
+        module: answers by `segment(batch)`. Its network is in evaluation mode meanwhile, as in the paper's code.
         batch: what the step is made of.
         user: clicks.
         rounds: number of clicks of each object; an object without an error that can be clicked gets fewer.
@@ -58,10 +58,14 @@ def joined(clicks: Clicks, click: Any) -> Clicks:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Set a module to evaluation mode, and every part of it back to its own mode afterwards."""
-    modes = {part: part.training for part in module.modules()} if isinstance(module, nn.Module) else {}
-    if modes:
-        module.eval()
+    """Set the parts of a module to evaluation mode, and each back to its own afterwards.
+
+    The method itself stays in training: it is shown the step's own view, not one reduced as in evaluation.
+    """
+    parts = list(module.children()) if isinstance(module, nn.Module) else []
+    modes = {part: part.training for child in parts for part in child.modules()}
+    for child in parts:
+        child.eval()
     try:
         yield
     finally:

@@ -83,10 +83,9 @@ class UserLoop(Callback):
             masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]
             batch["previous"] = torch.from_numpy(np.stack(masks)).to(batch["clicks"].device)
         self._known = [len(clicks) for clicks in unpad_clicks(batch["clicks"])]
-        rounds = number_of_rounds(self.inner_rounds, self.seed, trainer.global_step) if self.inner_rounds else 0
-        if rounds:
+        if self.inner_rounds:
+            rounds, seed = number_of_rounds(self.inner_rounds, self.seed, trainer.global_step), (self.seed, trainer.current_epoch)
             with trainer.precision_plugin.forward_context():
-                seed = (self.seed, trainer.current_epoch)
                 play_inner_rounds(pl_module, batch, self.train_user, rounds, seed, self.logit_threshold)
 
     def _recall(self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int) -> Clicks:

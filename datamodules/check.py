@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datamodules.base import ClickDataModule, distinct
+from datamodules.duplicates import ALIKE, BITS, Fingerprint, fingerprint, nearest_pairs
 from datamodules.sources import ObjectSource, Sample
 from datamodules.tasks import TaskDataModule
 from datamodules.volume_files import Volume, read_case
@@ -17,11 +18,14 @@ from datamodules.volumes import VolumeDataModule
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.images import image_size
+from interseg.listing import counted
 
 PICTURES = 12
 """Pictures of a part, from all over it."""
 SIZES = 3
 """Sizes that are named."""
+PAIRS = 6
+"""Pairs of photos that are most alike, of two splits, that are shown."""
 
 
 class Picture(NamedTuple):
@@ -41,6 +45,8 @@ class Part:
     name: str
     facts: dict[str, str]
     pictures: list[Picture] = field(default_factory=list)
+    fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
+    """Of every photo by its name, where there are splits to compare."""
 
 
 @dataclass
@@ -92,8 +98,34 @@ def check_splits(data: ClickDataModule, found: Findings) -> None:
             continue
         seen[names] = split
         found.parts.append(look_at_objects(split, source, found))
-    found.notes, found.left_out = data.notes, data.left_out
+    compare_with_training(data, found)
+    found.notes, found.left_out = [*data.notes, *found.notes], data.left_out
     found.problems = [*data.problems, *found.problems]
+
+
+def compare_with_training(data: ClickDataModule, found: Findings) -> None:
+    """Look for photos of training among those of evaluation."""
+    parts = {part.name: part for part in found.parts if part.fingerprints}
+    if "train" not in parts:
+        return
+    train = parts.pop("train")
+    for split, part in parts.items():
+        pairs = nearest_pairs(train.fingerprints, part.fingerprints)
+        alike = [pair for pair in pairs if pair.distance <= ALIKE]
+        found.notes += counted(f"photos of train that look like one of {split}", [f"{pair.first} like {pair.second}" for pair in alike])
+        bits = f"the nearest differ in {pairs[0].distance} of {BITS} bits; up to {ALIKE} it is taken for the same photo"
+        beside = Part(f"train beside {split}", {"photos in both": f"{len(alike)}: {bits}"})
+        found.parts.append(beside)
+        for pair in pairs[: max(PAIRS, min(len(alike), PICTURES))]:
+            beside.pictures += [picture_of(data, "train", pair.first), picture_of(data, split, pair.second)]
+
+
+def picture_of(data: ClickDataModule, split: str, image: str) -> Picture:
+    """Take the first object of an image by its name."""
+    source = data.objects(split)
+    index = next(index for index in range(len(source)) if source.image(index) == image)
+    sample = source.read(index)
+    return Picture(f"{split}: {image}", sample.image, drawn(sample))
 
 
 def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
@@ -110,6 +142,7 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
             found.problems.append(f"{source.name(index)}: {error}")
             continue
         shares.append(float((sample.mask == 1).mean()))
+        part.fingerprints[source.image(index)] = fingerprint(sample.image)
         if index in pictured:
             part.pictures.append(Picture(source.name(index), sample.image, drawn(sample)))
     part.facts["sizes"] = counted_sizes(source.size(index) for index in images.values())

@@ -13,6 +13,7 @@ from datamodules.resuming import EpochSampler
 from datamodules.sources import ObjectSource, Sample
 from datamodules.splits import note_of_same_objects
 from interseg.errors import InputError
+from interseg.listing import counted
 
 
 class Walk(NamedTuple):
@@ -115,6 +116,7 @@ class JoinedDataModule(ClickDataModule):
         train: names of the parts that are trained on; null for all.
         evaluate: names of the parts whose validation and test splits are evaluated on; null for all. A part without splits is
             trained on or evaluated on, not both.
+        without: names of images of a part that are not trained on, such as photos that are evaluated on too (check.py finds them).
         root: folder that the roots of a config's parts may refer to, as `${data.root}/NAME`.
         loading: see `Loading`.
 
@@ -128,6 +130,7 @@ class JoinedDataModule(ClickDataModule):
         weights: Mapping[str, float] | None = None,
         train: Sequence[str] | None = None,
         evaluate: Sequence[str] | None = None,
+        without: Mapping[str, Sequence[str]] | None = None,
         root: str | None = None,
         loading: Loading | None = None,
     ) -> None:
@@ -138,7 +141,9 @@ class JoinedDataModule(ClickDataModule):
         left = {name: weight for name, weight in (weights or {}).items() if name not in parts or name in self.parts}
         self.root, self.weights = root, left
         self.trained, self.evaluated = (list(self.parts) if names is None else list(names) for names in (train, evaluate))
-        for key, names in (("weights", [*self.weights]), ("train", self.trained), ("evaluate", self.evaluated)):
+        self.without = {name: set(images) for name, images in (without or {}).items() if name not in parts or name in self.parts}
+        lists = {"weights": [*self.weights], "train": self.trained, "evaluate": self.evaluated, "without": [*self.without]}
+        for key, names in lists.items():
             self._check_names(key, names)
         for name, weight in self.weights.items():
             if not 0 < weight < math.inf:
@@ -149,7 +154,7 @@ class JoinedDataModule(ClickDataModule):
     def _check_names(self, key: str, names: Sequence[str]) -> None:
         """Raise `InputError` for a name that is no part's, and for an empty list of parts to use."""
         known = f"the parts are {', '.join(self.parts)}"
-        if not names and key != "weights":
+        if not names and key in ("train", "evaluate"):
             raise InputError(f"data.{key} names no part; {known}")
         for name in names:
             if name not in self.parts:
@@ -176,7 +181,19 @@ class JoinedDataModule(ClickDataModule):
                 f"and data.evaluate ({', '.join(self.evaluated)}) only"
             )
         source.notes = [line for line in source.notes if line not in same]
-        return source
+        return self._thinned(name, source) if split == "train" and name in self.without else source
+
+    def _thinned(self, name: str, source: ObjectSource) -> ObjectSource:
+        """Leave images out; raises `InputError` for one that is not there."""
+        images = [source.image(index) for index in range(len(source))]
+        unknown = self.without[name] - set(images)
+        if unknown:
+            raise InputError(f"data.without.{name} names {min(unknown)!r}; {name} has {len(set(images))} images, the first is {images[0]}")
+        kept = [index for index, image in enumerate(images) if image not in self.without[name]]
+        thinned = Subset(source, kept)
+        left = sorted(self.without[name])
+        thinned.left_out = [*source.left_out, *counted("images that data.without names", left)]
+        return thinned
 
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
         """Draw every part's share of an epoch, and join them."""

@@ -1,11 +1,13 @@
 """The benchmarks of streams: every row is a config, parts of an array share the runs out, tables come from what the runs left."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks import dynamic3d
+from benchmarks import dynamic3d, rounds
 from configs import load, resolve
 from configs.run import parser
 from interseg.files import write_table
@@ -207,3 +209,40 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
         printed[0] == "| | " + " | ".join(f"round {k}: {name}" for k in (2, 3) for name in ("F and Y", "proxy and Y", "F and proxy")) + " |"
     )
     assert printed[2:] == ["| row | 0.100 | 0.500 | 0.500 | 0.200 | 0.500 | 0.500 |"]
+
+
+def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_path, capsys):
+    took, runs = {"memory": 0.5, "inner_rounds": 2.0}, {}
+
+    def done(proof, script, *words):
+        run = Path(next(word.removeprefix("run=") for word in words if word.startswith("run=")))
+        run.mkdir(parents=True, exist_ok=True)
+        if script == "evaluate.py":
+            (run / "report.json").write_text(json.dumps(dict.fromkeys(rounds.FIGURES, 3.5)))
+            return
+        options = parser("").parse_intermixed_args(list(words))
+        config = resolve(load(options.config, options.overrides))
+        runs[run.name] = steps = config["trainer"]["max_steps"], config["callbacks"]["loop"], config["model"]["loss"], config["loading"]
+        elapsed = {"time_elapsed": {"train": steps[0] * took[run.name.rpartition("-")[0]]}}
+        (run / "checkpoints").mkdir(exist_ok=True)
+        torch.save({"global_step": steps[0], "callbacks": {"Timer": elapsed}}, run / "checkpoints" / "last.ckpt")
+
+    monkeypatch.setattr(rounds, "done", done)
+    words = ["--rows", "memory", "inner rounds", "--minutes", "2", "--seeds", "2", "--data", "--config data/samples.yaml"]
+    monkeypatch.setattr(sys, "argv", ["rounds", str(tmp_path), *words])
+    rounds.main()
+    assert {name: run[0] for name, run in runs.items() if "probe" not in name} == {
+        **dict.fromkeys(("memory-0", "memory-1"), 240),
+        **dict.fromkeys(("inner_rounds-0", "inner_rounds-1"), 60),
+    }
+    (_, memory, loss, loading), (_, inner, other_loss, other) = runs["memory-0"], runs["inner_rounds-0"]
+    assert (memory["iterative"], memory["inner_rounds"]) == (True, 0)
+    assert (inner["iterative"], inner["inner_rounds"]) == (False, 3)
+    assert loss == other_loss
+    assert (loading["initial"]["_target_"], other["initial"]["_target_"]) == (
+        "interseg.clicks.initial.InitialClicks",
+        "interseg.clicks.initial.RitmInitialClicks",
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("| memory | 240 ± 0 | 120 ± 0 | 3.5 ± 0 |")
+    assert lines[3].startswith("| inner rounds | 60 ± 0 | 120 ± 0 |")

@@ -109,7 +109,7 @@ def test_images_of_classes_that_are_clicked_are_shown_by_class(tmp_path):
     data = build(resolve(load(["data/class_images.yaml"], [*words, f"data.images.size=[{H},{W}]"]))["data"])
     found = check_data(data)
     assert not found.problems
-    assert [part.name for part in found.parts] == ["train", "val", "test"]
+    assert [part.name for part in found.parts] == ["train", "val", "test", "train beside val"]
     (picture,) = found.parts[0].pictures
     assert np.array_equal(picture.mask, TWO)
 

@@ -15,7 +15,15 @@ from tests.helpers.drawing import draw_folder
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
-OTHERS = ("default.yaml", "quickstart.yaml", "gpu.yaml", "zoom.yaml", "clis.yaml", "dynamic3d.yaml")  # no method, or one of streams
+OTHERS = (
+    "default.yaml",
+    "quickstart.yaml",
+    "gpu.yaml",
+    "jitter.yaml",
+    "zoom.yaml",
+    "clis.yaml",
+    "dynamic3d.yaml",
+)  # no method, or one of streams
 METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS)
 
 

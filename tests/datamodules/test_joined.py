@@ -1,4 +1,6 @@
-"""Sources side by side: ids, weights and splits against what they are by hand; two ranks and resumes train as one does."""
+"""Sources side by side: ids, weights and splits against what they are by hand; two ranks and resumes train as one does,
+with the memory of clicks and inner rounds.
+"""
 
 import json
 from collections import Counter
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from callbacks.checkpoint import LastCheckpoint
+from callbacks.inner_rounds import number_of_rounds
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from datamodules.base import Loading, collate
@@ -21,6 +24,7 @@ from interseg.networks.click_network import ClickNetwork
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from tests.helpers.drawing import draw, draw_folder, write
+from tests.helpers.small_network import ENCODER
 from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, quiet_trainer
 
 
@@ -134,13 +138,13 @@ def test_fewer_objects_are_drawn_from_all_parts(root):
 def module():
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.0}
-    network = ClickNetwork(encoder="tu-tf_efficientnet_lite0", weights="package", options=options)
-    return ITIS(network, optimisation=Optimisation(learning_rate=1e-3))
+    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
+    return ITIS(network, previous_mask=True, mask_map="probabilities", optimisation=Optimisation(learning_rate=1e-3))
 
 
 def train(root, sets, *callbacks, devices=1, checkpoint=None):
     learner = module().double()  # a checkpoint is read before Lightning would do it
-    loop = UserLoop(reset_probability=0.3)
+    loop = UserLoop(reset_probability=0.3, previous_mask=True, inner_rounds=3)
     trainer = quiet_trainer(root, [loop, *callbacks], 2, devices, "64-true")
     trainer.fit(learner, joined(sets, {"small": 0.5}, batch_size=4 // devices), ckpt_path=checkpoint, weights_only=True)
     return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
@@ -148,6 +152,7 @@ def train(root, sets, *callbacks, devices=1, checkpoint=None):
 
 @pytest.fixture(scope="module")
 def undisturbed(root, tmp_path_factory):
+    assert [number_of_rounds(3, 0, step) for step in range(4)] == [0, 2, 0, 2]
     return train(tmp_path_factory.mktemp("undisturbed"), root, LastCheckpoint(1))
 
 

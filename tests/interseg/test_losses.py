@@ -7,6 +7,7 @@ from interseg.distance import distance_to
 from interseg.losses import (
     BootstrappedCrossEntropy,
     BoundaryAwareCrossEntropy,
+    NormalizedFocal,
     balanced_cross_entropy,
     bootstrapped_cross_entropy,
     label_counts,
@@ -59,6 +60,42 @@ def test_normalized_focal_weights_sum_to_the_valid_pixels():
     weight = weight / weight.sum((1, 2), keepdim=True) * 42
     expected = (0.5 * weight * -p.log()).sum((1, 2)) / 42
     assert normalized_focal(logits, mask).item() == pytest.approx(expected.mean().item())
+
+
+def focal_reference(logits, mask, gamma, alpha, divisors=None):
+    """RITM's loss, pixel by pixel: (value, each image's sum of weights over its number of pixels), which may be given."""
+    value, found = 0.0, []
+    for image, (z, y) in enumerate(zip(logits, mask, strict=True)):
+        pixels = [(a, b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255]
+        right = [1 / (1 + math.exp(-a if b else a)) for a, b in pixels]
+        weights = [(1 - p) ** gamma for p in right]
+        found.append(sum(weights) / len(pixels))
+        divisor = divisors[image] if divisors else found[-1]
+        balance = [alpha if b else 1 - alpha for _, b in pixels]
+        total = sum(a * w / divisor * -math.log(p) for a, w, p in zip(balance, weights, right, strict=True))
+        value += total / len(pixels) / len(logits)
+    return value, found
+
+
+@pytest.mark.parametrize(("gamma", "alpha"), [(2.0, 0.5), (1.0, 0.3), (0.0, 0.5)])
+def test_normalized_focal_and_its_gradient_are_those_of_the_paper(gamma, alpha):
+    logits, mask = random_batch()
+    value, divisors = focal_reference(logits, mask, gamma, alpha)
+    gradients = {}
+    for constant in (False, True):
+        z = logits.clone().requires_grad_()
+        loss = NormalizedFocal(gamma, alpha, constant)(z, mask)
+        loss.backward()
+        assert loss.item() == pytest.approx(value)
+        gradients[constant] = z.grad
+    for place in [(0, 0, 1, 2), (1, 0, 3, 3), (2, 0, 0, 6), (2, 0, 5, 0), (0, 0, 4, 4)]:
+        sides = []
+        for step in (1e-5, -1e-5):
+            moved = logits.clone()
+            moved[place] += step
+            sides.append(focal_reference(moved, mask, gamma, alpha, divisors)[0])
+        assert gradients[False][place].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, abs=1e-8)
+    assert torch.equal(gradients[False], gradients[True]) == (gamma == 0)
 
 
 def test_a_fraction_outside_its_range_is_refused():

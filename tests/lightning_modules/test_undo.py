@@ -23,9 +23,10 @@ from tests.helpers.small_network import ENCODER
 ZOOM = ZoomIn(long_side=48, min_crop=16)
 
 
-def itis(channels=2, long_side=None, **options):
+def itis(channels=2, long_side=None, mask_map="distance", **options):
     network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16})
-    return ITIS(network, previous_mask=channels == 3, long_side=long_side, inference=InferenceOptions(**options))
+    inference = InferenceOptions(**options)
+    return ITIS(network, previous_mask=channels == 3, mask_map=mask_map, long_side=long_side, inference=inference)
 
 
 def refined(name, **options):
@@ -51,7 +52,9 @@ def converted(classes):
 METHODS = {
     "itis": itis,
     "mask channel, reduced": lambda: itis(3, 48),
+    "probabilities, reduced": lambda: itis(3, 48, mask_map="probabilities"),
     "zoom": lambda: itis(zoom=ZOOM),
+    "zoom, probabilities": lambda: itis(3, mask_map="probabilities", zoom=ZOOM),
     "zoom and flip, mask channel": lambda: itis(3, zoom=ZOOM, flip=True),
     **{name: lambda name=name: refined(name) for name in REFINERS},
     "rgb_brs, zoom": lambda: refined("rgb_brs", zoom=ZOOM),

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from interseg.clicks.layout import Click, clicks_of, no_clicks
-from interseg.clicks.users import BrsUser, ClusterUser, ItisUser, RandomUser, RitmUser, User
+from interseg.clicks.users import BrsUser, ClusterUser, DeepUser, ItisUser, RandomUser, RitmUser, User
 from tests.helpers.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
 
-USERS = [RitmUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
+USERS = [RitmUser(), DeepUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
 
 
 def ritm_reference(prediction, mask, clicks):
@@ -48,6 +48,34 @@ def test_ritm_breaks_ties_in_row_major_order(data, height, width):
     prediction, mask = bits(), bits().astype(np.uint8)
     clicks = no_clicks()
     assert RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == ritm_reference(prediction, mask, clicks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), height=st.integers(1, 40), width=st.integers(1, 40), smoothness=st.sampled_from([0.0, 1.0, 5.0]))
+def test_deep_clicks_are_in_the_inner_half_of_the_error_that_ritm_clicks(seed, height, width, smoothness):
+    prediction, mask, clicks = random_masks(seed, height, width, smoothness)
+    click = DeepUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
+    expected = ritm_reference(prediction, mask, clicks)
+    assert (click is None) == (expected is None)
+    if expected is not None:
+        error = (mask == 1) & ~prediction if expected.label else (mask == 0) & prediction
+        depth = ndimage.distance_transform_edt(np.pad(error, 1))[1:-1, 1:-1]
+        depth[clicks[:, 0], clicks[:, 1]] = 0
+        assert click.label == expected.label
+        assert depth[click.y, click.x] > depth.max() / 2 - 1e-5
+
+
+def test_deep_clicks_are_uniform_over_that_half():
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 5:32] = 1
+    nothing = np.zeros(mask.shape, bool)
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    inner = {(y, x) for y, x in np.argwhere(depth > depth.max() / 2).tolist()}
+    generator = np.random.default_rng(0)
+    drawn = [DeepUser().next_click(nothing, mask, no_clicks(), generator)[:2] for _ in range(30 * len(inner))]
+    counts = np.array([drawn.count(pixel) for pixel in inner])
+    assert set(drawn) == inner
+    assert ((counts - 30) ** 2 / 30).sum() < len(inner) + 4 * np.sqrt(2 * len(inner))  # chi-square
 
 
 def test_ritm_tie_between_signs_is_negative():
