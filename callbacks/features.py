@@ -106,7 +106,7 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
     views = [cropped(batch, row, box, box.size) for row, box in enumerate(boxes)]
     for key in ("mask", "to_source", "distance"):
         if key in batch:
-            batch[key] = torch.stack([batch[key][i, b.top : b.bottom, b.left : b.right] for i, b in enumerate(boxes)])  # type: ignore[literal-required]
+            batch[key] = torch.stack([batch[key][i, b.top : b.bottom, b.left : b.right] for i, b in enumerate(boxes)])
     for key in ("image", "clicks", "previous"):
         if key in batch:
             batch[key] = torch.cat([view[key] for view in views])  # type: ignore[literal-required]
@@ -124,7 +124,9 @@ def cell_window(
 ) -> tuple[int, int]:
     """Draw the first row and column of a window of cells that holds one of the positive clicks (n, 4), where there is one."""
     positive = clicks[clicks[:, 2] == 1]
-    chosen = positive[generator.integers(len(positive)), :2] if len(positive) else generator.integers((grid[0] * cell[0], grid[1] * cell[1]))
+    chosen = (
+        positive[generator.integers(len(positive)), :2] if len(positive) else generator.integers((grid[0] * cell[0], grid[1] * cell[1]))
+    )
     corner = []
     for axis in (0, 1):
         held = int(chosen[axis]) // cell[axis]

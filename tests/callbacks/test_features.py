@@ -119,7 +119,7 @@ def test_a_full_store_warns_once_and_training_goes_on(folder, tmp_path):
 
 
 def test_networks_whose_features_change_are_refused(folder, tmp_path):
-    with pytest.raises(InputError, match="OnceNetwork has no frozen encoder whose features can be kept; give callbacks.features=null"):
+    with pytest.raises(InputError, match=r"OnceNetwork has no frozen encoder .*; give callbacks\.features=null"):
         fit(tmp_path, folder, KeptFeatures(None), network=module(frozen=False))
     fit(tmp_path, folder, None, network=module(frozen=False))
     with pytest.raises(InputError, match=r"crop is 1\.5; it is a share"):

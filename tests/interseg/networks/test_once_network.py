@@ -112,7 +112,7 @@ def test_a_checkpoint_of_another_encoder_is_refused(network):
     state["encoder.digest"] = state["encoder.digest"] ^ 1
     with pytest.raises(InputError, match=r"trained on an encoder of digest \w+, this .* has \w+; build it from the weights"):
         network.load_state_dict(state)
-    with pytest.raises(RuntimeError, match="Missing key.*decoder"):
+    with pytest.raises(RuntimeError, match=r"Missing key.*decoder"):
         network.load_state_dict({key: value for key, value in network.state_dict().items() if "last" not in key})
 
 
@@ -150,7 +150,7 @@ def test_levels_follow_from_the_encoder_or_are_given():
     assert (lite.levels, lite.strides, lite.channels) == ([2, 3, 4], [8, 16, 32], [40, 112, 320])
     with pytest.raises(InputError, match=r"levels are \[9\]; test_vit has no such"):
         FrozenEncoder("test_vit", None, [9])
-    with pytest.raises(InputError, match="have strides .*; add one of more than 12"):
+    with pytest.raises(InputError, match=r"have strides .*; add one of more than 12"):
         OnceNetwork("tf_efficientnet_lite0", None, levels=[1, 2])
 
 
