@@ -95,12 +95,18 @@ class OnceNetwork(nn.Module):
         x = (self._padded(image) - self.encoder.mean) / self.encoder.std
         return self.neck(x.contiguous(memory_format=self.layout), levels)
 
-    def forward(self, image: Tensor, guidance: Tensor, encoded: Encoded | None = None, features: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        image: Tensor,
+        guidance: Tensor | None = None,
+        encoded: Encoded | None = None,
+        features: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W).
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network that is made interactive by conversion.
             encoded: what `encode` gave of the photos, where it is known.
             features: what `features` gave of them, where it is known.
 
@@ -109,6 +115,8 @@ class OnceNetwork(nn.Module):
         """
         height, width = image.shape[-2:]
         known = self.encode(image, features) if encoded is None else encoded
+        if guidance is None:
+            guidance = image.new_zeros(len(image), self.guidance_channels, height, width)
         maps = self._padded(guidance.to(image.dtype))
         logits = self.decoder(known, maps.contiguous(memory_format=self.layout))
         return interpolate(logits, maps.shape[-2:], mode="bilinear")[..., :height, :width]

@@ -7,6 +7,7 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from interseg.errors import InputError
 from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness_to_regions
+from interseg.networks.converted import Converted
 from interseg.networks.frozen import FrozenEncoder, digest_of
 from interseg.networks.once_network import OnceNetwork, with_noise
 
@@ -195,6 +196,18 @@ def test_a_compiled_decoder_answers_the_same():
     assert compiled.state_dict().keys() == eager.state_dict().keys()
     with torch.no_grad():
         assert torch.allclose(compiled(photo(), guidance()), eager(photo(), guidance()), atol=1e-5)
+
+
+def test_a_network_that_is_given_no_clicks_is_made_interactive_by_conversion(network):
+    image = photo(count=1)
+    with torch.no_grad():
+        assert torch.equal(network(image), network(image, torch.zeros(1, 3, 64, 96)))
+    converted = Converted(network)
+    maps = torch.zeros(1, 3, 64, 96, requires_grad=True)
+    with torch.enable_grad():
+        answer = converted((image * 0.2 + 0.4), maps)
+        answer.mean().backward()
+    assert maps.grad.abs().sum() > 0, "interaction maps reach the encoder's first layer"
 
 
 def test_likeness_is_the_largest_cosine_to_a_clicked_token():
