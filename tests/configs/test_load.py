@@ -5,6 +5,7 @@ import pytest
 
 from callbacks.user_loop import UserLoop
 from configs import FOLDER, build, find, load, merge, resolve
+from configs.checkpoints import without_download
 from interseg.clicks.guidance import DiskGuidance
 from interseg.clicks.users import RandomUser
 from interseg.errors import InputError
@@ -148,3 +149,13 @@ def test_every_yaml_resolves_over_a_method(file):
     config = resolve(load([method, file]))
     assert find(config["model"]["_target_"])
     assert find(config["data"]["_target_"])
+
+
+@pytest.mark.parametrize(("frozen", "fetched"), [(None, "hub"), (True, "hub"), (False, None)])
+def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_not(frozen, fetched):
+    model = {"network": {"pretrained": "hub"} | ({} if frozen is None else {"frozen": frozen})}
+    without_download(model)
+    assert model["network"]["pretrained"] == fetched
+    other = {"network": {"weights": "imagenet", "width": 3}}
+    without_download(other)
+    assert other["network"] == {"weights": None, "width": 3}
