@@ -32,7 +32,7 @@ class KeptFeatures(Callback):
 
     A photo is encoded when it is first seen in a view, so that the data's own augmentation may not change what the encoder sees
     (crops, scales, colours): the view is the whole photo, and its mirror image. The share of a batch that had to be encoded stands
-    in the progress bar as `new`.
+    in the progress bar as `new`. At 448 x 448 a view of DINOv2 ViT-S/14 takes 1.6 MB, one of EfficientNet-Lite0 0.6 MB.
 
     Args:
         folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`, null keeps them in memory.

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dynamic3d
+from benchmarks import dynamic3d, training_step
 from configs import load, resolve
 from configs.run import parser
 from interseg.files import write_table
+from tests.helpers.drawing import draw_folder
 
 COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
 
@@ -207,3 +208,17 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
         printed[0] == "| | " + " | ".join(f"round {k}: {name}" for k in (2, 3) for name in ("F and Y", "proxy and Y", "F and proxy")) + " |"
     )
     assert printed[2:] == ["| row | 0.100 | 0.500 | 0.500 | 0.200 | 0.500 | 0.500 |"]
+
+
+def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path, capsys):
+    view = "loading.augment=[{_target_: albumentations.Resize, height: 64, width: 64}]"
+    network = [f"model.network.{part}" for part in ("encoder=test_vit", "pretrained=null", "width=32", "outlines=8", "blocks=1")]
+    data = ["--config", "data/folder.yaml", f"data.root={draw_folder(tmp_path, 2)}", view, "loading.batch_size=2"]
+    monkeypatch.setattr(sys, "argv", ["training_step", "--features", "--steps", "2", "--config", "itis/once.yaml", *data, *network])
+    training_step.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: [float(value) for value in row[1:]] for row in rows if row and row[0] in training_step.WAYS}
+    assert list(found) == list(training_step.WAYS)
+    assert found["kept"][1] == 1
+    assert all(seconds > 0 and ratio > 0 for seconds, ratio in found.values())
+    assert found["kept"][0] < found["fine-tuned"][0]

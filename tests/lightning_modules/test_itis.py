@@ -68,6 +68,11 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
     assert scaled.tolist() == [[[0, 0, 1, 0], [31, 47, 0, 0], [16, 25, 1, 1], [-1, -1, -1, -1]]]
     assert reduced_size(torch.Size((64, 96)), 96) is None
     assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
+    assert reduced_size(torch.Size((500, 333)), [64, 80]) == (64, 80)
+    assert reduced_size(torch.Size((64, 80)), [64, 80]) is None
+    for side in (0, [64], [64, 0]):
+        with pytest.raises(InputError, match=r"long_side is .*; give a number of pixels"):
+            ITIS(network(), long_side=side)
 
 
 def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps():
