@@ -20,7 +20,9 @@ Image = NDArray[np.uint8]
 def jpeg(image: Image, quality: int) -> Image:
     """Write a photo as JPEG and read it."""
     written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(written, cv2.IMREAD_COLOR).astype(np.uint8)
+    read = cv2.imdecode(written, cv2.IMREAD_COLOR)
+    assert read is not None
+    return read.astype(np.uint8)
 
 
 def resized(image: Image, width: int, height: int) -> Image:

@@ -1,10 +1,15 @@
-"""Cost of iterative training: time of a whole training step with `UserLoop(iterative=True)` against `iterative=False`.
+"""Cost of a training step: with `UserLoop(iterative=True)` against `iterative=False`, and on kept features against encoding.
 
 A step is the loop's two hooks, forward, backward and the optimiser, in a real Lightning Trainer. Each batch, loaded in
 advance, is trained on twice: iteratively, then plainly with the very clicks of the iterative step, so that both encode the
 same number of clicks and drifts of the machine cancel. The first epoch, when the memory is empty, is left out.
 
     python -m benchmarks.training_step [--config itis.yaml --config data/NAME.yaml] [key=value ...]
+
+With `--features` a network that encodes once is trained on each batch three times: on kept features, with its frozen encoder run in
+the step, and with the gradient of an encoder that is fine-tuned. Features are kept in memory, and filled before they are timed.
+
+    python -m benchmarks.training_step --features --config itis/once.yaml --config data/NAME.yaml [key=value ...]
 """
 
 import statistics
@@ -14,8 +19,9 @@ from copy import copy
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 
+from callbacks.features import KeptFeatures
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.run import guarded, needs, parser
@@ -24,6 +30,7 @@ from interseg.batches import ClickBatch
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 KINDS = (True, False)
+WAYS = ("kept", "encoded", "fine-tuned")
 
 
 class TimedLoop(UserLoop):
@@ -53,36 +60,88 @@ class TimedLoop(UserLoop):
             self.click_counts.append(float((batch["clicks"][..., 2] >= 0).sum()) / len(batch["clicks"]))
 
 
-class Twice:
-    """Every training batch of an epoch twice in a row; the epoch is loaded when it begins."""
+class TimedFeatures(KeptFeatures):
+    """Features that come from the store, from the encoder, and from one that learns, in turn; seconds of each step."""
 
-    def __init__(self, data: ClickDataModule) -> None:
-        self.loader, self.epoch = data.train_dataloader(), 0
+    def __init__(self) -> None:
+        super().__init__(folder=None, limit=1e3)
+        self.times: dict[str, list[float]] = {way: [] for way in WAYS}
+        self.started = 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
+        """Give the batch what its way needs, within the time but for what is new to the store."""
+        network, way = pl_module.network, WAYS[batch_idx % len(WAYS)]
+        learn_encoder(network, way == "fine-tuned")
+        if way == "kept":
+            super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        self.started = now()
+        if way == "kept":
+            super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if way == "encoded":
+            batch["features"] = network.features(batch["image"])  # type: ignore[operator, union-attr]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
+        """Note the time since, from the second epoch on."""
+        if trainer.current_epoch > 0:
+            self.times[WAYS[batch_idx % len(WAYS)]].append(now() - self.started)
+        learn_encoder(pl_module.network, False)
+
+
+def learn_encoder(network: Any, learns: bool) -> None:
+    """Let a network's encoder take a gradient, or forget it."""
+    network.encoder.frozen = not learns
+    network.encoder.model.requires_grad_(learns)
+    network.encoder.model.zero_grad()
+
+
+class Repeated:
+    """Every training batch of an epoch so many times in a row; the epoch is loaded when it begins."""
+
+    def __init__(self, data: ClickDataModule, count: int) -> None:
+        self.loader, self.count, self.epoch = data.train_dataloader(), count, 0
 
     def __len__(self) -> int:
-        return 2 * len(self.loader)
+        return self.count * len(self.loader)
 
     def __iter__(self) -> Iterator[ClickBatch]:
         self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
         self.epoch += 1
-        return iter([copy(batch) for batch in list(self.loader) for _ in KINDS])
+        return iter([copy(batch) for batch in list(self.loader) for _ in range(self.count)])
 
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--steps", type=int, default=40, help="at least so many of each kind are timed")
     arguments.add_argument("--accelerator", default="cpu")
+    arguments.add_argument("--features", action="store_true", help="time kept features against encoding instead")
     options = arguments.parse_intermixed_args()
-    config = resolve(load(options.config or DEFAULT, [*options.overrides, "loading.num_workers=0"], trusted=options.trust))
+    default = ["itis/once.yaml", "data/samples.yaml"] if options.features else DEFAULT
+    config = resolve(load(options.config or default, [*options.overrides, "loading.num_workers=0"], trusted=options.trust))
     needs(config, "model", "data")
     seed_everything(config["seed"], verbose=False)
-    batches = Twice(build(config["data"], options.trust))
-    loop = TimedLoop(**{key: build(value, options.trust) for key, value in config["callbacks"]["loop"].items() if key != "_target_"})
-    epochs = 1 - (-2 * options.steps // len(batches))
+    kinds = len(WAYS) if options.features else len(KINDS)
+    batches = Repeated(build(config["data"], options.trust), kinds)
+    given = {key: build(value, options.trust) for key, value in config["callbacks"]["loop"].items() if key != "_target_"}
+    features, loop = TimedFeatures(), TimedLoop(**given)
+    epochs = 1 - (-kinds * options.steps // len(batches))
     quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    trainer = Trainer(max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=[loop], **quiet)
+    callbacks: list[Callback] = [UserLoop(**given), features] if options.features else [loop]
+    trainer = Trainer(max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=callbacks, **quiet)
     trainer.fit(build(config["model"], options.trust), batches)
-    report(loop, f"{config['name']}, batch {config['loading']['batch_size']}, {epochs} epochs of {len(batches) // 2} steps of each kind")
+    title = f"{config['name']}, batch {config['loading']['batch_size']}, {epochs} epochs of {len(batches) // kinds} steps of each kind"
+    if options.features:
+        report_features(features, title)
+    else:
+        report(loop, title)
+
+
+def report_features(features: TimedFeatures, title: str) -> None:
+    """Print median times in s, and the ratios of a step on kept features to the others."""
+    print(f"{title}; {torch.get_num_threads()} threads")
+    print("median s      step  kept / this (median of the batches)")
+    for way in WAYS:
+        ratios = [kept / other for kept, other in zip(features.times["kept"], features.times[way], strict=True)]
+        print(f"{way:10}  {statistics.median(features.times[way]):6.3f}  {statistics.median(ratios):.3f}")
 
 
 def report(loop: TimedLoop, title: str) -> None:

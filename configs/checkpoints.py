@@ -70,8 +70,11 @@ def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str,
 def without_download(model: dict[str, Any], keys: Sequence[str] = (*DOWNLOADED, "selection_from")) -> None:
     """Let a method's network begin at random: a checkpoint holds every weight, others need not be fetched first."""
     network = model.get("network")
-    for key in keys:
-        if isinstance(network, dict) and key in network:
+    if not isinstance(network, dict):
+        return
+    whole = "pretrained" if network.get("frozen") is False else None  # a frozen encoder is no part of a checkpoint
+    for key in (*keys, whole):
+        if key in network:
             network[key] = None
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, pad
 
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Clicks
+from interseg.errors import InputError
 
 OUTSIDE = -20.0
 """The logit of pixels that a view leaves out: background."""
@@ -145,6 +146,14 @@ def reduced_size(size: torch.Size, long_side: Side) -> tuple[int, int] | None:
     if max(size) <= long_side:
         return None
     return scaled_size((size[0], size[1]), long_side)
+
+
+def check_side(side: Side) -> Side:
+    """Return a `Side`; raises `InputError` for anything else."""
+    sizes = [] if side is None else [side] if isinstance(side, int) else list(side)
+    if any(size < 1 for size in sizes) or (not isinstance(side, int | None) and len(sizes) != 2):
+        raise InputError(f"long_side is {side}; give a number of pixels, [height, width], or null")
+    return side
 
 
 def scaled_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from interseg.inference.refine import encode_view
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
-from interseg.views import Side, enlarged
+from interseg.views import Side, check_side, enlarged
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
@@ -61,7 +61,7 @@ class ITIS(InteractiveModule):
         self.loss = loss or BootstrappedCrossEntropy()
         self.uses_previous_mask, self.soft_previous = previous_mask, previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
-        self.long_side, self.inference = long_side, inference or InferenceOptions()
+        self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import dynamic3d, rounds
+from benchmarks import dynamic3d, rounds, training_step
 from configs import load, resolve
 from configs.run import parser
 from interseg.files import write_table
+from tests.helpers.drawing import draw_folder
 
 COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
 
@@ -246,3 +247,17 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("| memory | 240 ± 0 | 120 ± 0 | 3.5 ± 0 |")
     assert lines[3].startswith("| inner rounds | 60 ± 0 | 120 ± 0 |")
+
+
+def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path, capsys):
+    view = "loading.augment=[{_target_: albumentations.Resize, height: 64, width: 64}]"
+    network = [f"model.network.{part}" for part in ("encoder=test_vit", "pretrained=null", "width=32", "outlines=8", "blocks=1")]
+    data = ["--config", "data/folder.yaml", f"data.root={draw_folder(tmp_path, 2)}", view, "loading.batch_size=2"]
+    monkeypatch.setattr(sys, "argv", ["training_step", "--features", "--steps", "2", "--config", "itis/once.yaml", *data, *network])
+    training_step.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: [float(value) for value in row[1:]] for row in rows if row and row[0] in training_step.WAYS}
+    assert list(found) == list(training_step.WAYS)
+    assert found["kept"][1] == 1
+    assert all(seconds > 0 and ratio > 0 for seconds, ratio in found.values())
+    assert found["kept"][0] < found["fine-tuned"][0]

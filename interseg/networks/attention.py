@@ -6,7 +6,7 @@ from torch.nn.functional import avg_pool2d, normalize, scaled_dot_product_attent
 
 
 class TokenBlock(nn.Module):
-    """A transformer block over a grid: attention to pooled keys (PVT, Wang et al. 2021), and a feed-forward with a 3 x 3 convolution.
+    """A transformer block over a grid: attention to pooled keys (PVT v2, Wang et al. 2022), and a feed-forward with a 3 x 3 convolution.
 
     The depth-wise convolution (SegFormer, Xie et al. 2021) lets the block know neighbours, whatever the grid's size.
 

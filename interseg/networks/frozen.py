@@ -76,9 +76,7 @@ class FrozenEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Compute each level's features (B, C, h, w) of photos (B, 3, H, W) in [0, 1], H and W multiples of `divisor`."""
-        x = (image - self.mean) / self.std
-        with torch.set_grad_enabled(torch.is_grad_enabled() and (not self.frozen or image.requires_grad)):
-            return self._run(x, self.levels)
+        return self._run((image - self.mean) / self.std, self.levels)
 
     def _run(self, x: Tensor, levels: list[int] | None) -> list[Tensor]:
         return list(self.model.forward_intermediates(x, indices=levels, intermediates_only=True, norm=self.is_transformer))

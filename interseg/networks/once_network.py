@@ -1,6 +1,6 @@
 """A click network that encodes a photo once: a frozen encoder's features, and a light decoder that is run once a click.
 
-The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick, Schoen et al. 2025): a strong
+The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick, Schön et al. 2025): a strong
 frozen encoder, late guidance, shallow skips for outlines. Nothing of the photo is computed after the guidance has come in but what
 depends on it: `encode` gives all else.
 """
@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, layer_norm, normalize, pad
+from torch.nn.functional import interpolate, layer_norm, normalize, pad
 
 from interseg.errors import InputError
-from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness_to_regions
+from interseg.networks.click_decoder import Decoder, unit
 from interseg.networks.frozen import FrozenEncoder
 
 Encoded = dict[str, Tensor]
@@ -95,12 +95,18 @@ class OnceNetwork(nn.Module):
         x = (self._padded(image) - self.encoder.mean) / self.encoder.std
         return self.neck(x.contiguous(memory_format=self.layout), levels)
 
-    def forward(self, image: Tensor, guidance: Tensor, encoded: Encoded | None = None, features: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        image: Tensor,
+        guidance: Tensor | None = None,
+        encoded: Encoded | None = None,
+        features: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W).
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network that is made interactive by conversion.
             encoded: what `encode` gave of the photos, where it is known.
             features: what `features` gave of them, where it is known.
 
@@ -109,6 +115,8 @@ class OnceNetwork(nn.Module):
         """
         height, width = image.shape[-2:]
         known = self.encode(image, features) if encoded is None else encoded
+        if guidance is None:
+            guidance = image.new_zeros(len(image), self.guidance_channels, height, width)
         maps = self._padded(guidance.to(image.dtype))
         logits = self.decoder(known, maps.contiguous(memory_format=self.layout))
         return interpolate(logits, maps.shape[-2:], mode="bilinear")[..., :height, :width]
@@ -156,89 +164,6 @@ class Neck(nn.Module):
         own = {f"own{i}": normalize(level.flatten(1, 2), dim=2)[:, None] for i, level in enumerate(lists)}
         encoded = {"tokens": self.tokens(joined).permute(0, 3, 1, 2), "skip4": shallow, "skip8": deeper}
         return encoded | own | {"compared": normalize(compared, dim=3)}
-
-
-class Decoder(nn.Module):
-    """What is computed once a click: guidance joins the tokens, attention carries it over the photo, skips give outlines.
-
-    Args:
-        kinds: of features in which tokens are compared with clicked ones.
-        guidance_channels: 2 for clicks, 3 with the previous mask.
-        width: channels of the tokens.
-        outlines: channels at stride 4.
-        blocks: transformer blocks.
-    """
-
-    def __init__(self, kinds: int, guidance_channels: int, width: int, outlines: int, blocks: int) -> None:
-        super().__init__()
-        four, eight = outlines, 2 * outlines
-        self.has_mask = guidance_channels == 3
-        self.guide4, self.guide8 = unit(guidance_channels, four, 4), unit(four, eight, 2)
-        self.join = Join(width, eight, kinds * (4 if self.has_mask else 2))
-        self.context = nn.Sequential(*(TokenBlock(width, width // 32) for _ in range(blocks)), nn.GroupNorm(1, width))
-        self.to8, self.to4 = nn.Conv2d(width, eight, 1), nn.Conv2d(eight, four, 1)
-        self.eighth, self.quarter = Residual(eight), nn.Sequential(Residual(four), Residual(four))
-        self.last = nn.Conv2d(four, 4, 3, padding=1)
-
-    def forward(self, encoded: Encoded, maps: Tensor) -> Tensor:
-        """Logits (B, 1, h, w), twice the size of the skip at stride 4, from guidance (B, c, H, W)."""
-        guide4 = self.guide4(maps)
-        guide8 = self.guide8(guide4)
-        x = self.context(self.join(encoded["tokens"], guide8, self._likeness(encoded, maps)))
-        x = self.eighth(interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8)
-        x = self.quarter(interpolate(self.to4(x), guide4.shape[-2:], mode="bilinear") + encoded["skip4"] + guide4)
-        return nn.functional.pixel_shuffle(self.last(x), 2)
-
-    def _likeness(self, encoded: Encoded, maps: Tensor) -> Tensor:
-        """Compare every token with clicked ones, and with those of the mask: (B, K, h, w)."""
-        grid = encoded["tokens"].shape[-2:]
-        share = shares(maps, grid).flatten(2)
-        found = []
-        for key in sorted(key for key in encoded if key.startswith(("own", "compared"))):
-            found += [likeness_to_clicks(encoded[key], share[:, sign]) for sign in (0, 1)]
-            if self.has_mask:
-                found.append(likeness_to_regions(encoded[key], share[:, 2]))
-        return torch.cat(found, 1).unflatten(2, grid)
-
-
-class Join(nn.Module):
-    """Adds guidance, and the likeness to clicked tokens, to tokens."""
-
-    def __init__(self, width: int, guidance: int, likeness: int) -> None:
-        super().__init__()
-        self.guidance, self.likeness = nn.Conv2d(guidance, width, 1), nn.Conv2d(likeness, width, 1)
-
-    def forward(self, tokens: Tensor, guidance: Tensor, likeness: Tensor) -> Tensor:
-        """(B, C, h, w) from tokens of that size, guidance of any and likeness (B, K, h, w)."""
-        near = interpolate(guidance, tokens.shape[-2:], mode="bilinear")
-        return tokens + self.guidance(near) + self.likeness(likeness)
-
-
-class Residual(nn.Module):
-    """A 3 x 3 convolution with group norm on a skip connection."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm, self.conv = nn.GroupNorm(channels // 8, channels), nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) to the same."""
-        return x + self.conv(torch.relu(self.norm(x)))
-
-
-def unit(before: int, after: int, stride: int) -> nn.Sequential:
-    """Make a convolution with group norm of 8 channels each and ReLU; its output is the input's size over the stride, 2 or 4."""
-    kernel = 3 if stride == 2 else 6
-    convolution = nn.Conv2d(before, after, kernel, stride, padding=1)
-    return nn.Sequential(convolution, nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True))
-
-
-def shares(maps: Tensor, grid: torch.Size) -> Tensor:
-    """Give the mean of maps (B, C, H, W) in each cell of a grid (h, w)."""
-    height, width = maps.shape[-2:]
-    if height % grid[0] or width % grid[1]:
-        return adaptive_avg_pool2d(maps, (grid[0], grid[1]))
-    return avg_pool2d(maps, (height // grid[0], width // grid[1]))  # ten times as fast
 
 
 def normalised(level: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from tests.helpers.drawing import draw_folder
 
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
-OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))]
+OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml")) if p.name != "once.yaml"]
+OVERLAYS += [("itis/once.yaml", "gpu.yaml")]
 OTHERS = (
     "default.yaml",
     "quickstart.yaml",
@@ -24,7 +25,7 @@ OTHERS = (
     "clis.yaml",
     "dynamic3d.yaml",
 )  # no method, or one of streams
-METHODS = sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS)
+METHODS = [*sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS), "itis/once.yaml"]
 
 
 CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yaml"]
@@ -37,7 +38,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=METHODS)
 def run(request, data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param, numbered=True) / "trained"
+    folder = tmp_path_factory.mktemp(request.param.replace("/", "-"), numbered=True) / "trained"
     by = command if request.param == "small.yaml" else called
     arguments = ["--config", request.param, "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
     result = by("train.py", *arguments, *tiny(request.param), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")

@@ -5,6 +5,7 @@ import pytest
 
 from callbacks.user_loop import UserLoop
 from configs import FOLDER, build, find, load, merge, resolve
+from configs.checkpoints import without_download
 from interseg.clicks.guidance import DiskGuidance
 from interseg.clicks.users import RandomUser
 from interseg.errors import InputError
@@ -169,3 +170,13 @@ class Own(ClickDataModule):
     monkeypatch.syspath_prepend(tmp_path)
     config = resolve(load([], ["data._target_=own_data.Own", "data.root=x"], trusted=["own_data"]))
     assert config["data"] == {"_target_": "own_data.Own", "root": "x"}
+
+
+@pytest.mark.parametrize(("frozen", "fetched"), [(None, "hub"), (True, "hub"), (False, None)])
+def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_not(frozen, fetched):
+    model = {"network": {"pretrained": "hub"} | ({} if frozen is None else {"frozen": frozen})}
+    without_download(model)
+    assert model["network"]["pretrained"] == fetched
+    other = {"network": {"weights": "imagenet", "width": 3}}
+    without_download(other)
+    assert other["network"] == {"weights": None, "width": 3}

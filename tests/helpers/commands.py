@@ -37,6 +37,10 @@ OWN = {
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
     "convert.yaml": [f"model.network.encoder_name={ENCODER}"],
+    "itis/once.yaml": [
+        *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1"),
+        *("model.long_side=[64,64]", "callbacks.features.folder=null"),
+    ],
 }
 """What makes a method tiny, where it is not a `ClickNetwork`'s."""
 

@@ -1,11 +1,17 @@
+import numpy as np
 import pytest
 import torch
 
 from configs import build, load, resolve
 from interseg.clicks.guidance import DiskGuidance
-from interseg.clicks.layout import clicks_of, pad_clicks
+from interseg.clicks.layout import Click, clicks_of, pad_clicks
 from interseg.errors import InputError
+from interseg.inference.predictor import InferenceOptions
+from interseg.inference.refiners import REFINERS
+from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.zoom import ZoomIn
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.once_network import OnceNetwork
 from interseg.networks.stem import GuidedConvolution
 from interseg.views import reduced_size, scale_clicks
 from lightning_modules.base import check_loss
@@ -63,6 +69,11 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
     assert scaled.tolist() == [[[0, 0, 1, 0], [31, 47, 0, 0], [16, 25, 1, 1], [-1, -1, -1, -1]]]
     assert reduced_size(torch.Size((64, 96)), 96) is None
     assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
+    assert reduced_size(torch.Size((500, 333)), [64, 80]) == (64, 80)
+    assert reduced_size(torch.Size((64, 80)), [64, 80]) is None
+    for side in (0, [64], [64, 0]):
+        with pytest.raises(InputError, match=r"long_side is .*; give a number of pixels"):
+            ITIS(network(), long_side=side)
 
 
 def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps():
@@ -111,3 +122,108 @@ def test_unknown_optimisers_schedules_and_origins_are_named():
 def test_a_loss_that_is_no_number_names_the_objects():
     with pytest.raises(InputError, match=r"the loss is nan on objects \[4, 7\]"):
         check_loss(torch.tensor(float("nan")), batch())
+
+
+def once(refiner=None, **options):
+    """ITIS on a network that encodes once, and what its encoder is shown: the sizes of photos."""
+    torch.manual_seed(0)
+    network = OnceNetwork("test_vit", None, width=32, outlines=8, blocks=1)
+    inference = InferenceOptions(REFINERS[refiner]() if refiner else None, **options)
+    module = ITIS(network, DiskGuidance(), previous_mask=True, mask_map="mask", long_side=[64, 64], inference=inference).eval()
+    seen = []
+    module.network.encoder.register_forward_hook(lambda encoder, inputs, output: seen.append(tuple(inputs[0].shape)))
+    return module, seen
+
+
+def photo(count=1):
+    return torch.rand(count, 3, 80, 100, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("refiner", [None, "f_brs_b"])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_session_encodes_its_photo_once_whatever_is_clicked_and_undone(refiner, flip):
+    module, seen = once(refiner, flip=flip)
+    (session,) = open_sessions(module, photo())
+    once_a_photo = [(1, 3, 64, 64)] * (2 if flip else 1)
+    assert seen == once_a_photo, "resized to the network's view, and mirrored where both are answered"
+    for place in ((20, 30), (60, 80), (10, 90)):
+        session.click(*place)
+    session.undo()
+    session.redo()
+    session.click(70, 10, label=0)
+    another = session.another()
+    another.click(40, 40)
+    session.start_from(np.zeros((80, 100), bool))
+    session.click(5, 5)
+    assert seen == once_a_photo
+
+
+def test_a_changed_photo_is_encoded_for_every_energy():
+    module, seen = once("rgb_brs")
+    (session,) = open_sessions(module, photo())
+    session.click(20, 30)
+    session.click(21, 31, label=0)
+    assert len(seen) > 1
+
+
+def test_a_zoomed_box_is_encoded_when_it_is_new():
+    module, seen = once(zoom=ZoomIn(min_crop=20, recompute=0.0))  # kept as long as it holds the positive clicks
+    mask = np.zeros((80, 100), bool)
+    mask[20:40, 30:60] = True
+    (session,) = open_sessions(module, photo(), masks=[mask])
+    assert len(seen) == 1
+    session.click(30, 40)
+    assert len(seen) == 1, "the first click is answered from the whole photo"
+    session.start_from(mask)
+    answer_together([session], [Click(30, 40, 1, 0)])
+    boxes = []
+    for place, label in (((32, 45), 1), ((33, 50), 1), ((25, 41), 1), ((30, 42), 0)):
+        before = session.state.get("box")
+        session.click(*place, label)
+        boxes.append((before, session.state["box"]))
+    new = sum(before != box for before, box in boxes)
+    assert 1 <= new < len(boxes)
+    assert len(seen) == 1 + new
+    assert seen[1:] == [(1, 3, 64, 64)] * new, "a box is shown in the network's view"
+    session.undo()
+    session.click(30, 43, label=0)
+    assert len(seen) == 1 + new, "back at an earlier answer its box is still known"
+
+
+def test_answers_from_what_was_encoded_are_those_of_the_whole_network():
+    module, _ = once()
+    images = photo(2)
+    sessions = open_sessions(module, images)
+    answer_together(sessions, [Click(20, 30, 1, 0), Click(50, 60, 1, 0)])
+    answer_together(sessions, [Click(70, 80, 0, 0), Click(10, 10, 0, 0)])
+    first = [session.steps[1].mask for session in sessions]
+    with torch.no_grad():
+        clicks = pad_clicks([session.clicks for session in sessions])
+        plain = module.segment({"image": images, "clicks": clicks, "previous": torch.from_numpy(np.stack(first))})
+    for session, logits in zip(sessions, plain, strict=True):
+        assert torch.allclose(session.steps[-1].logits, logits, atol=1e-4)
+    (alone,) = open_sessions(module, images[1:])
+    answer_together([alone], [Click(50, 60, 1, 0)])
+    answer_together([alone], [Click(10, 10, 0, 0)])
+    assert np.allclose(alone.probabilities, sessions[1].probabilities, atol=1e-4)
+
+
+def test_clicks_reach_the_view_in_their_places_and_the_mask_as_it_is():
+    module, _ = once()
+    shown = []
+    module.network.decoder.register_forward_pre_hook(lambda decoder, inputs: shown.append(inputs[1]))
+    mask = np.zeros((80, 100), bool)
+    mask[40:, 50:] = True
+    (session,) = open_sessions(module, photo(), masks=[mask])
+    session.click(20, 75)
+    (maps,) = shown
+    disk = maps[0, 0].nonzero().float().mean(0)
+    assert disk.tolist() == pytest.approx([(20.5) * 64 / 80 - 0.5, 75.5 * 64 / 100 - 0.5], abs=1)
+    assert not maps[0, 1].any()
+    assert maps[0, 2, 32:, 32:].all()
+    assert maps[0, 2].sum() == 32 * 32
+
+
+def test_unknown_maps_of_the_mask_are_named():
+    with pytest.raises(InputError, match="mask_map is 'area'"):
+        ITIS(network(3), previous_mask=True, mask_map="area")

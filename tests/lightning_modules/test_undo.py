@@ -12,6 +12,7 @@ from interseg.inference.session import answer_together, open_sessions
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.once_network import OnceNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.classical import Classical
@@ -27,6 +28,14 @@ def itis(channels=2, long_side=None, mask_map="distance", **options):
     network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16})
     inference = InferenceOptions(**options)
     return ITIS(network, previous_mask=channels == 3, mask_map=mask_map, long_side=long_side, inference=inference)
+
+
+def once(channels=3, refiner=None, **options):
+    network = OnceNetwork("test_vit", None, guidance_channels=channels, width=32, outlines=8, blocks=1)
+    chosen = InferenceOptions(refiner=REFINERS[refiner]() if refiner else None, **options)
+    if chosen.refiner:
+        chosen.refiner.evaluations = chosen.refiner.iterations = 3
+    return ITIS(network, previous_mask=channels == 3, mask_map="mask", long_side=[48, 64], inference=chosen)
 
 
 def refined(name, **options):
@@ -59,6 +68,10 @@ METHODS = {
     **{name: lambda name=name: refined(name) for name in REFINERS},
     "rgb_brs, zoom": lambda: refined("rgb_brs", zoom=ZOOM),
     "f_brs_b, zoom and flip": lambda: refined("f_brs_b", zoom=ZOOM, flip=True),
+    "once": once,
+    "once, zoom and flip": lambda: once(zoom=ZOOM, flip=True),
+    "once, f_brs_a, zoom and flip": lambda: once(refiner="f_brs_a", zoom=ZOOM, flip=True),
+    **{f"once, {name}": lambda name=name: once(2, name) for name in ("brs", "rgb_brs", "f_brs_b", "f_brs_c")},
     "brs network": brs,
     "two_in_one": lambda: two_in_one(1),
     "two_in_one, signed": lambda: two_in_one(2),
@@ -119,5 +132,8 @@ def test_a_session_is_what_its_clicks_alone_give(name):
 def assert_equal_states(one, other):
     assert one.keys() == other.keys()
     for key, value in one.items():
+        if isinstance(value, dict) and any(isinstance(part, torch.Tensor) for part in value.values()):
+            assert_equal_states(value, other[key])
+            continue
         same = torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
         assert same, key
