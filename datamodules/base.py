@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import ObjectSource, Sample
+from datamodules.sources import ObjectSource, Sample, check_counts
 from interseg.clicks.initial import InitialClicks
 from interseg.clicks.layout import IGNORE, no_clicks, pad_clicks
 from interseg.distance import distance_to
@@ -136,6 +136,10 @@ class Loading:
     initial: InitialClicks = field(default_factory=InitialClicks)
     train_objects: int | None = None
     distances: bool = False
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size, eval_batch_size=self.eval_batch_size, train_objects=self.train_objects)
+        check_counts(0, num_workers=self.num_workers, seed=self.seed)
 
 
 class ClickDataModule(ResumableDataModule):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import dynamic3d
 from configs import load, resolve
-from configs.run import parser
+from configs.options import parser
 from interseg.files import write_table
 
 COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from configs.run import guarded
+from configs.console import guarded
 
 ROOT = Path(__file__).parent.parent.parent
 CLOSED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
