@@ -11,7 +11,9 @@ import numpy as np
 
 from callbacks.figures import page
 from configs import build, load, resolve
-from configs.run import guarded, needs, parser
+from configs.console import guarded
+from configs.options import parser
+from configs.run import needs
 from datamodules.check import Findings, Picture, check_data
 from interseg.clicks.layout import no_clicks
 from interseg.evaluation.drawing import jpeg, overlay
@@ -25,7 +27,7 @@ WIDTH = 260
 
 def main() -> int:
     """Config -> data -> findings, printed and as a page."""
-    arguments = parser(__doc__.splitlines()[0])
+    arguments = parser(__doc__.splitlines()[0], lists=("data",))
     arguments.add_argument("--out", type=Path, default=Path("check.html"), help="the page")
     options = arguments.parse_intermixed_args()
     config = resolve(load(options.config, options.overrides, trusted=options.trust))

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from callbacks.figures import page, svg
+from callbacks.figures import page, put_legend_below, svg
 from configs import build, resolve
-from configs.run import guarded
+from configs.console import guarded
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, most_different
@@ -73,7 +73,7 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
         axis.plot(100 * np.array(shares), ious, marker="o", markersize=3, label=name)
     axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
     axis.grid(alpha=0.3)
-    axis.legend(loc="best", framealpha=0.6)
+    put_legend_below(axis)
     count = len(next(iter(sequences.values())))
     write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
 
@@ -115,7 +115,7 @@ def draw(found: list[Method]) -> Figure:
     axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
-    axis.legend(loc="best", framealpha=0.6)
+    put_legend_below(axis)
     return figure
 
 

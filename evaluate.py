@@ -14,23 +14,27 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from configs import as_yaml, build, load, resolve
 from configs.checkpoints import find_checkpoint, identify, load_weights, trained_config, without_download
+from configs.console import guarded
 from configs.folders import claim, open_folder
-from configs.run import build_model, guarded, needs, parser, tell, trainer
+from configs.options import parser
+from configs.run import build_model, needs, tell, trainer
 from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.evaluation.records import EvaluationRecord
 from interseg.evaluation.tables import print_table, shown
 
-EXAMPLES = """  python evaluate.py --checkpoint runs/small/STAMP
-  python evaluate.py --checkpoint RUN --config data/grabcut.yaml data.root=PATH refiner=f_brs_b
-  python evaluate.py --checkpoint RUN --config zoom.yaml --config users/random.yaml full_curves=true
-  python evaluate.py --checkpoint RUN run=FOLDER shard=0/4                                            one part of four"""
+EXAMPLES = (
+    "--checkpoint RUN",
+    "--checkpoint RUN --config data/grabcut.yaml data.root=PATH",
+    "--checkpoint RUN --config users/cluster.yaml refiner=f_brs_b",
+    "--config classical/random_walker.yaml --config data/folder.yaml data.root=PATH",
+)
 
 
 def main() -> int:
     """Config -> objects -> `Trainer.test`; exit code 1 if the figures are not of the whole set."""
-    arguments = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES)
+    arguments = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES, lists=("methods", "data", "users"))
     arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint anywhere")
     options = arguments.parse_intermixed_args()
     run, file = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)

@@ -4,7 +4,6 @@ FILE is a CSV with a row a click (image, object, y, x, label, kind, category) or
 OUT takes `masks/STEM.png` with the ids of each photo's objects, or its classes, and `annotations.json` in COCO's format.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 import interseg
-from configs.run import guarded
+from configs.console import guarded
+from configs.options import Parser
 from interseg.clicks.layout import format_click
 from interseg.clicks.scripts import ScriptedObject, read_script
 from interseg.errors import InputError
@@ -20,10 +20,15 @@ from interseg.inference.model import Model
 from interseg.inference.session import Session, answer_together
 from interseg.masks import CocoWriter, draw_ids, write_ids
 
+EXAMPLES = (
+    "--checkpoint RUN --images photos --clicks clicks.csv --out masks",
+    "--checkpoint RUN --images photos --clicks clicks.json --out masks --device cuda refiner=f_brs_b flip=true",
+)
+
 
 def main() -> int:
     """Read the clicks, answer them photo by photo, write the masks; exit code 1 if something was left out."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = Parser(__doc__.splitlines()[0], EXAMPLES, ("methods",))
     arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint")
     arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
     arguments.add_argument("--clicks", required=True, type=Path, metavar="FILE", help="a CSV or JSON file")

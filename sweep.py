@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from configs import read
-from configs.run import guarded
+from configs.console import guarded
 from interseg.errors import InputError
 from interseg.files import write_whole
 

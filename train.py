@@ -10,14 +10,19 @@ from pytorch_lightning import seed_everything
 
 from configs import as_yaml, build, load, resolve
 from configs.checkpoints import identify, start_model
+from configs.console import guarded
 from configs.folders import claim, open_folder
-from configs.run import guarded, needs, parser, tell, trainer
-from configs.starting import COMMAND, check_free, forget_dashboard, remove_results, resume_point
+from configs.options import parser
+from configs.run import log_small_epochs, needs, tell, trainer
+from configs.starting import COMMAND, check_free, check_resumes, forget_dashboard, remove_results, resume_point
 
-EXAMPLES = """  python train.py --config small.yaml --config data/samples.yaml
-  python train.py --config itis.yaml --config data/folder.yaml data.root=PATH loading.batch_size=4 trainer.max_epochs=10
-  python train.py --config small.yaml --config data/folder.yaml data.root=PATH weights=RUN run=FOLDER    from another run's weights
-  python train.py --config small.yaml --config data/samples.yaml run=FOLDER checkpoint=last              goes on"""
+EXAMPLES = (
+    "--config small.yaml --config quickstart.yaml",
+    "--config small.yaml --config data/folder.yaml data.root=PATH",
+    "--config itis.yaml --config gpu.yaml data.root=PATH trainer.devices=-1",
+    "--config small.yaml --config data/coco.yaml data.root=PATH weights=RUN",
+    "--config small.yaml --config data/folder.yaml data.root=PATH run=RUN checkpoint=last",
+)
 
 
 def main() -> None:
@@ -34,19 +39,22 @@ def main() -> None:
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened
-    tell(data)
     seed_everything(config["seed"], workers=True, verbose=False)
     model, lines = start_model(config, options.trust)
     with claim(config["run"], Path("runs", config["name"]), written) as folder:
         check_free(folder, config, written)
         checkpoint = resume_point(config, folder, written)
+        if checkpoint:
+            check_resumes(checkpoint, model, written)
         begins = checkpoint is None and config["checkpoint"] is None
         open_folder(folder, written)
         if begins:
             forget_dashboard(folder)
         fit = trainer(config, folder, options.trust, checkpoint)
+        log_small_epochs(fit, data)
         if begins:
             remove_results(folder)  # last: a run that does not start takes nothing away
+    tell(data)
     if fit.is_global_zero and lines:
         print("\n".join(lines), flush=True)
     fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)

@@ -12,7 +12,8 @@ import torch
 
 from configs import build, load, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config
-from configs.run import guarded, parser
+from configs.console import guarded
+from configs.options import parser
 from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import Scene, no_annotation
 from interseg.continual.superpixels import superpixels

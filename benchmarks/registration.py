@@ -11,7 +11,9 @@ from functools import partial
 import numpy as np
 
 from configs import build, load, resolve
-from configs.run import guarded, needs, parser
+from configs.console import guarded
+from configs.options import parser
+from configs.run import needs
 from interseg.volumes.measures import dice
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS, Carry, dis_flow

@@ -25,7 +25,9 @@ from pytorch_lightning import LightningModule, Trainer, seed_everything
 
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from configs.run import guarded, needs, parser
+from configs.console import guarded
+from configs.options import parser
+from configs.run import needs
 from datamodules.base import ClickDataModule
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click

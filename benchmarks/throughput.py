@@ -19,7 +19,9 @@ from benchmarks import seconds
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
-from configs.run import guarded, needs, parser
+from configs.console import guarded
+from configs.options import parser
+from configs.run import needs
 from datamodules.base import ClickDataModule
 from interseg.batches import ClickBatch
 

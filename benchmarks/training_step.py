@@ -24,7 +24,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from callbacks.features import KeptFeatures
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from configs.run import guarded, needs, parser
+from configs.console import guarded
+from configs.options import parser
+from configs.run import needs
 from datamodules.base import ClickDataModule
 from interseg.batches import ClickBatch
 

@@ -30,6 +30,17 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
     return figure
 
 
+def put_legend_below(axis: Any, columns: int = 3) -> None:
+    """Draw an axis' legend under its label, where no curve runs.
+
+    Args:
+        axis: Of matplotlib, in a constrained layout, which makes room.
+        columns: Most entries side by side.
+    """
+    count = len(axis.get_legend_handles_labels()[1])
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=min(count, columns), frameon=False, fontsize="small")
+
+
 def png(figure: Figure) -> str:
     """A figure as base64."""
     buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import page, svg
+from callbacks.figures import page, put_legend_below, svg
 from callbacks.lookup import callback_of, data_of, find_callback
 from callbacks.noc import NumberOfClicks
 from callbacks.offers import Captioned
@@ -107,9 +107,9 @@ class Report(Callback):
                 plots=plots,
                 sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],
                 key=self._key(_outputs(pl_module), boundary=bool((gathered["clicks"][..., 3] == BOUNDARY).any())),
-                notes=[*data.notes, *data.left_out],
                 shown=shown,
                 worst=hardest,
+                notes=[*data.notes, *(f"left out: {line}" for line in data.left_out)],
             )
             write_whole(Path(trainer.default_root_dir, "report.html"), text)
 
@@ -171,7 +171,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
     """
     more = [*_effort(noc.figures.get("effort", [])), *plots]
     columns = 2 + -(-len(more) // 2)
-    figure = Figure(figsize=(5 * columns - (columns > 2), 7.2), layout="constrained")
+    figure = Figure(figsize=(5 * columns - (columns > 2), 8.2), layout="constrained")
     left, right, accuracy, seconds, *others = figure.subplots(2, columns).T.ravel().tolist()
     for axis in others[len(more) :]:
         axis.remove()
@@ -192,7 +192,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
         axis.set(xlabel=plot.xlabel, ylabel=plot.ylabel, ylim=(0, 1.02), title=plot.title)
     for axis in (left, right, accuracy, seconds, *others[: len(more)]):
         axis.grid(alpha=0.3)
-        axis.legend(loc="best", framealpha=0.6)
+        put_legend_below(axis)
     return svg(figure)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import draw_panels, page, png
+from callbacks.figures import draw_panels, page, png, put_legend_below
 from callbacks.lookup import callback_of, data_of, method_of
 from callbacks.offers import Captioned, captioned
 from callbacks.slice_loop import SliceLoop
@@ -131,7 +131,7 @@ def round_row(batch: VolumeBatch, answer: NDArray[np.floating]) -> dict[str, Any
 
 def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
     """Dice of proxies and answers against labour, a point a round, and over the stream; the labour given so far (Fig. 4, 5 and 8)."""
-    figure = Figure(figsize=(13, 3.2), layout="constrained", dpi=80)
+    figure = Figure(figsize=(13, 4), layout="constrained", dpi=80)
     left, middle, right = figure.subplots(1, 3)
     numbers = sorted({row["round"] for row in rounds})
     groups = [[row for row in rounds if row["round"] == number] for number in numbers]
@@ -139,7 +139,7 @@ def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
     for name, label in (("proxy", "proxy mask and truth"), ("dice", "answer and truth"), ("agreement", "answer and proxy mask")):
         left.plot(labour, [np.mean([row[name] for row in group]) for group in groups], marker="o", label=label)
     left.set(xlabel="labour, share of full labelling", ylabel="mean Dice", ylim=(0, 1))
-    left.legend(loc="lower right")
+    put_legend_below(left, 1)
     volumes = sorted({row["volume"] for row in rounds})
     ends = [[row for row in rounds if row["volume"] == volume][-1] for volume in volumes]
     for name in ("proxy", "dice", "agreement"):

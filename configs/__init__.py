@@ -2,7 +2,8 @@
 
 Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its `_target_` differs, which
 replaces it; lists replace. A top-level key must exist in what lies below, a key of a node with a `_target_` there or in the target's
-signature; other mappings (callbacks by name, free options) take any key.
+signature; other mappings (callbacks by name, free options) take any key. At the end the data are given what they take of the top level
+(`configs.wiring`).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from configs.targets import current, find, locate, parameters, unknown_key
 from configs.types import TOP, check, check_arguments, hints_of
+from configs.wiring import wire
 from interseg.errors import InputError
 
 __all__ = ["as_yaml", "build", "check_arguments", "find", "load", "locate", "merge"]
@@ -41,15 +43,7 @@ def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node 
         config = merge(config, read(file), "", trusted)
     for override in overrides:
         config = merge(config, parse(override), "", trusted)
-    return config | {"data": with_settings(config["data"], trusted)} if config.get("data") else config
-
-
-def with_settings(data: Node, trusted: Sequence[str] = ()) -> Node:
-    """Add to a data module's node what its class takes from the top level (`SETTINGS`) and the node does not set itself."""
-    if "_target_" not in data:
-        return data
-    settings, known = getattr(find(data["_target_"], trusted), "SETTINGS", {}), parameters(data["_target_"], trusted)
-    return data | {key: value for key, value in settings.items() if key not in data and (known is None or key in known)}
+    return wire(config, trusted)
 
 
 def parse(override: str) -> Node:
@@ -94,7 +88,7 @@ def check_top(config: Node) -> None:
     for key, hint in TOP.items():
         if key in config:
             check(config[key], hint, key)
-    check_ranges(config)
+    check_range(config)
     loading = config.get("loading") or {}
     if loading.get("_target_") == "datamodules.base.Loading":
         hints = hints_of(find(loading["_target_"]))
@@ -103,15 +97,15 @@ def check_top(config: Node) -> None:
                 check(loading[key], hints[key], f"loading.{key}")
 
 
-def check_ranges(config: Node) -> None:
-    """Check numbers of the top level that no signature bounds; raises `InputError`."""
+def check_range(config: Node) -> None:
+    """Check the top level's numbers; raises `InputError` for one that nothing could be done with."""
     if not 0 <= config.get("seed", 0) < 2**32:
         raise InputError(f"seed is {config['seed']}; give a number from 0 to {2**32 - 1}")
     if config.get("max_clicks", 1) < 1:
-        raise InputError(f"max_clicks is {config['max_clicks']}; give at least 1")
-    targets = config.get("targets", [1])
+        raise InputError(f"max_clicks is {config['max_clicks']}; give 1 or more")
+    targets = config.get("targets", [0.85])
     if not targets or not all(0 < target <= 1 for target in targets):
-        raise InputError(f"targets is {targets}; give IoUs above 0, at most 1, such as [0.85, 0.9]")
+        raise InputError(f"targets is {targets}; give IoUs above 0, 1 at most, e.g. targets=[0.85,0.9]")
 
 
 def read(file: str | Path) -> Node:

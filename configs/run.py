@@ -1,20 +1,15 @@
-"""What `train.py` and `evaluate.py` share: their arguments, a run's loggers and its trainer; its folder is in `folders.py`."""
+"""What `train.py` and `evaluate.py` share: a run's loggers, its trainer and its method; its folder is in `folders.py`."""
 
-import argparse
 import csv
-import ctypes
-import errno
-import logging
+import datetime
 import os
-import sys
-import textwrap
-import warnings
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
@@ -23,84 +18,32 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks.requeue import in_step
-from configs import FOLDER, build, check_arguments, parameters
+from configs import build, check_arguments, parameters
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 
-SILENCED = (
-    "`srun` command is available",  # srun is for those who ask SLURM for it
-    "does not have many workers",  # two cores are what there is
-    "tensorboardX",
-    "LeafSpec",
-    "isinstance.treespec",
-    "sync_dist=True",  # the figures are gathered before they are logged
-    "Experiment logs directory",  # csv_logger keeps what is there
-    r"module\(s\) in eval mode",  # frozen norms
-    "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
-    "is smaller than the logging interval",  # which `ShortEpochs` lowers
-    "could be decompression bomb",  # twice the limit is refused
-    "your dataloader is not resumable",  # datamodules.base.EpochBatches is
-)
-"""Warnings of the libraries that do not hold here, or that nobody can mend."""
-
-
-INSTEAD = {
-    "logger": "logger=csv, wandb or null",
-    "callbacks": "callbacks.NAME",
-    "default_root_dir": "run=PATH",
-    "enable_checkpointing": "callbacks.checkpoint=null",
-    "use_distributed_sampler": "nothing: the data modules share objects out themselves",
+ELSEWHERE = {
+    "callbacks": "callbacks.NAME._target_=CLASS adds one",
+    "enable_checkpointing": "callbacks.checkpoint=null leaves checkpoints out",
+    "use_distributed_sampler": "the data modules part their objects among processes themselves",
+    "default_root_dir": "run=PATH names the folder",
 }
-"""Arguments of the Trainer that are not for configs, and what is."""
-
-
-def parser(description: str, prints: bool = False, examples: str = "") -> argparse.ArgumentParser:
-    """Make the parser of a command that takes configs; with `--print` if the command obeys it.
-
-    Args:
-        description: a line on the command.
-        prints: whether the command obeys `--print`.
-        examples: lines that help ends with, after the configs that there are.
-    """
-    epilog = f"{listed_configs()}\n\nexamples:\n{examples}" if examples else None
-    arguments = argparse.ArgumentParser(description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument(
-        "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
-    )
-    arguments.add_argument(
-        "--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name"
-    )
-    if prints:
-        arguments.add_argument("--print", action="store_true", help="print the config and stop")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
-    return arguments
-
-
-def listed_configs() -> str:
-    """List the YAMLs of `configs/`, folder by folder: methods and what changes them, data, users."""
-    folders: dict[str, list[str]] = {".": []}
-    for path in sorted(FOLDER.rglob("*.yaml")):
-        place = path.relative_to(FOLDER)
-        folders.setdefault(str(place.parent), []).append(str(place))
-    titles = {".": "methods, and what goes over any", "data": "data sets"}
-    lines = []
-    for folder, names in folders.items():
-        title = titles.get(folder, f"over {folder}.yaml" if f"{folder}.yaml" in folders["."] else folder)
-        text = f"{title}: {', '.join(names)}"
-        lines.append(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
-    return "configs (--config NAME, or a YAML of yours):\n" + "\n".join(lines)
+"""Arguments of the Trainer that the commands give, and what is to be said instead."""
 
 
 def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> tuple[list[Logger], list[Callback]]:
-    """CSV always; Weights & Biases with `logger=wandb`, and the callback that fills its dashboard."""
-    if config["shard"] is not None:  # the parts of an evaluation share a folder, and their figures are no one's
+    """CSV unless `logger=null`; Weights & Biases too with `logger=wandb`, and the callback that fills its dashboard.
+
+    None for the parts of an evaluation, which share a folder, and whose figures are no one's.
+    """
+    if config["shard"] is not None or config["logger"] is None or config["trainer"].get("logger") is False:
         return [], []
+    if config["logger"] not in ("csv", "wandb"):
+        raise InputError(f"logger is {config['logger']!r}; use csv, wandb or null")
     made: list[Logger] = [csv_logger(folder, resumed)]
-    if config["logger"] not in (None, "csv", "wandb"):
-        raise InputError(f"logger is {config['logger']!r}; use csv or wandb")
     if config["logger"] == "wandb":
         from callbacks.dashboard import Dashboard, wandb_logger  # wandb changes how a process prints
 
@@ -132,51 +75,95 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
 
 
 def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
-    """The Trainer of a config, in its folder; `resumed` is the checkpoint that it will go on from."""
-    named = built_callbacks(config, trusted)
+    """Make the Trainer of a config, in its folder.
+
+    Args:
+        config: The run's, resolved.
+        folder: Of the run.
+        trusted: Packages beside ours whose classes may be named.
+        resumed: Checkpoint that it will go on from.
+
+    Raises:
+        InputError: an argument that the Trainer does not take, or that this machine cannot serve.
+    """
+    named = build(config["callbacks"], trusted, "callbacks")
     size, environment = slurm_step()
-    node = {key: value for key, value in config["trainer"].items() if key != "_target_"}
-    for key in INSTEAD.keys() & node.keys():
-        raise InputError(f"trainer.{key} is set by this program; use {INSTEAD[key]}")
-    arguments = build(node | {"default_root_dir": str(folder)} | size, trusted, "trainer")
+    given = {key: value for key, value in config["trainer"].items() if key not in ("_target_", "logger")}
+    check_trainer(config["trainer"])
+    arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
+    arguments["max_time"] = duration(arguments.get("max_time"))
     check_arguments(Trainer, arguments, "trainer")
     made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
-    callbacks = [*named, *dashboards]
-    bar = any(isinstance(c, ProgressBar) for c in callbacks)
-    arguments |= {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])], "enable_progress_bar": bar}
+    for name, callback in named.items():
+        if isinstance(callback, dict):
+            raise InputError(f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null")
+    callbacks = [*(c for c in named.values() if c is not None), *dashboards]
+    shown = arguments.get("enable_progress_bar") is not False and any(isinstance(c, ProgressBar) for c in callbacks)
+    arguments["enable_progress_bar"] = shown
+    callbacks = [c for c in callbacks if shown or not isinstance(c, ProgressBar)]  # either key alone turns the bar off
     try:
         return Trainer(
-            **arguments,
+            **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
             callbacks=callbacks,
             logger=made,
             use_distributed_sampler=False,
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         )
-    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        given = ", ".join(f"{key}={value}" for key, value in node.items())
-        raise InputError(f"no Trainer can be made here of trainer: {given} ({reason})") from error
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise unfit(given | size, error) from error
 
 
-def built_callbacks(config: dict[str, Any], trusted: list[str]) -> list[Callback]:
-    """Build the callbacks of a config, without the progress bar where `trainer.enable_progress_bar` is false."""
-    made = []
-    for name, callback in build(config["callbacks"], trusted, "callbacks").items():
-        if isinstance(callback, dict):
-            raise InputError(f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null")
-        hidden = isinstance(callback, ProgressBar) and config["trainer"].get("enable_progress_bar") is False
-        if callback is not None and not hidden:
-            made.append(callback)
-    return [*made, ShortEpochs()]
+def check_trainer(node: dict[str, Any]) -> None:
+    """Raise `InputError` for an argument that has another place in the config, or a count that Lightning does not check."""
+    for key in ELSEWHERE.keys() & node.keys():
+        raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {ELSEWHERE[key]}")
+    if node.get("logger", False) is not False:
+        raise InputError(f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or trainer.logger=false for none")
+    for key in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        if isinstance(node.get(key), int) and node[key] < 1:
+            raise InputError(f"trainer.{key} is {node[key]}; give 1 or more")
+    if isinstance(node.get("gradient_clip_val"), int | float) and node["gradient_clip_val"] < 0:
+        raise InputError(f"trainer.gradient_clip_val is {node['gradient_clip_val']}; give 0 or more, or null for none")
 
 
-class ShortEpochs(Callback):
-    """Logs at the end of every epoch that has fewer steps than `log_every_n_steps`: else a small run would log nothing."""
+def unfit(given: dict[str, Any], error: Exception) -> InputError:
+    """Make the error for a Trainer that cannot be: the arguments that Lightning's words concern, and these."""
+    reason = " ".join(str(error).split())
+    if given.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        return InputError(f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml out on this machine")
+    about = ("accelerator", "devices") if "ccelerator" in reason else ()
+    named = [f"trainer.{key}={value}" for key, value in given.items() if key in about or key in reason]
+    return InputError(f"the trainer cannot be made{' with ' * bool(named)}{' '.join(named)}: {reason}")
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lower the Trainer's interval."""
-        every, steps = trainer.log_every_n_steps, trainer.num_training_batches  # type: ignore[attr-defined]
-        trainer.log_every_n_steps = int(min(every, max(1, steps)))  # type: ignore[attr-defined]
+
+def duration(given: Any) -> Any:
+    """Read a `trainer.max_time` such as 10m, 1h30m or 2d; any other value as it is, and `InputError` for a text that is none."""
+    if not isinstance(given, str) or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", given.strip()):
+        return given
+    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", given.strip())
+    if not found or not any(found.groups()):
+        raise InputError(f"trainer.max_time is {given!r}; write 10m, 1h30m, 2d or DD:HH:MM:SS")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
+    """Lower `log_every_n_steps` to the batches of an epoch, so that a small training has its table of metrics too."""
+    try:
+        batches = len(data.train_dataloader()) // fit.world_size
+    except TypeError:  # a loader of a stream without end, or several of them
+        return
+    limit = fit.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    fit.log_every_n_steps = min(fit.log_every_n_steps, max(1, batches))  # type: ignore[attr-defined]
+
+
+@rank_zero_only
+def tell(data: LightningDataModule) -> None:
+    """Print what was decided about the data's files, and what is none of them, a line a kind."""
+    for kind, name in (("note", "notes"), ("left out", "left_out")):
+        for line in getattr(data, name, []):
+            print(f"{kind}: {line}", flush=True)
 
 
 def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
@@ -238,63 +225,3 @@ def needs(config: dict[str, Any], *keys: str) -> None:
         if not config.get(key):
             example = "data/samples.yaml" if key == "data" else "itis.yaml"
             raise InputError(f"no {key} is configured; give a config that names one, e.g. --config {example}")
-
-
-def reuse_freed_memory() -> None:
-    """Keep the memory of freed tensors in the process, where the C library is glibc.
-
-    By default it returns large blocks to the system and asks for fresh, zeroed pages in the next layer (benchmarks/speed.md).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        no_mmap, trim_threshold = -4, -1
-        mallopt(no_mmap, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-
-
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-"""What a disk says that takes nothing."""
-
-
-def is_no_advertisement(record: logging.LogRecord) -> bool:
-    """Tell Lightning's messages from its advertisements of other products."""
-    return "Tip: " not in record.getMessage()
-
-
-@rank_zero_only
-def tell(data: Any) -> None:
-    """Print what was decided about a data set's files, and which are left out."""
-    for line in getattr(data, "notes", []):
-        print(f"note: {line}", flush=True)
-    for line in getattr(data, "left_out", []):
-        print(f"not used: {line}", flush=True)
-
-
-def own_message(error: InputError) -> str:
-    """Give an error's message; of one from a loader's process, whose traceback torch puts before it, the last line."""
-    text = str(error).strip()
-    if not text.startswith("Caught "):
-        return text
-    return text.splitlines()[-1].split("InputError: ", 1)[-1]
-
-
-def guarded(main: Callable[[], int | None]) -> None:
-    """Run a command; what a person can mend is printed as one line, exit code 2."""
-    for message in SILENCED:
-        warnings.filterwarnings("ignore", f".*{message}.*")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(is_no_advertisement)
-    torch.set_float32_matmul_precision("high")
-    reuse_freed_memory()
-    try:
-        sys.exit(main())
-    except InputError as error:
-        print(f"error: {own_message(error)}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        print(
-            f"error: {error.filename or 'a file of the run'} cannot be written: {error.strerror}; make room, or give run=PATH",
-            file=sys.stderr,
-        )
-        sys.exit(2)

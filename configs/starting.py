@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
 from configs import plain, read
@@ -21,6 +22,8 @@ LAST = Path("checkpoints", "last.ckpt")
 TABLES = ("metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json")
 PAGES = ("tasks.html", "volumes.html")
 """What a run's callbacks and loggers write into its folder, beside the last checkpoint."""
+KEPT = ("optimizer", "learning_rate", "rates", "weight_decay", "momentum", "nesterov")
+"""Arguments of an optimisation that a checkpoint's optimiser keeps, whatever the config says."""
 MOST = 200
 """Characters of a difference that a message shows."""
 
@@ -125,7 +128,6 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
         return None
     path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
     if path.is_file():
-        check_same_model(path, merged)
         return path
     if config["checkpoint"] != "last":
         raise InputError(f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER")
@@ -133,17 +135,24 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
     return None
 
 
-def check_same_model(file: Path, merged: dict[str, Any]) -> None:
-    """Check that a checkpoint is of the method that goes on: its weights and its optimiser's state replace all that is built.
+def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) -> None:
+    """Check that a checkpoint's training can go on with a method.
 
-    Raises `InputError` that names the differences.
+    Raises:
+        InputError: it is of another network, or its optimiser had other arguments, which it would keep.
     """
-    text = read_checkpoint(file).get("config")
-    before = plain(OmegaConf.create(text)).get("model") if text else None
-    changed = changes(before, merged["model"], "model.") if before else []
-    if changed:
-        ways = f"put it back, or begin a run from its weights by weights={file}"
-        raise InputError(f"{file} was trained with another model ({shortened(changed)}), which goes on as it was; {ways}")
+    content = read_checkpoint(file)
+    state, own = content["state_dict"], model.state_dict()
+    ways = f"go on with the config it was trained with, or start a new run from it by weights={file}"
+    other = [key for key in own if key not in state or state[key].shape != own[key].shape] + [key for key in state if key not in own]
+    if other:
+        sizes = [tuple(one[other[0]].shape) if other[0] in one else "missing" for one in (state, own)]
+        raise InputError(f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}")
+    before = plain(OmegaConf.create(content.get("config") or "{}")).get("model") or {}
+    lines = changes(before, merged.get("model") or {}, "model.") if before else []
+    kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
+    if kept:
+        raise InputError(f"{file} was trained with another optimiser ({shortened(kept)}), which it keeps; {ways}")
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import albumentations
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import ObjectSource, Sample
+from datamodules.sources import ObjectSource, Sample, check_counts
 from interseg.clicks.initial import InitialClicks
 from interseg.clicks.layout import IGNORE, no_clicks, pad_clicks
 from interseg.distance import distance_to
@@ -140,18 +140,12 @@ class Loading:
     distances: bool = False
 
     def __post_init__(self) -> None:
-        sizes = {"batch_size": self.batch_size, "eval_batch_size": self.eval_batch_size, "train_objects": self.train_objects}
-        least = {name: (size, 1) for name, size in sizes.items() if size is not None} | {"num_workers": (self.num_workers, 0)}
-        for name, (given, lowest) in least.items():
-            if given < lowest:
-                raise InputError(f"loading.{name} is {given}; give at least {lowest}")
+        check_counts(batch_size=self.batch_size, eval_batch_size=self.eval_batch_size, train_objects=self.train_objects)
+        check_counts(0, num_workers=self.num_workers, seed=self.seed)
 
 
 class ClickDataModule(ResumableDataModule):
     """Base of the data modules of clicks: a subclass names its objects in `source(split)`, all else is here."""
-
-    SETTINGS: ClassVar[dict[str, str]] = {"loading": "${loading}"}
-    """What a config's node of the class takes from the top level where it does not set it itself (`configs.load`)."""
 
     def __init__(self, loading: Loading | None = None) -> None:
         super().__init__()

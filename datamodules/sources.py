@@ -87,6 +87,13 @@ def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], obje
     return Sample(image, mask, numbers.clip(0, 255).astype(np.uint8))  # the 255th and later ones count as one
 
 
+def check_counts(least: int = 1, **counts: int | None) -> None:
+    """Check arguments that count something, None for all of it; raises `InputError` that names one below the least."""
+    for name, count in counts.items():
+        if count is not None and count < least:
+            raise InputError(f"{name} is {count}; give {least} or more")
+
+
 NO_DOWNLOAD = "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
 """Which configs do without a data set of objects."""
 

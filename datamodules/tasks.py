@@ -21,7 +21,7 @@ from datamodules.class_masks import check_classes
 from datamodules.orientation import check_fit
 from datamodules.pairing import pair_folders
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import existing_folder
+from datamodules.sources import check_counts, existing_folder
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.stream import TaskStream
@@ -177,8 +177,6 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         seed: of split, sequences, order and augmentation.
     """
 
-    SETTINGS: ClassVar[dict[str, str]] = {key: f"${{loading.{key}}}" for key in ("batch_size", "num_workers", "augment", "seed")}
-    """As `ClickDataModule` has it."""
     codes: ClassVar[dict[int, int] | None] = None
     """Class of each value of the mask files; None where they are the classes."""
 
@@ -201,10 +199,10 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         super().__init__()
         if stage not in ("pretrain", "tasks"):
             raise InputError(f"stage is {stage!r}; use pretrain or tasks")
+        check_counts(batch_size=batch_size, sequences=sequences, length=length, rounds=rounds, classes=classes)
+        check_counts(0, num_workers=num_workers, holdout=holdout, seed=seed)
         if sequence is not None and not 0 <= sequence < sequences:
             raise InputError(f"sequence is {sequence}; there are {sequences}, numbered from 0")
-        if batch_size < 1 or num_workers < 0:
-            raise InputError(f"batch_size={batch_size}, num_workers={num_workers}; give at least 1, and at least 0")
         self.root, self.classes, self.size, self.holdout, self.stage = Path(root), classes, (size[0], size[1]), holdout, stage
         self.numbers = list(range(sequences)) if sequence is None else [sequence]
         self.count, self.length, self.rounds = sequences, length, rounds

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -159,9 +159,6 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         cache: folder of prepared volumes; `$XDG_CACHE_HOME/interseg/volumes` by default.
         seed: of split and permutations.
     """
-
-    SETTINGS: ClassVar[dict[str, str]] = {"seed": "${seed}"}
-    """As `ClickDataModule` has it."""
 
     def __init__(
         self,

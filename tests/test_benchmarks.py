@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import dynamic3d, rounds, training_step
 from configs import load, resolve
-from configs.run import parser
+from configs.options import parser
 from interseg.files import write_table
 from tests.helpers.drawing import draw_folder
 

@@ -29,21 +29,25 @@ def run(data, tmp_path_factory):
     return folder
 
 
-MADE = "error: no Trainer can be made here of trainer: "
+MADE = "error: the trainer cannot be made with "
 
 
 @pytest.mark.parametrize(
     ("more", "beginning", "part"),
     [
-        (["--config", "gpu.yaml", "trainer.accelerator=gpu"], MADE, "(No supported gpu backend found!)"),
+        (
+            ["--config", "gpu.yaml", "trainer.accelerator=gpu"],
+            "error: trainer.accelerator is gpu, and torch sees no GPU",
+            "leave gpu.yaml out",
+        ),
         (["trainer.devices=-1"], MADE, "devices=-1"),
-        (["trainer.max_time=10m"], MADE, "Expected a string in the format DD:HH:MM:SS"),
+        (["trainer.max_time=soon"], "error: trainer.max_time is 'soon'; write 10m, 1h30m, 2d or DD:HH:MM:SS", ""),
         (["trainer.precision=17"], "error: trainer.precision is 17; it takes 64 or 32", "'bf16-mixed'"),
         (["trainer.max_epoch=3"], "error: unknown key trainer.max_epoch", "did you mean max_epochs?"),
-        (["trainer.logger=false"], "error: trainer.logger is set by this program; use logger=csv, wandb or null", ""),
-        (["trainer.callbacks=[]"], "error: trainer.callbacks is set by this program; use callbacks.NAME", ""),
-        (["trainer.default_root_dir=x"], "error: trainer.default_root_dir is set by this program; use run=PATH", ""),
-        (["trainer.enable_checkpointing=false"], "error: trainer.enable_checkpointing is set", "callbacks.checkpoint=null"),
+        (["trainer.logger=tensorboard"], "error: trainer.logger is 'tensorboard'; use logger=csv", "trainer.logger=false"),
+        (["trainer.callbacks=[]"], "error: trainer.callbacks is []; leave it out: callbacks.NAME", ""),
+        (["trainer.default_root_dir=x"], "error: trainer.default_root_dir is 'x'; leave it out: run=PATH", ""),
+        (["trainer.enable_checkpointing=false"], "error: trainer.enable_checkpointing is False; leave it out", "callbacks.checkpoint=null"),
         (["trainer=null"], "error: trainer is null; it takes a mapping", ""),
         (["callbacks=null"], "error: callbacks is null; it takes ", ""),
         (
@@ -51,13 +55,13 @@ MADE = "error: no Trainer can be made here of trainer: "
             "error: callbacks.progress is {'refresh_rate': 5}, which names no _target_",
             "=null",
         ),
-        (["loading.batch_size=0"], "error: loading.batch_size is 0; give at least 1", ""),
-        (["loading.eval_batch_size=0"], "error: loading.eval_batch_size is 0; give at least 1", ""),
-        (["loading.train_objects=0"], "error: loading.train_objects is 0; give at least 1", ""),
-        (["loading.num_workers=-1"], "error: loading.num_workers is -1; give at least 0", ""),
+        (["loading.batch_size=0"], "error: batch_size is 0; give 1 or more", ""),
+        (["loading.eval_batch_size=0"], "error: eval_batch_size is 0; give 1 or more", ""),
+        (["loading.train_objects=0"], "error: train_objects is 0; give 1 or more", ""),
+        (["loading.num_workers=-1"], "error: num_workers is -1; give 0 or more", ""),
         (["seed=-1"], "error: seed is -1; give a number from 0 to 4294967295", ""),
         (["seed=4294967296"], "error: seed is 4294967296; give a number from 0", ""),
-        (["logger=tensorboard"], "error: logger is 'tensorboard'; use csv or wandb", ""),
+        (["logger=tensorboard"], "error: logger is 'tensorboard'; use csv, wandb or null", ""),
         (["model=null"], "error: no model is configured", "--config itis.yaml"),
         (["data=null"], "error: no data is configured", "--config data/samples.yaml"),
         (["data.root=nowhere"], "error: ", "nowhere"),
@@ -86,17 +90,16 @@ def test_a_training_that_cannot_be_is_one_line_and_leaves_nothing(data, tmp_path
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("model.optimisation.optimizer=sgd", "model.optimisation.optimizer: adamw -> sgd"),
-        ("model.optimisation.learning_rate=1.0", "model.optimisation.learning_rate: 0.0003 -> 1.0"),
-        ("model.network.options.decoder_channels=32", "model.network.options.decoder_channels: 16 -> 32"),
-        ("model.guidance.radius=9", "model.guidance.radius: 5 -> 9"),
+        ("model.optimisation.optimizer=sgd", "trained with another optimiser (model.optimisation.optimizer: adamw -> sgd)"),
+        ("model.optimisation.learning_rate=1.0", "trained with another optimiser (model.optimisation.learning_rate: 0.0003 -> 1.0)"),
+        ("model.network.options.decoder_channels=32", "is of another network, e.g. network."),
     ],
 )
 def test_a_run_does_not_go_on_as_another_model(data, run, change, named):
     before = {file: file.read_bytes() for file in run.rglob("*.*")}
     result = called("train.py", *line(data), f"run={run}", "checkpoint=last", "trainer.max_epochs=2", change)
     assert result.returncode == 2
-    assert f"was trained with another model ({named})" in result.stderr
+    assert named in result.stderr
     assert "weights=" in result.stderr
     assert {file: file.read_bytes() for file in run.rglob("*.*")} == before
 
@@ -105,9 +108,8 @@ def test_a_run_does_not_go_on_as_another_model(data, run, change, named):
     ("more", "beginning", "part"),
     [
         (["trainer.devices=-1"], MADE, "devices=-1"),
-        (["trainer.logger=false"], "error: trainer.logger is set by this program", "use logger=csv"),
-        (["loading.eval_batch_size=0"], "error: loading.eval_batch_size is 0", "at least 1"),
-        (["max_clicks=0"], "error: max_clicks is 0; give at least 1", ""),
+        (["loading.eval_batch_size=0"], "error: eval_batch_size is 0", "1 or more"),
+        (["max_clicks=0"], "error: max_clicks is 0; give 1 or more", ""),
         (["targets=[1.5]"], "error: targets is [1.5]; give IoUs above 0", ""),
         (["targets=[]"], "error: targets is []; give IoUs above 0", ""),
         (["shard=4/4"], "error: shard=4/4", "give shard=K/N"),
@@ -123,7 +125,16 @@ def test_an_evaluation_that_cannot_be_is_one_line(run, tmp_path, more, beginning
     assert not (tmp_path / "eval").exists()
 
 
-@pytest.mark.parametrize("more", [["logger=null"], ["trainer.max_time=00:00:10:00"], ["callbacks.report=null", "callbacks.noc=null"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["logger=null"],
+        ["trainer.max_time=10m"],
+        ["trainer.max_time=00:00:10:00"],
+        ["trainer.logger=false"],
+        ["callbacks.report=null", "callbacks.noc=null"],
+    ],
+)
 def test_a_training_without_what_it_does_not_need_is_one(data, tmp_path, more):
     assert called("train.py", *line(data), f"run={tmp_path / 'run'}", *more).returncode == 0
 
@@ -156,7 +167,7 @@ def test_a_small_run_logs_its_loss_and_prints_no_advertisement(run):
 
 def test_what_was_decided_about_files_is_told_once_and_stands_in_the_report(data, run, tmp_path):
     (data / "images" / "notes.txt").write_text("not a photo")
-    note, unused = "note: training and evaluation see the same objects", "not used: files in images/ that are no images by their suffix: 1"
+    note, unused = "note: training and evaluation see the same objects", "left out: files in images/ that are no images by their suffix: 1"
     assert (run / "printed.txt").read_text().count(note) == 1
     result = called("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}")
     assert result.returncode == 0, result.stderr
@@ -164,7 +175,7 @@ def test_what_was_decided_about_files_is_told_once_and_stands_in_the_report(data
     assert "clicked_wrong: clicked pixels" in result.stdout, "figures whose names do not say what they are"
     page = (tmp_path / "eval" / "report.html").read_text()
     assert "<li>training and evaluation see the same objects" in page
-    assert "<li>files in images/ that are no images by their suffix: 1 (notes.txt)" in page
+    assert "<li>left out: files in images/ that are no images by their suffix: 1 (notes.txt)" in page
     assert json.loads((tmp_path / "eval" / "report.json").read_text())["objects"] == 6
 
 
@@ -172,7 +183,7 @@ def test_what_was_decided_about_files_is_told_once_and_stands_in_the_report(data
 def test_help_lists_methods_data_and_examples(name):
     result = called(name, "--help")
     assert result.returncode == 0
-    for known in ("itis.yaml", "two_in_one.yaml", "clis.yaml", "data sets: data/berkeley.yaml", "data/brats.yaml", "users/random.yaml"):
+    for known in ("itis.yaml", "two_in_one.yaml", "clis.yaml", "data/berkeley.yaml", "data/brats.yaml"):
         assert known in result.stdout
     assert f"python {name} --" in result.stdout.split("examples:")[1]
 

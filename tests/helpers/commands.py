@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from configs.run import guarded
+from configs.console import guarded
 from tests.helpers.small_network import ENCODER
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,0 +1,88 @@
+"""How every command is run: what a person can mend ends it with one line, and the libraries say only what matters."""
+
+import ctypes
+import errno
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+
+import torch
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from interseg.errors import InputError
+
+SILENCED = (
+    "`srun` command is available",  # srun is for those who ask SLURM for it
+    "does not have many workers",  # two cores are what there is
+    "tensorboardX",
+    "LeafSpec",
+    "isinstance.treespec",
+    "sync_dist=True",  # the figures are gathered before they are logged
+    "Experiment logs directory",  # csv_logger keeps what is there
+    r"module\(s\) in eval mode",  # frozen norms
+    "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
+    "your dataloader is not resumable",  # datamodules.base.EpochBatches is
+)
+"""Warnings of the libraries that do not hold here, or that nobody can mend."""
+
+
+def reuse_freed_memory() -> None:
+    """Keep the memory of freed tensors in the process, where the C library is glibc.
+
+    By default it returns large blocks to the system and asks for fresh, zeroed pages in the next layer (benchmarks/speed.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        no_mmap, trim_threshold = -4, -1
+        mallopt(no_mmap, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""What a disk says that takes nothing."""
+
+
+class Advertisements(logging.Filter):
+    """Passes over what Lightning prints in every run to sell its services."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is to be printed."""
+        return "💡 Tip" not in str(record.msg)
+
+
+def own_message(error: InputError) -> str:
+    """Give an error's message; of one from a loader's process, whose traceback torch puts before it, the last line."""
+    text = str(error).strip()
+    if not text.startswith("Caught "):
+        return text
+    return text.splitlines()[-1].split("InputError: ", 1)[-1]
+
+
+ADVERTISEMENTS = Advertisements()
+"""One for all calls: a logger takes the same filter once."""
+
+
+def guarded(main: Callable[[], int | None]) -> None:
+    """Run a command; what a person can mend is printed as one line, exit code 2."""
+    for message in SILENCED:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(ADVERTISEMENTS)
+    torch.set_float32_matmul_precision("high")
+    reuse_freed_memory()
+    try:
+        sys.exit(main())
+    except InputError as error:
+        print(f"error: {own_message(error)}", file=sys.stderr)
+        sys.exit(2)
+    except MisconfigurationException as error:  # what Lightning finds in a config once it runs
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(
+            f"error: {error.filename or 'a file of the run'} cannot be written: {error.strerror}; make room, or give run=PATH",
+            file=sys.stderr,
+        )
+        sys.exit(2)

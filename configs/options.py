@@ -1,0 +1,82 @@
+"""What the commands take, and what `--help` tells: methods and data from the folder of configs, and examples."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+FOLDER = Path(__file__).parent
+WIDTH = 132
+"""Columns of what `--help` lists."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose `--help` ends in examples and in the configs there are, which are read only then.
+
+    Args:
+        description: first line of the command's docstring.
+        examples: lines to type, each after the command's name.
+        lists: kinds of configs to list, see `listed`.
+    """
+
+    def __init__(self, description: str, examples: Sequence[str] = (), lists: Sequence[str] = ()) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.examples, self.lists = examples, lists
+
+    def format_help(self) -> str:
+        """Write the help."""
+        parts = [super().format_help()]
+        if self.examples:
+            parts.append("\n".join(["examples:", *(f"  python {self.prog} {example}" for example in self.examples)]) + "\n")
+        for kind in self.lists:
+            parts.append("\n".join([f"{kind}:", *listed(kind)]) + "\n")
+        return "\n".join(parts)
+
+
+def parser(description: str, prints: bool = False, examples: Sequence[str] = (), lists: Sequence[str] = ("methods", "data")) -> Parser:
+    """Make the parser of a command that takes configs; with `--print` if the command obeys it."""
+    arguments = Parser(description, examples, lists)
+    arguments.add_argument(
+        "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
+    )
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name"
+    )
+    if prints:
+        arguments.add_argument("--print", action="store_true", help="print the config and stop")
+    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
+    return arguments
+
+
+def listed(kind: str) -> Iterator[str]:
+    """List configs of `configs/`, a line each, with what the first line of each says.
+
+    Args:
+        kind: "methods" (those that name a model, variants of each on a line), "data", or "users".
+    """
+    if kind != "methods":
+        folder = "data" if kind == "data" else kind
+        yield from (described(file) for file in sorted((FOLDER / folder).glob("*.yaml")))
+        return
+    for file in sorted(FOLDER.glob("*.yaml")):
+        if is_method(file):
+            yield described(file)
+            variants = sorted(one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml"))
+            if variants:
+                yield f"  {'':29}over it: {', '.join(variants)}"
+    yield from (described(file) for file in sorted((FOLDER / "classical").glob("*.yaml")))
+
+
+def is_method(file: Path) -> bool:
+    """Tell whether a config names a class of a model."""
+    content = yaml.safe_load(file.read_text())
+    model = content.get("model") if isinstance(content, dict) else None
+    return isinstance(model, dict) and "_target_" in model
+
+
+def described(file: Path) -> str:
+    """Write a config's name and the first line of its comment, cut to the width."""
+    comment = file.read_text().partition("\n")[0].lstrip("# ")
+    text = comment if len(comment) <= WIDTH - 31 else f"{comment[: WIDTH - 34].rsplit(' ', 1)[0]} ..."
+    return f"  {file.relative_to(FOLDER).as_posix():29}{text}"
