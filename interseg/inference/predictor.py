@@ -1,6 +1,6 @@
 """A click network's answers at test time: whole images or a crop round the object, flip averaging, refinement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -106,7 +106,7 @@ class Predictor:
             return None
         return self.options.zoom.box(batch["previous"][row].cpu().numpy(), clicks, batch["states"][row].get("box"))
 
-    def _side(self, zoom: ZoomIn) -> int | Sequence[int]:
+    def _side(self, zoom: ZoomIn) -> int | tuple[int, int]:
         """Size of a crop: a network that knows one size only is shown that."""
         return zoom.long_side if self.long_side is None or isinstance(self.long_side, int) else self.long_side
 
