@@ -18,7 +18,7 @@ OUTSIDE = -20.0
 """The logit of pixels that a view leaves out: background."""
 
 
-Side = int | Sequence[int] | None
+Side = int | tuple[int, int] | None
 """Size of what a network is shown: the long side that larger images are reduced to, (height, width) of all, or their own."""
 
 
@@ -80,7 +80,7 @@ def rows_of(batch: ClickBatch, rows: slice | list[int]) -> ClickBatch:
     return cast(ClickBatch, {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch})
 
 
-def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | Sequence[int]) -> ClickBatch:
+def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | tuple[int, int]) -> ClickBatch:
     """One object's image, clicks and previous mask in a box, resized to a long side or a size; clicks outside become padding."""
     window = slice(box.top, box.bottom), slice(box.left, box.right)
     clicks = batch["clicks"][row : row + 1].clone()

@@ -260,4 +260,3 @@ def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path
     assert list(found) == list(training_step.WAYS)
     assert found["kept"][1] == 1
     assert all(seconds > 0 and ratio > 0 for seconds, ratio in found.values())
-    assert found["kept"][0] < found["fine-tuned"][0]

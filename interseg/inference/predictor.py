@@ -1,6 +1,6 @@
 """A click network's answers at test time: whole images or a crop round the object, flip averaging, refinement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +109,7 @@ class Predictor:
         before = previous > 0.5 if previous.dtype == np.float32 else previous
         return self.options.zoom.box(before, clicks, batch["states"][row].get("box"))
 
-    def _side(self, zoom: ZoomIn) -> int | Sequence[int]:
+    def _side(self, zoom: ZoomIn) -> int | tuple[int, int]:
         """Size of a crop: a network that knows one size only is shown that."""
         return zoom.long_side if self.long_side is None or isinstance(self.long_side, int) else self.long_side
 

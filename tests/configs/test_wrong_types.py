@@ -37,7 +37,7 @@ SMALL, VOLUMES = ("small.yaml", "data/samples.yaml"), ("dynamic3d.yaml", "data/v
         (SMALL, "callbacks.loop=3", "callbacks.loop is 3; it takes a mapping or null"),
         (SMALL, "loading.batch_size='4'", "loading.batch_size is '4'; it takes int"),
         (SMALL, "loading.augment=[3]", "data.loading.augment[0] is 3; it takes BasicTransform"),
-        (SMALL, "model.long_side=x", "model.long_side is 'x'; it takes int or null"),
+        (SMALL, "model.long_side=x", "model.long_side is 'x'; it takes int or [int, int] or null"),
         (SMALL, "model.guidance=disk", "model.guidance is 'disk'; it takes Guidance or null"),
         (SMALL, "model.optimisation.rates.decoder=x", "rates.decoder is 'x'; it takes float"),
         (SMALL, "callbacks.progress.refresh_rate=often", "rate is 'often'; it takes int"),
@@ -65,7 +65,7 @@ def test_an_override_of_a_wrong_type_is_one_line(
     ("override", "message"),
     [
         ("max_clicks=many", "error: max_clicks is 'many'; it takes int"),
-        ("model.long_side=x", "error: model.long_side is 'x'; it takes int or null"),
+        ("model.long_side=x", "error: model.long_side is 'x'; it takes int or [int, int] or null"),
         ("callbacks.loop.seed=x", "error: callbacks.loop.seed is 'x'; it takes int"),
         ("trainer.max_epochs=2.0", "error: trainer.max_epochs is 2.0; it takes int or null"),
         ("data.loading=3", "error: data.loading is 3; it takes Loading or null"),
