@@ -12,6 +12,8 @@ from typing import Any
 from pytorch_lightning import LightningModule, seed_everything
 from pytorch_lightning.utilities import rank_zero_only
 
+from callbacks.lookup import callback_of
+from callbacks.noc import NumberOfClicks
 from configs import as_yaml, build, load, resolve
 from configs.checkpoints import find_checkpoint, identify, load_weights, trained_config, without_download
 from configs.console import guarded
@@ -60,6 +62,7 @@ def main() -> int:
         model = evaluated_model(config, file, options.trust)
         open_folder(folder, written)
         test = trainer(config, folder, options.trust)
+        callback_of(test, NumberOfClicks)  # without it nothing would be left of what was played
     test.test(model, data, verbose=False)
     if not test.is_global_zero:
         return 0

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from callbacks.lookup import data_of
 from interseg.batches import ClickBatch
 from interseg.distributed import from_all_ranks
+from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.metrics import Interactions, clicks_to
@@ -74,6 +75,8 @@ class NumberOfClicks(Callback):
         self.errors += batch["errors"]
         if not len(batch["id"]):
             return
+        if "outcome" not in batch:
+            raise InputError("no callback plays the clicks, and there is nothing to count; leave callbacks.loop as it is")
         self.interactions.update(batch["outcome"])
         bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
         if bar is not None:

@@ -69,7 +69,8 @@ class Report(Callback):
         for row, id in enumerate(batch["id"].tolist()):
             curve = batch["outcome"]["curves"][row].tolist()
             ease = float(np.mean(curve))
-            if id not in self.chosen and len(self.worst) >= self.hardest and -ease <= self.worst[0][0]:
+            full = len(self.worst) >= self.hardest
+            if id not in self.chosen and full and (not self.hardest or -ease <= self.worst[0][0]):
                 continue
             picture = _picture(batch, row, id, curve, _outputs(pl_module) > 1)
             if id in self.chosen:

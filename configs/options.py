@@ -1,6 +1,7 @@
 """What the commands take, and what `--help` tells: methods and data from the folder of configs, and examples."""
 
 import argparse
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def listed(kind: str) -> Iterator[str]:
     """List configs of `configs/`, a line each, with what the first line of each says.
 
     Args:
-        kind: "methods" (those that name a model, variants of each on a line), "data", or "users".
+        kind: "methods" (those that name a model, and what goes over each), "data", or "users".
     """
     if kind != "methods":
         folder = "data" if kind == "data" else kind
@@ -63,8 +64,7 @@ def listed(kind: str) -> Iterator[str]:
         if is_method(file):
             yield described(file)
             variants = sorted(one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml"))
-            if variants:
-                yield f"  {'':29}over it: {', '.join(variants)}"
+            yield from textwrap.wrap(", ".join(variants), WIDTH, initial_indent=f"{'':31}over it: ", subsequent_indent=f"{'':40}")
     yield from (described(file) for file in sorted((FOLDER / "classical").glob("*.yaml")))
 
 

@@ -155,7 +155,8 @@ def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
         return
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    fit.log_every_n_steps = min(fit.log_every_n_steps, max(1, batches))  # type: ignore[attr-defined]
+    settings: Any = fit  # which does not declare it
+    settings.log_every_n_steps = min(settings.log_every_n_steps, max(1, batches))
 
 
 @rank_zero_only

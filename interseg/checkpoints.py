@@ -26,7 +26,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content["state_dict"]
         return content
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
-        raise InputError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0][:160]}") from None
+        reason = str(error).splitlines()[0][:160]
+        if reason.startswith("Weights only load failed"):  # advice that would unpickle a stranger's objects
+            reason = "it is none, or holds more than tensors and plain values"
+        raise InputError(f"{path} cannot be read as a checkpoint: {reason}") from None
 
 
 def digest(path: str | Path) -> str:

@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
+from callbacks.figures import put_legend_below
 from callbacks.report import Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
 from interseg.evaluation.drawing import CLICKS, ON_BOUNDARY, PREDICTED, colour_of, jpeg, overlay
@@ -73,3 +76,20 @@ def test_a_panel_shows_the_mask_that_was_played(outputs, width):
     for k, panel in enumerate(row["panels"]):
         drawn = overlay(photo, masks[k], clicks[: k + 1], truth, 2.0)
         assert base64.b64decode(panel["jpeg"]) == jpeg(drawn)
+
+
+def test_legends_lie_under_the_curves():
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for number in range(5):
+        axis.plot([1, 2], [number, number], label=f"a method of a long name {number}")
+    axis.set(xlabel="clicks")
+    put_legend_below(axis)
+    figure.draw_without_rendering()
+    renderer = canvas.get_renderer()
+    legend, label = axis.get_legend().get_window_extent(renderer), axis.xaxis.label.get_window_extent(renderer)
+    assert legend.y1 < label.y0 < axis.get_window_extent(renderer).y0
+    assert legend.y0 >= 0
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1

@@ -38,7 +38,9 @@ def data(tmp_path_factory):
 def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
     line = ["--config", "convert.yaml", "--config", "data/class_images.yaml", f"data.images={IMAGES.replace('ROOT', str(data))}"]
-    result = called("train.py", *line, *tiny("convert.yaml"), f"model.network.classes={CLASSES}", "trainer.max_epochs=2", f"run={folder}")
+    result = called(
+        "train.py", *line, *tiny("convert.yaml"), f"model.network.classes={CLASSES}", "seed=3", "trainer.max_epochs=2", f"run={folder}"
+    )
     assert result.returncode == 0, result.stderr
     line = ["refiner=brs", f"max_clicks={CLICKS}", "full_curves=true", "trainer.precision=64-true"]
     result = called("evaluate.py", "--checkpoint", folder, *line, f"run={folder / 'eval'}")

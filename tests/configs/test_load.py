@@ -151,15 +151,6 @@ def test_every_yaml_resolves_over_a_method(file):
     assert find(config["data"]["_target_"])
 
 
-def test_a_data_node_takes_what_it_does_not_set_itself_from_the_top_level():
-    own = "data={_target_: datamodules.tasks.ClassFolderDataModule, root: x, classes: 2, batch_size: 3}"
-    config = resolve(load(["clis.yaml"], [own, "loading.batch_size=5", "loading.num_workers=1", "seed=4"]))
-    assert {key: config["data"][key] for key in ("batch_size", "num_workers", "seed")} == {"batch_size": 3, "num_workers": 1, "seed": 4}
-    assert config["data"]["augment"] == config["loading"]["augment"]
-    volumes = resolve(load([], ["data={_target_: datamodules.volumes.VolumeFolderDataModule, root: x}", "seed=4"]))
-    assert volumes["data"]["seed"] == 4
-
-
 def test_a_data_module_that_takes_nothing_from_the_top_level_gets_nothing(tmp_path, monkeypatch):
     text = """
 from datamodules.base import ClickDataModule

@@ -36,7 +36,7 @@ OWN = {
         *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
-    "convert.yaml": [f"model.network.encoder_name={ENCODER}"],
+    "convert.yaml": [f"model.network.encoder_name={ENCODER}", "model.network.decoder_channels=[32,16,16,8,8]"],
     "itis/once.yaml": [
         *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1"),
         *("model.long_side=[64,64]", "callbacks.features.folder=null"),

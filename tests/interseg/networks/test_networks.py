@@ -9,6 +9,7 @@ from interseg.networks.click_network import ClickNetwork
 from interseg.networks.norms import batch_norms
 from interseg.networks.pretrained import load_encoder_weights, packaged_state_dict
 from interseg.networks.stem import GuidedConvolution, widen_first_convolution
+from tests.helpers.small_network import ENCODER
 
 LITE = "tu-tf_efficientnet_lite0"
 
@@ -91,8 +92,8 @@ def test_channels_last_changes_the_layout_only():
 
 def test_compiling_changes_neither_the_output_nor_the_checkpoint():
     torch.manual_seed(0)
-    plain = ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 16}).eval()
-    compiled = ClickNetwork(encoder=LITE, weights=None, compile={"backend": "eager"}, options={"decoder_channels": 16}).eval()
+    plain = ClickNetwork(encoder=ENCODER, weights=None, options={"decoder_channels": 16}).eval()
+    compiled = ClickNetwork(encoder=ENCODER, weights=None, compile={"backend": "eager"}, options={"decoder_channels": 16}).eval()
     compiled.load_state_dict(plain.state_dict())
     image, guidance = torch.rand(1, 3, 64, 64), torch.rand(1, 2, 64, 64)
     with torch.no_grad():
