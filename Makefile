@@ -1,9 +1,10 @@
-# make test: ruff, mypy, pytest.  make test-slurm: jobs of a real SLURM.  make quickstart: train and evaluate ITIS on real photos.  All set up .venv themselves.
+# make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
+# make quickstart: train and evaluate ITIS on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
 
-.PHONY: test test-slurm lint quickstart clean
+.PHONY: test coverage test-slurm lint quickstart clean
 .DELETE_ON_ERROR:
 
 .venv/ready: setup.cfg pyproject.toml requirements.lock
@@ -13,6 +14,9 @@ BIN = .venv/bin
 	touch $@
 
 test: lint
+	$(BIN)/python -m pytest -n 2
+
+coverage: .venv/ready
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 test-slurm: .venv/ready
