@@ -30,15 +30,22 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
     return figure
 
 
+LETTER = 0.075
+"""Inches that a letter of a small legend takes at most."""
+
+
 def put_legend_below(axis: Any, columns: int = 3) -> None:
     """Draw an axis' legend under its label, where no curve runs.
 
     Args:
         axis: Of matplotlib, in a constrained layout, which makes room.
-        columns: Most entries side by side.
+        columns: Most entries side by side; fewer where their names are long.
     """
-    count = len(axis.get_legend_handles_labels()[1])
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=min(count, columns), frameon=False, fontsize="small")
+    names = axis.get_legend_handles_labels()[1]
+    width = axis.figure.get_figwidth() * axis.get_position().width
+    fitting = int(width / (LETTER * (max(map(len, names), default=0) + 7)))  # a line before each name, and a gap
+    where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
+    axis.legend(**where, ncols=max(1, min(len(names), columns, fitting)), frameon=False, fontsize="small")
 
 
 def png(figure: Figure) -> str:
