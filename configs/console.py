@@ -23,6 +23,7 @@ SILENCED = (
     r"module\(s\) in eval mode",  # frozen norms
     "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
     "your dataloader is not resumable",  # datamodules.base.EpochBatches is
+    "decompression bomb DOS attack",  # a large photo; beyond twice Pillow's limit it is an error (interseg/images.py)
 )
 """Warnings of the libraries that do not hold here, or that nobody can mend."""
 

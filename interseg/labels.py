@@ -82,7 +82,7 @@ def whole_labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
     """Return (H, W) labels as int32; raises `InputError` for another shape, fractions and numbers that do not fit."""
     if values.ndim != 2 or not values.size:
         raise InputError(f"{path} holds an array of {values.shape}; a mask is (H, W)")
-    if values.dtype == bool:
+    if values.dtype in (bool, np.uint8, np.uint16):  # whole and small, which need no look at every pixel
         return values.astype(np.int32)
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all() or (values != np.rint(values)).any():
         raise InputError(f"{path} has values that are no whole numbers ({values.dtype}); a mask holds ids or classes, no probabilities")
