@@ -142,9 +142,10 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
         InputError: it is of another network, or its optimiser had other arguments, which it would keep.
     """
     content = read_checkpoint(file)
-    state, own = content["state_dict"], model.state_dict()
+    state, own, learned = content["state_dict"], model.state_dict(), dict(model.named_parameters())
     ways = f"go on with the config it was trained with, or start a new run from it by weights={file}"
-    other = [key for key in own if key not in state or state[key].shape != own[key].shape] + [key for key in state if key not in own]
+    resized = {key for key in learned.keys() & state.keys() if state[key].shape != learned[key].shape}  # buffers may grow
+    other = [key for key in own if key not in state or key in resized] + [key for key in state if key not in own]
     if other:
         sizes = [tuple(one[other[0]].shape) if other[0] in one else "missing" for one in (state, own)]
         raise InputError(f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}")

@@ -123,7 +123,7 @@ REFUSED = [
     ("train", "targets=[]", "targets is []; give IoUs above 0, 1 at most, e.g. targets=[0.85,0.9]"),
     ("train", "targets=[85]", "targets is [85]; give IoUs above 0, 1 at most, e.g. targets=[0.85,0.9]"),
     ("train", "--config FILES/binary.yaml", BINARY),
-    ("train", "--config FILES/list.yaml", "a config is a mapping of keys, got list"),
+    ("train", "--config FILES/list.yaml", "FILES/list.yaml: a config is a mapping of keys, got list"),
     ("train", "--config RUN/checkpoints/last.ckpt", "RUN/checkpoints/last.ckpt is no valid YAML: "),
     ("train", "--config none.yaml", "there is no config none.yaml, neither here nor in configs/; it has "),
     ("train", "weights=FILES/binary.yaml", "FILES/binary.yaml cannot be read as a checkpoint: "),
