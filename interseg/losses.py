@@ -59,7 +59,7 @@ def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: fl
     loss = pixel_cross_entropy(logits, mask)
     truth, valid = (mask == 1).flatten(1), (mask != IGNORE).flatten(1)
     weight = (1 - torch.exp(-(loss.detach() if constant_weights else loss))) ** gamma * valid
-    weight = weight * (valid.sum(1, keepdim=True) / weight.detach().sum(1, keepdim=True).clamp_min(1e-8))
+    weight = weight / weight.detach().sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
     balance = torch.where(truth, alpha, 1 - alpha)
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
