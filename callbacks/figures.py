@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-
 TITLE = 0.3
 """Inches above a row of panels, for their names."""
 
@@ -26,7 +25,8 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
     height, across = next(iter(panels.values())).shape[:2]
     tall = width * height / across
     figure = Figure(figsize=(width * len(panels), tall + TITLE), dpi=80)
-    places = dict(left=0.01, right=0.99, bottom=0.01, top=tall / (tall + TITLE), wspace=0.04)  # a layout would measure every text
+    # placed by hand: a layout would measure every text
+    places = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": tall / (tall + TITLE), "wspace": 0.04}
     axes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=places)[0]
     for axis, (name, picture) in zip(axes, panels.items(), strict=True):
         low, high = (ranges or {}).get(name, (0.0, None))

@@ -494,7 +494,7 @@ for i in range(2):
     image = np.random.default_rng(i).normal(size=target.shape).astype(np.float32) + 3 * target
     for name, pixels in (("images", image), ("labels", target.astype(np.uint8))):
         (root / name).mkdir(parents=True, exist_ok=True)
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii.gz"), useCompression=False)
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii"))
 given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1", "data.rounds=1", "data.permutations=1"]
 given += ["model.steps=2"]  # more take no more memory
 config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], [*given, f"data.root={root}", f"data.cache={root}/cache"]))
