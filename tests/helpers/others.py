@@ -10,7 +10,7 @@ def squares(shape, points, labels, reach):
     logits = np.full(shape, -4.0, np.float32)
     for (x, y), label in zip(np.asarray(points).astype(int), labels, strict=True):
         window = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
-        logits[window] = 3.0 if label else -3.0
+        logits[window] = 2.0 if label else -3.0
     return logits
 
 

@@ -87,9 +87,9 @@ def test_games_have_the_references_clicks_and_curves_to_the_last_digit(seed):
 def test_the_command_prints_the_references_noc(tmp_path):
     root = draw_folder(tmp_path / "data", 3)
     for seed, file in enumerate(sorted((root / "images").iterdir())):
-        write(file, noisy(seed, 15 + 10 * seed)[0])
+        write(file, noisy(seed, 25 + 10 * seed)[0])
     line = ["--config", "external/own.yaml", "--trust", "tests", "model.predictor._target_=tests.helpers.others.Squares"]
-    line += ["--config", "data/folder.yaml", f"data.root={root}", "model.predictor.reach=12", f"run={tmp_path / 'eval'}"]
+    line += ["--config", "data/folder.yaml", f"data.root={root}", "model.predictor.reach=5", f"run={tmp_path / 'eval'}"]
     result = called("evaluate.py", *line, "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "loading.num_workers=0")
     assert result.returncode == 0, result.stderr
     data = FolderDataModule(root=str(root))
@@ -98,7 +98,7 @@ def test_the_command_prints_the_references_noc(tmp_path):
     assert len(rows) == 6
     for row in rows:
         sample = source.read(int(row["id"]))
-        clicks, ious = reference_sample(Squares(12), np.asarray(sample.image), np.asarray(sample.mask), max(TARGETS))
+        clicks, ious = reference_sample(Squares(5), np.asarray(sample.image), np.asarray(sample.mask), max(TARGETS))
         assert row["clicks"] == " ".join(f"{y}:{x}:{label}" for y, x, label in clicks)
         assert [float(row[f"iou@{k}"]) for k in range(1, len(ious) + 1)] == pytest.approx(ious, abs=1e-6)
         for target in TARGETS:
