@@ -27,6 +27,8 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of the photos that SAM's encoder was trained on, for encoders that take them normalised."""
 INPUTS = ("image_embeddings", "point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size")
 OUTPUTS = ("masks", "iou_predictions", "low_res_masks")
+FILES, ABOUT = ("encoder.onnx", "decoder.onnx"), "interseg.json"
+"""What export.py writes into a folder."""
 KEY = "interseg"
 """Under it the files of export.py say what they are."""
 LEAST = float(np.log(1e-3 / (1 - 1e-3)))
@@ -94,7 +96,8 @@ class OnnxPair(PhotoPredictor):
     ) -> Reply:
         """Answer clicks; what is kept is the answer as the decoder takes it again."""
         before = kept.get("before", None if mask is None else signed(mask)) if self.takes_logits else mask
-        mask_input = self._mask_input(before, size) if self.previous_mask and before is not None else None
+        uses_mask = self.previous_mask and self.about.get("previous") != "none"
+        mask_input = self._mask_input(before, size) if uses_mask and before is not None else None
         height, width = frame_of(size)
         coordinates = points * np.array([width / size[1], height / size[0]], np.float32)
         found = self.decoder.run(
