@@ -9,6 +9,7 @@ counted over all answers.
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ def main() -> None:
     arguments.add_argument("--count", type=int, default=20)
     arguments.add_argument("--clicks", type=int, default=5)
     options = arguments.parse_args()
-    method, rng = load_method(options.run), np.random.default_rng(0)
+    method: Any = load_method(options.run)
+    rng = np.random.default_rng(0)
     photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)[: options.count]
     differences, changed, pixels = [], 0, 0
     seconds: dict[str, list[float]] = {name: [] for name in ("torch: encode", "torch: click", "export: encode", "export: click")}

@@ -74,7 +74,8 @@ class ExportedSession:
     def probabilities(self) -> NDArray[np.float32]:
         """(H, W) of the object."""
         logits = self._turns[-1].logits
-        return self.mask.astype(np.float32) if logits is None else 1 / (1 + np.exp(-logits))
+        found = self.mask if logits is None else 1 / (1 + np.exp(-logits))
+        return np.asarray(found, np.float32)
 
     @property
     def clicks(self) -> Clicks:

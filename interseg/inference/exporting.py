@@ -136,11 +136,11 @@ def constant_positions() -> Iterator[None]:
         if options.get("mode") != "bicubic":
             return resize(x, size, *more, **options)
         state = torch._C._get_tracing_state()
-        torch._C._set_tracing_state(None)
+        torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
         try:
             return resize(x, [int(side) for side in size], *more, **options)
         finally:
-            torch._C._set_tracing_state(state)
+            torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
 
     functional.interpolate = interpolate  # type: ignore[assignment]
     try:

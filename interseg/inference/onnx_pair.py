@@ -80,9 +80,8 @@ class OnnxPair(PhotoPredictor):
             shown = np.asarray(Image.fromarray(photo).resize(frame_of(photo.shape[:2])[::-1], Image.Resampling.BILINEAR))
         values = shown.astype(np.float32)
         if len(given.shape) == 4:
-            values = padded_to_square((values - np.array(MEAN, np.float32)) / np.array(STD, np.float32), FRAME, 0.0).transpose(2, 0, 1)[
-                None
-            ]
+            normal = ((values - np.array(MEAN)) / np.array(STD)).astype(np.float32)
+            values = padded_to_square(normal, FRAME, 0.0).transpose(2, 0, 1)[None]
         return {"embedding": self.encoder.run(None, {given.name: values})[0]}
 
     def decode(
