@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interseg.clicks.layout import IGNORE, Click, Mask, pad_clicks
 from interseg.clicks.users import User
+from interseg.evaluation.boundaries import Agreement, boundary_agreement
 from interseg.evaluation.overlap import iou, mean_iou
 from interseg.inference.session import Session, answer_together
 
@@ -40,6 +41,7 @@ class Game:
         self.generator = np.random.default_rng((seed, session.id))
         self.first_mask, self.first_iou = session.mask, quality(session.mask, truth)
         self.ious: list[float] = []
+        self.outlines: list[Agreement] = []
         self.correct: list[int] = []
         self.simulator_seconds = 0.0
         self.masks = np.zeros((max_clicks, *packed(session.mask).shape), np.uint8)
@@ -63,6 +65,7 @@ class Game:
         self.correct.append(int((mask[clicks[:, 0], clicks[:, 1]] == clicks[:, 2]).sum()))
         self.masks[len(self.ious)] = packed(mask)
         self.ious.append(quality(mask, self.truth))
+        self.outlines.append(boundary_agreement(mask, self.truth))
         self.over = self.target is not None and self.ious[-1] >= self.target
 
     def curve(self) -> list[float]:
@@ -73,18 +76,21 @@ class Game:
     def outcome(self) -> dict[str, Tensor]:
         """Give what the game leaves: `interseg.evaluation.metrics.OUTCOME` and the masks.
 
-        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `clicks` (R, 4) padded with -1,
+        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `outlines` (R, 2) boundary IoU and
+        F-measure after each, `clicks` (R, 4) padded with -1,
         `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds` (R,), `simulator_seconds` (),
         `masks` (R, H, ...) uint8, see `packed`.
         """
         session, unplayed = self.session, self.max_clicks - len(self.ious)
         clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
         padding = torch.full((unplayed, clicks.shape[1]), -1)
+        last = self.outlines[-1] if self.outlines else boundary_agreement(self.first_mask, self.truth)
         return {
             "id": torch.tensor(session.id),
             "clicks": torch.cat([clicks, padding]),
             "starts": torch.tensor(self.first_iou, dtype=torch.float64),
             "curves": torch.tensor(self.curve(), dtype=torch.float64),
+            "outlines": torch.tensor(self.outlines + [last] * unplayed, dtype=torch.float64),
             "correct": torch.tensor(self.correct + [0] * unplayed),
             "network_seconds": torch.tensor(session.seconds + [0.0] * unplayed, dtype=torch.float64),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
