@@ -5,6 +5,8 @@ paired with. It prints the figures and writes one self-contained page: tables, c
 
 Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): the tables are of
 basic, forward and backward performance, the curves of IoU against annotations.
+
+Folders of `benchmarks.robustness` give models under several users, side by side.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, most_different
 from interseg.evaluation.drawing import jpeg, key, overlay
 from interseg.evaluation.metrics import interval
+from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
 from interseg.evaluation.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
 from interseg.evaluation.tables import print_table, shown
 from interseg.files import write_whole
@@ -39,6 +42,9 @@ def main() -> None:
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
     options = arguments.parse_args()
     folders = [named(given) for given in options.evaluations]
+    if any((folder / "robustness.json").exists() for _, folder in folders):
+        compare_users(folders, options.out)
+        return
     if any((folder / "transfer.json").exists() for _, folder in folders):
         compare_streams(stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out)
         return
@@ -76,6 +82,28 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
     put_legend_below(axis)
     count = len(next(iter(sequences.values())))
     write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
+
+
+def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
+    """Print models under several users, of one target, side by side; write them as a page."""
+    models, targets = {}, set()
+    for name, folder in folders:
+        found = read_robustness(folder)
+        targets.add(found["target"])
+        for model, figures in found["models"].items():
+            key = name if name and len(found["models"]) == 1 else f"{name}, {model}" if name else model
+            if key in models:
+                raise InputError(f"{key} is given twice; give each folder a name (NAME=FOLDER)")
+            models[key] = figures
+    if len(targets) > 1:
+        raise InputError(f"the folders are of the targets {sorted(targets)}; compare those of one")
+    print(robustness_table(models))
+    users = list(dict.fromkeys(user for found in models.values() for user in found["users"]))
+    tables = {
+        title: {user: [cell(found["users"].get(user, {}), key) for found in models.values()] for user in users}
+        for key, title in COLUMNS.items()
+    }
+    write(page("compare_robustness.html.jinja", names=list(models), users=users, tables=tables), out)
 
 
 def write(text: str, out: Path) -> None:
