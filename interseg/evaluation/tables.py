@@ -64,7 +64,11 @@ def print_table(columns: dict[str, dict[str, str]]) -> None:
     print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
     for key in dict.fromkeys(key for cells in columns.values() for key in cells):
         print(f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values()))
+    for key, text in explanations(columns).items():
+        print(f"  {key}: {text}")
+
+
+def explanations(columns: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Select what explains the figures of some columns."""
     keys = {key.split("@")[0] for cells in columns.values() for key in cells}
-    for key, text in EXPLAINED.items():
-        if key in keys:
-            print(f"  {key}: {text}")
+    return {key: text for key, text in EXPLAINED.items() if key in keys}
