@@ -75,7 +75,7 @@ class TetrisDataModule(ClickDataModule):
     ) -> None:
         super().__init__(loading)
         check_counts(long_side=long_side)
-        self.root, self.names, self.long_side = Path(root), names, long_side
+        self.root, self.listed, self.long_side = Path(root), names, long_side
 
     def source(self, split: str) -> ObjectSource:
         root = existing_folder(self.root, "TETRIS", HOW)
@@ -83,8 +83,8 @@ class TetrisDataModule(ClickDataModule):
         whole = FolderSource(folders[0], folders[1], "colours")
         whole.notes += whole_for_training(split, root)
         source: ObjectSource = whole
-        if self.names is not None:
-            known = set(listed_stems(root / self.names))
+        if self.listed is not None:
+            known = set(listed_stems(root / self.listed))
             source = Subset(whole, [i for i, (stem, *_) in enumerate(whole.entries) if stem in known])
         return source if self.long_side is None else ReducedSource(source, self.long_side)
 

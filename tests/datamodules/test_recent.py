@@ -113,6 +113,7 @@ def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):
     assert len(whole) == 4
     for index in range(4):
         assert np.array_equal(whole.read(index).mask == 1, draw(index // 2)[1] == index % 2 + 1)
+    assert data_of("tetris", tmp_path).names("test") == [whole.name(i) for i in range(4)]
     small = data_of("tetris", tmp_path, "data.long_side=49").source("test")
     assert small.size(0) == (37, 49)  # 72 / 96 * 49 = 36.75
     sample = small.read(0)
