@@ -129,7 +129,9 @@ def test_sams_own_client_is_answered(exported):
 
 
 @pytest.mark.parametrize(
-    "guidance", [DiskGuidance(4), GaussianGuidance(5, 9), FlooredGaussianGuidance(), DistanceGuidance(30, True)], ids=str
+    "guidance",
+    [DiskGuidance(4), GaussianGuidance(5, 9), FlooredGaussianGuidance(), DistanceGuidance(30, True)],
+    ids=lambda g: type(g).__name__,
 )
 def test_guidance_in_a_graph_is_the_methods(guidance):
     clicks = torch.tensor([[[3, 4, 1, 0], [20, 30, 0, 0], [9, 9, 1, 0], [-1, -1, -1, 0]]])
