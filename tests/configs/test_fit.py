@@ -15,7 +15,7 @@ from tests.helpers.drawing import draw_folder
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml")) if p.name != "once.yaml"]
-OVERLAYS += [("itis/once.yaml", "gpu.yaml"), ("itis/once.yaml", "quickstart.yaml")]
+OVERLAYS += [("itis/once.yaml", "gpu.yaml")]
 OTHERS = (
     "default.yaml",
     "quickstart.yaml",
@@ -138,8 +138,6 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
     steps = [*tiny(method), f"loading.augment={CROP[0]}", "trainer.max_epochs=2"]
     if overlay == "gpu.yaml":
         steps += ["model.network.compile.backend=eager"]  # traced, but no compiler is needed
-    if overlay == "quickstart.yaml":
-        steps += ["weights=null"]  # of a network of another size
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
     train.main()
     signed = method != "two_in_one.yaml" or overlay == "two_in_one/pnr.yaml"
