@@ -176,7 +176,7 @@ def after(turns: list[Turn], clicks: int) -> NDArray[np.float32]:
 
 
 def precision_recall(truth: NDArray[np.uint8], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the pixels above each of 255 thresholds; the precision of no pixel is no number."""
+    """Compute precision and recall of the pixels above each of 255 thresholds; the precision of none is NaN."""
     inside = [np.histogram(probability[truth == c], 256, (0, 1))[0][::-1].cumsum()[:-1] for c in (0, 1)]
     with np.errstate(invalid="ignore"):
         return inside[1] / (inside[0] + inside[1]), inside[1] / (truth == 1).sum()

@@ -33,7 +33,7 @@ SHOWN = (1, 2, 3, 5, 10, 15, 20)
 
 
 class State(NamedTuple):
-    """What the user sees before a click."""
+    """A user's view before a click."""
 
     prediction: NDArray[np.bool_]
     mask: NDArray[np.uint8]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, seed_everything
 
 from configs import resolve
-from configs.checkpoints import load_weights, without_download
+from configs.checkpoints import SHIPPED, load_weights, without_download
 from configs.run import build_model
 from interseg.checkpoints import digest
 from interseg.clicks.layout import Click, Clicks, Mask
@@ -22,12 +22,12 @@ NEAR = (".", "..", "../..")
 
 
 def evaluated_file(folder: Path, wanted: str) -> Path:
-    """Find the checkpoint that was evaluated, by its SHA-256, in the run that an evaluation's folder lies in.
+    """Find the checkpoint that was evaluated, by its SHA-256: in the run that its folder lies in, or a network that ships.
 
     Raises:
-        InputError: none of the run's is it.
+        InputError: none of them is it.
     """
-    places = [folder / near / "checkpoints" for near in NEAR]
+    places = [*(folder / near / "checkpoints" for near in NEAR), SHIPPED]
     for file in dict.fromkeys(path.resolve() for place in places for path in sorted(place.glob("*.ckpt"))):
         if digest(file) == wanted:
             return file

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from interseg.clicks.layout import KINDS, Click, Clicks, Mask, check_clicks, clicks_of, no_clicks
 from interseg.errors import InputError
-from interseg.images import read_image
+from interseg.images import photo_of
 from interseg.inference.external import Logits
 from interseg.inference.onnx_pair import FILES, OnnxPair
 
@@ -40,9 +40,7 @@ class ExportedModel:
 
     def session(self, image: str | Path | NDArray[np.uint8], mask: Mask | None = None, threshold: float = 0.5) -> "ExportedSession":
         """Open a session on a photo, a file or (H, W, 3) uint8 RGB; see `Model.session`."""
-        pixels = read_image(Path(image)) if isinstance(image, str | Path) else np.asarray(image)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise InputError(f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB")
+        pixels = photo_of(image)
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         return ExportedSession(self.pair, pixels, mask, math.log(threshold / (1 - threshold)))

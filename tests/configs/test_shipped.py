@@ -11,8 +11,9 @@ import torch
 import interseg
 from configs import checkpoints
 from configs.checkpoints import SHIPPED, shipped_names
+from configs.replay import evaluated_file
 from configs.shipped import halved, write_shipped
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import digest, read_checkpoint
 from interseg.errors import InputError
 from tests.helpers.commands import CROP, called, tiny
 from tests.helpers.drawing import draw_folder
@@ -93,6 +94,12 @@ def test_all_that_ships_is_small_and_on_the_card():
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) <= 8e6
     for name in shipped_names():
         assert f"## {name}" in card
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_answers_of_what_ships_can_be_drawn_again(name, tmp_path):
+    file = SHIPPED / f"{name}.ckpt"
+    assert evaluated_file(tmp_path, digest(file)) == file
 
 
 @pytest.mark.parametrize("name", shipped_names())
