@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ablation import ROOT, done
-from benchmarks.rounds import FIGURES, TIMER, steps_within, timed
+from benchmarks.equal_time import TIMER, steps_within, timed
+from benchmarks.rounds import FIGURES
 from configs.shipped import write_shipped
 
 METHOD = ["--config", "itis/once.yaml", "--config", "itis/ritm.yaml"]

@@ -18,6 +18,8 @@ from interseg.inference.refine import encode_view
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
+from interseg.networks.ritm_network import RITMNetwork
+from interseg.networks.simpleclick_network import SimpleClickNetwork
 from interseg.views import Side, check_side, enlarged
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
@@ -42,7 +44,7 @@ class ITIS(InteractiveModule):
 
     def __init__(
         self,
-        network: ClickNetwork | OnceNetwork,
+        network: ClickNetwork | OnceNetwork | RITMNetwork | SimpleClickNetwork,
         guidance: Guidance | None = None,
         loss: nn.Module | None = None,
         previous_mask: bool = False,

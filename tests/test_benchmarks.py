@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import dynamic3d, rounds, training_step
+from benchmarks import dynamic3d, equal_time, methods, rounds, training_step
 from configs import load, resolve
 from configs.options import parser
 from interseg.files import write_table
+from tests.helpers.commands import called, tiny
 from tests.helpers.drawing import draw_folder
 
 COLUMNS = ["permutation", "seen", "volume", "round", "kind", "dice", "proxy", "agreement", "labour", "slices", "touched"]
@@ -228,7 +229,7 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
         (run / "checkpoints").mkdir(exist_ok=True)
         torch.save({"global_step": steps[0], "callbacks": {"Timer": elapsed}}, run / "checkpoints" / "last.ckpt")
 
-    monkeypatch.setattr(rounds, "done", done)
+    monkeypatch.setattr(equal_time, "done", done)
     words = ["--rows", "memory", "inner rounds", "--minutes", "2", "--seeds", "2", "--data", "--config data/samples.yaml"]
     monkeypatch.setattr(sys, "argv", ["rounds", str(tmp_path), *words])
     rounds.main()
@@ -260,3 +261,52 @@ def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path
     assert list(found) == list(training_step.WAYS)
     assert found["kept"][1] == 1
     assert all(seconds > 0 and ratio > 0 for seconds, ratio in found.values())
+
+
+def test_methods_are_trained_alike_and_their_weights_counted(monkeypatch, tmp_path, capsys):
+    made = []
+
+    def done(proof, script, *words):
+        if not proof.exists():
+            made.append((script, words))
+            assert called(script, *words).returncode == 0
+            proof.touch()
+
+    monkeypatch.setattr(equal_time, "done", done)
+    monkeypatch.chdir(tmp_path)
+    data = f"--config data/folder.yaml data.root={draw_folder(tmp_path / 'data', 2)}"
+    tiny_words = [*tiny("ritm.yaml"), "model.long_side=64", "max_clicks=5", "callbacks.report=null", "logger=null"]
+    line = ["methods", str(tmp_path / "runs"), "--rows", "RITM", "--steps", "2", "--seeds", "2", "--data", data, *tiny_words]
+    monkeypatch.setattr(sys, "argv", line)
+    methods.main()
+    assert [script for script, _ in made] == ["train.py", "evaluate.py"] * 2
+    first = capsys.readouterr().out.splitlines()[-3:]
+    methods.main()
+    assert len(made) == 4, "what is finished is not done again"
+    assert capsys.readouterr().out.splitlines()[-3:] == first
+    heading, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in first)
+    cells = dict(zip(heading, row, strict=True))
+    assert cells["data"] == "folder"
+    assert cells["steps"] == "2 ± 0"
+    assert cells["weights (M)"] == cells["of them learned"] == "0.25"
+    reports = [json.loads((tmp_path / "runs" / f"RITM-{seed}" / "test" / "report.json").read_text()) for seed in (0, 1)]
+    assert cells["mIoU@5"].split(" ± ")[0] == f"{sum(report['miou@5'] for report in reports) / 2:.4g}"
+    assert float(cells["seconds per click"].split()[0]) > 0
+
+
+@pytest.mark.parametrize("row", methods.ROWS)
+def test_every_row_of_the_methods_is_a_config_on_any_data(row):
+    words = [*methods.ROWS[row], "--config", "benchmarks/sources.yaml", "data.root=somewhere"]
+    options = parser("").parse_intermixed_args(words)
+    config = resolve(load(options.config, options.overrides))
+    assert config["data"]["_target_"] == "datamodules.joined.JoinedDataModule"
+    assert config["model"]["_target_"] == "lightning_modules.itis.ITIS"
+    assert config["callbacks"]["loop"].get("inner_rounds", 0) == (0 if row == "ITIS" else 3)
+
+
+def test_time_or_steps_are_given(monkeypatch, tmp_path, capsys):
+    for words in ([], ["--minutes", "1", "--steps", "2"]):
+        monkeypatch.setattr(sys, "argv", ["methods", str(tmp_path), "--data", "--config data/samples.yaml", *words])
+        with pytest.raises(SystemExit):
+            methods.main()
+        assert "--minutes" in capsys.readouterr().err

@@ -124,8 +124,17 @@ def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
     state.update({f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()})
 
 
-def build(name: str, weights: str | None) -> Any:
-    """Build a timm encoder without its classifier; raises `InputError` for an unknown name, or weights that are not to be had."""
+def build(name: str, weights: str | None, fixed: bool = True) -> Any:
+    """Build a timm encoder without its classifier.
+
+    Args:
+        name: of timm.
+        weights: "package" (carried by a Python package), "hub" (timm's download) or None for random ones.
+        fixed: random weights are the same whenever they are built; False draws them from torch's generator, as those of any network.
+
+    Raises:
+        InputError: an unknown name, or weights that are not to be had.
+    """
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name[:8]}*")[:5]) or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
         raise InputError(f"encoder is {name!r}, which timm has not; it has {near}")
@@ -133,8 +142,9 @@ def build(name: str, weights: str | None) -> Any:
     if weights == "hub":
         model = downloaded(name, options)
     elif weights in ("package", None):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+        with torch.random.fork_rng(devices=[], enabled=fixed):
+            if fixed:
+                torch.manual_seed(SEED)
             model = timm.create_model(name, pretrained=False, num_classes=0, **options)
     else:
         raise InputError(f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null")

@@ -15,7 +15,7 @@ from tests.helpers.drawing import draw_folder
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml")) if p.name != "once.yaml"]
-OVERLAYS += [("itis/once.yaml", "gpu.yaml")]
+OVERLAYS += [("itis/once.yaml", "gpu.yaml"), ("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
 OTHERS = (
     "default.yaml",
     "quickstart.yaml",

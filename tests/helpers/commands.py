@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from configs.console import guarded
+from tests.helpers.hrnet import TINY_HRNET
 from tests.helpers.small_network import ENCODER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,6 +38,11 @@ OWN = {
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
     "convert.yaml": [f"model.network.encoder_name={ENCODER}", "model.network.decoder_channels=[32,16,16,8,8]"],
+    "ritm.yaml": [f"model.network.encoder={TINY_HRNET}", "model.network.pretrained=null"],
+    "simpleclick.yaml": [
+        *("model.network.encoder=test_vit", "model.network.pretrained=null", "model.long_side=64"),
+        *("model.network.widths=[16,16,16,16]", "model.network.width=16", "model.optimisation.learning_rate=3e-4"),
+    ],
     "itis/once.yaml": [
         *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1"),
         *("model.long_side=[64,64]", "callbacks.features.folder=null"),
