@@ -29,6 +29,7 @@ class SimpleClickNetwork(nn.Module):
         widths: channels of the pyramid at 4, 2, 1 and 1/2 times the grid of patches; the paper's for a ViT-B.
         width: channels that the head gives every level.
         dropout: of whole channels before the last layer, in training.
+        channels_last: memory layout of the pyramid and the head.
         compile: arguments of `torch.nn.Module.compile` for the blocks; None runs eagerly.
 
     Raises:
@@ -46,6 +47,7 @@ class SimpleClickNetwork(nn.Module):
         widths: Sequence[int] = (128, 256, 512, 1024),
         width: int = 256,
         dropout: float = 0.1,
+        channels_last: bool = False,
         compile: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class SimpleClickNetwork(nn.Module):
         statistics = Statistics(*(tuple(config.get(key, getattr(IMAGENET, key))) for key in ("mean", "std")))
         for key in ("mean", "std"):
             self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
         if compile is not None:
             self.encoder.blocks.compile(**compile)
 

@@ -23,12 +23,15 @@ from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.ritm_network import RITMNetwork
+from interseg.networks.simpleclick_network import SimpleClickNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
 from tests.helpers.drawing import draw, write
+from tests.helpers.hrnet import TINY_HRNET
 from tests.helpers.small_network import ENCODER
 from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, quiet_trainer
 
@@ -56,6 +59,19 @@ def selection_and_refinement():
     network = TwoInOneNetwork(ENCODER, None, width=16, crop_size=16, norm="group")
     optimisation = Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine")
     return TwoInOne(network, selection_epochs=1, selected=(0.0, 1.0), optimisation=optimisation)
+
+
+def ritm():
+    """RITM's network, whose norms are live."""
+    torch.manual_seed(3)
+    return ITIS(RITMNetwork(TINY_HRNET, None), previous_mask=True, optimisation=Optimisation("adamw", learning_rate=1e-3))
+
+
+def simpleclick():
+    """SimpleClick's network, whose head drops channels."""
+    torch.manual_seed(3)
+    network = SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16)
+    return ITIS(network, previous_mask=True, mask_map="probabilities", optimisation=Optimisation("adamw", learning_rate=1e-3))
 
 
 def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
@@ -124,6 +140,11 @@ def whole(undisturbed, tmp_path_factory):
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_run_of_two_phases_goes_on_in_either(undisturbed, whole, tmp_path, step, method):
     assert_same_training(whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(step, True), method=method))
+
+
+@pytest.mark.parametrize("method", [ritm, simpleclick])
+def test_networks_of_other_recipes_go_on_too(undisturbed, whole, tmp_path, method):
+    assert_same_training(whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), method=method))
 
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):

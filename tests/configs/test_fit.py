@@ -9,13 +9,15 @@ import torch
 
 import evaluate
 import train
+from configs import load
 from tests.helpers.commands import CROP, ROOT, called, tiny
 from tests.helpers.drawing import draw_folder
 
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))]
 OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml")) if p.name != "once.yaml"]
-OVERLAYS += [("itis/once.yaml", "gpu.yaml"), ("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
+OVERLAYS += [("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
+OVERLAYS += [(method, "gpu.yaml") for method in ("itis/once.yaml", "ritm.yaml", "simpleclick.yaml")]
 OTHERS = (
     "default.yaml",
     "quickstart.yaml",
@@ -154,6 +156,16 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line)])
         assert evaluate.main() == 0
         assert json.loads((played / "report.json").read_text())["objects"] == 8
+
+
+@pytest.mark.parametrize("method", ["ritm.yaml", "simpleclick.yaml"])
+def test_ritms_training_is_one_whatever_the_network(method):
+    own, shared = load([method], []), load(["small.yaml", "itis/ritm.yaml"], [])
+    assert own["callbacks"]["loop"]["inner_rounds"] == 3
+    assert own["callbacks"]["loop"] == {key: shared["callbacks"]["loop"][key] for key in own["callbacks"]["loop"]}
+    for key in ("guidance", "loss", "previous_mask", "mask_map"):
+        assert own["model"][key] == shared["model"][key]
+    assert own["loading"]["initial"] == shared["loading"]["initial"]
 
 
 @pytest.mark.parametrize("config", sorted(p.name for p in (ROOT / "configs" / "classical").glob("*.yaml")))
