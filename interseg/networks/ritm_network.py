@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from interseg.errors import InputError
-from interseg.networks.click_input import ClickInput, Statistics
+from interseg.networks.click_input import Statistics, padded
 from interseg.networks.frozen import build
 from interseg.networks.norms import KeepsNorms, batch_to_group_norm
 from interseg.networks.pretrained import IMAGENET
@@ -39,6 +39,9 @@ class RITMNetwork(KeepsNorms):
         InputError: an encoder that is no HRNet, or frozen norms of random weights.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         encoder: str = "hrnet_w18_small_v2",
@@ -55,7 +58,8 @@ class RITMNetwork(KeepsNorms):
             raise InputError("norm is frozen, and pretrained null: norms that never learned would normalise nothing; use group or batch")
         self.guidance_channels = guidance_channels
         self.encoder = HighResolution(encoder, pretrained, guidance_channels)
-        self.input = ClickInput(self.encoder.statistics)
+        for key in ("mean", "std"):  # in no module of its own: conversion looks for a convolution first
+            self.register_buffer(key, torch.tensor(getattr(self.encoder.statistics, key)).view(1, 3, 1, 1), persistent=False)
         self.fuse = Fuse()
         width = sum(self.encoder.channels)
         self.hidden = nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
@@ -79,18 +83,21 @@ class RITMNetwork(KeepsNorms):
         """Layers that f-BRS may scale: "a" the joined resolutions, "b" what the last layer reads."""
         return {"a": self.fuse, "b": self.hidden}
 
-    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W).
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network that is made interactive by conversion.
 
         Returns:
             (B, 1, H, W), enlarged from a quarter of that; sizes that are no multiple of 32 are padded by replication and cropped back.
         """
         height, width = image.shape[-2:]
-        x = self.input(image, guidance).contiguous(memory_format=self.layout)
+        if guidance is None:
+            guidance = image.new_zeros(len(image), self.guidance_channels, height, width)
+        photo = (image - self.mean) / self.std
+        x = padded(torch.cat([photo, guidance.to(photo.dtype)], 1)).contiguous(memory_format=self.layout)
         logits = self.last(self.hidden(self.fuse(self.encoder(x))))
         return interpolate(logits, x.shape[-2:], mode="bilinear")[..., :height, :width]
 

@@ -90,18 +90,20 @@ class SimpleClickNetwork(nn.Module):
         x = self.encoder.norm(self.encoder.blocks(self.encoder.norm_pre(x)))
         return x[:, self.encoder.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)
 
-    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W).
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network that is made interactive by conversion.
 
         Returns:
             (B, 1, H, W), enlarged from the pyramid's finest level; other sizes than multiples of twice the patch's side are padded by
             replication and cropped back.
         """
         height, width = image.shape[-2:]
+        if guidance is None:
+            guidance = image.new_zeros(len(image), self.guidance_channels, height, width)
         margins = (0, -width % self.divisor, 0, -height % self.divisor)
         image, maps = (pad(x, margins, mode="replicate") for x in (image, guidance.to(image.dtype)))
         logits = self.last(self.head(self.pyramid(self.tokens(image, maps))))

@@ -13,6 +13,8 @@ from interseg.inference.zoom import ZoomIn
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
+from interseg.networks.ritm_network import RITMNetwork
+from interseg.networks.simpleclick_network import SimpleClickNetwork
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.classical import Classical
@@ -20,6 +22,7 @@ from lightning_modules.converted import ConvertedNetwork
 from lightning_modules.external import External
 from lightning_modules.itis import ITIS
 from lightning_modules.two_in_one import TwoInOne
+from tests.helpers.hrnet import TINY_HRNET
 from tests.helpers.others import Network, Remembering, Squares
 from tests.helpers.small_network import ENCODER
 
@@ -38,6 +41,22 @@ def once(channels=3, refiner=None, **options):
     if chosen.refiner:
         chosen.refiner.evaluations = chosen.refiner.iterations = 3
     return ITIS(network, previous_mask=channels == 3, mask_map="mask", long_side=[48, 64], inference=chosen)
+
+
+def recipe(network, refiner=None, **options):
+    """RITM's or SimpleClick's network."""
+    chosen = REFINERS[refiner]() if refiner else None
+    if chosen:
+        chosen.evaluations = chosen.iterations = 3
+    return ITIS(network, previous_mask=True, mask_map="probabilities", inference=InferenceOptions(refiner=chosen, **options))
+
+
+def ritm(**options):
+    return recipe(RITMNetwork(TINY_HRNET, None, norm="group"), **options)
+
+
+def simpleclick(**options):
+    return recipe(SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16), **options)
 
 
 def refined(name, **options):
@@ -74,6 +93,13 @@ METHODS = {
     "once, zoom and flip": lambda: once(zoom=ZOOM, flip=True),
     "once, f_brs_a, zoom and flip": lambda: once(refiner="f_brs_a", zoom=ZOOM, flip=True),
     **{f"once, {name}": lambda name=name: once(2, name) for name in ("brs", "rgb_brs", "f_brs_b", "f_brs_c")},
+    **{make.__name__: make for make in (ritm, simpleclick)},
+    **{f"{make.__name__}, brs": lambda make=make: make(refiner="brs") for make in (ritm, simpleclick)},
+    **{
+        f"{make.__name__}, {name}, zoom and flip": lambda make=make, name=name: make(refiner=name, zoom=ZOOM, flip=True)
+        for make in (ritm, simpleclick)
+        for name in ("f_brs_a", "f_brs_b")
+    },
     "brs network": brs,
     "two_in_one": lambda: two_in_one(1),
     "two_in_one, signed": lambda: two_in_one(2),

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import conv2d, interpolate
 
 from interseg.errors import InputError
+from interseg.networks.converted import Converted
 from interseg.networks.norms import batch_norms
 from interseg.networks.ritm_network import Embedding, Fuse, RITMNetwork
 from interseg.networks.simpleclick_network import Pyramid, SimpleClickNetwork
@@ -70,6 +71,18 @@ def test_every_weight_learns_and_has_one_origin(make, channels):
     parts = network.parameters_by_origin()
     assert set(parts) == {"encoder", "clicks", "decoder"}
     assert sorted(id(p) for part in parts.values() for p in part) == sorted(id(p) for p in network.parameters())
+
+
+def test_without_clicks_it_can_be_converted(make):
+    network = make().eval()
+    converted = Converted(network).eval()
+    maps = torch.zeros(2, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(network(photo()), network(photo(), maps))
+        at_first = converted(photo(), maps)
+        assert at_first.shape == (2, 1, 64, 96)
+        maps[:, :, 20:40, 20:40] = 1
+        assert (converted(photo(), maps) - at_first).abs().max() > 1e-6
 
 
 def test_patches_of_photo_and_guidance_are_projected_alike_and_summed():
