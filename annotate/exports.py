@@ -1,0 +1,168 @@
+"""What leaves the annotator: masks as PNG, COCO JSON and LabelMe JSON, the clicks for predict.py, an experiment for compare.py.
+
+All of it is made from the journals, without the network, and can be made again at any time.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from annotate.outlines import polygons
+from annotate.photos import Photo, Project
+from annotate.state import CLICK, State, Thing, mask_of
+from annotate.truth import Truth, shown
+from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
+from interseg.clicks.scripts import COLUMNS
+from interseg.errors import InputError
+from interseg.evaluation.metrics import summarise
+from interseg.evaluation.overlap import iou
+from interseg.evaluation.tables import write_objects
+from interseg.files import write_table, write_whole
+from interseg.masks import CocoWriter, draw_ids, write_ids
+
+ROUNDS, TARGETS = 20, (0.8, 0.85, 0.9)
+"""Clicks and IoUs of an experiment's figures, those of `configs/default.yaml`."""
+
+
+def export(project: Project, tolerance: float = 1.0) -> list[str]:
+    """Write everything into the project's folder; gives what a person should know, a line each.
+
+    `masks/STEM.png` ids in the order of the objects; `annotations.json` COCO with run lengths, `annotations_polygons.json` with
+    polygons; `labelme/STEM.json`; `clicks.csv`; with truth `experiment/`.
+
+    Args:
+        project: whose photos are written.
+        tolerance: of polygons in pixels.
+    """
+    if not 0 <= tolerance <= 50:
+        raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")
+    runs, outlines = CocoWriter(), CocoWriter()
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for photo in annotated(project):
+        with photo.lock:
+            things = photo.state.present
+            masks = [part for thing in things for part in parts_of(project, photo, thing)]
+            write_photo(project, photo, masks, tolerance)
+            for coco in (runs, outlines):
+                image = coco.add_image(photo.name, photo.size)
+                for thing, category, mask in masks:
+                    more: dict[str, Any] = {"name": str(thing.number), "clicks": [format_click(click) for click in thing.clicks]}
+                    if coco is outlines:
+                        more["segmentation"] = [ring.ravel().tolist() for ring in polygons(mask, tolerance)]
+                    coco.add(image, mask, category, **more)
+            rows += [row for thing in things for row in script_of(photo, thing)]
+            notes += odd(photo, photo.state)
+    project.out.mkdir(parents=True, exist_ok=True)
+    runs.write(project.out / "annotations.json")
+    outlines.write(project.out / "annotations_polygons.json")
+    write_table(project.out / "clicks.csv", COLUMNS, rows)
+    if project.truth:
+        notes += write_experiment(project, project.truth)
+    return notes
+
+
+def annotated(project: Project) -> list[Photo]:
+    """List the photos that have objects."""
+    keys = [row["key"] for row in project.summary() if row["objects"]]
+    return [project.photo(key) for key in keys]
+
+
+def parts_of(project: Project, photo: Photo, thing: Thing) -> list[tuple[Thing, str, NDArray[np.bool_]]]:
+    """Give an object with its category and mask; of a network of classes each class above 0."""
+    mask = mask_of(thing.runs, photo.size, project.model.segmenter.outputs)
+    if mask.dtype == bool:
+        return [(thing, thing.category, mask.astype(bool, copy=False))]
+    return [(thing, f"class {label}", mask == label) for label in np.unique(mask[mask > 0]).tolist()]
+
+
+def write_photo(project: Project, photo: Photo, masks: list[tuple[Thing, str, NDArray[np.bool_]]], tolerance: float) -> None:
+    """Write a photo's ids (of a network of classes, the classes) and its LabelMe file."""
+    stem = Path(photo.name).with_suffix("")
+    if project.model.segmenter.outputs == 1:
+        ids = draw_ids([mask for _, _, mask in masks])
+    else:
+        ids = mask_of(photo.state.present[0].runs, photo.size, project.model.segmenter.outputs).astype(np.uint16)
+    write_ids(project.out / "masks" / stem.with_suffix(".png"), ids)
+    shapes = [
+        {"label": category, "points": ring.tolist(), "group_id": number, "shape_type": "polygon", "flags": {}}
+        for number, (_, category, mask) in enumerate(masks, 1)
+        for ring in polygons(mask, tolerance)
+    ]
+    content: dict[str, Any] = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": photo.name, "imageData": None}
+    content |= {"imageHeight": photo.size[0], "imageWidth": photo.size[1]}
+    (project.out / "labelme").mkdir(parents=True, exist_ok=True)
+    write_whole(project.out / "labelme" / stem.with_suffix(".json"), json.dumps(content))
+
+
+def script_of(photo: Photo, thing: Thing) -> list[dict[str, Any]]:
+    """Give the rows of an object in the file of clicks."""
+    one = {"image": photo.name, "object": thing.number, "category": thing.category}
+    return [one | {"y": y, "x": x, "label": label, "kind": KINDS[kind]} for y, x, label, kind in thing.clicks]
+
+
+def odd(photo: Photo, state: State) -> list[str]:
+    """Tell whose masks predict.py does not make again from the clicks alone."""
+    lines = []
+    for thing in state.present:
+        others = {action.kind for action in thing.actions} - {CLICK}
+        if others:
+            lines.append(f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}")
+    if len(set(state.networks)) > 1:
+        lines.append(f"{photo.name}: several networks answered its clicks; predict.py plays them by one")
+    return lines
+
+
+def write_experiment(project: Project, truth: Truth) -> list[str]:
+    """Write `experiment/` as evaluate.py writes an evaluation, with the person's seconds, for compare.py; gives what is missing."""
+    curves, starts, clicks, correct, network, seconds, ids = [], [], [], [], [], [], []
+    for photo in annotated(project):
+        for thing in photo.state.present:
+            index = truth.index_of(photo.name, photo.size, thing)
+            played = [action for action in thing.actions if action.click][:ROUNDS]
+            if index is None or index in ids or not played:
+                continue
+            target = truth.objects(photo.name, photo.size)[index]
+            masks = [shown(action.runs, photo.size) for action in played]
+            curve = [iou(mask, target) for mask in masks]
+            rest = ROUNDS - len(played)
+            given = clicks_of([action.click for action in played if action.click])
+            ids.append(index)
+            curves.append(curve + curve[-1:] * rest)
+            starts.append(0.0)
+            clicks.append(torch.cat([pad_clicks([given])[0], torch.full((rest, 4), -1)]))
+            right = [int((mask[given[: k + 1, 0], given[: k + 1, 1]] == given[: k + 1, 2]).sum()) for k, mask in enumerate(masks)]
+            correct.append(right + [0] * rest)
+            network.append([action.seconds for action in played] + [0.0] * rest)
+            seconds.append(thing.spent)
+    missing = len(truth.source) - len(ids)
+    notes = [f"experiment/ has {len(ids)} of {len(truth.source)} objects; compare.py takes it when all are there"] if missing else []
+    if not ids:
+        return notes
+    order = np.argsort(ids)
+    outcome = {
+        "id": torch.tensor(ids)[order],
+        "curves": torch.tensor(curves, dtype=torch.float64)[order],
+        "starts": torch.tensor(starts, dtype=torch.float64)[order],
+        "clicks": torch.stack(clicks)[order],
+        "correct": torch.tensor(correct)[order],
+        "network_seconds": torch.tensor(network, dtype=torch.float64)[order],
+        "simulator_seconds": torch.tensor(seconds, dtype=torch.float64)[order],
+    }
+    folder = project.out / "experiment"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [truth.source.name(index) for index in outcome["id"].tolist()]
+    more = {"seconds": [f"{value:.2f}" for value in outcome["simulator_seconds"].tolist()]}
+    write_objects(folder / "objects.csv", outcome, names, TARGETS, more=more)
+    figures = summarise(outcome, TARGETS, False) | {"errors": [], "user": "person", "seconds": float(np.mean(seconds))}
+    write_whole(folder / "report.json", json.dumps(figures, indent=1))
+    data = {"_target_": "datamodules.folder.FolderDataModule", "root": str(truth.images.resolve().parent)}
+    data |= {"images": str(truth.images.resolve()), "masks": str(truth.masks.resolve())}
+    config = {"name": "person", "seed": 0, "network": project.digest, "max_clicks": ROUNDS, "data": data}
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    return notes
