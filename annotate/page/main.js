@@ -34,6 +34,7 @@ async function open(key, more = {}) {
     if (fresh) { decoded.clear(); view.show(picture); chosen = null; startClock(); }
     if (chosen !== null && !photo.things.has(chosen)) chosen = null;
     history.replaceState(null, "", `#${key}`);
+    showProject();
     show();
   } catch (error) {
     say(error.message, true);
