@@ -44,6 +44,8 @@ from interseg.listing import list_images
 
 LIVELY = 3
 """Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
+CROWD = 16
+"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on them."""
 LONGEST_PAUSE = 600.0
 """Seconds that count for one action at most."""
 LARGEST_PIXELS = 60_000_000
@@ -90,7 +92,7 @@ class Project:
         out: folder of the journals and of what is exported.
         classes: names that an object may have.
         truth: of the photos, for experiments.
-        keep: photos whose encodings are kept in memory.
+        keep: photos whose encodings are kept in memory, beside those that somebody works on.
         ahead: photos after an opened one that are encoded in the background.
 
     Raises:
@@ -185,8 +187,10 @@ class Project:
         if key not in self._opened:
             self._opened[key] = Opened(self.model.session(self.files[key]))
         self._opened.move_to_end(key)
-        while len(self._opened) > self.keep:
-            self._opened.popitem(last=False)
+        for other in list(self._opened):
+            spare = len(self._opened) - self.keep
+            if spare > CROWD or (spare > 0 and other != key and not self.tabs.held(other)):
+                del self._opened[other]
         return self._opened[key]
 
     def act(self, key: str, tab: str, version: int, request: dict[str, Any]) -> dict[str, Any]:

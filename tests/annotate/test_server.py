@@ -238,3 +238,22 @@ def test_a_photo_that_is_no_image_is_said_and_the_others_go_on(folder, tmp_path)
         assert "3.png cannot be read as an image" in answer["error"]
         clicked(Page(address, "2.png"), CLICKS)
     project.close()
+
+
+def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
+    model, read = tiny_model(), []
+    real = model.session
+    model.session = lambda path, *rest: read.append(path.name) or real(path, *rest)
+    project = project_of(folder, tmp_path / "out", model=model, keep=1)
+    with serving(project) as address:
+        pages = [Page(address, f"{k}.png", f"tab{k}") for k in range(4)]
+        for y, x, label in CLICKS:
+            for page in pages:
+                page.act("click", object=1 if page.version else None, y=y, x=x, label=label)
+        assert sorted(read) == ["0.png", "1.png", "2.png", "3.png"]
+        for page in pages:
+            assert ask(address, f"/api/photos/{page.key}/hold", {"tab": page.tab, "let_go": True})[0] == 200
+        Page(address, "4.png")
+        assert len(project._opened) == 1
+        assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
+    project.close()
