@@ -1,4 +1,4 @@
-"""The desk where the network works: one job at a time, clicks before photos that are opened, those before photos that may be next.
+"""The desk where the network works: one job at a time, in order, photos that may be opened next when nobody waits.
 
 One thread alone runs the network, so that answers are those of a session that nobody disturbs, in the order of their clicks.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-ANSWER, OPEN, AHEAD = 0, 1, 2
-"""What is more urgent comes first."""
+NOW, AHEAD = 0, 1
+"""What somebody waits for, in the order of asking, so that many clicks keep nobody from opening a photo; and what nobody waits for yet."""
 T = TypeVar("T")
 
 

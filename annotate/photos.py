@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.desk import AHEAD, ANSWER, OPEN, Desk
+from annotate.desk import AHEAD, NOW, Desk
 from annotate.journal import Event, Journal
 from annotate.state import (
     CLICK,
@@ -173,7 +173,7 @@ class Project:
     def open(self, key: str) -> Photo:
         """Open a photo: encode it, and the next ones in the background."""
         photo = self.photo(key)
-        self.desk.do(OPEN, lambda: self._open(key))
+        self.desk.do(NOW, lambda: self._open(key))
         keys = list(self.files)
         place = keys.index(key)
         for other in keys[place + 1 : place + 1 + self.ahead]:
@@ -277,7 +277,7 @@ class Project:
         click = Click(y, x, whole(request, "label", 0, 255), KINDS.index(kind))
         segmenter = self.model.segmenter
         check_clicks(clicks_of([click]), *photo.size, max(2, segmenter.outputs), segmenter.kinds)
-        answer, seconds = self.desk.do(ANSWER, lambda: self._answer(photo, thing, click))
+        answer, seconds = self.desk.do(NOW, lambda: self._answer(photo, thing, click))
         layer = painted(thing.actions, photo.size)
         if layer is not None:
             give_back(layer, click)
@@ -335,7 +335,7 @@ class Project:
         photo = self.photo(key)
         with photo.lock:
             thing = thing_of(photo.state, number)
-            found = self.desk.do(ANSWER, lambda: self._session(photo, thing).probabilities)
+            found = self.desk.do(NOW, lambda: self._session(photo, thing).probabilities)
         return found if found.ndim == 2 else found.max(0)
 
     def look(self, key: str, tab: str, take_over: bool = False) -> dict[str, Any]:
