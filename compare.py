@@ -5,10 +5,13 @@ paired with. It prints the figures and writes one self-contained page: tables, c
 
 Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): the tables are of
 basic, forward and backward performance, the curves of IoU against annotations.
+
+Folders of `benchmarks.robustness` give models under several users, side by side.
 """
 
 import argparse
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,15 @@ from numpy.typing import NDArray
 from callbacks.figures import page, put_legend_below, svg
 from configs import build, resolve
 from configs.console import guarded
-from interseg.clicks.layout import BOUNDARY, REGION
+from configs.replay import answer_again, evaluated_method
+from interseg.clicks.layout import BOUNDARY, REGION, Mask
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, most_different
 from interseg.evaluation.drawing import jpeg, key, overlay
 from interseg.evaluation.metrics import interval
+from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
 from interseg.evaluation.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
-from interseg.evaluation.tables import print_table, shown
+from interseg.evaluation.tables import explanations, print_table, shown
 from interseg.files import write_whole
 
 
@@ -36,9 +41,13 @@ def main() -> None:
     arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]FOLDER", help="that evaluate.py printed, or of a task stream's run")
     arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
     arguments.add_argument("--objects", type=int, default=12, help="objects shown, those on which the methods differ most")
+    arguments.add_argument("--clicks-only", action="store_true", help="do not play objects again, which draws the answers too")
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
     options = arguments.parse_args()
     folders = [named(given) for given in options.evaluations]
+    if any((folder / "robustness.json").exists() for _, folder in folders):
+        compare_users(folders, options.out)
+        return
     if any((folder / "transfer.json").exists() for _, folder in folders):
         compare_streams(stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out)
         return
@@ -47,16 +56,18 @@ def main() -> None:
     print_table(table)
     pairs = {key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
-    objects, problem = pictures(found, options.objects, options.trust)
+    objects, problems = pictures(found, options.objects, options.trust, not options.clicks_only)
     text = page(
         "compare.html.jinja",
         methods=found,
         table=table,
+        first=first_figures(table[found[0].name]),
         pairs=pairs,
         curves=svg(draw(found)),
         key=clicked_key(found),
         objects=objects,
-        problem=problem,
+        problems=problems,
+        explained=explanations(table),
     )
     write(text, options.out)
 
@@ -76,6 +87,28 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
     put_legend_below(axis)
     count = len(next(iter(sequences.values())))
     write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
+
+
+def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
+    """Print models under several users, of one target, side by side; write them as a page."""
+    models, targets = {}, set()
+    for name, folder in folders:
+        found = read_robustness(folder)
+        targets.add(found["target"])
+        for model, figures in found["models"].items():
+            key = name if name and len(found["models"]) == 1 else f"{name}, {model}" if name else model
+            if key in models:
+                raise InputError(f"{key} is given twice; give each folder a name (NAME=FOLDER)")
+            models[key] = figures
+    if len(targets) > 1:
+        raise InputError(f"the folders are of the targets {sorted(targets)}; compare those of one")
+    print(robustness_table(models))
+    users = list(dict.fromkeys(user for found in models.values() for user in found["users"]))
+    tables = {
+        title: {user: [cell(found["users"].get(user, {}), key) for found in models.values()] for user in users}
+        for key, title in COLUMNS.items()
+    }
+    write(page("compare_robustness.html.jinja", names=list(models), users=users, tables=tables), out)
 
 
 def write(text: str, out: Path) -> None:
@@ -126,26 +159,65 @@ def clicked_key(found: list[Method]) -> dict[str, str]:
     return key(regions, boundary=bool((clicks[:, 3] == BOUNDARY).any()), classes=max(regions) > 1)
 
 
-def pictures(found: list[Method], count: int, trusted: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """The objects on which methods differ most, with each method's clicks (of its first seed); or why they cannot be shown."""
+FIRST = ("miou@1", "miou@5", "auc", "boundary_iou@5", "regress_2", "median_seconds_per_click")
+"""Figures that matter most beside NoC and failures."""
+
+
+def first_figures(cells: dict[str, str]) -> list[str]:
+    """List the few figures that a reader looks for first."""
+    clicks = [key for key in cells if key.startswith(("noc@", "failures@"))]
+    return [*clicks, *(key for key in FIRST if key in cells)]
+
+
+Answerer = Callable[[int, Any], Mask]
+"""Plays an object again: its number among the objects, and its sample."""
+
+
+def answerers(found: list[Method], trusted: list[str]) -> tuple[dict[str, Answerer], list[str]]:
+    """Make what plays each method's first run again, by the method's name, and say of which methods it cannot be made."""
+    made: dict[str, Answerer] = {}
+    problems = []
+    for method in found:
+        run = method.runs[0]
+        try:
+            model = evaluated_method(run.folder, run.config, trusted)
+        except InputError as error:
+            problems.append(f"{method.name}: clicks without answers; {error}")
+            continue
+        loop = (resolve(run.config)["callbacks"] or {}).get("loop") or {}
+
+        def answer(
+            index: int, sample: Any, model: Any = model, run: Evaluation = run, threshold: float = loop.get("threshold", 0.5)
+        ) -> Mask:
+            return answer_again(model, sample.image, run.clicks[index], int(run.names[index].split()[0]), sample.previous, threshold)
+
+        made[method.name] = answer
+    return made, problems
+
+
+def pictures(found: list[Method], count: int, trusted: list[str], answers: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """The objects on which methods differ most, with each method's last answer and clicks (of its first seed); what cannot be shown."""
     chosen = most_different(found, count)
     try:
         source = build(resolve(found[0].runs[0].config)["data"], trusted).objects("test")
         numbers = [int(found[0].names[i].split()[0]) for i in chosen]
         if [f"{k} {source.name(k)}" for k in numbers if k < len(source)] != [found[0].names[i] for i in chosen]:
-            return [], "The objects cannot be shown: the data set holds others than were evaluated."
+            return [], ["The objects cannot be shown: the data set holds others than were evaluated."]
         samples = [source.read(number) for number in numbers]
     except InputError as error:
-        return [], f"The objects cannot be shown: {error}"
+        return [], [f"The objects cannot be shown: {error}"]
+    playing, problems = answerers(found, trusted) if answers and samples else ({}, [])
     shown = []
     for index, sample in zip(chosen, samples, strict=True):
         panels = []
         for method in found:
             clicks, curve = method.runs[0].clicks[index], method.runs[0].curves[index]
-            drawn = overlay(sample.image, np.zeros(sample.mask.shape, bool), clicks, sample.mask, 220 / sample.image.shape[0])
+            play = playing.get(method.name)
+            mask = play(index, sample) if play else np.zeros(sample.mask.shape, bool)
+            drawn = overlay(sample.image, mask, clicks, sample.mask, 220 / sample.image.shape[0])
             panels.append({"method": method.name, "jpeg": base64.b64encode(jpeg(drawn)).decode(), "curve": curve, "clicks": len(clicks)})
         shown.append({"name": found[0].names[index], "panels": panels})
-    return shown, ""
+    return shown, problems
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ def main() -> int:
     if not options.images.is_dir():
         raise InputError(f"there is no folder {options.images}; give the photos' by --images")
     model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
+    if not isinstance(model, Model):
+        raise InputError(f"{options.checkpoint} is an export; predict.py takes the run that it was made of")
     photos: dict[str, list[ScriptedObject]] = {}
     for scripted in script.objects:
         photos.setdefault(scripted.image, []).append(scripted)

@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, State, Thing, mask_of
+from annotate.state import CLICK, START, State, Thing, mask_of
 from annotate.truth import Truth, shown
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
 from interseg.errors import InputError
-from interseg.evaluation.metrics import summarise
+from interseg.evaluation.boundaries import boundary_agreement
+from interseg.evaluation.metrics import OUTCOME, summarise
 from interseg.evaluation.overlap import iou
 from interseg.evaluation.tables import write_objects
 from interseg.files import write_table, write_whole
@@ -120,49 +122,59 @@ def odd(photo: Photo, state: State) -> list[str]:
 
 def write_experiment(project: Project, truth: Truth) -> list[str]:
     """Write `experiment/` as evaluate.py writes an evaluation, with the person's seconds, for compare.py; gives what is missing."""
-    curves, starts, clicks, correct, network, seconds, ids = [], [], [], [], [], [], []
+    played: dict[int, tuple[Thing, dict[str, Tensor]]] = {}
     for photo in annotated(project):
-        for thing in photo.state.present:
-            index = truth.index_of(photo.name, photo.size, thing)
-            played = [action for action in thing.actions if action.click][:ROUNDS]
-            if index is None or index in ids or not played:
-                continue
-            target = truth.objects(photo.name, photo.size)[index]
-            masks = [shown(action.runs, photo.size) for action in played]
-            curve = [iou(mask, target) for mask in masks]
-            rest = ROUNDS - len(played)
-            given = clicks_of([action.click for action in played if action.click])
-            ids.append(index)
-            curves.append(curve + curve[-1:] * rest)
-            starts.append(0.0)
-            clicks.append(torch.cat([pad_clicks([given])[0], torch.full((rest, 4), -1)]))
-            right = [int((mask[given[: k + 1, 0], given[: k + 1, 1]] == given[: k + 1, 2]).sum()) for k, mask in enumerate(masks)]
-            correct.append(right + [0] * rest)
-            network.append([action.seconds for action in played] + [0.0] * rest)
-            seconds.append(thing.spent)
-    missing = len(truth.source) - len(ids)
-    notes = [f"experiment/ has {len(ids)} of {len(truth.source)} objects; compare.py takes it when all are there"] if missing else []
-    if not ids:
+        with photo.lock:
+            for thing in photo.state.present:
+                index = truth.index_of(photo.name, photo.size, thing)
+                if index is None or index in played or not thing.clicks:
+                    continue
+                target = truth.objects(photo.name, photo.size)[index]
+                played[index] = thing, outcome_of(thing, index, target)
+    missing = len(truth.source) - len(played)
+    notes = [f"experiment/ has {len(played)} of {len(truth.source)} objects; compare.py takes it when all are there"] if missing else []
+    if not played:
         return notes
-    order = np.argsort(ids)
-    outcome = {
-        "id": torch.tensor(ids)[order],
-        "curves": torch.tensor(curves, dtype=torch.float64)[order],
-        "starts": torch.tensor(starts, dtype=torch.float64)[order],
-        "clicks": torch.stack(clicks)[order],
-        "correct": torch.tensor(correct)[order],
-        "network_seconds": torch.tensor(network, dtype=torch.float64)[order],
-        "simulator_seconds": torch.tensor(seconds, dtype=torch.float64)[order],
-    }
+    rows = [played[index] for index in sorted(played)]
+    outcome = {key: torch.stack([told[key] for _, told in rows]) for key in OUTCOME}
     folder = project.out / "experiment"
     folder.mkdir(parents=True, exist_ok=True)
-    names = [truth.source.name(index) for index in outcome["id"].tolist()]
-    more = {"seconds": [f"{value:.2f}" for value in outcome["simulator_seconds"].tolist()]}
+    names = [truth.source.name(index) for index in sorted(played)]
+    spent = [thing.spent for thing, _ in rows]
+    final = [truth.measure(thing, index) for index, (thing, _) in sorted(played.items())]
+    more = {"seconds": [f"{value:.2f}" for value in spent], "final_iou": [f"{value:.6f}" for value in final]}
     write_objects(folder / "objects.csv", outcome, names, TARGETS, more=more)
-    figures = summarise(outcome, TARGETS, False) | {"errors": [], "user": "person", "seconds": float(np.mean(seconds))}
+    figures = summarise(outcome, TARGETS, False) | {"errors": [], "user": "person", "seconds": float(np.mean(spent))}
+    figures["final_iou"] = float(np.mean(final))
     write_whole(folder / "report.json", json.dumps(figures, indent=1))
     data = {"_target_": "datamodules.folder.FolderDataModule", "root": str(truth.images.resolve().parent)}
     data |= {"images": str(truth.images.resolve()), "masks": str(truth.masks.resolve())}
     config = {"name": "person", "seed": 0, "network": project.digest, "max_clicks": ROUNDS, "data": data}
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     return notes
+
+
+def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str, Tensor]:
+    """Give what a game against a true object (H, W) would have left (`Game.outcome`), from the masks that the person saw.
+
+    Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them; `simulator_seconds` are the person's.
+    """
+    size = (int(target.shape[0]), int(target.shape[1]))
+    actions = [action for action in thing.actions if action.click][:ROUNDS]
+    rest = ROUNDS - len(actions)
+    first = thing.actions[0].runs if thing.actions[0].kind == START else {}
+    masks = [shown(action.runs, size) for action in actions]
+    given = clicks_of([action.click for action in actions if action.click])
+    curve = [iou(mask, target) for mask in masks]
+    outlines = [boundary_agreement(mask, target) for mask in masks]
+    right = [int((mask[given[:k, 0], given[:k, 1]] == given[:k, 2]).sum()) for k, mask in enumerate(masks, 1)]
+    return {
+        "id": torch.tensor(index),
+        "starts": torch.tensor(iou(shown(first, size), target), dtype=torch.float64),
+        "curves": torch.tensor(curve + curve[-1:] * rest, dtype=torch.float64),
+        "outlines": torch.tensor(outlines + outlines[-1:] * rest, dtype=torch.float64),
+        "clicks": torch.cat([pad_clicks([given])[0], torch.full((rest, 4), -1)]),
+        "correct": torch.tensor(right + [0] * rest),
+        "network_seconds": torch.tensor([action.seconds for action in actions] + [0.0] * rest, dtype=torch.float64),
+        "simulator_seconds": torch.tensor(thing.spent, dtype=torch.float64),
+    }

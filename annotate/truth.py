@@ -62,6 +62,11 @@ class Truth:
         index = self.index_of(photo, size, thing)
         return None if index is None else iou(shown(thing.runs, size), self.objects(photo, size)[index])
 
+    def measure(self, thing: Thing, index: int) -> float:
+        """Measure an object's mask, strokes of the brush included, against a true one."""
+        mask = self.source.read(index).mask
+        return iou(shown(thing.runs, (int(mask.shape[0]), int(mask.shape[1]))), mask)
+
 
 def shown(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Give an object's mask (H, W)."""

@@ -41,6 +41,13 @@ CLICKS = 5
 """As in the paper's tables."""
 SIDE = 320
 """Long side of photos."""
+STREETS = [
+    "loading.augment=[{_target_: albumentations.HorizontalFlip},"
+    "{_target_: albumentations.Affine, translate_percent: [-0.1, 0.1], fill_mask: 255, p: 0.7},"
+    "{_target_: albumentations.HueSaturationValue, hue_shift_limit: 10, sat_shift_limit: 20, val_shift_limit: 15, p: 0.7}]",
+    *("model.optimisation.optimizer=adam", "model.optimisation.schedule=constant", "model.optimisation.weight_decay=0"),
+]
+"""Of 180 photos: on mirror images alone, with AdamW and a cosine, rare classes are hardly learned (mean IoU 45.1 % against 54.3 %)."""
 
 
 class Case(NamedTuple):
@@ -82,10 +89,7 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
     images = "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], holdout: 180, root: " + str(roots[0]) + "}"
     given = ["--config", "convert.yaml", "--config", "data/class_images.yaml", f"data.images={images}"]
-    given += [
-        "model.network={_target_: benchmarks.conversion.UNet, classes: 11}",
-        "loading.augment=[{_target_: albumentations.HorizontalFlip}]",
-    ]
+    given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", *STREETS]
     method = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
     objects = build(resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))["data"]).objects("test")
     samples = (objects.read(index) for index in range(len(objects)))
@@ -172,7 +176,7 @@ def after(turns: list[Turn], clicks: int) -> NDArray[np.float32]:
 
 
 def precision_recall(truth: NDArray[np.uint8], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the pixels above each of 255 thresholds; the precision of no pixel is no number."""
+    """Compute precision and recall of the pixels above each of 255 thresholds; the precision of none is NaN."""
     inside = [np.histogram(probability[truth == c], 256, (0, 1))[0][::-1].cumsum()[:-1] for c in (0, 1)]
     with np.errstate(invalid="ignore"):
         return inside[1] / (inside[0] + inside[1]), inside[1] / (truth == 1).sum()

@@ -15,15 +15,13 @@ from typing import Any, NamedTuple, cast
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule
 
 from benchmarks import median_times
+from benchmarks.played import played_method
 from callbacks.user_loop import UserLoop
-from configs import build, load, resolve
-from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
+from configs import build
 from configs.console import guarded
 from configs.options import parser
-from configs.run import needs
 from datamodules.base import ClickDataset, collate
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click, Clicks, no_clicks, unpad_clicks
@@ -35,7 +33,7 @@ SHOWN = (1, 2, 3, 5, 10, 15, 20)
 
 
 class State(NamedTuple):
-    """What the user sees before a click."""
+    """A user's view before a click."""
 
     prediction: NDArray[np.bool_]
     mask: NDArray[np.uint8]
@@ -90,12 +88,8 @@ def naive_click(state: State) -> Click | None:
 
 def played_states(options: Any) -> Iterator[State]:
     """The states after each click of the network of a run, at 1080p."""
-    _, weights = find_checkpoint(options.checkpoint)
-    config = resolve(load(options.config, options.overrides, trained_config(weights), options.trust))
-    needs(config, "model", "data")
-    without_download(config["model"])
-    model: LightningModule = build(config["model"], options.trust).eval()
-    load_weights(model, weights)
+    model, config = played_method(options)
+    model.eval()
     loop, dataset = UserLoop(max_clicks=SHOWN[-1], full_curves=True), ClickDataset(build(config["data"], options.trust).objects("test"))
     for index in np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist():
         batch = cast(ClickBatch, collate([dataset[0, index]]))

@@ -4,7 +4,7 @@
 
 Each batch of the test split is played in lock-step, then its objects one by one, over and over until time is up, so that drifts of
 the machine cancel. `--train` measures the loader instead: a real training, by Lightning's own profiler, without each epoch's first batch
-(workers start in it).
+(workers start in it). Both are in the precision of the config, on the accelerator that it names: `trainer.precision=bf16-mixed`.
 """
 
 import statistics
@@ -12,20 +12,19 @@ from copy import copy
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.profilers import SimpleProfiler
 
 from benchmarks import seconds
+from benchmarks.played import played_method
 from callbacks.user_loop import UserLoop
-from configs import build, load, resolve
-from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
+from configs import build
 from configs.console import guarded
 from configs.options import parser
-from configs.run import needs
 from datamodules.base import ClickDataModule
 from interseg.batches import ClickBatch
 
-DEFAULT = ["small.yaml", "data/samples.yaml"]
+QUIET: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_model_summary"), False)
 
 
 def main() -> None:
@@ -36,25 +35,21 @@ def main() -> None:
     arguments.add_argument("--train", action="store_true", help="measure the loader of a training")
     arguments.add_argument("--epochs", type=int, default=2, help="of the training")
     options = arguments.parse_intermixed_args()
-    weights = find_checkpoint(options.checkpoint)[1] if options.checkpoint else None
-    base = trained_config(weights) if weights else None
-    files = options.config or ([] if weights else DEFAULT)
-    config = resolve(load(files, options.overrides, base, options.trust))
-    needs(config, "model", "data")
-    if weights:
-        without_download(config["model"])
-    model = build(config["model"], options.trust)
-    if weights:
-        load_weights(model, weights)
+    model, config = played_method(options)
     loop = UserLoop(**{key: build(value, options.trust) for key, value in config["callbacks"]["loop"].items() if key != "_target_"})
+    trainer = {key: value for key in ("accelerator", "precision") if (value := config["trainer"].get(key))}
     if options.train:
-        measure_waiting(model, build(config["data"], options.trust), options.epochs, loop)
+        kept = config["callbacks"].get("features")
+        callbacks = [*([build(kept, options.trust)] if kept else []), loop]
+        measure_waiting(model, build(config["data"], options.trust), options.epochs, callbacks, trainer)
         return
     loop.target = None
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    for size in options.batches:
-        config["data"]["loading"] |= {"eval_batch_size": size, "num_workers": 0}
-        measure_lock_step(model, build(config["data"], options.trust), loop, size, options.objects)
+    player = Trainer(devices=1, **trainer, **QUIET)
+    model = model.to(player.strategy.root_device).eval()
+    with player.precision_plugin.forward_context():
+        for size in options.batches:
+            config["data"]["loading"] |= {"eval_batch_size": size, "num_workers": 0}
+            measure_lock_step(model, build(config["data"], options.trust), loop, size, options.objects)
 
 
 def measure_lock_step(model: LightningModule, data: ClickDataModule, loop: UserLoop, size: int, objects: int) -> None:
@@ -81,21 +76,20 @@ def single(batch: ClickBatch, row: int) -> ClickBatch:
     return cast(ClickBatch, {k: v[row : row + 1] if isinstance(v, torch.Tensor) else v for k, v in batch.items()})
 
 
-def measure_waiting(model: LightningModule, data: ClickDataModule, epochs: int, loop: UserLoop) -> None:
-    """Print the share of a training's time that goes into fetching batches, by Lightning's own profiler."""
+def measure_waiting(model: LightningModule, data: ClickDataModule, epochs: int, callbacks: list[Callback], trainer: dict[str, Any]) -> None:
+    """Print objects a second of a training, and the share of its time that goes into fetching batches, by Lightning's own profiler."""
     profiler = SimpleProfiler()
-    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_model_summary"), False)
-    Trainer(max_epochs=epochs, accelerator="auto", devices=1, callbacks=[loop], profiler=profiler, limit_val_batches=0, **quiet).fit(
-        model, data
-    )
+    Trainer(max_epochs=epochs, devices=1, callbacks=callbacks, profiler=profiler, limit_val_batches=0, **trainer, **QUIET).fit(model, data)
     fetches = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
     steps = profiler.recorded_durations["run_training_batch"]
     each = len(steps) // epochs
-    waits = [wait for i, wait in enumerate(fetches) if i % each]
-    share = sum(waits) / (sum(waits) + sum(step for i, step in enumerate(steps) if i % each))
+    last = [i for i in range(len(steps)) if i % each and i >= each * (epochs > 1)]  # the first epoch compiles, and fills stores
+    waits, works = sum(fetches[i] for i in last), sum(steps[i] for i in last)
+    size = data.loading.batch_size
     print(
-        f"waiting for the loader: {100 * share:.1f} % of {len(waits)} steps of median {1000 * statistics.median(steps):.0f} ms, batch "
-        f"{data.loading.batch_size}, {data.loading.num_workers} workers, {torch.get_num_threads()} threads"
+        f"{size * len(last) / (waits + works):.2f} objects a second; waiting for the loader: {100 * waits / (waits + works):.1f} % of "
+        f"{len(last)} steps of median {1000 * statistics.median(steps[i] for i in last):.0f} ms, batch {size}, "
+        f"{data.loading.num_workers} workers, {torch.get_num_threads()} threads"
     )
 
 

@@ -3,6 +3,7 @@
 | key | content |
 | --- | --- |
 | `train/loss`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
+| `test/nof10@90`, `test/boundary_iou@5`, `test/regress`, ... | the same; tables of evaluate.py say what each is |
 | `quality/first`, `quality/last`, `quality/curve` | of every method: mean IoU, or Dice of volumes, after one interaction, two, ... |
 | `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, answers of a stream, volumes |
 | `tables/matrix` | R[t, i], mean IoU over sequences: a row a task learned, a column an image |

@@ -10,6 +10,9 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+TITLE = 0.3
+"""Inches above a row of panels, for their names."""
+
 
 def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str, tuple[float, float]] | None = None) -> Figure:
     """Pictures side by side under their names; those of two dimensions in shades, from 0 on or within the range given by name.
@@ -20,8 +23,12 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
         ranges: least and largest value of some.
     """
     height, across = next(iter(panels.values())).shape[:2]
-    figure = Figure(figsize=(width * len(panels), width * height / across + 0.3), layout="constrained", dpi=80)
-    for axis, (name, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    tall = width * height / across
+    figure = Figure(figsize=(width * len(panels), tall + TITLE), dpi=80)
+    # placed by hand: a layout would measure every text
+    places = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": tall / (tall + TITLE), "wspace": 0.04}
+    axes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=places)[0]
+    for axis, (name, picture) in zip(axes, panels.items(), strict=True):
         low, high = (ranges or {}).get(name, (0.0, None))
         shades = {"cmap": "gray" if name == "image" else "magma", "vmin": low, "vmax": high}
         axis.imshow(picture, **(shades if picture.ndim == 2 else {}), interpolation="nearest")

@@ -21,7 +21,7 @@ from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
-from interseg.evaluation.drawing import PREDICTED, jpeg, key, overlay, unpack_mask
+from interseg.evaluation.drawing import PREDICTED, heat_map, jpeg, key, overlay, unpack_mask
 from interseg.files import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
@@ -39,6 +39,8 @@ class Picture(NamedTuple):
     curve: list[float]
     classes: bool
     """Whether the masks are classes, or the bits of an object."""
+    heat: NDArray[np.float32] | None = None
+    """(H, W) IoU that a first click on each pixel would bring, of users who know it; NaN where none was wrong."""
 
 
 class Report(Callback):
@@ -138,7 +140,15 @@ class Report(Callback):
             prediction = stored if picture.classes else unpack_mask(stored, picture.image.shape[1])
             drawn = overlay(picture.image, prediction, picture.clicks[:k], picture.mask, scale)
             panels.append({"click": k, "iou": picture.curve[k - 1], "jpeg": base64.b64encode(jpeg(drawn)).decode()})
-        return {"name": name, "panels": panels}
+        return {"name": name, "panels": panels, "heat": _heat(picture, scale)}
+
+
+def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
+    """Draw where a first click brings how much; None where the user has not weighed clicks."""
+    if picture.heat is None or not np.isfinite(picture.heat).any():
+        return None
+    drawn = base64.b64encode(jpeg(heat_map(picture.image, picture.heat, scale))).decode()
+    return {"low": float(np.nanmin(picture.heat)), "high": float(np.nanmax(picture.heat)), "jpeg": drawn}
 
 
 def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
@@ -160,7 +170,8 @@ def _picture(batch: ClickBatch, row: int, id: int, curve: list[float], classes: 
     outcome = batch["outcome"]
     clicks = outcome["clicks"][row].cpu().numpy()
     masks = batch["mask"][row].cpu().numpy(), outcome["masks"][row].numpy()
-    return Picture(id, image, *masks, clicks[clicks[:, 2] >= 0], curve, classes)
+    heat = outcome["heat"][row].numpy() if "heat" in outcome else None
+    return Picture(id, image, *masks, clicks[clicks[:, 2] >= 0], curve, classes, heat)
 
 
 def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:

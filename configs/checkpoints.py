@@ -19,21 +19,36 @@ DOWNLOADED = ("weights", "encoder_weights")
 """Arguments of networks that name weights of encoders, which may be downloaded."""
 SHOWN = 3
 """Weights that a message names."""
+SHIPPED = Path(__file__).parent.parent / "models"
+"""Small checkpoints that come with the project: any command takes `NAME` of `NAME.ckpt` for a run."""
 
 
 def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
-    """Find (run's folder, checkpoint file) of a run or of a file; a file outside a run's `checkpoints/` has no folder."""
+    """Find (run's folder, checkpoint file) of a run, a file, or the name of a network that ships (`models/`).
+
+    A file outside a run's `checkpoints/` has no folder. Raises `InputError` for what is none of them.
+    """
     path = Path(given)
+    if not path.exists() and str(given) in shipped_names():
+        return None, SHIPPED / f"{given}.ckpt"
     if path.is_dir():
         file = path / "checkpoints" / "last.ckpt"
         if not file.is_file():
             raise InputError(f"{given} is no run: there is no {file}; give the folder that train.py printed, or a checkpoint")
         return path, file
     if not path.is_file():
-        raise InputError(f"{given} is no run: there is no such folder or file; give the folder that train.py printed, or a checkpoint")
+        named = f", or {' or '.join(shipped_names())}" if shipped_names() else ""
+        raise InputError(
+            f"{given} is no run: there is no such folder or file; give the folder that train.py printed, or a checkpoint{named}"
+        )
     run = path.absolute().parent.parent
     inside = path.absolute().parent.name == "checkpoints" and (run / "config.yaml").is_file()
     return (run if inside else None), path
+
+
+def shipped_names() -> list[str]:
+    """List the names of the networks that come with the project."""
+    return sorted(file.stem for file in SHIPPED.glob("*.ckpt"))
 
 
 def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:

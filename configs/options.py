@@ -65,7 +65,7 @@ def listed(kind: str) -> Iterator[str]:
             yield described(file)
             variants = sorted(one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml"))
             yield from textwrap.wrap(", ".join(variants), WIDTH, initial_indent=f"{'':31}over it: ", subsequent_indent=f"{'':40}")
-    yield from (described(file) for file in sorted((FOLDER / "classical").glob("*.yaml")))
+    yield from (described(file) for folder in ("classical", "external") for file in sorted((FOLDER / folder).glob("*.yaml")))
 
 
 def is_method(file: Path) -> bool:

@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks.requeue import in_step
 from configs import build, check_arguments, parameters
+from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole, write_table
@@ -119,6 +120,9 @@ def check_trainer(node: dict[str, Any]) -> None:
         raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {ELSEWHERE[key]}")
     if node.get("logger", False) is not False:
         raise InputError(f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or trainer.logger=false for none")
+    for key in ("max_epochs", "max_steps", "limit_train_batches"):
+        if node.get(key) == 0:
+            raise InputError(f"trainer.{key} is {node[key]}, which trains nothing; give more")
     for key in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         if isinstance(node.get(key), int) and node[key] < 1:
             raise InputError(f"trainer.{key} is {node[key]}; give 1 or more")
@@ -148,11 +152,16 @@ def duration(given: Any) -> Any:
 
 
 def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
-    """Lower `log_every_n_steps` to the batches of an epoch, so that a small training has its table of metrics too."""
+    """Lower `log_every_n_steps` to the batches of an epoch, so that a small training has its table of metrics too.
+
+    Raises `InputError` where the objects do not fill a batch of every process, before anything is written.
+    """
     try:
         batches = len(data.train_dataloader()) // fit.world_size
     except TypeError:  # a loader of a stream without end, or several of them
         return
+    if not batches and isinstance(data, ClickDataModule):
+        raise InputError(f"the training objects do not fill a batch on each of {fit.world_size} processes; lower loading.batch_size")
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     settings: Any = fit  # which does not declare it

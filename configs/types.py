@@ -90,6 +90,8 @@ def checked_classes(target: type) -> tuple[type, ...]:
 @functools.cache
 def hints_of(target: type) -> dict[str, Any]:
     """Collect the hints of a class's arguments, of those that go to a base by `**options` too."""
+    if not isinstance(target, type):  # a function of the user's
+        return named_hints(target)
     found: dict[str, Any] = {}
     for owner in target.__mro__:
         if "__init__" in vars(owner):

@@ -121,7 +121,7 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
     """Settle the kinds of a folder's masks, by name, and what is odd about some.
 
     A file is what it was taken for by itself. Among ids a file of 0 and 255 alone is an object, unless other files ignore their
-    pixels of 255; a file of 0, 128 and 255 could be either: both are odd, and named.
+    pixels of 255; a file of 0, 128 and 255 could be either: both are odd, and named. So is one of 0 and 128 alone.
 
     Returns:
         The kind of each file; and of odd files, which are left out, the reason.
@@ -133,6 +133,8 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
         if file.kind == UNCLEAR:
             values = f"has {len(file.values)} values, most without areas (a photo, probabilities, soft edges, a JPEG of ids)"
             odd[name] = f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+        elif file.values == {0, 128}:
+            odd[name] = "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
         elif file.kind == "trimap" and ids:
             odd[name] = "has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
         elif file.kind == "binary" and 255 in file.values and ignoring:

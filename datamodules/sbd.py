@@ -16,6 +16,8 @@ MIN_FILL = 0.08
 class SbdDataModule(ClickDataModule):
     """SBD with its own split: all objects of `val.txt` for validation and test (6,671), those of `train.txt` for training.
 
+    Every pixel counts: SBD has no void band along outlines, as VOC has, and the field's published evaluation (RITM's loader) makes none.
+
     Args:
         root: holds `img/`, `inst/`, `train.txt` and `val.txt`, or the archive's `benchmark_RELEASE/dataset/` with them.
         loading: see `Loading`.

@@ -90,6 +90,16 @@ def read_image(path: Path, size: tuple[int, int] | None = None, upright: bool = 
     return np.ascontiguousarray(pixels)
 
 
+def photo_of(image: Any) -> NDArray[np.uint8]:
+    """Read a photo from a path, or take pixels (H, W, 3) uint8 RGB as they are; raises `InputError` for anything else."""
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise InputError(f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB")
+    return pixels
+
+
 def decoded(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
     """Decode RGB (H, W, 3), or grey values (H, W) of more than 8 bits."""
     if file.mode.startswith("I") or file.mode == "F":

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from interseg.batches import ClickBatch, require
 from interseg.clicks.guidance import GaussianGuidance, Guidance, mask_distance
 from interseg.errors import InputError
+from interseg.evaluation.contributions import Contribution
+from interseg.evaluation.encoding import Encoding
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refine import encode_view
 from interseg.losses import BootstrappedCrossEntropy
@@ -62,6 +64,11 @@ class ITIS(InteractiveModule):
         self.uses_previous_mask, self.soft_previous = previous_mask, previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
+
+    @property
+    def contributions(self) -> list[Contribution]:
+        """Time of the encoding, where there is one."""
+        return [*super().contributions, *([Encoding()] if isinstance(self.network, OnceNetwork) else [])]
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""

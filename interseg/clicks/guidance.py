@@ -74,6 +74,7 @@ class GaussianGuidance(StampGuidance):
     """
 
     def __init__(self, std: float = 10.0, clip: float = 20.0) -> None:
+        self.std, self.clip = std, clip
         distance = _template_distance(clip)
         super().__init__(torch.where(distance <= clip, GAUSSIAN_PEAK * torch.exp(-(distance**2) / (2 * std**2)), 0.0).float())
 
@@ -96,6 +97,7 @@ class DiskGuidance(StampGuidance):
     """Binary disks, 1 within `radius` pixels of a click (Benenson et al. 2019; RITM's encoding, radius 5)."""
 
     def __init__(self, radius: float = 5.0) -> None:
+        self.radius = radius
         super().__init__((_template_distance(radius) <= radius).float())
 
 

@@ -1,14 +1,15 @@
 """Clicks: their layout, and the move between a view and its source image."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from interseg.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 REGION, BOUNDARY = 0, 1
 """Kinds of clicks: on a pixel of the label's region, and on the object's boundary, where the object has a pixel (two-in-one)."""
@@ -94,8 +95,10 @@ def check_inside(clicks: Clicks, height: int, width: int) -> None:
             )
 
 
-def pad_clicks(clicks: Sequence[Clicks]) -> Tensor:
+def pad_clicks(clicks: Sequence[Clicks]) -> "Tensor":
     """Stack click lists of different lengths to (B, N, 4) int64, padded with -1; N is at least 1."""
+    import torch  # here, so that clicks of an exported network need none
+
     longest = max((len(c) for c in clicks), default=0)
     padded = np.full((len(clicks), max(longest, 1), 4), -1, np.int64)
     for row, c in zip(padded, clicks, strict=True):
@@ -103,7 +106,7 @@ def pad_clicks(clicks: Sequence[Clicks]) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def unpad_clicks(clicks: Tensor) -> list[Clicks]:
+def unpad_clicks(clicks: "Tensor") -> list[Clicks]:
     """Take the padding rows away: (B, N, 4) to B arrays (n, 4), the inverse of `pad_clicks`."""
     return [c[c[:, 2] >= 0] for c in clicks.cpu().numpy().astype(np.int64)]
 

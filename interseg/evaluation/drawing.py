@@ -78,6 +78,27 @@ def overlay(
     return canvas
 
 
+def heat_map(image: NDArray[np.uint8], heat: NDArray[np.float32], scale: float = 1.0) -> NDArray[np.uint8]:
+    """Draw values over a darkened photo, from the least (violet) to the greatest (yellow); NaN leaves the photo.
+
+    Args:
+        image: (H, W, 3) RGB.
+        heat: (H, W).
+        scale: of the result, (scale * H, scale * W, 3) RGB.
+    """
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    canvas: NDArray[Any] = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    values: NDArray[Any] = cv2.resize(heat, size, interpolation=cv2.INTER_NEAREST)
+    known = np.isfinite(values)
+    canvas = (canvas * 0.35).astype(np.uint8)
+    if known.any():
+        low, high = values[known].min(), values[known].max()
+        shades = (255 * (np.where(known, values, low) - low) / max(float(high - low), 1e-9)).astype(np.uint8)
+        coloured = cv2.cvtColor(cv2.applyColorMap(shades, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+        canvas[known] = coloured[known]
+    return canvas
+
+
 def _outline(canvas: NDArray[Any], mask: NDArray[Any], colour: Sequence[int]) -> None:
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)

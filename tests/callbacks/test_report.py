@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from callbacks.figures import put_legend_below
-from callbacks.report import Report, _picture
+from callbacks.report import Picture, Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
-from interseg.evaluation.drawing import CLICKS, ON_BOUNDARY, PREDICTED, colour_of, jpeg, overlay
+from interseg.evaluation.drawing import CLICKS, ON_BOUNDARY, PREDICTED, colour_of, heat_map, jpeg, overlay
 from interseg.evaluation.game import packed
 
 SIZE = (60, 90)
@@ -93,3 +93,27 @@ def test_legends_lie_under_the_curves():
     assert legend.y0 >= 0
     assert legend.x0 >= 0
     assert legend.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_heat_is_drawn_from_violet_to_yellow_over_a_darkened_photo(scale):
+    image = np.full((40, 60, 3), 200, np.uint8)
+    heat = np.full((40, 60), np.nan, np.float32)
+    heat[:, :20], heat[:, 20:40] = 0.2, 0.7
+    drawn = heat_map(image, heat, scale).astype(int)
+    assert drawn.shape == (40 * scale, 60 * scale, 3)
+    low, high, none = (drawn[int(20 * scale), int(x * scale)] for x in (10, 30, 50))
+    assert none.tolist() == [70] * 3
+    assert low[2] > low[0] > low[1]  # violet
+    assert high[0] > 200 and high[1] > 200 and high[2] < 100  # noqa: PT018
+    assert (heat_map(image, np.full_like(heat, np.nan), scale) == 70).all()
+
+
+def test_a_page_shows_the_heat_of_users_who_know_the_answers():
+    image, mask = np.zeros((*SIZE, 3), np.uint8), thirds(0, 1, 0)
+    heat = np.where(mask == 1, np.linspace(0.1, 0.9, SIZE[1], dtype=np.float32), np.float32(np.nan))
+    picture = Picture(3, image, mask, np.stack([packed(mask == 1)]), clicks_of([(30, 5)]), [0.9], False, heat)
+    found = Report(panel_height=120)._row(picture, "3.png")["heat"]
+    assert (found["low"], found["high"]) == pytest.approx((0.1, 0.9))
+    assert base64.b64decode(found["jpeg"]) == jpeg(heat_map(image, heat, 2.0))
+    assert Report()._row(picture._replace(heat=None), "3.png")["heat"] is None

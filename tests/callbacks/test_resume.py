@@ -1,6 +1,7 @@
 """A training that was killed goes on as if it had not been; two ranks learn what one learns."""
 
 import json
+from functools import cache
 from shutil import copytree
 
 import pytest
@@ -101,17 +102,28 @@ def assert_same_training(expected, resumed):
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("step", range(1, EPOCHS * STEPS))
+@pytest.mark.parametrize("step", [1, STEPS, STEPS + 1, EPOCHS * STEPS - 1])  # at the ends, at an epoch's and behind it
 def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undisturbed, tmp_path, step, early):
     assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early)))
 
 
+@pytest.fixture(scope="module")
+def whole(undisturbed, tmp_path_factory):
+    """What a method's run that nothing disturbs has learned; it is trained when it is first asked for."""
+
+    @cache
+    def trained(method):
+        root = tmp_path_factory.mktemp("whole")
+        trainer(root).fit(method(), data(undisturbed / "folder"))
+        return state(root)
+
+    return trained
+
+
 @pytest.mark.parametrize("method", [two_phases, selection_and_refinement])
 @pytest.mark.parametrize("step", [1, 5])
-def test_a_run_of_two_phases_goes_on_in_either(undisturbed, tmp_path, step, method):
-    source = undisturbed / "folder"
-    trainer(tmp_path / "whole").fit(method(), data(source))
-    assert_same_training(state(tmp_path / "whole"), interrupted(tmp_path / "cut", source, Kill(step, True), method=method))
+def test_a_run_of_two_phases_goes_on_in_either(undisturbed, whole, tmp_path, step, method):
+    assert_same_training(whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(step, True), method=method))
 
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
@@ -160,9 +172,16 @@ def evaluated(root, source, *callbacks, **options):
     return {key: value for key, value in figures.items() if "seconds" not in key}, (root / "objects.csv").read_text()
 
 
+@pytest.fixture(scope="module")
+def evaluation(undisturbed, tmp_path_factory):
+    """The folder of an evaluation that nothing disturbs, and its figures."""
+    root = tmp_path_factory.mktemp("evaluation")
+    return root, evaluated(root, undisturbed / "folder")
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3])
-def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbed, tmp_path, batch):
-    whole = evaluated(tmp_path / "whole", undisturbed / "folder")
+def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbed, evaluation, tmp_path, batch):
+    root, whole = evaluation
     with pytest.raises(Killed):
         evaluated(tmp_path / "cut", undisturbed / "folder", KillTest(batch))
     (record,) = (tmp_path / "cut").glob("objects.*.jsonl")
@@ -170,7 +189,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbe
     names = data(undisturbed / "folder").names("test")
     assert len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).kept_ids()) == [0, 3, 6, 8][batch]
     assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
-    pages = [(tmp_path / name / "report.html").read_text() for name in ("whole", "cut")]
+    pages = [(folder / "report.html").read_text() for folder in (root, tmp_path / "cut")]
     assert pages[0].count("data:image/jpeg") == pages[1].count("data:image/jpeg") > 4
     assert [line for line in pages[0].splitlines() if "jpeg" in line] == [line for line in pages[1].splitlines() if "jpeg" in line]
 

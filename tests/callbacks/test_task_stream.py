@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+from functools import cache
 
 import cv2
 import numpy as np
@@ -86,11 +87,23 @@ def last(root):
     return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.fixture(scope="module")
+def whole(folder, pretrained, tmp_path_factory):
+    """The folder of a method's run of two sequences that nothing disturbs, by its name; it is played when it is first asked for."""
+
+    @cache
+    def played(name):
+        root = tmp_path_factory.mktemp(name)
+        trainer(root).fit(METHODS[name](pretrained[name]), data(folder))
+        return root
+
+    return played
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, folder, pretrained, tmp_path):
-    trainer(tmp_path).fit(METHODS[name](pretrained[name]), data(folder))
-    figures = json.loads((tmp_path / "transfer.json").read_text())
-    rows = list(csv.DictReader((tmp_path / "transfer.csv").open()))
+def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, whole):
+    figures = json.loads((whole(name) / "transfer.json").read_text())
+    rows = list(csv.DictReader((whole(name) / "transfer.csv").open()))
     assert set(figures["sequences"]) == {"0", "1"}
     answers = [r for r in rows if r["kind"] == "answer"]
     assert len(answers) == 2 * 3 * 3
@@ -104,7 +117,7 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, f
     assert figures["mean"]["forward"] == pytest.approx(np.mean([s["forward"] for s in figures["sequences"].values()]))
     assert all(0 <= float(r["iou"]) <= 1 for r in rows)
     assert sum(float(r["annotated"]) > 0 for r in rows if r["kind"] == "refined") >= 3  # the user had something to teach
-    state = last(tmp_path)
+    state = last(whole(name))
     assert state["epoch"] == 1
     assert state["optimizer_states"][0]["state"] == {}
     rounds = [r for r in rows if r["kind"].startswith("round")]
@@ -144,10 +157,9 @@ def test_images_smaller_than_the_pooling_are_played(name, folder, pretrained, tm
     assert 0 < json.loads((tmp_path / "transfer.json").read_text())["mean"]["backward"] < 1
 
 
-def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, tmp_path):
+def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, whole, tmp_path):
     for name in ("clis", "packnet"):
-        both, alone = tmp_path / name / "both", tmp_path / name / "alone"
-        trainer(both).fit(METHODS[name](pretrained[name]), data(folder))
+        both, alone = whole(name), tmp_path / name
         trainer(alone, epochs=1).fit(METHODS[name](pretrained[name]), data(folder, sequence=1))
         figures = [json.loads((root / "transfer.json").read_text())["sequences"]["1"] for root in (both, alone)]
         assert figures[0] == figures[1]
@@ -155,7 +167,7 @@ def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder,
 
 @pytest.mark.parametrize("name", ["clis", "lwf", "ewc", "packnet"])
 @pytest.mark.parametrize("step", [3, 9])
-def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, step, folder, pretrained, tmp_path):
+def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, step, folder, pretrained, whole, tmp_path):
     class KillBatch(Callback):
         """Ends a training before a round, counted over the sequences."""
 
@@ -163,14 +175,13 @@ def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, st
             if 6 * trainer.current_epoch + batch_idx == step:
                 raise Killed
 
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    trainer(whole).fit(METHODS[name](pretrained[name]), data(folder))
+    cut = tmp_path / "cut"
     with pytest.raises(Killed):
         trainer(cut, KillBatch()).fit(METHODS[name](pretrained[name]), data(folder))
     again = trainer(cut)
     again.fit(METHODS[name](pretrained[name]), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True)
-    assert_equal(last(whole)["state_dict"], last(cut)["state_dict"])
-    assert (whole / "transfer.csv").read_text() == (cut / "transfer.csv").read_text()
+    assert_equal(last(whole(name))["state_dict"], last(cut)["state_dict"])
+    assert (whole(name) / "transfer.csv").read_text() == (cut / "transfer.csv").read_text()
 
 
 def test_killed_in_pretraining_it_goes_on_with_equal_weights(folder, tmp_path):

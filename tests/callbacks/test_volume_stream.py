@@ -100,15 +100,22 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
     assert figures["rounds"][1]["proxy"] > figures["rounds"][0]["proxy"]
 
 
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """The folder of a run of two permutations that nothing disturbs."""
+    root = tmp_path_factory.mktemp("whole")
+    trainer(root).fit(method(), data(folder))
+    return root
+
+
 @pytest.mark.parametrize("step", [1, 5, 8])
-def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(step, folder, tmp_path):
+def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(step, folder, whole, tmp_path):
     class KillBatch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if 6 * trainer.current_epoch + batch_idx == step:
                 raise Killed
 
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    trainer(whole).fit(method(), data(folder))
+    cut = tmp_path / "cut"
     with pytest.raises(Killed):
         trainer(cut, KillBatch()).fit(method(), data(folder))
     again = trainer(cut)
@@ -487,8 +494,9 @@ for i in range(2):
     image = np.random.default_rng(i).normal(size=target.shape).astype(np.float32) + 3 * target
     for name, pixels in (("images", image), ("labels", target.astype(np.uint8))):
         (root / name).mkdir(parents=True, exist_ok=True)
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii.gz"), useCompression=False)
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii"))
 given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1", "data.rounds=1", "data.permutations=1"]
+given += ["model.steps=2"]  # more take no more memory
 config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], [*given, f"data.root={root}", f"data.cache={root}/cache"]))
 loop, report = (build(config["callbacks"][name]) for name in ("loop", "report"))
 source = build(config["data"])

@@ -16,6 +16,7 @@ from tests.helpers.wandb_records import records
 
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = {"": [], "vnet": ["data.size=[16,32,32]", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
+OVERLAYS["vnet"] += ["data.permutations=1", "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,21 @@ def test_a_checkpoint_alone_anywhere_is_loaded_and_evaluated(run, data, tmp_path
     assert json.loads((tmp_path / "runs" / "small" / "called" / "report.json").read_text())["objects"] == 8
 
 
+def test_an_exported_run_answers_as_the_run(run, data, tmp_path):
+    result = called("export.py", "--checkpoint", run, "--out", tmp_path / "export", "model.long_side=64")
+    assert result.returncode == 0, result.stderr
+    assert "ClickNetwork cannot be split: decoder.onnx runs it whole at every click" in result.stderr
+    models = interseg.load(run, "model.long_side=64", device="cpu"), interseg.load(tmp_path / "export", device="cpu")
+    sessions = [model.session(data / "images" / "0.png") for model in models]
+    for session in sessions:
+        session.click(30, 24)
+        session.click(5, 5, label=0)
+    assert np.abs(sessions[0].probabilities - sessions[1].probabilities).max() < 1e-4
+    result = called("export.py", "--checkpoint", run, "--out", tmp_path / "other", "flip=true")
+    assert result.returncode == 2
+    assert "refiner, zoom and flip are no part of an export" in result.stderr
+
+
 def test_what_cannot_be_loaded_is_one_clear_error(run, data, tmp_path):
     with pytest.raises(InputError, match="nowhere is no run"):
         interseg.load("nowhere")

@@ -4,10 +4,8 @@ import datetime
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from configs.starting import forget_dashboard, resume_point
 from interseg.errors import InputError
 from tests.helpers.commands import CLOSED, CROP, ROOT, called, command, tiny
 from tests.helpers.drawing import draw_folder
+from tests.helpers.forking import Forks
 from tests.helpers.wandb_records import records
 from tests.helpers.wandb_server import Handler, serving
 
@@ -29,6 +28,14 @@ from tests.helpers.wandb_server import Handler, serving
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return draw_folder(tmp_path_factory.mktemp("data"), 5)
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """What runs commands as processes of their own, without their imports."""
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 def arguments(data, run):
@@ -85,21 +92,16 @@ def test_the_progress_bar_tells_the_clicks_so_far_and_the_time_left(run, tmp_pat
     assert float(shown[-1][2]) == pytest.approx(sum(clicks) / len(clicks), abs=0.005)
 
 
-def limited(name, line, size):
+def limited(forks, name, line, size):
     """A command whose files may have so many bytes, as on a disk that fills up."""
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    words = [sys.executable, ROOT / name, *map(str, line)]
-    return subprocess.run(words, cwd=ROOT, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300, preexec_fn=limit)
+    return forks.run(name, line, os.environ | CLOSED, size=size)
 
 
-def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, tmp_path):
+def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, forks, tmp_path):
     run = tmp_path / "run"
     assert called("train.py", *arguments(data, run)).returncode == 0
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
-    result = limited("train.py", [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"], len(before) // 2)
+    result = limited(forks, "train.py", [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"], len(before) // 2)
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -112,11 +114,11 @@ def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, t
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
-def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, tmp_path):
+def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, forks, tmp_path):
     evaluated(run, tmp_path / "whole")
     line = ["--checkpoint", run, f"run={tmp_path / 'cut'}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv"]
     config = (tmp_path / "whole" / "config.yaml").stat().st_size
-    result = limited("evaluate.py", line, 3 * config)
+    result = limited(forks, "evaluate.py", line, 3 * config)
     assert result.returncode == 2, result.stdout
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
@@ -151,20 +153,17 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
 BRIEFLY = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
 
 
-def online(data, run, server, *more, waits=BRIEFLY):
+def online(forks, data, run, server, *more, waits=BRIEFLY):
     """Train with a server at an address, which is waited for; what was printed."""
     environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
-    words = [sys.executable, ROOT / "train.py", *map(str, arguments(data, run)), *more, "logger=wandb"]
-    result = subprocess.run(
-        words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
-    )
+    result = forks.run("train.py", [*arguments(data, run), *more, "logger=wandb"], os.environ | environment)
     assert result.returncode == 0, result.stderr
     assert (run / "checkpoints" / "last.ckpt").exists()
     return result.stderr
 
 
-def test_a_server_that_does_not_answer_stops_nothing(data, tmp_path):
-    assert "Weights & Biases cannot be reached" in online(data, tmp_path / "run", "http://127.0.0.1:9")
+def test_a_server_that_does_not_answer_stops_nothing(forks, data, tmp_path):
+    assert "Weights & Biases cannot be reached" in online(forks, data, tmp_path / "run", "http://127.0.0.1:9")
     assert "train/loss" in records(tmp_path / "run")[0]
 
 
@@ -180,22 +179,22 @@ class Vanishing(Handler):
             self.server.socket.close()
 
 
-def test_a_server_that_vanishes_stops_nothing(data, tmp_path):
+def test_a_server_that_vanishes_stops_nothing(forks, data, tmp_path):
     with serving(Vanishing) as (server, address):
         server.asked = threading.Event()
-        printed = online(data, tmp_path / "run", address)
+        printed = online(forks, data, tmp_path / "run", address)
         assert server.asked.is_set()
     assert "cannot be reached" not in printed, printed
     assert "wandb sync" in printed, printed
     assert "train/loss" in records(tmp_path / "run", "run-*")[0]
 
 
-def test_a_run_that_goes_on_is_one_run_on_the_server(data, tmp_path):
+def test_a_run_that_goes_on_is_one_run_on_the_server(forks, data, tmp_path):
     with serving() as (server, address):
-        printed = online(data, tmp_path / "run", address, waits={})
+        printed = online(forks, data, tmp_path / "run", address, waits={})
         (first,) = server.history.values()
         assert first, printed
-        printed = online(data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last", waits={})
+        printed = online(forks, data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last", waits={})
     ((name, lines),) = server.history.items()
     assert name == (tmp_path / "run" / "wandb.id").read_text()
     steps = [line["trainer/global_step"] for line in lines if "train/loss" in line]
@@ -282,23 +281,32 @@ def test_commands_of_one_second_have_folders_of_their_own_and_their_ranks_share_
         own_folder(tmp_path / "file", {})
 
 
-def test_ranks_of_torchrun_share_a_folder(tmp_path):
-    script = tmp_path / "rank.py"
-    script.write_text(
-        "import os, sys, time\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from pathlib import Path\n"
-        "from configs.folders import own_folder\n"
-        "time.sleep(1.5 * int(os.environ['RANK']))\n"
-        f"print('folder', own_folder(Path({str(tmp_path)!r}), {{}}))\n"
-    )
+RANKS = """
+import os, sys, time
+from pathlib import Path
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from configs.folders import own_folder
+
+def rank(parent):
+    time.sleep(1.5 * int(os.environ["RANK"]))
+    return str(own_folder(parent, {}))
+
+one = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 2}
+config = LaunchConfig(**one, run_id="one", rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork")
+print(*elastic_launch(config, rank)(Path(sys.argv[1])).values(), sep="\\n")
+"""
+"""What torchrun --standalone does, its ranks forked."""
+
+
+def test_ranks_of_torchrun_share_a_folder(forks, tmp_path):
+    (tmp_path / "ranks.py").write_text(RANKS)
     environment = {key: value for key, value in os.environ.items() if key != "INTERSEG_STAMP"}
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
-    result = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    result = forks.run(tmp_path / "ranks.py", [tmp_path], environment)
     assert result.returncode == 0, result.stderr
-    folders = [text for text in result.stdout.splitlines() if text.startswith("folder")]
+    folders = result.stdout.split()
     assert len(folders) == 2
     assert len(set(folders)) == 1
+    assert str(tmp_path) in folders[0]
 
 
 def test_a_job_that_was_queued_again_takes_no_other_runs_checkpoint(tmp_path, monkeypatch):

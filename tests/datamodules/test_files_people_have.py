@@ -192,7 +192,12 @@ MASKS = [
     (
         "one value that is not 255",
         lambda root: masks(root, {"a.png": BOX * 128}),
-        {"objects": {}, "problems": ["ROOT/masks/a.png has no object (values [0, 128]); draw one or remove the mask"]},
+        {
+            "objects": {},
+            "problems": [
+                "ROOT/masks/a.png has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+            ],
+        },
     ),
     (
         "ids",

@@ -7,6 +7,7 @@ PLAYED = {
     "id": torch.arange(4),
     "curves": CURVES,
     "starts": torch.tensor([0.0, 0.5, 0.0, 0.1], dtype=torch.float64),
+    "outlines": CURVES[..., None] * torch.tensor([0.5, 1.0], dtype=torch.float64),
     "clicks": torch.ones(4, 4, 4, dtype=torch.int64),
     "correct": torch.arange(1, 5).repeat(4, 1),
     "network_seconds": torch.full((4, 4), 0.5, dtype=torch.float64),

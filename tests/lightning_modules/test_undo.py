@@ -17,8 +17,10 @@ from interseg.networks.two_in_one_network import TwoInOneNetwork
 from lightning_modules.brs import BRS
 from lightning_modules.classical import Classical
 from lightning_modules.converted import ConvertedNetwork
+from lightning_modules.external import External
 from lightning_modules.itis import ITIS
 from lightning_modules.two_in_one import TwoInOne
+from tests.helpers.others import Network, Remembering, Squares
 from tests.helpers.small_network import ENCODER
 
 ZOOM = ZoomIn(long_side=48, min_crop=16)
@@ -78,6 +80,10 @@ METHODS = {
     "converted": lambda: converted(1),
     "converted, classes": lambda: converted(3),
     "random walker": lambda: Classical("random_walker"),
+    "external": lambda: External(Squares()),
+    "external, probabilities": lambda: External(Squares(gives="probabilities"), "probabilities"),
+    "external, with a state": lambda: External(Remembering()),
+    "external, a network": lambda: External(Network()),
 }
 
 
@@ -135,5 +141,6 @@ def assert_equal_states(one, other):
         if isinstance(value, dict) and any(isinstance(part, torch.Tensor) for part in value.values()):
             assert_equal_states(value, other[key])
             continue
-        same = torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
+        tensors = isinstance(value, torch.Tensor | np.ndarray)
+        same = np.array_equal(value, other[key]) if tensors else value == other[key]
         assert same, key

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from interseg.clicks.layout import Click
-from interseg.clicks.users import RitmUser, User
+from interseg.clicks.layout import Click, no_clicks
+from interseg.clicks.users import ExtremeUser, RitmUser, User
 from interseg.evaluation.game import Game, play
 from interseg.evaluation.overlap import iou, mean_iou
 from interseg.inference.segmenter import Plain
@@ -142,3 +142,29 @@ def test_classes_are_measured_by_their_mean():
     assert outcome["curves"][-1] > outcome["starts"]
     clicked = [[outcome["masks"][k][y, x].item() == label for y, x, label, _ in session.clicks[: k + 1].tolist()] for k in range(4)]
     assert outcome["correct"].tolist() == [sum(row) for row in clicked]
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_an_extreme_user_takes_what_playing_every_click_shows_to_be_best_or_worst(best):
+    wanted = np.zeros((12, 14), np.uint8)
+    wanted[2:9, 4:12] = 1
+    wanted[0] = 255
+    (session,) = open_sessions(Plain(Painter(3)), torch.zeros(1, 3, 12, 14))
+    game = Game(session, wanted, ExtremeUser(best, 1000), max_clicks=3)
+    play([game])
+    before = no_clicks()
+    for k, click in enumerate(session.clicks.tolist()):
+        brought = {}
+        mask = np.zeros(wanted.shape, bool) if k == 0 else session.steps[k].mask
+        for y, x in np.argwhere((wanted != 255) & (mask != (wanted == 1))).tolist():
+            if (y, x) not in {tuple(c[:2]) for c in before.tolist()}:
+                (other,) = open_sessions(Plain(Painter(3)), torch.zeros(1, 3, 12, 14))
+                for y0, x0, label, _ in [*before.tolist(), (y, x, int(wanted[y, x]), 0)]:
+                    other.click(y0, x0, label)
+                brought[y, x] = iou(other.mask, wanted)
+        assert game.ious[k] == brought[tuple(click[:2])] == (max if best else min)(brought.values())
+        if k == 0:
+            heat = game.outcome()["heat"]
+            assert {(y, x): float(heat[y, x]) for y, x in brought} == pytest.approx(brought)
+            assert torch.isnan(heat).sum() == wanted.size - len(brought)
+        before = session.clicks[: k + 1]

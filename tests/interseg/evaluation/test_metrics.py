@@ -62,6 +62,7 @@ def rows(ids):
         "id": ids,
         "starts": ids.double() / 50,
         "curves": curves,
+        "outlines": curves[..., None] / torch.tensor([2.0, 4.0]),
         "clicks": clicks,
         "correct": (clicks[..., 2] >= 0).long(),
         "network_seconds": (clicks[..., 2] >= 0) * 0.25,
@@ -160,3 +161,36 @@ def test_an_interval_is_that_of_drawn_means_and_narrows_with_more_values():
     assert np.ptp(interval(many.tolist())) < np.ptp(interval(few))
     assert interval([2.0, 2.0]) == (2, 2)
     assert np.isnan(interval([1.0])).all()
+
+
+def test_objects_that_have_not_reached_the_target_after_k_clicks_are_counted_and_five_clicks_have_a_name():
+    generator = np.random.default_rng(0)
+    curves = generator.random((7, 12))
+    clicks = torch.ones(7, 12, 4, dtype=torch.int64)
+    more = {"curves": torch.from_numpy(curves), "outlines": torch.from_numpy(generator.random((7, 12, 2))), "clicks": clicks}
+    more |= {"id": torch.arange(7), "starts": torch.zeros(7), "correct": torch.ones(7, 12), "network_seconds": torch.ones(7, 12)}
+    figures = summarise(more | {"simulator_seconds": torch.zeros(7)}, (0.85, 0.95), full_curves=True)
+    for q in (85, 95):
+        for k in (5, 10):
+            assert figures[f"nof{k}@{q}"] == sum(max(curve[:k]) < q / 100 for curve in curves.tolist())
+        assert f"nof20@{q}" not in figures
+    assert figures["noc@95"] == np.mean([noc_reference(c, 0.95) for c in curves])
+    assert figures["5-miou"] == figures["miou@5"] == pytest.approx(curves[:, 4].mean())
+    for number, name in enumerate(("boundary_iou", "boundary_f")):
+        means = more["outlines"][..., number].mean(0)
+        assert [figures[f"{name}@{k}"] for k in range(1, 13)] == pytest.approx(means.tolist())
+    assert "5-miou" not in summarise(more | {"simulator_seconds": torch.zeros(7)}, (0.85,), full_curves=False)
+
+
+def test_harm_and_medians_are_of_the_clicks_that_were_given():
+    curves = torch.tensor([[0.5, 0.49, 0.6, 0.6], [0.3, 0.3, 0.3, 0.3], [0.2, 0.9, 0.5, 0.51]], dtype=torch.float64)
+    clicks = torch.full((3, 4, 4), -1)
+    clicks[0, :4], clicks[1, :1], clicks[2, :3] = 1, 1, 1
+    seconds = torch.tensor([[1.0, 2, 3, 4], [9, 0, 0, 0], [5, 6, 7, 0]])
+    starts = torch.tensor([0.0, 0.8, 0.0], dtype=torch.float64)
+    more = {"curves": curves, "clicks": clicks, "starts": starts, "network_seconds": seconds, "correct": torch.zeros(3, 4)}
+    figures = summarise(PLAYED | {"outlines": torch.ones(3, 4, 2)} | more, (0.85,), full_curves=False)
+    assert figures["regress"] == 3 / 8  # 0.5 to 0.49, 0.8 to 0.3, 0.9 to 0.5
+    assert figures["regress_2"] == 2 / 8
+    assert figures["median_seconds_per_click"] == 4.5
+    assert figures["median_seconds_per_object"] == 10

@@ -38,5 +38,16 @@ def test_the_objects_that_are_written_are_read_back_with_their_clicks(tmp_path):
 def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
     figures = {"objects": 3, "auc": 0.5, "clicked": 4, "clicked_wrong": 0, "contributed": ["first", "second"], "first": 0, "second": 7}
     figures |= {"noc@85": 2.0, "failures@85": 0, "clicks_to_mean@85": None, "miou@1": 0.4, "miou@2": 0.5, "network_seconds_per_click": 0.1}
-    expected = ["objects", "noc@85", "failures@85", "miou@1", "auc", "clicked", "clicked_wrong", "second", "network_seconds_per_click"]
+    expected = [
+        "objects",
+        "noc@85",
+        "failures@85",
+        "miou@1",
+        "miou@2",
+        "auc",
+        "clicked",
+        "clicked_wrong",
+        "second",
+        "network_seconds_per_click",
+    ]
     assert shown(figures) == expected

@@ -1,44 +1,12 @@
-"""Simulated users: given a prediction and the truth, where does the next click fall?
-
-Pure and seeded: NumPy in, a click out, all chance from the generator that is passed. One class per rule of the field.
-"""
-
-from collections.abc import Sequence
+"""The field's simulated users, one class per rule: where they click is where it is most use."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels, zero_clicked
 from interseg.clicks.layout import Click, Clicks, Mask
+from interseg.clicks.users.base import User
 from interseg.distance import interior_distance
-
-
-class User:
-    """Base of the click simulators."""
-
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
-        """The click that this user makes next.
-
-        Args:
-            prediction: (H, W) current mask, bool; or uint8 classes.
-            mask: (H, W) truth in {0, 1, 255 = ignore}; or classes.
-            clicks: (n, 4) clicks so far; a pixel is never clicked twice.
-            generator: the only source of randomness.
-
-        Returns:
-            The click, or None where no wrong pixel is left that was not clicked before.
-        """
-        raise NotImplementedError
-
-    def next_clicks(
-        self,
-        predictions: Sequence[Mask],
-        masks: Sequence[NDArray[np.uint8]],
-        clicks: Sequence[Clicks],
-        generators: Sequence[np.random.Generator],
-    ) -> list[Click | None]:
-        """`next_click` of every object of a batch; object by object, so that a batch never changes a click."""
-        return [self.next_click(*arguments) for arguments in zip(predictions, masks, clicks, generators, strict=True)]
 
 
 class RitmUser(User):

@@ -1,0 +1,61 @@
+"""Seconds of a click, and of encoding a photo, as a session takes them: medians over the rounds of some objects, one by one.
+
+    python -m benchmarks.click_time [--checkpoint RUN] [--config itis/once.yaml --config data/NAME.yaml] [--threads 1] [key=value ...]
+
+The first object is played twice, its first play left out. The ratio of the two is what encoding once saves a click.
+"""
+
+import statistics
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+
+from benchmarks.played import played_method
+from benchmarks.throughput import QUIET
+from configs import build
+from configs.console import guarded
+from configs.options import parser
+from datamodules.base import ClickDataset
+from interseg.clicks.users import RitmUser
+from interseg.evaluation.game import Game, play
+from interseg.inference.session import open_sessions
+
+DEFAULT = ["itis/once.yaml", "data/samples.yaml"]
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--checkpoint", help="a run's folder, a checkpoint, or the name of a network that ships")
+    arguments.add_argument("--objects", type=int, default=10, help="played, evenly spread over the test split")
+    arguments.add_argument("--threads", type=int, default=1, help="of torch")
+    options = arguments.parse_intermixed_args()
+    torch.set_num_threads(options.threads)
+    model, config = played_method(options, DEFAULT)
+    player = Trainer(
+        devices=1, accelerator=config["trainer"].get("accelerator", "auto"), precision=config["trainer"].get("precision"), **QUIET
+    )
+    model = model.to(player.strategy.root_device).eval()
+    dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
+    chosen = np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist()
+    encodings, clicks, users = [], [], []
+    with player.precision_plugin.forward_context():
+        for index in [chosen[0], *chosen]:
+            sample = dataset[0, index]
+            (session,) = open_sessions(model, sample["image"][None].to(model.device))
+            game = Game(session, sample["mask"].numpy(), RitmUser(), config["max_clicks"])
+            play([game])
+            encodings.append(session.encoding_seconds)
+            clicks.append(session.seconds)
+            users.append(game.simulator_seconds / max(1, len(session.seconds)))
+    rounds = [seconds for row in clicks[1:] for seconds in row]
+    encoding, click = statistics.median(encodings[1:]), statistics.median(rounds)
+    print(
+        f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, {len(chosen)} objects, {len(rounds)} clicks: "
+        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), encoding {1000 * encoding:.1f} ms, "
+        f"click / (encoding + click) {click / (encoding + click):.3f}; the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    guarded(main)

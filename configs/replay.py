@@ -1,0 +1,75 @@
+"""Evaluations played again: the method that answered, and its answer to the clicks that were recorded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningModule, seed_everything
+
+from configs import resolve
+from configs.checkpoints import SHIPPED, load_weights, without_download
+from configs.run import build_model
+from interseg.checkpoints import digest
+from interseg.clicks.layout import Click, Clicks, Mask
+from interseg.errors import InputError
+from interseg.inference.segmenter import Plain
+from interseg.inference.session import answer_together, open_sessions
+
+NEAR = (".", "..", "../..")
+"""Where an evaluation's run may lie, seen from the evaluation's folder."""
+
+
+def evaluated_file(folder: Path, wanted: str) -> Path:
+    """Find the checkpoint that was evaluated, by its SHA-256: in the run that its folder lies in, or a network that ships.
+
+    Raises:
+        InputError: none of them is it.
+    """
+    places = [*(folder / near / "checkpoints" for near in NEAR), SHIPPED]
+    for file in dict.fromkeys(path.resolve() for place in places for path in sorted(place.glob("*.ckpt"))):
+        if digest(file) == wanted:
+            return file
+    raise InputError(f"the checkpoint that {folder} is of is not beside it, in the folder of its run; answers are drawn where it is")
+
+
+def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -> LightningModule:
+    """Build what an evaluation was of, on the CPU and in evaluation mode: with its checkpoint, or as its seed starts it.
+
+    Args:
+        folder: of the evaluation.
+        config: of the evaluation.
+        trusted: packages, see `configs.build`.
+    """
+    resolved, wanted = resolve(config), config.get("evaluated")
+    if not wanted:
+        seed_everything(resolved["seed"], workers=True, verbose=False)
+        model: LightningModule = build_model(resolved, trusted)
+        return model.eval()
+    file = evaluated_file(folder, wanted)
+    without_download(resolved["model"])
+    model = build_model(resolved, trusted)
+    load_weights(model, file)
+    return model.eval()
+
+
+def answer_again(
+    method: Any, image: NDArray[np.uint8], clicks: Clicks, id: int = 0, start: Mask | None = None, threshold: float = 0.5
+) -> Mask:
+    """Give the mask (H, W) after all of some clicks, played one by one as the evaluation did.
+
+    Args:
+        method: that answers.
+        image: (H, W, 3) RGB.
+        clicks: (n, 4).
+        id: of the object.
+        start: (H, W) the mask that the evaluation started from; None for none.
+        threshold: on the probability.
+    """
+    segmenter = method if hasattr(method, "answer") else Plain(method)
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
+    (session,) = open_sessions(segmenter, pixels, [id], None if start is None else [start], threshold, undoable=False)
+    for row in clicks.tolist():
+        answer_together([session], [Click(*row)])
+    return session.mask

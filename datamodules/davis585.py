@@ -1,0 +1,107 @@
+"""DAVIS-585 (Chen et al. 2022, FocalClick): objects of DAVIS' frames, with flawed masks that clicks are to correct."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.base import ClickDataModule, Loading
+from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
+from datamodules.splits import whole_for_training
+from interseg.errors import InputError
+from interseg.images import image_size, read_image
+from interseg.labels import read_labels
+
+HOW = "unpack DAVIS585.zip (FocalClick's page) there, so that a folder a video lies in it: bear/00009.jpg, bear/object1_00009.png, ..."
+INITIAL = ("sp", "stm")
+"""Initial masks: of superpixels, and of a video method."""
+HALF = 128
+"""Value that pixels of an object are above, in truth and initial masks."""
+
+
+class Files(NamedTuple):
+    """An object's photo, its mask, and the mask to start from."""
+
+    image: Path
+    mask: Path
+    initial: Path | None
+
+
+class Davis585Source(ObjectSource):
+    """Every `OBJECT_FRAME.png` of every video's folder, with `FRAME.jpg` and `init_KIND_OBJECT_FRAME.png`.
+
+    Args:
+        root: of the videos' folders.
+        initial: "sp", "stm", or None for no initial mask.
+    """
+
+    def __init__(self, root: Path, initial: str | None) -> None:
+        super().__init__()
+        self.entries: list[Files] = []
+        for mask in sorted(root.glob("*/*.png")):
+            if mask.name.startswith((".", "init_")):
+                continue
+            image = mask.with_name(mask.stem.rpartition("_")[2] + ".jpg")
+            start = mask.with_name(f"init_{initial}_{mask.name}") if initial else None
+            missing = [path for path in (image, start) if path is not None and not path.exists()]
+            if missing:
+                self.problems.append(f"{missing[0]} does not exist, which {mask.name} needs; unpack the archive again")
+            else:
+                self.entries.append(Files(image, mask, start))
+        self.sizes = [image_size(files.image).stored for files in self.entries]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.sizes[index]
+
+    def name(self, index: int) -> str:
+        mask = self.entries[index].mask
+        return f"{mask.parent.name}/{mask.name}"
+
+    def image(self, index: int) -> str:
+        image = self.entries[index].image
+        return f"{image.parent.name}/{image.name}"
+
+    def read(self, index: int) -> Sample:
+        files = self.entries[index]
+        truth = above_half(files.mask)
+        sample = sample_from_labels(read_image(files.image, truth.shape), truth.astype(np.int32), 1, None, files.mask)
+        if files.initial is None:
+            return sample
+        start = above_half(files.initial)
+        if start.shape != truth.shape:
+            raise InputError(f"{files.initial} is {start.shape}, the object's mask {truth.shape}; unpack the archive again")
+        return sample._replace(previous=start)
+
+
+def above_half(path: Path) -> NDArray[np.bool_]:
+    """Read a mask (H, W): above 128 in a grey file, whatever is not black in one in colours."""
+    values = read_labels(path, "any")
+    return values > (HALF if values.max() > 1 else 0)
+
+
+class Davis585DataModule(ClickDataModule):
+    """DAVIS-585, all of it in every split; made for evaluation. Sessions start from the initial masks.
+
+    The layout is the published loader's (ClickSEG, `davis585.py`). With initial masks, use a method that reads the previous mask.
+
+    Args:
+        root: holds a folder a video.
+        initial: "sp" (superpixels: the published D585-SP), "stm" (a video method), or null (D585-ZERO).
+        loading: see `Loading`.
+    """
+
+    def __init__(self, root: str = "data/davis585", initial: str | None = "sp", loading: Loading | None = None) -> None:
+        super().__init__(loading)
+        if initial is not None and initial not in INITIAL:
+            raise InputError(f"initial is {initial!r}; give {' or '.join(INITIAL)}, or null to start from nothing")
+        self.root, self.initial = Path(root), initial
+
+    def source(self, split: str) -> Davis585Source:
+        root = existing_folder(self.root, "DAVIS-585", HOW)
+        source = Davis585Source(root, self.initial)
+        source.notes += whole_for_training(split, root)
+        return source

@@ -1,0 +1,73 @@
+"""HQSeg-44K (Ke et al. 2023, "Segment Anything in High Quality"): photos with very accurate outlines, from several sets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from datamodules.base import ClickDataModule, Loading
+from datamodules.folder import FolderSource
+from datamodules.joined import JoinedSource
+from datamodules.sources import existing_folder
+from interseg.errors import InputError
+
+
+class Part(NamedTuple):
+    """Where a set's photos and masks lie; of several folders of masks the first that is there counts."""
+
+    images: str
+    masks: tuple[str, ...]
+
+
+THIN = "thin_object_detection"
+EVALUATED = {
+    "DIS5K": Part("DIS5K/DIS-VD/im", ("DIS5K/DIS-VD/gt",)),
+    "ThinObject": Part(f"{THIN}/ThinObject5K/images_test", (f"{THIN}/ThinObject5K/masks_test",)),
+    "COIFT": Part(f"{THIN}/COIFT/images", (f"{THIN}/COIFT/masks",)),
+    "HRSOD": Part(f"{THIN}/HRSOD/images", (f"{THIN}/HRSOD/masks_max255", f"{THIN}/HRSOD/masks")),
+}
+"""The four sets that are evaluated on, 1,537 photos, one object each."""
+TRAINED = {
+    "DIS5K": Part("DIS5K/DIS-TR/im", ("DIS5K/DIS-TR/gt",)),
+    "ThinObject": Part(f"{THIN}/ThinObject5K/images_train", (f"{THIN}/ThinObject5K/masks_train",)),
+}
+HOW = "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, so that DIS5K/ and thin_object_detection/ lie in it"
+
+
+class HqsegDataModule(ClickDataModule):
+    """HQSeg-44K's sets with splits of their own: its four evaluation sets for validation and test, two of its training sets.
+
+    The layout is that of the archives, by the folders that SAM-HQ's official training code names. Masks are grey; above half is the
+    object. Of the training sets the ones that CascadePSP had put together (`cascade_psp/`, photos and masks in one folder each) are
+    not read here.
+
+    Args:
+        root: holds `DIS5K/` and `thin_object_detection/`.
+        sets: of "DIS5K", "ThinObject", "COIFT" and "HRSOD", those that are evaluated on; the first two are trained on, where named.
+        loading: see `Loading`.
+    """
+
+    def __init__(self, root: str = "data/hqseg44k", sets: Sequence[str] = tuple(EVALUATED), loading: Loading | None = None) -> None:
+        super().__init__(loading)
+        if not sets or set(sets) - EVALUATED.keys():
+            raise InputError(f"sets is {list(sets)}; name some of {', '.join(EVALUATED)}")
+        self.root, self.sets = Path(root), tuple(sets)
+
+    def source(self, split: str) -> JoinedSource:
+        root = existing_folder(self.root, "HQSeg-44K", HOW)
+        parts = TRAINED if split == "train" else EVALUATED
+        chosen = {name: parts[name] for name in self.sets if name in parts}
+        if not chosen:
+            raise InputError(f"{', '.join(self.sets)} of HQSeg-44K have no training photos; {', '.join(TRAINED)} have")
+        return JoinedSource({name: opened(root, part) for name, part in chosen.items()})
+
+
+def opened(root: Path, part: Part) -> FolderSource:
+    """Open a set; masks of 0 and 1 (HRSOD's own) are objects too."""
+    masks = next((root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0])
+    what = "a set of HQSeg-44K"
+    return FolderSource(existing_folder(root / part.images, what, HOW), existing_folder(masks, what, HOW), kind_of(masks))
+
+
+def kind_of(masks: Path) -> str:
+    """Tell the kind of masks by their folder: soft edges, but for HRSOD's of 0 and 1."""
+    return "binary" if masks.as_posix().endswith("HRSOD/masks") else "soft"

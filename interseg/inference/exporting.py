@@ -1,0 +1,149 @@
+"""Export: a method as an ONNX pair with SAM's signature, what it is as JSON, and a YAML by which X-AnyLabeling loads it."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from interseg.errors import InputError
+from interseg.files import write_whole
+from interseg.inference.graph import Decoder, Encoder, can_split
+from interseg.inference.onnx_pair import ABOUT, FILES, INPUTS, KEY, OUTPUTS
+
+OPSET = 17
+X_ANYLABELING = """# X-AnyLabeling: Load Custom Model, this file
+type: segment_anything
+name: {name}
+provider: interseg
+display_name: {name}
+encoder_model_path: encoder.onnx
+decoder_model_path: decoder.onnx
+input_size: 1024
+max_width: 1024
+max_height: 684
+"""
+
+
+class _Whole(nn.Module):
+    """A click network without its photo's encoding in between."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
+        return self.network(image, guidance)
+
+
+def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Write `encoder.onnx`, `decoder.onnx`, `interseg.json` and `x-anylabeling.yaml`.
+
+    Args:
+        method: an ITIS method, in evaluation mode on the CPU.
+        folder: for the files; made where it is missing.
+        name: of the model, as people see it.
+
+    Returns:
+        What `interseg.json` says.
+
+    Raises:
+        InputError: another method, test-time options, or a guidance that has no graph.
+    """
+    if not all(hasattr(method, key) for key in ("network", "guidance", "uses_previous_mask", "mask_map")):
+        raise InputError(f"{type(method).__name__} cannot be exported; click networks that ITIS has trained can")
+    if not method.inference.plain:
+        raise InputError("refiner, zoom and flip are no part of an export; leave them out")
+    side, network = method.long_side, method.network
+    split = can_split(network, side)
+    previous = method.mask_map if method.uses_previous_mask else "none"
+    view = (int(side[0]), int(side[1])) if split else None
+    shapes = shapes_of(network, view) if view else None
+    about = {"format": 1, "name": name, "network": type(network).__name__, "split": split, "previous": previous, "long_side": side}
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = Encoder(network, side, split).eval()
+    photo = torch.rand(75, 100, 3) * 255
+    with torch.no_grad():
+        embedding = encoder(photo)
+    sizes = {0: "height", 1: "width"}
+    write_graph(encoder, (photo,), folder / FILES[0], ["input_image"], ["image_embeddings"], {"input_image": sizes}, about)
+    decoder = Decoder(network if split else _Whole(network), method.guidance, previous, view, shapes).eval()
+    points, labels = torch.tensor([[[300.0, 200.0], [700.0, 500.0], [0.0, 0.0]]]), torch.tensor([[1.0, 0.0, -1.0]])
+    given = embedding, points, labels, torch.zeros(1, 1, 100, 100), torch.ones(1), torch.tensor([75.0, 100.0])
+    axes: dict[str, dict[int, str]] = {"point_coords": {1: "points"}, "point_labels": {1: "points"}, "masks": {2: "height", 3: "width"}}
+    axes["mask_input"] = {2: "side", 3: "side"}
+    if not split:
+        axes["image_embeddings"] = {2: "view_height", 3: "view_width"}
+    write_graph(decoder, given, folder / FILES[1], [*INPUTS], [*OUTPUTS], axes, about)
+    write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=name))
+    return about
+
+
+def shapes_of(network: Any, view: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of what a network encodes of a photo, in the order of the embedding."""
+    with torch.no_grad():
+        encoded = network.encode(torch.zeros(1, 3, *view))
+    return {key: tuple(encoded[key].shape[1:]) for key in sorted(encoded)}
+
+
+def write_graph(
+    module: nn.Module,
+    given: tuple[Tensor, ...],
+    file: Path,
+    inputs: list[str],
+    outputs: list[str],
+    axes: dict[str, dict[int, str]],
+    about: dict[str, Any],
+) -> None:
+    """Trace a module and write it, with what it is; raises `InputError` where the package onnx is missing.
+
+    Traced, since torch's newer exporter would fix the sizes of these graphs.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
+    with warnings.catch_warnings(), torch.no_grad(), constant_positions():
+        warnings.simplefilter("ignore")  # of what is constant in the trace, which tests compare at other sizes
+        torch.onnx.export(
+            module,
+            given,
+            str(file),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes=axes,
+        )
+    model = onnx.load(file)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, json.dumps(about)
+    onnx.save(model, file)
+
+
+@contextmanager
+def constant_positions() -> Iterator[None]:
+    """Let a trace hold what bicubic resizing gives as a constant: a ViT's positions at its view, by an operator that ONNX has not."""
+    resize = functional.interpolate
+
+    def interpolate(x: Tensor, size: Any = None, *more: Any, **options: Any) -> Tensor:
+        if options.get("mode") != "bicubic":
+            return resize(x, size, *more, **options)
+        state = torch._C._get_tracing_state()
+        torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+        try:
+            return resize(x, [int(side) for side in size], *more, **options)
+        finally:
+            torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
+
+    functional.interpolate = interpolate  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        functional.interpolate = resize

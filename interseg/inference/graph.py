@@ -1,0 +1,254 @@
+"""A method's network as two graphs that ONNX can hold: what is computed once a photo, and once a click, with SAM's signature.
+
+What sessions compute outside the network (a view's size, clicks and masks in it, guidance maps) is here in tensors whose sizes are only
+known when the graph runs. Resizing is a product with a matrix of weights for rows and one for columns, by the formulas of torch's kernels,
+so that a graph's numbers are the session's up to the order of sums.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interseg.clicks.guidance import (
+    GAUSSIAN_PEAK,
+    DiskGuidance,
+    DistanceGuidance,
+    FlooredGaussianGuidance,
+    GaussianGuidance,
+    Guidance,
+)
+from interseg.errors import InputError
+from interseg.networks.once_network import OnceNetwork
+from interseg.views import OUTSIDE, Side
+
+FRAME, LOW = 1024, 256
+"""Long side of the photo in which SAM's points are given, and side of its low-resolution masks."""
+FAR = 1e9
+"""A squared distance that no image has."""
+
+
+def index(count: Tensor) -> Tensor:
+    """0, 1, ... as float32."""
+    return torch.arange(count, dtype=torch.float32, device=count.device)  # type: ignore[call-overload]
+
+
+def smooth_weights(out: Tensor, size: Tensor) -> Tensor:
+    """Weights (out, size) of bilinear resizing with antialiasing."""
+    scale = size.float() / out.float()
+    centre, reach = (index(out)[:, None] + 0.5) * scale, scale.clamp_min(1)
+    weights = (1 - ((index(size)[None] + 0.5 - centre) / reach).abs()).clamp_min(0)
+    return weights / weights.sum(1, keepdim=True)
+
+
+def linear_weights(out: Tensor, size: Tensor, columns: Tensor) -> Tensor:
+    """Weights (out, columns) of bilinear resizing of the first `size` columns."""
+    source = ((index(out) + 0.5) * (size.float() / out.float()) - 0.5).clamp_min(0)
+    first = torch.minimum(source.floor(), size.float() - 1)
+    share, second = source - first, torch.minimum(first + 1, size.float() - 1)
+    places = index(columns)[None]
+    return (places == first[:, None]) * (1 - share)[:, None] + (places == second[:, None]) * share[:, None]
+
+
+def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the first `size` columns each place stands for (out, columns), 0 or 1, and how many they are (out,)."""
+    place, columns_ = torch.arange(out), torch.arange(columns)[None]  # type: ignore[call-overload]
+    start = torch.div(place * size, out, rounding_mode="floor")
+    end = torch.div((place + 1) * size + out - 1, out, rounding_mode="floor")
+    covered = ((columns_ >= start[:, None]) & (columns_ < end[:, None])).float()
+    return covered, (end - start).float()
+
+
+def resized_mask(mask: Tensor, size: tuple[Tensor, Tensor], view: tuple[Tensor, Tensor]) -> Tensor:
+    """Resize the first (height, width) of a mask (S, S) to a view as sessions do: by area where it is smaller, else bilinearly."""
+    side = torch._shape_as_tensor(mask)[0]
+    (rows, high), (columns, wide) = (area_counts(to, of, side) for to, of in zip(view, size, strict=True))
+    by_area = rows @ mask @ columns.T / high[:, None] / wide
+    down, across = (linear_weights(to, of, side) for to, of in zip(view, size, strict=True))
+    return torch.where(view[0] < size[0], by_area, down @ mask @ across.T)
+
+
+def squared_distance(y: Tensor, x: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
+    """(n, h, w) from clicks (n,) to every pixel."""
+    down, across = index(view[0])[None] - y[:, None], index(view[1])[None] - x[:, None]
+    return (down**2)[:, :, None] + (across**2)[:, None]
+
+
+def distance_to_mask(mask: Tensor, truncation: float = 255.0) -> Tensor:
+    """(h, w) distance to a mask, cut and scaled as `interseg.clicks.guidance.mask_distance`: first along rows, then along columns."""
+    height, width = torch._shape_as_tensor(mask)[0], torch._shape_as_tensor(mask)[1]
+    across = (index(width)[:, None] - index(width)[None]) ** 2
+    nearest = (across[None] + (FAR * (1 - mask))[:, None]).amin(2)
+    down = (index(height)[:, None] - index(height)[None]) ** 2
+    return (down[:, :, None] + nearest[None]).amin(1).sqrt().clamp_max(truncation) / truncation
+
+
+def guidance_graph(guidance: Guidance) -> Callable[[Tensor, Tensor], Tensor]:
+    """Give what makes a map (h, w) of the squared distances (n, h, w) to clicks and whether each counts (n,).
+
+    Raises `InputError` for an encoding that has no graph.
+    """
+    if isinstance(guidance, FlooredGaussianGuidance):
+        inner, floor = guidance_graph(guidance.clipped), guidance.floor
+        return lambda squares, counts: inner(squares, counts).clamp_min(floor)
+    if isinstance(guidance, GaussianGuidance):
+        std, clip = guidance.std, guidance.clip
+
+        def gaussians(squares: Tensor, counts: Tensor) -> Tensor:
+            values = GAUSSIAN_PEAK * torch.exp(-squares / (2 * std**2))
+            return (values * ((squares <= clip**2) & counts[:, None, None])).amax(0)
+
+        return gaussians
+    if isinstance(guidance, DiskGuidance):
+        radius = guidance.radius
+        return lambda squares, counts: ((squares <= radius**2) & counts[:, None, None]).float().amax(0)
+    if isinstance(guidance, DistanceGuidance):
+        truncation, inverse = guidance.truncation, guidance.inverse
+
+        def distances(squares: Tensor, counts: Tensor) -> Tensor:
+            nearest = torch.where(counts[:, None, None], squares, torch.full_like(squares, FAR)).amin(0)
+            scaled = nearest.sqrt().clamp_max(truncation) / truncation
+            return 1 - scaled if inverse else scaled
+
+        return distances
+    raise InputError(f"{type(guidance).__name__} cannot be exported; Gaussians, disks and distances can")
+
+
+class Encoder(nn.Module):
+    """What is computed once: a photo (H, W, 3) of values from 0 to 255 to `image_embeddings`.
+
+    They are all that the network's `encode` gives, in one row; or the view (1, 3, h, w) itself for a network that cannot be split.
+    """
+
+    def __init__(self, network: nn.Module, long_side: Side, split: bool) -> None:
+        super().__init__()
+        self.network, self.long_side, self.split = network if split else None, long_side, split
+
+    def forward(self, input_image: Tensor) -> Tensor:
+        """Reduce the photo to the view, and encode it."""
+        shape = torch._shape_as_tensor(input_image)
+        height, width = self._view(shape[0], shape[1])
+        down, across = smooth_weights(height, shape[0]), smooth_weights(width, shape[1])
+        image = (down @ (input_image.permute(2, 0, 1) / 255) @ across.T)[None]
+        if self.network is None:
+            return image
+        assert not isinstance(self.long_side, int | None)
+        encoded = self.network.encode(image.view(1, 3, *self.long_side))  # type: ignore[operator]
+        return torch.cat([encoded[key].flatten(1) for key in sorted(encoded)], 1)
+
+    def _view(self, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        if self.long_side is None:
+            return height, width
+        if not isinstance(self.long_side, int):
+            return torch.tensor(self.long_side[0]), torch.tensor(self.long_side[1])
+        longest = torch.maximum(height, width)
+        reduced = [torch.round(side.float() * self.long_side / longest.float()).long().clamp_min(1) for side in (height, width)]
+        high, wide = (torch.where(longest > self.long_side, small, own) for small, own in zip(reduced, (height, width), strict=True))
+        return high, wide
+
+
+class Decoder(nn.Module):
+    """What is computed once a click, by SAM's signature.
+
+    Args:
+        network: of photo and guidance.
+        guidance: encodes the clicks.
+        previous: "none", or what the mask before becomes: "mask", "distance" or "probabilities".
+        view: (height, width) where it is fixed.
+        shapes: of the parts of the embedding, by name; None for a network that cannot be split.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        guidance: Guidance,
+        previous: str,
+        view: tuple[int, int] | None,
+        shapes: Mapping[str, tuple[int, ...]] | None,
+    ) -> None:
+        super().__init__()
+        self.network, self.encode_clicks, self.previous = network, guidance_graph(guidance), previous
+        self.view, self.shapes = view, shapes
+
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+        orig_im_size: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Give logits (1, 1, H, W), the IoU that the network itself expects (1, 1), and logits (1, 1, 256, 256) in SAM's square."""
+        size = orig_im_size[0].long(), orig_im_size[1].long()
+        shape = torch._shape_as_tensor(image_embeddings)
+        view = (shape[2], shape[3]) if self.view is None else (torch.tensor(self.view[0]), torch.tensor(self.view[1]))
+        y, x = self._in_view(point_coords[0], orig_im_size, view)
+        squares = squared_distance(y, x, view)
+        maps = [self.encode_clicks(squares, point_labels[0] == label) for label in (1, 0)]
+        if self.previous != "none":
+            maps.append(self._previous(mask_input[0, 0], has_mask_input, orig_im_size, view))
+        logits = self._logits(image_embeddings, torch.stack(maps)[None])[0, 0]
+        shown = torch._shape_as_tensor(logits)
+        down, across = (linear_weights(to, of, of) for to, of in zip(size, (shown[0], shown[1]), strict=True))
+        masks = down @ logits @ across.T
+        unused = 0 if self.previous != "none" else 0 * (mask_input.sum() + has_mask_input.sum())  # clients give them all the same
+        return (masks + unused)[None, None], expected_iou(masks)[None], self._low(masks, orig_im_size)[None, None]
+
+    def _logits(self, embedding: Tensor, guidance: Tensor) -> Tensor:
+        if self.shapes is None:
+            return self.network(embedding, guidance)
+        parts = embedding.split([int(torch.tensor(shape).prod()) for shape in self.shapes.values()], 1)
+        encoded = {key: part.view(1, *shape) for part, (key, shape) in zip(parts, self.shapes.items(), strict=True)}
+        assert self.view is not None
+        photo = embedding.new_zeros(1, 3, *self.view)  # of which the size alone is read
+        return self.network(photo, guidance.view(1, -1, *self.view), encoded)
+
+    def _in_view(self, points: Tensor, size: Tensor, view: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Rows and columns of the view's pixels that cover the clicked pixels' centres, from SAM's x and y."""
+        frame = torch.floor(size * (FRAME / size.max()) + 0.5)
+        found = []
+        for axis in (0, 1):
+            pixel = torch.floor(points[:, 1 - axis] * (size[axis] / frame[axis]) + 0.01)  # whole numbers come rounded
+            pixel = torch.minimum(pixel.clamp_min(0), size[axis] - 1)
+            scaled = torch.floor((pixel + 0.5) * view[axis].float() / size[axis])
+            found.append(torch.minimum(scaled, view[axis].float() - 1))
+        return found[0], found[1]
+
+    def _previous(self, mask: Tensor, given: Tensor, size: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
+        """The map (h, w) of the mask before, from logits in SAM's square."""
+        side = torch._shape_as_tensor(mask)[0]
+        inside = torch.floor(size * side.float() / size.max() + 0.5).long()
+        known = mask.sigmoid() if self.previous == "probabilities" else (mask > 0).float()
+        before = resized_mask(known * given, (inside[0], inside[1]), view)
+        if self.previous == "probabilities":
+            return before
+        binary = (before >= 0.5).float()
+        return distance_to_mask(binary) if self.previous == "distance" else binary
+
+    def _low(self, masks: Tensor, size: Tensor) -> Tensor:
+        """Logits (256, 256) of SAM's square, background where the photo is not."""
+        inside = torch.floor(size * LOW / size.max() + 0.5).clamp_min(1).long()
+        shape = torch._shape_as_tensor(masks)
+        rows, columns = (linear_weights(inside[axis], shape[axis], shape[axis]) for axis in (0, 1))
+        low = rows @ masks @ columns.T - OUTSIDE
+        down, across = (placing_weights(inside[axis]) for axis in (0, 1))
+        return down @ low @ across.T + OUTSIDE
+
+
+def placing_weights(count: Tensor) -> Tensor:
+    """Weights (256, count) that put the first ones where they are, and nothing below."""
+    places: Any = torch.arange(LOW, dtype=torch.float32)
+    return (places[:, None] == index(count)[None]).float()
+
+
+def expected_iou(logits: Tensor) -> Tensor:
+    """The IoU (1,) of a mask with what its own probabilities expect."""
+    share, mask = logits.sigmoid(), (logits > 0).float()
+    return (share * mask).sum() / (mask + share * (1 - mask)).sum().clamp_min(1e-6)[None]
+
+
+def can_split(network: nn.Module, long_side: Side) -> bool:
+    """Whether a network encodes once, in views of one size: then its embedding has one."""
+    return isinstance(network, OnceNetwork) and not isinstance(long_side, int | None)
