@@ -15,9 +15,10 @@ from annotate.truth import Truth
 from configs.checkpoints import find_checkpoint
 from configs.options import Parser
 from interseg.errors import InputError
+from interseg.inference.model import Model
 
 EXAMPLES = (
-    "--checkpoint RUN --images photos",
+    "--checkpoint interseg-s --images photos",
     "--checkpoint RUN --images photos --out annotated --classes cat,dog",
     "--checkpoint RUN --images data/images --truth data/masks --out experiment",
 )
@@ -27,7 +28,7 @@ SHORTEST_TOKEN = 12
 def main() -> None:
     """Serve a folder of photos until it is stopped, or write what was annotated."""
     arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint")
+    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
     arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
     arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
     arguments.add_argument("--classes", default="object", metavar="NAME,NAME", help="that objects have; 1 to 9 choose one")
@@ -36,7 +37,13 @@ def main() -> None:
     arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
     arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
     arguments.add_argument("--port", type=int, default=8471, help="to listen on; 0 for a free one")
-    arguments.add_argument("--token", nargs="?", const="", metavar="TOKEN", help="that whoever asks must have; drawn where none is given")
+    arguments.add_argument(
+        "--token",
+        nargs="?",
+        const="",
+        metavar="TOKEN",
+        help="that all must have; else INTERSEG_TOKEN, or a drawn one",
+    )
     arguments.add_argument("--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory")
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
@@ -47,6 +54,8 @@ def main() -> None:
     classes = list(dict.fromkeys(name.strip() for name in options.classes.split(",") if name.strip())) or ["object"]
     place = None if options.export else bound(options.host, options.port)
     model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
+    if not isinstance(model, Model):
+        raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
     if options.truth and model.segmenter.outputs > 1:
         raise InputError("truth is of objects, and this network answers with classes; leave --truth out")
     truth = Truth(options.images, options.truth) if options.truth else None
@@ -76,9 +85,9 @@ def checked_token(host: str, given: str | None) -> str | None:
     if given is None and not is_loopback(host):
         raise InputError(f"--host {host} is reached by others; give --token, or leave --host out")
     if given == "":
-        return os.environ.get("INTERSEG_TOKEN") or secrets.token_urlsafe(18)
+        given = os.environ.get("INTERSEG_TOKEN") or secrets.token_urlsafe(18)
     if given is not None and (len(given) < SHORTEST_TOKEN or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum()):
-        raise InputError(f"--token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone")
+        raise InputError(f"the token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone")
     return given
 
 

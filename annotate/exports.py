@@ -46,6 +46,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     runs, outlines = CocoWriter(), CocoWriter()
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
+    forget(project)
     for photo in annotated(project):
         with photo.lock:
             things = photo.state.present
@@ -67,6 +68,15 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     if project.truth:
         notes += write_experiment(project, project.truth)
     return notes
+
+
+def forget(project: Project) -> None:
+    """Remove what was exported of photos whose objects have all been removed since."""
+    for row in project.summary():
+        if not row["objects"] and "problem" not in row:
+            stem = Path(row["name"]).with_suffix("")
+            (project.out / "masks" / stem.with_suffix(".png")).unlink(missing_ok=True)
+            (project.out / "labelme" / stem.with_suffix(".json")).unlink(missing_ok=True)
 
 
 def annotated(project: Project) -> list[Photo]:

@@ -72,7 +72,7 @@ def read_journal(path: Path) -> tuple[list[Event], int]:
 
 
 def parse_event(line: bytes) -> Event | None:
-    """Read a line; None for what is no event."""
+    """Read a line; None for what is none."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -10,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from annotate.desk import AHEAD, NOW, Desk
-from annotate.journal import Event, Journal
+from annotate.journal import Event, Journal, sync_folder
+from annotate.requests import given_runs, seconds_spent, stroke_of, whole
 from annotate.state import (
     CLICK,
     NOTHING,
@@ -24,7 +25,6 @@ from annotate.state import (
     State,
     Thing,
     apply,
-    check_counts,
     encode,
     give_back,
     mask_of,
@@ -44,10 +44,10 @@ from interseg.listing import list_images
 
 LIVELY = 3
 """Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
+GOES_BACK = 4_000_000
+"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger ones a click after undo plays again."""
 CROWD = 16
 """Photos beyond those that are kept anyway, whose sessions are kept since people are at work on them."""
-LONGEST_PAUSE = 600.0
-"""Seconds that count for one action at most."""
 LARGEST_PIXELS = 60_000_000
 """Of a photo that is opened: a click keeps some bytes for each pixel."""
 
@@ -188,6 +188,8 @@ class Project:
             self._opened[key] = Opened(self.model.session(self.files[key]))
         self._opened.move_to_end(key)
         for other in list(self._opened):
+            if other != key and not self.tabs.held(other):
+                self._opened[other].sessions.clear()
             spare = len(self._opened) - self.keep
             if spare > CROWD or (spare > 0 and other != key and not self.tabs.held(other)):
                 del self._opened[other]
@@ -212,16 +214,21 @@ class Project:
             if not self.tabs.hold(key, tab):
                 raise HeldError("another tab annotates this photo; take it over there, or go on to another photo")
             if version != len(photo.journal.events):
-                raise StaleError("the photo was changed elsewhere; it is shown anew")
+                raise StaleError("the photo was changed elsewhere; the page reads it again")
+            started = time.perf_counter()
             event = self._event(photo, request)
+            answered = time.perf_counter()
             if not photo.journal.events:
                 photo.journal.append({"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1})
             if event["do"] == CLICK and self.digest not in photo.state.networks[-1:]:
                 self._happen(photo, {"do": "network", "digest": self.digest})
             self._happen(photo, event)
+            kept = time.perf_counter()
             number = event.get("object")
             changed = [photo.state.things[number]] if number is not None else []
-            return self._head(photo) | {"things": [self.told(photo, thing) for thing in changed]}
+            network = event.get("seconds", 0.0)
+            parts = {"network": network, "mask": answered - started - network, "disk": kept - answered}
+            return self._head(photo) | {"things": [self.told(photo, thing) for thing in changed], "seconds": parts}
 
     def _happen(self, photo: Photo, event: Event) -> None:
         photo.journal.append(event)
@@ -230,10 +237,7 @@ class Project:
     def _event(self, photo: Photo, request: dict[str, Any]) -> Event:
         """Make the event of a request, the network's answer included; raises `InputError` before anything is kept."""
         do, state = request.get("do"), photo.state
-        spent = request.get("spent", 0)
-        if isinstance(spent, bool) or not isinstance(spent, int | float) or not spent >= 0:
-            raise InputError(f"spent is {str(spent)[:40]}; give seconds")
-        base: Event = {"do": do, "spent": round(min(float(spent), LONGEST_PAUSE), 2)}
+        base: Event = {"do": do, "spent": seconds_spent(request)}
         if do in ("finish", "reopen"):
             return {"do": do}
         if do in (CLICK, STROKE, START):
@@ -290,14 +294,14 @@ class Project:
         opened = self._open(photo.key)
         start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
         place = (thing.number, str(start.runs) if start else "")
+        mask = mask_of(start.runs, photo.size, self.model.segmenter.outputs) if start else None
         if place not in opened.sessions:
-            mask = mask_of(start.runs, photo.size, self.model.segmenter.outputs) if start else None
-            opened.sessions[place] = opened.first.another(mask)
+            opened.sessions[place] = opened.first.another(mask, undoable=photo.size[0] * photo.size[1] <= GOES_BACK)
         opened.sessions.move_to_end(place)
         while len(opened.sessions) > LIVELY:
             opened.sessions.popitem(last=False)
         session = opened.sessions[place]
-        bring(session, thing.clicks)
+        bring(session, thing.clicks, mask)
         return session
 
     def _answer(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
@@ -316,15 +320,7 @@ class Project:
     def _started(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
         if thing.actions:
             raise InputError("an object that was begun cannot start from a mask; start another one")
-        runs = request.get("runs")
-        if not isinstance(runs, dict) or not all(str(key).isdigit() and isinstance(value, str) for key, value in runs.items()) or not runs:
-            raise InputError('runs are no mask; give {"1": run lengths}')
-        known = max(1, self.model.segmenter.outputs - 1)
-        if any(not 1 <= int(key) <= known for key in runs):
-            raise InputError(f"the mask has labels {', '.join(sorted(runs))[:40]}; the network knows 1 to {known}")
-        for counts in runs.values():
-            check_counts(counts, photo.size)
-        return {"runs": {str(key): value for key, value in runs.items()}}
+        return {"runs": given_runs(request, photo.size, max(1, self.model.segmenter.outputs - 1))}
 
     def shown(self, photo: Photo, thing: Thing) -> Mask:
         """Give an object's mask."""
@@ -361,14 +357,18 @@ class Project:
         return row
 
 
-def bring(session: Session, clicks: Sequence[Click]) -> None:
-    """Undo and click until a session has the given clicks."""
+def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None:
+    """Undo and click until a session, which began from a mask or from nothing, has the given clicks."""
     has = [Click(*row) for row in session.clicks.tolist()]
     same = 0
     while same < min(len(has), len(clicks)) and has[same] == clicks[same]:
         same += 1
-    for _ in range(len(has) - same):
-        session.undo()
+    if same < len(has) and not session.undoable:
+        session.start_from(start)
+        same = 0
+    else:
+        for _ in range(len(has) - same):
+            session.undo()
     for click in clicks[same:]:
         answer_together([session], [click])
 
@@ -383,6 +383,8 @@ def alone_in(out: Path) -> int:
     import fcntl  # of POSIX systems alone
 
     (out / "journal").mkdir(parents=True, exist_ok=True)
+    for folder in (out, out.absolute().parent):
+        sync_folder(folder)  # a new folder is in a list that is on the disk
     file = os.open(out / "journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -390,35 +392,3 @@ def alone_in(out: Path) -> int:
         os.close(file)
         raise InputError(f"another annotator works in {out}; open its page, or give another --out") from None
     return file
-
-
-def whole(request: dict[str, Any], key: str, least: int, largest: int) -> int:
-    """Read a whole number of a request; raises `InputError` for anything else."""
-    value = request.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= largest:
-        raise InputError(f"{key} is {str(value)[:40]}; give a whole number from {least} to {largest}")
-    return value
-
-
-def stroke_of(request: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw a brush's way: `points` [[y, x], ...] in pixels and `radius`; raises `InputError` for anything else."""
-    points, radius = request.get("points"), request.get("radius")
-    if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0.5 <= radius <= 500:
-        raise InputError(f"radius is {str(radius)[:40]}; give pixels from 0.5 to 500")
-    if not isinstance(points, list) or not 1 <= len(points) <= 20_000:
-        raise InputError("points are no way of a brush; give 1 to 20000 of [y, x]")
-    limit = 2 * max(size)
-    for point in points:
-        good = (
-            isinstance(point, list) and len(point) == 2 and all(type(value) in (int, float) and -limit <= value <= limit for value in point)
-        )
-        if not good:
-            raise InputError(f"{str(point)[:40]} is no point of a brush; give [y, x]")
-    shift = 3  # OpenCV draws at eighths of a pixel
-    way = np.rint(np.array(points, np.float64)[:, ::-1] * 2**shift).astype(np.int32)
-    drawn = np.zeros(size, np.uint8)
-    for x, y in way.tolist():
-        cv2.circle(drawn, (x, y), round(radius * 2**shift), 1, -1, cv2.LINE_8, shift)
-    if len(way) > 1 and radius >= 1:
-        cv2.polylines(drawn, [way[:, None]], False, 1, round(2 * radius), cv2.LINE_8, shift)
-    return drawn.astype(bool)

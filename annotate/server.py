@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import uvicorn
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -59,23 +60,23 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         pixels = np.rint(found * 255).astype(np.uint8)
         return Response(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(), media_type="image/png")
 
-    def look(request: Request, body: dict[str, Any]) -> Any:
+    def look(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         return project.look(request.path_params["key"], tab_of(body), body.get("take_over") is True)
 
-    def act(request: Request, body: dict[str, Any]) -> Any:
+    def act(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         version = body.get("version")
         if type(version) is not int:
             raise InputError("version is missing; reload the page")
         return project.act(request.path_params["key"], tab_of(body), version, body)
 
-    def hold(request: Request, body: dict[str, Any]) -> Any:
+    def hold(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         key, tab = project.photo(request.path_params["key"]).key, tab_of(body)
         if body.get("let_go") is True:
             project.tabs.let_go(key, tab)
             return {"mine": False}
         return {"mine": project.tabs.hold(key, tab)}
 
-    def write(request: Request, body: dict[str, Any]) -> Any:
+    def write(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         tolerance = body.get("tolerance", 1.0)
         if type(tolerance) not in (int, float):
             raise InputError(f"tolerance is {str(tolerance)[:40]}; give pixels")
@@ -96,15 +97,17 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
 
 
-def posted(work: Callable[[Request, dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
-    """Make a route of a function that takes a JSON body; it is run in a thread, its time is told in `Server-Timing`."""
+def posted(work: Callable[[Request, dict[str, Any]], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+    """Make a route of a function that takes a JSON body; in a thread; `Server-Timing` tells its time, in parts if it has `seconds`."""
 
     async def route(request: Request) -> Response:
         started = time.perf_counter()
         body = await body_of(request)
         result = await run_in_threadpool(work, request, body)
+        parts = result.pop("seconds", {})
         response = JSONResponse(result)
-        response.headers["server-timing"] = f"total;dur={1000 * (time.perf_counter() - started):.1f}"
+        parts["total"] = time.perf_counter() - started
+        response.headers["server-timing"] = ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in parts.items())
         return response
 
     return route
@@ -113,7 +116,7 @@ def posted(work: Callable[[Request, dict[str, Any]], Any]) -> Callable[[Request]
 async def body_of(request: Request) -> dict[str, Any]:
     """Read a JSON object of limited size; raises `HTTPException` for anything else."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415, "the body is no application/json")
+        raise HTTPException(415, "the body is not application/json")
     content = b""
     async for part in request.stream():
         content += part
@@ -122,9 +125,9 @@ async def body_of(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is no JSON") from None
+        raise HTTPException(400, "the body cannot be read as JSON") from None
     if not isinstance(body, dict):
-        raise HTTPException(400, "the body is no JSON object")
+        raise HTTPException(400, "the body holds something else than a JSON object")
     return body
 
 
@@ -138,8 +141,6 @@ def tab_of(body: dict[str, Any]) -> str:
 
 def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
     """Give a photo's pixels as the network sees them, in a format that browsers show: content, status and headers."""
-    from PIL import Image
-
     header = image_header(path)
     with Image.open(path) as file:
         kind = SHOWN_AS_IT_IS.get(file.format or "")

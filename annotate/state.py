@@ -118,7 +118,7 @@ def apply(state: State, event: Event) -> None:
     elif do == "network":
         state.networks.append(event["digest"])
     elif do != "begin":
-        raise InputError(f"{do!r} is no event; a newer annotator may have written it")
+        raise InputError(f"{do!r} is an event that this version does not know; a newer annotator may have written it")
     if "object" in event:
         state.last = event["object"]
         state.things[event["object"]].spent += event.get("spent", 0.0)
@@ -201,8 +201,11 @@ def painted(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint
     What is painted overrules the network, also its answers to later clicks: brush and eraser are for the last pixels. A click that
     says otherwise on a painted spot gives the spot, with what is joined to it, back to the network.
     """
+    done = list(actions)
+    if all(action.kind != STROKE for action in done):
+        return None
     layer = np.full(size, NOTHING, np.uint8)
-    for action in actions:
+    for action in done:
         if action.kind == STROKE:
             layer[decode(action.stroke, size)] = action.label
         elif action.click is not None:

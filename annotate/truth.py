@@ -1,5 +1,6 @@
 """Truth beside the photos: then annotating is an experiment, and IoU is known while a person clicks."""
 
+import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -29,19 +30,21 @@ class Truth:
         self.of_photo: dict[str, list[int]] = {}
         for index in range(len(self.source)):
             self.of_photo.setdefault(self.source.image(index), []).append(index)
+        self._lock = threading.Lock()
         self._read: OrderedDict[str, dict[int, NDArray[np.uint8]]] = OrderedDict()
 
     def objects(self, photo: str, size: tuple[int, int]) -> dict[int, NDArray[np.uint8]]:
         """Read a photo's objects: (H, W) in {0, 1, 255 = ignore} by number; none where they do not fit."""
-        if photo not in self._read:
-            try:
-                found = {index: self.source.read(index).mask for index in self.of_photo.get(photo, [])}
-            except InputError:
-                found = {}
-            self._read[photo] = {index: mask for index, mask in found.items() if mask.shape == size}
-            while len(self._read) > KEPT:
-                self._read.popitem(last=False)
-        return self._read[photo]
+        with self._lock:
+            if photo not in self._read:
+                try:
+                    found = {index: self.source.read(index).mask for index in self.of_photo.get(photo, [])}
+                except InputError:
+                    found = {}
+                self._read[photo] = {index: mask for index, mask in found.items() if mask.shape == size}
+                while len(self._read) > KEPT:
+                    self._read.popitem(last=False)
+            return self._read[photo]
 
     def index_of(self, photo: str, size: tuple[int, int], thing: Thing) -> int | None:
         """Tell which true object a person means: the one under the first click on an object, else the one that the mask fits best."""

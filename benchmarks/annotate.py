@@ -1,8 +1,9 @@
 """The annotator: time of a click at the server, SIGKILL at random moments, eight people at once.
 
-    python -m benchmarks.annotate --checkpoint RUN [--height 1080] [--width 1920] [--clicks 20] [--kills 50] [--people 8]
+    python -m benchmarks.annotate [--checkpoint RUN] [--height 1080] [--width 1920] [--clicks 20] [--kills 50] [--people 8]
 
-The time is what the server needs for a request, from its body to its answer: network, journal and mask. A killed server is one of its
+The time is what the server needs for a request, from its body to its answer; its parts are the network's answer, what is done with its
+mask, and the disk; `http` is what whoever asks waits beyond it. A killed server is one of its
 own process; after each kill everything that it acknowledged must be in the journal, with the masks that a session gives.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 import interseg
@@ -36,15 +38,19 @@ PATIENCE = 20.0
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--checkpoint", required=True)
+    arguments.add_argument("--checkpoint", default="interseg-s")
     arguments.add_argument("--height", type=int, default=1080)
     arguments.add_argument("--width", type=int, default=1920)
     arguments.add_argument("--clicks", type=int, default=20)
     arguments.add_argument("--kills", type=int, default=0)
     arguments.add_argument("--people", type=int, default=0)
+    arguments.add_argument("--threads", type=int, default=2, help="of torch")
     arguments.add_argument("--device", default="auto")
     options = arguments.parse_args()
     model = interseg.load(options.checkpoint, device=options.device)
+    if not isinstance(model, Model):
+        raise SystemExit("an export is not annotated with; give its run")
+    torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as place:
         folder = draw_photos(Path(place) / "photos", max(1, options.people), (options.height, options.width))
         draw = random.Random(0)
@@ -53,8 +59,12 @@ def main() -> None:
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
             print(f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, with a session's masks", flush=True)
         times = click_times(model, folder, Path(place) / "out", options.clicks, (options.height, options.width))
-        shown = f"{options.clicks} clicks at {options.height} x {options.width}"
-        print(f"{shown}: median {statistics.median(times):.0f} ms at the server, from {min(times):.0f} to {max(times):.0f}")
+        totals = [parts["total"] for parts in times]
+        busy = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
+        shown = f"{options.clicks} clicks at {options.height} x {options.width}, {busy}"
+        print(f"{shown}: median {statistics.median(totals):.0f} ms at the server, from {min(totals):.0f} to {max(totals):.0f}")
+        for name in times[0]:
+            print(f"  {name:8}{statistics.median(parts[name] for parts in times):8.1f} ms")
         if options.people:
             people(model, folder, Path(place) / "people", options.people, options.clicks)
 
@@ -72,37 +82,51 @@ def draw_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
     return folder
 
 
-def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """Post a request; gives the answer, and the server's time in milliseconds."""
+def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Post a request; gives the answer and its milliseconds: the server's `Server-Timing`, and `http`, the wait beyond it."""
     request = urllib.request.Request(address + path, json.dumps(body).encode(), {"content-type": "application/json"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    started = time.perf_counter()
     with opener.open(request, timeout=PATIENCE) as answer:
-        return json.loads(answer.read()), float(answer.headers["server-timing"].rpartition("=")[2])
+        content = json.loads(answer.read())
+        parts = [part.strip().split(";dur=") for part in answer.headers["server-timing"].split(",")]
+    times = {name: float(value) for name, value in parts}
+    return content, times | {"http": 1000 * (time.perf_counter() - started) - times["total"]}
 
 
-def give_clicks(address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]) -> list[float]:
-    """Click at random places, one click after the other; gives the server's times, `kept` takes what was acknowledged."""
+def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, float]:
+    """Post a request; gives the server's milliseconds by part."""
+    times = ask(address, path, body)[1]
+    del times["http"]
+    return times
+
+
+def give_clicks(address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Click at random places, one click after the other; gives each one's times, `kept` takes what was acknowledged."""
     rng = np.random.default_rng(seed)
     answer, _ = ask(address, f"/api/photos/{key}", {"tab": f"tab{seed}"})
-    times: list[float] = []
+    times: list[dict[str, float]] = []
     number: int | None = None
     for click in range(count):
         y, x = (int(rng.integers(limit)) for limit in size)
         body = {"do": "click", "tab": f"tab{seed}", "version": answer["version"], "object": number, "y": y, "x": x}
-        answer, milliseconds = ask(address, f"/api/photos/{key}/act", body | {"label": int(click == 0 or rng.random() < 0.5)})
+        answer, parts = ask(address, f"/api/photos/{key}/act", body | {"label": int(click == 0 or rng.random() < 0.5)})
         number = answer["things"][0]["number"]
         kept.append(answer["things"][0])
-        times.append(milliseconds)
+        times.append(parts)
     return times
 
 
-def click_times(model: Model, images: Path, out: Path, count: int, size: tuple[int, int]) -> list[float]:
+def click_times(model: Model, images: Path, out: Path, count: int, size: tuple[int, int]) -> list[dict[str, float]]:
     """Time clicks, after one that is not timed."""
     project = Project(model, "benchmark", images, out)
     with serving(project) as address:
-        times = give_clicks(address, key_of("0.png"), count + 1, size, 0, [])
+        give_clicks(address, key_of("0.png"), 1, size, 0, [])
+        computed = time.process_time()
+        times = give_clicks(address, key_of("0.png"), count, size, 0, [])
+        print(f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, of all threads, whoever asks included")
     project.close()
-    return times[1:]
+    return times
 
 
 def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> None:

@@ -1,6 +1,10 @@
 // Requests to the server. What changes a photo is sent in order, one at a time; while the server is away it is sent again.
 
-export const tab = sessionStorage.tab ??= crypto.getRandomValues(new Uint32Array(2)).join("-");
+// A tab keeps its name through a reload. While it is open the name is not in sessionStorage, which a duplicated tab would copy.
+export const tab = sessionStorage.tab ?? crypto.getRandomValues(new Uint32Array(2)).join("-");
+sessionStorage.removeItem("tab");
+addEventListener("pagehide", () => { sessionStorage.tab = tab; });
+addEventListener("pageshow", () => sessionStorage.removeItem("tab"));
 
 export class Refused extends Error {
   constructor(status, line) { super(line); this.status = status; }

@@ -1,4 +1,4 @@
-"""A project on drawn photos and its server, for each test anew."""
+"""A fresh project on drawn photos and its server for each test."""
 
 import pytest
 

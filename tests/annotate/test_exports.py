@@ -1,6 +1,8 @@
 """What is exported is what was annotated: in every format, by predict.py again, and as an experiment beside evaluate.py's."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -116,8 +118,11 @@ def test_coco_and_labelme_have_the_masks_and_their_categories(annotated):
 
 def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
     Hand(annotated, "0.png").act("remove", object=1)
+    export(annotated)
     Hand(annotated, "2.png").act("undo", object=1, to=0)
     export(annotated)
+    assert not (annotated.out / "masks" / "2.png").exists(), "nor is what an earlier export wrote of them left"
+    assert not (annotated.out / "labelme" / "2.json").exists()
     coco = json.loads((annotated.out / "annotations.json").read_text())
     assert [(row["name"], row["image_id"]) for row in coco["annotations"]] == [("2", 1)]
     assert [image["file_name"] for image in coco["images"]] == ["0.png"]
@@ -160,3 +165,12 @@ def test_iou_so_far_is_of_the_object_under_the_first_click(annotated):
         mask, truth = decode(thing["runs"]["1"], SIZE), ids == ids[y, x]
         assert ids[y, x]
         assert thing["iou"] == pytest.approx((mask & truth).sum() / (mask | truth).sum())
+
+
+def test_truth_is_read_by_many_at_once(trained):
+    data, _ = trained
+    truth = Truth(data / "images", data / "masks")
+    names = sorted(truth.of_photo) * 50
+    with ThreadPoolExecutor(8) as pool, mock.patch("annotate.truth.KEPT", 1):
+        found = list(pool.map(lambda name: len(truth.objects(name, SIZE)), names))
+    assert found == [len(truth.of_photo[name]) for name in names]

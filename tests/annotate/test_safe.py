@@ -102,8 +102,16 @@ def test_only_this_machine_is_listened_to_without_a_token():
             checked_token(host, None)
         assert len(checked_token(host, "")) >= 20, "one is drawn"
     for bad in ("short", "with space and more", "semicolon;semicolon"):
-        with pytest.raises(InputError, match="--token"):
+        with pytest.raises(InputError, match="token"):
             checked_token("0.0.0.0", bad)
+
+
+def test_a_token_of_the_environment_is_checked_as_one_of_the_command(monkeypatch):
+    monkeypatch.setenv("INTERSEG_TOKEN", TOKEN)
+    assert checked_token("0.0.0.0", "") == TOKEN
+    monkeypatch.setenv("INTERSEG_TOKEN", "two\r\nlines; of it")
+    with pytest.raises(InputError, match="token"):
+        checked_token("0.0.0.0", "")
 
 
 def test_an_open_address_is_known_by_numbers_which_no_foreign_name_can_be():

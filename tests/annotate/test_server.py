@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from annotate.photos import key_of, stroke_of
+from annotate.photos import key_of
+from annotate.requests import stroke_of
 from annotate.server import serving
 from annotate.state import decode, encode
+from benchmarks.annotate import answer_parts, draw_photos, people
 from interseg.images import read_image
 from tests.helpers.annotating import Page, ask, project_of, tiny_model
 
@@ -257,3 +259,30 @@ def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
         assert len(project._opened) == 1
         assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
     project.close()
+
+
+def test_on_large_photos_a_click_after_undo_is_answered_as_on_small_ones(page, folder, monkeypatch):
+    monkeypatch.setattr("annotate.photos.GOES_BACK", 0)
+    clicked(page, CLICKS)
+    page.act("undo", object=1, to=2)
+    thing = page.act("click", object=1, y=40, x=70, label=0)
+    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (40, 70, 0)]).mask)
+    start = np.zeros(SIZE, bool)
+    start[20:50, 30:70] = True
+    page.act("start", runs={"1": encode(start)})
+    page.act("click", object=2, y=30, x=40, label=1)
+    page.act("undo", object=2)
+    thing = page.act("click", object=2, y=60, x=10, label=0)
+    assert np.array_equal(mask(thing), played(folder, [(60, 10, 0)], start).mask)
+
+
+def test_a_click_tells_where_its_time_went(address, page):
+    body = {"tab": page.tab, "version": page.version, "do": "click", "y": 3, "x": 3, "label": 1}
+    parts = answer_parts(address, f"/api/photos/{page.key}/act", body)
+    assert list(parts) == ["network", "mask", "disk", "total"]
+    assert 0 < sum(parts.values()) - parts["total"] <= parts["total"]
+    assert min(parts.values()) >= 0
+
+
+def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
+    people(tiny_model(), draw_photos(tmp_path / "photos", 8, SIZE), tmp_path / "out", 8, 20)
