@@ -26,7 +26,7 @@ test-slurm: .venv/ready
 
 test-browser: .venv/ready
 	command -v chromium || { apt-get update && apt-get install --yes chromium; }
-	$(BIN)/python -m pytest tests/annotate/test_browser.py
+	$(BIN)/python -m pytest -rs tests/annotate/test_browser.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

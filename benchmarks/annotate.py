@@ -31,6 +31,7 @@ import interseg
 from annotate.photos import Project, key_of
 from annotate.server import bound, make_app, make_server, serving
 from annotate.state import runs_of
+from configs.console import guarded
 from interseg.inference.model import Model
 
 PATIENCE = 20.0
@@ -208,4 +209,4 @@ def check(project: Project, kept: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)
