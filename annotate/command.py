@@ -31,7 +31,7 @@ def main() -> None:
     arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
     arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
     arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
-    arguments.add_argument("--classes", default="object", metavar="NAME,NAME", help="that objects have; 1 to 9 choose one")
+    arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
     arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
     arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
     arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
@@ -51,7 +51,7 @@ def main() -> None:
     options = arguments.parse_intermixed_args()
     token = checked_token(options.host, options.token)
     out = options.out or options.images.with_name(f"{options.images.name}-annotated")
-    classes = list(dict.fromkeys(name.strip() for name in options.classes.split(",") if name.strip())) or ["object"]
+    classes = list(dict.fromkeys(name.strip() for name in (options.classes or "").split(",") if name.strip())) or None
     place = None if options.export else bound(options.host, options.port)
     model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
     if not isinstance(model, Model):

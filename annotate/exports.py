@@ -90,7 +90,7 @@ def parts_of(project: Project, photo: Photo, thing: Thing) -> list[tuple[Thing, 
     mask = mask_of(thing.runs, photo.size, project.model.segmenter.outputs)
     if mask.dtype == bool:
         return [(thing, thing.category, mask.astype(bool, copy=False))]
-    return [(thing, f"class {label}", mask == label) for label in np.unique(mask[mask > 0]).tolist()]
+    return [(thing, project.classes[label - 1], mask == label) for label in np.unique(mask[mask > 0]).tolist()]
 
 
 def write_photo(project: Project, photo: Photo, masks: list[tuple[Thing, str, NDArray[np.bool_]]], tolerance: float) -> None:

@@ -42,6 +42,8 @@ from interseg.inference.model import Model
 from interseg.inference.session import Session, answer_together
 from interseg.listing import list_images
 
+CLASSES = "classes"
+"""Category of the one object that a photo has for a network of classes."""
 LIVELY = 3
 """Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
 GOES_BACK = 4_000_000
@@ -90,13 +92,13 @@ class Project:
         digest: of the network, which is noted in the journal of every photo that it answers on.
         images: folder of the photos.
         out: folder of the journals and of what is exported.
-        classes: names that an object may have.
+        classes: names that an object may have, "object" by default; of a network of classes, those of its labels 1, 2, ...
         truth: of the photos, for experiments.
         keep: photos whose encodings are kept in memory, beside those that somebody works on.
         ahead: photos after an opened one that are encoded in the background.
 
     Raises:
-        InputError: no photos, or another annotator works in `out`.
+        InputError: no photos, classes that are not the network's, or another annotator works in `out`.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Project:
         digest: str,
         images: Path,
         out: Path,
-        classes: Sequence[str] = ("object",),
+        classes: Sequence[str] | None = None,
         truth: Truth | None = None,
         keep: int = 4,
         ahead: int = 1,
@@ -113,7 +115,7 @@ class Project:
         if not images.is_dir():
             raise InputError(f"there is no folder {images}; give the photos' by --images")
         self.model, self.digest, self.images, self.out = model, digest, images, out
-        self.classes, self.truth = list(classes), truth
+        self.classes, self.truth = named_classes(classes, model.segmenter.outputs), truth
         self.keep, self.ahead = max(1, keep), min(ahead, max(1, keep) - 1)
         listing = list_images(images)
         root = images.resolve()
@@ -253,7 +255,7 @@ class Project:
             return base | {"to": whole(request, "to", 0, len(thing.actions) - 1) if "to" in request else len(thing.actions) - 1}
         if do == "redo" and not thing.undone:
             raise InputError("there is nothing to redo")
-        if do == "category":
+        if do == "category" and self.model.segmenter.outputs == 1:
             return base | {"category": self._category(request)}
         if do in ("redo", "remove", "restore"):
             return base
@@ -265,7 +267,7 @@ class Project:
             return thing_of(state, whole(request, "object", 1, 10**6))
         if self.model.segmenter.outputs > 1 and state.things:
             return state.things[1]  # a network of classes answers the photo as a whole
-        return Thing(max(state.things, default=0) + 1, self._category(request))
+        return Thing(max(state.things, default=0) + 1, self._category(request) if self.model.segmenter.outputs == 1 else CLASSES)
 
     def _category(self, request: dict[str, Any]) -> str:
         category = request.get("category", self.classes[0])
@@ -371,6 +373,15 @@ def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None
             session.undo()
     for click in clicks[same:]:
         answer_together([session], [click])
+
+
+def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
+    """Name what a person chooses from: classes of objects, or a network's labels above 0; raises `InputError` for too many or too few."""
+    if outputs == 1:
+        return list(given or ["object"])
+    if given is not None and len(given) != outputs - 1:
+        raise InputError(f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all")
+    return list(given or (f"class {label}" for label in range(1, outputs)))
 
 
 def key_of(name: str) -> str:

@@ -93,7 +93,7 @@ function choose(number) {
   chosen = number;
   choice = { number };
   chosenAt = number === null ? 0 : photo.things.get(number).actions;
-  if (number !== null) category = photo.things.get(number).category;
+  if (number !== null && project.outputs === 1) category = photo.things.get(number).category;
   show();
 }
 
@@ -288,7 +288,7 @@ function showProject() {
 
 function setCategory(name) {
   category = name;
-  if (chosen !== null && thing()?.category !== name) act({ do: "category", object: chosen, category: name }); else show();
+  if (project.outputs === 1 && chosen !== null && thing()?.category !== name) act({ do: "category", object: chosen, category: name }); else show();
 }
 
 let toastEnds;

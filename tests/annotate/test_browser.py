@@ -7,7 +7,7 @@ import pytest
 
 from annotate.server import serving
 from annotate.state import decode
-from tests.helpers.annotating import project_of, tiny_model
+from tests.helpers.annotating import model_of_classes, project_of, tiny_model
 
 CHROMIUM = shutil.which("chromium")
 SIZE = (72, 96)
@@ -121,6 +121,62 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         tab.page.click("#export")
         tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
         assert (tmp_path / "out" / "masks" / "0.png").exists()
+        assert tab.errors == []
+        tab.page.close()
+    project.close()
+
+
+def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_path):
+    project = project_of(folder, tmp_path / "out")
+    with serving(project) as address:
+        one, two = Tab(browser, address), Tab(browser, address)
+        one.click(30, 40, 1)
+        two.expect(two.page.locator("#banner")).to_be_visible()
+        two.page.mouse.click(*two.at(10, 10))
+        two.expect(two.page.locator("#toast")).to_contain_text("Another tab annotates this photo")
+        two.page.click("#take")
+        two.expect(two.page.locator("#banner")).to_be_hidden()
+        two.page.locator("#things li").first.click()
+        two.click(10, 80, 2, button="right")
+        one.page.mouse.click(*one.at(50, 50))
+        one.expect(one.page.locator("#banner")).to_be_visible()
+        assert len(shown(project, "0.png")[0].clicks) == 2, "the one that looks on has changed nothing"
+        one.press("ArrowRight")
+        one.expect(one.page.locator("#place")).to_have_text("2 of 5")
+        one.expect(one.page.locator("#banner")).to_be_hidden()
+        one.click(30, 40, 1)
+        assert one.errors + two.errors == []
+        one.page.close()
+        two.page.close()
+    project.close()
+
+
+def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
+    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    with serving(project) as address:
+        tab = Tab(browser, address)
+        tab.press("2")
+        tab.click(30, 40, 1)
+        tab.press("1")
+        tab.click(10, 80, 2)
+        for key, at in (("b", 60), ("e", 20)):
+            tab.press(key)
+            tab.page.mouse.move(*tab.at(60, at))
+            tab.page.mouse.down()
+            tab.page.mouse.move(*tab.at(60, at + 10), steps=4)
+            tab.page.mouse.up()
+            tab.expect(tab.page.locator("#undo")).to_be_enabled()
+        tab.press("Control+z")
+        tab.press("Control+y")
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        photo = next(photo for photo in map(project.photo, project.files) if photo.name == "0.png")
+        thing = photo.state.things[1]
+        assert [(action.kind, action.label) for action in thing.actions[2:]] == [("stroke", 1), ("stroke", 0)]
+        assert [click.label for click in thing.clicks] == [2, 1]
+        mask = project.shown(photo, thing)
+        assert (mask[60, 60:71] == 1).all()
+        assert (mask[60, 20:31] == 0).all()
         assert tab.errors == []
         tab.page.close()
     project.close()

@@ -3,14 +3,17 @@
 import cv2
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
+from annotate.exports import export
 from annotate.photos import key_of
 from annotate.requests import stroke_of
 from annotate.server import serving
 from annotate.state import decode, encode
 from benchmarks.annotate import answer_parts, draw_photos, people
+from interseg.errors import InputError
 from interseg.images import read_image
-from tests.helpers.annotating import Page, ask, project_of, tiny_model
+from tests.helpers.annotating import Page, ask, model_of_classes, project_of, tiny_model
 
 SIZE = (72, 96)
 CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1), (5, 5, 0)]
@@ -286,3 +289,31 @@ def test_a_click_tells_where_its_time_went(address, page):
 
 def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
     people(tiny_model(), draw_photos(tmp_path / "photos", 8, SIZE), tmp_path / "out", 8, 20)
+
+
+def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(folder, tmp_path):
+    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    session = model_of_classes().session(folder / "images" / "0.png")
+    with serving(project) as address:
+        told = ask(address, "/api/project")[1]
+        assert (told["outputs"], told["classes"]) == (3, ["road", "tree"])
+        page = Page(address)
+        for y, x, label in ((30, 40, 2), (10, 80, 0), (50, 20, 1)):
+            thing = page.act("click", y=y, x=x, label=label)
+            session.click(y, x, label)
+            assert np.array_equal(project.shown(project.photo(page.key), project.photo(page.key).state.things[1]), session.mask)
+        assert thing["number"] == 1
+        assert session.mask[30, 40] == 2
+        assert page.try_("click", y=3, x=3, label=3)[0] == 400
+        assert page.try_("category", object=1, category="tree")[0] == 400
+        page.act("stroke", points=[[60, 60]], radius=4, label=2)
+        export(project)
+    ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1]))
+    coco = COCO(project.out / "annotations.json")
+    for name, label in (("road", 1), ("tree", 2)):
+        (row,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=[name])))
+        assert np.array_equal(coco.annToMask(row), ids == label)
+    project.close()
+    with pytest.raises(InputError, match="--classes has 1 names, the network knows 2 classes"):
+        project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
