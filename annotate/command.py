@@ -3,12 +3,15 @@
 import hashlib
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 
 import interseg
 from annotate.exports import export
 from annotate.guard import is_loopback
+from annotate.interactor import Interactor
+from annotate.label_studio import make_backend
 from annotate.photos import Project
 from annotate.server import bound, make_app, make_server
 from annotate.truth import Truth
@@ -33,6 +36,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
     arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
     arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
+    arguments.add_argument("--serve", choices=["label-studio"], help="answer another tool's clicks in place of the page")
     arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
     arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
     arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
@@ -56,10 +60,15 @@ def main() -> None:
     model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
     if not isinstance(model, Model):
         raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
+    digest = digest_of(find_checkpoint(options.checkpoint)[1], options.overrides)
+    if options.serve and place:
+        backend = make_backend(Interactor(model), options.images, digest, options.host, token)
+        print(f"Label Studio's ML backend: {address_of(place)}  (Ctrl+C ends it{f'; password {token}' if token else ''})", flush=True)
+        make_server(backend).run(sockets=[place])
+        return
     if options.truth and model.segmenter.outputs > 1:
         raise InputError("truth is of objects, and this network answers with classes; leave --truth out")
     truth = Truth(options.images, options.truth) if options.truth else None
-    digest = digest_of(find_checkpoint(options.checkpoint)[1], options.overrides)
     project = Project(model, digest, options.images, out, classes, truth, options.keep)
     for line in project.notes:
         print(f"left out: {line}", file=sys.stderr)
@@ -69,15 +78,17 @@ def main() -> None:
                 print(line, file=sys.stderr)
             print(f"annotations: {out}")
             return
-        host, port = place.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        print(
-            f"annotate: http://{shown}:{port}/{f'?token={token}' if token else ''}  (Ctrl+C ends it; everything is kept in {out})",
-            flush=True,
-        )
+        opened = f"{address_of(place)}/{f'?token={token}' if token else ''}"
+        print(f"annotate: {opened}  (Ctrl+C ends it; everything is kept in {out})", flush=True)
         make_server(make_app(project, options.host, token)).run(sockets=[place])
     finally:
         project.close()
+
+
+def address_of(place: socket.socket) -> str:
+    """Write the address of a socket as a browser takes it."""
+    host, port = place.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def checked_token(host: str, given: str | None) -> str | None:

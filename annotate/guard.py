@@ -4,6 +4,7 @@
 that a stranger's page makes, the token against people who reach the address.
 """
 
+import base64
 import hmac
 import ipaddress
 import json
@@ -93,13 +94,24 @@ class Guard:
         return address.is_loopback or not is_loopback(self.host)
 
     def has_token(self, headers: dict[str, str]) -> bool:
-        """Tell whether a request carries the token, as a cookie or as `Authorization: Bearer`."""
+        """Tell whether a request carries the token: as a cookie, as `Authorization: Bearer`, or as the password of `Basic`."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             cookie = None
-        given = cookie.value if cookie else headers.get("authorization", "").removeprefix("Bearer ")
+        given = cookie.value if cookie else bearer(headers.get("authorization", ""))
         return self.token is not None and same(given, self.token)
+
+
+def bearer(authorization: str) -> str:
+    """Read the token of an `Authorization`; of `Basic` the password, whatever the user is called."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return given
+    try:
+        return base64.b64decode(given, validate=True).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def same(given: str, token: str) -> bool:

@@ -93,6 +93,11 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         Route("/api/photos/{key}/hold", posted(hold), methods=["POST"]),
         Route("/api/export", posted(write), methods=["POST"]),
     ]
+    return guarded_app(routes, host, token)
+
+
+def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
+    """Make an application of routes, its errors one line of JSON each, the guard in front of it."""
     handlers: dict[Any, Any] = {InputError: refused, HTTPException: refused, OSError: unwritable, Exception: unexpected}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
 
@@ -194,9 +199,16 @@ def bound(host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def serving(project: Project, token: str | None = None) -> Iterator[str]:
-    """A server in a thread, on a free port of this machine, for tests and benchmarks; gives its address."""
+    """Run a project's server in a thread, for tests and benchmarks; gives its address."""
+    with running(make_app(project, token=token)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running(app: Guard) -> Iterator[str]:
+    """Run an application in a thread, on a free port of this machine; gives its address."""
     place = bound("127.0.0.1", 0)
-    server = make_server(make_app(project, token=token))
+    server = make_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
     thread.start()
     while not server.started:
