@@ -13,7 +13,7 @@ from annotate.guard import is_loopback
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
 from annotate.photos import Project
-from annotate.server import bound, make_app, make_server
+from annotate.server import bound, make_app, serve
 from annotate.truth import Truth
 from configs.checkpoints import find_checkpoint
 from configs.options import Parser
@@ -64,7 +64,7 @@ def main() -> None:
     if options.serve and place:
         backend = make_backend(Interactor(model), options.images, digest, options.host, token)
         print(f"Label Studio's ML backend: {address_of(place)}  (Ctrl+C ends it{f'; password {token}' if token else ''})", flush=True)
-        make_server(backend).run(sockets=[place])
+        serve(backend, place)
         return
     if options.truth and model.segmenter.outputs > 1:
         raise InputError("truth is of objects, and this network answers with classes; leave --truth out")
@@ -80,7 +80,7 @@ def main() -> None:
             return
         opened = f"{address_of(place)}/{f'?token={token}' if token else ''}"
         print(f"annotate: {opened}  (Ctrl+C ends it; everything is kept in {out})", flush=True)
-        make_server(make_app(project, options.host, token)).run(sockets=[place])
+        serve(make_app(project, options.host, token), place)
     finally:
         project.close()
 

@@ -185,6 +185,12 @@ def make_server(app: Guard) -> uvicorn.Server:
     return uvicorn.Server(uvicorn.Config(app, **settings, timeout_keep_alive=30, limit_concurrency=128, timeout_graceful_shutdown=3))
 
 
+def serve(app: Guard, place: socket.socket) -> None:
+    """Answer on a socket until Ctrl+C; requests under way are finished."""
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended
+        make_server(app).run(sockets=[place])
+
+
 def bound(host: str, port: int) -> socket.socket:
     """Open a socket; raises `InputError` where the address cannot be had."""
     try:

@@ -29,7 +29,7 @@ from PIL import Image
 
 import interseg
 from annotate.photos import Project, key_of
-from annotate.server import bound, make_app, make_server, serving
+from annotate.server import bound, make_app, serve, serving
 from annotate.state import runs_of
 from configs.console import guarded
 from interseg.inference.model import Model
@@ -155,7 +155,7 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
 
 def serve_until_killed(model: Model, images: Path, out: Path, place: Any) -> None:
     """Serve in a process of its own."""
-    make_server(make_app(Project(model, "killed", images, out))).run(sockets=[place])
+    serve(make_app(Project(model, "killed", images, out)), place)
 
 
 def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -> int:

@@ -1,5 +1,11 @@
 """A person's way through the page's requests: the masks are the session's, undo is exact, nothing is lost, two tabs stay whole."""
 
+import contextlib
+import os
+import signal
+import threading
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +14,7 @@ from pycocotools.coco import COCO
 from annotate.exports import export
 from annotate.photos import key_of
 from annotate.requests import stroke_of
-from annotate.server import serving
+from annotate.server import bound, make_app, serve, serving
 from annotate.state import decode, encode
 from benchmarks.annotate import answer_parts, draw_photos, people
 from interseg.errors import InputError
@@ -317,3 +323,22 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
     project.close()
     with pytest.raises(InputError, match="--classes has 1 names, the network knows 2 classes"):
         project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
+
+
+def test_ctrl_c_ends_it_without_a_word(project):
+    place = bound("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{place.getsockname()[1]}"
+
+    def interrupt():
+        for _ in range(200):
+            time.sleep(0.02)
+            with contextlib.suppress(OSError):
+                if ask(address, "/api/project")[0] == 200:
+                    break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    serve(make_app(project), place)
+    person.join()
+    place.close()
