@@ -53,10 +53,13 @@ async function pictureOf(key) {
   return picture;
 }
 
-function act(request) {
+// Ask for a change; `asked` may be a function, which is called when it is this request's turn and gives null for nothing.
+function act(asked) {
   const key = photo.key, passed = takeTime();
   return inOrder(async () => {
     if (photo?.key !== key) return null;
+    const request = typeof asked === "function" ? asked() : asked;
+    if (!request) return null;
     const object = typeof request.object === "function" ? request.object() : request.object;
     try {
       view.waiting = true;
@@ -99,18 +102,23 @@ function choose(number) {
 
 const thing = () => (chosen === null ? null : photo?.things.get(chosen) ?? null);
 
+// What is undone is decided when it is this request's turn: what was asked before has happened then.
 function undo() {
-  const number = chosen ?? photo?.last;
-  const last = photo?.things.get(number);
-  if (!last) return;
-  if (last.removed) act({ do: "restore", object: number }).then(() => choose(number));
-  else if (last.actions) { if (chosen === null) choose(number); act({ do: "undo", object: number }); }
+  act(() => {
+    const number = chosen ?? photo.last, last = photo.things.get(number);
+    if (last?.removed) return { do: "restore", object: number };
+    return last?.actions ? { do: "undo", object: number } : null;
+  }).then(chooseIfNone);
 }
 
 function redo() {
-  const number = chosen ?? photo?.last;
-  if (photo?.things.get(number)?.undone) { if (chosen === null) choose(number); act({ do: "redo", object: number }); }
+  act(() => {
+    const number = chosen ?? photo.last;
+    return photo.things.get(number)?.undone ? { do: "redo", object: number } : null;
+  }).then(chooseIfNone);
 }
+
+function chooseIfNone(thing) { if (thing?.number !== undefined && chosen === null) choose(thing.number); }
 
 function cancel() {
   const one = thing();
@@ -139,7 +147,7 @@ async function finish() {
 async function write() {
   busy("writing");
   try {
-    const { out, notes } = await post("/api/export", { tolerance: Number($("tolerance").value) });
+    const { out, notes } = await inOrder(() => post("/api/export", { tolerance: Number($("tolerance").value) }));
     say([`Written to ${out}`, ...notes.slice(0, 6)].join("\n"));
   } catch (error) { say(error.message, true); }
   busy("");

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +13,13 @@ from PIL import Image
 
 from annotate import cvat
 from annotate.cvat import main as cvat_main
-from annotate.interactor import Interactor
+from annotate.interactor import Interactor, area
 from annotate.label_studio import encode_brush, make_backend
 from annotate.outlines import polygons
 from annotate.server import running
 from interseg.errors import InputError
 from tests.helpers.annotating import ask, model_of_classes, tiny_model
+from tests.helpers.drawing import draw_folder
 
 SIZE = (72, 96)
 CONFIG = """<View>
@@ -49,12 +49,23 @@ def request(clicks=CLICKS, image="/data/upload/1/0a1b2c3d-0.png", config=CONFIG,
     return {"tasks": [task], "project": "1.1699355", "label_config": config, "params": params}
 
 
-@contextmanager
-def backend(folder, **options):
-    interactor = Interactor(tiny_model())
-    with running(make_backend(interactor, folder / "images", "v1", **options)) as address:
-        yield address
-    interactor.desk.close()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Drawn photos, for all tests of this file."""
+    return draw_folder(tmp_path_factory.mktemp("photos"), 1)
+
+
+@pytest.fixture(scope="module")
+def interactor():
+    made = Interactor(tiny_model())
+    yield made
+    made.desk.close()
+
+
+@pytest.fixture(scope="module")
+def address(folder, interactor):
+    with running(make_backend(interactor, folder / "images", "v1")) as found:
+        yield found
 
 
 def played(folder, clicks, threshold=0.5):
@@ -90,29 +101,27 @@ def test_brush_labels_are_read_bit_by_bit_to_the_mask_in_four_channels(size, sha
     assert np.array_equal(decoded(rle).reshape(*size, 4), np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))
 
 
-def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder):
-    with backend(folder) as address:
-        assert ask(address, "/health") == (200, {"status": "UP", "model_class": "interseg"})
-        setup = {"project": "1.1699355", "schema": CONFIG, "hostname": "http://localhost:8080", "access_token": "abc", "extra_params": None}
-        assert ask(address, "/setup", setup) == (200, {"model_version": "v1"})
-        assert ask(address, "/predict", request([])) == (200, {"results": [], "model_version": "v1"})
-        for count in (1, 2, 3, 2):
-            status, answer = ask(address, "/predict", request(CLICKS[:count]))
-            session = played(folder, CLICKS[:count])
-            (prediction,) = answer["results"]
-            (region,) = prediction["result"]
-            assert status == 200
-            assert (region["from_name"], region["to_name"], region["type"]) == ("tag", "image", "brushlabels")
-            assert (region["original_width"], region["original_height"], region["image_rotation"]) == (96, 72, 0)
-            assert (region["value"]["format"], region["value"]["brushlabels"]) == ("rle", ["Banana"])
-            assert np.array_equal(decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0, session.mask)
-            assert prediction["score"] == pytest.approx(session.probabilities[session.mask].mean())
+def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder, address):
+    assert ask(address, "/health") == (200, {"status": "UP", "model_class": "interseg"})
+    setup = {"project": "1.1699355", "schema": CONFIG, "hostname": "http://localhost:8080", "access_token": "abc", "extra_params": None}
+    assert ask(address, "/setup", setup) == (200, {"model_version": "v1"})
+    assert ask(address, "/predict", request([])) == (200, {"results": [], "model_version": "v1"})
+    for count in (1, 2, 3, 2):
+        status, answer = ask(address, "/predict", request(CLICKS[:count]))
+        session = played(folder, CLICKS[:count])
+        (prediction,) = answer["results"]
+        (region,) = prediction["result"]
+        assert status == 200
+        assert (region["from_name"], region["to_name"], region["type"]) == ("tag", "image", "brushlabels")
+        assert (region["original_width"], region["original_height"], region["image_rotation"]) == (96, 72, 0)
+        assert (region["value"]["format"], region["value"]["brushlabels"]) == ("rle", ["Banana"])
+        assert np.array_equal(decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0, session.mask)
+        assert prediction["score"] == pytest.approx(session.probabilities[session.mask].mean())
 
 
-def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder):
+def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder, address):
     config = CONFIG.replace("BrushLabels", "PolygonLabels")
-    with backend(folder) as address:
-        _, answer = ask(address, "/predict", request(config=config))
+    _, answer = ask(address, "/predict", request(config=config))
     regions = answer["results"][0]["result"]
     expected = polygons(played(folder, CLICKS).mask, 1.0)
     assert len(regions) == len(expected) > 0
@@ -123,9 +132,8 @@ def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder):
 
 
 @pytest.mark.parametrize("image", ["0.png", "/data/local-files/?d=some/where/0.png", "https://elsewhere.example/a%20b/0.png?x=1"])
-def test_photos_are_found_by_their_names(folder, image):
-    with backend(folder) as address:
-        assert ask(address, "/predict", request(image=image))[0] == 200
+def test_photos_are_found_by_their_names(address, image):
+    assert ask(address, "/predict", request(image=image))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -143,16 +151,15 @@ def test_photos_are_found_by_their_names(folder, image):
         ({"clicks": [(3, 3, 1)] * 201}, "there are 201 points"),
     ],
 )
-def test_what_label_studio_cannot_have_is_one_line(folder, change, words):
-    with backend(folder) as address:
-        status, answer = ask(address, "/predict", request(**change))
-        assert status == 400
-        assert words in answer["error"]
-        assert ask(address, "/predict", request())[0] == 200
+def test_what_label_studio_cannot_have_is_one_line(address, change, words):
+    status, answer = ask(address, "/predict", request(**change))
+    assert status == 400
+    assert words in answer["error"]
+    assert ask(address, "/predict", request())[0] == 200
 
 
-def test_label_studios_password_is_the_token(folder):
-    with backend(folder, token="abcdefghijkl") as address:
+def test_label_studios_password_is_the_token(folder, interactor):
+    with running(make_backend(interactor, folder / "images", "v1", token="abcdefghijkl")) as address:
         assert ask(address, "/health")[0] == 401
         for password, status in (("abcdefghijkl", 200), ("abcdefghijkm", 401)):
             coded = base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -160,12 +167,12 @@ def test_label_studios_password_is_the_token(folder):
         assert ask(address, "/health", headers={"authorization": "Basic é!"})[0] == 401
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context():
     """Nuclio's context, the network loaded."""
-    interactor = Interactor(tiny_model())
-    yield SimpleNamespace(user_data=SimpleNamespace(model=interactor), Response=lambda **given: SimpleNamespace(**given))
-    interactor.desk.close()
+    model = Interactor(tiny_model())
+    yield SimpleNamespace(user_data=SimpleNamespace(model=model), Response=lambda **given: SimpleNamespace(**given))
+    model.desk.close()
 
 
 def asked(context, body):
@@ -186,9 +193,11 @@ def test_cvat_gets_the_sessions_mask_and_its_outline(context, folder):
         status, answer = asked(context, body)
         assert status == 200
         assert np.array_equal(np.array(answer["mask"]), expected * 255)
-        ring = max(polygons(expected, 1.0), key=len)
+        ring = max(polygons(expected, 1.0), key=area)
         assert answer["points"] == np.rint(ring).astype(int).tolist()
-    assert len(context.user_data.model._sessions) == 1, "a photo is encoded once"
+    context.user_data.model.model.session = None  # a photo is encoded once
+    assert asked(context, cvat_request(folder))[0] == 200
+    del context.user_data.model.model.session
 
 
 @pytest.mark.parametrize(
