@@ -1,10 +1,11 @@
 # make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
+# make test-browser: the annotator's page in Debian's chromium.
 # make quickstart: train and evaluate ITIS on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
 
-.PHONY: test coverage test-slurm lint quickstart clean
+.PHONY: test coverage test-slurm test-browser lint quickstart clean
 .DELETE_ON_ERROR:
 
 .venv/ready: setup.cfg pyproject.toml requirements.lock
@@ -22,6 +23,10 @@ coverage: .venv/ready
 test-slurm: .venv/ready
 	command -v slurmctld munged || { apt-get update && apt-get install --yes slurm-wlm munge; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slurm tests/slurm
+
+test-browser: .venv/ready
+	command -v chromium || { apt-get update && apt-get install --yes chromium; }
+	$(BIN)/python -m pytest -rs tests/annotate/test_browser.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

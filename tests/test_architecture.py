@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIGHTNING = ("lightning_modules", "datamodules", "callbacks")
 FORBIDDEN = {
-    "interseg": {"pytorch_lightning", "lightning", "configs", *LIGHTNING},
+    "interseg": {"pytorch_lightning", "lightning", "configs", "annotate", *LIGHTNING},
+    "annotate": {"pytorch_lightning", "lightning", "lightning_modules", "callbacks"},
     **{room: {"configs", *LIGHTNING} - {room} for room in LIGHTNING},
 }
 FLOORS = (

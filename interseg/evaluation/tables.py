@@ -18,8 +18,12 @@ def write_objects(
     names: Sequence[str],
     targets: Sequence[float],
     contributions: Sequence[Contribution] = (),
+    more: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write one row an object: id, name, NoC at each target, IoU after each click, and the clicks (`format_click`)."""
+    """Write one row an object: id, name, NoC at each target, IoU after each click, and the clicks (`format_click`).
+
+    `more` has further columns, a value an object.
+    """
     curves, clicked = gathered["curves"], counted(gathered, contributions)
     nocs = [clicks_to(clicked, q).tolist() for q in targets]
     columns = ["id", "name", *(f"noc@{100 * q:g}" for q in targets), *(f"iou@{k + 1}" for k in range(curves.shape[1])), "clicks"]
@@ -28,7 +32,8 @@ def write_objects(
         clicks = " ".join(format_click(c) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
         ious = [f"{v:.6f}" for v in curves[row].tolist()]
         rows.append(dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True)))
-    write_table(path, columns, rows)
+        rows[-1] |= {key: values[row] for key, values in (more or {}).items()}
+    write_table(path, [*columns, *(more or {})], rows)
 
 
 def shown(figures: dict[str, Any]) -> list[str]:

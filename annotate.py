@@ -1,0 +1,10 @@
+"""Annotate in the browser: `python annotate.py --checkpoint RUN --images FOLDER [--out FOLDER] [--classes cat,dog]`.
+
+The page is at the address that is printed. Every click is on the disk before it is answered; `--export`, or the page, writes masks.
+"""
+
+from annotate.command import main
+from configs.console import guarded
+
+if __name__ == "__main__":
+    guarded(main)

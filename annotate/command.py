@@ -1,0 +1,110 @@
+"""Arguments -> project -> server."""
+
+import hashlib
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+import interseg
+from annotate.exports import export
+from annotate.guard import is_loopback
+from annotate.interactor import Interactor
+from annotate.label_studio import make_backend
+from annotate.photos import Project
+from annotate.server import bound, make_app, serve
+from annotate.truth import Truth
+from configs.checkpoints import find_checkpoint
+from configs.options import Parser
+from interseg.errors import InputError
+from interseg.inference.model import Model
+
+EXAMPLES = (
+    "--checkpoint interseg-s --images photos",
+    "--checkpoint RUN --images photos --out annotated --classes cat,dog",
+    "--checkpoint RUN --images data/images --truth data/masks --out experiment",
+)
+SHORTEST_TOKEN = 12
+
+
+def main() -> None:
+    """Serve a folder of photos until it is stopped, or write what was annotated."""
+    arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
+    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
+    arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
+    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
+    arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
+    arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
+    arguments.add_argument("--serve", choices=["label-studio"], help="answer another tool's clicks in place of the page")
+    arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
+    arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
+    arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
+    arguments.add_argument("--port", type=int, default=8471, help="to listen on; 0 for a free one")
+    arguments.add_argument(
+        "--token",
+        nargs="?",
+        const="",
+        metavar="TOKEN",
+        help="that all must have; else INTERSEG_TOKEN, or a drawn one",
+    )
+    arguments.add_argument("--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory")
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
+    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
+    options = arguments.parse_intermixed_args()
+    token = checked_token(options.host, options.token)
+    out = options.out or options.images.with_name(f"{options.images.name}-annotated")
+    classes = list(dict.fromkeys(name.strip() for name in (options.classes or "").split(",") if name.strip())) or None
+    place = None if options.export else bound(options.host, options.port)
+    model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
+    if not isinstance(model, Model):
+        raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
+    digest = digest_of(find_checkpoint(options.checkpoint)[1], options.overrides)
+    if options.serve and place:
+        backend = make_backend(Interactor(model), options.images, digest, options.host, token)
+        print(f"Label Studio's ML backend: {address_of(place)}  (Ctrl+C ends it{f'; password {token}' if token else ''})", flush=True)
+        serve(backend, place)
+        return
+    if options.truth and model.segmenter.outputs > 1:
+        raise InputError("truth is of objects, and this network answers with classes; leave --truth out")
+    truth = Truth(options.images, options.truth) if options.truth else None
+    project = Project(model, digest, options.images, out, classes, truth, options.keep)
+    for line in project.notes:
+        print(f"left out: {line}", file=sys.stderr)
+    try:
+        if place is None:
+            for line in export(project, options.tolerance):
+                print(line, file=sys.stderr)
+            print(f"annotations: {out}")
+            return
+        opened = f"{address_of(place)}/{f'?token={token}' if token else ''}"
+        print(f"annotate: {opened}  (Ctrl+C ends it; everything is kept in {out})", flush=True)
+        serve(make_app(project, options.host, token), place)
+    finally:
+        project.close()
+
+
+def address_of(place: socket.socket) -> str:
+    """Write the address of a socket as a browser takes it."""
+    host, port = place.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def checked_token(host: str, given: str | None) -> str | None:
+    """Give the token that is asked for; raises `InputError` for an open address without one."""
+    if given is None and not is_loopback(host):
+        raise InputError(f"--host {host} is reached by others; give --token, or leave --host out")
+    if given == "":
+        given = os.environ.get("INTERSEG_TOKEN") or secrets.token_urlsafe(18)
+    if given is not None and (len(given) < SHORTEST_TOKEN or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum()):
+        raise InputError(f"the token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone")
+    return given
+
+
+def digest_of(file: Path, overrides: list[str]) -> str:
+    """Tell networks apart: by their checkpoint's bytes and what is changed of its config."""
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256")
+    found.update("\n".join(overrides).encode())
+    return found.hexdigest()[:12]

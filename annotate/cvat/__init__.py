@@ -1,0 +1,1 @@
+"""CVAT: a function of nuclio that answers its interactor."""

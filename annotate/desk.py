@@ -1,0 +1,52 @@
+"""The desk where the network works: one job at a time, in order, photos that may be opened next when nobody waits.
+
+One thread alone runs the network, so that answers are those of a session that nobody disturbs, in the order of their clicks.
+"""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+NOW, AHEAD = 0, 1
+"""What somebody waits for, in the order of asking, so that many clicks keep nobody from opening a photo; and what nobody waits for yet."""
+T = TypeVar("T")
+
+
+class Desk:
+    """A thread that does jobs by urgency, and in order among those that are equally urgent."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.PriorityQueue[tuple[int, int, Callable[[], Any] | None, Future[Any]]] = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self._thread = threading.Thread(target=self._work, name="network", daemon=True)
+        self._thread.start()
+
+    def submit(self, urgency: int, job: Callable[[], T]) -> "Future[T]":
+        """Put a job on the desk."""
+        future: Future[T] = Future()
+        self._jobs.put((urgency, next(self._numbers), job, future))
+        return future
+
+    def do(self, urgency: int, job: Callable[[], T]) -> T:
+        """Have a job done and give what it gives; what it raises is raised here."""
+        return self.submit(urgency, job).result()
+
+    def close(self) -> None:
+        """Do what is there, and no more."""
+        self._jobs.put((AHEAD + 1, next(self._numbers), None, Future()))
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            _, _, job, future = self._jobs.get()
+            if job is None:
+                return
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(job())
+            except BaseException as error:  # whoever asked is told; the desk goes on
+                future.set_exception(error)

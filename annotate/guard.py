@@ -1,0 +1,134 @@
+"""Who may ask: the page that this server gave out, on this machine or with the token. A web page elsewhere can neither click nor read.
+
+`Host` is checked against rebinding of names (a stranger's name that points here), `Origin` and `Sec-Fetch-Site` against requests
+that a stranger's page makes, the token against people who reach the address.
+"""
+
+import base64
+import hmac
+import ipaddress
+import json
+import socket
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "interseg_token"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Of every answer."""
+
+
+class Guard:
+    """Refuses what does not come from the server's own page; in front of everything else.
+
+    Args:
+        app: behind it.
+        host: address that is listened on.
+        token: that whoever asks must have; None for none.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, token: str | None = None) -> None:
+        self.app, self.host, self.token = app, host, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        refusal = self.refusal(headers, [key for key, _ in scope["headers"]].count(b"host"))
+        if refusal is None and self.token is not None:
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+            if scope["path"] == "/" and given and same(given, self.token):
+                cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+                await answer(send, 303, b"", {"location": "/", "set-cookie": cookie})
+                return
+            if not self.has_token(headers):
+                refusal = (401, "give the token: open the address that was printed when the annotator was started")
+        if refusal is not None:
+            body = json.dumps({"error": refusal[1]}).encode()
+            await answer(send, refusal[0], body, {"content-type": "application/json"})
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((key.encode(), value.encode()) for key, value in HEADERS.items())]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def refusal(self, headers: dict[str, str], hosts: int) -> tuple[int, str] | None:
+        """Give status and reason where a request is refused for where it comes from."""
+        host = headers.get("host", "")
+        if hosts != 1 or not self.known(host):
+            return 403, "Host is no name of this machine; open the address that was printed"
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+            return 403, "Origin is another page; use the annotator's own"
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return 403, "the request comes from another page; use the annotator's own"
+        return None
+
+    def known(self, host: str) -> bool:
+        """Tell whether a `Host` names this machine: by an address, which no foreign name can be, or by a name of its own."""
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+            urlsplit(f"//{host}").port  # noqa: B018 (raises ValueError for what is no port)
+        except ValueError:
+            return False
+        if "@" in host or "/" in host:
+            return False
+        if name in ("localhost", self.host.lower()):
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return not is_loopback(self.host) and name in (socket.gethostname().lower(), socket.getfqdn().lower())
+        return address.is_loopback or not is_loopback(self.host)
+
+    def has_token(self, headers: dict[str, str]) -> bool:
+        """Tell whether a request carries the token: as a cookie, as `Authorization: Bearer`, or as the password of `Basic`."""
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            cookie = None
+        given = cookie.value if cookie else bearer(headers.get("authorization", ""))
+        return self.token is not None and same(given, self.token)
+
+
+def bearer(authorization: str) -> str:
+    """Read the token of an `Authorization`; of `Basic` the password, whatever the user is called."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return given
+    try:
+        return base64.b64decode(given, validate=True).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def same(given: str, token: str) -> bool:
+    """Compare in a time that does not tell how much is right."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    """Send a short answer."""
+    every = HEADERS | headers | {"content-length": str(len(body))}
+    await send({"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in every.items()]})
+    await send({"type": "http.response.body", "body": body})

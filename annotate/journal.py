@@ -1,0 +1,96 @@
+"""The journal: a file that events are appended to, each on the disk before it counts."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from interseg.errors import InputError
+
+Event = dict[str, Any]
+"""What happened, as JSON."""
+
+
+class Journal:
+    """Events of a photo, a JSON line each, in a file that only grows.
+
+    Only the last line can be torn by a kill or a power cut, since the next is begun when the one before it is on the disk; a torn one
+    was never acknowledged and is dropped.
+
+    Args:
+        path: of the file; it and its folder are made by the first event.
+
+    Raises:
+        InputError: a line before the last one is damaged, which no kill does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events, self.length = read_journal(path)
+
+    def append(self, event: Event) -> None:
+        """Add an event; when this returns it is on the disk. Where it cannot be written (`OSError`) the file is as before."""
+        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        new = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(file, self.length)  # what a kill left of a line
+            os.lseek(file, self.length, os.SEEK_SET)
+            try:
+                write_all(file, line)
+                os.fsync(file)
+            except OSError:
+                os.ftruncate(file, self.length)
+                raise
+        finally:
+            os.close(file)
+        if new:
+            sync_folder(self.path.parent)
+        self.length += len(line)
+        self.events.append(event)
+
+
+def read_journal(path: Path) -> tuple[list[Event], int]:
+    """Read whole events and the number of bytes that they take; none where there is no file."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0
+    lines = content.split(b"\n")
+    events: list[Event] = []
+    length = 0
+    for number, line in enumerate(lines[:-1], 1):
+        event = parse_event(line)
+        if event is None:
+            if any(parse_event(other) is not None for other in lines[number:]):
+                raise InputError(f"{path}, line {number} is damaged, lines after it are not; mend or remove the line")
+            break
+        events.append(event)
+        length += len(line) + 1
+    return events, length
+
+
+def parse_event(line: bytes) -> Event | None:
+    """Read a line; None for what is none."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("do"), str) else None
+
+
+def write_all(file: int, content: bytes) -> None:
+    """Write all of it, however many calls that takes."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of files on the disk."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,47 @@
+// Requests to the server. What changes a photo is sent in order, one at a time; while the server is away it is sent again.
+
+// A tab keeps its name through a reload. While it is open the name is not in sessionStorage, which a duplicated tab would copy.
+export const tab = sessionStorage.tab ?? crypto.getRandomValues(new Uint32Array(2)).join("-");
+sessionStorage.removeItem("tab");
+addEventListener("pagehide", () => { sessionStorage.tab = tab; });
+addEventListener("pageshow", () => sessionStorage.removeItem("tab"));
+
+export class Refused extends Error {
+  constructor(status, line) { super(line); this.status = status; }
+}
+
+export async function get(path) { return answerOf(await fetch(path)); }
+
+export async function post(path, body) {
+  const text = JSON.stringify({ tab, ...body });
+  return answerOf(await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: text }));
+}
+
+async function answerOf(response) {
+  let body;
+  try { body = await response.json(); } catch { throw new Refused(response.status, `the server answered ${response.status}`); }
+  if (!response.ok) throw new Refused(response.status, body.error ?? `the server answered ${response.status}`);
+  return body;
+}
+
+// Send until an answer comes. What was kept although its answer got lost is refused by its version when it comes again.
+export async function insist(path, body, away) {
+  for (;;) {
+    try {
+      const answer = await post(path, body);
+      away(false);
+      return answer;
+    } catch (error) {
+      if (error instanceof Refused) { away(false); throw error; }
+      away(true);
+      await new Promise((after) => setTimeout(after, 1000));
+    }
+  }
+}
+
+let line = Promise.resolve();
+export function inOrder(work) {
+  const result = line.then(work);
+  line = result.catch(() => {});
+  return result;
+}

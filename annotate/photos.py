@@ -1,0 +1,405 @@
+"""The photos of a folder: each one's journal, what it means, and the sessions that answer its clicks."""
+
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotate.desk import AHEAD, NOW, Desk
+from annotate.journal import Event, Journal, sync_folder
+from annotate.requests import given_runs, seconds_spent, stroke_of, whole
+from annotate.state import (
+    CLICK,
+    NOTHING,
+    START,
+    STROKE,
+    State,
+    Thing,
+    apply,
+    encode,
+    give_back,
+    mask_of,
+    painted,
+    replay,
+    runs_of,
+    thing_of,
+)
+from annotate.tabs import Tabs
+from annotate.truth import Truth
+from interseg.clicks.layout import KINDS, Click, Mask, check_clicks, clicks_of
+from interseg.errors import InputError
+from interseg.images import image_header
+from interseg.inference.model import Model
+from interseg.inference.session import Session, answer_together
+from interseg.listing import list_images
+
+CLASSES = "classes"
+"""Category of the one object that a photo has for a network of classes."""
+LIVELY = 3
+"""Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
+GOES_BACK = 4_000_000
+"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger ones a click after undo plays again."""
+CROWD = 16
+"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on them."""
+LARGEST_PIXELS = 60_000_000
+"""Of a photo that is opened: a click keeps some bytes for each pixel."""
+
+
+class HeldError(InputError):
+    """Another tab has the photo."""
+
+
+class StaleError(InputError):
+    """The photo has changed since the page looked."""
+
+
+@dataclass
+class Photo:
+    """A photo of the folder, its journal and what that means."""
+
+    key: str
+    """What requests call it: nothing of a file's name is part of an address."""
+    name: str
+    path: Path
+    size: tuple[int, int]
+    journal: Journal
+    state: State
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class Opened:
+    """What the network has computed of a photo, and the sessions on its objects."""
+
+    first: Session
+    sessions: OrderedDict[tuple[int, str], Session] = field(default_factory=OrderedDict)
+
+
+class Project:
+    """A folder of photos that is annotated.
+
+    Args:
+        model: answers clicks.
+        digest: of the network, which is noted in the journal of every photo that it answers on.
+        images: folder of the photos.
+        out: folder of the journals and of what is exported.
+        classes: names that an object may have, "object" by default; of a network of classes, those of its labels 1, 2, ...
+        truth: of the photos, for experiments.
+        keep: photos whose encodings are kept in memory, beside those that somebody works on.
+        ahead: photos after an opened one that are encoded in the background.
+
+    Raises:
+        InputError: no photos, classes that are not the network's, or another annotator works in `out`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        digest: str,
+        images: Path,
+        out: Path,
+        classes: Sequence[str] | None = None,
+        truth: Truth | None = None,
+        keep: int = 4,
+        ahead: int = 1,
+    ) -> None:
+        if not images.is_dir():
+            raise InputError(f"there is no folder {images}; give the photos' by --images")
+        self.model, self.digest, self.images, self.out = model, digest, images, out
+        self.classes, self.truth = named_classes(classes, model.segmenter.outputs), truth
+        self.keep, self.ahead = max(1, keep), min(ahead, max(1, keep) - 1)
+        listing = list_images(images)
+        root = images.resolve()
+        inside = {path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)}
+        self.notes = [*listing.left_out, *(f"{path} leads out of {images}" for path in listing.files.values() if path.name not in inside)]
+        self.files = {key_of(name): path for name, path in inside.items()}
+        if not self.files:
+            raise InputError(f"{images} holds no photos; give a folder of .jpg, .png, ... by --images")
+        self.tabs = Tabs()
+        self._lock = threading.Lock()
+        self._photos: dict[str, Photo] = {}
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._queued: dict[str, Future[Opened]] = {}
+        self._alone = alone_in(out)
+        self.desk = Desk()
+
+    def close(self) -> None:
+        """Stop the network and leave the folder to others."""
+        self.desk.close()
+        os.close(self._alone)
+
+    def journal_path(self, key: str) -> Path:
+        """Name a photo's journal."""
+        return self.out / "journal" / f"{self.files[key].name}.jsonl"
+
+    def photo(self, key: str) -> Photo:
+        """Give a photo with what is known of it; raises `InputError` for one that is not there, or no image."""
+        if key not in self.files:
+            raise InputError("there is no such photo; reload the page")
+        with self._lock:
+            if key not in self._photos:
+                path = self.files[key]
+                size = image_header(path).size.upright
+                if size[0] * size[1] > LARGEST_PIXELS:
+                    raise InputError(f"{path.name} has {size[0]} x {size[1]} pixels; at most {LARGEST_PIXELS} are annotated, reduce it")
+                journal = Journal(self.journal_path(key))
+                begun = journal.events[0] if journal.events else None
+                if begun and tuple(begun.get("size", size)) != size:
+                    raise InputError(f"{path.name} is {size[0]} x {size[1]} now, annotated it was {begun['size']}; give another --out")
+                self._photos[key] = Photo(key, path.name, path, size, journal, replay(journal.events))
+            return self._photos[key]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Tell how far each photo is."""
+        rows = []
+        for key, path in self.files.items():
+            row: dict[str, Any] = {"key": key, "name": path.name, "objects": 0, "finished": False}
+            if key in self._photos or self.journal_path(key).exists():
+                try:
+                    state = self.photo(key).state
+                    row |= {"objects": len(state.present), "finished": state.finished}
+                except InputError as error:
+                    row["problem"] = str(error)
+            rows.append(row)
+        return rows
+
+    def open(self, key: str) -> Photo:
+        """Open a photo: encode it, and the next ones in the background."""
+        photo = self.photo(key)
+        self.desk.do(NOW, lambda: self._open(key))
+        keys = list(self.files)
+        place = keys.index(key)
+        for other in keys[place + 1 : place + 1 + self.ahead]:
+            queued = self._queued.get(other)
+            if queued is None or queued.done():
+                self._queued[other] = self.desk.submit(AHEAD, lambda other=other: self._open(other))  # type: ignore[misc]
+        return photo
+
+    def _open(self, key: str) -> Opened:
+        """Encode a photo unless it is; at the desk."""
+        if key not in self._opened:
+            self._opened[key] = Opened(self.model.session(self.files[key]))
+        self._opened.move_to_end(key)
+        for other in list(self._opened):
+            if other != key and not self.tabs.held(other):
+                self._opened[other].sessions.clear()
+            spare = len(self._opened) - self.keep
+            if spare > CROWD or (spare > 0 and other != key and not self.tabs.held(other)):
+                del self._opened[other]
+        return self._opened[key]
+
+    def act(self, key: str, tab: str, version: int, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what a person asks; when this returns it is on the disk.
+
+        Args:
+            key: of the photo.
+            tab: that asks.
+            version: number of events that the tab knows of.
+            request: `do`, and what belongs to it.
+
+        Raises:
+            HeldError: another tab has the photo.
+            StaleError: something happened that the tab does not know of.
+            InputError: it cannot be done.
+        """
+        photo = self.photo(key)
+        with photo.lock:
+            if not self.tabs.hold(key, tab):
+                raise HeldError("another tab annotates this photo; take it over there, or go on to another photo")
+            if version != len(photo.journal.events):
+                raise StaleError("the photo was changed elsewhere; the page reads it again")
+            started = time.perf_counter()
+            event = self._event(photo, request)
+            answered = time.perf_counter()
+            if not photo.journal.events:
+                photo.journal.append({"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1})
+            if event["do"] == CLICK and self.digest not in photo.state.networks[-1:]:
+                self._happen(photo, {"do": "network", "digest": self.digest})
+            self._happen(photo, event)
+            kept = time.perf_counter()
+            number = event.get("object")
+            changed = [photo.state.things[number]] if number is not None else []
+            network = event.get("seconds", 0.0)
+            parts = {"network": network, "mask": answered - started - network, "disk": kept - answered}
+            return self._head(photo) | {"things": [self.told(photo, thing) for thing in changed], "seconds": parts}
+
+    def _happen(self, photo: Photo, event: Event) -> None:
+        photo.journal.append(event)
+        apply(photo.state, event)
+
+    def _event(self, photo: Photo, request: dict[str, Any]) -> Event:
+        """Make the event of a request, the network's answer included; raises `InputError` before anything is kept."""
+        do, state = request.get("do"), photo.state
+        base: Event = {"do": do, "spent": seconds_spent(request)}
+        if do in ("finish", "reopen"):
+            return {"do": do}
+        if do in (CLICK, STROKE, START):
+            thing = self._acted_on(state, request)
+            base |= {"object": thing.number} | ({"category": thing.category} if thing.number not in state.things else {})
+            make = {CLICK: self._clicked, STROKE: self._stroked, START: self._started}[do]
+            return base | make(photo, thing, request)
+        thing = thing_of(state, whole(request, "object", 1, 10**6))
+        base |= {"object": thing.number}
+        if do == "undo":
+            if not thing.actions:
+                raise InputError("there is nothing to undo")
+            return base | {"to": whole(request, "to", 0, len(thing.actions) - 1) if "to" in request else len(thing.actions) - 1}
+        if do == "redo" and not thing.undone:
+            raise InputError("there is nothing to redo")
+        if do == "category" and self.model.segmenter.outputs == 1:
+            return base | {"category": self._category(request)}
+        if do in ("redo", "remove", "restore"):
+            return base
+        raise InputError(f"{str(do)[:40]!r} is nothing that can be done; reload the page")
+
+    def _acted_on(self, state: State, request: dict[str, Any]) -> Thing:
+        """Find the object that a request is about, or make the next one."""
+        if request.get("object") is not None:
+            return thing_of(state, whole(request, "object", 1, 10**6))
+        if self.model.segmenter.outputs > 1 and state.things:
+            return state.things[1]  # a network of classes answers the photo as a whole
+        return Thing(max(state.things, default=0) + 1, self._category(request) if self.model.segmenter.outputs == 1 else CLASSES)
+
+    def _category(self, request: dict[str, Any]) -> str:
+        category = request.get("category", self.classes[0])
+        if category not in self.classes:
+            raise InputError(f"category is {str(category)[:40]!r}; it is one of {', '.join(self.classes)[:200]}")
+        return str(category)
+
+    def _clicked(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
+        kind = request.get("kind", KINDS[0])
+        if kind not in KINDS:
+            raise InputError(f"kind is {str(kind)[:40]!r}; use {' or '.join(KINDS)}")
+        y, x = (whole(request, axis, 0, limit - 1) for axis, limit in zip("yx", photo.size, strict=True))
+        click = Click(y, x, whole(request, "label", 0, 255), KINDS.index(kind))
+        segmenter = self.model.segmenter
+        check_clicks(clicks_of([click]), *photo.size, max(2, segmenter.outputs), segmenter.kinds)
+        answer, seconds = self.desk.do(NOW, lambda: self._answer(photo, thing, click))
+        layer = painted(thing.actions, photo.size)
+        if layer is not None:
+            give_back(layer, click)
+            overruled = np.where(layer == NOTHING, answer, layer)
+            answer = overruled.astype(bool) if answer.dtype == bool else overruled.astype(np.uint8)
+        return {"click": [y, x, click.label, kind], "runs": runs_of(answer), "seconds": round(seconds, 4)}
+
+    def _session(self, photo: Photo, thing: Thing) -> Session:
+        """Give the session on an object with the clicks that it has now; at the desk."""
+        opened = self._open(photo.key)
+        start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
+        place = (thing.number, str(start.runs) if start else "")
+        mask = mask_of(start.runs, photo.size, self.model.segmenter.outputs) if start else None
+        if place not in opened.sessions:
+            opened.sessions[place] = opened.first.another(mask, undoable=photo.size[0] * photo.size[1] <= GOES_BACK)
+        opened.sessions.move_to_end(place)
+        while len(opened.sessions) > LIVELY:
+            opened.sessions.popitem(last=False)
+        session = opened.sessions[place]
+        bring(session, thing.clicks, mask)
+        return session
+
+    def _answer(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
+        """Answer a click; at the desk."""
+        session = self._session(photo, thing)
+        answer_together([session], [click])
+        return session.mask, session.seconds[-1]
+
+    def _stroked(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
+        label = whole(request, "label", 0, max(1, self.model.segmenter.outputs - 1))
+        pixels = stroke_of(request, photo.size)
+        mask = self.shown(photo, thing).copy()
+        mask[pixels] = label
+        return {"stroke": encode(pixels), "label": label, "runs": runs_of(mask)}
+
+    def _started(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
+        if thing.actions:
+            raise InputError("an object that was begun cannot start from a mask; start another one")
+        return {"runs": given_runs(request, photo.size, max(1, self.model.segmenter.outputs - 1))}
+
+    def shown(self, photo: Photo, thing: Thing) -> Mask:
+        """Give an object's mask."""
+        return mask_of(thing.runs, photo.size, self.model.segmenter.outputs)
+
+    def probabilities(self, key: str, number: int) -> NDArray[np.float32]:
+        """Give what the network thinks of an object (H, W), of classes the largest probability."""
+        photo = self.photo(key)
+        with photo.lock:
+            thing = thing_of(photo.state, number)
+            found = self.desk.do(NOW, lambda: self._session(photo, thing).probabilities)
+        return found if found.ndim == 2 else found.max(0)
+
+    def look(self, key: str, tab: str, take_over: bool = False) -> dict[str, Any]:
+        """Open a photo for a tab and tell all of it."""
+        photo = self.open(key)
+        mine = self.tabs.hold(key, tab, take_over)
+        with photo.lock:
+            things = [self.told(photo, thing) for thing in photo.state.things.values()]
+            return self._head(photo) | {"name": photo.name, "size": photo.size, "mine": mine, "things": things}
+
+    def _head(self, photo: Photo) -> dict[str, Any]:
+        return {"version": len(photo.journal.events), "finished": photo.state.finished, "last": photo.state.last}
+
+    def told(self, photo: Photo, thing: Thing) -> dict[str, Any]:
+        """Tell a page of an object."""
+        clicks = [[click.y, click.x, click.label, KINDS[click.kind]] for click in thing.clicks]
+        row: dict[str, Any] = {"number": thing.number, "category": thing.category, "removed": thing.removed, "clicks": clicks}
+        row |= {"actions": len(thing.actions), "undone": len(thing.undone), "runs": thing.runs, "spent": round(thing.spent, 1)}
+        if thing.actions and thing.actions[-1].click:
+            row["seconds"] = thing.actions[-1].seconds
+        if self.truth and thing.present:
+            row["iou"] = self.truth.iou(photo.name, photo.size, thing)
+        return row
+
+
+def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None:
+    """Undo and click until a session, which began from a mask or from nothing, has the given clicks."""
+    has = [Click(*row) for row in session.clicks.tolist()]
+    same = 0
+    while same < min(len(has), len(clicks)) and has[same] == clicks[same]:
+        same += 1
+    if same < len(has) and not session.undoable:
+        session.start_from(start)
+        same = 0
+    else:
+        for _ in range(len(has) - same):
+            session.undo()
+    for click in clicks[same:]:
+        answer_together([session], [click])
+
+
+def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
+    """Name what a person chooses from: classes of objects, or a network's labels above 0; raises `InputError` for too many or too few."""
+    if outputs == 1:
+        return list(given or ["object"])
+    if given is not None and len(given) != outputs - 1:
+        raise InputError(f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all")
+    return list(given or (f"class {label}" for label in range(1, outputs)))
+
+
+def key_of(name: str) -> str:
+    """Give what requests call a photo."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def alone_in(out: Path) -> int:
+    """Claim a folder for this process, which loses it when it ends, however it ends; raises `InputError` where another one has it."""
+    import fcntl  # of POSIX systems alone
+
+    (out / "journal").mkdir(parents=True, exist_ok=True)
+    for folder in (out, out.absolute().parent):
+        sync_folder(folder)  # a new folder is in a list that is on the disk
+    file = os.open(out / "journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise InputError(f"another annotator works in {out}; open its page, or give another --out") from None
+    return file

@@ -1,0 +1,221 @@
+"""What a photo's events mean: its objects, what was done to each, and the masks that followed.
+
+The state is a function of the events alone: it is what remains when everything but the journal is lost. A network's answer is in the
+event of its click, so that masks are read without a network and stay what the person saw.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from annotate.journal import Event
+from interseg.clicks.layout import KINDS, Click, Mask
+from interseg.errors import InputError
+
+Runs = dict[str, str]
+"""A mask's labels above 0, each as COCO's compressed run lengths; an object's only label is "1"."""
+CLICK, STROKE, START = "click", "stroke", "start"
+"""What is done to an object; all of it can be undone."""
+
+
+class Action(NamedTuple):
+    """Something that a person did to an object."""
+
+    kind: str
+    runs: Runs
+    """The mask after it."""
+    click: Click | None = None
+    stroke: str = ""
+    """Painted pixels, as run lengths."""
+    label: int = 1
+    """That the pixels were painted with."""
+    seconds: float = 0.0
+    """Of the network's answer."""
+
+
+@dataclass
+class Thing:
+    """An object of a photo."""
+
+    number: int
+    category: str
+    actions: list[Action] = field(default_factory=list)
+    undone: list[Action] = field(default_factory=list)
+    """What was undone, the next one to redo last."""
+    removed: bool = False
+    spent: float = 0.0
+    """Seconds that the person needed, undone actions included."""
+
+    @property
+    def present(self) -> bool:
+        """Tell whether it counts: it was not removed, and something was done to it."""
+        return bool(self.actions) and not self.removed
+
+    @property
+    def runs(self) -> Runs:
+        """The mask."""
+        return self.actions[-1].runs if self.actions else {}
+
+    @property
+    def clicks(self) -> list[Click]:
+        """The clicks, in order."""
+        return [action.click for action in self.actions if action.click is not None]
+
+
+@dataclass
+class State:
+    """A photo after some events."""
+
+    things: dict[int, Thing] = field(default_factory=dict)
+    finished: bool = False
+    last: int | None = None
+    """Number of the object that something was done to last."""
+    networks: list[str] = field(default_factory=list)
+    """That answered, by their digests."""
+
+    @property
+    def present(self) -> list[Thing]:
+        """The objects that count, by number."""
+        return [thing for _, thing in sorted(self.things.items()) if thing.present]
+
+
+def replay(events: Iterable[Event]) -> State:
+    """Give the state after events."""
+    state = State()
+    for event in events:
+        apply(state, event)
+    return state
+
+
+def apply(state: State, event: Event) -> None:
+    """Let an event happen; raises `InputError` for one that cannot."""
+    do = event["do"]
+    if do in (CLICK, STROKE, START):
+        thing = state.things.setdefault(event["object"], Thing(event["object"], event.get("category", "object")))
+        thing.actions.append(action_of(event))
+        thing.undone.clear()
+        thing.removed = False
+    elif do == "undo":
+        thing = thing_of(state, event["object"])
+        while len(thing.actions) > event["to"]:
+            thing.undone.append(thing.actions.pop())
+    elif do == "redo":
+        thing = thing_of(state, event["object"])
+        if not thing.undone:
+            raise InputError("there is nothing to redo")
+        thing.actions.append(thing.undone.pop())
+    elif do in ("remove", "restore"):
+        thing_of(state, event["object"]).removed = do == "remove"
+    elif do == "category":
+        thing_of(state, event["object"]).category = event["category"]
+    elif do in ("finish", "reopen"):
+        state.finished = do == "finish"
+    elif do == "network":
+        state.networks.append(event["digest"])
+    elif do != "begin":
+        raise InputError(f"{do!r} is an event that this version does not know; a newer annotator may have written it")
+    if "object" in event:
+        state.last = event["object"]
+        state.things[event["object"]].spent += event.get("spent", 0.0)
+
+
+def thing_of(state: State, number: int) -> Thing:
+    """Find an object; raises `InputError` where there is none."""
+    if number not in state.things:
+        raise InputError(f"there is no object {number}; reload the page")
+    return state.things[number]
+
+
+def action_of(event: Event) -> Action:
+    """Read an action from its event."""
+    if event["do"] == CLICK:
+        y, x, label, kind = event["click"]
+        return Action(CLICK, event["runs"], Click(y, x, label, KINDS.index(kind)), seconds=event["seconds"])
+    return Action(event["do"], event["runs"], stroke=event.get("stroke", ""), label=event.get("label", 1))
+
+
+def encode(mask: NDArray[Any]) -> str:
+    """Write a mask (H, W) as COCO's compressed run lengths."""
+    return str(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode())
+
+
+def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Read what `encode` wrote of a mask of (height, width); raises `InputError` for anything else."""
+    try:
+        return coco_mask.decode({"size": list(size), "counts": counts.encode()}).astype(bool)
+    except (ValueError, UnicodeError):
+        raise InputError(f"run lengths are damaged, or of another size than {size[0]} x {size[1]}") from None
+
+
+def check_counts(counts: str, size: tuple[int, int]) -> None:
+    """Raise `InputError` for run lengths of a stranger that do not fill an image of (height, width) exactly.
+
+    COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the fourth on, a run is told by its difference
+    to the one before the last (pycocotools, `maskApi.c`).
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in counts.encode("utf-8", "replace"):
+        bits = letter - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & ~63 or shift > 40:
+            break
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift or any(run < 0 for run in runs) or sum(runs) != size[0] * size[1]:
+        raise InputError(f"run lengths are damaged, or of another size than {size[0]} x {size[1]}")
+
+
+def runs_of(mask: Mask) -> Runs:
+    """Write a mask: of an object, or of classes."""
+    if mask.dtype == bool:
+        return {"1": encode(mask)}
+    return {str(label): encode(mask == label) for label in np.unique(mask).tolist() if label}
+
+
+def mask_of(runs: Runs, size: tuple[int, int], outputs: int = 1) -> Mask:
+    """Read a mask (H, W): bool of an object, or the classes of a network with several outputs."""
+    if outputs == 1:
+        return decode(runs["1"], size) if runs else np.zeros(size, bool)
+    classes = np.zeros(size, np.uint8)
+    for label, counts in runs.items():
+        classes[decode(counts, size)] = int(label)
+    return classes
+
+
+NOTHING = 255
+"""Of a painted layer: pixels that nobody painted."""
+
+
+def painted(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """Give the labels (H, W) that a person painted, `NOTHING` elsewhere; None where nothing is painted.
+
+    What is painted overrules the network, also its answers to later clicks: brush and eraser are for the last pixels. A click that
+    says otherwise on a painted spot gives the spot, with what is joined to it, back to the network.
+    """
+    done = list(actions)
+    if all(action.kind != STROKE for action in done):
+        return None
+    layer = np.full(size, NOTHING, np.uint8)
+    for action in done:
+        if action.kind == STROKE:
+            layer[decode(action.stroke, size)] = action.label
+        elif action.click is not None:
+            give_back(layer, action.click)
+    return layer if (layer != NOTHING).any() else None
+
+
+def give_back(layer: NDArray[np.uint8], click: Click) -> None:
+    """Clear the painted spot that a click contradicts."""
+    label = int(layer[click.y, click.x])
+    if label not in (NOTHING, click.label):
+        _, parts = cv2.connectedComponents((layer == label).astype(np.uint8), connectivity=8)
+        layer[parts == parts[click.y, click.x]] = NOTHING

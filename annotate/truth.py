@@ -1,0 +1,76 @@
+"""Truth beside the photos: then annotating is an experiment, and IoU is known while a person clicks."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotate.state import Runs, Thing, decode
+from datamodules.folder import FolderSource
+from interseg.errors import InputError
+from interseg.evaluation.overlap import iou
+
+KEPT = 4
+"""Photos whose truths are kept in memory."""
+
+
+class Truth:
+    """The true objects of a folder, those that `data/folder.yaml` evaluates on, under the same numbers and names.
+
+    Args:
+        images: folder of the photos.
+        masks: folder of their masks.
+    """
+
+    def __init__(self, images: Path, masks: Path) -> None:
+        self.images, self.masks = images, masks
+        self.source = FolderSource(images, masks)
+        self.of_photo: dict[str, list[int]] = {}
+        for index in range(len(self.source)):
+            self.of_photo.setdefault(self.source.image(index), []).append(index)
+        self._lock = threading.Lock()
+        self._read: OrderedDict[str, dict[int, NDArray[np.uint8]]] = OrderedDict()
+
+    def objects(self, photo: str, size: tuple[int, int]) -> dict[int, NDArray[np.uint8]]:
+        """Read a photo's objects: (H, W) in {0, 1, 255 = ignore} by number; none where they do not fit."""
+        with self._lock:
+            if photo not in self._read:
+                try:
+                    found = {index: self.source.read(index).mask for index in self.of_photo.get(photo, [])}
+                except InputError:
+                    found = {}
+                self._read[photo] = {index: mask for index, mask in found.items() if mask.shape == size}
+                while len(self._read) > KEPT:
+                    self._read.popitem(last=False)
+            return self._read[photo]
+
+    def index_of(self, photo: str, size: tuple[int, int], thing: Thing) -> int | None:
+        """Tell which true object a person means: the one under the first click on an object, else the one that the mask fits best."""
+        objects = self.objects(photo, size)
+        for click in thing.clicks:
+            if click.label:
+                under = [index for index, mask in objects.items() if mask[click.y, click.x] == 1]
+                if under:
+                    return under[0]
+                break
+        mask = shown(thing.runs, size)
+        fits = {index: iou(mask, truth) for index, truth in objects.items()}
+        best = max(fits, key=fits.__getitem__, default=None)
+        return best if best is not None and fits[best] > 0 else None
+
+    def iou(self, photo: str, size: tuple[int, int], thing: Thing) -> float | None:
+        """Measure an object; None where it has no truth."""
+        index = self.index_of(photo, size, thing)
+        return None if index is None else iou(shown(thing.runs, size), self.objects(photo, size)[index])
+
+    def measure(self, thing: Thing, index: int) -> float:
+        """Measure an object's mask, strokes of the brush included, against a true one."""
+        mask = self.source.read(index).mask
+        return iou(shown(thing.runs, (int(mask.shape[0]), int(mask.shape[1]))), mask)
+
+
+def shown(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Give an object's mask (H, W)."""
+    return decode(runs["1"], size) if "1" in runs else np.zeros(size, bool)

@@ -1,0 +1,182 @@
+"""The page in Debian's chromium, as a person uses it; skipped where there is none (`apt-get install chromium`)."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from annotate.server import serving
+from annotate.state import decode
+from tests.helpers.annotating import model_of_classes, project_of, tiny_model
+
+CHROMIUM = shutil.which("chromium")
+SIZE = (72, 96)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'interseg[test]'")
+    with playwright.sync_playwright() as run:
+        opened = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+class Tab:
+    """A tab of a person."""
+
+    def __init__(self, browser, address):
+        from playwright.sync_api import expect
+
+        self.expect = expect
+        self.page = browser.new_page(viewport={"width": 1000, "height": 640})
+        self.page.set_default_timeout(20_000)
+        expect.set_options(timeout=20_000)
+        self.errors = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
+        self.page.goto(address)
+        self.opened()
+
+    def opened(self):
+        self.expect(self.page.locator("#facts")).to_contain_text("96 × 72")
+
+    def at(self, y, x):
+        """Where a pixel of the photo is on the screen: it is shown whole, with a margin of 12."""
+        box = self.page.locator("#canvas").bounding_box()
+        scale = min((box["width"] - 24) / SIZE[1], (box["height"] - 24) / SIZE[0])
+        left, top = (box["width"] - SIZE[1] * scale) / 2, (box["height"] - SIZE[0] * scale) / 2
+        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale
+
+    def click(self, y, x, count, **how):
+        self.page.mouse.click(*self.at(y, x), **how)
+        self.says(f"{count} click")
+
+    def press(self, keys):
+        self.page.keyboard.press(keys)
+
+    def says(self, text):
+        """What the chosen object's row says."""
+        self.expect(self.page.locator("#things li.on small")).to_contain_text(text)
+
+
+def shown(project, name, number=1):
+    photo = next(project.photo(key) for key, path in project.files.items() if path.name == name)
+    thing = photo.state.things[number]
+    return thing, decode(thing.runs["1"], SIZE)
+
+
+def test_a_person_annotates_two_photos(browser, folder, tmp_path):
+    odd = "<img src=x onerror=alert(1)>.png"
+    (folder / "images" / "1.png").rename(folder / "images" / odd)
+    project = project_of(folder, tmp_path / "out", classes=["cat", "dog"])
+    with serving(project) as address:
+        tab = Tab(browser, address)
+        tab.click(30, 40, 1)
+        tab.click(10, 80, 2, button="right")
+        tab.page.keyboard.down("Shift")
+        tab.click(60, 5, 3)
+        tab.page.keyboard.up("Shift")
+        session = tiny_model().session(folder / "images" / "0.png")
+        for y, x, label in ((30, 40, 1), (10, 80, 0), (60, 5, 0)):
+            session.click(y, x, label)
+        thing, mask = shown(project, "0.png")
+        assert [tuple(click) for click in thing.clicks] == [tuple(row) for row in session.clicks.tolist()]
+        assert np.array_equal(mask, session.mask), "the page's clicks give the session's masks"
+        tab.press("Control+z")
+        tab.says("2 clicks")
+        session.undo()
+        assert np.array_equal(shown(project, "0.png")[1], session.mask)
+        tab.page.reload()
+        tab.opened()
+        tab.page.locator("#things li").first.click()
+        tab.press("Control+z")
+        tab.says("1 click")
+        tab.press("Control+y")
+        tab.says("2 clicks")
+        tab.press("b")
+        tab.page.mouse.move(*tab.at(50, 60))
+        tab.page.mouse.down()
+        tab.page.mouse.move(*tab.at(50, 80), steps=5)
+        tab.page.mouse.up()
+        tab.expect(tab.page.locator("#undo")).to_be_enabled()
+        tab.press("c")
+        tab.press("n")
+        tab.press("2")
+        tab.click(20, 20, 1)
+        thing, mask = shown(project, "0.png")
+        assert [action.kind for action in thing.actions] == ["click", "click", "stroke"]
+        assert mask[50, 60:80].all()
+        assert shown(project, "0.png", 2)[0].category == "dog"
+        other = Tab(browser, address)
+        other.expect(other.page.locator("#banner")).to_be_visible()
+        other.page.close()
+        tab.press("Enter")
+        tab.expect(tab.page.locator("#place")).to_have_text("2 of 5")
+        tab.expect(tab.page.locator("#done")).to_have_text("1 finished")
+        tab.press("ArrowLeft")
+        tab.expect(tab.page.locator("#place")).to_have_text("1 of 5")
+        assert tab.page.locator("#photos option").all_inner_texts().count(odd) == 1, "a name is text"
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        assert (tmp_path / "out" / "masks" / "0.png").exists()
+        assert tab.errors == []
+        tab.page.close()
+    project.close()
+
+
+def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_path):
+    project = project_of(folder, tmp_path / "out")
+    with serving(project) as address:
+        one, two = Tab(browser, address), Tab(browser, address)
+        one.click(30, 40, 1)
+        two.expect(two.page.locator("#banner")).to_be_visible()
+        two.page.mouse.click(*two.at(10, 10))
+        two.expect(two.page.locator("#toast")).to_contain_text("Another tab annotates this photo")
+        two.page.click("#take")
+        two.expect(two.page.locator("#banner")).to_be_hidden()
+        two.page.locator("#things li").first.click()
+        two.click(10, 80, 2, button="right")
+        one.page.mouse.click(*one.at(50, 50))
+        one.expect(one.page.locator("#banner")).to_be_visible()
+        assert len(shown(project, "0.png")[0].clicks) == 2, "the one that looks on has changed nothing"
+        one.press("ArrowRight")
+        one.expect(one.page.locator("#place")).to_have_text("2 of 5")
+        one.expect(one.page.locator("#banner")).to_be_hidden()
+        one.click(30, 40, 1)
+        assert one.errors + two.errors == []
+        one.page.close()
+        two.page.close()
+    project.close()
+
+
+def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
+    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    with serving(project) as address:
+        tab = Tab(browser, address)
+        tab.press("2")
+        tab.click(30, 40, 1)
+        tab.press("1")
+        tab.click(10, 80, 2)
+        for key, at in (("b", 60), ("e", 20)):
+            tab.press(key)
+            tab.page.mouse.move(*tab.at(60, at))
+            tab.page.mouse.down()
+            tab.page.mouse.move(*tab.at(60, at + 10), steps=4)
+            tab.page.mouse.up()
+            tab.expect(tab.page.locator("#undo")).to_be_enabled()
+        tab.press("Control+z")
+        tab.press("Control+y")
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        photo = next(photo for photo in map(project.photo, project.files) if photo.name == "0.png")
+        thing = photo.state.things[1]
+        assert [(action.kind, action.label) for action in thing.actions[2:]] == [("stroke", 1), ("stroke", 0)]
+        assert [click.label for click in thing.clicks] == [2, 1]
+        mask = project.shown(photo, thing)
+        assert (mask[60, 60:71] == 1).all()
+        assert (mask[60, 20:31] == 0).all()
+        assert tab.errors == []
+        tab.page.close()
+    project.close()

@@ -1,0 +1,344 @@
+"""A person's way through the page's requests: the masks are the session's, undo is exact, nothing is lost, two tabs stay whole."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from annotate.exports import export
+from annotate.photos import key_of
+from annotate.requests import stroke_of
+from annotate.server import bound, make_app, serve, serving
+from annotate.state import decode, encode
+from benchmarks.annotate import answer_parts, draw_photos, people
+from interseg.errors import InputError
+from interseg.images import read_image
+from tests.helpers.annotating import Page, ask, model_of_classes, project_of, tiny_model
+
+SIZE = (72, 96)
+CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1), (5, 5, 0)]
+
+
+def mask(thing):
+    return decode(thing["runs"]["1"], SIZE)
+
+
+def clicked(page, clicks, **first):
+    thing = page.act("click", y=clicks[0][0], x=clicks[0][1], label=clicks[0][2], **first)
+    for y, x, label in clicks[1:]:
+        thing = page.act("click", object=thing["number"], y=y, x=x, label=label)
+    return thing
+
+
+def played(folder, clicks, start=None):
+    session = tiny_model().session(folder / "images" / "0.png", start)
+    for y, x, label in clicks:
+        session.click(y, x, label)
+    return session
+
+
+def test_clicks_give_the_masks_that_a_session_gives_object_by_object(page, folder):
+    first = clicked(page, CLICKS, category="dog")
+    second = clicked(page, CLICKS[::-1][1:])
+    assert (first["number"], first["category"], second["number"], second["category"]) == (1, "dog", 2, "cat")
+    again = page.act("click", object=1, y=60, x=60, label=1)
+    assert np.array_equal(mask(second), played(folder, CLICKS[::-1][1:]).mask)
+    assert np.array_equal(mask(again), played(folder, [*CLICKS, (60, 60, 1)]).mask), "one comes back to an object"
+    assert again["clicks"] == [[*click, "region"] for click in [*CLICKS, (60, 60, 1)]]
+    assert 0 < mask(again).mean() < 1
+    assert (mask(first) != mask(second)).any()
+
+
+def test_undo_and_redo_are_exact_and_a_click_after_undo_is_of_the_clicks_that_are_left(page, folder):
+    masks = []
+    for count in range(1, 5):
+        thing = page.act("click", object=None if count == 1 else 1, **dict(zip(("y", "x", "label"), CLICKS[count - 1], strict=True)))
+        masks.append(mask(thing))
+    for count in (3, 2, 1):
+        assert np.array_equal(mask(page.act("undo", object=1)), masks[count - 1])
+    assert np.array_equal(mask(page.act("redo", object=1)), masks[1])
+    thing = page.act("click", object=1, y=40, x=70, label=0)
+    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (40, 70, 0)]).mask)
+    assert page.try_("redo", object=1)[0] == 400
+    assert page.act("undo", object=1, to=0)["runs"] == {}
+    assert page.act("redo", object=1)["undone"] == 2, "what was cancelled can be had back"
+
+
+def test_another_server_shows_what_this_one_had_and_undo_goes_on(folder, tmp_path):
+    with_one = project_of(folder, tmp_path / "out", classes=["cat"])
+    with serving(with_one) as address:
+        page = Page(address)
+        clicked(page, CLICKS)
+        page.act("undo", object=1)
+        page.act("finish")
+        before = page.show()
+    with_one.close()
+    with_another = project_of(folder, tmp_path / "out", classes=["cat"])
+    with serving(with_another) as address:
+        page = Page(address, tab="two")
+        assert page.show() == before
+        photos = ask(address, "/api/project")[1]["photos"]
+        assert [(photo["objects"], photo["finished"]) for photo in photos] == [(1, True), *[(0, False)] * 4]
+        assert np.array_equal(mask(page.act("redo", object=1)), played(folder, CLICKS).mask)
+        assert np.array_equal(mask(page.act("undo", object=1)), played(folder, CLICKS[:3]).mask)
+        thing = page.act("click", object=1, y=40, x=70, label=0)
+        assert np.array_equal(mask(thing), played(folder, [*CLICKS[:3], (40, 70, 0)]).mask)
+    with_another.close()
+
+
+def test_brush_and_eraser_overrule_the_network_until_a_click_says_otherwise(page, folder):
+    answer = mask(clicked(page, CLICKS[:2]))
+    spot = stroke_of({"points": [[20, 60]], "radius": 6}, SIZE)
+    distance = np.hypot(*(np.indices(SIZE) - np.array([20, 60])[:, None, None]))
+    assert spot[distance <= 5].all()
+    assert not spot[distance > 7].any()
+    label = int(not answer[20, 60])
+    thing = page.act("stroke", object=1, points=[[20, 60]], radius=6, label=label)
+    assert np.array_equal(mask(thing), np.where(spot, label, answer))
+    thing = page.act("click", object=1, y=50, x=20, label=1)
+    answer = played(folder, [*CLICKS[:2], (50, 20, 1)]).mask
+    assert np.array_equal(mask(thing), np.where(spot, label, answer)), "elsewhere the network answers"
+    thing = page.act("click", object=1, y=20, x=60, label=1 - label)
+    answer = played(folder, [*CLICKS[:2], (50, 20, 1), (20, 60, 1 - label)]).mask
+    assert np.array_equal(mask(thing), answer)
+    assert np.array_equal(mask(page.act("undo", object=1))[spot], np.full(spot.sum(), bool(label)))
+
+
+def test_a_brush_goes_along_its_way(page):
+    thing = page.act("stroke", points=[[10, 10], [10, 60.4]], radius=3, label=1)
+    found = mask(thing)
+    assert found[10, 8:62].all()
+    assert found[7:14, 30].all()
+    assert not found[5, 30]
+    assert not found[15, 30]
+    assert not found[10, 66]
+
+
+def test_an_object_starts_from_a_mask(page, folder):
+    start = np.zeros(SIZE, bool)
+    start[20:50, 30:70] = True
+    thing = page.act("start", runs={"1": encode(start)})
+    assert np.array_equal(mask(thing), start)
+    thing = page.act("click", object=1, y=30, x=40, label=1)
+    assert np.array_equal(mask(thing), played(folder, [(30, 40, 1)], start).mask)
+    assert np.array_equal(mask(page.act("undo", object=1)), start)
+    assert page.try_("start", object=1, runs={"1": encode(start)})[0] == 400
+    for bad in ({"1": encode(start[:-1])}, {"1": "x"}, {"1": "é"}, {"2": encode(start)}, {"1": 3}, {}, [1]):
+        assert page.try_("start", runs=bad)[0] == 400, bad
+
+
+def test_objects_are_removed_and_come_back_and_change_their_category(page):
+    clicked(page, CLICKS)
+    assert page.act("remove", object=1)["removed"]
+    assert clicked(page, CLICKS[2:])["number"] == 2, "numbers are not used again"
+    assert not page.act("restore", object=1)["removed"]
+    assert page.act("category", object=1, category="dog")["category"] == "dog"
+    assert page.try_("category", object=1, category="<b>")[0] == 400
+
+
+def test_two_tabs_stay_whole(page, address):
+    clicked(page, CLICKS[:2])
+    other = Page(address, tab="two")
+    assert not other.show()["mine"]
+    status, answer = other.try_("click", y=3, x=3, label=1)
+    assert status == 423
+    assert "another tab" in answer["error"]
+    assert Page(address, "1.png", "two").act("click", y=3, x=3, label=1)["number"] == 1, "another photo is free"
+    assert other.show(take_over=True)["mine"]
+    other.act("click", y=3, x=3, label=1)
+    assert page.try_("undo", object=1)[0] == 423
+    assert ask(address, f"/api/photos/{page.key}/hold", {"tab": "two", "let_go": True}) == (200, {"mine": False})
+    status, answer = page.try_("undo", object=1)
+    assert status == 409, "it has not seen what the other one did"
+    page.show()
+    assert page.act("undo", object=1)["actions"] == 1
+
+
+def test_what_is_sent_twice_happens_once(page):
+    page.act("click", y=3, x=3, label=1)
+    version = page.version
+    page.act("click", object=1, y=30, x=30, label=1)
+    page.version = version
+    assert page.try_("click", object=1, y=30, x=30, label=1)[0] == 409
+    assert len(page.show()["things"][0]["clicks"]) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"y": 72},
+        {"y": -1},
+        {"x": 1.5},
+        {"x": True},
+        {"x": None},
+        {"x": 10**30},
+        {"label": 2},
+        {"kind": "boundary"},
+        {"kind": 7},
+        {"object": 5},
+        {"object": "1"},
+        {"category": "cow"},
+        {"spent": -1},
+        {"spent": "long"},
+        {"do": "jump"},
+        {"do": None},
+        {"do": "undo"},
+        {"do": "stroke"},
+        {"do": "stroke", "points": [[1]], "radius": 3},
+        {"do": "stroke", "points": [[1, 1e9]], "radius": 3},
+        {"do": "stroke", "points": [[1, 1]], "radius": 0},
+        {"do": "stroke", "points": [[1, 1]] * 20_001, "radius": 1},
+    ],
+)
+def test_what_cannot_be_is_one_line_and_the_session_goes_on(page, project, change):
+    status, answer = page.try_(**{"do": "click", "y": 3, "x": 3, "label": 1} | change)
+    assert status == 400
+    assert answer.keys() == {"error"}
+    assert "\n" not in answer["error"]
+    assert not project.journal_path(page.key).exists(), "nothing is kept of it"
+    page.act("click", y=3, x=3, label=1)
+
+
+def test_a_disk_that_takes_nothing_is_said_and_the_click_has_not_happened(page, monkeypatch, folder):
+    clicked(page, CLICKS[:2])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("annotate.journal.write_all", full)
+    status, answer = page.try_("click", object=1, y=50, x=20, label=1)
+    assert status == 507
+    assert "No space left" in answer["error"]
+    monkeypatch.undo()
+    thing = page.act("click", object=1, y=5, x=5, label=0)
+    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (5, 5, 0)]).mask)
+
+
+def test_the_page_gets_the_pixels_that_the_network_sees(address, page, folder):
+    status, content = ask(address, f"/api/photos/{page.key}/picture", raw=True)
+    assert status == 200
+    assert content == (folder / "images" / "0.png").read_bytes()
+    deep = np.arange(72 * 96, dtype=np.uint16).reshape(72, 96) * 9
+    cv2.imwrite(str(folder / "images" / "1.png"), deep)
+    other = Page(address, "1.png")
+    content = ask(address, f"/api/photos/{other.key}/picture", raw=True)[1]
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.array_equal(pixels, read_image(folder / "images" / "1.png"))
+
+
+def test_probabilities_are_the_sessions(address, page, folder):
+    clicked(page, CLICKS)
+    status, content = ask(address, f"/api/photos/{page.key}/probability/1", raw=True)
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert status == 200
+    assert np.array_equal(found, np.rint(played(folder, CLICKS).probabilities * 255))
+
+
+def test_a_photo_that_is_no_image_is_said_and_the_others_go_on(folder, tmp_path):
+    (folder / "images" / "3.png").write_bytes(b"none")
+    project = project_of(folder, tmp_path / "out")
+    with serving(project) as address:
+        status, answer = ask(address, f"/api/photos/{key_of('3.png')}", {"tab": "one"})
+        assert status == 400
+        assert "3.png cannot be read as an image" in answer["error"]
+        clicked(Page(address, "2.png"), CLICKS)
+    project.close()
+
+
+def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
+    model, read = tiny_model(), []
+    real = model.session
+    model.session = lambda path, *rest: read.append(path.name) or real(path, *rest)
+    project = project_of(folder, tmp_path / "out", model=model, keep=1)
+    with serving(project) as address:
+        pages = [Page(address, f"{k}.png", f"tab{k}") for k in range(4)]
+        for y, x, label in CLICKS:
+            for page in pages:
+                page.act("click", object=1 if page.version else None, y=y, x=x, label=label)
+        assert sorted(read) == ["0.png", "1.png", "2.png", "3.png"]
+        for page in pages:
+            assert ask(address, f"/api/photos/{page.key}/hold", {"tab": page.tab, "let_go": True})[0] == 200
+        Page(address, "4.png")
+        assert len(project._opened) == 1
+        assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
+    project.close()
+
+
+def test_on_large_photos_a_click_after_undo_is_answered_as_on_small_ones(page, folder, monkeypatch):
+    monkeypatch.setattr("annotate.photos.GOES_BACK", 0)
+    clicked(page, CLICKS)
+    page.act("undo", object=1, to=2)
+    thing = page.act("click", object=1, y=40, x=70, label=0)
+    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (40, 70, 0)]).mask)
+    start = np.zeros(SIZE, bool)
+    start[20:50, 30:70] = True
+    page.act("start", runs={"1": encode(start)})
+    page.act("click", object=2, y=30, x=40, label=1)
+    page.act("undo", object=2)
+    thing = page.act("click", object=2, y=60, x=10, label=0)
+    assert np.array_equal(mask(thing), played(folder, [(60, 10, 0)], start).mask)
+
+
+def test_a_click_tells_where_its_time_went(address, page):
+    body = {"tab": page.tab, "version": page.version, "do": "click", "y": 3, "x": 3, "label": 1}
+    parts = answer_parts(address, f"/api/photos/{page.key}/act", body)
+    assert list(parts) == ["network", "mask", "disk", "total"]
+    assert 0 < sum(parts.values()) - parts["total"] <= parts["total"]
+    assert min(parts.values()) >= 0
+
+
+def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
+    people(tiny_model(), draw_photos(tmp_path / "photos", 8, SIZE), tmp_path / "out", 8, 20)
+
+
+def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(folder, tmp_path):
+    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    session = model_of_classes().session(folder / "images" / "0.png")
+    with serving(project) as address:
+        told = ask(address, "/api/project")[1]
+        assert (told["outputs"], told["classes"]) == (3, ["road", "tree"])
+        page = Page(address)
+        for y, x, label in ((30, 40, 2), (10, 80, 0), (50, 20, 1)):
+            thing = page.act("click", y=y, x=x, label=label)
+            session.click(y, x, label)
+            assert np.array_equal(project.shown(project.photo(page.key), project.photo(page.key).state.things[1]), session.mask)
+        assert thing["number"] == 1
+        assert session.mask[30, 40] == 2
+        assert page.try_("click", y=3, x=3, label=3)[0] == 400
+        assert page.try_("category", object=1, category="tree")[0] == 400
+        page.act("stroke", points=[[60, 60]], radius=4, label=2)
+        export(project)
+    ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1]))
+    coco = COCO(project.out / "annotations.json")
+    for name, label in (("road", 1), ("tree", 2)):
+        (row,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=[name])))
+        assert np.array_equal(coco.annToMask(row), ids == label)
+    project.close()
+    with pytest.raises(InputError, match="--classes has 1 names, the network knows 2 classes"):
+        project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
+
+
+def test_ctrl_c_ends_it_without_a_word(project):
+    place = bound("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{place.getsockname()[1]}"
+
+    def interrupt():
+        for _ in range(200):
+            time.sleep(0.02)
+            with contextlib.suppress(OSError):
+                if ask(address, "/api/project")[0] == 200:
+                    break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    serve(make_app(project), place)
+    person.join()
+    place.close()

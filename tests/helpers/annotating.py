@@ -1,0 +1,87 @@
+"""A person with a browser, without the browser: a small project, its server, and requests as the page makes them."""
+
+import json
+import urllib.error
+import urllib.request
+
+import torch
+from torch import nn
+
+from annotate.photos import Project, key_of
+from interseg.inference.model import Model
+from interseg.inference.predictor import InferenceOptions
+from interseg.inference.refiners import BRS
+from lightning_modules.converted import ConvertedNetwork
+from lightning_modules.itis import ITIS
+from tests.helpers.tiny_network import TinyNetwork
+
+
+def tiny_model(seed=0):
+    """A network from a random start whose answers depend on the clicks."""
+    torch.manual_seed(seed)
+    network = TinyNetwork(8)
+    with torch.no_grad():
+        network.last.bias.zero_()
+    return Model(ITIS(network).eval(), torch.device("cpu"))
+
+
+def model_of_classes():
+    """A network of three classes from a random start, which a refiner brings to do what clicks say."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, 3, 3, padding=1))
+    options = InferenceOptions(BRS(iterations=20))
+    return Model(ConvertedNetwork(network, inference=options).eval(), torch.device("cpu"))
+
+
+def project_of(folder, out, **options):
+    """A project on the photos of a drawn folder."""
+    return Project(options.pop("model", None) or tiny_model(), options.pop("digest", "tiny"), folder / "images", out, **options)
+
+
+class Page:
+    """A tab that has a photo open.
+
+    Args:
+        address: of the server.
+        name: of the photo.
+        tab: its own name.
+    """
+
+    def __init__(self, address, name="0.png", tab="one"):
+        self.address, self.tab, self.key = address, tab, key_of(name)
+        self.version = 0
+        self.show()
+
+    def show(self, **more):
+        status, answer = ask(self.address, f"/api/photos/{self.key}", {"tab": self.tab, **more})
+        assert status == 200, answer
+        self.version = answer["version"]
+        return answer
+
+    def act(self, do, **more):
+        """Ask for something that works; gives the object that it changed."""
+        status, answer = self.try_(do, **more)
+        assert status == 200, answer
+        return answer["things"][0] if answer["things"] else answer
+
+    def try_(self, do, **more):
+        """Ask for something; gives status and answer."""
+        given = {"tab": self.tab, "version": self.version, "do": do, **more}
+        status, answer = ask(self.address, f"/api/photos/{self.key}/act", given)
+        if status == 200:
+            self.version = answer["version"]
+        return status, answer
+
+
+def ask(address, path, body=None, headers=None, raw=False):
+    """A request: POST of JSON, or GET; gives status and the JSON that comes back, or the bytes."""
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    given = {"content-type": "application/json"} if data is not None else {}
+    request = urllib.request.Request(address + path, data, given | (headers or {}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            content, status = answer.read(), answer.status
+    except urllib.error.HTTPError as error:
+        content, status = error.read(), error.code
+    return status, content if raw else json.loads(content)
