@@ -1,9 +1,10 @@
 # make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
 # make test-browser: the annotator's page in Debian's chromium.
-# make quickstart: train and evaluate ITIS on real photos.  All set up .venv themselves.
+# make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
+PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(files("skimage") / "data")' 2>/dev/null)
 
 .PHONY: test coverage test-slurm test-browser lint quickstart clean
 .DELETE_ON_ERROR:
@@ -34,11 +35,12 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 quickstart: .venv/ready
-	$(BIN)/python train.py --config small.yaml --config quickstart.yaml run=$(RUN) overwrite=true
-	$(BIN)/python evaluate.py --checkpoint $(RUN) run=$(RUN)/trained overwrite=true
-	$(BIN)/python evaluate.py --config small.yaml --config quickstart.yaml run=$(RUN)/untrained overwrite=true
-	$(BIN)/python compare.py untrained=$(RUN)/untrained trained=$(RUN)/trained --out $(RUN)/compare.html
-	@echo "Open $(RUN)/trained/report.html"
+	$(BIN)/python evaluate.py --checkpoint interseg-lite --config data/samples.yaml run=$(RUN)/shipped overwrite=true
+	$(BIN)/python train.py --config itis/once.yaml --config itis/ritm.yaml --config quickstart.yaml run=$(RUN)/tuning overwrite=true
+	$(BIN)/python evaluate.py --checkpoint $(RUN)/tuning run=$(RUN)/tuned overwrite=true
+	$(BIN)/python compare.py shipped=$(RUN)/shipped tuned=$(RUN)/tuned --out $(RUN)/compare.html
+	$(BIN)/python predict.py --checkpoint $(RUN)/tuning --images $(PHOTOS) --clicks docs/quickstart.csv --out $(RUN)/masks
+	@echo "Open $(RUN)/tuned/report.html, $(RUN)/compare.html and $(RUN)/masks"
 
 clean:
 	rm -rf .venv runs .coverage .mypy_cache .ruff_cache *.egg-info
