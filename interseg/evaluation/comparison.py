@@ -18,7 +18,7 @@ from interseg.errors import InputError
 
 OWN = (
     *("run", "seed", "weights", "evaluated", "digests", "checkpoint", "shard", "overwrite"),
-    *("logger", "loading.num_workers"),
+    *("logger", "loading.num_workers", "callbacks.loop.seed"),
 )
 """Keys of a config in which runs of one method may differ; so they may in paths of checkpoints."""
 
@@ -149,14 +149,21 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
             if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
                 ours, theirs = (f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}" for r in (run, first))
                 raise InputError(f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same")
-        of_seed: dict[Any, Path] = {}
+        of_seed: dict[tuple[Any, Any], Path] = {}
         for run in method.runs:
-            seed = run.config.get("seed")
-            if seed in of_seed:
-                same = f"{method.name}: {of_seed[seed]} and {run.folder} are both of seed {seed}"
+            seeds = seeds_of(run.config)
+            if seeds in of_seed:
+                same = f"{method.name}: {of_seed[seeds]} and {run.folder} are both of seed {seeds[0]}"
                 raise InputError(f"{same}; give each seed once, or a name each (NAME=EVALUATION) to set them side by side")
-            of_seed[seed] = run.folder
+            of_seed[seeds] = run.folder
     return found
+
+
+def seeds_of(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Read an evaluation's seeds: of its network, and of its user's draws."""
+    loop = (config.get("callbacks") or {}).get("loop") or {}
+    drawn = loop.get("seed", "${seed}")
+    return config.get("seed"), config.get("seed") if drawn == "${seed}" else drawn
 
 
 class Run(Protocol):

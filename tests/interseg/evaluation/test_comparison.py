@@ -53,6 +53,19 @@ def test_runs_that_differ_in_their_seed_are_one_method(runs):
     assert (one.name, two.name, len(one.runs)) == ("p", "q", 1)
 
 
+def test_draws_of_one_network_and_user_are_one_method(tmp_path):
+    user = {"_target_": "interseg.clicks.users.SampledUser"}
+    drawn = [
+        evaluation(tmp_path / f"draw{n}", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": seed}})
+        for n, seed in enumerate(["${seed}", 1, 2])
+    ]
+    (method,) = methods([(None, run) for run in drawn])
+    assert len(method.runs) == 3
+    again = evaluation(tmp_path / "again", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": 0}})
+    with pytest.raises(InputError, match=r"draw0 and .*again are both of seed 0"):
+        methods([(None, run) for run in (*drawn, again)])
+
+
 def test_a_name_that_is_anothers_own_drops_neither(runs):
     with pytest.raises(InputError, match="is given twice"):
         methods([("x", runs[0][0]), (None, runs[0][0])])
