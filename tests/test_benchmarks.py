@@ -4,10 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import dynamic3d, equal_time, methods, rounds, training_step
+from benchmarks import dynamic3d, equal_time, first_click, methods, rounds, training_step
 from configs import load, resolve
 from configs.options import parser
 from interseg.files import write_table
@@ -310,3 +311,23 @@ def test_time_or_steps_are_given(monkeypatch, tmp_path, capsys):
         with pytest.raises(SystemExit):
             methods.main()
         assert "--minutes" in capsys.readouterr().err
+
+
+def test_a_first_click_is_judged_under_its_threshold_and_the_best():
+    mask = np.array([[1, 1, 1, 1], [0, 0, 0, 255]], np.uint8)
+    probabilities = np.array([[0.9, 0.9, 0.35, 0.35], [0.6, 0.15, 0.0, 1.0]], np.float32)
+    judged = first_click.judge(probabilities, mask)
+    assert judged.share == pytest.approx(4 / 7)
+    assert (judged.iou, judged.best_threshold) == (2 / 5, 4 / 5), "2 of the object and 1 beside it; above .3 all 4"
+    assert (judged.precision, judged.recall, judged.area) == (2 / 3, 1 / 2, 3 / 4)
+    nothing = first_click.judge(np.zeros((2, 4), np.float32), mask)
+    assert (nothing.iou, nothing.best_threshold, nothing.precision, nothing.recall) == (0, 0, 0, 0)
+
+
+def test_first_clicks_are_shown_by_the_size_of_the_object():
+    judged = [first_click.Judged(share, share, 1, 1, 1, 1) for share in (0.5, 0.1, 0.3, 0.4, 0.2)]
+    _, _, every, *quarters = first_click.table(judged).splitlines()
+    assert every.startswith("| all | 5 | 0.300 | 0.300 |")
+    assert [line.split("|")[2].strip() for line in quarters] == ["2", "1", "1", "1"]
+    assert quarters[0].startswith("| quarter 1 | 2 | 0.150 |")
+    assert quarters[3].startswith("| quarter 4 | 1 | 0.500 |")
