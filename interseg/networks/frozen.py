@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.networks import dinov2
-from interseg.networks.click_input import Statistics
-from interseg.networks.pretrained import IMAGENET, packaged_state_dict
+from interseg.networks.pretrained import packaged_state_dict, statistics_of
 
 SEED = 0
 """Of the weights of an encoder that starts at random: a frozen one must be the same whenever it is built."""
@@ -48,7 +47,7 @@ class FrozenEncoder(nn.Module):
         """Of each level."""
         self.strides = [2 * self.divisor // level.shape[-1] for level in probed]
         """Pixels of each level's cells."""
-        statistics = Statistics(*(tuple(self.model.pretrained_cfg.get(key, getattr(IMAGENET, key))) for key in ("mean", "std")))
+        statistics = statistics_of(self.model.pretrained_cfg)
         for key in ("mean", "std"):
             self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("digest", digest_of(self.model))

