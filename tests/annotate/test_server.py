@@ -325,15 +325,18 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
         project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
 
 
-def test_ctrl_c_ends_it_without_a_word(project):
+def test_ctrl_c_ends_it_without_a_word(project, capfd):
     place = bound("127.0.0.1", 0)
     address = f"http://127.0.0.1:{place.getsockname()[1]}"
+
+    answered = []
 
     def interrupt():
         for _ in range(200):
             time.sleep(0.02)
             with contextlib.suppress(OSError):
-                if ask(address, "/api/project")[0] == 200:
+                answered.append(ask(address, "/api/project")[0])
+                if answered[-1] == 200:
                     break
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -342,3 +345,5 @@ def test_ctrl_c_ends_it_without_a_word(project):
     serve(make_app(project), place)
     person.join()
     place.close()
+    assert answered[-1] == 200
+    assert capfd.readouterr() == ("", "")
