@@ -64,6 +64,24 @@ def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: fl
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
 
+def soft_jaccard(logits: Tensor, mask: Tensor) -> Tensor:
+    """Compute 1 minus the overlap of probabilities and object over their union in each image, then the mean over images.
+
+    Rahman & Wang 2016, section 2. The only one of these losses that weighs a missed pixel by the object's size. An image without
+    an object pixel counts its probabilities alone, one without a valid pixel adds 0.
+
+    Args:
+        logits: (B, 1, H, W).
+        mask: (B, H, W) in {0, 1, 255}.
+    """
+    valid = (mask != IGNORE).flatten(1)
+    truth = (mask == 1).flatten(1)
+    probability = logits[:, 0].sigmoid().flatten(1) * valid
+    both = (probability * truth).sum(1)
+    union = probability.sum(1) + truth.sum(1) - both
+    return ((union - both) / union.clamp_min(1.0)).mean()
+
+
 def boundary_weight(distance: Tensor, width: float = 40.0, scale: float = 255.0) -> Tensor:
     """w(p) of the boundary-aware loss (two-in-one, eq. 2): d / scale for background pixels with d <= width, else 0.
 
@@ -165,3 +183,19 @@ class NormalizedFocal(nn.Module):
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         return normalized_focal(logits, mask, self.gamma, self.alpha, self.constant_weights)
+
+
+class FocalAndJaccard(NormalizedFocal):
+    """`normalized_focal` of the pixels plus `soft_jaccard` of the region.
+
+    Args:
+        region: Weight of the region's loss.
+        gamma, alpha, constant_weights: of `normalized_focal`.
+    """
+
+    def __init__(self, region: float = 1.0, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> None:
+        super().__init__(gamma, alpha, constant_weights)
+        self.region = region
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(logits, mask) + self.region * soft_jaccard(logits, mask)

@@ -7,11 +7,14 @@ from interseg.distance import distance_to
 from interseg.losses import (
     BootstrappedCrossEntropy,
     BoundaryAwareCrossEntropy,
+    FocalAndJaccard,
     NormalizedFocal,
     balanced_cross_entropy,
+    binary_cross_entropy,
     bootstrapped_cross_entropy,
     label_counts,
     normalized_focal,
+    soft_jaccard,
 )
 
 
@@ -181,3 +184,38 @@ def test_processes_that_share_their_counts_have_the_loss_of_their_joined_batches
     counts = label_counts(mask) / 3
     parts = [balanced_cross_entropy(z[None], m[None], counts=counts) for z, m in zip(logits, mask, strict=True)]
     assert sum(parts).item() / 3 == pytest.approx(balanced_cross_entropy(logits, mask).item())
+
+
+def test_soft_jaccard_is_one_minus_intersection_over_union_of_probabilities():
+    logits, mask = random_batch()
+    mask[2] = 255
+    expected = []
+    for z, y in zip(logits[:2], mask[:2], strict=True):
+        pairs = [(1 / (1 + math.exp(-a)), b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255]
+        both = sum(p * b for p, b in pairs)
+        expected.append(1 - both / sum(p + b - p * b for p, b in pairs))
+    assert soft_jaccard(logits, mask).item() == pytest.approx(sum(expected) / 3)
+    certain = torch.where(mask == 1, 50.0, -50.0)[:2, None]
+    assert soft_jaccard(certain, mask[:2]).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_soft_jaccard_is_the_only_loss_that_weighs_a_missed_pixel_by_the_objects_size():
+    mask = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    mask[0, :2, :4] = mask[1, :16, :16] = 1
+    logits = torch.where(mask[:, None] == 1, 9.0, -9.0).double()
+    missed = logits.clone()
+    missed[:, :, 0, 0] = -9.0
+    costs = [
+        [(loss(missed[i : i + 1], mask[i : i + 1]) - loss(logits[i : i + 1], mask[i : i + 1])).item() for i in (0, 1)]
+        for loss in (soft_jaccard, binary_cross_entropy)
+    ]
+    assert costs[0][0] == pytest.approx(1 / 8, rel=0.1)
+    assert costs[0][1] == pytest.approx(1 / 256, rel=0.1)
+    assert costs[1][0] == pytest.approx(costs[1][1])
+
+
+def test_focal_and_jaccard_adds_the_regions_loss_with_its_weight():
+    logits, mask = random_batch()
+    loss = FocalAndJaccard(region=0.5)
+    expected = normalized_focal(logits, mask) + 0.5 * soft_jaccard(logits, mask)
+    assert loss(logits, mask).item() == pytest.approx(expected.item())
