@@ -21,7 +21,8 @@ from interseg.evaluation.crops import Crops
 from interseg.evaluation.overlap import iou
 from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
-from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
+from interseg.networks.crop_refinement import trimmed_box
+from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.views import Box, enlarged, restored, scaled_box
 from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation

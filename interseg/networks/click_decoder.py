@@ -33,12 +33,19 @@ class Decoder(nn.Module):
 
     def forward(self, encoded: Mapping[str, Tensor], maps: Tensor) -> Tensor:
         """Logits (B, 1, h, w), twice the size of the skip at stride 4, from guidance (B, c, H, W)."""
+        return self.head(self.features(encoded, maps)[1])
+
+    def features(self, encoded: Mapping[str, Tensor], maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what logits come from, at strides 8 and 4: (B, 2 outlines, h, w) and (B, outlines, h, w)."""
         guide4 = self.guide4(maps)
         guide8 = self.guide8(guide4)
         x = self.context(self.join(encoded["tokens"], guide8, self._likeness(encoded, maps)))
-        x = self.eighth(interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8)
-        x = self.quarter(interpolate(self.to4(x), guide4.shape[-2:], mode="bilinear") + encoded["skip4"] + guide4)
-        return pixel_shuffle(self.last(x), 2)
+        eighth = self.eighth(interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8)
+        return eighth, self.quarter(interpolate(self.to4(eighth), guide4.shape[-2:], mode="bilinear") + encoded["skip4"] + guide4)
+
+    def head(self, quarter: Tensor) -> Tensor:
+        """Make logits (B, 1, 2 h, 2 w) from features (B, outlines, h, w) at stride 4."""
+        return pixel_shuffle(self.last(quarter), 2)
 
     def _likeness(self, encoded: Mapping[str, Tensor], maps: Tensor) -> Tensor:
         """Compare every token with clicked ones, and with those of the mask: (B, K, h, w)."""

@@ -1,29 +1,22 @@
-"""The two networks of two-in-one refinement: one selects the object, a light one refines its crop from the first one's features.
-
-Sections 3.1 and 3.2 of the paper, eq. 4.
-"""
-
-from collections.abc import Sequence
-from math import ceil, floor
+"""The networks of two-in-one refinement as in its paper: one encoder, a selection and a light refinement (sections 3.1 and 3.2)."""
 
 import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import Tensor, nn
-from torch.nn.functional import instance_norm, interpolate
-from torchvision.ops import roi_align
 
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
 from interseg.networks.click_network import parameters_by_origin
-from interseg.networks.norms import KeepsNorms, batch_to_group_norm
+from interseg.networks.crop_refinement import RefinesCrops, block
+from interseg.networks.norms import batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
-from interseg.networks.stem import GuidedConvolution, widen_first_convolution
-from interseg.views import Box, box_of, enlarged
+from interseg.networks.stem import widen_first_convolution
+from interseg.views import enlarged
 
 
-class TwoInOneNetwork(KeepsNorms):
+class TwoInOneNetwork(RefinesCrops):
     """Selection and refinement over one encoder.
 
     Args:
@@ -54,22 +47,16 @@ class TwoInOneNetwork(KeepsNorms):
         channels_last: bool = False,
         selection_from: str | None = None,
     ) -> None:
-        super().__init__()
-        if crop not in ("align", "naive") or norm not in ("batch", "group"):
-            raise InputError(f"crop={crop!r}, norm={norm!r}; use align or naive, and batch or group")
-        if guidance_channels not in (1, 2):
-            raise InputError(f"guidance_channels is {guidance_channels}; use 1 for boundary clicks, 2 for positive and negative ones")
-        self.crop, self.crop_size, self.guidance_channels = crop, crop_size, guidance_channels
+        super().__init__(crop, crop_size, guidance_channels, norm)
         self.encoder = smp.encoders.get_encoder(encoder, in_channels=3, depth=5, weights=None, output_stride=output_stride)
         self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
         widen_first_convolution(self.encoder, 1)
         self.selection = Selection(self.encoder.out_channels[-1], width)
-        self.refinement = Refinement(width, guidance_channels)
+        self.refinement = self.make_refinement(width)
         if freeze_encoder_norm:
             self.keep_norms(self.encoder)
         if norm == "group":
             batch_to_group_norm(self.selection)
-            batch_to_group_norm(self.refinement)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.layout)
         if selection_from is not None:
@@ -115,50 +102,6 @@ class TwoInOneNetwork(KeepsNorms):
         features = self.selection.features(self.encoder(x)[-1])
         return enlarged(self.selection.head(features), x.shape[-2:])[..., :height, :width], features
 
-    def refine(self, features: Tensor, guidance: Tensor, boxes: Sequence[Box]) -> Tensor:
-        """Refine crops.
-
-        Args:
-            features: (b, width, h, w) of the selection.
-            guidance: (b, guidance_channels, H, W), the refinement clicks.
-            boxes: the crop of each object, in pixels of the guidance.
-
-        Returns:
-            Logits (b, 1, crop_size, crop_size) of the crops.
-        """
-        stride = self.stride(features, guidance.shape[-1])
-        shown = self.cut(features, boxes, stride)
-        if shown.shape[-1] * shown.shape[-2] > 1:
-            shown = instance_norm(shown)
-        maps = self.cut(guidance, boxes, 1)
-        return self.refinement(torch.cat([shown, maps.to(shown.dtype)], 1).contiguous(memory_format=self.layout))
-
-    def stride(self, features: Tensor, width: int) -> float:
-        """Pixels of an image of some width between two cells of its features."""
-        return 32 * -(-width // 32) / features.shape[-1]
-
-    def snapped(self, box: Box, features: Tensor, size: Sequence[int]) -> Box:
-        """The box that is cut for a box in an image of (height, width): with "naive" the whole cells that it touches."""
-        if self.crop == "align":
-            return box
-        stride = self.stride(features, size[1])
-        top, left, bottom, right = (floor(box.top / stride), floor(box.left / stride), ceil(box.bottom / stride), ceil(box.right / stride))
-        return Box(int(top * stride), int(left * stride), min(int(bottom * stride), size[0]), min(int(right * stride), size[1]))
-
-    def cut(self, maps: Tensor, boxes: Sequence[Box], stride: float) -> Tensor:
-        """Boxes, in pixels, of maps (b, c, h, w) with a stride, at the crop's size."""
-        size = (self.crop_size, self.crop_size)
-        if self.crop == "align":
-            exact = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps  # corners of large images do not fit those
-            corners = [exact.new_tensor([[box.left, box.top, box.right, box.bottom]]) for box in boxes]
-            return roi_align(exact, corners, size, 1 / stride, sampling_ratio=2, aligned=True).to(maps.dtype)
-        cells = []
-        for row, box in zip(maps, boxes, strict=True):
-            top, left = int(box.top // stride), int(box.left // stride)
-            bottom, right = int(-(-box.bottom // stride)), int(-(-box.right // stride))
-            cells.append(interpolate(row[None, :, top:bottom, left:right], size, mode="bilinear"))
-        return torch.cat(cells)
-
 
 class Selection(nn.Module):
     """A pyramid pooling module (Zhao et al. 2017) over the encoder's last map, and one logit from its features."""
@@ -171,34 +114,3 @@ class Selection(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         return self.join(self.pyramid(x))
-
-
-class Refinement(nn.Sequential):
-    """Three blocks and a logit (eq. 4): C(513, 512, 3), C(512, 256, 3), C(256, 256, 3) for 512 features and one map.
-
-    The map's weights start as those of a convolution of their own and learn at their own rate: one channel in 513, mostly 0, is
-    drowned by the others, and a short training never comes to heed it.
-    """
-
-    def __init__(self, width: int, guidance: int) -> None:
-        first = block(width, width)
-        convolution = first[0]
-        assert isinstance(convolution, nn.Conv2d)
-        first[0] = GuidedConvolution(convolution, guidance, "own")
-        super().__init__(first, block(width, width // 2), block(width // 2, width // 2), nn.Conv2d(width // 2, 1, 1))
-
-
-def block(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3x3 convolution, batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-def trimmed_box(logits: Tensor, threshold: float) -> Box:
-    """The bounding box of the pixels whose probability is above a threshold; the whole image where there is none.
-
-    Args:
-        logits: (H, W).
-        threshold: on the probability.
-    """
-    likely = (logits.sigmoid() > threshold).cpu().numpy()
-    return box_of(likely) if likely.any() else Box(0, 0, *likely.shape)

@@ -13,8 +13,9 @@ from interseg.evaluation.contributions import outcome_of
 from interseg.evaluation.game import Game
 from interseg.evaluation.overlap import iou
 from interseg.inference.session import open_sessions
+from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.stem import GuidedConvolution
-from interseg.networks.two_in_one_network import TwoInOneNetwork, trimmed_box
+from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.views import Box, scaled_box
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne, square
