@@ -27,10 +27,10 @@ def number_of_rounds(most: int, seed: int, step: int) -> int:
 
 @torch.no_grad()
 def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, seed: tuple[int, int], logit_threshold: float) -> None:
-    """Play rounds with a batch: its `clicks` grow, and its `previous`, where it has one, becomes the last answer.
+    """Play rounds with a batch: its `clicks` grow, its `previous`, where it has one, becomes the last answer, its `states` the method's.
 
     Args:
-        module: answers by `segment(batch)`. Its network is in evaluation mode meanwhile, as in the paper's code.
+        module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in the paper's code.
         batch: what the step is made of.
         user: clicks.
         rounds: number of clicks of each object; an object without an error that can be clicked gets fewer.
@@ -39,9 +39,11 @@ def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, s
     """
     ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
     clicks = unpad_clicks(batch["clicks"])
+    batch["states"] = [{} for _ in ids]
     with evaluating(module):
         for number in range(rounds):
-            logits = module.segment(batch)[:, 0]
+            answered, batch["states"] = module.plain_answer(batch)
+            logits = answered[:, 0]
             objects = logits > logit_threshold
             generators = [np.random.default_rng((*seed, id, CLICKS, number)) for id in ids]
             made = user.next_clicks([*objects.cpu().numpy()], masks, clicks, generators)

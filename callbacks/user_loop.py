@@ -83,7 +83,7 @@ class UserLoop(Callback):
             masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]
             batch["previous"] = torch.from_numpy(np.stack(masks)).to(batch["clicks"].device)
         self._known = [len(clicks) for clicks in unpad_clicks(batch["clicks"])]
-        if self.inner_rounds:
+        if self.inner_rounds and pl_module.iterates:
             rounds, seed = number_of_rounds(self.inner_rounds, self.seed, trainer.global_step), (self.seed, trainer.current_epoch)
             with trainer.precision_plugin.forward_context():
                 play_inner_rounds(pl_module, batch, self.train_user, rounds, seed, self.logit_threshold)

@@ -45,6 +45,11 @@ class InteractiveModule(LightningModule):
         """Figures of an evaluation that this method has of its own."""
         return [Refinements()] if self.inference.refiner else []
 
+    @property
+    def iterates(self) -> bool:
+        """Whether the training step at hand learns from clicks that the loop adds to the first ones."""
+        return True
+
     def segment(self, batch: Any) -> Tensor:
         """Give logits of a batch: (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
         raise NotImplementedError
@@ -62,13 +67,15 @@ class InteractiveModule(LightningModule):
         return None
 
     def answer(self, batch: ClickBatch) -> Answer:
-        """Answer a round's clicks at test time: `segment`, or what the test-time options make of the network.
+        """Answer a round's clicks at test time: plainly, or by what the test-time options make of the network.
 
         A method that learns or optimises at test time does it here; what it keeps of an object is its new state.
         """
-        if self.inference.plain:
-            return Answer(self.segment(batch), batch["states"])
-        return self.predictor()(batch)
+        return self.plain_answer(batch) if self.inference.plain else self.predictor()(batch)
+
+    def plain_answer(self, batch: ClickBatch) -> Answer:
+        """Answer a round's clicks, in training's inner rounds too: `segment`; a method that keeps something of an object says what."""
+        return Answer(self.segment(batch), batch["states"])
 
     def predictor(self) -> Predictor:
         """Make what answers with the test-time options; a click network's method says how."""

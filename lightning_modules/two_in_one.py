@@ -18,12 +18,15 @@ from interseg.clicks.layout import BOUNDARY, IGNORE, KINDS, REGION, Clicks, chec
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
+from interseg.evaluation.encoding import Encoding
 from interseg.evaluation.overlap import iou
+from interseg.inference.refine import encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
 from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.two_in_one_network import TwoInOneNetwork
-from interseg.views import Box, enlarged, restored, scaled_box
+from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
+from interseg.views import Box, Side, check_side, enlarged, restored, scaled_box
 from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 
@@ -36,7 +39,7 @@ class TwoInOne(InteractiveModule):
     guidance channels they are positive and negative clicks instead (the paper's control, PNR).
 
     Args:
-        network: selection and refinement.
+        network: selection and refinement; one that encodes a photo once does so.
         guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels by default, cut at 3 of them.
         loss: BA-CE by default.
         selection_epochs: of the first phase; the paper's 80.
@@ -49,12 +52,12 @@ class TwoInOne(InteractiveModule):
         perturbation: of training's boundary clicks, in pixels.
         optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and "refinement_clicks".
             The paper's 1e-8 is for a loss that is summed over pixels: for the mean over 512 x 512 of them that is 2.6e-3.
-        long_side: of images in evaluation; null for full size, as in the paper.
+        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for that size.
     """
 
     def __init__(
         self,
-        network: TwoInOneNetwork,
+        network: TwoInOneNetwork | TwoInOneOnceNetwork,
         guidance: Guidance | None = None,
         loss: BoundaryAwareCrossEntropy | None = None,
         selection_epochs: int = 80,
@@ -65,7 +68,7 @@ class TwoInOne(InteractiveModule):
         emphasis_side: int = 40,
         perturbation: float = 10.0,
         optimisation: Optimisation | None = None,
-        long_side: int | None = None,
+        long_side: Side = None,
     ) -> None:
         super().__init__()
         if not 0 < threshold < 1 or padding < 0:
@@ -78,20 +81,30 @@ class TwoInOne(InteractiveModule):
         self.draw_clicks = RefinementClicks(self.signed, perturbation=perturbation)
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
         self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
-        self.optimisation, self.long_side = optimisation or Optimisation(), long_side
+        self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
         self._refined = True
 
     @property
     def contributions(self) -> list[Contribution]:
-        """What the crops hold and leave out."""
-        return [Crops()]
+        """What the crops hold and leave out, and the time of the encoding where there is one."""
+        return [Crops(self.network.crop_size), *([Encoding()] if isinstance(self.network, TwoInOneOnceNetwork) else [])]
+
+    @property
+    def iterates(self) -> bool:
+        """Whether clicks beyond the first are learned from: not in the first phase."""
+        return not self.selects
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute what does not depend on clicks: the view, and what the network makes of it."""
+        view = super().encode(images)
+        return view | encode_view(self.network, view.get("image", images), False)
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """Give logits (B, 1, H, W) from `image` and `clicks`: the first selects, the others refine."""
         require(batch, "image", "clicks")
         return self._answer(batch, [{} for _ in batch["clicks"]]).logits
 
-    def answer(self, batch: ClickBatch) -> Answer:
+    def plain_answer(self, batch: ClickBatch) -> Answer:
         """Give the same; what was selected is the state, so that later clicks run the light network only."""
         require(batch, "image", "clicks", "states")
         return self._answer(batch, list(batch["states"]))
@@ -105,7 +118,7 @@ class TwoInOne(InteractiveModule):
             self._check(rows)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
-            self._select(view, new, states, batch["image"].shape[-2:])
+            self._select(batch, view, new, states)
         answers = torch.stack([state["selection"] for state in states])
         refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
         if refined:
@@ -117,18 +130,27 @@ class TwoInOne(InteractiveModule):
             answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
         return Answer(enlarged(answers, batch["image"].shape[-2:]), states)
 
-    def _select(self, view: ClickBatch, rows: list[int], states: list[State], size: torch.Size) -> None:
+    def _select(self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]) -> None:
         """Run the selection of some rows and put it into the list of states: logits, features and box as the network sees them.
 
-        For `Crops`, in an image of (height, width) `size`: `trimmed`, what is left of it, and `crop`, that with its padding.
+        For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`, that with its padding.
         """
-        logits, features = self.network(view["image"][rows], self._selection_map(view["clicks"][rows], view["image"].shape[-2:]))
+        maps = self._selection_map(view["clicks"][rows], view["image"].shape[-2:])
+        logits, features = self.network(view["image"][rows], maps, **self._known(batch, rows))
+        size = batch["image"].shape[-2:]
         seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
         for i, row, feature in zip(rows, logits, features, strict=True):
             trimmed = trimmed_box(row[0], self.threshold)
             box = trimmed.grown(self.padding, *seen)
             boxes = {"trimmed": scaled_box(trimmed, seen, full), "crop": scaled_box(box, seen, full)}
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
+
+    def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
+        """Give what is known of some rows' photos, as arguments of the network: all that comes before clicks, or kept features."""
+        encoded = {key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"}
+        if encoded:
+            return {"encoded": encoded}
+        return {"features": [level[rows] for level in batch["features"]]} if "features" in batch else {}
 
     def _check(self, clicks: Clicks) -> None:
         """Raise `InputError` for clicks that this network does not know."""
@@ -169,7 +191,8 @@ class TwoInOne(InteractiveModule):
 
     def _selection_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         self._refined = True
-        logits, _ = self.network(batch["image"], self._selection_map(batch["clicks"], batch["image"].shape[-2:]))
+        maps = self._selection_map(batch["clicks"], batch["image"].shape[-2:])
+        logits, _ = self.network(batch["image"], maps, **self._known(batch, list(range(len(maps)))))
         loss = self.loss(logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"]))
         return logits, loss + spared(self._idle())
 
@@ -178,8 +201,12 @@ class TwoInOne(InteractiveModule):
         size = batch["image"].shape[-2:]
         for part in (self.network.encoder, self.network.selection):
             part.eval()
+        states: list[State] = list(batch.get("states", [{} for _ in batch["clicks"]]))
+        new = [i for i, state in enumerate(states) if "features" not in state]
         with torch.no_grad():
-            logits, features = self.network(batch["image"], self._selection_map(batch["clicks"], size))
+            if new:
+                self._select(batch, batch, new, states)
+        logits, features = (torch.stack([state[key] for state in states]) for key in ("selection", "features"))
         picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, features, batch)
         rows = [o.row for o in picked]
         refined = self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size) if rows else logits[:0]
@@ -197,14 +224,20 @@ class TwoInOne(InteractiveModule):
         return logits, loss + spared(self.network.parameters())
 
     def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch) -> list["Selected"]:
-        """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors."""
+        """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
+
+        They are those that the loop has added (inner rounds), or else are drawn for all at once, as in the paper.
+        """
         picked = []
         masks = batch["mask"].cpu().numpy()
+        given = unpad_clicks(batch["clicks"])
         for row, id in enumerate(batch["id"].tolist()):
             if (masks[row] == 1).any() and self.selected[0] <= iou(predictions[row], masks[row]) <= self.selected[1]:
                 generator = np.random.default_rng((self._seed, self.current_epoch, id))
                 padding = (batch["to_source"][row, ..., 0] < 0).cpu().numpy()
-                clicks = self.draw_clicks(predictions[row], masks[row], generator, padding)
+                clicks = given[row][1:]
+                if not len(clicks):
+                    clicks = self.draw_clicks(predictions[row], masks[row], generator, padding)
                 if len(clicks):
                     box = trimmed_box(logits[row, 0], self.threshold).grown(self.padding, *masks[row].shape).with_clicks(clicks)
                     picked.append(Selected(row, clicks, self.network.snapped(box, features, masks[row].shape)))

@@ -80,7 +80,7 @@ class OnceNetwork(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Run the encoder alone: its levels (B, C, h, w) from photos (B, 3, H, W) in [0, 1], padded by replication."""
-        return self.encoder(self._padded(image))
+        return self.encoder(self.padded(image))
 
     def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
         """Compute all that does not depend on clicks, (B, ...) each.
@@ -92,7 +92,7 @@ class OnceNetwork(nn.Module):
         levels = self.features(image) if features is None else features
         if self.training and self.noise:
             image = with_noise(image, self.noise)
-        x = (self._padded(image) - self.encoder.mean) / self.encoder.std
+        x = (self.padded(image) - self.encoder.mean) / self.encoder.std
         return self.neck(x.contiguous(memory_format=self.layout), levels)
 
     def forward(
@@ -117,12 +117,12 @@ class OnceNetwork(nn.Module):
         known = self.encode(image, features) if encoded is None else encoded
         if guidance is None:
             guidance = image.new_zeros(len(image), self.guidance_channels, height, width)
-        maps = self._padded(guidance.to(image.dtype))
+        maps = self.padded(guidance.to(image.dtype))
         logits = self.decoder(known, maps.contiguous(memory_format=self.layout))
         return interpolate(logits, maps.shape[-2:], mode="bilinear")[..., :height, :width]
 
-    def _padded(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) with sides padded at the right and the bottom by replication to multiples of the encoder's divisor."""
+    def padded(self, x: Tensor) -> Tensor:
+        """Pad (B, C, H, W) at the right and the bottom by replication to multiples of the encoder's divisor."""
         height, width = x.shape[-2:]
         margins = (0, -width % self.encoder.divisor, 0, -height % self.encoder.divisor)
         return pad(x, margins, mode="replicate") if any(margins) else x

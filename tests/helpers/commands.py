@@ -37,6 +37,10 @@ OWN = {
         *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
+    "two_in_one/once.yaml": [
+        *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1", "model.network.crop_size=16"),
+        *("model.selection_epochs=1", "model.selected=[0,1]", "model.long_side=[64,64]", "callbacks.features.folder=null"),
+    ],
     "convert.yaml": [f"model.network.encoder_name={ENCODER}", "model.network.decoder_channels=[32,16,16,8,8]"],
     "ritm.yaml": [f"model.network.encoder={TINY_HRNET}", "model.network.pretrained=null"],
     "simpleclick.yaml": [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from interseg.evaluation.crops import PADDINGS, Crops
+from interseg.evaluation.crops import PADDINGS, Crops, drawn_through
 from interseg.evaluation.metrics import summarise
 from interseg.views import Box
 from tests.helpers.outcomes import CURVES, PLAYED
@@ -16,7 +16,12 @@ NOT_CROPPED = torch.tensor([[IMAGE, OBJECT, (0, 0, 0, 0), (0, 0, 0, 0)]] * 4)
 
 
 def figures_of(boxes, targets):
-    return summarise(PLAYED | {"boxes": boxes}, targets, full_curves=False, contributions=[Crops()])
+    return summarise(
+        PLAYED | {"boxes": boxes, "drawn": torch.tensor([0.9, 0.8, 1.0, 0.9], dtype=torch.float64)},
+        targets,
+        full_curves=False,
+        contributions=[Crops(16)],
+    )
 
 
 def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
@@ -37,6 +42,8 @@ def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
     kept = [60 * 80, 55 * 80, 100 * 100, 40 * 80]
     assert figures["area_reduction+10"] == pytest.approx(1 - sum(kept) / 4 / 20000)
     assert figures["contributed"] == ["outside"]
+    assert figures["drawn_by_cells"] == pytest.approx(0.9)
+    assert figures["drawn_above_85"] == 0.75
 
 
 def test_a_method_that_crops_and_keeps_everything_has_figures_and_one_that_does_not_crop_has_none():
@@ -47,8 +54,8 @@ def test_a_method_that_crops_and_keeps_everything_has_figures_and_one_that_does_
     figures = figures_of(NOT_CROPPED, (0.8,))
     assert not any(key.startswith(("outside", "recall", "area_reduction")) for key in figures)
     assert figures["noc@80"] == (2 + 1 + 4 + 4) / 4
-    assert Crops().plot(figures) is None
-    assert Crops().sentence(figures) == ""
+    assert Crops(16).plot(figures) is None
+    assert Crops(16).sentence(figures) == ""
 
 
 def within(box):
@@ -71,9 +78,9 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
         6:
     ]
     rows += [(IMAGE, row[1], row[1], IMAGE) for row in rows[:2]]
-    outcome = {"boxes": torch.tensor(rows)}
+    outcome = {"boxes": torch.tensor(rows), "drawn": torch.ones(len(rows))}
     outside = [bool((within(truth) & ~within(crop)).any()) for _, truth, _, crop in rows]
-    figures = Crops().figures(outcome)
+    figures = Crops(16).figures(outcome)
     assert 0 < figures["outside"] == sum(outside) < len(rows)
     for padding in PADDINGS:
         shown = [np.zeros(IMAGE[2:], bool) for _ in rows]
@@ -84,7 +91,7 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
         assert figures[f"area_reduction+{padding}"] == pytest.approx(np.mean([1 - pixels.mean() for pixels in shown]))
     curves = torch.rand(len(rows), 5, dtype=torch.float64)
     expected = [[0.0] * 5 if out else curve for out, curve in zip(outside, curves.tolist(), strict=True)]
-    assert Crops().counted(outcome, curves).tolist() == expected
+    assert Crops(16).counted(outcome, curves).tolist() == expected
 
 
 def test_a_game_leaves_the_boxes_of_image_object_trimmed_box_and_crop():
@@ -95,9 +102,25 @@ def test_a_game_leaves_the_boxes_of_image_object_trimmed_box_and_crop():
         ({}, [[0] * 4] * 2),
         ({"trimmed": Box(4, 6, 9, 20), "crop": Box(0, 1, 14, 25)}, [[4, 6, 9, 20], [0, 1, 14, 25]]),
     ):
-        found = Crops().outcome(SimpleNamespace(session=SimpleNamespace(state=state, size=(30, 40)), truth=truth))
+        found = Crops(16).outcome(SimpleNamespace(session=SimpleNamespace(state=state, size=(30, 40)), truth=truth))
         assert set(found) == set(Crops.keys)
         assert found["boxes"].tolist() == [[0, 0, 30, 40], [5, 7, 9, 20], *kept]
+        assert found["drawn"] == drawn_through(truth == 1, Box(*kept[1]), 16)
+
+
+def test_an_object_is_drawn_through_cells_the_better_the_more_there_are():
+    y, x = np.mgrid[:96, :96]
+    disk = (y - 40) ** 2 + (x - 50) ** 2 < 30**2
+    box = Box(8, 16, 72, 84)
+    finer = [drawn_through(disk, box, cells) for cells in (4, 8, 16, 32, 64)]
+    assert finer == sorted(finer)
+    assert finer[0] < 0.9
+    assert finer[-1] > 0.98
+    square = np.zeros((96, 96), bool)
+    square[16:80, 16:80] = True
+    assert drawn_through(square, Box(16, 16, 80, 80), 4) == 1, "nothing is lost of what fills its crop"
+    assert drawn_through(square, Box(16, 16, 80, 48), 64) == 0.5, "but what lies outside is"
+    assert drawn_through(square, Box(0, 0, 0, 0), 64) == 0
 
 
 def test_the_report_draws_recall_and_area_and_says_how_many_objects_are_outside():
@@ -105,9 +128,11 @@ def test_the_report_draws_recall_and_area_and_says_how_many_objects_are_outside(
     boxes[:, 2:] = torch.tensor([(20, 30, 60, 90), (10, 20, 70, 100)])
     boxes[:3, 3] = torch.tensor((30, 30, 60, 90))
     figures = figures_of(boxes, (0.8,))
-    plot = Crops().plot(figures)
+    plot = Crops(16).plot(figures)
     assert list(plot.x) == list(PADDINGS)
     assert plot.lines["objects held whole"] == [1.0] * len(PADDINGS)
     assert plot.lines["area left out"] == [figures[f"area_reduction+{p}"] for p in PADDINGS]
     assert plot.lines["area left out"][0] == pytest.approx(1 - 40 * 60 / 20000)
-    assert "does not hold, which count 4 clicks: 3." in Crops().sentence(figures)
+    sentence = Crops(16).sentence(figures)
+    assert "does not hold, which count 4 clicks: 3." in sentence
+    assert "have a mean IoU of 0.900; 75% reach .85." in sentence

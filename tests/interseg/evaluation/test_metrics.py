@@ -69,10 +69,11 @@ def rows(ids):
         "simulator_seconds": torch.full((len(ids),), 0.125),
         "refinements": ids[:, None] * torch.tensor([1, 2, 0]),
         "boxes": ids[:, None, None] + torch.tensor([0, 0, 9, 9]).expand(4, 4),
+        "drawn": ids / 10,
     }
 
 
-OWN = (Refinements(), Crops())
+OWN = (Refinements(), Crops(16))
 
 
 def rank_main(rank, port, shards, results):
@@ -121,9 +122,10 @@ class Hard(Contribution):
 
 
 def test_a_contribution_says_how_clicks_are_counted_and_adds_its_figures():
-    outcome = PLAYED | {"easy": torch.tensor([0, 1, 1, 1]), "boxes": torch.tensor([[(0, 0, 9, 9), (1, 1, 4, 4), (0,) * 4, (0,) * 4]] * 4)}
-    metric = Interactions((0.85,), True, [Hard(), Crops()])
-    assert metric.keys == (*OUTCOME, "easy", "boxes")
+    boxes = torch.tensor([[(0, 0, 9, 9), (1, 1, 4, 4), (0,) * 4, (0,) * 4]] * 4)
+    outcome = PLAYED | {"easy": torch.tensor([0, 1, 1, 1]), "boxes": boxes, "drawn": torch.zeros(4)}
+    metric = Interactions((0.85,), True, [Hard(), Crops(16)])
+    assert metric.keys == (*OUTCOME, "easy", "boxes", "drawn")
     metric.update({key: value[:2] for key, value in outcome.items()})
     assert metric.clicked().tolist() == [[0.0] * 4, CURVES[1].tolist()]
     metric.update({key: value[1:] for key, value in outcome.items()})

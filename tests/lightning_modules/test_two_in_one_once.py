@@ -1,0 +1,123 @@
+"""Two-in-one on a network that encodes once: what is kept of a photo changes no answer, and training's clicks are evaluation's."""
+
+import pytest
+import torch
+
+from callbacks.inner_rounds import number_of_rounds
+from callbacks.user_loop import UserLoop
+from interseg.clicks.boundary import BoundaryUser
+from interseg.clicks.layout import BOUNDARY, unpad_clicks
+from interseg.errors import InputError
+from interseg.networks.once_network import OnceNetwork
+from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
+from lightning_modules.itis import ITIS
+from lightning_modules.two_in_one import TwoInOne
+from tests.lightning_modules.test_two_in_one import Fitting, batch, with_distance
+
+SIZES = {"width": 32, "outlines": 8, "blocks": 1}
+
+
+def network(**options):
+    torch.manual_seed(0)
+    return TwoInOneOnceNetwork("test_vit", None, **SIZES, **{"crop_size": 16} | options)
+
+
+def module(**options):
+    return TwoInOne(network(), selection_epochs=1, threshold=0.5, padding=4, selected=(0.0, 1.0), **options).eval()
+
+
+FIRST, MORE = [(30, 40, 1)], [(30, 40, 1), (16, 30, 1, BOUNDARY), (43, 59, 1, BOUNDARY)]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (61, 83)])
+def test_what_is_known_of_a_photo_changes_no_selection(size):
+    net, image = network().eval(), torch.rand(2, 3, *size)
+    maps = torch.zeros(2, 1, *size)
+    maps[:, 0, 20:30, 30:40] = 1
+    with torch.no_grad():
+        logits, features = net(image, maps)
+        assert logits.shape == (2, 1, *size)
+        for known in ({"encoded": net.encode(image)}, {"features": net.features(image)}):
+            again = net(image, maps, **known)
+            assert torch.equal(again[0], logits)
+            assert torch.equal(again[1], features)
+        assert not torch.equal(net(image, maps * 0)[0], logits), "the click is heeded"
+        assert not torch.equal(net(image, maps * 0)[1], features), "by what is refined too"
+    padded = [-(-side // net.divisor) * net.divisor for side in size]
+    assert features.shape == (2, 32, padded[0] // 4, padded[1] // 4)
+    assert net.stride(features, size[1]) == 4
+
+
+def test_a_selection_is_that_of_the_itis_network_that_it_was_taken_from(tmp_path):
+    torch.manual_seed(3)
+    itis = ITIS(OnceNetwork("test_vit", None, **SIZES), previous_mask=True, mask_map="probabilities").eval()
+    torch.save({"state_dict": itis.state_dict()}, tmp_path / "itis.ckpt")
+    own = TwoInOne(network(selection_from=str(tmp_path / "itis.ckpt")), guidance=itis.guidance).eval()
+    given = batch(FIRST)
+    with torch.no_grad():
+        expected = itis.segment(given | {"previous": torch.zeros(1, 64, 96)})
+        assert torch.allclose(own.segment(given), expected, atol=1e-5)
+    torch.save({"state_dict": own.state_dict()}, tmp_path / "own.ckpt")
+    again = network(selection_from=str(tmp_path / "own.ckpt"))
+    for key, value in again.selection.state_dict().items():
+        assert torch.equal(value, own.network.selection.state_dict()[key])
+    with pytest.raises(InputError, match=r"own.ckpt does not fit, .* or of ITIS with an encode-once network"):
+        TwoInOneOnceNetwork("test_vit", None, width=64, outlines=8, blocks=1, selection_from=str(tmp_path / "own.ckpt"))
+
+
+def test_a_session_encodes_and_selects_once():
+    own, calls = module(), []
+    own.network.encoder.register_forward_hook(lambda *_: calls.append("encoder"))
+    own.network.selection.decoder.context.register_forward_hook(lambda *_: calls.append("selection"))
+    own.network.refinement.register_forward_hook(lambda *_: calls.append("refinement"))
+    with torch.no_grad():
+        encoded = own.encode(batch(FIRST)["image"])
+        selected, states = own.answer(batch(FIRST, encoded=encoded))
+        refined, _ = own.answer(batch(MORE, states=states, encoded=encoded))
+        assert calls == ["encoder", "selection", "refinement"]
+        assert torch.equal(selected, own.segment(batch(FIRST)))
+        assert torch.equal(refined, own.segment(batch(MORE)))
+
+
+def training(epoch, monkeypatch):
+    own = module().train()
+    monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
+    own._trainer, own._seed = Fitting(epoch), 3
+    return own
+
+
+class At(Fitting):
+    """A Trainer in the step that draws the most inner rounds."""
+
+    global_step = next(step for step in range(99) if number_of_rounds(3, 0, step) == 3)
+    precision_plugin = type("Full", (), {"forward_context": staticmethod(torch.no_grad)})()
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection_has_none(epoch, monkeypatch):
+    own, calls, drawn = training(epoch, monkeypatch), [], []
+    own.network.selection.decoder.context.register_forward_hook(lambda *_: calls.append("selection"))
+    draw = own.draw_clicks
+    monkeypatch.setattr(own, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    loop = UserLoop(iterative=False, inner_rounds=3, train_user=BoundaryUser(spacing=2))
+    given = with_distance(batch(FIRST, [(31, 41, 1)]))
+    with torch.enable_grad():
+        loop.on_train_batch_start(At(epoch), own, given, 0)
+        clicks = unpad_clicks(given["clicks"])
+        assert [len(rows) for rows in clicks] == ([1, 1] if epoch == 0 else [4, 4])
+        outputs = own.training_step(given, 0)
+    assert calls == ["selection"], "which is kept from the rounds to the step"
+    assert not drawn
+    if epoch == 1:
+        assert all((rows[1:, 3] == BOUNDARY).all() for rows in clicks)
+        with torch.no_grad():
+            own.eval()
+            assert torch.allclose(outputs["logits"], own.segment({k: v for k, v in given.items() if k != "states"}), atol=1e-5)
+
+
+def test_without_inner_rounds_clicks_are_drawn(monkeypatch):
+    own, drawn = training(1, monkeypatch), []
+    draw = own.draw_clicks
+    monkeypatch.setattr(own, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    own.training_step(with_distance(batch(FIRST)), 0)
+    assert len(drawn) == 1
