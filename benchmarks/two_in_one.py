@@ -1,19 +1,26 @@
 """Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
 
     python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test '--config data/grabcut.yaml data.root=B'
-        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12] [--refinements NAME ...] [key=value ...]
+        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12] [--refinements NAME ...] [--itis RUN] [key=value ...]
 
-Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. Every line is made by train.py and
-evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are training's.
+Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A third table has their clicks by the
+IoU that the selection left to be refined. `--itis` adds the clicks of a run of ITIS, by the same user as the signed ones. Every line is
+made by train.py and evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are
+training's.
 """
 
 import argparse
 import json
 import shlex
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.ablation import done
+from interseg.evaluation.comparison import Evaluation
+from interseg.evaluation.metrics import interval
 
 LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
 REFINEMENTS = {
@@ -22,7 +29,17 @@ REFINEMENTS = {
     **{f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"] for side in (16, 32, 64)},
 }
 """The first two are the paper's; the others ask how many cells of a crop the refinement's three convolutions can see across."""
-SELECTED = {"mIoU after the click": "miou@1", "objects outside the crop": "outside", "recall": "recall+0", "with 20 px": "recall+20"}
+ITIS = "ITIS"
+SIGNED_USER = "callbacks.loop.user={_target_: interseg.clicks.boundary.CentreUser, least_share: 0.01}"
+STARTS = (0.0, 0.4, 0.6, 0.8, 1.01)
+"""Bounds of the IoU after the selection, by which objects are told apart."""
+SELECTED = {
+    "mIoU after the click": "miou@1",
+    "drawn by cells": "drawn_by_cells",
+    "objects outside the crop": "outside",
+    "recall": "recall+0",
+    "with 20 px": "recall+20",
+}
 REFINED = {key: key for key in ("noc@85", "failures@85", "noc@90", "failures@90", "miou@1", "miou@3", "miou@5", "miou@10", "outside")}
 
 
@@ -35,6 +52,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement")
     arguments.add_argument("--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2])
+    arguments.add_argument("--itis", type=Path, help="run of ITIS that is played beside the refinements")
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     selections: dict[str, list[Path]] = {name: [] for name in LOSSES}
@@ -55,11 +73,14 @@ def main() -> None:
             refinements[name].append(play(run, options.test))
     print_markdown(selections, SELECTED)
     print_markdown(refinements, REFINED)
+    if options.itis:
+        refinements[ITIS] = [play(options.itis, [*options.test, SIGNED_USER], options.folder / "ITIS")] * options.seeds
+    print_by_start({name: [Evaluation(folder) for folder in folders] for name, folders in refinements.items()})
 
 
-def play(run: Path, test: list[str]) -> Path:
-    """Evaluate a run into its own folder, every object given all its clicks, unless that was done."""
-    folder = run / "test"
+def play(run: Path, test: list[str], into: Path | None = None) -> Path:
+    """Evaluate a run into its own folder or another, every object given all its clicks, unless that was done."""
+    folder = into or run / "test"
     done(folder / "report.json", "evaluate.py", "--checkpoint", str(run), *test, f"run={folder}", "full_curves=true")
     return folder
 
@@ -72,6 +93,26 @@ def print_markdown(table: dict[str, list[Path]], figures: dict[str, str]) -> Non
         columns = [[report[key] for report in reports] for key in figures.values()]
         cells = [f"{statistics.mean(v):.4g}" + (f" ± {statistics.stdev(v):.3g}" if len(v) > 1 else "") for v in columns]
         print(f"| {name} | " + " | ".join(cells) + " | " + ", ".join(f"{value:.4g}" for value in columns[0]) + " |")
+
+
+def print_by_start(table: dict[str, list[Evaluation]]) -> None:
+    """Mean NoC@85 of each row's objects by the IoU after the first row's selection, and the others' paired lead over the first row."""
+    first = next(iter(table))
+    starts = np.concatenate([played.curves[:, 0] for played in table[first]])
+    noc = {name: np.concatenate([played.noc["noc@85"] for played in evaluations]) for name, evaluations in table.items()}
+    others = [name for name in table if name != first]
+    titles = ["IoU after the selection", "objects of all seeds", *table, *(f"{name} fewer than {first} by" for name in others)]
+    print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
+    for low, high in pairwise(STARTS):
+        inside = (starts >= low) & (starts < high)
+        if not inside.any():
+            continue
+        cells = [f"{low:g} to {min(high, 1):g}", f"{inside.sum()}", *(f"{noc[name][inside].mean():.2f}" for name in table)]
+        for name in others:
+            lead = (noc[first] - noc[name])[inside]
+            least, most = interval(lead)
+            cells.append(f"{lead.mean():+.2f} [{least:+.2f}, {most:+.2f}]")
+        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import dynamic3d, equal_time, first_click, methods, rounds, training_step
+from benchmarks import dynamic3d, equal_time, first_click, methods, rounds, training_step, two_in_one
 from configs import load, resolve
 from configs.options import parser
 from interseg.files import write_table
@@ -331,3 +332,22 @@ def test_first_clicks_are_shown_by_the_size_of_the_object():
     assert [line.split("|")[2].strip() for line in quarters] == ["2", "1", "1", "1"]
     assert quarters[0].startswith("| quarter 1 | 2 | 0.150 |")
     assert quarters[3].startswith("| quarter 4 | 1 | 0.500 |")
+
+
+def test_refinements_are_paired_by_the_iou_that_they_start_from(capsys):
+    def played(noc, start):
+        return SimpleNamespace(noc={"noc@85": np.array(noc, float)}, curves=np.array([[value, 0.9] for value in start]))
+
+    two_in_one.print_by_start(
+        {
+            "boundary": [played([9, 4, 1], [0.3, 0.5, 0.9]), played([7, 6, 1], [0.2, 0.45, 1.0])],
+            "signed": [played([5, 4, 2], [0.3, 0.5, 0.9]), played([5, 8, 2], [0.2, 0.45, 1.0])],
+        }
+    )
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert rows[0][2:] == ["boundary", "signed", "signed fewer than boundary by"]
+    assert rows[2:] == [
+        ["0 to 0.4", "2", "8.00", "5.00", "+3.00 [+2.00, +4.00]"],
+        ["0.4 to 0.6", "2", "5.00", "6.00", "-1.00 [-2.00, +0.00]"],
+        ["0.8 to 1", "2", "1.00", "2.00", "-1.00 [-1.00, -1.00]"],
+    ]
