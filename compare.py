@@ -112,14 +112,14 @@ def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
 
 
 def write(text: str, out: Path) -> None:
-    """The page."""
+    """Write the page."""
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text)
     print(f"comparison: {out}")
 
 
 def named(given: str) -> tuple[str | None, Path]:
-    """An argument's name and folder; a folder's own name may hold a `=`."""
+    """Split an argument into name and folder; a folder's own name may hold a `=`."""
     name, equals, folder = given.partition("=")
     return (name, Path(folder)) if equals and not Path(given).exists() else (None, Path(given))
 
@@ -196,7 +196,7 @@ def answerers(found: list[Method], trusted: list[str]) -> tuple[dict[str, Answer
 
 
 def pictures(found: list[Method], count: int, trusted: list[str], answers: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """The objects on which methods differ most, with each method's last answer and clicks (of its first seed); what cannot be shown."""
+    """Draw the objects on which methods differ most, with each one's last answer and clicks (of its first seed); say what cannot be."""
     chosen = most_different(found, count)
     try:
         source = build(resolve(found[0].runs[0].config)["data"], trusted).objects("test")

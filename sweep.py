@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[str, Any]]:
-    """The values of each job by key.
+    """List the values of each job by key.
 
     Raises:
         InputError: another method than grid without a count, a parameter without values.
@@ -91,7 +91,7 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
 
 
 def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
-    """A job's arguments as a shell reads them: the sweep's command without wandb, with the values in place of its `${args...}`."""
+    """Write a job's arguments as a shell reads them: the sweep's command without wandb, with the values in place of its `${args...}`."""
     given = [f"{key}={value}" for key, value in values.items()]
     words: list[str] = []
     for word in sweep.get("command", ["${program}", "${args_no_hyphens}"]):
@@ -103,7 +103,7 @@ def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
 
 
 def environment(name: str) -> str:
-    """A variable that the sweep's command refers to."""
+    """Return a variable that the sweep's command refers to."""
     if name not in os.environ:
         raise InputError(f"the sweep's command needs the environment variable {name}; export it")
     return os.environ[name]

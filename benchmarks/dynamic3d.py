@@ -141,7 +141,7 @@ def same_as_before(folder: Path, given: list[str]) -> None:
 
 
 def make(folder: Path, name: str, permutation: int, given: list[str], steps: int | None, first: int | None = None) -> None:
-    """The run of a row and a permutation, unless it is there; of offline training, also on the permutation's first volumes alone."""
+    """Train the run of a row and a permutation, unless it is there; of offline training, also on the permutation's first volumes alone."""
     run = run_folder(folder, name if first is None else prefix_row(first), permutation)
     words = [*ROWS[name], f"data.permutations={permutation + 1}", f"data.permutation={permutation}", "trainer.max_epochs=1"]
     if name == OFFLINE:  # its permutations are epochs
@@ -155,17 +155,17 @@ def make(folder: Path, name: str, permutation: int, given: list[str], steps: int
 
 
 def prefix_row(count: int) -> str:
-    """The row of offline training on the first volumes of a permutation."""
+    """Return the row of offline training on the first volumes of a permutation."""
     return f"{OFFLINE}, first {count}"
 
 
 def run_folder(folder: Path, name: str, permutation: int) -> Path:
-    """A run's folder."""
+    """Return a run's folder."""
     return folder / f"{name.replace(', ', '_').replace(' ', '-')}-{permutation}"
 
 
 def read(folder: Path, name: str, permutation: int) -> list[Row]:
-    """The lines of a run's dice.csv."""
+    """Read the lines of a run's dice.csv."""
     with (run_folder(folder, name, permutation) / "dice.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 

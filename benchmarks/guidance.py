@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def row(guidance: Guidance, formula: Formula, clicks: Tensor, size: int, repeats: int) -> str:
-    """Times, ratio and maximal difference of an encoding and its formula."""
+    """Measure times, ratio and maximal difference of an encoding and its formula."""
     difference = float((naive_maps(clicks, size, formula) - guidance(clicks, size, size)).abs().max())
     naive, ours = median_times(repeats, lambda: naive_maps(clicks, size, formula), lambda: guidance(clicks, size, size))
     return f"{1000 * naive:5.1f} ms  {1000 * ours:6.2f} ms  {naive / ours:5.1f}  {difference:.1e}"

@@ -110,7 +110,7 @@ def flat(value: Any) -> list[bytes]:
 
 
 def played(run: Path) -> tuple[str, dict[str, Any]]:
-    """The objects' table and the figures without times."""
+    """Return the objects' table and the figures without times."""
     figures = json.loads((run / "report.json").read_text())
     return (run / "objects.csv").read_text(), {key: value for key, value in figures.items() if "seconds" not in key}
 

@@ -87,7 +87,7 @@ def naive_click(state: State) -> Click | None:
 
 
 def played_states(options: Any) -> Iterator[State]:
-    """The states after each click of the network of a run, at 1080p."""
+    """Yield the states after each click of the network of a run, at 1080p."""
     model, config = played_method(options)
     model.eval()
     loop, dataset = UserLoop(max_clicks=SHOWN[-1], full_curves=True), ClickDataset(build(config["data"], options.trust).objects("test"))

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def adam(prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float, rate: float) -> Tensor:
-    """The probabilities after the official code's number of steps."""
+    """Compute the probabilities after the official code's number of steps."""
     logits = prior.log().clone().requires_grad_()
     optimizer = torch.optim.Adam([logits], rate)
     for _ in range(STEPS):

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def slices_of(truth: np.ndarray, counts: list[int], seed: int) -> list[dict[int, dict[int, np.ndarray]]]:
-    """What a user labels at random, round after round, to reach each count along the first two planes."""
+    """Draw what a user labels at random, round after round, to reach each count along the first two planes."""
     generator, rounds, known = np.random.default_rng(seed), [], {0: [], 1: []}  # type: ignore[var-annotated]
     for before, count in zip([0, *counts], counts, strict=False):
         new = SliceUser((0, 1), count - before, guided=False).annotate(truth, truth, None, known, generator)

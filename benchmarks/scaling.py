@@ -60,7 +60,7 @@ class MeteredLoop(UserLoop):
         self.began = 0.0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
-        """The step has ended; gather once more."""
+        """Gather once more: the step has ended."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self.steps.append(time.perf_counter() - self.began)  # since the step before: waiting for the loader counts
         trainer.strategy.barrier()
@@ -162,12 +162,12 @@ def sizes() -> None:
 
 
 def cells(seconds: Iterable[float]) -> str:
-    """Times with 8 and with 64 GPUs, and their shares of the example's step."""
+    """Write times with 8 and with 64 GPUs, and their shares of the example's step."""
     return ", ".join(f"{1000 * s:.1f} ms = {s / STEP:.1%}" for s in seconds)
 
 
 def delta(rank: int, masks: bool) -> Delta:
-    """What a rank's step changes: every object of a batch is clicked, one in three begins anew with four clicks."""
+    """Make what a rank's step changes: every object of a batch is clicked, one in three begins again with four clicks."""
     generator = np.random.default_rng(rank)
     ids = range(1000 + rank * BATCH, 1000 + (rank + 1) * BATCH)
     added = {id: [Click(int(generator.integers(480)), int(generator.integers(480)))] for id in ids}

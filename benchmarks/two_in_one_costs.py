@@ -68,7 +68,7 @@ def measure_loss(network: TwoInOneNetwork, size: int, batch: int, repeats: int, 
 
 
 def synchronised(function: Callable[[], object]) -> Callable[[], None]:
-    """A call that ends when the device has."""
+    """Make a call that ends when the device has."""
 
     def call() -> None:
         function()

@@ -89,7 +89,7 @@ def offered(callback: Callback) -> dict[str, Any]:
 
 
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
-    """A run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
+    """Return a run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
 
     A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited for at the end for at most 5 minutes
     (WANDB_FINISH_TIMEOUT, in seconds). The run's id lies in its folder, so that a run that goes on is one run there too. Offline,
@@ -119,7 +119,7 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
 
 
 def run_id(folder: Path) -> str:
-    """What the first process that asks writes into `wandb.id`, for all others and for every time the run goes on.
+    """Return what the first process that asks writes into `wandb.id`, for all others and for every time the run goes on.
 
     That is a new id, or the one that a sweep's agent has given.
     """
@@ -136,7 +136,7 @@ def run_id(folder: Path) -> str:
 
 
 def server() -> str:
-    """The address in the environment, or the one that `wandb login --host` has kept, or the public one."""
+    """Return the address in the environment, or the one that `wandb login --host` has kept, or the public one."""
     kept = configparser.ConfigParser()
     kept.read(Path(os.environ.get("WANDB_CONFIG_DIR", Path.home() / ".config" / "wandb"), "settings"))
     return os.environ.get("WANDB_BASE_URL") or str(kept.get("default", "base_url", fallback="https://api.wandb.ai"))
@@ -154,25 +154,25 @@ def logged_in() -> bool:
 
 
 def curve(values: list[float]) -> Any:
-    """A line over interactions."""
+    """Draw a line over interactions."""
     table = wandb.Table(["interactions", "quality"], [[k + 1, value] for k, value in enumerate(values)])
     return wandb.plot.line(table, "interactions", "quality", title="IoU or Dice against interactions")
 
 
 def opened(picture: str) -> Image.Image:
-    """A picture from base64."""
+    """Read a picture from base64."""
     return Image.open(io.BytesIO(base64.b64decode(picture)))
 
 
 def table(file: Path) -> wandb.Table:
-    """The rows of a CSV file; what reads as a number is one, what is empty is missing."""
+    """Read the rows of a CSV file; what reads as a number is one, what is empty is missing."""
     with file.open(newline="", encoding="utf-8") as lines:
         header, *rows = csv.reader(lines)
     return wandb.Table([*header], [[value(cell) for cell in row] for row in rows])
 
 
 def value(cell: str) -> float | str | None:
-    """A cell's number, its text, or None."""
+    """Return a cell's number, its text, or None."""
     try:
         return float(cell) if cell else None
     except ValueError:

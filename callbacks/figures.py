@@ -56,14 +56,14 @@ def put_legend_below(axis: Any, columns: int = 3) -> None:
 
 
 def png(figure: Figure) -> str:
-    """A figure as base64."""
+    """Draw a figure as base64."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def svg(figure: Figure) -> str:
-    """A figure as an element of a page, the same whenever it is drawn."""
+    """Draw a figure as an element of a page, the same whenever it is drawn."""
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "interseg"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -71,5 +71,5 @@ def svg(figure: Figure) -> str:
 
 
 def page(template: str, **content: Any) -> str:
-    """A page from a template of this folder."""
+    """Make a page from a template of this folder."""
     return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template(template).render(**content)

@@ -152,7 +152,7 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
 
 
 def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
-    """An object's interaction, played again: its outcome depends on the object and the network alone."""
+    """Play an object's interaction again: its outcome depends on the object and the network alone."""
     loop = callback_of(trainer, UserLoop)
     batch = trainer.strategy.batch_to_device(data_of(trainer, EvaluationData).single("test", id))
     batch = trainer.precision_plugin.convert_input(batch)

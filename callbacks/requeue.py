@@ -96,7 +96,7 @@ def in_step() -> bool:
 
 
 def slurm_job() -> str | None:
-    """The number of the batch job or step that this process belongs to, an array's task with the array's.
+    """Return the number of the batch job or step that this process belongs to, an array's task with the array's.
 
     None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person starts and ends commands.
     """

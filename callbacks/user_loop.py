@@ -150,7 +150,7 @@ class UserLoop(Callback):
         batch["outcome"] = {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory."""
+        """Return the memory."""
         return self.memory.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ def read(file: str | Path) -> Node:
 
 
 def plain(config: Any) -> Node:
-    """An OmegaConf mapping as dicts and lists, interpolations kept."""
+    """Turn an OmegaConf mapping into dicts and lists, interpolations kept."""
     container = OmegaConf.to_container(config, resolve=False)
     if not isinstance(container, dict):
         raise InputError(f"a config is a mapping of keys, got {type(container).__name__}")

@@ -21,7 +21,7 @@ PATIENCE = datetime.timedelta(hours=6)
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
-    """The folder in `parent` of a run that was given none: its stamp's, or a new one named by the time.
+    """Return the folder in `parent` of a run that was given none: its stamp's, or a new one named by the time.
 
     Several commands of one stamp have numbers, the same config the same one. A step that was queued again is a single command: it has
     the folder that it had, and `resume_point` refuses another config.
@@ -41,7 +41,7 @@ def own_folder(parent: Path, config: dict[str, Any]) -> Path:
 
 
 def stamp() -> str | None:
-    """A name for a run's folder: the SLURM job, array and further step, the run that a wandb sweep gave, or what the first rank made."""
+    """Name a run's folder: the SLURM job, array and further step, the run that a wandb sweep gave, or what the first rank made."""
     job, step = slurm_job(), os.environ.get("SLURM_STEP_ID", "0")
     swept = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
     if job or swept:
@@ -51,7 +51,7 @@ def stamp() -> str | None:
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """A folder's path, then the same with 2, 3, ..."""
+    """Return a folder's path, then the same with 2, 3, ..."""
     yield path
     for number in itertools.count(2):
         yield Path(f"{path}-{number}")
@@ -69,12 +69,12 @@ def made(path: Path) -> bool:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """The error for a run's folder that takes nothing."""
+    """Make the error for a run's folder that takes nothing."""
     return InputError(f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH")
 
 
 def agreed(make: Callable[[], str]) -> str:
-    """What the first rank makes; ranks that torchrun started hear of it through its store, others inherit it."""
+    """Share what the first rank makes; ranks that torchrun started hear of it through its store, others inherit it."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True):
         return make()
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

@@ -104,7 +104,7 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
 
 
 def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -> Path | None:
-    """The checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
+    """Find the checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
 
     A SLURM job that was queued again goes on from its last one by itself.
 
@@ -157,7 +157,7 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """The leaves in which two configs differ, as `model.width: 3 -> 4`."""
+    """Find the leaves in which two configs differ, as `model.width: 3 -> 4`."""
     found = []
     for key in dict.fromkeys([*old, *new]):
         before, after = old.get(key), new.get(key)

@@ -105,7 +105,7 @@ def collate(items: list[Batch]) -> Batch:
 
 
 def same_size_batches(sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int) -> list[list[tuple[int, int]]]:
-    """This rank's objects (rank, rank + world size, ...) in batches of one image size each, as `(0, index)`.
+    """Put this rank's objects (rank, rank + world size, ...) into batches of one image size each, as `(0, index)`.
 
     No object twice, but for ranks that none is left for: Lightning passes over the end of an empty evaluation, where the others wait.
     """
@@ -169,11 +169,11 @@ class ClickDataModule(ResumableDataModule):
         return self.record.shard if self.record else None
 
     def source(self, split: str) -> ObjectSource:
-        """The objects of a split: "train", "val" or "test"."""
+        """Return the objects of a split: "train", "val" or "test"."""
         raise NotImplementedError
 
     def objects(self, split: str) -> ObjectSource:
-        """The objects of a split, opened once; raises `InputError` for a split without objects."""
+        """Return the objects of a split, opened once; raises `InputError` for a split without objects."""
         if split not in self.sources:
             source = self.source(split)
             if len(source) == 0:
@@ -182,7 +182,7 @@ class ClickDataModule(ResumableDataModule):
         return self.sources[split]
 
     def names(self, split: str) -> list[str]:
-        """What a person calls the objects of a split, by their ids."""
+        """Return what a person calls the objects of a split, by their ids."""
         objects = self.objects(split)
         return [objects.name(id) for id in range(len(objects))]
 

@@ -135,7 +135,7 @@ class CocoSource(ObjectSource):
         return Sample(image, mask.astype(np.uint8), np.where(mask | (objects == number), np.uint8(0), objects))
 
     def _objects(self, row: dict[str, Any]) -> tuple[int, NDArray[np.uint8]]:
-        """A row's number in its image (255 at most), and all objects of the image by number, smaller ones over larger ones."""
+        """Draw a row's number in its image (255 at most), and all objects of the image by number, smaller ones over larger ones."""
         rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda other: -self._area(other))[:255]
         number = next((n for n, other in enumerate(rows, 1) if other["id"] == row["id"]), 0)
         if row["image_id"] not in self.maps:

@@ -92,7 +92,7 @@ def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
 
 
 def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
-    """The objects of each instance map, by id.
+    """Find the objects of each instance map, by id.
 
     Decoding thousands of maps takes a minute, so the list is kept in `$XDG_CACHE_HOME/interseg` (`~/.cache` by default), under
     a name that changes with any file's path, size or time.
@@ -113,7 +113,7 @@ def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
 
 
 def objects_of(labels: NDArray[np.int32]) -> list[Listed]:
-    """The objects of an instance map by id."""
+    """Find the objects of an instance map by id."""
     found = []
     for id in np.unique(labels).tolist():
         if id not in (0, IGNORE):
@@ -124,7 +124,7 @@ def objects_of(labels: NDArray[np.int32]) -> list[Listed]:
 
 
 def read_list(path: Path, how: str) -> list[str]:
-    """The names in a list file, a line each, without the slash that stands for the data set's root in some.
+    """Read the names in a list file, a line each, without the slash that stands for the data set's root in some.
 
     Raises:
         InputError: a missing file, which says how to get it, one that is no text, a name that leads out of the data set.

@@ -47,7 +47,7 @@ class ObjectSource(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What a person calls the object: file and object number or name."""
+        """Return what a person calls the object: file and object number or name."""
 
     def image(self, index: int) -> str:
         """Name the object's image."""
@@ -63,7 +63,7 @@ class ObjectSource(ABC):
 
 
 def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], object: int, ignore: int | None, path: Path) -> Sample:
-    """A sample of one object of a label map.
+    """Make a sample of one object of a label map.
 
     Args:
         image: (H, W, 3).
@@ -99,7 +99,7 @@ NO_DOWNLOAD = "--config data/samples.yaml needs no download, --config data/folde
 
 
 def existing_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
-    """The folder, or an `InputError` that names it, says how to get it and what to take instead."""
+    """Return the folder, or an `InputError` that names it, says how to get it and what to take instead."""
     if not path.is_dir():
         raise InputError(
             f"{what} is expected in {path.absolute()}, which does not exist: {how}. Give another place by data.root=PATH; {instead}"

@@ -33,12 +33,12 @@ class CropAtObject(albumentations.DualTransform):
         return {"top": y - self.height // 2, "left": x - self.width // 2}
 
     def apply(self, img: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
-        """The crop of an image, black beyond it."""
+        """Cut an image, black beyond it."""
         view = np.zeros((self.height, self.width, *img.shape[2:]), img.dtype)
         inside = img[max(top, 0) : max(top + self.height, 0), max(left, 0) : max(left + self.width, 0)]
         view[max(-top, 0) : max(-top, 0) + inside.shape[0], max(-left, 0) : max(-left, 0) + inside.shape[1]] = inside
         return view
 
     def apply_to_mask(self, mask: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
-        """The crop of a mask or a coordinate map, 0 beyond it."""
+        """Cut a mask or a coordinate map, 0 beyond it."""
         return self.apply(mask, top, left)

@@ -24,7 +24,7 @@ VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
 
 
 def volume_folder(path: Path, what: str, how: str) -> Path:
-    """A folder of volumes, or an `InputError` that says how to get it."""
+    """Return a folder of volumes, or an `InputError` that says how to get it."""
     return existing_folder(path, what, how, "--config data/volume_folder.yaml reads your own volumes")
 
 
@@ -118,7 +118,7 @@ def read_case(files: VolumeFiles, values: Sequence[int] | None = None, channel: 
 
 
 def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
-    """The box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
+    """Return the box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
 
     "none" leaves the volume as it is.
     """
@@ -162,16 +162,16 @@ def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
 
 
 def volumes_in(folder: Path) -> list[Path]:
-    """The volumes of a folder: a file each, or the header of a format that keeps its voxels in another file."""
+    """Return the volumes of a folder: a file each, or the header of a format that keeps its voxels in another file."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not VOXELS.search(path.name))
 
 
 def with_data(path: Path) -> list[Path]:
-    """A volume's file, and the one with its voxels where that is another."""
+    """Return a volume's file, and the one with its voxels where that is another."""
     beside = (other for other in path.parent.glob(f"{glob.escape(stem(path))}.*") if VOXELS.sub("", other.name) == stem(path))
     return sorted({path, *beside})
 
 
 def stem(path: Path) -> str:
-    """A volume's file name without the format's suffix: names may have dots of their own."""
+    """Return a volume's file name without the format's suffix: names may have dots of their own."""
     return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr)$", "", path.name, flags=re.IGNORECASE)

@@ -92,7 +92,7 @@ class VolumeDataset(Dataset[VolumeBatch]):
         }
 
     def read(self, index: int) -> Volume:
-        """A case, prepared; from the cache where its files and the settings have not changed."""
+        """Read a case, prepared; from the cache where its files and the settings have not changed."""
         path = self.cache / f"{self._digest(index)}.npz"
         try:
             with np.load(path, allow_pickle=False) as kept:
@@ -130,7 +130,7 @@ class VolumeDataset(Dataset[VolumeBatch]):
 
 
 def first(items: list[VolumeBatch]) -> VolumeBatch:
-    """A batch is one volume."""
+    """Take the one volume that a batch is."""
     return items[0]
 
 
@@ -249,12 +249,12 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         return sorted(order[: self.held_out]), sorted(learned if self.stream is None else learned[: self.stream])
 
     def streamed(self) -> list[int]:
-        """The volumes of the stream."""
+        """Return the volumes of the stream."""
         held_out, rest = self.split()
         return held_out if self.learn_from == "held_out" else rest
 
     def order(self, permutation: int) -> list[int]:
-        """The volumes that a permutation plays, in order."""
+        """Return the volumes that a permutation plays, in order."""
         played = self.streamed()
         if self.prefix is not None:
             number, count = self.prefix
@@ -274,7 +274,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
     def one(self, index: int) -> VolumeBatch:
-        """A volume as a batch."""
+        """Return a volume as a batch."""
         return self.objects("train")[0, index, 0, 0, 1]
 
 

@@ -93,7 +93,7 @@ def grabcut(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = Non
 def graph_cut(
     image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, smoothness: float = 10.0, bins: int = 8
 ) -> Probability:
-    """The minimal cut between seeds (Boykov and Jolly 2001; PyMaxflow).
+    """Find the minimal cut between seeds (Boykov and Jolly 2001; PyMaxflow).
 
     Regional term: minus log of smoothed Lab histograms of the seeds; boundary term: `exp(-d^2 / (2 mean d^2))` of neighbouring colours.
 

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def from_all_ranks(value: T) -> list[T]:
-    """The value of each rank in rank order; `[value]` without a process group. Every rank must call it."""
+    """Gather the value of each rank in rank order; `[value]` without a process group. Every rank must call it."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [value]
     values: list[T] = [value] * torch.distributed.get_world_size()

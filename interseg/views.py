@@ -52,7 +52,7 @@ class Box(NamedTuple):
 
 
 def box_of(region: NDArray[np.bool_]) -> Box:
-    """The bounding box of a region (H, W); empty at its corner where it is."""
+    """Find the bounding box of a region (H, W); empty at its corner where it is."""
     if not region.any():
         return Box(0, 0, 0, 0)
     (top, bottom), (left, right) = ((int(found.min()), int(found.max()) + 1) for found in np.nonzero(region))
@@ -131,7 +131,7 @@ def restored(logits: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
 
 
 def scaled_box(box: Box, size: tuple[int, int], other: tuple[int, int]) -> Box:
-    """The box of an image of `size` in the same image at another size: whole pixels, none left out."""
+    """Find the box of an image of `size` in the same image at another size: whole pixels, none left out."""
     down, across = other[0] / size[0], other[1] / size[1]
     return Box(floor(box.top * down), floor(box.left * across), ceil(box.bottom * down - 1e-9), ceil(box.right * across - 1e-9))
 

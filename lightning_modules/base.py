@@ -97,7 +97,7 @@ class InteractiveModule(LightningModule):
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed for torch that depends on all of some numbers."""
+    """Make a seed for torch that depends on all of some numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

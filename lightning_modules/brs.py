@@ -86,7 +86,7 @@ class BRS(InteractiveModule):
         return {"loss": loss, "logits": (coarse if fine is None else fine).detach()}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """The fine decoder waits for its phase."""
+        """Let the fine decoder wait for its phase."""
         if not self.with_fine:
             without_gradient(self.network.fine.parameters())
 

@@ -113,7 +113,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
 
     def _shown(self, volume: Tensor) -> Tensor:
-        """A (1, 1, D, H, W) map at the network's size; the mean of what falls together, so that no labelled slice is lost between two."""
+        """Resize a (1, 1, D, H, W) map to the network's size by the mean of what falls together: no labelled slice is lost between two."""
         if self.size in (None, tuple(volume.shape[2:])):
             return volume
         smaller = [min(sides) for sides in zip(self.size, volume.shape[2:], strict=True)]
@@ -134,7 +134,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return found if found.dtype == torch.float64 else found.float()
 
     def meet(self, batch: VolumeBatch) -> Tensor | None:
-        """What the segmenter says before a round; None while it has learned nothing: a cold start's first round.
+        """Answer before a round; None while nothing is learned: a cold start's first round.
 
         A stream, or a volume that is learned by itself, begins here from its start. What is said before a volume's first round is
         kept: smoothed targets are mixed with it.
@@ -184,7 +184,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 torch.distributed.broadcast(buffer, 0)
 
     def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
-        """What randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
+        """Return what randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
         sequence = () if self.start_anew == "volume" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])
 
@@ -216,7 +216,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """The slice loop has called `meet`, which seeds torch."""
+        """Do nothing: the slice loop has called `meet`, which seeds torch."""
         require(batch, "target", "confidence", "new")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -237,7 +237,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
 
 def augmented(parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0) -> list[Tensor]:
-    """The same flips, half the time along each axis, and turn by up to so many degrees in the slices' plane for all (1, 1, D, H, W)."""
+    """Flip all (1, 1, D, H, W) alike, half the time along each axis, and turn them by up to so many degrees in the slices' plane."""
     for axis in (2, 3, 4):
         if generator.random() < 0.5:
             parts = [part.flip(axis) for part in parts]

@@ -47,7 +47,7 @@ class Optimisation:
             raise InputError(f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine")
 
     def __call__(self, module: LightningModule, parts: Mapping[str, list[Parameter]]) -> dict[str, Any]:
-        """What `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
+        """Make what `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
         unknown = sorted(set(self.rates) - set(parts))
         if unknown:
             raise InputError(f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}")
@@ -62,7 +62,7 @@ class Optimisation:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def factor(self, module: LightningModule, step: int) -> float:
-        """What the learning rates are multiplied by at a step."""
+        """Compute what the learning rates are multiplied by at a step."""
         begin, end = self.phase(module)
         warm = min(1.0, (step - begin + 1) / (self.warmup + 1))
         passed = [epoch for epoch in self.milestones if epoch <= module.current_epoch]

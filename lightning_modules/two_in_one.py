@@ -197,7 +197,7 @@ class TwoInOne(InteractiveModule):
         return logits, loss + spared(self._idle())
 
     def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
-        """The refinement of those selections of the batch that it is trained on; its loss counts within their crops."""
+        """Refine those selections of the batch that are trained on; the loss counts within their crops."""
         size = batch["image"].shape[-2:]
         for part in (self.network.encoder, self.network.selection):
             part.eval()
@@ -224,7 +224,7 @@ class TwoInOne(InteractiveModule):
         return logits, loss + spared(self.network.parameters())
 
     def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch) -> list["Selected"]:
-        """The objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
+        """Find the objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
 
         They are those that the loop has added (inner rounds), or else are drawn for all at once, as in the paper.
         """
@@ -248,7 +248,7 @@ class TwoInOne(InteractiveModule):
         return self.trainer.strategy.reduce(label_counts(mask), reduce_op="mean")
 
     def _idle(self) -> list[torch.nn.Parameter]:
-        """The weights that the phase leaves alone."""
+        """Return the weights that the phase leaves alone."""
         parts = self.network.parameters_by_origin()
         return [p for name in parts if name.startswith("refinement") == self.selects for p in parts[name]]
 
@@ -271,5 +271,5 @@ class Selected(NamedTuple):
 
 
 def square(y: int, x: int, side: int) -> tuple[slice, slice]:
-    """The rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
+    """Find the rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
     return slice(max(0, y - side // 2), y + side - side // 2), slice(max(0, x - side // 2), x + side - side // 2)

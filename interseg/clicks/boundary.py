@@ -19,7 +19,7 @@ Pixels = NDArray[np.int64]
 
 
 def selection_click(mask: NDArray[np.uint8]) -> Click | None:
-    """The object's centre of mass if that pixel is object, else its pixel farthest from the boundary; None for an empty object.
+    """Find the object's centre of mass if that pixel is object, else its pixel farthest from the boundary; None for an empty object.
 
     Args:
         mask: (H, W) in {0, 1, 255 = ignore}.
@@ -151,7 +151,7 @@ def boundary_click(
     allowed: NDArray[np.bool_],
     reach: float = np.inf,
 ) -> tuple[int, int] | None:
-    """The pixel of an object's boundary that corrects an error (eq. 5); `BoundaryUser` says how. None where no pixel is left.
+    """Find the pixel of an object's boundary that corrects an error (eq. 5); `BoundaryUser` says how. None where no pixel is left.
 
     Args:
         cluster: of missed or of excess pixels.
@@ -177,7 +177,7 @@ def boundary_click(
 
 
 def centre_of(cluster: Cluster, clicks: Clicks, spacing: float = 1.0) -> tuple[int, int] | None:
-    """The deepest pixel of a cluster that keeps a distance in pixels from all clicks; None where none does."""
+    """Find the deepest pixel of a cluster that keeps a distance in pixels from all clicks; None where none does."""
     depth = cluster.distance_to_boundary()
     corner = np.array((cluster.top, cluster.left))
     pixels = np.argwhere(depth > 0) + corner
@@ -203,7 +203,7 @@ def predicted_outline(cluster: NDArray[np.bool_], prediction: Mask) -> NDArray[n
 
 
 def outline(region: NDArray[np.bool_], padding: NDArray[np.bool_] | None = None) -> Pixels:
-    """The boundary pixels of a region: those with one of four neighbours outside it, in row-major order.
+    """Find the boundary pixels of a region: those with one of four neighbours outside it, in row-major order.
 
     The image's border is no boundary; where there is no other, it is. Nor is that of a view's padding (H, W).
     """
@@ -217,7 +217,7 @@ def outline(region: NDArray[np.bool_], padding: NDArray[np.bool_] | None = None)
 
 
 def middle(pixels: Pixels) -> tuple[int, int]:
-    """The one of some pixels nearest to their mean, the first in row-major order among equals."""
+    """Find the one of some pixels nearest to their mean, the first in row-major order among equals."""
     y, x = pixels[((pixels - pixels.mean(0)) ** 2).sum(1).round(9).argmin()]  # equal but for rounding is equal
     return int(y), int(x)
 
@@ -281,7 +281,7 @@ class RefinementClicks:
         return clicks_of(rows)
 
     def _moved(self, y: int, x: int, shape: tuple[int, ...], generator: np.random.Generator) -> tuple[int, int]:
-        """A pixel displaced uniformly within a disk, and kept in the image."""
+        """Move a pixel uniformly within a disk, and keep it in the image."""
         angle, radius = generator.uniform(0, 2 * np.pi), self.perturbation * np.sqrt(generator.uniform())
         moved = y + radius * np.sin(angle), x + radius * np.cos(angle)
         row, column = (round(min(max(value, 0), side - 1)) for value, side in zip(moved, shape, strict=True))

@@ -32,13 +32,13 @@ class Cluster:
         return interior_distance(self.unclicked(self.pixels, clicks))
 
     def unclicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
-        """A copy of (h, w) values with the clicked pixels set to 0."""
+        """Return a copy of (h, w) values with the clicked pixels set to 0."""
         values = values.copy()
         zero_clicked(values, clicks, self.top, self.left)
         return values
 
     def without_image_border(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A copy of (h, w) values with the image's outermost pixels set to 0."""
+        """Return a copy of (h, w) values with the image's outermost pixels set to 0."""
         height, width = self.image_shape
         values = values.copy()
         if self.top == 0:
@@ -52,7 +52,7 @@ class Cluster:
         return values
 
     def click_at(self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]) -> Click:
-        """The click on a pixel of the box, with the sign of the truth there."""
+        """Return the click on a pixel of the box, with the sign of the truth there."""
         y, x = self.top + int(pixel[0]), self.left + int(pixel[1])
         return Click(y, x, int(mask[y, x]))
 
@@ -79,7 +79,7 @@ def error_clusters(prediction: Mask, mask: NDArray[np.uint8]) -> list[Cluster]:
 
 
 def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
-    """The 8-connected components of a region."""
+    """Find the 8-connected components of a region."""
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
     clusters = []
     for label in range(1, count):
@@ -96,7 +96,7 @@ def zero_clicked(values: np.ndarray, clicks: Clicks, top: int = 0, left: int = 0
 
 
 def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """The pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
+    """Find the pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
 
     Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left.
     """
@@ -112,7 +112,7 @@ def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int
 
 
 def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """The deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
+    """Find the deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
 
     Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's depth lies within two pixels
     of the eroded component that holds it, so each component is measured in its own widened box, the largest first, and the rest
@@ -146,7 +146,7 @@ def _deepest_in_box(pixels: NDArray[np.bool_], top: int, left: int, clicks: Clic
 
 
 def _deepest_in_rim(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """The same for a region whose unclicked pixels all have a depth below 2: root 2 where the four neighbours are in it, else 1."""
+    """Find the same in a region whose unclicked pixels all have a depth below 2: root 2 where the four neighbours are in it, else 1."""
     for kernel, depth in (
         (cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), float(np.sqrt(np.float32(2)))),
         (np.ones((1, 1), np.uint8), 1.0),

@@ -180,6 +180,6 @@ def drawn_pixels(candidates: NDArray[np.int64], count: int, generator: np.random
 
 
 def centre_click(inside: NDArray[np.float32]) -> Clicks:
-    """A positive click at the pixel that lies deepest in the object, given `interior_distance`; none where the object is empty."""
+    """Make a positive click at the pixel that lies deepest in the object, given `interior_distance`; none where the object is empty."""
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
     return clicks_of([(int(y), int(x), 1)]) if inside[y, x] > 0 else no_clicks()

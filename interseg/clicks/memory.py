@@ -29,7 +29,7 @@ class StoredMask:
 
     @classmethod
     def from_view(cls, prediction: NDArray[np.bool_], coordinates: NDArray[np.integer]) -> "StoredMask":
-        """A view's prediction moved to the source window that the view shows; source pixels between samples take the nearest.
+        """Move a view's prediction to the source window that the view shows; source pixels between samples take the nearest.
 
         Args:
             prediction: (H, W) bool.
@@ -81,7 +81,7 @@ class ClickMemory:
         return self._clicks.get(id, no_clicks())
 
     def mask(self, id: int) -> StoredMask | None:
-        """The last mask stored for an object since it started anew."""
+        """Return the last mask stored for an object since it started anew."""
         return self._masks.get(id)
 
     def apply(self, deltas: Sequence[Delta]) -> None:
@@ -95,7 +95,7 @@ class ClickMemory:
             self._masks |= delta.masks
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The memory as plain tensors, so that a checkpoint loads with `weights_only=True`."""
+        """Return the memory as plain tensors, so that a checkpoint loads with `weights_only=True`."""
         ids, mask_ids = sorted(self._clicks), sorted(self._masks)
         clicks = [self._clicks[i] for i in ids]
         masks = [self._masks[i] for i in mask_ids]

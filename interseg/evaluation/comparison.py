@@ -78,7 +78,7 @@ class Row(NamedTuple):
 
 
 def read_objects(file: Path) -> tuple[list[str], list[Row]]:
-    """The names of an evaluation's figures of objects, and its objects by id.
+    """Read the names of an evaluation's figures of objects, and its objects by id.
 
     Raises:
         InputError: a file that was cut or changed; it names the line.
@@ -134,7 +134,7 @@ class Method:
 
 
 def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
-    """Evaluations by method, see `grouped`.
+    """Group evaluations by method, see `grouped`.
 
     Raises:
         InputError: evaluations of different objects, targets or rounds; two of one method and seed.
@@ -182,7 +182,7 @@ R = TypeVar("R", bound=Run)
 
 
 def grouped(named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN) -> dict[str, list[R]]:
-    """Runs by method, in the order given: those of one name, or without names those whose configs differ in `own` keys alone.
+    """Group runs by method, in the order given: those of one name, or without names those whose configs differ in `own` keys alone.
 
     Methods without a name are called by what their configs say of them and not of all, or by their folders.
     """
@@ -212,7 +212,7 @@ def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> di
 
 
 def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str:
-    """A run's name, and the leaves of its config that not all runs share, at most three."""
+    """Return a run's name, and the leaves of its config that not all runs share, at most three."""
     leaves, rest = flat(run.config, own), [flat(other.config, own) for other in others]
     differs = [key for key, value in leaves.items() if key != "name" and any(other.get(key) != value for other in rest)]
     differs = [key for key in differs if not isinstance(leaves[key], list)][:3]
@@ -221,13 +221,13 @@ def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str
 
 
 def told(key: str, value: Any) -> str:
-    """A leaf in short: the last part of its path and its value, a class by its node and its name."""
+    """Write a leaf in short: the last part of its path and its value, a class by its node and its name."""
     *node, last = key.split(".")
     return f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
 
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:
-    """The objects on which methods differ most, by the range of their areas under the curve, the largest first."""
+    """Find the objects on which methods differ most, by the range of their areas under the curve, the largest first."""
     areas = np.array([method.areas for method in found])
     spread = np.ptp(areas, axis=0)
     return [int(i) for i in np.argsort(-spread, kind="stable")[:count] if spread[i] > 0]

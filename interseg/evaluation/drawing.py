@@ -110,5 +110,5 @@ def unpack_mask(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
 
 
 def jpeg(image: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """An RGB image (H, W, 3) as a JPEG file."""
+    """Encode an RGB image (H, W, 3) as a JPEG file."""
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

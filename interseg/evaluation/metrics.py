@@ -26,7 +26,7 @@ REGRESS = 0.02
 
 
 def clicks_to(curves: Tensor, target: float) -> Tensor:
-    """Number of clicks of each object: index of the first click with IoU >= target, else R. (n, R) -> (n,) int64."""
+    """Count the clicks of each object: index of the first click with IoU >= target, else R. (n, R) -> (n,) int64."""
     reached = curves >= target
     return torch.where(reached.any(1), reached.int().argmax(1) + 1, curves.shape[1])
 
@@ -204,7 +204,7 @@ class Interactions(Metric):
         return counted(self.outcome, self.contributions)
 
     def compute(self) -> dict[str, Any]:
-        """The figures; none where no rank has a row. Every rank must call it."""
+        """Compute the figures; none where no rank has a row. Every rank must call it."""
         own = self.rows() if self.update_called else {}
         parts = [part for part in from_all_ranks(own) if part]
         if not parts:
@@ -216,7 +216,7 @@ class Interactions(Metric):
 
 
 def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """The percentile bootstrap's 95 % interval of a mean over objects or sequences, of 9,999 draws; NaN for fewer than two.
+    """Compute the percentile bootstrap's 95 % interval of a mean over objects or sequences, of 9,999 draws; NaN for fewer than two.
 
     Where two methods played the same ones, `values` are their differences.
     """

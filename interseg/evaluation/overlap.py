@@ -44,7 +44,7 @@ def mean_iou(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes
 
 
 def weighted_iou(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> float:
-    """The official code's variant: classes weigh by their true area."""
+    """Compute the official code's variant: classes weigh by their true area."""
     ious = class_ious(prediction, mask, classes)
     areas = np.bincount(mask[mask != IGNORE].astype(np.int64), minlength=classes)
     return float(np.nansum(ious * areas) / areas.sum()) if areas.sum() else float("nan")

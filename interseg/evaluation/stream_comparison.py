@@ -62,7 +62,7 @@ class StreamRun:
         object.__setattr__(self, "rounds", rounds)
 
     def setting(self) -> dict[str, Any]:
-        """What decides which tasks a sequence has and how they are measured."""
+        """Return what decides which tasks a sequence has and how they are measured."""
         config = OmegaConf.create(self.config)
         data = {key: OmegaConf.select(config, f"data.{key}") for key in TASKS}
         return data | {key: OmegaConf.select(config, f"callbacks.transfer.{key}") for key in ("forward_after", "backward_after")}
@@ -89,7 +89,7 @@ class StreamMethod(NamedTuple):
 
 
 def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, StreamMethod]:
-    """The sequences of each method, see `grouped`; which of them a run has played makes no difference.
+    """Group the sequences by method, see `grouped`; which of them a run has played makes no difference.
 
     Raises:
         InputError: runs on other data or by other measures; two runs of one method with the same sequence; methods that have played

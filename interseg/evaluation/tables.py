@@ -37,7 +37,7 @@ def write_objects(
 
 
 def shown(figures: dict[str, Any]) -> list[str]:
-    """The figures that tables show, in their order."""
+    """Return the figures that tables show, in their order."""
     first = ["objects", *(key for key in figures if key.startswith(("noc@", "failures", "nof", "clicks_to_mean")))]
     first += [*(f"miou@{k}" for k in (1, 2, 3, 4, 5, 10, 20)), "5-miou", "auc"]
     first += [f"{name}@{k}" for name in ("boundary_iou", "boundary_f") for k in (1, 5, 20)]

@@ -217,7 +217,7 @@ class Decoder(nn.Module):
         return found[0], found[1]
 
     def _previous(self, mask: Tensor, given: Tensor, size: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
-        """The map (h, w) of the mask before, from logits in SAM's square."""
+        """Return the map (h, w) of the mask before, from logits in SAM's square."""
         side = torch._shape_as_tensor(mask)[0]
         inside = torch.floor(size * side.float() / size.max() + 0.5).long()
         known = mask.sigmoid() if self.previous == "probabilities" else (mask > 0).float()
@@ -244,7 +244,7 @@ def placing_weights(count: Tensor) -> Tensor:
 
 
 def expected_iou(logits: Tensor) -> Tensor:
-    """The IoU (1,) of a mask with what its own probabilities expect."""
+    """Compute the IoU (1,) of a mask with what its own probabilities expect."""
     share, mask = logits.sigmoid(), (logits > 0).float()
     return (share * mask).sum() / (mask + share * (1 - mask)).sum().clamp_min(1e-6)[None]
 

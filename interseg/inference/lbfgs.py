@@ -111,7 +111,7 @@ def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Sea
 
 
 def descent(gradient: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The quasi-Newton direction by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
+    """Compute the quasi-Newton direction by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
     direction, weights = -gradient, []
     for step, change in reversed(pairs):
         weight = (step @ direction) / (step @ change)
@@ -136,7 +136,7 @@ class _Trial(NamedTuple):
 
 
 def line_search(point: Tensor, here: Answer, direction: Tensor, length: float, trials: int = 20) -> Step:
-    """A step that meets the strong Wolfe conditions, or the best that decreases the energy; None where there is none.
+    """Find a step that meets the strong Wolfe conditions, or the best that decreases the energy; None where there is none.
 
     Nocedal and Wright 2006, algorithms 3.5 and 3.6. An energy that is not finite counts as infinite, so that the step shrinks.
     """
@@ -172,7 +172,7 @@ def _try(point: Tensor, direction: Tensor, length: float) -> Generator[Tensor, A
 
 
 def _between(low: _Trial, high: _Trial) -> float:
-    """The minimum of the cubic through both ends, kept a tenth of the interval away from them; the middle where there is none."""
+    """Find the minimum of the cubic through both ends, kept a tenth of the interval away from them; the middle where there is none."""
     width = high.length - low.length
     middle = low.length + width / 2
     if not (math.isfinite(high.energy) and math.isfinite(high.slope)):

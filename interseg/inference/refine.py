@@ -207,7 +207,7 @@ class Refiner:
         return [answers[i] for i in range(len(answers))], after
 
     def _labels(self, scene: Scene, i: int, answer: Tensor) -> PixelLabels:
-        """The pixels that an object's clicks speak of, within its view: beyond it an answer is constant."""
+        """Find the pixels that an object's clicks speak of, within its view: beyond it an answer is constant."""
         labels = wanted_labels(scene.clicks[i], answer.shape[1], answer.shape[2], self.reach)
         if scene.boxes is None:
             return labels
@@ -234,7 +234,7 @@ class Refiner:
 
 
 def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: PixelLabels) -> Answer:
-    """What a search is told of a point; logits that are no numbers have no energy, and are never good enough."""
+    """Say of a point what a search is told; logits that are not finite have no energy, and are never good enough."""
     finite = bool(logits.isfinite().all())
     return Answer(energy if finite else float("nan"), gradient, finite and right(logits, labels), logits)
 

@@ -75,7 +75,7 @@ class FeatureRefiner(Refiner):
         return (scale**2).sum(1) + 10 * (bias**2).sum(1)
 
     def layer(self, network: nn.Module) -> nn.Module:
-        """The layer of a network; raises `InputError` for a network that names none."""
+        """Find the layer of a network; raises `InputError` for a network that names none."""
         points: dict[str, nn.Module] = network.refinement_points() if hasattr(network, "refinement_points") else {}  # type: ignore[operator]
         if self.point not in points:
             known = f"it has {', '.join(points)}" if points else "use brs, dist_map_brs or rgb_brs"
@@ -126,7 +126,7 @@ REFINERS: dict[str, Callable[[], Refiner]] = {
 
 
 def refiner_of(name: "str | Refiner | None") -> Refiner | None:
-    """A refiner by name, or one built with settings of its own, or none; raises `InputError` for an unknown name."""
+    """Make a refiner by name, or one built with settings of its own, or none; raises `InputError` for an unknown name."""
     if name is None or isinstance(name, Refiner):
         return name
     if not isinstance(name, str) or name not in REFINERS:

@@ -61,7 +61,7 @@ class Rerun:
         self.outputs = {module: self.outputs[module] for module in outermost(network, constant)}
 
     def __call__(self, run: Callable[[], Tensor], change: Change, rows: Tensor) -> Tensor:
-        """The output of `run`, which computes the rows (indices into the batch of the first run), with a change of the layer's output."""
+        """Compute `run` for the rows (indices into the batch of the first run), with a change of the layer's output."""
         with replaced({module: pick(output, rows) for module, output in self.outputs.items()}), changed(self.point, change):
             return run()
 
@@ -87,7 +87,7 @@ def pick(output: Any, rows: Tensor | list[int]) -> Any:
 
 
 def outermost(module: nn.Module, chosen: set[nn.Module]) -> Iterator[nn.Module]:
-    """The chosen modules below a module that lie in no other chosen one."""
+    """Find the chosen modules below a module that lie in no other chosen one."""
     for child in module.children():
         if child in chosen:
             yield child
@@ -97,7 +97,7 @@ def outermost(module: nn.Module, chosen: set[nn.Module]) -> Iterator[nn.Module]:
 
 @contextmanager
 def changed(point: nn.Module, change: Change) -> Iterator[None]:
-    """A layer whose output, or the last tensor of it, is changed."""
+    """Change a layer's output, or the last tensor of it."""
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, Tensor):
@@ -125,7 +125,7 @@ def replaced(outputs: dict[nn.Module, Any]) -> Iterator[None]:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """A network whose parameters take no gradient."""
+    """Freeze a network's parameters: they take no gradient."""
     trainable = [p for p in network.parameters() if p.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)

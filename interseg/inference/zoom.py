@@ -32,7 +32,7 @@ class ZoomIn:
         self.recompute, self.skip_clicks = recompute, skip_clicks
 
     def box(self, prediction: NDArray[np.bool_], clicks: Clicks, before: Box | None) -> Box | None:
-        """The box of a round; None for the whole image.
+        """Find the box of a round; None for the whole image.
 
         Args:
             prediction: (H, W) of the round before.
@@ -47,7 +47,7 @@ class ZoomIn:
         return before if kept else now
 
     def box_round(self, prediction: NDArray[np.bool_], clicks: Clicks) -> Box:
-        """The expanded bounding box of a prediction and its positive clicks, within the image."""
+        """Find the expanded bounding box of a prediction and its positive clicks, within the image."""
         positive = clicks[clicks[:, 2] == 1]
         sides = []
         for axis, pixels in enumerate(np.nonzero(prediction)):

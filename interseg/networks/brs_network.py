@@ -72,7 +72,7 @@ class BRSNetwork(KeepsNorms):
                 part.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
+        """Return the trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
         parts = parameters_by_origin(self, self.encoder)
         fine = {id(p) for p in self.fine.parameters()}
         return parts | {"decoder": [p for p in parts["decoder"] if id(p) not in fine], "fine": list(self.fine.parameters())}
@@ -115,7 +115,7 @@ class Excitation(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.Sequential:
-    """A convolution without bias, PReLU, then batch norm, in the paper's order."""
+    """Make a convolution without bias, PReLU, then batch norm, in the paper's order."""
     layer = nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False)
     return nn.Sequential(layer, nn.PReLU(outputs), nn.BatchNorm2d(outputs))
 

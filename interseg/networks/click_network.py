@@ -75,7 +75,7 @@ class ClickNetwork(KeepsNorms):
         return self.network.encoder
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder", both new."""
+        """Return the trainable parameters: "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder", both new."""
         return parameters_by_origin(self, self.encoder)
 
     def refinement_points(self) -> dict[str, nn.Module]:
@@ -100,7 +100,7 @@ class ClickNetwork(KeepsNorms):
 
 
 def parameters_by_origin(network: nn.Module, encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """A network's trainable parameters: the pretrained encoder's, its first convolution's new channels', and all others."""
+    """Return a network's trainable parameters: the pretrained encoder's, its first convolution's new channels', and all others."""
     clicks = [p for m in encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()]
     new = {id(p) for p in clicks}
     pretrained = [p for p in encoder.parameters() if p.requires_grad and id(p) not in new]

@@ -82,12 +82,12 @@ class Converted(nn.Module):
 
 
 def logits_of(output: Any) -> Any:
-    """A network's logits, out of the dict that torchvision's networks give."""
+    """Take a network's logits out of the dict that torchvision's networks give."""
     return output["out"] if isinstance(output, dict) and "out" in output else output
 
 
 def first_layer(network: nn.Module, image: Tensor) -> tuple[nn.Module | None, Any]:
-    """The layer that an image reaches first, and the network's answer to it; containers and `Identity` are no layers."""
+    """Find the layer that an image reaches first, and the network's answer to it; containers and `Identity` are no layers."""
     reached: list[nn.Module] = []
     layers = [m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)]
     hooks = [layer.register_forward_pre_hook(lambda module, _: reached.append(module)) for layer in layers]
@@ -105,7 +105,7 @@ def first_layer(network: nn.Module, image: Tensor) -> tuple[nn.Module | None, An
 
 
 def without_bias(layer: nn.Module) -> nn.Module:
-    """The same convolution, on the same weights, that adds no bias and calls no hook."""
+    """Make the same convolution, on the same weights, that adds no bias and calls no hook."""
     sibling = copy.copy(layer)
     sibling._parameters = dict(layer._parameters) | {"bias": None}
     sibling._forward_hooks = OrderedDict()

@@ -73,7 +73,7 @@ class RefinesCrops(KeepsNorms):
         return self.divisor * -(-width // self.divisor) / features.shape[-1]
 
     def snapped(self, box: Box, features: Tensor, size: Sequence[int]) -> Box:
-        """The box that is cut for a box in an image of (height, width): with "naive" the whole cells that it touches."""
+        """Find the box that is cut for a box in an image of (height, width): with "naive" the whole cells that it touches."""
         if self.crop == "align":
             return box
         stride = self.stride(features, size[1])
@@ -111,12 +111,12 @@ class Refinement(nn.Sequential):
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3x3 convolution, batch norm and ReLU."""
+    """Make a 3x3 convolution, batch norm and ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 def trimmed_box(logits: Tensor, threshold: float) -> Box:
-    """The bounding box of the pixels whose probability is above a threshold; the whole image where there is none.
+    """Find the bounding box of the pixels whose probability is above a threshold; the whole image where there is none.
 
     Args:
         logits: (H, W).

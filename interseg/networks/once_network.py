@@ -70,7 +70,7 @@ class OnceNetwork(nn.Module):
             self.decoder.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (none where it is frozen) and "decoder", neck included."""
+        """Return the trainable parameters: "encoder" (none where it is frozen) and "decoder", neck included."""
         trained = [p for p in self.encoder.parameters() if p.requires_grad]
         return {"encoder": trained, "decoder": [*self.neck.parameters(), *self.decoder.parameters()]}
 

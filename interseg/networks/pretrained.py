@@ -68,7 +68,7 @@ def load_packaged(encoder: nn.Module, name: str) -> None:
 
 
 def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of `efficientnet_lite_pytorch` under timm's names.
+    """Rename the weights of `efficientnet_lite_pytorch` as timm does.
 
     The stem, head and classifier have one name each. Blocks are numbered through in the package and by stage in timm; within
     a block the names shift by one where there is an expansion convolution.
@@ -97,7 +97,7 @@ def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _stage_numbers() -> list[str]:
-    """The "stage.block" of the n-th block of EfficientNet-Lite0, as timm names it; the stages have these many blocks."""
+    """Return the "stage.block" of the n-th block of EfficientNet-Lite0, as timm names it; the stages have these many blocks."""
     return [f"{stage}.{block}" for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(blocks)]
 
 

@@ -74,7 +74,7 @@ class RITMNetwork(KeepsNorms):
             self.encoder.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (pretrained), "clicks" (the embedding of the guidance) and "decoder"."""
+        """Return the trainable parameters: "encoder" (pretrained), "clicks" (the embedding of the guidance) and "decoder"."""
         trained = [p for p in self.encoder.model.parameters() if p.requires_grad]
         clicks = list(self.encoder.embedding.parameters())
         return {"encoder": trained, "clicks": clicks, "decoder": [*self.hidden.parameters(), *self.last.parameters()]}

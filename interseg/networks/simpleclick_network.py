@@ -69,7 +69,7 @@ class SimpleClickNetwork(nn.Module):
             self.encoder.blocks.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "encoder" (pretrained), "clicks" (their patch embedding) and "decoder"."""
+        """Return the trainable parameters: "encoder" (pretrained), "clicks" (their patch embedding) and "decoder"."""
         decoder = [p for part in (self.pyramid, self.head, self.last) for p in part.parameters()]
         return {"encoder": list(self.encoder.parameters()), "clicks": list(self.clicks.parameters()), "decoder": decoder}
 

@@ -32,7 +32,7 @@ class GuidedConvolution(nn.Module):
             self.guidance.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """What was read before and guidance, (B, photo's channels + channels, H, W), to features."""
+        """Compute features of what was read before and guidance, (B, photo's channels + channels, H, W)."""
         split = self.photo.in_channels
         return self.photo(x[:, :split]) + self.guidance(x[:, split:])
 

@@ -73,7 +73,7 @@ class TwoInOneNetwork(RefinesCrops):
         self.load_state_dict({key: state[f"network.{key}"] for key in own}, strict=False)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters by origin.
+        """Return the trainable parameters by origin.
 
         "encoder" (pretrained), "clicks" (the selection map's first convolution), "decoder", "refinement" and "refinement_clicks" (the
         first convolution of its maps).

@@ -75,7 +75,7 @@ class TwoInOneOnceNetwork(RefinesCrops):
         self.selection.load_state_dict(given)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """The trainable parameters: "decoder", "refinement" and "refinement_clicks" (the first convolution of its maps)."""
+        """Return the trainable parameters: "decoder", "refinement" and "refinement_clicks" (the first convolution of its maps)."""
         refinement = parameters_by_origin(self.refinement, self.refinement)
         decoder = self.selection.parameters_by_origin()["decoder"]
         return {"decoder": decoder, "refinement": refinement["encoder"], "refinement_clicks": refinement["clicks"]}

@@ -19,7 +19,7 @@ LEAST, LARGEST = 16, 32766
 
 
 def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask as it is: the control."""
+    """Return the mask as it is: the control."""
     return mask.copy()
 
 
@@ -65,7 +65,7 @@ BACKENDS: dict[str, Carry] = {"dis": dis_flow, "affine_spline": affine_spline, "
 
 
 def backend_of(name: str) -> Carry:
-    """A backend by name; raises `InputError` for an unknown one."""
+    """Return a backend by name; raises `InputError` for an unknown one."""
     if name not in BACKENDS:
         raise InputError(f"registration is {name!r}; use one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
@@ -78,7 +78,7 @@ def to_bytes(*images: Slice) -> list[NDArray[np.uint8]]:
 
 
 def _registered(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool) -> NDArray[np.bool_]:
-    """The paper's silence on settings is filled by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
+    """Register as the paper leaves open, by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
     still, moved = (SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving))
     try:
         transform = SimpleITK.CenteredTransformInitializer(

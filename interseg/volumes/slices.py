@@ -24,5 +24,5 @@ def index(axis: int, number: int) -> tuple[slice | int, ...]:
 
 
 def other_axes(axis: int) -> tuple[int, ...]:
-    """The axes within a slice."""
+    """Return the axes within a slice."""
     return tuple(a for a in range(3) if a != axis)

@@ -13,7 +13,7 @@ from interseg.volumes.slices import Labelled, Mask, index, other_axes
 def guided_slices(
     residuals: NDArray[np.floating], labelled: Sequence[int], axis: int, count: int, generator: np.random.Generator
 ) -> list[int]:
-    """New slices along an axis, drawn by their residuals (algorithm 4); as many as there are, none where no residual is left."""
+    """Draw new slices along an axis by their residuals (algorithm 4); as many as there are, none where no residual is left."""
     chances = residuals.sum(other_axes(axis))
     chances[list(labelled)] = 0
     positive = np.flatnonzero(chances > 0)
@@ -47,7 +47,7 @@ class SliceUser:
     def annotate(
         self, proxy: Mask, truth: Mask, probabilities: NDArray[np.floating] | None, labelled: Labelled, generator: np.random.Generator
     ) -> dict[int, dict[int, Mask]]:
-        """The new slices of a round: masks by number, by axis; fewer where there are no more.
+        """Annotate the new slices of a round: masks by number, by axis; fewer where there are no more.
 
         Args:
             proxy: (D, H, W) so far.

@@ -15,7 +15,7 @@ class User:
     """Base of the click simulators."""
 
     def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
-        """The click that this user makes next.
+        """Choose the click that this user makes next.
 
         Args:
             prediction: (H, W) current mask, bool; or uint8 classes.
