@@ -134,7 +134,7 @@ class Transfer(Callback):
             if number % trainer.world_size != trainer.global_rank:
                 continue
             batch = data.batch_of([index])
-            answer = self._answer(module, batch["image"], (sequence, task, number))
+            answer = self._answer(module, batch, (sequence, task, number))
             prediction, mask = answer.argmax(1)[0].cpu().numpy(), batch["mask"][0].numpy()
             given = self.annotations.get((sequence, number))
             rest = mask if given is None else np.where(given.numpy() != IGNORE, IGNORE, mask)
@@ -147,7 +147,7 @@ class Transfer(Callback):
     def _answer(
         self,
         module: LightningModule,
-        image: Tensor,
+        batch: TaskBatch,
         place: tuple[int, int, int],
     ) -> Tensor:
         """Return probabilities by draws that depend on sequence, task and image alone."""
@@ -157,7 +157,7 @@ class Transfer(Callback):
             seed = np.random.SeedSequence((self.seed, *place)).generate_state(1)[0]
             torch.manual_seed(int(seed))
             met = place[2] if place[2] <= place[1] else None
-            return method.predict(method.placed(image), met).probabilities
+            return method.predict(method.placed(batch["image"]), met, batch["mask"]).probabilities
 
     def _write(self, trainer: Trainer, length: int) -> None:
         """Write the files, with all sequences so far, and log the figures."""

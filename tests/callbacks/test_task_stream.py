@@ -261,6 +261,47 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
         assert kept.all() == (second != "packnet")
 
 
+@pytest.mark.parametrize("name", ["naive", "packnet"])
+def test_clis_pretraining_serves_the_others_whose_answers_are_its_own(name, folder, pretrained, tmp_path):
+    trainer(tmp_path / name, epochs=1, user=Satisfied()).fit(METHODS[name](pretrained["clis"]), data(folder, sequence=0))
+    state = torch.load(pretrained["clis"], weights_only=True)["state_dict"]
+    assert bool(state["plain"])
+    found = last(tmp_path / name)["state_dict"]["network.convolutions.3.weight"]
+    kept = found != 0
+    assert torch.equal(found[kept], state["network.convolutions.3.weight.mean"][kept])
+    assert kept.all() == (name == "naive")
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append((batch["probabilities"].clone(), pl_module.network(batch["image"], sample=0.0).softmax(1)))
+
+    plain = baseline()(pretrained["clis"])
+    plain.load_pretrained(pretrained["clis"])
+    trainer(tmp_path / "clis", Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder, sequence=0))
+    first = data(folder).images_of(0)[0]
+    answer = plain.predict_current(data(folder).batch_of([first])["image"]).probabilities
+    assert torch.allclose(seen[0][1], answer, atol=1e-4)  # the first task's mean answer is the plain network's
+
+
+def test_spare_kernels_come_with_the_tasks_and_are_opened_by_them(folder, pretrained, tmp_path):
+    def spare(pretrained):
+        torch.manual_seed(3)
+        network = CLISNetwork(2, 6, 8, spare=2)
+        options = {"samples": 3, "steps": 4, "update": "isolated", "optimisation": RATE, "pretrained": pretrained}
+        return CLIS(network, ImageEmbedding((16, 24), 5, 4), **options)
+
+    trainer(tmp_path, epochs=1).fit(spare(pretrained["clis"]), data(folder))
+    start, end = torch.load(pretrained["clis"], weights_only=True)["state_dict"], last(tmp_path)["state_dict"]
+    assert end["network.convolutions.3.weight.mean"].shape == (10, 10, 3, 3)
+    given = start["network.convolutions.3.weight.mean"]
+    assert torch.allclose(0.9 * end["network.convolutions.3.weight.mean"][:8, :8], given, atol=1e-5)
+    assert end["network.head.weight.mean"][:, 8:].abs().sum() > 0
+    assert (end["memory.pairs"][:, 2 * 5 :].split([8, *[10] * 13], 1)[3][:, 8:] > 0.5).all()
+    with pytest.raises(InputError, match="spare kernels come with the tasks"):
+        spare(None)
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretrained, tmp_path):
     seen = []
@@ -298,7 +339,7 @@ def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_
 def test_log_variances_learn_at_their_own_rate(folder, tmp_path):
     spreads = []
     for rate in (1, 20):
-        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}))
+        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}), pretraining="variational")
         trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "pretrain"))
         assert last(tmp_path / str(rate))["optimizer_states"][0]["state"]
         found = [value.flatten() for name, value in module.named_parameters() if name.endswith("log_variance")]
@@ -332,7 +373,8 @@ def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
             trainer(tmp_path).fit(method(), data(folder, stage))
     with pytest.raises(InputError, match=r"forward_after=1, backward_after=3 with 2 tasks"):
         trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
-    with pytest.raises(InputError, match="update is 'half'"):
-        clis(update="half")
+    for option in ("update", "targets", "retrieval", "pretraining"):
+        with pytest.raises(InputError, match=f"{option} is 'half'"):
+            clis(**{option: "half"})
     with pytest.raises(InputError, match="not variational"):
         CLIS(CLISNetwork(2, 4, 4, variational=False))
