@@ -89,7 +89,7 @@ class Transfer(Callback):
         self.hook.remove()
         data = data_of(trainer, TaskStream)
         self._check(data.length)
-        self._add_round(batch, outputs["probabilities"], data.classes)
+        self._add_round(batch, outputs, data.classes)
         if not batch["last_round"]:
             return
         sequence, task = batch["sequence"], batch["task"]
@@ -108,11 +108,12 @@ class Transfer(Callback):
         given = f"callbacks.transfer: {tasks} with {length} tasks"
         raise InputError(f"{given}; later and earlier images must be there")
 
-    def _add_round(self, batch: TaskBatch, probabilities: Tensor, classes: int) -> None:
+    def _add_round(self, batch: TaskBatch, outputs: Any, classes: int) -> None:
         """Add a row for a round's refined answer, and one more in a task's last round."""
         annotated = bool(batch["new"].any())
         costs = {"seconds": self.ended - self.begun, "passes": self.passes} if annotated else {}
-        predictions = probabilities.argmax(1).cpu().numpy()
+        predictions = outputs["probabilities"].argmax(1).cpu().numpy()
+        propagated = outputs["propagated"].cpu().numpy()
         initial = batch["probabilities"].argmax(1).cpu().numpy()
         masks, given = batch["mask"].cpu().numpy(), batch["annotation"].cpu().numpy()
         rest = np.where(given != IGNORE, IGNORE, masks)
@@ -120,6 +121,7 @@ class Transfer(Callback):
         for row, mask in enumerate(masks):
             figures = answer_figures(predictions[row], mask, rest[row], classes)
             figures["before"] = mean_iou(initial[row], mask, classes)
+            figures["propagated"] = mean_iou(propagated[row], rest[row], classes)
             figures["annotated"] = float((rest[row] != mask).mean())
             self.rows.append(place | {"kind": f"round {batch['round']}"} | figures | costs)
             if batch["last_round"]:
@@ -169,7 +171,7 @@ class Transfer(Callback):
         folder = Path(trainer.default_root_dir)
         write_whole(folder / "transfer.json", json.dumps(figures, indent=1))
         columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic"]
-        columns += ["before", "annotated", "passes"]  # no seconds, which no second run repeats
+        columns += ["before", "annotated", "propagated", "passes"]  # no seconds, which no second run repeats
         write_table(folder / "transfer.csv", columns, self.rows)
 
     def quality(self) -> list[float]:

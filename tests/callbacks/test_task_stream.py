@@ -11,16 +11,19 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from benchmarks.clis import print_rounds
+from benchmarks.clis import CANDIDATES, print_rounds, start_of
+from benchmarks.clis import METHODS as METHOD_LINES
+from benchmarks.clis_annotations import markdown
 from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
-from callbacks.task_report import draw_curve
+from callbacks.task_report import describe_kernels, draw_curve
 from callbacks.transfer import Transfer
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
 from interseg.continual.embedding import ImageEmbedding
 from interseg.continual.superpixels import SuperpixelUser
 from interseg.errors import InputError
+from interseg.evaluation.overlap import mean_iou
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
@@ -353,6 +356,44 @@ def test_the_curve_is_against_the_annotations_that_were_given():
     line = draw_curve([dict(zip(names, row, strict=True)) for row in rows]).axes[0].lines[0]
     assert line.get_xdata().tolist() == [0, 10, 12]
     assert line.get_ydata().tolist() == pytest.approx([0.3, 0.6, 0.7])
+
+
+def test_kernels_are_counted_by_what_is_on_and_what_has_changed():
+    first = [np.array([0.9, 0.9]), np.array([0.05, 0.9, 0.9])]
+    now = [np.array([0.9, 0.85]), np.array([0.88, 0.4, 0.75])]
+    assert describe_kernels(now, first) == "4 of 5 on; 3 other than after the first task"
+    assert describe_kernels([], []) == "0 of 0 on; 0 other than after the first task"
+
+
+def test_what_annotations_say_is_measured_before_it_is_learned(folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            rest = torch.where(batch["annotation"] == 255, batch["mask"], 255)[0].numpy()
+            seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
+
+    trainer(tmp_path, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
+    rows = [r for r in csv.DictReader((tmp_path / "transfer.csv").open()) if r["kind"].startswith("round")]
+    assert [float(row["propagated"]) for row in rows] == pytest.approx(seen)
+    assert len(set(seen)) > 3
+
+
+def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
+    rows = {("error_mass", 4): (0.5, 0.7), ("random", 4): (0.4, 0.5), ("error_mass", 8): (0.6, 0.8), ("random", 8): (0.6, 0.8)}
+    found = {key: [{"before": "0.3", "basic": str(value)} for value in values] for key, values in rows.items()}
+    assert markdown(found, "basic").splitlines() == [
+        "| | 0 | 4 | 8 |",
+        "|---|---|---|---|",
+        "| error mass | 0.300 | 0.600, +0.150 [+0.100, +0.200] | 0.700, +0.000 [+0.000, +0.000] |",
+        "| random | 0.300 | 0.450 | 0.700 |",
+    ]
+
+
+def test_the_benchmark_begins_every_method_with_the_one_pretraining():
+    assert {start_of(method)[0] for method in METHOD_LINES | CANDIDATES} == {"pretrained", "pretrained-variational"}
+    assert start_of("EWC, 100") == ("pretrained", [])
+    assert start_of("CLIS, variational from scratch") == ("pretrained-variational", ["--config", "clis/variational.yaml"])
 
 
 def test_the_benchmark_prints_what_a_round_takes(capsys):
