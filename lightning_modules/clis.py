@@ -278,10 +278,11 @@ class CLIS(TaskLearner):
         opened = [least_open(part, self.isolated) for part in probabilities.split(self.network.counts)]
         self.opened = torch.cat(opened)
         self._begin_gates(torch.where(self.opened & (probabilities < CLOSED), OPEN, probabilities))
-        for chosen, convolution in zip(opened, self.network.convolutions, strict=True):
+        *convolutions, head = self.network.layers
+        for chosen, convolution in zip(opened, convolutions, strict=True):
             for weights in (convolution.weight, convolution.bias):
-                weights.prior_log_variance[chosen] = 0  # type: ignore[index, union-attr]
-        self.network.head.weight.prior_log_variance[:, opened[-1]] = 0  # type: ignore[index, union-attr]
+                weights.prior_log_variance[chosen] = 0
+        head.weight.prior_log_variance[:, opened[-1]] = 0
 
     def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
@@ -292,16 +293,17 @@ class CLIS(TaskLearner):
         """In the isolated update, what does not move has no gradient."""
         if self._moving == "all":
             return
+        *convolutions, head = self.network.layers
         if self._moving == "gates":
-            without_gradient([*self.network.convolutions.parameters(), *self.network.head.parameters()])
+            without_gradient(parameter for layer in self.network.layers for parameter in layer.parameters())
             return
         opened = self.opened.split(self.network.counts)
-        for chosen, convolution in zip(opened, self.network.convolutions, strict=True):
+        for chosen, convolution in zip(opened, convolutions, strict=True):
             for parameter in convolution.parameters():
                 if parameter.grad is not None:
                     parameter.grad[~chosen] = 0
-        without_gradient(self.network.head.bias.parameters())  # type: ignore[union-attr, operator, arg-type]
-        for parameter in self.network.head.weight.parameters():  # type: ignore[union-attr, operator]
+        without_gradient(head.bias.parameters())
+        for parameter in head.weight.parameters():
             if parameter.grad is not None:
                 parameter.grad[:, ~opened[-1]] = 0
 

@@ -117,6 +117,11 @@ class CLISNetwork(nn.Module):
         """Pi of each layer: of one draw of the posterior, or of its mean; empty for the plain network."""
         return [gates.probabilities(sample) for gates in self.gates]  # type: ignore[operator]
 
+    @property
+    def layers(self) -> list[BayesianConvolution]:
+        """The variational convolutions, the head last; none in the plain network."""
+        return [layer for layer in (*self.convolutions, self.head) if isinstance(layer, BayesianConvolution)]
+
     def draw_gates(self, probabilities: list[Tensor], sample: bool = True) -> list[Tensor]:
         """Z of each layer: drawn as the gates' mode says, or expected."""
         pairs = zip(self.gates, probabilities, strict=True)
@@ -131,11 +136,11 @@ class CLISNetwork(nn.Module):
         Args:
             log_variance: that every weight begins with; `GaussianWeights.sharpen` lowers it.
         """
-        for gates, layer in zip(self.gates, self.convolutions, strict=True):
+        for gates, layer in zip(self.gates, self.layers[:-1], strict=True):
             mean = gates.mean(gates.probabilities(sample=False))  # type: ignore[operator]
             mean[len(mean) - self.spare :] = 1  # what nobody reads yet need not be louder
-            layer.weight.mean /= mean[:, None, None, None]  # type: ignore[operator]
-            layer.bias.mean /= mean  # type: ignore[operator]
+            layer.weight.mean.div_(mean[:, None, None, None])
+            layer.bias.mean.div_(mean)
         for module in self.modules():
             if isinstance(module, GaussianWeights):
                 module.log_variance.fill_(log_variance)
