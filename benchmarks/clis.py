@@ -33,15 +33,15 @@ METHODS: dict[str, list[str]] = {
     "CLIS, no retrieval": ["model.retrieval=off"],
     "CLIS, oracle's retrieval": ["model.retrieval=oracle"],
     "CLIS, refined": ["model.refinement=200"],
-    "CLIS, hard targets": ["model.targets=hard"],
-    "LwF, hard targets": ["--config", "clis/lwf.yaml", "model.targets=hard"],
-    "EWC, hard targets": ["--config", "clis/ewc.yaml", "model.targets=hard"],
+    "CLIS, soft targets": ["model.targets=soft"],
+    "LwF, soft targets": ["--config", "clis/lwf.yaml", "model.targets=soft"],
+    "EWC, soft targets": ["--config", "clis/ewc.yaml", "model.targets=soft"],
     "CLIS, 60 steps": ["model.steps=60"],
     "CLIS, variational from scratch": ["--config", "clis/variational.yaml"],
 }
 """The first seven are the table of the paper; the next two ask what guidance is worth, the others what each part is worth."""
 CANDIDATES: dict[str, list[str]] = {
-    **{f"CLIS, KL weighed by {weight}": [f"model.kl_weight={weight}"] for weight in (1, 3, 10, 30)},
+    **{f"CLIS, KL weighed by {weight}": [f"model.kl_weight={weight}"] for weight in (3, 10, 30, 100)},
     **{f"LwF, {weight}": ["--config", "clis/lwf.yaml", f"model.consolidation.weight={weight}"] for weight in (0.3, 1, 3, 10)},
     **{f"EWC, {weight}": ["--config", "clis/ewc.yaml", f"model.consolidation.weight={weight}"] for weight in (30, 100, 300, 1000)},
     **{f"PackNet, {share}": ["--config", "clis/packnet.yaml", f"model.consolidation.pruned={share}"] for share in (0.25, 0.5, 0.75)},

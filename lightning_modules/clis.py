@@ -86,7 +86,7 @@ class CLIS(TaskLearner):
         pretrained: str | None = None,
         steps: int = 20,
         annotated_weight: float = 10.0,
-        targets: str = "soft",
+        targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:

@@ -50,7 +50,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
         steps: of learning a round. More teach CLIS more and it keeps less, at the price of its user's time (benchmarks/clis.md).
         annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
-        targets: "hard": the most probable classes after the propagation are learned; "soft": their probabilities, as in the official code.
+        targets: "hard": the most probable classes after the propagation are learned; "soft": their probabilities, as in the official code,
+            after which a network is less sure, and the next round's annotations spread further than they should (benchmarks/clis.md).
         propagation: of annotations.
         optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
     """
@@ -61,7 +62,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         pretrained: str | None = None,
         steps: int = 20,
         annotated_weight: float = 10.0,
-        targets: str = "soft",
+        targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
