@@ -11,7 +11,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from benchmarks.clis import CANDIDATES, print_rounds, start_of
+from benchmarks.clis import CANDIDATES, folder_of, named, print_rounds, start_of, strengths
 from benchmarks.clis import METHODS as METHOD_LINES
 from benchmarks.clis_annotations import markdown
 from callbacks.annotation_loop import AnnotationLoop
@@ -391,9 +391,23 @@ def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
 
 
 def test_the_benchmark_begins_every_method_with_the_one_pretraining():
-    assert {start_of(method)[0] for method in METHOD_LINES | CANDIDATES} == {"pretrained", "pretrained-variational"}
+    assert {start_of(method)[0] for method in METHOD_LINES} == {"pretrained", "pretrained-variational"}
     assert start_of("EWC, 100") == ("pretrained", [])
     assert start_of("CLIS, variational from scratch") == ("pretrained-variational", ["--config", "clis/variational.yaml"])
+
+
+def test_the_benchmark_takes_the_strengths_that_are_best_over_all_sets(tmp_path):
+    for number, name in enumerate(("a", "b")):
+        for method, candidates in CANDIDATES.items():
+            for place, value in enumerate(candidates):  # the first is best in a, the last in b, by more
+                run = folder_of(tmp_path / name, named(method, value))
+                run.mkdir(parents=True)
+                figure = 0.6 - 0.1 * place if number == 0 else 0.4 + 0.2 * place
+                (run / "transfer.json").write_text(json.dumps({"mean": dict.fromkeys(("basic", "forward", "backward"), figure)}))
+    found = strengths([tmp_path / "a", tmp_path / "b"])
+    assert found == {method: list(candidates.values())[-1] for method, candidates in CANDIDATES.items()}
+    assert strengths([tmp_path / "a"])["EWC"] == ["model.consolidation.weight=100"]
+    assert strengths([]) == {}
 
 
 def test_the_benchmark_prints_what_a_round_takes(capsys):
