@@ -66,14 +66,15 @@ class AnnotationLoop(Callback):
     def _annotate(self, batch: TaskBatch, answer: Prediction) -> list[int]:
         """Add what the user annotates to each image's annotations; return how much that is."""
         predictions = answer.probabilities.argmax(1).byte().cpu().numpy()
-        unsure, masks = answer.uncertainty.cpu().numpy(), batch["mask"].cpu().numpy()
+        unsure, epistemic = answer.uncertainty.cpu().numpy(), answer.epistemic.cpu().numpy()
+        masks = batch["mask"].cpu().numpy()
         images = (batch["image"] * 255).round().byte().movedim(1, -1).cpu().numpy()
         place = (self.seed, batch["sequence"], batch["task"], batch["round"])
         new = []
         for row, id in enumerate(batch["id"].tolist()):
             before = self.annotations.get(id, no_annotation(masks[row].shape))
             segments = superpixels(images[row], self.segments)
-            scene = Scene(predictions[row], masks[row], unsure[row], segments, before)
+            scene = Scene(predictions[row], masks[row], unsure[row], segments, before, epistemic[row])
             generator = np.random.default_rng((*place, id))
             given, things = self.user.annotate(scene, generator, self.scale(masks[row]))
             self.annotations[id] = np.where(given != IGNORE, given, before)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from interseg.continual.stream import TaskMethod
 from interseg.evaluation.overlap import mean_iou
 from interseg.files import write_whole
 
+MOVED = 0.1
+"""Difference of probabilities beyond which a kernel is another than it was."""
+
 
 class TaskReport(Callback):
     """Page of the first sequence that a run plays from its beginning, rewritten after each task.
@@ -38,6 +42,7 @@ class TaskReport(Callback):
         self.rounds: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
         self.neighbour: list[tuple[int, float, bool]] = []
+        self.first: list[NDArray[Any]] = []
 
     def on_train_batch_start(
         self,
@@ -69,9 +74,12 @@ class TaskReport(Callback):
         if batch["last_round"]:
             kernels = method_of(pl_module, TaskMethod).activation()
             activation = [layer.cpu().numpy() for layer in kernels]
+            if batch["task"] == 0:
+                self.first = activation
             task = {
                 "task": batch["task"],
                 "kernels": png(draw_kernels(activation)) if activation else "",
+                "used": describe_kernels(activation, self.first),
                 "neighbour": self.neighbour[0] if self.neighbour else None,
             }
             self.tasks.append(task)
@@ -117,13 +125,15 @@ class TaskReport(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""
-        drawn = {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks}
+        first = [torch.from_numpy(layer) for layer in self.first]
+        drawn = {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks, "first": first}
         return drawn | {"neighbour": self.neighbour}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.sequence, self.rounds = state_dict["sequence"], state_dict["rounds"]
         self.tasks, self.neighbour = state_dict["tasks"], state_dict["neighbour"]
+        self.first = [layer.numpy() for layer in state_dict["first"]]
 
 
 def most_probable(probabilities: Tensor) -> NDArray[np.int64]:
@@ -151,6 +161,12 @@ def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """(H, W, 3) colours of a label map; white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
     return np.where((labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)])
+
+
+def describe_kernels(activation: list[NDArray[Any]], first: list[NDArray[Any]]) -> str:
+    """Count the kernels that are switched on, with a probability above one half, and those that differ from the first task's."""
+    now, then = (np.concatenate(layers) if layers else np.empty(0) for layers in (activation, first))
+    return f"{(now > 0.5).sum()} of {now.size} on; {(np.abs(now - then) > MOVED).sum()} other than after the first task"
 
 
 def draw_kernels(activation: list[NDArray[Any]]) -> Figure:

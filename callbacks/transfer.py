@@ -89,7 +89,7 @@ class Transfer(Callback):
         self.hook.remove()
         data = data_of(trainer, TaskStream)
         self._check(data.length)
-        self._add_round(batch, outputs["probabilities"], data.classes)
+        self._add_round(batch, outputs, data.classes)
         if not batch["last_round"]:
             return
         sequence, task = batch["sequence"], batch["task"]
@@ -108,11 +108,12 @@ class Transfer(Callback):
         given = f"callbacks.transfer: {tasks} with {length} tasks"
         raise InputError(f"{given}; later and earlier images must be there")
 
-    def _add_round(self, batch: TaskBatch, probabilities: Tensor, classes: int) -> None:
+    def _add_round(self, batch: TaskBatch, outputs: Any, classes: int) -> None:
         """Add a row for a round's refined answer, and one more in a task's last round."""
         annotated = bool(batch["new"].any())
         costs = {"seconds": self.ended - self.begun, "passes": self.passes} if annotated else {}
-        predictions = probabilities.argmax(1).cpu().numpy()
+        predictions = outputs["probabilities"].argmax(1).cpu().numpy()
+        propagated = outputs["propagated"].cpu().numpy()
         initial = batch["probabilities"].argmax(1).cpu().numpy()
         masks, given = batch["mask"].cpu().numpy(), batch["annotation"].cpu().numpy()
         rest = np.where(given != IGNORE, IGNORE, masks)
@@ -120,6 +121,7 @@ class Transfer(Callback):
         for row, mask in enumerate(masks):
             figures = answer_figures(predictions[row], mask, rest[row], classes)
             figures["before"] = mean_iou(initial[row], mask, classes)
+            figures["propagated"] = mean_iou(propagated[row], rest[row], classes)
             figures["annotated"] = float((rest[row] != mask).mean())
             self.rows.append(place | {"kind": f"round {batch['round']}"} | figures | costs)
             if batch["last_round"]:
@@ -134,7 +136,7 @@ class Transfer(Callback):
             if number % trainer.world_size != trainer.global_rank:
                 continue
             batch = data.batch_of([index])
-            answer = self._answer(module, batch["image"], (sequence, task, number))
+            answer = self._answer(module, batch, (sequence, task, number))
             prediction, mask = answer.argmax(1)[0].cpu().numpy(), batch["mask"][0].numpy()
             given = self.annotations.get((sequence, number))
             rest = mask if given is None else np.where(given.numpy() != IGNORE, IGNORE, mask)
@@ -147,7 +149,7 @@ class Transfer(Callback):
     def _answer(
         self,
         module: LightningModule,
-        image: Tensor,
+        batch: TaskBatch,
         place: tuple[int, int, int],
     ) -> Tensor:
         """Return probabilities by draws that depend on sequence, task and image alone."""
@@ -157,7 +159,7 @@ class Transfer(Callback):
             seed = np.random.SeedSequence((self.seed, *place)).generate_state(1)[0]
             torch.manual_seed(int(seed))
             met = place[2] if place[2] <= place[1] else None
-            return method.predict(method.placed(image), met).probabilities
+            return method.predict(method.placed(batch["image"]), met, batch["mask"]).probabilities
 
     def _write(self, trainer: Trainer, length: int) -> None:
         """Write the files, with all sequences so far, and log the figures."""
@@ -169,7 +171,7 @@ class Transfer(Callback):
         folder = Path(trainer.default_root_dir)
         write_whole(folder / "transfer.json", json.dumps(figures, indent=1))
         columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic"]
-        columns += ["before", "annotated", "passes"]  # no seconds, which no second run repeats
+        columns += ["before", "annotated", "propagated", "passes"]  # no seconds, which no second run repeats
         write_table(folder / "transfer.csv", columns, self.rows)
 
     def quality(self) -> list[float]:

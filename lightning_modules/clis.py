@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
@@ -18,16 +19,27 @@ from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from lightning_modules.base import without_gradient
+from lightning_modules.base import spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 EMBEDDED = 16
-"""So many of the pretraining's images are embedded at a time."""
+"""Number of the pretraining's images that are embedded at a time."""
+UPDATES = ("full", "isolated")
+PRETRAININGS = ("plain", "variational")
+RETRIEVALS = ("nearest", "off", "oracle")
+CLOSED = 0.1
+"""Probability below which a kernel is a spare one; the official code's."""
+OPEN = 0.88
+"""Probability with which the isolated update opens spare kernels: the sigmoid of the official code's 2."""
 
 
 class CLIS(TaskLearner):
     """Variational continual learning with gates by an Indian buffet process.
+
+    Pretraining learns the means of a plain network, the same that the controls begin with. It becomes variational before the first
+    task (`CLISNetwork.convert`): gates open without changing an answer, variances as small as the pretraining's images make them. The
+    paper pretrains eq. 6 itself, which underfits (benchmarks/clis.md); so does `pretraining="variational"` here.
 
     A task's posterior is the next task's prior. An image that is met is answered with the gates of the task whose image is most like
     it, and with the pretrained ones where none is; its learning begins with them (with their mean, where a task has several images). The
@@ -39,11 +51,19 @@ class CLIS(TaskLearner):
         threshold: an image is like a task if their KL is at most this; infinite: it always is. None for what is usual in the pretraining,
             the median over its images of the KL to the nearest other one.
         samples: draws of an answer; 50 in the official code.
-        update: "full", the paper's: all weights and gates at once; "isolated", the official code's: the `isolated` kernels of each
-            layer whose gates are least open, then the gates alone, each for all steps.
-        isolated: kernels of a layer that "isolated" trains; 4 in the official code.
+        update: "full", the paper's: all weights and gates at once; "isolated", the official code's: a task opens at most `isolated` spare
+            kernels of each layer (of a probability below 0.1; the least open one where there is none), whose prior variance is set to
+            1. It learns them, their weights in the head and all gates, then the gates alone, each for all steps.
+        isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has to have them (`spare`).
         kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image count as if they were independent, and
             more of the tasks before is forgotten (benchmarks/clis.md).
+        pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the checkpoint which it was.
+        log_variance: most of a weight after the conversion.
+        refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step, their noise rising from none to all
+            over the first half.
+        retrieval: of gates for an image: "nearest", of the task that is most like it; "off", the gates as the last task left them;
+            "oracle", those with which the image's true classes are most likely, of all tasks' and the pretrained ones.
+        draws: of weights and gates in a step, whose losses are averaged.
         pretrained: see `TaskLearner`, as the others.
     """
 
@@ -58,47 +78,74 @@ class CLIS(TaskLearner):
         update: str = "full",
         isolated: int = 4,
         kl_weight: float = 10.0,
+        pretraining: str = "plain",
+        log_variance: float = -6.0,
+        refinement: int = 0,
+        retrieval: str = "nearest",
+        draws: int = 1,
         pretrained: str | None = None,
         steps: int = 20,
         annotated_weight: float = 10.0,
+        targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
-        super().__init__(network, pretrained, steps, annotated_weight, propagation, optimisation)
+        super().__init__(network, pretrained, steps, annotated_weight, targets, propagation, optimisation)
         if not network.variational:
             raise InputError("the network is not variational; CLIS learns distributions: leave network.variational=true")
-        if update not in ("full", "isolated"):
-            raise InputError(f"update is {update!r}; use full or isolated")
+        for name, value, known in (
+            ("update", update, UPDATES),
+            ("pretraining", pretraining, PRETRAININGS),
+            ("retrieval", retrieval, RETRIEVALS),
+        ):
+            if value not in known:
+                raise InputError(f"{name} is {value!r}; use {' or '.join(known)}")
+        if network.spare and pretrained is None:
+            raise InputError(f"network.spare is {network.spare}; spare kernels come with the tasks: pretrain with network.spare=0")
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
         self.threshold = threshold
         self.samples, self.update, self.isolated, self.kl_weight = samples, update, isolated, kl_weight
+        self.log_variance, self.refinement, self.retrieval, self.draws = log_variance, refinement, retrieval, draws
         self.register_buffer("pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach())
+        self.register_buffer("plain", torch.tensor(pretraining == "plain"))
+        self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
         self._moving = "all"
 
     pretrained_gates: Tensor
+    plain: Tensor
+    """() bool: the means are a plain network's."""
+    opened: Tensor
+    """Kernels that the isolated update learns in this task."""
 
     @torch.no_grad()
-    def predict(self, images: Tensor, task: int | None = None) -> Prediction:
-        """The mean of `samples` draws, its entropy (eq. 10) and the draws' mutual information; the gates are looked up image by image."""
-        return joined([self._predict(image[None], self._found(image[None])) for image in images])
+    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
+        """Answer by the mean of `samples` draws, its entropy (eq. 10) and their mutual information, with the gates that are found."""
+        truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
+        return joined([self._predict(image[None], self._found(image[None], mask)) for image, mask in zip(images, truths, strict=True)])
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
-        """Likewise, with the gates that are being learned."""
-        gates = self.network.probabilities(sample=False)
-        return joined([self._predict(image[None], gates) for image in images])
+        """As `predict`, with the gates that are being learned, which the images share as they share the draws."""
+        return self._predict(images, self.network.probabilities(sample=False))
 
-    def _predict(self, image: Tensor, gates: list[Tensor]) -> Prediction:
-        draws = torch.stack([self.network(image, gates).softmax(1) for _ in range(self.samples)])
+    def _predict(self, images: Tensor, gates: list[Tensor]) -> Prediction:
+        draws = torch.stack([self.network(images, gates).softmax(1) for _ in range(self.samples)])
         unsure = uncertainty(draws)
         return Prediction(draws.mean(0), unsure.predictive, unsure.epistemic)
 
-    def _found(self, image: Tensor) -> list[Tensor]:
-        """Pi of the gates with which an image (1, 3, H, W) is met: those of the nearest task, or the pretrained ones."""
+    def _found(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Find pi of the gates with which an image (1, 3, H, W) is met; the oracle looks at its true classes (1, H, W)."""
+        if self.retrieval == "off":
+            return self.network.probabilities(sample=False)
+        pretrained = list(self.pretrained_gates.split(self.network.counts))
+        if self.retrieval == "oracle" and mask is not None:
+            known = [pretrained, *self.memory.gates(self.network.counts)]
+            losses = [cross_entropy(self.network(image, gates, 0.0), mask.long(), ignore_index=IGNORE) for gates in known]
+            return known[int(torch.stack(losses).argmin())]
         mean, log_variance = self._embedded(image)
         nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
-        return nearest if nearest is not None else list(self.pretrained_gates.split(self.network.counts))
+        return nearest if nearest is not None else pretrained
 
     @torch.no_grad()
     def _embedded(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,14 +154,20 @@ class CLIS(TaskLearner):
             return self.embedding(images)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
-        images = batch["image"]
-        pixels = images.shape[2] * images.shape[3] * len(images) * self.trainer.num_training_batches * self.trainer.world_size
-        return self._bound(images, batch["mask"], torch.ones_like(batch["mask"]), pixels, 1.0) + self.embedding.loss(images)
+        """Cross-entropy or eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
+        images, labels, ones = batch["image"], batch["mask"], torch.ones_like(batch["mask"])
+        if self.plain:
+            loss = weighted_cross_entropy(self.network.plain(images), labels, ones)
+            if self.trainer.world_size > 1:
+                loss = loss + spared(self.network.parameters())
+        else:
+            pixels = images.shape[2] * images.shape[3] * len(images) * self.trainer.num_training_batches * self.trainer.world_size
+            loss = self._bound(images, labels, ones, pixels, 1.0)
+        return loss + self.embedding.loss(images)
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Eq. 6 with eq. 15."""
-        return self._bound(images, labels, weights, labels.numel(), self.kl_weight)
+        return self._bound(images, labels, weights, weights.numel(), self.kl_weight)
 
     def _bound(
         self,
@@ -123,32 +176,62 @@ class CLIS(TaskLearner):
         weights: Tensor,
         pixels: float,
         kl_weight: float,
+        noise: float = 1.0,
     ) -> Tensor:
-        probabilities = self.network.probabilities()
-        likelihood = weighted_cross_entropy(self.network(images, probabilities), labels, weights)
-        return likelihood + kl_weight * self.network.kl(probabilities) / pixels
+        losses = []
+        for _ in range(self.draws):
+            probabilities = self.network.probabilities()
+            likelihood = weighted_cross_entropy(self.network(images, probabilities, noise), labels, weights)
+            losses.append(likelihood + kl_weight * self.network.kl(probabilities) / pixels)
+        return torch.stack(losses).mean()
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """CLIS', whose network may have had no spare kernels; what is kept of tasks, and of gates, begins with the first task."""
+        state = {"plain": torch.tensor(False)} | super().pretrained_state(state)  # before there was a choice, it was variational
+        state = {key: value for key, value in state.items() if key not in ("pretrained_gates", "opened")}
+        own = {key: value for key, value in state.items() if not key.startswith(("network.", "memory.pairs"))}
+        network = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+        unknown = {key: value for key, value in network.items() if key not in self.network.state_dict()}
+        return own | {f"network.{key}": value for key, value in (unknown | self.network.widened(network)).items()}
 
     def prepare(self, data: TaskStream) -> None:
-        """What was pretrained is the prior of the first task, with variances as sharp as the pretraining's images make them."""
+        """Make what was pretrained the prior of the first task, with variances as small as the pretraining's images make them."""
+        if self.plain:
+            self.network.convert(self.log_variance)
         self._sharpen(data)
+        self._refine(data)
         self.network.hand_over()
         self.memory.clear()
         self.memory.threshold.fill_(self._usual_distance(data) if self.threshold is None else self.threshold)
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
     def _sharpen(self, data: TaskStream) -> None:
-        """See `GaussianWeights.sharpen`: a draw of weights, gates and labels for each of the pretraining's images."""
+        """See `GaussianWeights.sharpen`: the information at the means, with a draw of labels for each of the pretraining's images."""
         parts = [module for module in self.network.modules() if isinstance(module, GaussianWeights)]
         information = [torch.zeros_like(part.mean) for part in parts]
         self.network.train()
         with torch.autocast(self.device.type, enabled=False), torch.enable_grad():
             for start in range(data.holdout):
                 batch = data.holdout_batch(1, start)
-                logits, valid = self.network(self.placed(batch["image"])), batch["mask"].to(self.device) != IGNORE
+                logits = self.network(self.placed(batch["image"]), sample=0.0)
+                valid = batch["mask"].to(self.device) != IGNORE
                 for total, square in zip(information, squared_gradients(logits, [p.mean for p in parts], valid=valid), strict=True):
                     total += square
         for part, total in zip(parts, information, strict=True):
             part.sharpen(total)
+
+    def _refine(self, data: TaskStream) -> None:
+        """Learn eq. 6 on the pretraining's images, as they are, from no noise to all of it."""
+        optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
+        for step in range(self.refinement):
+            batch = data.holdout_batch(8, start=8 * step)
+            images, labels = self.placed(batch["image"]), batch["mask"].to(self.device)
+            pixels = images.shape[2] * images.shape[3] * data.holdout
+            noise = min(1.0, 2 * (step + 1) / self.refinement)
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                self._bound(images, labels, torch.ones_like(labels), pixels, 1.0, noise).backward()
+            optimizer.step()
 
     def _usual_distance(self, data: TaskStream) -> Tensor:
         """Of the pretraining's images."""
@@ -177,31 +260,52 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def begin(self, batch: TaskBatch) -> None:
-        """The posterior of the gates begins at those that are found for the images."""
-        found = torch.stack([torch.cat(self._found(image[None])) for image in batch["image"]]).mean(0)
-        for gates, probabilities in zip(self.network.gates, found.split(self.network.counts), strict=True):
-            gates.begin_at(probabilities)  # type: ignore[operator]
+        """Let the gates begin at those that are found for the images, which are the prior of this task's too."""
+        rows = zip(batch["image"], batch["mask"], strict=True)
+        found = torch.stack([torch.cat(self._found(image[None], mask[None])) for image, mask in rows]).mean(0)
+        self._begin_gates(found)
+        for gates in self.network.gates:
+            gates.hand_over()  # type: ignore[operator]
+        if self.update == "isolated" and self.steps:
+            self._open(found)
 
-    def _learn(self, batch: TaskBatch, labels: Tensor, steps: int) -> None:
+    def _begin_gates(self, probabilities: Tensor) -> None:
+        for gates, part in zip(self.network.gates, probabilities.split(self.network.counts), strict=True):
+            gates.begin_at(part)  # type: ignore[operator]
+
+    def _open(self, probabilities: Tensor) -> None:
+        """Choose the kernels that the isolated update learns, open those that are closed, and let their weights go anywhere."""
+        opened = [least_open(part, self.isolated) for part in probabilities.split(self.network.counts)]
+        self.opened = torch.cat(opened)
+        self._begin_gates(torch.where(self.opened & (probabilities < CLOSED), OPEN, probabilities))
+        *convolutions, head = self.network.layers
+        for chosen, convolution in zip(opened, convolutions, strict=True):
+            for weights in (convolution.weight, convolution.bias):
+                weights.prior_log_variance[chosen] = 0
+        head.weight.prior_log_variance[:, opened[-1]] = 0
+
+    def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
         for part in ("all",) if self.update == "full" else ("kernels", "gates"):
             self._moving = part
-            super()._learn(batch, labels, steps)
+            super()._learn(batch, targets, steps)
 
     def limit(self) -> None:
         """In the isolated update, what does not move has no gradient."""
         if self._moving == "all":
             return
-        for gates, convolution in zip(self.network.gates, self.network.convolutions, strict=True):
-            if self._moving == "gates":
-                without_gradient(convolution.parameters())
-                continue
-            without_gradient(gates.parameters())
-            closed = gates.probabilities(sample=False).argsort()[: self.isolated]  # type: ignore[operator]
+        *convolutions, head = self.network.layers
+        if self._moving == "gates":
+            without_gradient(parameter for layer in self.network.layers for parameter in layer.parameters())
+            return
+        opened = self.opened.split(self.network.counts)
+        for chosen, convolution in zip(opened, convolutions, strict=True):
             for parameter in convolution.parameters():
-                others = torch.ones(len(parameter), dtype=torch.bool, device=parameter.device).index_fill_(0, closed, False)
                 if parameter.grad is not None:
-                    parameter.grad[others] = 0
-        without_gradient(self.network.head.parameters())
+                    parameter.grad[~chosen] = 0
+        without_gradient(head.bias.parameters())
+        for parameter in head.weight.parameters():
+            if parameter.grad is not None:
+                parameter.grad[:, ~opened[-1]] = 0
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """The posterior becomes the prior; the image's embedding and its gates are kept."""
@@ -209,6 +313,13 @@ class CLIS(TaskLearner):
         gates = self.network.probabilities(sample=False)
         for mean, log_variance in zip(*self._embedded(batch["image"]), strict=True):
             self.memory.store(mean, log_variance, gates)
+
+
+def least_open(probabilities: Tensor, count: int) -> Tensor:
+    """(K,) bool: at most `count` kernels below `CLOSED`, the least open first; the least open one where there is none."""
+    order = probabilities.argsort()
+    closed = order[: min(count, max(1, int((probabilities < CLOSED).sum())))]
+    return torch.zeros_like(probabilities, dtype=torch.bool).index_fill_(0, closed, True)
 
 
 def joined(answers: list[Prediction]) -> Prediction:

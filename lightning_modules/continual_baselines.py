@@ -43,16 +43,17 @@ class ContinualBaseline(TaskLearner):
         pretrained: str | None = None,
         steps: int = 20,
         annotated_weight: float = 10.0,
+        targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
-        super().__init__(network, pretrained, steps, annotated_weight, propagation, optimisation)
+        super().__init__(network, pretrained, steps, annotated_weight, targets, propagation, optimisation)
         self.consolidation = consolidation or Consolidation()
         self.consolidation.attach(network)
         self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 
     @torch.no_grad()
-    def predict(self, images: Tensor, task: int | None = None) -> Prediction:
+    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
         """The softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
             return self.predict_current(images)
@@ -107,6 +108,13 @@ class ContinualBaseline(TaskLearner):
             self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))
         else:
             self.consolidation.skip()
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of any baseline, or of CLIS where it has pretrained a plain network: the means are its weights."""
+        if bool(state.get("plain", False)):
+            means = {key.removesuffix(".mean"): value for key, value in state.items()}
+            return {key: value for key, value in means.items() if key in self.learned_keys()}
+        return super().pretrained_state(state)
 
     def learned_keys(self) -> list[str]:
         """The network's; what the consolidation keeps begins with the sequence."""

@@ -50,6 +50,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
         steps: of learning a round. More teach CLIS more and it keeps less, at the price of its user's time (benchmarks/clis.md).
         annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
+        targets: "hard": the most probable classes after the propagation are learned; "soft": their probabilities, as in the official code,
+            after which a network is less sure, and the next round's annotations spread further than they should (benchmarks/clis.md).
         propagation: of annotations.
         optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
     """
@@ -60,21 +62,25 @@ class TaskLearner(InteractiveModule, TaskMethod):
         pretrained: str | None = None,
         steps: int = 20,
         annotated_weight: float = 10.0,
+        targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
         super().__init__()
+        if targets not in ("hard", "soft"):
+            raise InputError(f"targets is {targets!r}; use hard or soft")
         self.automatic_optimization = False
         self.answers_clicks = False
         self.network = network
         self.pretrained, self.steps, self.annotated_weight = pretrained, steps, annotated_weight
+        self.targets = targets
         self.propagation = propagation or Propagation()
         self.optimisation = optimisation or Optimisation()
         self._built: dict[str, Tensor] = {}
         self._start: dict[str, Tensor] = {}
         self._answered: Prediction | None = None
 
-    def predict(self, images: Tensor, task: int | None = None) -> Prediction:
+    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
         """Answer images (B, 3, H, W): of a task that this sequence has finished (0, 1, ...), or of one that was not met."""
         raise NotImplementedError
 
@@ -83,7 +89,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         raise NotImplementedError
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Loss of a step on images (B, 3, H, W), propagated labels (B, H, W) and weights of pixels (B, H, W)."""
+        """Loss of a step on images (B, 3, H, W), targets (B, H, W) or (B, C, H, W), see `targets`, and weights of pixels (B, H, W)."""
         raise NotImplementedError
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
@@ -147,13 +153,17 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
     def load_pretrained(self, file: str) -> None:
         """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
-        state = {key: value for key, value in read_checkpoint(file)["state_dict"].items() if not key.startswith("consolidation.")}
+        state = self.pretrained_state(read_checkpoint(file)["state_dict"])
         own = self.state_dict()
         wrong = [key for key in state if key not in own] + [key for key in self.learned_keys() if key not in state]
         wrong += [key for key in self.learned_keys() if key in state and state[key].shape != own[key].shape]
         if wrong:
             raise InputError(f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network")
         self.load_state_dict(state, strict=False)
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A pretraining's state as this learner's."""
+        return {key: value for key, value in state.items() if not key.startswith("consolidation.")}
 
     def learned_keys(self) -> list[str]:
         """Names of what a pretraining learns."""
@@ -202,24 +212,26 @@ class TaskLearner(InteractiveModule, TaskMethod):
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
             return {"loss": loss.detach()}
         rows = zip(batch["image"], batch["probabilities"], batch["annotation"], strict=True)
-        labels = torch.stack([self.propagation(*row).argmax(0) for row in rows])
+        propagated = torch.stack([self.propagation(*row) for row in rows])
+        labels = propagated.argmax(1)
+        targets = propagated if self.targets == "soft" else labels
         if bool(batch["new"].any()):
-            self._learn(batch, labels, self.steps)
+            self._learn(batch, targets, self.steps)
         if batch["last_round"]:
-            self.finish(batch, lambda steps: self._learn(batch, labels, steps))
+            self.finish(batch, lambda steps: self._learn(batch, targets, steps))
         self._answered = self._answer(batch)
         return self._answered._asdict() | {"propagated": labels}
 
-    def _learn(self, batch: TaskBatch, labels: Tensor, steps: int) -> None:
-        """Steps on labels (B, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
+    def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
+        """Steps on targets (B, H, W) or (B, C, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         for _ in range(steps):
-            loss = self.loss(batch["image"], labels, weights)
+            loss = self.loss(batch["image"], targets, weights)
             check_loss(loss, batch)
             update(self, loss, self.limit)
         self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
         if steps:
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": [p for p in self.parameters() if p.requires_grad]})
@@ -235,7 +247,9 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> T
 
     Args:
         logits: (B, C, H, W).
-        labels: (B, H, W) classes, 255 = ignore.
+        labels: (B, H, W) classes, 255 = ignore; or (B, C, H, W) probabilities.
         weights: (B, H, W).
     """
+    if labels.dim() == logits.dim():
+        return (weights * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
     return (weights * nn.functional.cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)).mean()

@@ -54,6 +54,8 @@ class Scene(NamedTuple):
     """(H, W) superpixels, numbered from 0."""
     before: Annotation
     """(H, W) what was annotated in earlier rounds; it is not annotated again."""
+    epistemic: NDArray[np.floating] | None = None
+    """(H, W) part of each pixel's uncertainty that learning would take away; None for a method that does not say it."""
 
 
 class Annotator:

@@ -26,11 +26,11 @@ class GaussianWeights(nn.Module):
         self.register_buffer("prior_mean", torch.zeros_like(start))
         self.register_buffer("prior_log_variance", torch.full_like(start, 2 * math.log(prior_std)))
 
-    def forward(self, sample: bool = True) -> Tensor:
-        """One draw, differentiable in mean and variance; the means where no sample is wanted."""
+    def forward(self, sample: float = 1.0) -> Tensor:
+        """One draw with a share of the noise, differentiable in mean and variance; the means where the share is 0."""
         if not sample:
             return self.mean
-        return self.mean + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
+        return self.mean + sample * torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
 
     def kl(self) -> Tensor:
         """KL(q || prior), summed over the weights (the third term of eq. 6)."""
@@ -46,7 +46,7 @@ class GaussianWeights(nn.Module):
         point, with the Fisher information for the Hessian; the paper has no such step.
 
         Args:
-            information: its diagonal, of the weights' shape, summed over the data, under the posterior as it is.
+            information: its diagonal, of the weights' shape, summed over the data.
         """
         precision = torch.exp(-self.prior_log_variance) + information
         self.log_variance.copy_(torch.minimum(self.log_variance, -precision.log()))
@@ -77,7 +77,7 @@ class BayesianConvolution(nn.Module):
         self.bias = GaussianWeights(plain.bias, prior_std, log_variance)
         self.padding = size // 2
 
-    def forward(self, x: Tensor, sample: bool = True) -> Tensor:
+    def forward(self, x: Tensor, sample: float = 1.0) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
         return conv2d(x, self.weight(sample), self.bias(sample), padding=self.padding)
 

@@ -96,6 +96,10 @@ class TaskMemory(nn.Module):
         """Forget all tasks."""
         self.pairs = self.pairs[:0]
 
+    def gates(self, counts: list[int]) -> list[list[Tensor]]:
+        """The gates' probabilities of every task, a tensor a layer."""
+        return [list(row.split(counts)) for row in self.pairs[:, 2 * self.latents :]]
+
     def distances(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """(T,) KL from an image's Gaussian to each task's."""
         known_mean, known_log_variance = self.pairs[:, : 2 * self.latents].chunk(2, 1)

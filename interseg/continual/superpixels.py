@@ -1,11 +1,17 @@
 """Superpixels, and the user who annotates those that are wrong and uncertain (CLIS, section "Experimental setup")."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
 from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import Annotation, Annotator, Scene, no_annotation
+from interseg.errors import InputError
+
+ORDERS = ("error_mass", "epistemic_mass", "error_size", "entropy", "mutual_information", "official", "random")
+ACCURACY = 0.25
+"""Most that a superpixel of the official order's first stage may have."""
 
 
 def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0) -> NDArray[np.int64]:
@@ -14,7 +20,7 @@ def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float 
 
 
 class SuperpixelUser(Annotator):
-    """Annotates superpixels that are wrong, the most uncertain first, spread over the image.
+    """Annotates superpixels that are wrong, in an order, spread over the image.
 
     A superpixel is wrong where at least half of its valid pixels are, and may be annotated if a class holds at least `purity` of
     its valid pixels. Its valid pixels are annotated with that class. What was annotated before is not annotated again.
@@ -23,29 +29,39 @@ class SuperpixelUser(Annotator):
         count: of superpixels a round; the paper's 16. Fewer where there are no more.
         apart: least distance in pixels between the centres of two that are annotated in one round.
         purity: see above.
-        guided: by uncertainty; False for random wrong superpixels (the ablation).
+        order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows and columns from the centre, summed:
+            large errors come first, in their middle; "epistemic_mass" and "error_size", the same with mutual information, or with
+            every wrong pixel as 1; "entropy" and "mutual_information", a superpixel's mean, as the paper says; "official", as its code
+            does, the least accurate first, of an accuracy of at most 0.25 whose neighbours all have their class, then, right or wrong,
+            the most uncertain; "random".
     """
 
-    def __init__(self, count: int = 16, apart: float = 25.0, purity: float = 0.8, guided: bool = True) -> None:
-        self.count, self.apart, self.purity, self.guided = count, apart, purity, guided
+    def __init__(self, count: int = 16, apart: float = 25.0, purity: float = 0.8, order: str = "error_mass") -> None:
+        if order not in ORDERS:
+            raise InputError(f"order is {order!r}; use one of {', '.join(ORDERS)}")
+        self.count, self.apart, self.purity, self.order = count, apart, purity, order
 
     def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
-        """See `Annotator`; without guidance the generator draws the order, and uncertainty is not looked at."""
-        prediction, mask, uncertainty, segments, before = scene
+        """See `Annotator`; the generator draws the random order alone."""
+        prediction, mask, _, segments, before, _ = scene
         found = no_annotation(mask.shape)
         valid = mask != IGNORE
         sizes, labels = self._labels(mask, segments, valid)
-        wrong = np.bincount(segments[valid & (prediction != mask)], minlength=len(sizes))
+        errors = valid & (prediction != mask)
+        wrong = np.bincount(segments[errors], minlength=len(sizes))
         done = np.bincount(segments[before != IGNORE], minlength=len(sizes)) > 0
-        candidates = np.flatnonzero((labels != IGNORE) & (2 * wrong >= sizes) & (wrong > 0) & ~done)
-        if self.guided:
-            mean = np.bincount(segments.ravel(), uncertainty.ravel(), len(sizes)) / np.bincount(segments.ravel(), minlength=len(sizes))
-            candidates = candidates[np.argsort(-mean[candidates], kind="stable")]
-        else:
-            candidates = generator.permutation(candidates)
+        open_ = (labels != IGNORE) & ~done
         centres = _centres(segments, len(sizes))
+        candidates = np.flatnonzero(open_ & (2 * wrong >= sizes) & (wrong > 0))
+        if self.order == "random":
+            stages = [generator.permutation(candidates)]
+        elif self.order == "official":
+            stages = self._official(scene, open_ & _interior(segments, labels), wrong / sizes.clip(1))
+        else:
+            worth = self._worth(scene, errors, centres, scale)
+            stages = [candidates[np.argsort(-worth[candidates], kind="stable")]]
         chosen: list[int] = []
-        for segment in candidates.tolist():
+        for segment in np.concatenate(stages).tolist():
             if len(chosen) == self.count:
                 break
             if all(np.hypot(*(centres[segment] - centres[other])) >= self.apart * scale for other in chosen):
@@ -53,6 +69,28 @@ class SuperpixelUser(Annotator):
         for segment in chosen:
             found[(segments == segment) & valid] = labels[segment]
         return found, len(chosen)
+
+    def _worth(self, scene: Scene, errors: NDArray[np.bool_], centres: NDArray[np.float64], scale: float) -> NDArray[np.floating]:
+        """(n,) how early each superpixel is annotated, by the order."""
+        unsure = scene.uncertainty
+        if self.order in ("mutual_information", "epistemic_mass"):
+            if scene.epistemic is None:
+                raise InputError(f"order={self.order!r} needs a method that says how much of its uncertainty is epistemic; use error_mass")
+            unsure = scene.epistemic
+        if self.order in ("entropy", "mutual_information"):
+            return _means(unsure, scene.segments, len(centres))
+        mass = errors.astype(np.float64) if self.order == "error_size" else np.where(errors, unsure, 0).astype(np.float64)
+        side = 2 * round(self.apart * scale) + 1
+        around = cv2.boxFilter(mass, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        y, x = centres.round().astype(int).T
+        return around[y, x]
+
+    def _official(self, scene: Scene, inside: NDArray[np.bool_], share: NDArray[np.floating]) -> list[NDArray[np.int64]]:
+        """Superpixels inside their class: those that are wrong, the most wrong first, then the others, the most uncertain first."""
+        bad = np.flatnonzero(inside & (share >= 1 - ACCURACY))
+        rest = np.flatnonzero(inside & (share < 1 - ACCURACY))
+        unsure = _means(scene.uncertainty, scene.segments, len(share))
+        return [bad[np.argsort(-share[bad], kind="stable")], rest[np.argsort(-unsure[rest], kind="stable")]]
 
     def _labels(
         self, mask: NDArray[np.uint8], segments: NDArray[np.int64], valid: NDArray[np.bool_]
@@ -64,6 +102,20 @@ class SuperpixelUser(Annotator):
         votes = np.bincount(segments[valid] * classes + mask[valid], minlength=count * classes).reshape(count, classes)
         pure = (sizes > 0) & (votes.max(1) >= self.purity * sizes)
         return sizes, np.where(pure, votes.argmax(1), IGNORE)
+
+
+def _means(values: NDArray[np.floating], segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """(n,) mean of a map (H, W) in each superpixel."""
+    return np.bincount(segments.ravel(), values.ravel(), count) / np.bincount(segments.ravel(), minlength=count).clip(1)
+
+
+def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) superpixels whose neighbours all have their class."""
+    inside = labels != IGNORE
+    for first, second in ((segments[1:], segments[:-1]), (segments[:, 1:], segments[:, :-1])):
+        other = labels[first] != labels[second]
+        inside[first[other]] = inside[second[other]] = False
+    return inside
 
 
 def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ from interseg.evaluation.overlap import mean_iou, weighted_iou
 Row = dict[str, Any]
 """Columns `sequence`, `task`, `image`, and `kind`: "round 0", "round 1", ..., "refined" or "answer".
 
-The others are figures: those of `answer_figures`, `before`, `annotated`, `seconds` and `passes`.
+The others are figures: those of `answer_figures`, `before`, `annotated`, `propagated` (mean IoU of the labels that follow from the
+annotations, on pixels without one), `seconds` and `passes`.
 """
 
 

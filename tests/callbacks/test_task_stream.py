@@ -11,16 +11,19 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from benchmarks.clis import print_rounds
+from benchmarks.clis import CANDIDATES, folder_of, named, print_rounds, start_of, strengths
+from benchmarks.clis import METHODS as METHOD_LINES
+from benchmarks.clis_annotations import markdown
 from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
-from callbacks.task_report import draw_curve
+from callbacks.task_report import describe_kernels, draw_curve
 from callbacks.transfer import Transfer
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
 from interseg.continual.embedding import ImageEmbedding
 from interseg.continual.superpixels import SuperpixelUser
 from interseg.errors import InputError
+from interseg.evaluation.overlap import mean_iou
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
 from lightning_modules.continual_baselines import ContinualBaseline
@@ -261,6 +264,47 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
         assert kept.all() == (second != "packnet")
 
 
+@pytest.mark.parametrize("name", ["naive", "packnet"])
+def test_clis_pretraining_serves_the_others_whose_answers_are_its_own(name, folder, pretrained, tmp_path):
+    trainer(tmp_path / name, epochs=1, user=Satisfied()).fit(METHODS[name](pretrained["clis"]), data(folder, sequence=0))
+    state = torch.load(pretrained["clis"], weights_only=True)["state_dict"]
+    assert bool(state["plain"])
+    found = last(tmp_path / name)["state_dict"]["network.convolutions.3.weight"]
+    kept = found != 0
+    assert torch.equal(found[kept], state["network.convolutions.3.weight.mean"][kept])
+    assert kept.all() == (name == "naive")
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append((batch["probabilities"].clone(), pl_module.network(batch["image"], sample=0.0).softmax(1)))
+
+    plain = baseline()(pretrained["clis"])
+    plain.load_pretrained(pretrained["clis"])
+    trainer(tmp_path / "clis", Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder, sequence=0))
+    first = data(folder).images_of(0)[0]
+    answer = plain.predict_current(data(folder).batch_of([first])["image"]).probabilities
+    assert torch.allclose(seen[0][1], answer, atol=1e-4)  # the first task's mean answer is the plain network's
+
+
+def test_spare_kernels_come_with_the_tasks_and_are_opened_by_them(folder, pretrained, tmp_path):
+    def spare(pretrained):
+        torch.manual_seed(3)
+        network = CLISNetwork(2, 6, 8, spare=2)
+        options = {"samples": 3, "steps": 4, "update": "isolated", "optimisation": RATE, "pretrained": pretrained}
+        return CLIS(network, ImageEmbedding((16, 24), 5, 4), **options)
+
+    trainer(tmp_path, epochs=1).fit(spare(pretrained["clis"]), data(folder))
+    start, end = torch.load(pretrained["clis"], weights_only=True)["state_dict"], last(tmp_path)["state_dict"]
+    assert end["network.convolutions.3.weight.mean"].shape == (10, 10, 3, 3)
+    given = start["network.convolutions.3.weight.mean"]
+    assert torch.allclose(0.9 * end["network.convolutions.3.weight.mean"][:8, :8], given, atol=1e-5)
+    assert end["network.head.weight.mean"][:, 8:].abs().sum() > 0
+    assert (end["memory.pairs"][:, 2 * 5 :].split([8, *[10] * 13], 1)[3][:, 8:] > 0.5).all()
+    with pytest.raises(InputError, match="spare kernels come with the tasks"):
+        spare(None)
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretrained, tmp_path):
     seen = []
@@ -298,7 +342,7 @@ def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_
 def test_log_variances_learn_at_their_own_rate(folder, tmp_path):
     spreads = []
     for rate in (1, 20):
-        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}))
+        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}), pretraining="variational")
         trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "pretrain"))
         assert last(tmp_path / str(rate))["optimizer_states"][0]["state"]
         found = [value.flatten() for name, value in module.named_parameters() if name.endswith("log_variance")]
@@ -312,6 +356,58 @@ def test_the_curve_is_against_the_annotations_that_were_given():
     line = draw_curve([dict(zip(names, row, strict=True)) for row in rows]).axes[0].lines[0]
     assert line.get_xdata().tolist() == [0, 10, 12]
     assert line.get_ydata().tolist() == pytest.approx([0.3, 0.6, 0.7])
+
+
+def test_kernels_are_counted_by_what_is_on_and_what_has_changed():
+    first = [np.array([0.9, 0.9]), np.array([0.05, 0.9, 0.9])]
+    now = [np.array([0.9, 0.85]), np.array([0.88, 0.4, 0.75])]
+    assert describe_kernels(now, first) == "4 of 5 on; 3 other than after the first task"
+    assert describe_kernels([], []) == "0 of 0 on; 0 other than after the first task"
+
+
+def test_what_annotations_say_is_measured_before_it_is_learned(folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            rest = torch.where(batch["annotation"] == 255, batch["mask"], 255)[0].numpy()
+            seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
+
+    trainer(tmp_path, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
+    rows = [r for r in csv.DictReader((tmp_path / "transfer.csv").open()) if r["kind"].startswith("round")]
+    assert [float(row["propagated"]) for row in rows] == pytest.approx(seen)
+    assert len(set(seen)) > 3
+
+
+def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
+    rows = {("error_mass", 4): (0.5, 0.7), ("random", 4): (0.4, 0.5), ("error_mass", 8): (0.6, 0.8), ("random", 8): (0.6, 0.8)}
+    found = {key: [{"before": "0.3", "basic": str(value)} for value in values] for key, values in rows.items()}
+    assert markdown(found, "basic").splitlines() == [
+        "| | 0 | 4 | 8 |",
+        "|---|---|---|---|",
+        "| error mass | 0.300 | 0.600, +0.150 [+0.100, +0.200] | 0.700, +0.000 [+0.000, +0.000] |",
+        "| random | 0.300 | 0.450 | 0.700 |",
+    ]
+
+
+def test_the_benchmark_begins_every_method_with_the_one_pretraining():
+    assert {start_of(method)[0] for method in METHOD_LINES} == {"pretrained", "pretrained-variational"}
+    assert start_of("EWC, 100") == ("pretrained", [])
+    assert start_of("CLIS, variational from scratch") == ("pretrained-variational", ["--config", "clis/variational.yaml"])
+
+
+def test_the_benchmark_takes_the_strengths_that_are_best_over_all_sets(tmp_path):
+    for number, name in enumerate(("a", "b")):
+        for method, candidates in CANDIDATES.items():
+            for place, value in enumerate(candidates):  # the first is best in a, the last in b, by more
+                run = folder_of(tmp_path / name, named(method, value))
+                run.mkdir(parents=True)
+                figure = 0.6 - 0.1 * place if number == 0 else 0.4 + 0.2 * place
+                (run / "transfer.json").write_text(json.dumps({"mean": dict.fromkeys(("basic", "forward", "backward"), figure)}))
+    found = strengths([tmp_path / "a", tmp_path / "b"])
+    assert found == {method: list(candidates.values())[-1] for method, candidates in CANDIDATES.items()}
+    assert strengths([tmp_path / "a"])["EWC"] == ["model.consolidation.weight=100"]
+    assert strengths([]) == {}
 
 
 def test_the_benchmark_prints_what_a_round_takes(capsys):
@@ -332,7 +428,8 @@ def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
             trainer(tmp_path).fit(method(), data(folder, stage))
     with pytest.raises(InputError, match=r"forward_after=1, backward_after=3 with 2 tasks"):
         trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
-    with pytest.raises(InputError, match="update is 'half'"):
-        clis(update="half")
+    for option in ("update", "targets", "retrieval", "pretraining"):
+        with pytest.raises(InputError, match=f"{option} is 'half'"):
+            clis(**{option: "half"})
     with pytest.raises(InputError, match="not variational"):
         CLIS(CLISNetwork(2, 4, 4, variational=False))

@@ -102,6 +102,34 @@ def test_camvid_is_pretrained_on_train_alone(tmp_path):
         CamvidDataModule(str(tmp_path), **SMALL | {"length": 4}).split()
 
 
+def test_camvids_tasks_are_spread_over_its_films(tmp_path):
+    for i, (film, split) in enumerate([("a", "train")] * 3 + [("b", "train")] * 5 + [("b", "val")] * 4 + [("c", "val")] * 2):
+        image, mask = classes(i, (3, 10, 11))
+        write(tmp_path / split / f"{film}_{i:02}.png", image)
+        write(tmp_path / f"{split}annot" / f"{film}_{i:02}.png", mask)
+    data = CamvidDataModule(str(tmp_path), films=True, **SMALL | {"holdout": 4, "length": 6})
+    held, others = data.split()
+    assert {data.film(i) for i in held} == {"b"}
+    assert {data.objects("train").files[i].image.parent.name for i in others if data.film(i) == "b"} == {"val"}
+    sequences = [data.images_of(k) for k in range(8)]
+    for images in sequences:
+        assert len(set(images)) == 6
+        assert not set(images) & set(held)
+        assert sorted(data.film(i) for i in images) == ["a", "a", "b", "b", "c", "c"]
+    assert len({tuple(data.film(i) for i in images) for images in sequences}) > 4
+    assert sequences == [CamvidDataModule(str(tmp_path), films=True, **SMALL | {"holdout": 4, "length": 6}).images_of(k) for k in range(8)]
+    with pytest.raises(InputError, match=r"has 5 images in train.*of one film"):
+        CamvidDataModule(str(tmp_path), films=True, **SMALL | {"holdout": 6}).split()
+
+
+def test_frames_of_a_film_are_split_by_their_order(data):
+    module = data(ordered=True)
+    files = module.objects("train").files
+    names = [[files[i].image.stem for i in part] for part in module.split()]
+    assert sorted(names[0]) == ["0", "1"]
+    assert sorted(names[1]) == ["2", "3", "4", "5"]
+
+
 @pytest.mark.parametrize("kind", [IsicDataModule, CamvidDataModule, CityscapesDataModule, MastrDataModule])
 def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
     for root in (tmp_path / "none", tmp_path):

@@ -21,8 +21,8 @@ def seeded():
     torch.manual_seed(0)
 
 
-def clis(**options):
-    return CLIS(CLISNetwork(2, 5, 6), ImageEmbedding((16, 24), 4, 4), samples=4, **options)
+def clis(spare=0, gates="expected", **options):
+    return CLIS(CLISNetwork(2, 5, 6, gates=gates, spare=spare), ImageEmbedding((16, 24), 4, 4), samples=4, **options)
 
 
 def holdout(images, label=0):
@@ -58,6 +58,11 @@ def store(module, image, probabilities):
 
 def test_the_likelihood_weighs_annotated_pixels_and_leaves_void_out():
     logits, labels, weights = torch.randn(1, 3, 4, 5), torch.randint(0, 3, (1, 4, 5)), torch.rand(1, 4, 5) * 9 + 1
+    soft, expected = torch.rand(1, 3, 4, 5).softmax(1), 0.0
+    for y in range(4):
+        for x in range(5):
+            expected -= (weights[0, y, x] * (soft[0, :, y, x] * logits[0, :, y, x].log_softmax(0)).sum()).item()
+    assert weighted_cross_entropy(logits, soft, weights).item() == pytest.approx(expected / 20)
     labels[0, 0, 0] = 255
     expected = 0.0
     for y in range(4):
@@ -112,25 +117,64 @@ def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
     assert len(module.memory) == 0
 
 
+def begun(module, image):
+    module._seed = 0
+    module.begin({"image": image, "mask": torch.zeros(1, 16, 24, dtype=torch.uint8)})
+    return [chosen.nonzero()[:, 0].tolist() for chosen in module.opened.split(module.network.counts)]
+
+
+def test_the_isolated_update_opens_spare_kernels_and_lets_their_weights_go_anywhere():
+    module, image = clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"), torch.rand(1, 3, 16, 24)
+    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    before = torch.cat(module.activation())
+    plain = module.network.plain(image)
+    assert before.lt(0.1).sum() == 14 * 3
+    opened = begun(module, image)
+    assert [len(chosen) for chosen in opened] == [2] * 14
+    assert all(index >= count - 3 for chosen, count in zip(opened, module.network.counts, strict=True) for index in chosen)
+    after = torch.cat(module.activation())
+    assert torch.allclose(after[module.opened], torch.tensor(0.88), atol=1e-3)
+    assert torch.allclose(after[~module.opened], before[~module.opened], atol=1e-3)
+    layer = module.network.convolutions[4].weight.prior_log_variance.flatten(1)
+    assert (layer[opened[4]] == 0).all()
+    assert (layer[:6] < 0).all()
+    assert (module.network.head.weight.prior_log_variance[:, opened[-1]] == 0).all()
+    assert torch.equal(module.network.plain(image), plain)
+    pairs = zip(module.network.gates, module.network.probabilities(), strict=True)
+    assert sum(gates.kl(p)[0] for gates, p in pairs) > 1  # opening has a price: under the prior they are closed
+
+
+def test_without_spare_kernels_the_isolated_update_learns_the_least_open_one():
+    module, image = clis(update="isolated"), torch.rand(1, 3, 16, 24)
+    wanted = torch.linspace(0.9, 0.5, sum(module.network.counts))
+    begin_at(module, wanted)
+    module.pretrained_gates = torch.cat(module.activation())
+    assert begun(module, image) == [[count - 1] for count in module.network.counts]
+    assert torch.allclose(torch.cat(module.activation()), wanted, atol=1e-3)
+
+
 @pytest.mark.parametrize("moving", ["kernels", "gates"])
-def test_the_isolated_update_moves_the_least_open_kernels_then_the_gates(moving):
-    module = clis(update="isolated", isolated=2)
-    for gates in module.network.gates:
-        torch.nn.init.uniform_(gates.raw_a, 0.1, 3)
+def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(moving):
+    module, image = clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"), torch.rand(1, 3, 16, 24)
+    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    opened = begun(module, image)
     module._moving = moving
-    images, labels = torch.rand(1, 3, 16, 24), torch.randint(0, 2, (1, 16, 24))
-    module.loss(images, labels, torch.ones(1, 16, 24)).backward()
+    labels = torch.randint(0, 2, (1, 16, 24))
+    module.loss(image, labels, torch.ones(1, 16, 24)).backward()
     module.limit()
-    for gates, layer in zip(module.network.gates, module.network.convolutions, strict=True):
-        grad = layer.weight.mean.grad
-        if moving == "gates":
-            assert grad is None
-            assert gates.raw_a.grad is not None
-        else:
-            assert gates.raw_a.grad is None
-            rows = grad.flatten(1).abs().sum(1) > 0
-            assert set(rows.nonzero()[:, 0].tolist()) <= set(gates.probabilities(sample=False).argsort()[:2].tolist())
-    assert module.network.head.weight.mean.grad is None
+    for gates, layer, chosen in zip(module.network.gates, module.network.convolutions, opened, strict=True):
+        assert gates.raw_a.grad.abs().sum() > 0
+        for parameter in layer.parameters():
+            if moving == "gates":
+                assert parameter.grad is None
+            else:
+                assert set(parameter.grad.reshape(len(parameter), -1).abs().sum(1).nonzero()[:, 0].tolist()) <= set(chosen)
+    head = module.network.head
+    assert head.bias.mean.grad is None
+    if moving == "gates":
+        assert head.weight.mean.grad is None
+    else:
+        assert set(head.weight.mean.grad.abs().sum((0, 2, 3)).nonzero()[:, 0].tolist()) == set(opened[-1])
 
 
 def test_gates_learn_at_their_own_rate():
@@ -194,6 +238,97 @@ def test_a_task_begins_with_the_gates_that_are_found_whenever_its_user_annotates
         assert torch.allclose(kept, learned if any(rounds) else stored, atol=1e-3), rounds
 
 
+def test_where_a_task_begins_elsewhere_there_is_its_gates_prior():
+    module, image = clis(), torch.rand(1, 3, 16, 24)
+    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    store(module, image, torch.full((83,), 0.3))
+    begun(module, image)
+    assert torch.allclose(torch.cat(module.activation()), torch.tensor(0.3), atol=1e-3)
+    terms = [term.item() for gates, p in zip(module.network.gates, module.network.probabilities(), strict=True) for term in gates.kl(p)]
+    assert terms == pytest.approx([0] * 28, abs=1e-4)
+
+
+@pytest.mark.parametrize("retrieval", ["nearest", "off", "oracle"])
+def test_gates_are_retrieved_by_likeness_or_by_the_truth_or_not_at_all(retrieval):
+    module, image = clis(retrieval=retrieval).eval(), torch.rand(1, 3, 16, 24)
+    known = [torch.rand(83) * 0.8 + 0.1 for _ in range(4)]
+    for gates in known:
+        store(module, torch.rand(1, 3, 16, 24), gates)
+    with torch.no_grad():
+        answers = [module.network(image, list(g.split(module.network.counts)), 0.0) for g in [module.pretrained_gates, *known]]
+    mask = (answers[2][:, 1] > answers[2][:, 0]).byte()
+    losses = [cross_entropy(logits, mask.long()).item() for logits in answers]
+    mean, log_variance = module.embedding(image)
+    nearest = int(module.memory.distances(mean[0], log_variance[0]).argmin())
+    expected = {
+        "nearest": known[nearest],
+        "off": torch.cat(module.activation()),
+        "oracle": [module.pretrained_gates, *known][losses.index(min(losses))],
+    }[retrieval]
+    with torch.no_grad():
+        assert torch.allclose(torch.cat(module._found(image, mask)), expected)
+        if retrieval == "oracle":  # without the truth, by likeness
+            assert torch.allclose(torch.cat(module._found(image)), known[nearest])
+    torch.manual_seed(1)
+    found = module.predict(image, None, mask).probabilities
+    torch.manual_seed(1)
+    with torch.no_grad():
+        assert torch.allclose(found, module._predict(image, list(expected.split(module.network.counts))).probabilities)
+
+
+def test_plain_pretraining_learns_the_means_of_a_plain_network():
+    module, plain = clis(), CLISNetwork(2, 5, 6, variational=False)
+    for own, layer in zip([*plain.convolutions, plain.head], [*module.network.convolutions, module.network.head], strict=True):
+        own.weight.data.copy_(layer.weight.mean)
+        own.bias.data.copy_(layer.bias.mean)
+    module._trainer = SimpleNamespace(world_size=1, num_training_batches=1)
+    module.embedding.loss = lambda images: torch.zeros(())
+    batch = {"image": torch.rand(2, 3, 16, 24), "mask": torch.randint(0, 2, (2, 16, 24))}
+    loss = module.pretraining_loss(batch)
+    assert torch.allclose(loss, cross_entropy(plain(batch["image"]), batch["mask"]))
+    loss.backward()
+    assert module.network.convolutions[0].weight.log_variance.grad is None
+    variational = clis(pretraining="variational")
+    variational._trainer, variational.embedding.loss = module._trainer, module.embedding.loss
+    variational.pretraining_loss(batch).backward()
+    assert variational.network.convolutions[0].weight.log_variance.grad is not None
+
+
+def test_a_prepared_network_answers_as_the_pretrained_one_and_a_variational_one_is_not_converted():
+    images = torch.rand(3, 3, 16, 24)
+    for pretraining in ("plain", "variational"):
+        module = clis(pretraining=pretraining)
+        plain, answer = module.network.plain(images), module.network(images, sample=0.0)
+        module.prepare(holdout(images))
+        expected = plain if pretraining == "plain" else answer
+        assert torch.allclose(module.network(images, sample=0.0), expected, atol=1e-5)
+        most = max(p.max().item() for name, p in module.network.named_parameters() if "log_var" in name)
+        assert most == (-6 if pretraining == "plain" else -8)
+
+
+def test_refinement_lowers_the_bound_on_the_pretrainings_images():
+    images = torch.rand(3, 3, 16, 24)
+    bounds = []
+    for steps in (0, 15):
+        torch.manual_seed(0)
+        module = clis(refinement=steps, optimisation=Optimisation(learning_rate=1e-3))
+        module.prepare(holdout(images, 1))
+        labels = torch.ones(3, 16, 24)
+        torch.manual_seed(1)
+        bounds.append(sum(module._bound(images, labels, torch.ones_like(labels), math.inf, 1.0).item() for _ in range(5)))
+    assert bounds[1] < 0.95 * bounds[0]
+
+
+def test_draws_of_a_step_are_averaged():
+    images, labels, ones = torch.rand(1, 3, 16, 24), torch.randint(0, 2, (1, 16, 24)), torch.ones(1, 16, 24)
+    module = clis(draws=3)
+    torch.manual_seed(1)
+    together = module.loss(images, labels, ones)
+    module.draws = 1
+    torch.manual_seed(1)
+    assert together.item() == pytest.approx(sum(module.loss(images, labels, ones).item() for _ in range(3)) / 3, rel=1e-5)
+
+
 def test_a_task_of_two_images_is_answered_with_the_gates_that_it_learns(monkeypatch):
     module, images, seen = clis(), torch.stack([torch.zeros(3, 16, 24), torch.ones(3, 16, 24)]), []
     module._seed = 0
@@ -207,7 +342,8 @@ def test_a_task_of_two_images_is_answered_with_the_gates_that_it_learns(monkeypa
     for round in range(2):
         play(module, 0.1 + 0.8 * images, round, 16, last_round=round)
     assert torch.allclose(seen[0], torch.stack(stored).mean(0), atol=1e-3)
-    assert all(torch.allclose(gates, learned, atol=1e-3) for gates in seen[8:])
+    assert len(seen) == 3 * 4  # two images share the draws of an answer
+    assert all(torch.allclose(gates, learned, atol=1e-3) for gates in seen[4:])
     assert len(module.memory) == 4
     seen.clear()
     module.predict(images, 0)
@@ -246,13 +382,13 @@ def test_without_a_threshold_an_image_is_like_a_task_as_pretrained_images_are_al
 
 
 def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
-    module, images = clis(), torch.rand(3, 3, 16, 24)
+    module, images = clis(pretraining="variational"), torch.rand(3, 3, 16, 24)
     weights = module.network.convolutions[0].weight
     weights.log_variance.data += 8 + torch.randn_like(weights.log_variance)
     before, information = weights.log_variance.detach().clone(), torch.zeros_like(weights.mean)
     torch.manual_seed(1)
     for image in images:
-        labels = Categorical(logits=module.network(image[None])[0].movedim(0, -1))
+        labels = Categorical(logits=module.network(image[None], sample=0.0)[0].movedim(0, -1))
         drawn = torch.multinomial(labels.probs.flatten(0, 1), 1).view(16, 24)
         information += torch.autograd.grad(labels.log_prob(drawn).sum(), weights.mean)[0] ** 2
     torch.manual_seed(1)
@@ -261,7 +397,7 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
     assert torch.equal(weights.log_variance, weights.prior_log_variance)
     assert 0 < (expected < before).sum() < expected.numel()
-    void = clis()
+    void = clis(pretraining="variational")
     before = void.network.convolutions[0].weight.log_variance.detach().clone() + 8
     void.network.convolutions[0].weight.log_variance.data += 8
     void.prepare(holdout(images, 255))

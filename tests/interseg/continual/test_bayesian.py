@@ -4,7 +4,7 @@ from torch.distributions import Bernoulli, Beta, Normal, kl_divergence
 from torch.nn.functional import conv2d, softplus
 
 from interseg.continual.bayesian import BayesianConvolution, GaussianWeights, bayesian_kl
-from interseg.continual.gates import BuffetGates, bernoulli_kl, beta_kl, inverse_softplus
+from interseg.continual.gates import MODES, BuffetGates, bernoulli_kl, beta_kl, inverse_softplus
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 
@@ -109,22 +109,52 @@ def test_a_stick_with_the_papers_alpha_leaves_one_kernel_active():
 
 def test_concrete_gates_are_bernoulli_as_the_temperature_falls_and_carry_gradients():
     p = torch.tensor([0.1, 0.5, 0.9])
-    cold = BuffetGates(3, temperature=0.01)
+    cold = BuffetGates(3, temperature=0.01, mode="concrete")
     draws = torch.stack([cold.draw(p) for _ in range(4000)])
     assert ((draws < 0.01) | (draws > 0.99)).double().mean() > 0.98
     assert torch.allclose(draws.mean(0), p, atol=0.03)
-    noise = torch.tensor([0.3, 0.6, 0.2])
-    formula = 1 / (1 + torch.exp(-(p.log() - (1 - p).log() + noise.log() - (1 - noise).log()) / 2))
     torch.manual_seed(5)
-    drawn = BuffetGates(3).draw(p)
+    drawn = BuffetGates(3, mode="concrete").draw(p)
     torch.manual_seed(5)
     noise = torch.rand_like(p)
     formula = 1 / (1 + torch.exp(-(p.log() - (1 - p).log() + noise.log() - (1 - noise).log()) / 2))
     assert torch.allclose(drawn, formula)
-    gates = BuffetGates(3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_modes_gates_have_their_mean_and_carry_gradients(mode):
+    gates = BuffetGates(3, mode=mode)
+    p = torch.tensor([0.1, 0.5, 0.9])
+    draws = torch.stack([gates.draw(p) for _ in range(20000)])
+    assert torch.allclose(draws.mean(0), gates.mean(p), atol=0.02)
+    assert torch.equal(gates.mean(p), p) == (mode != "concrete")
+    values = set(draws.unique().tolist())
+    assert (values == {0.0, 1.0}) == (mode == "straight_through")
     gates.draw(gates.probabilities()).sum().backward()
     assert gates.raw_a.grad.abs().sum() > 0
     assert gates.raw_b.grad.abs().sum() > 0
+    drawn = not torch.equal(gates.probabilities(), gates.probabilities())
+    assert drawn == (mode != "expected")
+
+
+def test_a_drawn_gate_of_zero_or_one_has_the_concrete_ones_gradient():
+    p = torch.tensor([0.3, 0.8], requires_grad=True)
+    gradients = []
+    for mode in ("straight_through", "concrete"):
+        torch.manual_seed(2)
+        gradients.append(torch.autograd.grad(BuffetGates(2, mode=mode).draw(p).sum(), p)[0])
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("prior", ["finite", "stick"])
+def test_gates_begin_open_and_spare_ones_closed(prior):
+    gates = BuffetGates(8, prior, start=0.8, spare=2)
+    p = gates.probabilities(sample=False)
+    assert (p[:6] > 0.79).all()
+    assert (p[6:] < 0.051).all()
+    if prior == "finite":
+        assert p[:6].tolist() == pytest.approx([0.8] * 6, abs=1e-4)
+    assert torch.allclose(gates.a + gates.b, torch.full((8,), 10.0), atol=1e-3)
 
 
 def test_gates_hand_over():
@@ -160,30 +190,63 @@ def test_without_noise_and_with_open_gates_it_is_the_plain_network():
             torch.nn.init.constant_(weights.log_variance, -200)
             weights.mean.data.copy_(given)
     x = torch.rand(1, 3, 16, 24)
-    network.test_gates = "expected"
-    for gates in network.gates:
-        gates.temperature = 0.01
     ones = [torch.ones(n) for n in network.counts]
     assert torch.allclose(network(x, ones), plain(x), atol=1e-5)
     closed = [torch.zeros(n) for n in network.counts]
     assert torch.allclose(network(x, closed), network.head.bias.mean[:, None, None].expand(1, 3, 16, 24))
 
 
-def test_gates_at_test_time_are_drawn_expected_or_hard():
-    network = CLISNetwork(2, 4, 4).eval()
-    p = [torch.full((n,), 0.7) for n in network.counts]
-    p[0][0] = 0.2
-    mean = torch.stack([network.gates[0].draw(p[0]) for _ in range(20000)]).mean(0)
-    network.test_gates = "hard"
-    assert network.draw_gates(p)[0].tolist() == pytest.approx([0, *mean[1:].tolist()], abs=0.01)
-    network.test_gates = "expected"
-    assert network.draw_gates(p)[0].tolist() == pytest.approx(mean.tolist(), abs=0.01)
-    network.test_gates = "sample"
-    assert not torch.equal(network.draw_gates(p)[0], network.draw_gates(p)[0])
-    assert network.train().draw_gates(p, sample=False)[0].tolist() == pytest.approx(mean.tolist(), abs=0.01)
-    for wrong, message in (({"classes": 1}, "classes is 1"), ({"gates": "open"}, "gates is 'open'")):
+def as_plain(plain, network):
+    """Give a variational network a plain one's weights."""
+    for own, layer in zip([*plain.convolutions, plain.head], [*network.convolutions, network.head], strict=True):
+        layer.weight.mean.data.copy_(own.weight)
+        layer.bias.mean.data.copy_(own.bias)
+
+
+@pytest.mark.parametrize("gates", MODES)
+@pytest.mark.parametrize("prior", ["finite", "stick"])
+def test_a_converted_network_answers_as_the_plain_one_did(gates, prior):
+    plain, network = CLISNetwork(3, 4, 6, variational=False), CLISNetwork(3, 4, 6, gates=gates, prior=prior)
+    for layer in plain.convolutions:
+        torch.nn.init.normal_(layer.bias, 0, 0.2)
+    as_plain(plain, network)
+    x = torch.rand(2, 3, 16, 24)
+    assert torch.equal(network.plain(x), plain(x))
+    assert not torch.allclose(network(x, sample=0.0), plain(x), atol=1e-2)
+    network.convert(-7.0)
+    assert torch.allclose(network(x, sample=0.0), plain(x), atol=1e-5)
+    assert {value.item() for name, p in network.named_parameters() if "log_var" in name for value in p.unique()} == {-7.0}
+    few, many = [network(x, sample=noise) for noise in (1e-3, 1.0)]
+    if gates == "expected":  # the only noise is the weights'
+        assert (few - plain(x)).abs().max() < 0.1 * (many - plain(x)).abs().max()
+
+
+def test_spare_kernels_change_nothing_until_they_are_read():
+    plain, small = CLISNetwork(3, 4, 6, variational=False), CLISNetwork(3, 4, 6)
+    as_plain(plain, small)
+    network = CLISNetwork(3, 4, 6, spare=2)
+    assert network.counts == [6, *[8] * 13]
+    network.load_state_dict(network.widened(small.state_dict()))
+    x = torch.rand(1, 3, 16, 24)
+    assert torch.allclose(network.plain(x), plain(x), atol=1e-5)
+    network.convert()
+    opened = [torch.where(torch.arange(n) < n - 2, p, 0.9) for n, p in zip(network.counts, network.probabilities(), strict=True)]
+    for probabilities in (None, opened):
+        assert torch.allclose(network(x, probabilities, 0.0), plain(x), atol=1e-5)
+    assert network.convolutions[3].weight.log_variance[:6, :6].unique().tolist() == [-6]
+    assert network.convolutions[3].weight.log_variance[6:].unique().tolist() == [-8]
+    with torch.no_grad():
+        network.head.weight.mean[:, 6:] = 1
+    assert not torch.allclose(network(x, opened, 0.0), plain(x), atol=1e-2)
+    other = CLISNetwork(3, 5, 6).state_dict()
+    assert network.widened(other)["convolutions.0.weight.mean"].shape[0] == 5  # another network's is left to be refused
+
+
+def test_what_a_network_cannot_be_is_named():
+    wrong = ({"classes": 1}, "classes is 1"), ({"gates": "open"}, "gates is 'open'"), ({"gates_start": 1.0}, "start is 1.0")
+    for options, message in (*wrong, ({"spare": 2, "variational": False}, "spare is 2"), ({"spare": -1}, "spare is -1")):
         with pytest.raises(InputError, match=message):
-            CLISNetwork(**wrong)
+            CLISNetwork(**options)
 
 
 def test_the_networks_kl_is_the_sum_of_its_parts_and_nothing_after_a_task():

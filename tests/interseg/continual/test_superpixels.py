@@ -4,8 +4,9 @@ import torch
 from torch.distributions import Categorical
 
 from interseg.continual.annotations import Scene, no_annotation
-from interseg.continual.superpixels import SuperpixelUser, superpixels
+from interseg.continual.superpixels import ORDERS, SuperpixelUser, superpixels
 from interseg.continual.uncertainty import uncertainty
+from interseg.errors import InputError
 
 
 def grid(height=60, width=90, side=10):
@@ -23,54 +24,123 @@ def scene():
     return prediction, mask, uncertainty
 
 
-def annotate(user, prediction, mask, unsure, before=None, seed=0):
+def annotate(user, prediction, mask, unsure, before=None, seed=0, epistemic=None):
     before = no_annotation(mask.shape) if before is None else before
-    found, number = user.annotate(Scene(prediction, mask, unsure, grid(), before), np.random.default_rng(seed))
+    scene = Scene(prediction, mask, unsure, grid(), before, epistemic)
+    found, number = user.annotate(scene, np.random.default_rng(seed))
     assert number == len(np.unique(grid()[found != 255]))
     return found
 
 
-def slow(user, prediction, mask, unsure, segments, before):
+def slow_worth(user, scene, centre, pixels):
+    """How early the rule annotates a superpixel."""
+    maps = {"mutual_information": scene.epistemic, "epistemic_mass": scene.epistemic, "error_size": np.ones(scene.mask.shape)}
+    values = maps.get(user.order, scene.uncertainty)
+    if user.order in ("entropy", "mutual_information"):
+        return np.mean([values[y, x] for y, x in pixels])
+    total, reach = 0.0, round(user.apart)
+    for y in range(round(centre[0]) - reach, round(centre[0]) + reach + 1):
+        for x in range(round(centre[1]) - reach, round(centre[1]) + reach + 1):
+            inside = 0 <= y < scene.mask.shape[0] and 0 <= x < scene.mask.shape[1]
+            if inside and scene.mask[y, x] != 255 and scene.prediction[y, x] != scene.mask[y, x]:
+                total += values[y, x]
+    return total
+
+
+def slow_neighbours(segments, s):
+    """Superpixels that touch one."""
+    found = set()
+    for y, x in np.argwhere(segments == s):
+        for other in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
+            if 0 <= other[0] < segments.shape[0] and 0 <= other[1] < segments.shape[1]:
+                found.add(int(segments[other]))
+    return found - {s}
+
+
+def slow(user, scene):
     """The rule, superpixel by superpixel."""
-    rows = []
+    prediction, mask, unsure, segments, before, _ = scene
+    labels, known = {}, {}
     for s in np.unique(segments):
         pixels = np.argwhere(segments == s)
         valid = [(y, x) for y, x in pixels if mask[y, x] != 255]
-        if not valid or any(before[y, x] != 255 for y, x in pixels):
-            continue
         votes = [mask[y, x] for y, x in valid]
-        label = max(sorted(set(votes)), key=votes.count)
+        label = max(sorted(set(votes)), key=votes.count, default=255)
+        labels[s] = label if votes and votes.count(label) >= user.purity * len(valid) else 255
         wrong = sum(prediction[y, x] != mask[y, x] for y, x in valid)
-        if votes.count(label) >= user.purity * len(valid) and wrong > 0 and 2 * wrong >= len(valid):
-            rows.append((-np.mean([unsure[y, x] for y, x in pixels]), s, label, pixels.mean(0), valid))
+        known[s] = (pixels, valid, wrong / max(1, len(valid)))
+    rows = []
+    for s, (pixels, valid, share) in known.items():
+        if labels[s] == 255 or any(before[y, x] != 255 for y, x in pixels):
+            continue
+        centre = pixels.mean(0)
+        if user.order == "official":
+            if any(labels[other] != labels[s] for other in slow_neighbours(segments, s)):
+                continue
+            key = (0, -share) if share >= 0.75 else (1, -np.mean([unsure[y, x] for y, x in pixels]))
+        elif share < 0.5:
+            continue
+        else:
+            key = (0, -slow_worth(user, scene, centre, pixels))
+        rows.append(((key[0], round(key[1], 9)), s, centre, valid))
     chosen, found = [], np.full(mask.shape, 255, np.uint8)
-    for _, _, label, centre, valid in sorted(rows, key=lambda r: (round(r[0], 12), r[1])):
+    for _, s, centre, valid in sorted(rows, key=lambda r: r[:2]):
         if len(chosen) < user.count and all(np.linalg.norm(centre - c) >= user.apart for c in chosen):
             chosen.append(centre)
             for y, x in valid:
-                found[y, x] = label
+                found[y, x] = labels[s]
     return found
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_annotations_are_the_slow_rules(seed):
+@pytest.mark.parametrize("order", [order for order in ORDERS if order != "random"])
+@pytest.mark.parametrize("seed", range(3))
+def test_annotations_are_the_slow_rules(seed, order):
     rng = np.random.default_rng(seed)
-    mask = np.kron(rng.integers(0, 3, (6, 9)), np.ones((10, 10), int)).astype(np.uint8)
+    blocks = np.kron(rng.integers(0, 2, (2, 3)), np.ones((3, 3), int))  # so that some superpixels lie inside their class
+    mask = np.kron(blocks, np.ones((10, 10), int)).astype(np.uint8)
     noisy = rng.random(mask.shape) < 0.12
     mask[noisy] = rng.integers(0, 3, noisy.sum())
     mask[rng.random(mask.shape) < 0.05] = 255
-    prediction = np.where(rng.random(mask.shape) < 0.5, mask, rng.integers(0, 3, mask.shape)).astype(np.uint8)
+    share = np.kron(rng.random((6, 9)), np.ones((10, 10)))
+    prediction = np.where(rng.random(mask.shape) < share, mask, rng.integers(0, 3, mask.shape)).astype(np.uint8)
     before = no_annotation(mask.shape)
     before[:10, :30] = 1
-    unsure = rng.random(mask.shape)
-    user = SuperpixelUser(count=5, apart=15, purity=0.8)
-    found, _ = user.annotate(Scene(prediction, mask, unsure, grid(), before), rng)
-    assert np.array_equal(found, slow(user, prediction, mask, unsure, grid(), before))
+    unsure = np.kron(rng.random((6, 9)), np.ones((10, 10))) + rng.random(mask.shape) / 10
+    scene = Scene(prediction, mask, unsure, grid(), before, rng.random(mask.shape))
+    user = SuperpixelUser(count=5, apart=15, purity=0.8, order=order)
+    found, number = user.annotate(scene, rng)
+    assert number > 2
+    assert np.array_equal(found, slow(user, scene))
+
+
+def test_the_paper_annotates_what_is_uncertain_and_error_mass_what_is_wrong_and_large():
+    mask, prediction = np.zeros((60, 90), np.uint8), np.zeros((60, 90), np.uint8)
+    prediction[10:50, 10:50] = 1  # a large error that the network is sure of, and a small one that it is not
+    prediction[30:40, 70:80] = 1
+    unsure = np.where(np.arange(90) < 60, 0.1, 0.5) * np.ones((60, 1))
+    first = {
+        order: grid()[annotate(SuperpixelUser(1, 25, order=order), prediction, mask, unsure) == 0] for order in ("entropy", "error_mass")
+    }
+    assert set(first["entropy"]) == {3 * 9 + 7}
+    assert set(first["error_mass"]) <= {2 * 9 + 2, 2 * 9 + 3, 3 * 9 + 2, 3 * 9 + 3}
+    with pytest.raises(InputError, match="order is 'alphabet'"):
+        SuperpixelUser(order="alphabet")
+    with pytest.raises(InputError, match="needs a method that says how much"):
+        annotate(SuperpixelUser(order="mutual_information"), prediction, mask, unsure)
+
+
+def test_the_official_order_fills_up_with_what_is_right():
+    mask = np.zeros((60, 90), np.uint8)
+    prediction = mask.copy()
+    prediction[:10, :10] = 1
+    found = annotate(SuperpixelUser(count=5, apart=15, order="official"), prediction, mask, scene()[2])
+    assert (found[:10, :10] == 0).all()
+    assert len(np.unique(grid()[found == 0])) == 5
 
 
 def test_the_most_uncertain_wrong_superpixels_are_annotated_apart_from_one_another():
     given = scene()
-    found = annotate(SuperpixelUser(count=4, apart=25), *given)
+    found = annotate(SuperpixelUser(count=4, apart=25, order="entropy"), *given)
     assert set(np.unique(found)) == {1, 255}
     chosen = np.unique(grid()[found == 1])
     assert len(chosen) == 4
@@ -81,7 +151,7 @@ def test_the_most_uncertain_wrong_superpixels_are_annotated_apart_from_one_anoth
 
 
 def test_without_guidance_the_choice_is_random_and_seeded():
-    user = SuperpixelUser(count=3, guided=False)
+    user = SuperpixelUser(count=3, order="random")
     a, b, c = (annotate(user, *scene(), seed=s) for s in (0, 0, 1))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -102,7 +172,7 @@ def test_what_was_annotated_is_not_annotated_again():
     given, before = scene(), no_annotation((60, 90))
     seen = set()
     for _ in range(3):
-        found = annotate(SuperpixelUser(count=4), *given, before=before)
+        found = annotate(SuperpixelUser(count=4, order="entropy"), *given, before=before)
         chosen = set(np.unique(grid()[found != 255]).tolist())
         assert not chosen & seen
         seen |= chosen
