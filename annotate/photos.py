@@ -201,7 +201,7 @@ class Project:
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
             started = time.perf_counter()
-            event = event_of(photo, self.model, self.classes, request, self._answer_waited_for)
+            event = event_of(photo, self.model.segmenter, self.classes, request, self._answer_waited_for)
             answered = time.perf_counter()
             if not photo.journal.events:
                 photo.journal.append({"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1})
@@ -245,7 +245,7 @@ class Project:
 
     def shown(self, photo: Photo, thing: Thing) -> Mask:
         """Give an object's mask."""
-        return shown(photo, self.model, thing)
+        return shown(photo, self.model.segmenter, thing)
 
     def probabilities(self, key: str, number: int) -> NDArray[np.float32]:
         """Give what the network thinks of an object (H, W), of classes the largest probability."""

@@ -38,18 +38,8 @@ class SuperpixelUser(Annotator):
         wrong = np.bincount(segments[valid & (prediction != mask)], minlength=len(sizes))
         done = np.bincount(segments[before != IGNORE], minlength=len(sizes)) > 0
         candidates = np.flatnonzero((labels != IGNORE) & (2 * wrong >= sizes) & (wrong > 0) & ~done)
-        if self.guided:
-            mean = np.bincount(segments.ravel(), uncertainty.ravel(), len(sizes)) / np.bincount(segments.ravel(), minlength=len(sizes))
-            candidates = candidates[np.argsort(-mean[candidates], kind="stable")]
-        else:
-            candidates = generator.permutation(candidates)
-        centres = _centres(segments, len(sizes))
-        chosen: list[int] = []
-        for segment in candidates.tolist():
-            if len(chosen) == self.count:
-                break
-            if all(np.hypot(*(centres[segment] - centres[other])) >= self.apart * scale for other in chosen):
-                chosen.append(segment)
+        candidates = most_uncertain(candidates, uncertainty, segments) if self.guided else generator.permutation(candidates)
+        chosen = spread(candidates, _centres(segments, len(sizes)), self.count, self.apart * scale)
         for segment in chosen:
             found[(segments == segment) & valid] = labels[segment]
         return found, len(chosen)
@@ -64,6 +54,42 @@ class SuperpixelUser(Annotator):
         votes = np.bincount(segments[valid] * classes + mask[valid], minlength=count * classes).reshape(count, classes)
         pure = (sizes > 0) & (votes.max(1) >= self.purity * sizes)
         return sizes, np.where(pure, votes.argmax(1), IGNORE)
+
+
+def wished(
+    uncertainty: NDArray[np.floating], segments: NDArray[np.int64], before: Annotation, count: int = 16, apart: float = 25.0
+) -> list[int]:
+    """Choose the superpixels that a method would like to have annotated, without a truth: the most uncertain first, spread over the image.
+
+    Args:
+        uncertainty: (H, W) of each pixel.
+        segments: (H, W) superpixels, numbered from 0.
+        before: (H, W) what is annotated; superpixels with a pixel of it are not wished for.
+        count: of superpixels, fewer where there are no more.
+        apart: least distance in pixels between the centres of two.
+    """
+    total = int(segments.max()) + 1
+    done = np.bincount(segments[before != IGNORE], minlength=total) > 0
+    candidates = most_uncertain(np.flatnonzero(~done), uncertainty, segments)
+    return spread(candidates, _centres(segments, total), count, apart)
+
+
+def most_uncertain(candidates: NDArray[np.int64], uncertainty: NDArray[np.floating], segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sort superpixels by their mean uncertainty, the largest first."""
+    sizes = np.bincount(segments.ravel())
+    mean = np.bincount(segments.ravel(), uncertainty.ravel(), len(sizes)) / sizes
+    return candidates[np.argsort(-mean[candidates], kind="stable")]
+
+
+def spread(candidates: NDArray[np.int64], centres: NDArray[np.float64], count: int, apart: float) -> list[int]:
+    """Take superpixels in order, `count` at most, whose centres (n, 2) are all at least `apart` pixels from each other."""
+    chosen: list[int] = []
+    for segment in candidates.tolist():
+        if len(chosen) == count:
+            break
+        if all(np.hypot(*(centres[segment] - centres[other])) >= apart for other in chosen):
+            chosen.append(segment)
+    return chosen
 
 
 def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:

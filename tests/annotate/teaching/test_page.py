@@ -1,0 +1,68 @@
+"""The pages on which methods are taught, in Debian's chromium, as a person uses them; skipped where there is none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from annotate.photos import key_of
+from annotate.server import running
+from annotate.teaching.labels import replay
+from annotate.teaching.server import make_app
+from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
+LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1)]
+
+
+def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(browser, photos, pretrained, tmp_path):
+    reference = lessons_of(pretrained("clis"), photos, tmp_path / "requests")
+    with running(make_app(reference)) as address:
+        reference.start()
+        person = Pupil(address)
+        for y, x, label in LABELS:
+            person.act("label", kind="superpixel", y=y, x=x, label=label)
+        expected = person.learn()
+        reference.close()
+    lessons = lessons_of(pretrained("clis"), photos, tmp_path / "page")
+    with running(make_app(lessons)) as address:
+        lessons.start()
+        tab = Window(browser, address, SIZE)
+        tab.expect(tab.page.locator("#name")).to_have_text("0.png")
+        tab.expect(tab.page.locator("#teach")).to_be_disabled()
+        for number, (y, x, label) in enumerate(LABELS, 1):
+            tab.click(y, x, button="left" if label else "right")
+            tab.expect(tab.page.locator("#facts")).to_contain_text(f"{number} label")
+        tab.press("b")
+        tab.drag((35, 10), (35, 20))
+        tab.expect(tab.page.locator("#facts")).to_contain_text("4 labels")
+        tab.press("Control+z")
+        tab.expect(tab.page.locator("#facts")).to_contain_text("3 labels")
+        tab.page.select_option("#heat", "uncertainty")
+        tab.page.select_option("#heat", "")
+        tab.press("t")
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        shown = lessons.told(key_of("0.png"))
+        assert np.array_equal(answer(shown), answer(expected)), "the page's labels teach what the requests do"
+        tab.expect(tab.page.locator("#tasks canvas")).to_have_count(1)
+        tab.page.reload()
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        tab.press("Enter")
+        tab.expect(tab.page.locator("#name")).to_have_text("1.png")
+        tab.expect(tab.page.locator("#done")).to_have_text("1 of 3 done")
+        tab.page.locator("#tasks li").first.click()
+        tab.expect(tab.page.locator("#banner")).to_be_visible()
+        tab.page.click("#back")
+        tab.expect(tab.page.locator("#name")).to_have_text("1.png")
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        assert tab.errors == []
+        tab.page.close()
+        lessons.close()
+    events = [json.loads(line) for line in (tmp_path / "page" / "journal" / "0.png.jsonl").read_text().splitlines()]
+    lecture = replay(events)
+    assert [label.kind for label in lecture.labels] == ["superpixel"] * 3
+    assert lecture.finished
+    assert lecture.spent > 0
+    assert len(json.loads((tmp_path / "page" / "transfer.json").read_text())["photos"]) == 1
