@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 
 from tests.helpers.teaching import draw_classes, photos_of, pretrain
+from tests.helpers.volume_lessons import config_of, draw_volumes, fit
 
 FILES = {"clis": [], "naive": ["clis/naive.yaml"], "lwf": ["clis/lwf.yaml"], "ewc": ["clis/ewc.yaml"], "packnet": ["clis/packnet.yaml"]}
 
@@ -28,3 +29,16 @@ def pretrained(root, tmp_path_factory):
         return pretrain(root, tmp_path_factory.mktemp(name), *FILES[name])
 
     return made
+
+
+@pytest.fixture(scope="session")
+def volumes(tmp_path_factory):
+    return draw_volumes(tmp_path_factory.mktemp("volumes"))
+
+
+@pytest.fixture(scope="session")
+def dynamic(volumes, tmp_path_factory):
+    """A run that has learned volumes."""
+    folder = tmp_path_factory.mktemp("dynamic")
+    fit(config_of(volumes), folder)
+    return folder
