@@ -41,7 +41,7 @@ def taught_photo(lessons: Lessons, item: Item[Lecture], now: NDArray[np.int64]) 
     lecture = item.rounds
     met = np.asarray(mask_of(lecture.met, lessons.size, len(lessons.classes)), np.uint8)
     labels, truth = annotation_of(lecture.labels, lessons.size), lessons.dataset.mask(item.task)
-    seconds = sum(taught.seconds for taught in lecture.rounds)
+    seconds = round(sum(taught.seconds for taught in lecture.rounds), 2)
     maps = met, answer_of(lessons, item), now, labels, truth
     return TaughtPhoto(item.path.name, *maps, lecture.round, len(lecture.labels), lecture.spent, seconds)
 

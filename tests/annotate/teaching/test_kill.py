@@ -80,7 +80,7 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(photos, pretrained, 
     lives = 0
     while len(kept(out)) < len(SAID):
         lives += 1
-        live(run, photos, out, draw.uniform(0.02, 0.6) if lives < 9 else 60)
+        live(run, photos, out, draw.uniform(0.02, 0.6) if lives < 6 else 60)
     assert lives > 1
     assert kept(out) == [do for do, *_ in SAID]
     again = lessons_of(run, photos, out)
