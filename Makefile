@@ -1,5 +1,5 @@
 # make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
-# make test-browser: the annotator's page in Debian's chromium.
+# make test-browser: the annotator's pages in Debian's chromium.
 # make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
@@ -27,7 +27,7 @@ test-slurm: .venv/ready
 
 test-browser: .venv/ready
 	command -v chromium || { apt-get update && apt-get install --yes chromium; }
-	$(BIN)/python -m pytest -rs tests/annotate/test_browser.py
+	$(BIN)/python -m pytest -rs tests/annotate/test_browser.py tests/annotate/teaching/test_page.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Arguments -> project -> server."""
 
+import argparse
 import hashlib
 import os
 import secrets
@@ -12,11 +13,20 @@ from annotate.exports import export
 from annotate.guard import is_loopback
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
-from annotate.photos import Project
+from annotate.photos import Project, named_classes
 from annotate.server import bound, make_app, serve
+from annotate.teaching.exports import export as export_lessons
+from annotate.teaching.lessons import Lessons
+from annotate.teaching.server import make_app as make_lessons_app
+from annotate.teaching.volume_exports import export as export_volumes
+from annotate.teaching.volume_server import make_app as make_volumes_app
+from annotate.teaching.volumes import VolumeLessons
 from annotate.truth import Truth
 from configs.checkpoints import find_checkpoint
 from configs.options import Parser
+from configs.teaching import kind_of, open_lesson
+from configs.teaching_volumes import open_volumes
+from datamodules.volume_files import stem
 from interseg.errors import InputError
 from interseg.inference.model import Model
 
@@ -24,6 +34,8 @@ EXAMPLES = (
     "--checkpoint interseg-s --images photos",
     "--checkpoint RUN --images photos --out annotated --classes cat,dog",
     "--checkpoint RUN --images data/images --truth data/masks --out experiment",
+    "--checkpoint CLIS_RUN --images photos --classes cat",
+    "--checkpoint DYNAMIC_RUN --volume brain.nii.gz --clicks interseg-s",
 )
 SHORTEST_TOKEN = 12
 
@@ -32,7 +44,9 @@ def main() -> None:
     """Serve a folder of photos until it is stopped, or write what was annotated."""
     arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
     arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
-    arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
+    arguments.add_argument("--images", type=Path, metavar="FOLDER", help="of the photos")
+    arguments.add_argument("--volume", nargs="+", type=Path, metavar="FILE", help="to teach a method that learns volumes: NIfTI, MHA, ...")
+    arguments.add_argument("--clicks", metavar="RUN_OR_FILE", help="network that answers clicks on slices; else the brush")
     arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
     arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
     arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
@@ -54,9 +68,20 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
     options = arguments.parse_intermixed_args()
     token = checked_token(options.host, options.token)
+    kind = kind_of(options.checkpoint, options.trust)
+    if kind == "volumes":
+        teach_volumes(options, token)
+        return
+    if options.volume or options.clicks:
+        raise InputError(f"--volume and --clicks are for runs that learn volumes, and {options.checkpoint} is of {kind}; leave them out")
+    if options.images is None:
+        raise InputError("no photos are named; give their folder by --images")
     out = options.out or options.images.with_name(f"{options.images.name}-annotated")
     classes = list(dict.fromkeys(name.strip() for name in (options.classes or "").split(",") if name.strip())) or None
     place = None if options.export else bound(options.host, options.port)
+    if kind == "tasks":
+        teach(options, out, classes, place, token)
+        return
     model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
     if not isinstance(model, Model):
         raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
@@ -78,11 +103,63 @@ def main() -> None:
                 print(line, file=sys.stderr)
             print(f"annotations: {out}")
             return
-        opened = f"{address_of(place)}/{f'?token={token}' if token else ''}"
-        print(f"annotate: {opened}  (Ctrl+C ends it; everything is kept in {out})", flush=True)
+        announce("annotate", place, token, out)
         serve(make_app(project, options.host, token), place)
     finally:
         project.close()
+
+
+def teach(options: argparse.Namespace, out: Path, classes: list[str] | None, place: socket.socket | None, token: str | None) -> None:
+    """Serve lessons of a method that learns tasks until they are stopped, or write what came of them."""
+    if options.serve:
+        raise InputError("--serve answers clicks, and this method learns; give a click network, or leave --serve out")
+    lesson = open_lesson(options.checkpoint, options.overrides, options.images, out, options.truth, options.device, options.trust)
+    for line in lesson.notes:
+        print(f"left out: {line}", file=sys.stderr)
+    lessons = Lessons(lesson, ["background", *named_classes(classes, lesson.classes)], lesson.photos())
+    print("the method is made ready; the first time this takes a while", flush=True)
+    try:
+        lessons.start()
+        if place is None:
+            for line in export_lessons(lessons):
+                print(line, file=sys.stderr)
+            print(f"lessons: {out}")
+            return
+        announce("teach", place, token, out)
+        serve(make_lessons_app(lessons, options.host, token), place)
+    finally:
+        lessons.close()
+
+
+def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
+    """Serve lessons of a method that learns volumes until they are stopped, or write what came of them."""
+    refused = [f"--{name}" for name in ("images", "classes", "truth", "serve") if getattr(options, name)]
+    if refused or not options.volume:
+        raise InputError(f"{options.checkpoint} learns volumes: {f'leave {refused[0]} out, and ' * bool(refused)}give files by --volume")
+    out = options.out or options.volume[0].with_name(f"{stem(options.volume[0])}-annotated")
+    place = None if options.export else bound(options.host, options.port)
+    lesson = open_volumes(options.checkpoint, options.overrides, options.volume, out, options.device, options.trust)
+    clicks = interseg.load(options.clicks, device=options.device, trusted=options.trust) if options.clicks and place else None
+    if clicks is not None and not isinstance(clicks, Model):
+        raise InputError(f"{options.clicks} is an export, which is not annotated with; give its run")
+    lessons = VolumeLessons(lesson, clicks)
+    try:
+        lessons.start()
+        if place is None:
+            for line in export_volumes(lessons):
+                print(line, file=sys.stderr)
+            print(f"lessons: {out}")
+            return
+        announce("teach", place, token, out)
+        serve(make_volumes_app(lessons, options.host, token), place)
+    finally:
+        lessons.close()
+
+
+def announce(what: str, place: socket.socket, token: str | None, out: Path) -> None:
+    """Print the address that a person opens."""
+    opened = f"{address_of(place)}/{f'?token={token}' if token else ''}"
+    print(f"{what}: {opened}  (Ctrl+C ends it; everything is kept in {out})", flush=True)
 
 
 def address_of(place: socket.socket) -> str:

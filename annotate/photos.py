@@ -15,35 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.desk import AHEAD, NOW, Desk
+from annotate.events import event_of, shown
 from annotate.journal import Event, Journal, sync_folder
-from annotate.requests import given_runs, seconds_spent, stroke_of, whole
-from annotate.state import (
-    CLICK,
-    NOTHING,
-    START,
-    STROKE,
-    State,
-    Thing,
-    apply,
-    encode,
-    give_back,
-    mask_of,
-    painted,
-    replay,
-    runs_of,
-    thing_of,
-)
+from annotate.state import CLICK, START, State, Thing, apply, mask_of, replay, thing_of
 from annotate.tabs import Tabs
 from annotate.truth import Truth
-from interseg.clicks.layout import KINDS, Click, Mask, check_clicks, clicks_of
+from interseg.clicks.layout import KINDS, Click, Mask
 from interseg.errors import InputError
 from interseg.images import image_header
 from interseg.inference.model import Model
 from interseg.inference.session import Session, answer_together
 from interseg.listing import list_images
 
-CLASSES = "classes"
-"""Category of the one object that a photo has for a network of classes."""
 LIVELY = 3
 """Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
 GOES_BACK = 4_000_000
@@ -218,7 +201,7 @@ class Project:
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
             started = time.perf_counter()
-            event = self._event(photo, request)
+            event = event_of(photo, self.model.segmenter, self.classes, request, self._answer_waited_for)
             answered = time.perf_counter()
             if not photo.journal.events:
                 photo.journal.append({"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1})
@@ -236,61 +219,6 @@ class Project:
         photo.journal.append(event)
         apply(photo.state, event)
 
-    def _event(self, photo: Photo, request: dict[str, Any]) -> Event:
-        """Make the event of a request, the network's answer included; raises `InputError` before anything is kept."""
-        do, state = request.get("do"), photo.state
-        base: Event = {"do": do, "spent": seconds_spent(request)}
-        if do in ("finish", "reopen"):
-            return {"do": do}
-        if do in (CLICK, STROKE, START):
-            thing = self._acted_on(state, request)
-            base |= {"object": thing.number} | ({"category": thing.category} if thing.number not in state.things else {})
-            make = {CLICK: self._clicked, STROKE: self._stroked, START: self._started}[do]
-            return base | make(photo, thing, request)
-        thing = thing_of(state, whole(request, "object", 1, 10**6))
-        base |= {"object": thing.number}
-        if do == "undo":
-            if not thing.actions:
-                raise InputError("there is nothing to undo")
-            return base | {"to": whole(request, "to", 0, len(thing.actions) - 1) if "to" in request else len(thing.actions) - 1}
-        if do == "redo" and not thing.undone:
-            raise InputError("there is nothing to redo")
-        if do == "category" and self.model.segmenter.outputs == 1:
-            return base | {"category": self._category(request)}
-        if do in ("redo", "remove", "restore"):
-            return base
-        raise InputError(f"{str(do)[:40]!r} is nothing that can be done; reload the page")
-
-    def _acted_on(self, state: State, request: dict[str, Any]) -> Thing:
-        """Find the object that a request is about, or make the next one."""
-        if request.get("object") is not None:
-            return thing_of(state, whole(request, "object", 1, 10**6))
-        if self.model.segmenter.outputs > 1 and state.things:
-            return state.things[1]  # a network of classes answers the photo as a whole
-        return Thing(max(state.things, default=0) + 1, self._category(request) if self.model.segmenter.outputs == 1 else CLASSES)
-
-    def _category(self, request: dict[str, Any]) -> str:
-        category = request.get("category", self.classes[0])
-        if category not in self.classes:
-            raise InputError(f"category is {str(category)[:40]!r}; it is one of {', '.join(self.classes)[:200]}")
-        return str(category)
-
-    def _clicked(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
-        kind = request.get("kind", KINDS[0])
-        if kind not in KINDS:
-            raise InputError(f"kind is {str(kind)[:40]!r}; use {' or '.join(KINDS)}")
-        y, x = (whole(request, axis, 0, limit - 1) for axis, limit in zip("yx", photo.size, strict=True))
-        click = Click(y, x, whole(request, "label", 0, 255), KINDS.index(kind))
-        segmenter = self.model.segmenter
-        check_clicks(clicks_of([click]), *photo.size, max(2, segmenter.outputs), segmenter.kinds)
-        answer, seconds = self.desk.do(NOW, lambda: self._answer(photo, thing, click))
-        layer = painted(thing.actions, photo.size)
-        if layer is not None:
-            give_back(layer, click)
-            overruled = np.where(layer == NOTHING, answer, layer)
-            answer = overruled.astype(bool) if answer.dtype == bool else overruled.astype(np.uint8)
-        return {"click": [y, x, click.label, kind], "runs": runs_of(answer), "seconds": round(seconds, 4)}
-
     def _session(self, photo: Photo, thing: Thing) -> Session:
         """Give the session on an object with the clicks that it has now; at the desk."""
         opened = self._open(photo.key)
@@ -306,27 +234,18 @@ class Project:
         bring(session, thing.clicks, mask)
         return session
 
+    def _answer_waited_for(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
+        return self.desk.do(NOW, lambda: self._answer(photo, thing, click))
+
     def _answer(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
         """Answer a click; at the desk."""
         session = self._session(photo, thing)
         answer_together([session], [click])
         return session.mask, session.seconds[-1]
 
-    def _stroked(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
-        label = whole(request, "label", 0, max(1, self.model.segmenter.outputs - 1))
-        pixels = stroke_of(request, photo.size)
-        mask = self.shown(photo, thing).copy()
-        mask[pixels] = label
-        return {"stroke": encode(pixels), "label": label, "runs": runs_of(mask)}
-
-    def _started(self, photo: Photo, thing: Thing, request: dict[str, Any]) -> Event:
-        if thing.actions:
-            raise InputError("an object that was begun cannot start from a mask; start another one")
-        return {"runs": given_runs(request, photo.size, max(1, self.model.segmenter.outputs - 1))}
-
     def shown(self, photo: Photo, thing: Thing) -> Mask:
         """Give an object's mask."""
-        return mask_of(thing.runs, photo.size, self.model.segmenter.outputs)
+        return shown(photo, self.model.segmenter, thing)
 
     def probabilities(self, key: str, number: int) -> NDArray[np.float32]:
         """Give what the network thinks of an object (H, W), of classes the largest probability."""

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -37,13 +38,6 @@ SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"
 
 def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None) -> Guard:
     """Make the application, the guard in front of it."""
-    files = {path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix]) for path in PAGE.iterdir() if path.suffix in KINDS_OF_FILES}
-
-    def page(request: Request) -> Response:
-        name = request.path_params.get("name", "index.html")
-        if name not in files:
-            raise HTTPException(404, "there is no such file")
-        return Response(files[name][0], media_type=files[name][1])
 
     def told(request: Request) -> Response:
         segmenter = project.model.segmenter
@@ -57,8 +51,7 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
 
     def probability(request: Request) -> Response:
         found = project.probabilities(request.path_params["key"], request.path_params["number"])
-        pixels = np.rint(found * 255).astype(np.uint8)
-        return Response(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(), media_type="image/png")
+        return png(np.rint(found * 255).astype(np.uint8))
 
     def look(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         return project.look(request.path_params["key"], tab_of(body), body.get("take_over") is True)
@@ -83,8 +76,7 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         return {"out": str(project.out), "notes": export(project, float(tolerance))}
 
     routes = [
-        Route("/", page),
-        Route("/page/{name}", page),
+        *page_routes("index.html"),
         Route("/api/project", told),
         Route("/api/photos/{key}", posted(look), methods=["POST"]),
         Route("/api/photos/{key}/picture", picture),
@@ -94,6 +86,19 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         Route("/api/export", posted(write), methods=["POST"]),
     ]
     return guarded_app(routes, host, token)
+
+
+def page_routes(index: str) -> list[Route]:
+    """Make the routes of the page's files; `index` is the one that "/" gives."""
+    files = {path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix]) for path in PAGE.iterdir() if path.suffix in KINDS_OF_FILES}
+
+    def page(request: Request) -> Response:
+        name = request.path_params.get("name", index)
+        if name not in files:
+            raise HTTPException(404, "there is no such file")
+        return Response(files[name][0], media_type=files[name][1])
+
+    return [Route("/", page), Route("/page/{name}", page)]
 
 
 def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
@@ -151,8 +156,13 @@ def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
         kind = SHOWN_AS_IT_IS.get(file.format or "")
     if kind and header.size.orientation == 1 and not header.deep:
         return path.read_bytes(), 200, {"content-type": kind}
-    pixels = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(), 200, {"content-type": "image/png"}
+    return bytes(png(read_image(path)).body), 200, {"content-type": "image/png"}
+
+
+def png(pixels: NDArray[np.uint8]) -> Response:
+    """Make the answer of a picture: (H, W), or (H, W, 3) RGB."""
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return Response(cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(), media_type="image/png")
 
 
 def problem(status: int, line: str) -> Response:

@@ -124,9 +124,13 @@ def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
     """
     if crop == "none":
         return volume
-    region = (volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero"))
-    box = tuple(slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin) for found in np.nonzero(region))
+    box = box_round((volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero")), margin)
     return Volume(volume.image[box], volume.mask[box], volume.spacing)
+
+
+def box_round(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+    """The box round a region that is not empty, with a margin in voxels."""
+    return tuple(slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin) for found in np.nonzero(region))
 
 
 def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:

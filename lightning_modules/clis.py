@@ -289,6 +289,10 @@ class CLIS(TaskLearner):
             self._moving = part
             super()._learn(batch, targets, steps)
 
+    def updates(self, learns: bool, last: bool) -> int:
+        """The isolated update takes all steps twice."""
+        return super().updates(learns, last) * (1 if self.update == "full" else 2)
+
     def limit(self) -> None:
         """In the isolated update, what does not move has no gradient."""
         if self._moving == "all":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.consolidation import Consolidation
+from interseg.continual.consolidation import Consolidation, PackNet
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import entropy
 from lightning_modules.optimisation import Optimisation
@@ -101,6 +101,11 @@ class ContinualBaseline(TaskLearner):
     def limit(self) -> None:
         """Hold back what the consolidation protects."""
         self.consolidation.limit(self.network)
+
+    def updates(self, learns: bool, last: bool) -> int:
+        """PackNet learns a task a little longer after pruning."""
+        longer = int(self.relearn * self.steps) if last and isinstance(self.consolidation, PackNet) else 0
+        return super().updates(learns, last) + longer
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """Consolidate the task, if anything was learned in it."""

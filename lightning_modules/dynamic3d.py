@@ -89,6 +89,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             raise InputError("a stream's end is not known: give model.optimisation without schedule, milestones and warmup")
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
+        self.remembered: dict[str, Any] | None = None
+        """Replay buffer that every stream begins with; None for an empty one."""
 
     def setup(self, stage: str) -> None:
         """Load what a stream starts from, and keep it."""
@@ -148,6 +150,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
             if self.replay is not None:
                 self.replay = ReplayBuffer(self.replay.slots, self.replay.size, self.replay.policy)
+            if self.replay is not None and self.remembered is not None:
+                self.replay.load_state_dict(self.remembered)
         answer = self.predict(batch["volume"])
         if first:
             self.before = answer
@@ -169,13 +173,17 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         place = self._place(batch)
         generator = np.random.default_rng(place)
         replayed = self.replay.draw(self.samples, generator, without=key) if self.replay is not None else []
-        for step in range(self.steps + self.more_steps * batch["round"]):
+        for step in range(self.updates(batch["round"])):
             loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
         self._share_statistics()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         if self.replay is not None:
             self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
+
+    def updates(self, round: int) -> int:
+        """Steps of a round."""
+        return self.steps + self.more_steps * round
 
     def _share_statistics(self) -> None:
         """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""

@@ -77,7 +77,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.propagation = propagation or Propagation()
         self.optimisation = optimisation or Optimisation()
         self._built: dict[str, Tensor] = {}
-        self._start: dict[str, Tensor] = {}
+        self.beginning: dict[str, Tensor] = {}
+        """What every sequence starts from; made of `pretrained` when a fit begins."""
+        self.prepared: dict[str, Tensor] | None = None
+        """The same, where it was made by an earlier fit."""
         self._answered: Prediction | None = None
 
     def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
@@ -104,6 +107,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """What is done after a task; `relearn(steps)` learns it a little longer."""
+
+    def updates(self, learns: bool, last: bool) -> int:
+        """Updates of a round in which something was annotated, none in others; a subclass adds what it does after a task."""
+        return self.steps if learns else 0
 
     def activation(self) -> list[Tensor]:
         """How far each kernel of each layer is switched on, (K,) in [0, 1] a layer; empty for a network without gates."""
@@ -144,11 +151,14 @@ class TaskLearner(InteractiveModule, TaskMethod):
         if self.pretrained is None:
             return
         learned = copied(self.state_dict())
-        self.load_state_dict(self._built)
-        self.load_pretrained(self.pretrained)
-        torch.manual_seed(self._seed)
-        self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
-        self._start = self.trainer.strategy.broadcast(copied(self.state_dict()))  # on GPUs ranks' sums differ in their last digits
+        start = self.prepared
+        if start is None:
+            self.load_state_dict(self._built)
+            self.load_pretrained(self.pretrained)
+            torch.manual_seed(self._seed)
+            self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
+            start = copied(self.state_dict())
+        self.beginning = self.trainer.strategy.broadcast(start)  # on GPUs ranks' sums differ in their last digits
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:
@@ -183,7 +193,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         """
         if batch["round"] == 0:
             if batch["task"] == 0:
-                self.load_state_dict(self._start)
+                self.load_state_dict(self.beginning)
             self.begin(batch)
         answer = self._answered if batch["round"] and self._answered else self._answer(batch)
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))

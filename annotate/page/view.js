@@ -7,12 +7,14 @@ export class View {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d");
     this.scale = 1;
+    this.aspect = 1;                  // how much higher than wide a pixel is
     this.left = this.top = 0;
     this.photo = null;
     this.layers = [];
     this.clicks = [];
     this.path = null;
     this.cursor = null;
+    this.cross = null;
     this.waiting = false;
     new ResizeObserver(() => this.resized()).observe(canvas);
   }
@@ -35,9 +37,9 @@ export class View {
 
   fit() {
     if (!this.photo || !this.width) return;
-    this.scale = Math.min((this.width - 24) / this.photo.width, (this.height - 24) / this.photo.height);
+    this.scale = Math.min((this.width - 24) / this.photo.width, (this.height - 24) / (this.photo.height * this.aspect));
     this.left = (this.width - this.photo.width * this.scale) / 2;
-    this.top = (this.height - this.photo.height * this.scale) / 2;
+    this.top = (this.height - this.photo.height * this.aspect * this.scale) / 2;
     this.draw();
   }
 
@@ -58,7 +60,7 @@ export class View {
   // [y, x] on the photo of a pointer; pixel (row, column) covers [row, row + 1) x [column, column + 1).
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    return [(event.clientY - box.top - this.top) / this.scale, (event.clientX - box.left - this.left) / this.scale];
+    return [(event.clientY - box.top - this.top) / (this.scale * this.aspect), (event.clientX - box.left - this.left) / this.scale];
   }
 
   draw() {
@@ -73,18 +75,32 @@ export class View {
     if (!photo) return;
     pen.translate(this.left, this.top);
     pen.imageSmoothingEnabled = scale < 2;
-    pen.drawImage(photo, 0, 0, photo.width * scale, photo.height * scale);
+    pen.drawImage(photo, 0, 0, photo.width * scale, photo.height * scale * this.aspect);
     pen.imageSmoothingEnabled = false;
-    for (const layer of this.layers) pen.drawImage(layer, 0, 0, photo.width * scale, photo.height * scale);
+    for (const layer of this.layers) pen.drawImage(layer, 0, 0, photo.width * scale, photo.height * scale * this.aspect);
+    if (this.cross) this.drawCross();
     if (this.path) this.drawPath();
     this.clicks.forEach((click, i) => this.drawClick(click, i === this.clicks.length - 1));
     if (this.cursor) {
       pen.beginPath();
-      pen.arc(this.cursor.x * scale, this.cursor.y * scale, this.cursor.radius * scale, 0, 7);
+      const { x, y, radius } = this.cursor;
+      pen.ellipse(x * scale, y * scale * this.aspect, radius * scale, radius * scale * this.aspect, 0, 0, 7);
       pen.strokeStyle = "#fff";
       pen.lineWidth = 1;
       pen.stroke();
     }
+  }
+
+  // The planes that cut this one: a line at (y, x) each way, open where they meet.
+  drawCross() {
+    const { pen, photo, scale, cross: [y, x] } = this, down = scale * this.aspect, gap = 8;
+    const column = (x + 0.5) * scale, row = (y + 0.5) * down;
+    pen.strokeStyle = "#ffd84daa";
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (const [from, to] of [[0, row - gap], [row + gap, photo.height * down]]) if (to > from) { pen.moveTo(column, from); pen.lineTo(column, to); }
+    for (const [from, to] of [[0, column - gap], [column + gap, photo.width * scale]]) if (to > from) { pen.moveTo(from, row); pen.lineTo(to, row); }
+    pen.stroke();
   }
 
   drawPath() {
@@ -93,15 +109,16 @@ export class View {
     pen.lineWidth = 2 * path.radius * scale;
     pen.strokeStyle = path.label ? "#46c46a88" : "#f0444e88";
     pen.beginPath();
-    path.points.forEach(([y, x], i) => (i ? pen.lineTo((x + 0.5) * scale, (y + 0.5) * scale) : pen.moveTo((x + 0.5) * scale, (y + 0.5) * scale)));
-    if (path.points.length === 1) pen.lineTo((path.points[0][1] + 0.5) * scale + 0.1, (path.points[0][0] + 0.5) * scale);
+    const down = scale * this.aspect;
+    path.points.forEach(([y, x], i) => (i ? pen.lineTo((x + 0.5) * scale, (y + 0.5) * down) : pen.moveTo((x + 0.5) * scale, (y + 0.5) * down)));
+    if (path.points.length === 1) pen.lineTo((path.points[0][1] + 0.5) * scale + 0.1, (path.points[0][0] + 0.5) * down);
     pen.stroke();
   }
 
   drawClick([y, x, label, kind], newest) {
     const { pen, scale } = this;
     pen.beginPath();
-    pen.arc((x + 0.5) * scale, (y + 0.5) * scale, newest ? 6 : 4.5, 0, 7);
+    pen.arc((x + 0.5) * scale, (y + 0.5) * scale * this.aspect, newest ? 6 : 4.5, 0, 7);
     pen.fillStyle = kind === "boundary" ? CLICK.boundary : label ? CLICK.object : CLICK.background;
     pen.globalAlpha = newest && this.waiting ? 0.55 : 1;
     pen.fill();

@@ -58,6 +58,21 @@ class TaskMethod(Protocol):
         """
 
 
+class TaughtMethod(TaskMethod, Protocol):
+    """A method that a person may teach: it can say how long a round takes, and what it began with."""
+
+    beginning: dict[str, Tensor]
+    """State that every sequence starts from."""
+
+    def updates(self, learns: bool, last: bool) -> int:
+        """Return the number of updates of the weights that a round takes.
+
+        Args:
+            learns: something was annotated.
+            last: it is the task's last.
+        """
+
+
 class TaskStream(Protocol):
     """A data module that gives sequences of tasks, and images to pretrain on."""
 
@@ -76,3 +91,13 @@ class TaskStream(Protocol):
 
     def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
         """Return some of the images that are pretrained on, in a circle."""
+
+
+class OpenStream(TaskStream, Protocol):
+    """One sequence whose tasks have as many rounds as they need, and to which tasks may be added."""
+
+    before: int
+    """Tasks that the method had learned before the sequence."""
+
+    def advance(self, last: bool) -> None:
+        """Go on to the next round, or to the next task after a task's last one."""

@@ -60,12 +60,7 @@ class SuperpixelUser(Annotator):
         else:
             worth = self._worth(scene, errors, centres, scale)
             stages = [candidates[np.argsort(-worth[candidates], kind="stable")]]
-        chosen: list[int] = []
-        for segment in np.concatenate(stages).tolist():
-            if len(chosen) == self.count:
-                break
-            if all(np.hypot(*(centres[segment] - centres[other])) >= self.apart * scale for other in chosen):
-                chosen.append(segment)
+        chosen = spread(np.concatenate(stages), centres, self.count, self.apart * scale)
         for segment in chosen:
             found[(segments == segment) & valid] = labels[segment]
         return found, len(chosen)
@@ -116,6 +111,36 @@ def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
         other = labels[first] != labels[second]
         inside[first[other]] = inside[second[other]] = False
     return inside
+
+
+def wished(
+    uncertainty: NDArray[np.floating], segments: NDArray[np.int64], before: Annotation, count: int = 16, apart: float = 25.0
+) -> list[int]:
+    """Choose the superpixels that a method would like to have annotated, without a truth: the most uncertain first, spread over the image.
+
+    Args:
+        uncertainty: (H, W) of each pixel.
+        segments: (H, W) superpixels, numbered from 0.
+        before: (H, W) what is annotated; superpixels with a pixel of it are not wished for.
+        count: of superpixels, fewer where there are no more.
+        apart: least distance in pixels between the centres of two.
+    """
+    total = int(segments.max()) + 1
+    done = np.bincount(segments[before != IGNORE], minlength=total) > 0
+    unsure = _means(uncertainty, segments, total)
+    candidates = np.flatnonzero(~done)
+    return spread(candidates[np.argsort(-unsure[candidates], kind="stable")], _centres(segments, total), count, apart)
+
+
+def spread(candidates: NDArray[np.int64], centres: NDArray[np.float64], count: int, apart: float) -> list[int]:
+    """Take superpixels in order, `count` at most, whose centres (n, 2) are all at least `apart` pixels from each other."""
+    chosen: list[int] = []
+    for segment in candidates.tolist():
+        if len(chosen) == count:
+            break
+        if all(np.hypot(*(centres[segment] - centres[other])) >= apart for other in chosen):
+            chosen.append(segment)
+    return chosen
 
 
 def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:

@@ -60,6 +60,11 @@ def labour(labelled: Labelled, touched: Sequence[int]) -> float:
     return sum(len(numbers) / touched[axis] for axis, numbers in labelled.items())
 
 
+def estimated_labour(labelled: Labelled, proxy: Mask) -> float:
+    """Estimate `labour` where the target is not known: by the slices that the proxy mask (D, H, W) touches, all while it is empty."""
+    return labour(labelled, touched_slices(proxy) if proxy.any() else proxy.shape)
+
+
 def touched_slices(mask: Mask) -> tuple[int, int, int]:
     """Slices that a target touches along each axis, without those between its parts; raises `InputError` for an empty one."""
     if not mask.any():

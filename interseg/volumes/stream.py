@@ -45,3 +45,17 @@ class VolumeStream(Protocol):
 
     def one(self, index: int) -> VolumeBatch:
         """Return a volume as a batch."""
+
+
+class TaughtVolumeMethod(VolumeMethod, Protocol):
+    """A method that a person may teach: it can say how long a round takes."""
+
+    def updates(self, round: int) -> int:
+        """Return the number of updates of the weights that a round takes in which something was labelled."""
+
+
+class OpenVolumes(Protocol):
+    """A data module whose volumes have as many rounds as they need, and to which volumes may be added."""
+
+    def advance(self, last: bool) -> None:
+        """Go on to the next round, or to the next volume after a volume's last one."""

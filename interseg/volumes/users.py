@@ -23,6 +23,43 @@ def guided_slices(
     return sorted(generator.choice(positive, min(count, len(positive)), replace=False, p=p).tolist())
 
 
+def asked_slices(
+    proxy: Mask,
+    probabilities: NDArray[np.floating] | None,
+    labelled: Labelled,
+    axes: Sequence[int],
+    count: int,
+    weight: float,
+    generator: np.random.Generator,
+) -> dict[int, list[int]]:
+    """Choose the slices that a person is asked for, by axis: algorithm 4's, among those that proxy mask or answer touch.
+
+    A user who knows the target counts the slices that it touches; a person knows it too, the method does not. Before anything is
+    known the middle slice of each axis is asked for.
+
+    Args:
+        proxy: (D, H, W) so far.
+        probabilities: (D, H, W) of the method; None where it has learned nothing.
+        labelled: slices so far.
+        axes: of the planes.
+        count: slices along each.
+        weight: omega_1 of the residual map.
+        generator: the only source of randomness.
+    """
+    answer = np.zeros(proxy.shape) if probabilities is None else probabilities
+    residuals, likely = residual(proxy, answer, labelled, weight), proxy | (answer > 0.5)
+    found = {}
+    for axis in axes:
+        touched = likely.any(other_axes(axis))
+        if not touched.any():
+            middle = proxy.shape[axis] // 2
+            found[axis] = [] if middle in labelled.get(axis, ()) else [middle]
+            continue
+        closed = sorted({*labelled.get(axis, ()), *np.flatnonzero(~touched).tolist()})
+        found[axis] = guided_slices(residuals, closed, axis, count, generator)
+    return found
+
+
 class SliceUser:
     """Labels whole slices along some planes each round, with the true masks.
 

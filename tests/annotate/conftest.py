@@ -1,9 +1,10 @@
-"""A fresh project on drawn photos and its server for each test."""
+"""A fresh project on drawn photos and its server for each test, and a browser for each file."""
 
 import pytest
 
 from annotate.server import serving
 from tests.helpers.annotating import Page, project_of
+from tests.helpers.browsing import CHROMIUM
 
 
 @pytest.fixture
@@ -22,3 +23,12 @@ def address(project):
 @pytest.fixture
 def page(address):
     return Page(address)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'interseg[test]'")
+    with playwright.sync_playwright() as run:
+        opened = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()

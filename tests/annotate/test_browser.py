@@ -1,60 +1,30 @@
 """The page in Debian's chromium, as a person uses it; skipped where there is none (`apt-get install chromium`)."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from annotate.server import serving
 from annotate.state import decode
 from tests.helpers.annotating import model_of_classes, project_of, tiny_model
+from tests.helpers.browsing import CHROMIUM, Window
 
-CHROMIUM = shutil.which("chromium")
 SIZE = (72, 96)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'interseg[test]'")
-    with playwright.sync_playwright() as run:
-        opened = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
-class Tab:
-    """A tab of a person."""
+class Tab(Window):
+    """A tab with a photo of the annotator."""
 
     def __init__(self, browser, address):
-        from playwright.sync_api import expect
-
-        self.expect = expect
-        self.page = browser.new_page(viewport={"width": 1000, "height": 640})
-        self.page.set_default_timeout(20_000)
-        expect.set_options(timeout=20_000)
-        self.errors = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
-        self.page.goto(address)
+        super().__init__(browser, address, SIZE)
         self.opened()
 
     def opened(self):
         self.expect(self.page.locator("#facts")).to_contain_text("96 × 72")
 
-    def at(self, y, x):
-        """Where a pixel of the photo is on the screen: it is shown whole, with a margin of 12."""
-        box = self.page.locator("#canvas").bounding_box()
-        scale = min((box["width"] - 24) / SIZE[1], (box["height"] - 24) / SIZE[0])
-        left, top = (box["width"] - SIZE[1] * scale) / 2, (box["height"] - SIZE[0] * scale) / 2
-        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale
-
     def click(self, y, x, count, **how):
-        self.page.mouse.click(*self.at(y, x), **how)
+        super().click(y, x, **how)
         self.says(f"{count} click")
-
-    def press(self, keys):
-        self.page.keyboard.press(keys)
 
     def says(self, text):
         """What the chosen object's row says."""
@@ -96,10 +66,7 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         tab.press("Control+y")
         tab.says("2 clicks")
         tab.press("b")
-        tab.page.mouse.move(*tab.at(50, 60))
-        tab.page.mouse.down()
-        tab.page.mouse.move(*tab.at(50, 80), steps=5)
-        tab.page.mouse.up()
+        tab.drag((50, 60), (50, 80))
         tab.expect(tab.page.locator("#undo")).to_be_enabled()
         tab.press("c")
         tab.press("n")
@@ -161,10 +128,7 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
         tab.click(10, 80, 2)
         for key, at in (("b", 60), ("e", 20)):
             tab.press(key)
-            tab.page.mouse.move(*tab.at(60, at))
-            tab.page.mouse.down()
-            tab.page.mouse.move(*tab.at(60, at + 10), steps=4)
-            tab.page.mouse.up()
+            tab.drag((60, at), (60, at + 10))
             tab.expect(tab.page.locator("#undo")).to_be_enabled()
         tab.press("Control+z")
         tab.press("Control+y")

@@ -228,7 +228,7 @@ def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
     def broken(*_):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("annotate.photos.Project._clicked", broken)
+    monkeypatch.setattr("annotate.events.clicked", broken)
     status, answer = page.try_("click", y=3, x=3, label=1)
     assert status == 500
     assert answer == {"error": "unexpected RuntimeError: two lines"}
@@ -237,8 +237,9 @@ def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
 
 
 def test_no_source_of_the_page_is_missing():
-    html = (PAGE / "index.html").read_text()
+    pages = ["index.html", "teach.html", "volume.html"]
+    html = "".join((PAGE / name).read_text() for name in pages)
     named = {Path(name).name for name in re.findall(r'(?:src|href)="/page/([^"]+)"', html)}
     for path in PAGE.glob("*.js"):
         named |= {Path(name).name for name in re.findall(r'from "\./([^"]+)"', path.read_text())}
-    assert named == {path.name for path in PAGE.iterdir()} - {"index.html"}
+    assert named == {path.name for path in PAGE.iterdir()} - {*pages}

@@ -258,7 +258,7 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
         learner = METHODS[second](file)
         trainer(tmp_path / f"{first}-{second}", epochs=1).fit(learner, data(folder))
         given = torch.load(file, weights_only=True)["state_dict"]["network.convolutions.3.weight"]
-        start = learner._start["network.convolutions.3.weight"]
+        start = learner.beginning["network.convolutions.3.weight"]
         kept = start != 0  # PackNet has pruned the others
         assert torch.equal(start[kept], given[kept])
         assert kept.all() == (second != "packnet")

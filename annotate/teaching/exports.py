@@ -1,0 +1,63 @@
+"""What lessons leave: a mask of classes a photo, the labels, and `transfer.json`, what was gained and kept."""
+
+import json
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from annotate.state import mask_of
+from annotate.teaching.course import Item
+from annotate.teaching.labels import Lecture, annotation_of
+from annotate.teaching.lessons import Lessons
+from interseg.continual.teacher import Student
+from interseg.evaluation.taught import TaughtPhoto, taught_figures
+from interseg.files import whole, write_whole
+from interseg.images import image_header
+
+
+def export(lessons: Lessons) -> list[str]:
+    """Write `masks/`, `labels/` and `transfer.json` of the photos so far; gives a line on what is odd.
+
+    The method answers every photo that is done once more: that tells what it has kept.
+    """
+    met = [item for item in lessons.order if item.rounds.met is not None]
+    for item in met:
+        height, width = image_header(item.path).size.upright
+        full = cv2.resize(answer_of(lessons, item), (width, height), interpolation=cv2.INTER_NEAREST)
+        save(lessons, "masks", item, np.asarray(full, np.uint8))
+        save(lessons, "labels", item, annotation_of(item.rounds.labels, lessons.size))
+    done = [item for item in met if item.rounds.finished]
+    now: list[NDArray[np.int64]] = lessons.ask(lambda student: answers(student, [item.task for item in done])) if done else []
+    taught = [taught_photo(lessons, item, answer) for item, answer in zip(done, now, strict=True)]
+    write_whole(lessons.out / "transfer.json", json.dumps(taught_figures(taught, len(lessons.classes)), indent=1))
+    missing = len(lessons.order) - len(done)
+    return [f"{missing} photo{'s are' if missing > 1 else ' is'} not done"] if missing else []
+
+
+def taught_photo(lessons: Lessons, item: Item[Lecture], now: NDArray[np.int64]) -> TaughtPhoto:
+    """Collect what is measured of a photo, with its answer of now (H, W)."""
+    lecture = item.rounds
+    met = np.asarray(mask_of(lecture.met, lessons.size, len(lessons.classes)), np.uint8)
+    labels, truth = annotation_of(lecture.labels, lessons.size), lessons.dataset.mask(item.task)
+    seconds = round(sum(taught.seconds for taught in lecture.rounds), 2)
+    maps = met, answer_of(lessons, item), now, labels, truth
+    return TaughtPhoto(item.path.name, *maps, lecture.round, len(lecture.labels), lecture.spent, seconds)
+
+
+def answers(student: Student, tasks: list[int]) -> list[NDArray[np.int64]]:
+    """Answer photos with what the method knows now."""
+    return [student.answer(task) for task in tasks]
+
+
+def answer_of(lessons: Lessons, item: Item[Lecture]) -> NDArray[np.uint8]:
+    """Give the newest answer (H, W) that a person has seen."""
+    return np.asarray(mask_of(item.rounds.answer, lessons.size, len(lessons.classes)), np.uint8)
+
+
+def save(lessons: Lessons, folder: str, item: Item[Lecture], pixels: NDArray[np.uint8]) -> None:
+    """Write classes as a PNG."""
+    (lessons.out / folder).mkdir(exist_ok=True)
+    with whole(lessons.out / folder / f"{item.path.stem}.png") as part:
+        Image.fromarray(pixels).save(part, "PNG")

@@ -1,0 +1,219 @@
+"""A run that a person teaches: a trained run of a method that learns tasks, and a folder of photos, to a fit that asks the person.
+
+Its folder is a run's (`config.yaml`, `checkpoints/last.ckpt`), with `lesson.json`, the photos in the order in which they are taught, and
+`checkpoints/start.ckpt`, what the method began with.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import seed_everything
+from torch import Tensor
+
+from callbacks.person_loop import PersonLoop
+from configs import build, find, load, merge, read, resolve
+from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
+from configs.folders import open_folder
+from configs.run import build_model, needs, trainer
+from datamodules.photos import PhotoDataset, PhotoStream
+from datamodules.tasks import TaskDataModule
+from interseg.checkpoints import digest, read_checkpoint
+from interseg.continual.teacher import Teacher
+from interseg.errors import InputError
+from interseg.files import write_whole
+from interseg.images import image_header
+from interseg.listing import list_images
+from lightning_modules.dynamic3d import Dynamic3D
+from lightning_modules.task_learner import TaskLearner
+
+PERSON: dict[str, Any] = {
+    "name": "lessons",
+    "logger": None,
+    "data": {"stage": "tasks"},
+    "trainer": {"max_epochs": 1, "enable_progress_bar": False, "enable_model_summary": False, "devices": 1},
+    "callbacks": {"checkpoint": {"every_n_steps": 1}},
+}
+"""What differs from a run that a simulated user teaches."""
+WITHOUT = ("transfer", "dice", "report", "requeue", "progress")
+"""Callbacks that are left out: the person's page shows what they would, and measures on demand."""
+LARGEST_PIXELS = 60_000_000
+"""Of a photo that is opened."""
+
+
+@dataclass
+class Lesson:
+    """A method, the photos that it is taught, and the folder that remembers both."""
+
+    config: dict[str, Any]
+    """Resolved."""
+    folder: Path
+    files: list[Path]
+    """The photos, in the order in which they are taught."""
+    truth: dict[str, Path]
+    """Class masks of some of them, by the photos' names."""
+    notes: list[str]
+    """Files of the folder of photos that are left out, a line a kind."""
+    trusted: Sequence[str]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, background among them."""
+        return int(self.config["data"]["classes"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width at which photos are learned."""
+        height, width = self.source().size
+        return height, width
+
+    def source(self) -> TaskDataModule:
+        """Make the data module that the method was pretrained with; it reads no file until it is asked for images."""
+        source = build(self.config["data"], self.trusted, "data")
+        if not isinstance(source, TaskDataModule):
+            raise InputError(f"the run's data are a {type(source).__name__}; lessons are for runs of clis.yaml and its controls")
+        return source
+
+    def photos(self) -> PhotoDataset:
+        """Make the photos as the method sees them."""
+        return PhotoStream(self.source(), self.files, self.truth).photos
+
+    def fit(self, teacher: Teacher) -> None:
+        """Teach until the teacher ends it by an exception, from where the folder's checkpoint stands."""
+        folder, config = self.folder, self.config
+        start, last = folder / "checkpoints" / "start.ckpt", folder / "checkpoints" / "last.ckpt"
+        start.parent.mkdir(parents=True, exist_ok=True)
+        seed_everything(config["seed"], verbose=False)
+        model = build_model(config, self.trusted)
+        if start.exists():
+            model.prepared = read_checkpoint(start)["state_dict"]
+        else:
+            self.source().objects("train")  # missing images stop the lessons before anything is built
+        loop = PersonLoop(teacher, start, int((config["callbacks"].get("loop") or {}).get("segments", 1600)))
+        before = tasks_in(model.prepared) if model.prepared else 0
+        stream = PhotoStream(self.source(), self.files, self.truth, before, teacher.rest)
+        resumed = last if last.exists() else None
+        fit = trainer(config | {"callbacks": config["callbacks"] | {"loop": loop}}, folder, list(self.trusted), resumed)
+        fit.fit(model, stream, ckpt_path=resumed, weights_only=True)
+
+
+def open_lesson(
+    checkpoint: str,
+    overrides: Sequence[str],
+    images: Path,
+    out: Path,
+    truth: Path | None = None,
+    device: str = "auto",
+    trusted: Sequence[str] = (),
+) -> Lesson:
+    """Open the lessons of a folder of photos, or go on with those that `out` holds.
+
+    Args:
+        checkpoint: a run's, that was pretrained, or that has learned tasks already: the lessons go on from there.
+        overrides: `key=value` of its config.
+        images: folder of the photos.
+        out: folder of the lessons' run.
+        truth: folder of class masks with the photos' stems, for measuring.
+        device: auto, cpu or cuda.
+        trusted: packages whose classes the config may name.
+
+    Raises:
+        InputError: another method's run, no photos, or lessons of another checkpoint in `out`.
+    """
+    _, file = find_checkpoint(checkpoint)
+    config = trained_config(file, trusted)
+    needs(resolve(config), "model", "data")
+    began = config["model"].get("pretrained")
+    config = merge(without_reports(config), PERSON | {"model": {"pretrained": str(began or file.absolute())}}, "", trusted)
+    merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
+    resolved = resolve(merged)
+    if not images.is_dir():
+        raise InputError(f"there is no folder {images}; give the photos' by --images")
+    listing = list_images(images)
+    root = images.resolve()
+    files = {path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)}
+    notes = [*listing.left_out, *(f"{path} leads out of {images}" for path in listing.files.values() if path.name not in files)]
+    for path in files.values():
+        height, width = image_header(path).size.upright
+        if height * width > LARGEST_PIXELS:
+            raise InputError(f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are learned, reduce it")
+    names = order_in(out, digest(file), list(overrides), files)
+    masks = {} if truth is None else list_images(truth).files
+    known = {name: masks[Path(name).stem] for name in names if Path(name).stem in masks}
+    lesson = Lesson(resolved, out, [files[name] for name in names], known, notes, trusted)
+    lesson.source()
+    start = out / "checkpoints" / "start.ckpt"
+    if began and not start.exists():
+        learned = build_prepared(resolved, file, trusted)
+        start.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"state_dict": learned}, start)
+    open_folder(out, merged)
+    return lesson
+
+
+def without_reports(config: dict[str, Any]) -> dict[str, Any]:
+    """Leave the callbacks of `WITHOUT` out; those that every run has are turned off, since they would come back."""
+    kept = {name: node for name, node in config["callbacks"].items() if name not in WITHOUT}
+    off = {name: None for name in WITHOUT if name in read("default.yaml")["callbacks"]}
+    return config | {"callbacks": kept | off}
+
+
+def build_prepared(config: dict[str, Any], file: Path, trusted: Sequence[str]) -> dict[str, Tensor]:
+    """Give the state of a run that has learned tasks; raises `InputError` where it does not fit its config."""
+    without_download(config["model"])
+    model = build_model(config, trusted)
+    load_weights(model, file)
+    return dict(model.state_dict())
+
+
+def accelerator(device: str) -> str:
+    """Name Lightning's accelerator for a device; raises `InputError` for another one."""
+    kind = device.partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is {device!r}; lessons take auto, cpu or cuda")
+    return "gpu" if kind == "cuda" else kind
+
+
+def order_in(out: Path, checkpoint: str, overrides: list[str], files: Mapping[str, Path]) -> list[str]:
+    """Give the names of photos in the order in which they are taught, and keep it; new ones stand at the end.
+
+    Raises `InputError` where there are none, one is gone, or `out` holds lessons of another checkpoint.
+    """
+    kept = out / "lesson.json"
+    known: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
+    if kept.is_file():
+        known = json.loads(kept.read_text())
+        if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
+            raise InputError(f"{out} holds lessons of another checkpoint, or with other key=value; give another --out")
+    gone = [name for name in known["photos"] if name not in files]
+    if gone:
+        raise InputError(f"{gone[0]} was there when the lessons in {out} began; put it back, or give another --out")
+    known["photos"] += sorted(name for name in files if name not in known["photos"])
+    if not known["photos"]:
+        raise InputError("the folder of photos holds none; give a folder of .jpg, .png, ... by --images")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, json.dumps(known, indent=1))
+    names: list[str] = known["photos"]
+    return names
+
+
+def tasks_in(state: Mapping[str, Tensor]) -> int:
+    """Count the tasks that a method's state has learned after its pretraining, where it keeps anything of each."""
+    if "memory.pairs" in state:
+        return len(state["memory.pairs"])
+    return max(0, int(state["consolidation.tasks"]) - 1) if "consolidation.tasks" in state else 0
+
+
+def kind_of(checkpoint: str, trusted: Sequence[str] = ()) -> str:
+    """Tell what a run is taught with: "clicks", or "tasks" or "volumes" of a stream; raises `InputError` for what is no run."""
+    if (Path(checkpoint) / "interseg.json").is_file():  # what export.py wrote
+        return "clicks"
+    config = trained_config(find_checkpoint(checkpoint)[1], trusted)
+    needs(config, "model")
+    method = find(config["model"]["_target_"], trusted)
+    if not isinstance(method, type):
+        return "clicks"
+    return "tasks" if issubclass(method, TaskLearner) else "volumes" if issubclass(method, Dynamic3D) else "clicks"

@@ -1,0 +1,146 @@
+"""A run that a person teaches volumes: a trained run of a method that learns volumes, and files, to a fit that asks the person.
+
+Its folder is that of `configs.teaching`; what the method began with is its checkpoint, with the volumes that it remembers.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import seed_everything
+
+from callbacks.person_slices import PersonSlices
+from configs import build, load, merge, resolve
+from configs.checkpoints import find_checkpoint, trained_config, without_download
+from configs.folders import open_folder
+from configs.run import build_model, needs, trainer
+from configs.teaching import PERSON, accelerator, order_in, without_reports
+from datamodules.scans import Preparation, ScanDataset, ScanStream
+from datamodules.volumes import VolumeDataModule
+from interseg.checkpoints import digest, read_checkpoint
+from interseg.errors import InputError
+from interseg.files import write_whole
+from interseg.volumes.teacher import SliceTeacher
+from interseg.volumes.users import SliceUser
+
+LOOP = ("registration", "confidence", "omega", "reach", "inclusive", "threads")
+"""Arguments that a person's loop takes of the simulated user's."""
+
+
+@dataclass
+class VolumeLesson:
+    """A method, the volumes that it is taught, and the folder that remembers both."""
+
+    config: dict[str, Any]
+    """Resolved."""
+    folder: Path
+    files: list[Path]
+    """The volumes, in the order in which they are taught."""
+    preparation: Preparation
+    trusted: Sequence[str]
+    notes: list[str]
+
+    @property
+    def user(self) -> SliceUser:
+        """Whom the method was trained with: along which axes slices are labelled, how many a round, and how they are chosen."""
+        user = build((self.config["callbacks"].get("loop") or {}).get("user"), self.trusted, "callbacks.loop.user")
+        return user if isinstance(user, SliceUser) else SliceUser()
+
+    @property
+    def loop(self) -> dict[str, Any]:
+        """How proxy masks are made and trusted."""
+        node = self.config["callbacks"].get("loop") or {}
+        return {key: node[key] for key in LOOP if key in node}
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return int(self.config["seed"])
+
+    def scans(self) -> ScanDataset:
+        """Make the volumes as the method sees them."""
+        keys = (remembered_by(self.config["model"]["pretrained"]) or {}).get("keys", [])
+        first = 1 + max((key[0] if isinstance(key, tuple | list) else key for key in keys), default=-1)
+        return ScanDataset(self.files, self.preparation, first)
+
+    def fit(self, teacher: SliceTeacher) -> None:
+        """Teach until the teacher ends it by an exception, from where the folder's checkpoint stands."""
+        config, last = self.config, self.folder / "checkpoints" / "last.ckpt"
+        seed_everything(config["seed"], verbose=False)
+        model = build_model(config, self.trusted)
+        model.remembered = remembered_by(config["model"]["pretrained"])
+        stream = ScanStream(self.scans(), teacher.rest)
+        loop = PersonSlices(teacher, **self.loop)
+        resumed = last if last.exists() else None
+        fit = trainer(config | {"callbacks": config["callbacks"] | {"loop": loop}}, self.folder, list(self.trusted), resumed)
+        fit.fit(model, stream, ckpt_path=resumed, weights_only=True)
+
+
+def open_volumes(
+    checkpoint: str,
+    overrides: Sequence[str],
+    volumes: Sequence[Path],
+    out: Path,
+    device: str = "auto",
+    trusted: Sequence[str] = (),
+) -> VolumeLesson:
+    """Open the lessons of some volumes, or go on with those that `out` holds.
+
+    Args:
+        checkpoint: a run's that learned volumes: the lessons go on from its weights and the volumes that it remembers.
+        overrides: `key=value` of its config.
+        volumes: files in any of SimpleITK's formats, or folders of DICOM slices.
+        out: folder of the lessons' run.
+        device: auto, cpu or cuda.
+        trusted: packages whose classes the config may name.
+
+    Raises:
+        InputError: no such file, two of one name, or lessons of another checkpoint in `out`.
+    """
+    _, file = find_checkpoint(checkpoint)
+    config = trained_config(file, trusted)
+    needs(resolve(config), "model", "data")
+    model = {"pretrained": str(file.absolute()), "start_anew": "permutation"}
+    node = {key: value for key, value in PERSON.items() if key != "data"}
+    config = merge(without_reports(config), node | {"model": model}, "", trusted)
+    merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
+    resolved = resolve(merged)
+    files: dict[str, Path] = {}
+    for path in volumes:
+        if not path.exists():
+            raise InputError(f"there is no volume {path}; give files by --volume")
+        if files.setdefault(path.name, path) != path:
+            raise InputError(f"{files[path.name]} and {path} share a name; rename one")
+    known = out / "lesson.json"
+    before = json.loads(known.read_text()).get("normal") if known.is_file() else None
+    names = order_in(out, digest(file), list(overrides), files)
+    without_download(resolved["model"])
+    preparation = prepared(resolved["data"], trusted, None if before is None else (before[0], before[1]))
+    write_whole(known, json.dumps(json.loads(known.read_text()) | {"normal": preparation.normal}, indent=1))
+    lesson = VolumeLesson(resolved, out, [files[name] for name in names], preparation, trusted, [])
+    open_folder(out, merged)
+    return lesson
+
+
+def remembered_by(checkpoint: str) -> dict[str, Any] | None:
+    """Read the replay buffer of a checkpoint; None where it has none."""
+    found: dict[str, Any] | None = read_checkpoint(checkpoint).get("replay")
+    return found
+
+
+def prepared(node: dict[str, Any], trusted: Sequence[str], normal: tuple[float, float] | None) -> Preparation:
+    """Tell how a run's data prepared volumes; where they are normalised by a set, that set is read unless its figures are known."""
+    source = build(node, trusted, "data")
+    if not isinstance(source, VolumeDataModule):
+        raise InputError(f"the run's data are a {type(source).__name__}; lessons of volumes are for runs of dynamic3d.yaml")
+    if source.by_set and normal is None:
+        try:
+            normal = source.objects("train").normal
+        except InputError as error:
+            raise InputError(f"{error}; the lessons need these volumes' mean and deviation, or data.normalise=volume") from None
+    size: Any = source.size
+    spacing: Any = source.spacing
+    crop = "none" if source.crop == "none" else "nonzero"
+    return Preparation(size, spacing, crop, source.margin, source.channel, source.series, normal if source.by_set else None)

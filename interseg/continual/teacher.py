@@ -1,0 +1,81 @@
+"""What passes between a method that is taught and the person who teaches it; neither knows the other's side."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.continual.annotations import Annotation
+
+
+class Met(NamedTuple):
+    """What a person is shown before a round."""
+
+    task: int
+    """Number of the photo's task: 0, 1, ..."""
+    round: int
+    """Number of the round in it: 0, 1, ..."""
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB, at the size that the method learns."""
+    probabilities: NDArray[np.floating]
+    """(C, H, W) the method's answer."""
+    uncertainty: NDArray[np.floating]
+    """(H, W) of the answer, in nats."""
+    epistemic: NDArray[np.floating]
+    """(H, W) its part that more learning would take away, in nats."""
+    segments: NDArray[np.int64]
+    """(H, W) superpixels, numbered from 0."""
+    neighbour: tuple[int, float, bool] | None
+    """Task that the photo is most like, the distance to it, and whether that is near enough to begin with its kernels.
+
+    Tasks that the method had learned before its lessons have numbers below 0.
+    """
+
+
+class Told(NamedTuple):
+    """What the person says."""
+
+    annotation: Annotation
+    """(H, W) classes that were given in this round, 255 elsewhere."""
+    new: int
+    """Number of superpixels, clicks and scribbles among them."""
+    last: bool
+    """Whether the photo is done with this round."""
+
+
+class Learned(NamedTuple):
+    """What came of a round."""
+
+    task: int
+    round: int
+    last: bool
+    probabilities: NDArray[np.floating]
+    """(C, H, W) the refined answer."""
+    activation: list[NDArray[np.floating]]
+    """How far each kernel of each layer is switched on, (K,) in [0, 1]; empty without gates."""
+
+
+class Student(Protocol):
+    """A method in the middle of its lessons, while it waits for the person."""
+
+    def answer(self, task: int) -> NDArray[np.int64]:
+        """Answer the photo of a task that is over, with what has been learned since: (H, W) classes."""
+
+
+class Teacher(Protocol):
+    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+
+    def begin(self, student: Student) -> None:
+        """Hear who is taught."""
+
+    def meet(self, met: Met) -> Told:
+        """Wait until the person has annotated."""
+
+    def update(self, done: int, of: int) -> None:
+        """Hear of an update of the weights, the `done`-th of a round's."""
+
+    def learned(self, learned: Learned) -> None:
+        """Hear of a round's end, before its state is kept."""
+
+    def rest(self) -> None:
+        """Wait for photos: there are no more."""

@@ -1,0 +1,58 @@
+"""What passes between a method that is taught volumes and the person who labels slices; neither knows the other's side."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interseg.volumes.slices import Mask
+
+
+class MetVolume(NamedTuple):
+    """What a person is shown before a round."""
+
+    task: int
+    """Number of the volume's task: 0, 1, ..."""
+    round: int
+    """Number of the round in it: 0, 1, ..."""
+    id: int
+    """The volume's number in the stream."""
+    probabilities: NDArray[np.floating] | None
+    """(D, H, W) the method's answer; None where it has learned nothing yet."""
+
+
+class ToldSlices(NamedTuple):
+    """What the person says."""
+
+    slices: dict[int, dict[int, Mask]]
+    """Masks of all slices that were labelled so far, by axis and number."""
+    new: bool
+    """Whether any of them was labelled, or changed, in this round."""
+    last: bool
+    """Whether the volume is done with this round."""
+
+
+class LearnedVolume(NamedTuple):
+    """What came of a round."""
+
+    task: int
+    round: int
+    last: bool
+    probabilities: NDArray[np.floating]
+    """(D, H, W) the refined answer."""
+
+
+class SliceTeacher(Protocol):
+    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+
+    def meet(self, met: MetVolume) -> ToldSlices:
+        """Wait until the person has labelled."""
+
+    def update(self, done: int, of: int) -> None:
+        """Hear of an update of the weights, the `done`-th of a round's."""
+
+    def learned(self, learned: LearnedVolume) -> None:
+        """Hear of a round's end, before its state is kept."""
+
+    def rest(self) -> None:
+        """Wait for volumes: there are no more."""

@@ -1,0 +1,44 @@
+"""Tiny trained runs, their photos and their volumes, once a session."""
+
+from functools import cache
+
+import pytest
+
+from tests.helpers.teaching import draw_classes, photos_of, pretrain
+from tests.helpers.volume_lessons import config_of, draw_volumes, fit
+
+FILES = {"clis": [], "naive": ["clis/naive.yaml"], "lwf": ["clis/lwf.yaml"], "ewc": ["clis/ewc.yaml"], "packnet": ["clis/packnet.yaml"]}
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    return draw_classes(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="session")
+def photos(root, tmp_path_factory):
+    return photos_of(root, tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def pretrained(root, tmp_path_factory):
+    """The run of a method, made when it is first asked for."""
+
+    @cache
+    def made(name):
+        return pretrain(root, tmp_path_factory.mktemp(name), *FILES[name])
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def volumes(tmp_path_factory):
+    return draw_volumes(tmp_path_factory.mktemp("volumes"))
+
+
+@pytest.fixture(scope="session")
+def dynamic(volumes, tmp_path_factory):
+    """A run that has learned volumes."""
+    folder = tmp_path_factory.mktemp("dynamic")
+    fit(config_of(volumes), folder)
+    return folder

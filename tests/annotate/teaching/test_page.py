@@ -1,0 +1,131 @@
+"""The pages on which methods are taught, in Debian's chromium, as a person uses them; skipped where there is none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from annotate.photos import key_of
+from annotate.server import running
+from annotate.state import decode
+from annotate.teaching import volume_server
+from annotate.teaching.labels import replay
+from annotate.teaching.server import make_app
+from annotate.teaching.slices import slice_size
+from tests.helpers.annotating import tiny_model
+from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of
+from tests.helpers.volume_lessons import SHAPE
+from tests.helpers.volume_lessons import lessons_of as volume_lessons_of
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
+LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1)]
+
+
+def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(browser, photos, pretrained, tmp_path):
+    reference = lessons_of(pretrained("clis"), photos, tmp_path / "requests")
+    with running(make_app(reference)) as address:
+        reference.start()
+        person = Pupil(address)
+        for y, x, label in LABELS:
+            person.act("label", kind="superpixel", y=y, x=x, label=label)
+        expected = person.learn()
+        reference.close()
+    lessons = lessons_of(pretrained("clis"), photos, tmp_path / "page")
+    with running(make_app(lessons)) as address:
+        lessons.start()
+        tab = Window(browser, address, SIZE)
+        tab.expect(tab.page.locator("#name")).to_have_text("0.png")
+        tab.expect(tab.page.locator("#teach")).to_be_disabled()
+        for number, (y, x, label) in enumerate(LABELS, 1):
+            tab.click(y, x, button="left" if label else "right")
+            tab.expect(tab.page.locator("#facts")).to_contain_text(f"{number} label")
+        tab.press("b")
+        tab.drag((35, 10), (35, 20))
+        tab.expect(tab.page.locator("#facts")).to_contain_text("4 labels")
+        tab.press("Control+z")
+        tab.expect(tab.page.locator("#facts")).to_contain_text("3 labels")
+        tab.page.select_option("#heat", "uncertainty")
+        tab.page.select_option("#heat", "")
+        tab.press("t")
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        shown = lessons.told(key_of("0.png"))
+        assert np.array_equal(answer(shown), answer(expected)), "the page's labels teach what the requests do"
+        tab.expect(tab.page.locator("#tasks canvas")).to_have_count(1)
+        tab.page.reload()
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        tab.expect(tab.page.locator("#next")).to_be_enabled()
+        tab.press("Enter")
+        tab.expect(tab.page.locator("#name")).to_have_text("1.png")
+        tab.expect(tab.page.locator("#done")).to_have_text("1 of 3 done")
+        tab.page.locator("#tasks li").first.click()
+        tab.expect(tab.page.locator("#banner")).to_be_visible()
+        tab.page.click("#back")
+        tab.expect(tab.page.locator("#name")).to_have_text("1.png")
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        assert tab.errors == []
+        tab.page.close()
+        lessons.close()
+    events = [json.loads(line) for line in (tmp_path / "page" / "journal" / "0.png.jsonl").read_text().splitlines()]
+    lecture = replay(events)
+    assert [label.kind for label in lecture.labels] == ["superpixel"] * 3
+    assert lecture.finished
+    assert lecture.spent > 0
+    assert len(json.loads((tmp_path / "page" / "transfer.json").read_text())["photos"]) == 1
+
+
+def test_a_person_labels_slices_of_a_volume_and_teaches(browser, volumes, dynamic, tmp_path):
+    files = [volumes / "images" / f"c{i}.nii.gz" for i in (0, 1)]
+    lessons = volume_lessons_of(dynamic, files, tmp_path, tiny_model())
+    with running(volume_server.make_app(lessons)) as address:
+        lessons.start()
+        tab = Window(browser, address, slice_size(SHAPE, 0), "#plane0", aspect=1.0 / 0.5)
+        tab.expect(tab.page.locator("#name")).to_have_text("c0.nii.gz")
+        tab.expect(tab.page.locator("#asked button")).to_have_count(2)
+        tab.expect(tab.page.locator("#teach")).to_be_disabled()
+        tab.page.locator("#asked button", has_text="axial").click()
+        number = lessons.guide(lessons.order[0].key)["asked"][0][0]
+        tab.expect(tab.page.locator(".plane span").first).to_have_text(f"axial {number + 1} of 10 · asked for")
+        tab.press("c")
+        tab.click(6, 6)
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 slice ·")
+        tab.click(1, 1, button="right")
+        tab.expect(tab.page.locator("#undo")).to_be_enabled()
+        session = tiny_model().session(np.repeat(np.ascontiguousarray(lessons.grey(0)[number])[..., None], 3, 2))
+        session.click(6, 6, 1)
+        session.click(1, 1, 0)
+        until_drawn(tab, lessons, 2)
+        thing = lessons.order[0].rounds.labelled[0, number]
+        assert np.array_equal(decode(thing.runs["1"], slice_size(SHAPE, 0)), session.mask), "the page's clicks give the session's mask"
+        tab.press("Control+z")
+        until_drawn(tab, lessons, 1)
+        tab.press("b")
+        tab.canvas, tab.size, tab.aspect = "#plane1", slice_size(SHAPE, 1), 2.0 / 0.5
+        tab.drag((4, 4), (4, 8))
+        tab.expect(tab.page.locator("#facts")).to_contain_text("2 slices")
+        tab.expect(tab.page.locator("#labour")).to_contain_text("%")
+        tab.press("t")
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        tab.page.reload()
+        tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
+        tab.expect(tab.page.locator("#next")).to_be_enabled()
+        tab.press("Enter")
+        tab.expect(tab.page.locator("#name")).to_have_text("c1.nii.gz")
+        tab.page.click("#export")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
+        assert tab.errors == []
+        tab.page.close()
+        lessons.close()
+    assert (tmp_path / "answers" / "c0.nii.gz").exists()
+    drawn = lessons.order[0].rounds.labelled
+    assert [action.kind for _, thing in sorted(drawn.items()) for action in thing.actions] == ["click", "stroke"]
+
+
+def until_drawn(tab, lessons, actions):
+    """Wait until the first slice that was drawn on has so many actions."""
+    for _ in range(300):
+        if [len(thing.actions) for thing in lessons.order[0].rounds.labelled.values()] == [actions]:
+            return
+        tab.page.wait_for_timeout(50)
+    raise AssertionError(f"{actions} actions were never there")

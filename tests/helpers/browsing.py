@@ -1,0 +1,49 @@
+"""A person's window in Debian's chromium, onto a page of the annotator."""
+
+import shutil
+
+CHROMIUM = shutil.which("chromium")
+
+
+class Window:
+    """A tab of a person, on a photo that is shown whole, with a margin of 12.
+
+    Args:
+        browser: Playwright's.
+        address: of the server.
+        size: (height, width) of what the canvas shows.
+        canvas: which one.
+        aspect: how much higher than wide a pixel is shown.
+    """
+
+    def __init__(self, browser, address, size, canvas="#canvas", aspect=1.0):
+        from playwright.sync_api import expect
+
+        self.expect, self.size, self.canvas, self.aspect = expect, size, canvas, aspect
+        self.page = browser.new_page(viewport={"width": 1000, "height": 640})
+        self.page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        self.errors = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
+        self.page.goto(address)
+
+    def at(self, y, x):
+        """Where a pixel of the photo is on the screen."""
+        box = self.page.locator(self.canvas).bounding_box()
+        height = self.size[0] * self.aspect
+        scale = min((box["width"] - 24) / self.size[1], (box["height"] - 24) / height)
+        left, top = (box["width"] - self.size[1] * scale) / 2, (box["height"] - height * scale) / 2
+        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale * self.aspect
+
+    def click(self, y, x, **how):
+        self.page.mouse.click(*self.at(y, x), **how)
+
+    def drag(self, begin, end):
+        self.page.mouse.move(*self.at(*begin))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.at(*end), steps=5)
+        self.page.mouse.up()
+
+    def press(self, keys):
+        self.page.keyboard.press(keys)

@@ -1,0 +1,177 @@
+"""Lessons without a browser: a tiny pretrained run, the training command's own rounds to compare with, and a person's requests."""
+
+import time
+from pathlib import Path
+from shutil import copyfile
+
+import cv2
+import numpy as np
+import torch
+from pytorch_lightning import Callback, seed_everything
+
+from annotate.photos import key_of
+from annotate.state import mask_of
+from annotate.teaching.lessons import Lessons
+from configs import build, load, resolve
+from configs.folders import open_folder
+from configs.run import build_model, trainer
+from configs.teaching import open_lesson
+from interseg.continual.superpixels import superpixels
+from tests.helpers.annotating import ask
+from tests.helpers.drawing import draw, write
+from tests.helpers.streams import TASKS
+
+SIZE = (40, 56)
+SEGMENTS = 60
+
+
+def draw_classes(root: Path, count: int = 8) -> Path:
+    """Images with two classes, in the layout of `data/class_folder.yaml`."""
+    for i in range(count):
+        image, ids = draw(i, *SIZE)
+        write(root / "images" / f"{i}.png", cv2.GaussianBlur(image, (0, 0), 2))  # white noise has no superpixels
+        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
+    return root
+
+
+def config_of(root: Path, *files: str, overrides: tuple[str, ...] = ()) -> dict:
+    """The training command's merged config, made tiny."""
+    given = [*TASKS, f"data.root={root}", "loading.augment=[]", f"callbacks.loop.segments={SEGMENTS}", "callbacks.loop.user.count=3"]
+    small = ["model.steps=3", "callbacks.progress=null", "trainer.enable_model_summary=false"]
+    small += [] if files and files[0] != "clis/tasks.yaml" else ["model.samples=2"]
+    small += ["model.relearn_pretraining=0"] * ("clis/packnet.yaml" in files)  # else nothing is left to be taught
+    return load(["clis.yaml", *files, "data/class_folder.yaml"], [*given, *small, *overrides])
+
+
+def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
+    """What train.py does with a config."""
+    config = resolve(merged)
+    open_folder(folder, merged)
+    for name in ("transfer", "report"):  # which take longer than all else
+        config["callbacks"].pop(name)
+    seed_everything(config["seed"], verbose=False)
+    fit = trainer(config, folder, [])
+    fit.callbacks[1:1] = callbacks  # behind the loop
+    fit.fit(build_model(config), build(config["data"]))
+
+
+def pretrain(root: Path, folder: Path, *files: str) -> Path:
+    """A pretrained run."""
+    fit(config_of(root, *files, overrides=("trainer.max_epochs=3",)), folder)
+    return folder
+
+
+class Recorded(Callback):
+    """What a simulated user said in each round of a run, and what came of it."""
+
+    def __init__(self):
+        self.rounds = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        earlier = self.rounds[-1]["annotation"] if batch["round"] else np.full(SIZE, 255, np.uint8)
+        annotation = batch["annotation"][0].numpy().copy()
+        image = (batch["image"][0] * 255).round().byte().movedim(0, -1).numpy()
+        row = {"task": batch["task"], "round": batch["round"], "last": bool(batch["last_round"]), "annotation": annotation}
+        row |= {"new": np.where(annotation != earlier, annotation, 255).astype(np.uint8), "segments": superpixels(image, SEGMENTS)}
+        self.rounds.append(row | {"met": batch["probabilities"][0].clone(), "refined": outputs["probabilities"][0].clone()})
+
+
+def played(root: Path, run: Path, folder: Path, *files: str, rounds: int = 2) -> list[dict]:
+    """The rounds of the training command's first sequence."""
+    watch = Recorded()
+    stage = ("data.stage=tasks", "data.sequence=0", "trainer.max_epochs=1", f"data.rounds={rounds}")
+    overrides = (*stage, f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}")
+    fit(config_of(root, *files, "clis/tasks.yaml", overrides=overrides), folder, watch)
+    return watch.rounds
+
+
+def photos_of(root: Path, folder: Path, *files: str) -> Path:
+    """The photos of that sequence in a folder of their own, and their masks beside it, named in their order."""
+    source = build(resolve(config_of(root, *files))["data"])
+    for number, index in enumerate(source.images_of(0)):
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            copyfile(getattr(source.objects("train").files[index], kind[:-1]), folder / kind / f"{number}.png")
+    return folder
+
+
+def lessons_of(run: Path, photos: Path, out: Path, *overrides: str, truth: bool = False) -> Lessons:
+    """Lessons of a run, begun."""
+    masks = photos / "masks" if truth else None
+    lesson = open_lesson(str(run), overrides, photos / "images", out, masks, "cpu")
+    return Lessons(lesson, ["background", "thing"], lesson.photos())
+
+
+class Pupil:
+    """A person's requests about a photo.
+
+    Args:
+        address: of the server.
+        name: of the photo.
+    """
+
+    def __init__(self, address, name="0.png"):
+        self.address, self.key, self.name = address, key_of(name), name
+        self.wait("waiting", "resting")
+        self.show()
+
+    def get(self, path):
+        status, answer = ask(self.address, path)
+        assert status == 200, answer
+        return answer
+
+    def show(self):
+        answer = self.get(f"/api/photos/{self.key}")
+        self.version = answer["version"]
+        return answer
+
+    def try_(self, do, **more):
+        status, answer = ask(self.address, f"/api/photos/{self.key}/act", {"version": self.version, "do": do, **more})
+        if status == 200:
+            self.version = answer["version"]
+        return status, answer
+
+    def act(self, do, **more):
+        status, answer = self.try_(do, **more)
+        assert status == 200, answer
+        return answer
+
+    def wait(self, *states, seconds=60):
+        """Wait until the lessons are in one of some states."""
+        until = time.monotonic() + seconds
+        while (found := self.get("/api/status"))["state"] not in states:
+            assert time.monotonic() < until, found
+            time.sleep(0.02)
+        return found
+
+    def learn(self, do="teach"):
+        """Have a round learned; gives the photo after it."""
+        before = len(self.rounds())
+        self.act(do)
+        until = time.monotonic() + 60
+        while len(self.rounds()) == before:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        self.wait("waiting", "resting")
+        return self.show()
+
+    def rounds(self):
+        rows = self.get("/api/lessons")["photos"]
+        return range(next(row["rounds"] for row in rows if row["key"] == self.key))
+
+    def label(self, new, segments):
+        """Label superpixels as a map (H, W) says."""
+        for segment in np.unique(segments[new != 255]).tolist():
+            y, x = np.argwhere(segments == segment)[0].tolist()
+            answer = self.act("label", kind="superpixel", y=y, x=x, label=int(new[y, x]))
+        return answer
+
+
+def answer(shown):
+    """The classes (H, W) that a photo is answered with."""
+    return mask_of(shown["answer"], SIZE, 2)
+
+
+def state_of(folder: Path) -> dict[str, torch.Tensor]:
+    """What a run has learned."""
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
