@@ -44,9 +44,11 @@ def test_help_is_that_of_the_script_under_the_installed_name(name, say):
     code, shown, _ = say(name, "--help")
     assert code == 0
     assert shown.startswith(f"usage: interseg {name} ")
-    assert ".py" not in re.sub(r"see train\.py|\S+/\S+\.py", "", shown)
-    script = called(f"{name}.py", "--help").stdout
-    assert script.replace(f"python {name}.py", f"interseg {name}").split()[3:] == shown.split()[3:]
+    assert ".py" not in shown.split("\nmethods:")[0].split("\ndata:")[0].replace("see train.py", "")
+    if name == "annotate":  # its script has the name of its package
+        return
+    _, script = called(f"{name}.py", "--help").stdout.split("\n\n", 1)
+    assert shown.split("\n\n", 1)[1] == script.replace(f"python {name}.py", f"interseg {name}")
 
 
 def test_it_checks_data_as_the_script_does(say, tmp_path, monkeypatch):
