@@ -11,7 +11,7 @@ PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(
 .DELETE_ON_ERROR:
 
 .venv/ready: setup.cfg pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {sys.version.split()[0]}; make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {sys.version.split()[0]}; make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
 	touch $@
