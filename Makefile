@@ -1,12 +1,13 @@
 # make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
-# make test-browser: the annotator's pages in Debian's chromium.
+# make test-browser: the annotator's pages in Debian's chromium.  make docs: the site, strictly; tests/test_docs.py checks links at every test.
+# make wheel-test: the wheel, installed into a fresh environment and used.  make lowest-test: the tests with the lowest versions.
 # make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All set up .venv themselves.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
 PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(files("skimage") / "data")' 2>/dev/null)
 
-.PHONY: test coverage test-slurm test-browser lint quickstart clean
+.PHONY: test coverage test-slurm test-browser docs wheel-test lowest-test lint quickstart clean
 .DELETE_ON_ERROR:
 
 .venv/ready: setup.cfg pyproject.toml requirements.lock
@@ -29,6 +30,24 @@ test-browser: .venv/ready
 	command -v chromium || { apt-get update && apt-get install --yes chromium; }
 	$(BIN)/python -m pytest -rs tests/annotate/test_browser.py tests/annotate/teaching/test_page.py
 
+docs: .venv/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
+wheel-test:
+	PYTHON=$(PYTHON) .ci/wheel
+
+# the tests with the lowest versions that setup.cfg allows, in an environment of their own
+lowest-test:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python .ci/lowest setup.cfg > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/lowest.txt --editable '.[test]'
+	.venv-lowest/bin/python -m pytest -n 2
+
+.venv/ready-docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[docs]'
+	touch $@
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,4 +62,4 @@ quickstart: .venv/ready
 	@echo "Open $(RUN)/tuning/evaluated/report.html, $(RUN)/compare.html and $(RUN)/masks"
 
 clean:
-	rm -rf .venv runs .coverage .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-lowest runs site build dist .cache .coverage .mypy_cache .ruff_cache *.egg-info

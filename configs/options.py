@@ -1,6 +1,7 @@
 """What the commands take, and what `--help` tells: methods and data from the folder of configs, and examples."""
 
 import argparse
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,14 +23,16 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, description: str, examples: Sequence[str] = (), lists: Sequence[str] = ()) -> None:
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.call = f"python {self.prog}" if self.prog.endswith(".py") else self.prog
+        self.description = re.sub(r"python \w+\.py", self.call, description)
         self.examples, self.lists = examples, lists
 
     def format_help(self) -> str:
         """Write the help."""
         parts = [super().format_help()]
         if self.examples:
-            parts.append("\n".join(["examples:", *(f"  python {self.prog} {example}" for example in self.examples)]) + "\n")
+            parts.append("\n".join(["examples:", *(f"  {self.call} {example}" for example in self.examples)]) + "\n")
         for kind in self.lists:
             parts.append("\n".join([f"{kind}:", *listed(kind)]) + "\n")
         return "\n".join(parts)

@@ -8,9 +8,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIGHTNING = ("lightning_modules", "datamodules", "callbacks")
 FORBIDDEN = {
-    "interseg": {"pytorch_lightning", "lightning", "configs", "annotate", *LIGHTNING},
-    "annotate": {"pytorch_lightning", "lightning", "lightning_modules", "callbacks"},
-    **{room: {"configs", *LIGHTNING} - {room} for room in LIGHTNING},
+    "interseg": {"pytorch_lightning", "lightning", "configs", "annotate", "commands", *LIGHTNING},
+    "annotate": {"pytorch_lightning", "lightning", "lightning_modules", "callbacks", "commands"},
+    "configs": {"annotate", "commands"},
+    "commands": {"lightning_modules"},
+    **{room: {"configs", "annotate", "commands", *LIGHTNING} - {room} for room in LIGHTNING},
 }
 FLOORS = (
     {"errors", "files", "distributed", "distance", "checkpoints", "batches", "depth", "features", "images", "labels", "listing", "masks"},

@@ -2,7 +2,7 @@
 # Train as a SLURM job:   sbatch [--nodes N --ntasks-per-node K --gpus-per-node K ...] configs/slurm/train.sh --config itis.yaml [key=value ...]
 # As an array, %a is the task's number:   sbatch --array=0-4 configs/slurm/train.sh --config itis.yaml seed=%a
 # With JOBS=FILE (sweep.py writes one) each task of an array takes its line of the file. COMMAND=evaluate.py evaluates, and
-# COMMAND='-m benchmarks.dynamic3d' makes tables.
+# COMMAND='-m benchmarks.dynamic3d' makes tables. INTERPRETER='apptainer exec --nv interseg.sif python' runs in a container.
 # Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
 # by itself. So it does before a pre-emption where the cluster has a GraceTime and SlurmctldParameters=preempt_send_user_signal (newer SLURMs:
 # PreemptParameters=send_user_signal). A run that has not ended after a minute (a rank waits for another, a server for nobody) is ended,
@@ -29,7 +29,7 @@ told() {
 trap told USR1
 export WANDB_FINISH_TIMEOUT=${WANDB_FINISH_TIMEOUT:-30}
 srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} \
-    python ${COMMAND:-train.py} "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
+    ${INTERPRETER:-python} ${COMMAND:-train.py} "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
 step=$!
 wait $step
 code=$?

@@ -1,0 +1,1 @@
+"""Networks that ship, a checkpoint each; `configs/checkpoints.py` finds them by name. A package, so that they are installed."""
