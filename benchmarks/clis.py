@@ -83,12 +83,12 @@ def main() -> None:
 
 
 def named(method: str, strength: float) -> str:
-    """The name of a candidate."""
+    """Name a candidate."""
     return f"{method}, {strength}"
 
 
 def folder_of(folder: Path, method: str) -> Path:
-    """The folder of a method's run."""
+    """Return the folder of a method's run."""
     return folder / re.sub("[^A-Za-z0-9.]+", "-", method)
 
 
@@ -107,13 +107,13 @@ def strengths(folders: list[Path]) -> dict[str, list[str]]:
 
 
 def start_of(method: str) -> tuple[str, list[str]]:
-    """The folder of the pretraining that a method begins with, and what it adds to the line."""
+    """Return the folder of the pretraining that a method begins with, and what it adds to the line."""
     files = [word for word in METHODS.get(method, []) if word == "clis/variational.yaml"]
     return ("pretrained-variational", ["--config", *files]) if files else ("pretrained", [])
 
 
 def print_rounds(found: dict[str, list[dict[str, Any]]]) -> None:
-    """What a round brings and takes: refined IoU on unannotated pixels, seconds and network passes from annotations to refined answer."""
+    """Print what a round brings and takes: refined IoU on unannotated pixels, seconds and passes from annotations to refined answer."""
     print("\na round of annotation\n\n| | | basic | seconds | network passes |\n" + "|---" * 5 + "|")
     for method, rounds in found.items():
         for number, row in enumerate(rounds, 1):

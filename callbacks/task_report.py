@@ -170,7 +170,7 @@ def describe_kernels(activation: list[NDArray[Any]], first: list[NDArray[Any]]) 
 
 
 def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
-    """A row a layer, a column a kernel; dark is switched on (CLIS, Fig. 4)."""
+    """Draw a row a layer, a column a kernel; dark is switched on (CLIS, Fig. 4)."""
     matrix = np.full((len(activation), max(len(layer) for layer in activation)), np.nan)
     for row, layer in zip(matrix, activation, strict=True):
         row[: len(layer)] = layer

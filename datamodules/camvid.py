@@ -47,7 +47,7 @@ class CamvidDataModule(TaskDataModule):
         return sorted(np.random.default_rng(self.seed).permutation(train)[: self.holdout].tolist()), others
 
     def film(self, index: int) -> str:
-        """The film of an image."""
+        """Return the film of an image."""
         return self.objects("train").files[index].image.name.split("_")[0]
 
     def images_of(self, sequence: int) -> list[int]:

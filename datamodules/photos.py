@@ -50,7 +50,7 @@ class PhotoDataset(Dataset[Item]):
         return {"id": index, "image": pixels, "mask": torch.from_numpy(self.mask(index)), **place}
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """A photo (H, W, 3) at the stream's size."""
+        """Read a photo (H, W, 3) at the stream's size."""
         height, width = self.size
         image = read_image(self.files[index])
         if image.shape[:2] == self.size:

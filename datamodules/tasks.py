@@ -238,7 +238,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         return sorted(order[: self.holdout]), sorted(order[self.holdout :])
 
     def images_of(self, sequence: int) -> list[int]:
-        """The images of a sequence, in order; none twice."""
+        """Return the images of a sequence, in order; none twice."""
         pool = self.split()[1]
         return np.random.default_rng((self.seed, sequence)).choice(pool, self.length, replace=False).tolist()
 
@@ -267,7 +267,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
     def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
-        """Some of the images that were pretrained on, in a circle."""
+        """Read some of the images that were pretrained on, in a circle."""
         held = self.split()[0]
         return self.batch_of([held[(start + i) % len(held)] for i in range(min(count, len(held)))])
 
@@ -286,7 +286,7 @@ class Held(Dataset[Item]):
 
 
 def labelled_folder(path: Path, what: str, how: str) -> Path:
-    """A folder of images with classes, or an `InputError` that says how to get it."""
+    """Return a folder of images with classes, or an `InputError` that says how to get it."""
     return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 

@@ -129,7 +129,7 @@ def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
 
 
 def box_round(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
-    """The box round a region that is not empty, with a margin in voxels."""
+    """Find the box round a region that is not empty, with a margin in voxels."""
     return tuple(slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin) for found in np.nonzero(region))
 
 

@@ -240,7 +240,7 @@ class CLIS(TaskLearner):
         return usual_distance(*(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True)))
 
     def configure_optimizers(self) -> Any:
-        """The network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
+        """Learn the network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
         gates = list(self.network.gates.parameters())
         variances = [module.log_variance for module in self.network.modules() if isinstance(module, GaussianWeights)]
         known = {id(p) for p in [*gates, *variances]}
@@ -252,7 +252,7 @@ class CLIS(TaskLearner):
         return [p.detach() for p in self.network.probabilities(sample=False)]
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
-        """The stored task of least KL."""
+        """Find the stored task of least KL."""
         if not len(self.memory):
             return []
         distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self._embedded(images), strict=True)]
@@ -290,7 +290,7 @@ class CLIS(TaskLearner):
             super()._learn(batch, targets, steps)
 
     def updates(self, learns: bool, last: bool) -> int:
-        """The isolated update takes all steps twice."""
+        """Count all steps, twice for the isolated update."""
         return super().updates(learns, last) * (1 if self.update == "full" else 2)
 
     def limit(self) -> None:
@@ -312,7 +312,7 @@ class CLIS(TaskLearner):
                 parameter.grad[:, ~opened[-1]] = 0
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
-        """The posterior becomes the prior; the image's embedding and its gates are kept."""
+        """Make the posterior the prior; keep the image's embedding and its gates."""
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)
         for mean, log_variance in zip(*self._embedded(batch["image"]), strict=True):
@@ -327,5 +327,5 @@ def least_open(probabilities: Tensor, count: int) -> Tensor:
 
 
 def joined(answers: list[Prediction]) -> Prediction:
-    """The answers to single images as that to a batch."""
+    """Join the answers to single images to that to a batch."""
     return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))

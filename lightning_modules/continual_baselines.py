@@ -54,19 +54,19 @@ class ContinualBaseline(TaskLearner):
 
     @torch.no_grad()
     def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
-        """The softmax and its entropy; PackNet's as of the task."""
+        """Compute the softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
             return self.predict_current(images)
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
-        """The softmax of the network as it is, and its entropy."""
+        """Compute the softmax of the network as it is, and its entropy."""
         probabilities = self.network(images).softmax(1)
         unsure = entropy(probabilities)
         return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
-        """The network for a task's image; the pretraining is the consolidation's own task 0."""
+        """Enter the network for a task's image; the pretraining is the consolidation's own task 0."""
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
@@ -122,5 +122,5 @@ class ContinualBaseline(TaskLearner):
         return super().pretrained_state(state)
 
     def learned_keys(self) -> list[str]:
-        """The network's; what the consolidation keeps begins with the sequence."""
+        """Name the network's weights; what the consolidation keeps begins with the sequence."""
         return [f"network.{name}" for name, _ in self.network.named_parameters()]

@@ -182,7 +182,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
 
     def updates(self, round: int) -> int:
-        """Steps of a round."""
+        """Count the steps of a round."""
         return self.steps + self.more_steps * round
 
     def _share_statistics(self) -> None:

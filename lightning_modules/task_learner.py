@@ -100,16 +100,16 @@ class TaskLearner(InteractiveModule, TaskMethod):
         raise NotImplementedError
 
     def prepare(self, data: TaskStream) -> None:
-        """What is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
+        """Do what is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
 
     def begin(self, batch: TaskBatch) -> None:
-        """What is done before a task's images are answered for the first time."""
+        """Do what is done before a task's images are answered for the first time."""
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
-        """What is done after a task; `relearn(steps)` learns it a little longer."""
+        """Do what is done after a task; `relearn(steps)` learns it a little longer."""
 
     def updates(self, learns: bool, last: bool) -> int:
-        """Updates of a round in which something was annotated, none in others; a subclass adds what it does after a task."""
+        """Count the updates of a round in which something was annotated, none in others; a subclass adds those after a task."""
         return self.steps if learns else 0
 
     def activation(self) -> list[Tensor]:
@@ -117,7 +117,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return []
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
-        """The task that each image is most like, their distance, and whether that is near enough to begin with the task's kernels.
+        """Find the task that each image is most like, their distance, and whether that is near enough to begin with its kernels.
 
         Empty for a method that does not look, or before its first task.
         """
@@ -172,7 +172,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.load_state_dict(state, strict=False)
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A pretraining's state as this learner's."""
+        """Read a pretraining's state as this learner's."""
         return {key: value for key, value in state.items() if not key.startswith("consolidation.")}
 
     def learned_keys(self) -> list[str]:
@@ -200,7 +200,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return answer
 
     def _answer(self, batch: TaskBatch) -> Prediction:
-        """The answer to a task's images, by the same draws in full precision before and after a round: a difference is what was learned."""
+        """Answer a task's images, by the same draws before and after a round, in full precision: a difference is what was learned."""
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
@@ -209,7 +209,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return answer
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
-        """A step of pretraining, or all steps of a round.
+        """Take a step of pretraining, or all steps of a round.
 
         A round gives the refined answer (`probabilities`, `uncertainty`, `epistemic`) and the labels that were learned (`propagated`).
         """
@@ -233,7 +233,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return self._answered._asdict() | {"propagated": labels}
 
     def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
-        """Steps on targets (B, H, W) or (B, C, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
+        """Take steps on targets (B, H, W) or (B, C, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         for _ in range(steps):
             loss = self.loss(batch["image"], targets, weights)
@@ -248,7 +248,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
 
 def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict that no learning changes."""
+    """Copy a state dict, so that no learning changes it."""
     return {key: value.clone() for key, value in state.items()}
 
 

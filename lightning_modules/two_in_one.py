@@ -1,4 +1,4 @@
-"""Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2021).
+"""Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2020).
 
 The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the users in `interseg/clicks/boundary.py`.
 """

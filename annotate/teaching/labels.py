@@ -41,7 +41,7 @@ class Lecture(Rounds):
     """Of the answer then."""
 
     def given(self, round: int) -> list[Label]:
-        """The labels of a decided round."""
+        """Return the labels of a decided round."""
         return self.labels[self.decided[round - 1].said if round else 0 : self.decided[round].said]
 
 

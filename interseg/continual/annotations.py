@@ -34,7 +34,7 @@ def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotati
 
 
 def scribbled(points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5) -> Annotation:
-    """A scribble as an annotation: a line of a class through points (y, x)."""
+    """Draw a scribble as an annotation: a line of a class through points (y, x)."""
     annotation = no_annotation(shape)
     line = np.array([[(x, y)] for y, x in points], np.int32)
     cv2.polylines(annotation, [line], False, label, width)
@@ -62,7 +62,7 @@ class Annotator:
     """Base of the users who annotate classes."""
 
     def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
-        """The annotation of a round.
+        """Annotate in a round.
 
         Args:
             scene: prediction, truth and the rest.
@@ -112,7 +112,7 @@ class StrokeUser(Annotator):
 
 
 def longest_chord(region: NDArray[np.bool_], y: int, x: int) -> list[tuple[int, int]]:
-    """The ends (y, x) of the longest straight line through a pixel of a region that does not leave it."""
+    """Return the ends (y, x) of the longest straight line through a pixel of a region that does not leave it."""
     best: list[tuple[int, int]] = [(y, x), (y, x)]
     for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
         ends = [last_inside(region, y, x, sign * np.sin(angle), sign * np.cos(angle)) for sign in (1, -1)]
@@ -122,7 +122,7 @@ def longest_chord(region: NDArray[np.bool_], y: int, x: int) -> list[tuple[int, 
 
 
 def last_inside(region: NDArray[np.bool_], y: int, x: int, dy: float, dx: float) -> tuple[int, int]:
-    """The last pixel (y, x) of a region on the way from one of its pixels in a direction."""
+    """Return the last pixel (y, x) of a region on the way from one of its pixels in a direction."""
     last, step = (y, x), 1
     while True:
         row, column = round(y + step * dy), round(x + step * dx)

@@ -28,7 +28,7 @@ class Consolidation(nn.Module):
         """Before a task is learned from its images (B, 3, H, W)."""
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """Added to the loss of a step, whose logits of the task's images are (B, C, H, W)."""
+        """Compute what is added to the loss of a step, whose logits of the task's images are (B, C, H, W)."""
         return logits.new_zeros(())
 
     def limit(self, network: nn.Module) -> None:
@@ -42,7 +42,7 @@ class Consolidation(nn.Module):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """The network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
+        """Enter the network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
         yield
 
 
@@ -100,7 +100,7 @@ class EWC(Consolidation):
                 self.register_buffer(f"{moment}_{key(name)}", torch.zeros_like(value))
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """The quadratic of all tasks so far."""
+        """Compute the quadratic of all tasks so far."""
         terms = []
         for name, value in trainable(network).items():
             f, fw, fww = (getattr(self, f"{moment}_{key(name)}") for moment in ("fisher", "first", "second"))
@@ -115,7 +115,7 @@ class EWC(Consolidation):
                 getattr(self, f"{moment}_{key(name)}").add_(term)
 
     def fisher(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        """The diagonal of each weight, a mean over images."""
+        """Compute the diagonal of each weight, a mean over images."""
         weights = trainable(network)
         found = {name: torch.zeros_like(value) for name, value in weights.items()}
         for image in images:
@@ -157,7 +157,7 @@ class PackNet(Consolidation):
                 value.grad[self.owner(name) < int(self.tasks)] = 0
 
     def owner(self, name: str) -> Tensor:
-        """The task of each weight."""
+        """Return the task of each weight."""
         return getattr(self, f"owner_{key(name)}")
 
     @torch.no_grad()
@@ -218,10 +218,10 @@ class PackNet(Consolidation):
 
 
 def trainable(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that learn, by name."""
+    """Return the parameters that learn, by name."""
     return {name: value for name, value in network.named_parameters() if value.requires_grad}
 
 
 def key(name: str) -> str:
-    """A parameter's name as a buffer's."""
+    """Return a parameter's name as a buffer's."""
     return name.replace(".", "_")

@@ -44,7 +44,7 @@ class ImageEmbedding(nn.Module):
         return (mse_loss(rebuilt, self.reduced(images), reduction="sum") + kl) / len(images)
 
     def reduced(self, images: Tensor) -> Tensor:
-        """The small view."""
+        """Reduce images to the small view."""
         return interpolate(images, self.size, mode="bilinear", antialias=True)
 
 
@@ -56,7 +56,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_lo
 
 
 def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The median over Gaussians (N, D) of the KL to the nearest other one; infinite where there is no other."""
+    """Compute the median over Gaussians (N, D) of the KL to the nearest other one; infinite where there is no other."""
     nearest = []
     for index in range(len(mean)):
         distances = gaussian_kl(mean[index], log_variance[index], mean, log_variance)
@@ -97,7 +97,7 @@ class TaskMemory(nn.Module):
         self.pairs = self.pairs[:0]
 
     def gates(self, counts: list[int]) -> list[list[Tensor]]:
-        """The gates' probabilities of every task, a tensor a layer."""
+        """Return the gates' probabilities of every task, a tensor a layer."""
         return [list(row.split(counts)) for row in self.pairs[:, 2 * self.latents :]]
 
     def distances(self, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class TaskMemory(nn.Module):
         return gaussian_kl(mean[None], log_variance[None], known_mean, known_log_variance)
 
     def nearest(self, mean: Tensor, log_variance: Tensor, counts: list[int]) -> list[Tensor] | None:
-        """The gates' probabilities of the task that an image is most like, a tensor a layer; None where it is like none."""
+        """Return the gates' probabilities of the task that an image is most like, a tensor a layer; None where it is like none."""
         if not len(self):
             return None
         distances = self.distances(mean, log_variance)

@@ -59,7 +59,7 @@ def energy(theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor]
 def propagate(
     prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0, iterations: int = 60, tolerance: float = 1e-3
 ) -> Tensor:
-    """The probabilities of least energy.
+    """Compute the probabilities of least energy.
 
     At the minimum each pixel's p, its neighbours' q and their weights w satisfy, with a constant for p to sum to 1,
 
@@ -80,7 +80,7 @@ def propagate(
 
 
 def descend(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
-    """Turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
+    """Take turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
     theta = torch.where(given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance))
     log_prior, scale = prior.log(), 1 + neighbour_sum(torch.ones_like(prior[:1]), pairs) / 2
     for _ in range(iterations):
@@ -97,7 +97,7 @@ def descend(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, 
 
 
 def start(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
-    """The answer at half the size, brought to the whole one; the prior where it is `SMALL`.
+    """Bring the answer at half the size to the whole one; the prior where it is `SMALL`.
 
     A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms they weigh a quarter.
     """
@@ -111,7 +111,7 @@ def start(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, to
 
 
 def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (K, H, W) at a smaller size."""
+    """Reduce maps (K, H, W) to a smaller size."""
     return interpolate(maps[None], size, mode="area")[0]
 
 
@@ -139,7 +139,7 @@ def one_hot(annotation: Tensor, classes: int) -> Tensor:
 
 
 def ends(maps: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Maps (..., H, W) at both ends of every pair of neighbours that a step joins."""
+    """Cut maps (..., H, W) to both ends of every pair of neighbours that a step joins."""
     down, right = step
     height, width = maps.shape[-2:]
     first = maps[..., : height - down, max(0, -right) : width - max(0, right)]

@@ -90,7 +90,7 @@ class SuperpixelUser(Annotator):
     def _labels(
         self, mask: NDArray[np.uint8], segments: NDArray[np.int64], valid: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Valid pixels of each superpixel and the class that holds enough of them, 255 where none does."""
+        """Count the valid pixels of each superpixel and find the class that holds enough of them, 255 where none does."""
         count = int(segments.max()) + 1
         sizes = np.bincount(segments[valid], minlength=count)
         classes = int(mask[valid].max(initial=0)) + 1

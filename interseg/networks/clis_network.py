@@ -178,7 +178,7 @@ class CLISNetwork(nn.Module):
         return found
 
     def kl(self, probabilities: list[Tensor]) -> Tensor:
-        """The three KL terms of eq. 6, for a draw of the gates' probabilities; of the variational network alone."""
+        """Compute the three KL terms of eq. 6, for a draw of the gates' probabilities; of the variational network alone."""
         terms = [term for gates, p in zip(self.gates, probabilities, strict=True) for term in gates.kl(p)]  # type: ignore[operator]
         return torch.stack(terms).sum() + bayesian_kl(self)
 
