@@ -34,8 +34,9 @@ async function pictureOf(path) {
   return createImageBitmap(await response.blob());
 }
 
+// A scribble that is begun before the answer comes is another path, and stays.
 function act(request) {
-  const key = photo.key, spent = Math.round((performance.now() - since) / 10) / 100;
+  const path = view.path, key = photo.key, spent = Math.round((performance.now() - since) / 10) / 100;
   since = performance.now();
   return inOrder(async () => {
     if (photo?.key !== key) return;
@@ -47,7 +48,7 @@ function act(request) {
       say(error.message, true);
       if (error.status === 409) await open(key);
     } finally {
-      view.path = null;
+      if (view.path === path && !drag?.path) view.path = null;
       view.waiting = false;
       await show();
     }
@@ -202,6 +203,7 @@ $("canvas").addEventListener("pointerdown", (event) => {
   if (!drag.panning && tool === "scribble") {
     const [y, x] = view.place(event);
     view.path = { points: [[round(y - 0.5), round(x - 0.5)]], radius: radius(), label: labelOf(event) };
+    drag.path = view.path;
     view.draw();
   }
 });
@@ -213,7 +215,7 @@ $("canvas").addEventListener("pointermove", (event) => {
     return;
   }
   if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) drag.moved = true;
-  if (view.path && !drag.panning) { if (view.path.points.length < 20000) view.path.points.push([round(y - 0.5), round(x - 0.5)]); view.draw(); }
+  if (drag.path) { if (drag.path.points.length < 20000) drag.path.points.push([round(y - 0.5), round(x - 0.5)]); view.draw(); }
   else if (drag.panning) view.move(event.movementX, event.movementY);
 });
 $("canvas").addEventListener("pointerup", (event) => {
@@ -222,7 +224,7 @@ $("canvas").addEventListener("pointerup", (event) => {
   if (!was || !photo || was.panning) return;
   const label = labelOf(was.event);
   if (!photo.current || photo.learning) { view.path = null; say(photo.learning ? "The round is being learned." : "This photo is not being taught now.", true); view.draw(); return; }
-  if (tool === "scribble") { act({ do: "label", kind: "scribble", points: view.path.points, radius: view.path.radius, label }); return; }
+  if (was.path) { act({ do: "label", kind: "scribble", points: was.path.points, radius: was.path.radius, label }); return; }
   const [y, x] = view.place(event).map(Math.floor), [height, width] = photo.size;
   if (y >= 0 && x >= 0 && y < height && x < width) act({ do: "label", kind: tool, y, x, label });
 });

@@ -49,8 +49,9 @@ async function ask() {
   proxy = volumeOf(told.proxy, photo.size);
 }
 
-function act(request) {
-  const key = photo.key, spent = Math.round((performance.now() - since) / 10) / 100;
+// `view` is where it was done: a stroke that is begun before the answer comes is another path, and stays.
+function act(request, view) {
+  const path = view?.path, key = photo.key, spent = Math.round((performance.now() - since) / 10) / 100;
   since = performance.now();
   return inOrder(async () => {
     if (photo?.key !== key) return;
@@ -62,7 +63,7 @@ function act(request) {
       say(error.message, true);
       if (error.status === 409) await open(key);
     } finally {
-      for (const view of views) { view.path = null; view.waiting = false; }
+      if (view) { view.waiting = false; if (view.path === path && !drag?.path) view.path = null; }
       show();
     }
   });
@@ -210,6 +211,7 @@ views.forEach((view, axis) => {
     if (painting && usable()) {
       const [y, x] = view.place(event);
       view.path = { points: [[round(y - 0.5), round(x - 0.5)]], radius: radius(), label: tool === "eraser" || event.button === 2 || event.shiftKey ? 0 : 1 };
+      drag.path = view.path;
       view.draw();
     }
     showPlane(axis);
@@ -220,7 +222,7 @@ views.forEach((view, axis) => {
     if (!drag) { if (view.cursor) view.draw(); return; }
     if (drag.panning) view.move(event.movementX, event.movementY);
     else if (tool === "cross") moveCross(axis, event);
-    else if (view.path) { if (view.path.points.length < 20000) view.path.points.push([round(y - 0.5), round(x - 0.5)]); view.draw(); }
+    else if (drag.path) { if (drag.path.points.length < 20000) drag.path.points.push([round(y - 0.5), round(x - 0.5)]); view.draw(); }
   });
   canvas.addEventListener("pointerup", (event) => {
     const was = drag;
@@ -228,13 +230,13 @@ views.forEach((view, axis) => {
     if (!was || !photo || was.panning || tool === "cross") return show();
     if (!usable()) { view.path = null; say(photo.learning ? "The round is being learned." : "This volume is done.", true); return show(); }
     const place = { axis, number: cross[axis] };
-    if (was.painting) { if (view.path) act({ do: "stroke", ...place, ...view.path }); return; }
+    if (was.painting) { if (was.path) act({ do: "stroke", ...place, ...was.path }, view); return; }
     const [y, x] = view.place(event).map(Math.floor), [first, second] = within(axis), label = was.event.button === 2 || was.event.shiftKey ? 0 : 1;
     if (y < 0 || x < 0 || y >= photo.size[first] || x >= photo.size[second]) return;
     view.clicks = [...view.clicks, [y, x, label, "region"]];
     view.waiting = true;
     view.draw();
-    act({ do: "click", ...place, y, x, label });
+    act({ do: "click", ...place, y, x, label }, view);
   });
   canvas.addEventListener("pointercancel", () => { drag = null; view.path = null; view.draw(); });
   canvas.addEventListener("pointerleave", () => { view.cursor = null; view.draw(); });
