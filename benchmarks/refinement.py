@@ -54,10 +54,10 @@ def print_markdown(reports: dict[str, dict[str, float]]) -> None:
     first = next(iter(reports.values()))["network_seconds_per_click"]
     for row, report in reports.items():
         right = 1 - report["clicked_wrong"] / report["clicked"]
-        refined = report["refinements"]
+        refined = report.get("refinements", 0)  # a forward pass has none
         each = f"{report['refinement_evaluations'] / refined:.1f}" if refined else "-"
         cells = [f"{report[key]:.4g}" for key in FIGURES.values()]
-        cells += [f"{100 * right:.2f} %", f"{refined} of {report['answers']}", f"{report['refinements_failed']}", each]
+        cells += [f"{100 * right:.2f} %", f"{refined} of {report['answers']}", f"{report.get('refinements_failed', 0)}", each]
         time = report["network_seconds_per_click"] / first
         cells += [f"{time:.2f}", f"{(time - 1) * report['answers'] / refined:.2f}" if refined else "-"]
         print(f"| {row} | " + " | ".join(cells) + " |")

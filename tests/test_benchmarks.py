@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import dynamic3d, equal_time, first_click, methods, rounds, training_step, two_in_one
+from benchmarks import dynamic3d, equal_time, first_click, methods, refinement, rounds, training_step, two_in_one
 from configs import load, resolve
 from configs.options import parser
 from interseg.files import write_table
@@ -351,3 +351,13 @@ def test_refinements_are_paired_by_the_iou_that_they_start_from(capsys):
         ["0.4 to 0.6", "2", "5.00", "6.00", "-1.00 [-2.00, +0.00]"],
         ["0.8 to 1", "2", "1.00", "2.00", "-1.00 [-1.00, -1.00]"],
     ]
+
+
+def test_a_forward_pass_stands_beside_its_refinements(capsys):
+    figures = dict.fromkeys(("noc@85", "noc@90", "failures@90", "miou@5", "auc"), 0.5) | {"clicked": 8, "answers": 4}
+    forward = figures | {"clicked_wrong": 2, "network_seconds_per_click": 0.2}
+    cost = {"refinements": 2, "refinement_evaluations": 5, "refinements_failed": 1}
+    refinement.print_markdown({"forward": forward, "brs": figures | cost | {"clicked_wrong": 0, "network_seconds_per_click": 0.3}})
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert rows[2][6:] == ["75.00 %", "0 of 4", "0", "-", "1.00", "-"]
+    assert rows[3][6:] == ["100.00 %", "2 of 4", "1", "2.5", "1.50", "1.00"]
