@@ -6,7 +6,9 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import interseg
 from annotate.exports import export
@@ -42,31 +44,7 @@ SHORTEST_TOKEN = 12
 
 def main() -> None:
     """Serve a folder of photos until it is stopped, or write what was annotated."""
-    arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
-    arguments.add_argument("--images", type=Path, metavar="FOLDER", help="of the photos")
-    arguments.add_argument("--volume", nargs="+", type=Path, metavar="FILE", help="to teach a method that learns volumes: NIfTI, MHA, ...")
-    arguments.add_argument("--clicks", metavar="RUN_OR_FILE", help="network that answers clicks on slices; else the brush")
-    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
-    arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
-    arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
-    arguments.add_argument("--serve", choices=["label-studio"], help="answer another tool's clicks in place of the page")
-    arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
-    arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
-    arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
-    arguments.add_argument("--port", type=int, default=8471, help="to listen on; 0 for a free one")
-    arguments.add_argument(
-        "--token",
-        nargs="?",
-        const="",
-        metavar="TOKEN",
-        help="that all must have; else INTERSEG_TOKEN, or a drawn one",
-    )
-    arguments.add_argument("--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory")
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
-    options = arguments.parse_intermixed_args()
+    options = read_options()
     token = checked_token(options.host, options.token)
     kind = kind_of(options.checkpoint, options.trust)
     if kind == "volumes":
@@ -109,6 +87,35 @@ def main() -> None:
         project.close()
 
 
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
+    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
+    arguments.add_argument("--images", type=Path, metavar="FOLDER", help="of the photos")
+    arguments.add_argument("--volume", nargs="+", type=Path, metavar="FILE", help="to teach a method that learns volumes: NIfTI, MHA, ...")
+    arguments.add_argument("--clicks", metavar="RUN_OR_FILE", help="network that answers clicks on slices; else the brush")
+    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
+    arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
+    arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
+    arguments.add_argument("--serve", choices=["label-studio"], help="answer another tool's clicks in place of the page")
+    arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
+    arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
+    arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
+    arguments.add_argument("--port", type=int, default=8471, help="to listen on; 0 for a free one")
+    arguments.add_argument(
+        "--token",
+        nargs="?",
+        const="",
+        metavar="TOKEN",
+        help="that all must have; else INTERSEG_TOKEN, or a drawn one",
+    )
+    arguments.add_argument("--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory")
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
+    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
+    return arguments.parse_intermixed_args()
+
+
 def teach(options: argparse.Namespace, out: Path, classes: list[str] | None, place: socket.socket | None, token: str | None) -> None:
     """Serve lessons of a method that learns tasks until they are stopped, or write what came of them."""
     if options.serve:
@@ -118,17 +125,7 @@ def teach(options: argparse.Namespace, out: Path, classes: list[str] | None, pla
         print(f"left out: {line}", file=sys.stderr)
     lessons = Lessons(lesson, ["background", *named_classes(classes, lesson.classes)], lesson.photos())
     print("the method is made ready; the first time this takes a while", flush=True)
-    try:
-        lessons.start()
-        if place is None:
-            for line in export_lessons(lessons):
-                print(line, file=sys.stderr)
-            print(f"lessons: {out}")
-            return
-        announce("teach", place, token, out)
-        serve(make_lessons_app(lessons, options.host, token), place)
-    finally:
-        lessons.close()
+    serve_lessons(lessons, export_lessons, make_lessons_app, options.host, place, token)
 
 
 def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
@@ -143,15 +140,22 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
     if clicks is not None and not isinstance(clicks, Model):
         raise InputError(f"{options.clicks} is an export, which is not annotated with; give its run")
     lessons = VolumeLessons(lesson, clicks)
+    serve_lessons(lessons, export_volumes, make_volumes_app, options.host, place, token)
+
+
+def serve_lessons(
+    lessons: Any, write: Callable[[Any], list[str]], app: Callable[..., Any], host: str, place: socket.socket | None, token: str | None
+) -> None:
+    """Serve lessons at a place until they are stopped, or write what came of them where there is none."""
     try:
         lessons.start()
         if place is None:
-            for line in export_volumes(lessons):
+            for line in write(lessons):
                 print(line, file=sys.stderr)
-            print(f"lessons: {out}")
+            print(f"lessons: {lessons.out}")
             return
-        announce("teach", place, token, out)
-        serve(make_volumes_app(lessons, options.host, token), place)
+        announce("teach", place, token, lessons.out)
+        serve(app(lessons, host, token), place)
     finally:
         lessons.close()
 

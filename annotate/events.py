@@ -16,7 +16,7 @@ CLASSES = "classes"
 
 
 class Drawable(Protocol):
-    """What objects are drawn on: a photo, a slice of a volume."""
+    """A photo or a slice of a volume, on which objects are drawn."""
 
     state: State
     size: tuple[int, int]
@@ -24,7 +24,7 @@ class Drawable(Protocol):
 
 
 class Known(Protocol):
-    """What a network tells apart."""
+    """A network, by what it tells apart."""
 
     @property
     def outputs(self) -> int:

@@ -61,7 +61,7 @@ class Photo:
 
 @dataclass
 class Opened:
-    """What the network has computed of a photo, and the sessions on its objects."""
+    """An encoded photo and the sessions on its objects."""
 
     first: Session
     sessions: OrderedDict[tuple[int, str], Session] = field(default_factory=OrderedDict)

@@ -2,6 +2,7 @@
 
 import { Refused, get, inOrder, insist, post, tab } from "./api.js";
 import { colourOf, css, decode, encode, heat, paint } from "./masks.js";
+import { busy, say } from "./notice.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -299,15 +300,6 @@ function setCategory(name) {
   if (project.outputs === 1 && chosen !== null && thing()?.category !== name) act({ do: "category", object: chosen, category: name }); else show();
 }
 
-let toastEnds;
-function say(line, bad = false) {
-  $("toast").textContent = line;
-  $("toast").classList.toggle("bad", bad);
-  $("toast").hidden = false;
-  clearTimeout(toastEnds);
-  toastEnds = setTimeout(() => { $("toast").hidden = true; }, bad ? 7000 : 4000);
-}
-function busy(word) { $("busy").textContent = word; }
 function away(is) { busy(is ? "the server is away; it is asked again" : ""); }
 
 function step(by) {

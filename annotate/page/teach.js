@@ -3,6 +3,7 @@
 import { Refused, get, inOrder, insist, post } from "./api.js";
 import { classColour, drawAnswer, drawKernels, drawLabels, drawWishes, idsOf } from "./lessons.js";
 import { css, heat } from "./masks.js";
+import { busy, say } from "./notice.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -175,15 +176,6 @@ function taskRow(one, i) {
   return row;
 }
 
-let toastEnds;
-function say(line, bad = false) {
-  $("toast").textContent = line;
-  $("toast").classList.toggle("bad", bad);
-  $("toast").hidden = false;
-  clearTimeout(toastEnds);
-  toastEnds = setTimeout(() => { $("toast").hidden = true; }, bad ? 7000 : 4000);
-}
-function busy(word) { $("busy").textContent = word; }
 function away(is) { if (is) busy("the server is away; it is asked again"); }
 
 // --- pointer and keys

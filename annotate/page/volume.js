@@ -3,6 +3,7 @@
 import { Refused, get, inOrder, insist, post } from "./api.js";
 import { decode } from "./masks.js";
 import { COLOURS, NAMES, greyCanvas, maskCanvas, sliceOf, within } from "./planes.js";
+import { busy, say } from "./notice.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -169,15 +170,6 @@ function showPanels() {
   document.title = `${photo.name} – teach`;
 }
 
-let toastEnds;
-function say(line, bad = false) {
-  $("toast").textContent = line;
-  $("toast").classList.toggle("bad", bad);
-  $("toast").hidden = false;
-  clearTimeout(toastEnds);
-  toastEnds = setTimeout(() => { $("toast").hidden = true; }, bad ? 7000 : 4000);
-}
-function busy(word) { $("busy").textContent = word; }
 function away(is) { if (is) busy("the server is away; it is asked again"); }
 
 // --- pointer and keys
