@@ -1,6 +1,7 @@
 """Annotate in the browser: `python annotate.py --checkpoint RUN --images FOLDER [--out FOLDER] [--classes cat,dog]`.
 
-The page is at the address that is printed. Every click is on the disk before it is answered; `--export`, or the page, writes masks.
+The page is at the address that is printed. Every click is on the disk before it is answered;
+`--export`, or the page, writes masks.
 """
 
 from annotate.command import main

@@ -1,10 +1,12 @@
 """Compare evaluations, or runs of task streams: `python compare.py [NAME=]FOLDER [NAME=]FOLDER ... [--out compare.html]`.
 
-Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one method; the first is what the others are
-paired with. It prints the figures and writes one self-contained page: tables, curves, and the objects on which the methods differ most.
+Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one
+method; the first is what the others are paired with. It prints the figures and writes one
+self-contained page: tables, curves, and the objects on which the methods differ most.
 
-Runs of task streams are of one method likewise, whichever sequences they have played (an array's runs of one each): the tables are of
-basic, forward and backward performance, the curves of IoU against annotations.
+Runs of task streams are of one method likewise, whichever sequences they have played (an array's
+runs of one each): the tables are of basic, forward and backward performance, the curves of IoU
+against annotations.
 
 Folders of `benchmarks.robustness` give models under several users, side by side.
 """
@@ -30,7 +32,14 @@ from interseg.evaluation.comparison import Evaluation, Method, methods, most_dif
 from interseg.evaluation.drawing import jpeg, key, overlay
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
-from interseg.evaluation.stream_comparison import KINDS, StreamMethod, StreamRun, markdown, stream_methods, transfer_table
+from interseg.evaluation.stream_comparison import (
+    KINDS,
+    StreamMethod,
+    StreamRun,
+    markdown,
+    stream_methods,
+    transfer_table,
+)
 from interseg.evaluation.tables import explanations, print_table, shown
 from interseg.files import write_whole
 
@@ -38,23 +47,44 @@ from interseg.files import write_whole
 def main() -> None:
     """Read the folders, print the figures, write the page."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("evaluations", nargs="+", metavar="[NAME=]FOLDER", help="that evaluate.py printed, or of a task stream's run")
+    arguments.add_argument(
+        "evaluations",
+        nargs="+",
+        metavar="[NAME=]FOLDER",
+        help="that evaluate.py printed, or of a task stream's run",
+    )
     arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
-    arguments.add_argument("--objects", type=int, default=12, help="objects shown, those on which the methods differ most")
-    arguments.add_argument("--clicks-only", action="store_true", help="do not play objects again, which draws the answers too")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
+    arguments.add_argument(
+        "--objects",
+        type=int,
+        default=12,
+        help="objects shown, those on which the methods differ most",
+    )
+    arguments.add_argument(
+        "--clicks-only",
+        action="store_true",
+        help="do not play objects again, which draws the answers too",
+    )
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="see train.py"
+    )
     options = arguments.parse_args()
     folders = [named(given) for given in options.evaluations]
     if any((folder / "robustness.json").exists() for _, folder in folders):
         compare_users(folders, options.out)
         return
     if any((folder / "transfer.json").exists() for _, folder in folders):
-        compare_streams(stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out)
+        compare_streams(
+            stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out
+        )
         return
     found = methods([(name, Evaluation(folder)) for name, folder in folders])
     table = {method.name: figures(method) for method in found}
     print_table(table)
-    pairs = {key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]] for key in found[0].runs[0].noc}
+    pairs = {
+        key: [lead(method.noc(key) - found[0].noc(key)) for method in found[1:]]
+        for key in found[0].runs[0].noc
+    }
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
     objects, problems = pictures(found, options.objects, options.trust, not options.clicks_only)
     text = page(
@@ -86,7 +116,16 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
     axis.grid(alpha=0.3)
     put_legend_below(axis)
     count = len(next(iter(sequences.values())))
-    write(page("compare_streams.html.jinja", methods=list(streams), count=count, tables=tables, curves=svg(figure)), out)
+    write(
+        page(
+            "compare_streams.html.jinja",
+            methods=list(streams),
+            count=count,
+            tables=tables,
+            curves=svg(figure),
+        ),
+        out,
+    )
 
 
 def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
@@ -96,7 +135,13 @@ def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
         found = read_robustness(folder)
         targets.add(found["target"])
         for model, figures in found["models"].items():
-            key = name if name and len(found["models"]) == 1 else f"{name}, {model}" if name else model
+            key = (
+                name
+                if name and len(found["models"]) == 1
+                else f"{name}, {model}"
+                if name
+                else model
+            )
             if key in models:
                 raise InputError(f"{key} is given twice; give each folder a name (NAME=FOLDER)")
             models[key] = figures
@@ -105,10 +150,15 @@ def compare_users(folders: list[tuple[str | None, Path]], out: Path) -> None:
     print(robustness_table(models))
     users = list(dict.fromkeys(user for found in models.values() for user in found["users"]))
     tables = {
-        title: {user: [cell(found["users"].get(user, {}), key) for found in models.values()] for user in users}
+        title: {
+            user: [cell(found["users"].get(user, {}), key) for found in models.values()]
+            for user in users
+        }
         for key, title in COLUMNS.items()
     }
-    write(page("compare_robustness.html.jinja", names=list(models), users=users, tables=tables), out)
+    write(
+        page("compare_robustness.html.jinja", names=list(models), users=users, tables=tables), out
+    )
 
 
 def write(text: str, out: Path) -> None:
@@ -132,7 +182,11 @@ def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
 def figures(method: Method) -> dict[str, str]:
     """Mean and standard deviation over seeds of the shown figures."""
     found = {key: method.figure(key) for key in shown(method.runs[0].figures)}
-    return {key: f"{v[0]:.4g}" + (f" ± {v[1]:.2g}" if v[1] else "") for key, v in found.items() if v is not None}
+    return {
+        key: f"{v[0]:.4g}" + (f" ± {v[1]:.2g}" if v[1] else "")
+        for key, v in found.items()
+        if v is not None
+    }
 
 
 def draw(found: list[Method]) -> Figure:
@@ -142,9 +196,17 @@ def draw(found: list[Method]) -> Figure:
     for method in found:
         means = [run.curves.mean(0) for run in method.runs]
         clicks = range(1, len(means[0]) + 1)
-        (line,) = axis.plot(clicks, method.curves.mean(0), marker="o", markersize=3, label=method.name)
+        (line,) = axis.plot(
+            clicks, method.curves.mean(0), marker="o", markersize=3, label=method.name
+        )
         if len(means) > 1:
-            axis.fill_between(clicks, np.min(means, axis=0), np.max(means, axis=0), alpha=0.2, color=line.get_color())
+            axis.fill_between(
+                clicks,
+                np.min(means, axis=0),
+                np.max(means, axis=0),
+                alpha=0.2,
+                color=line.get_color(),
+            )
     axis.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
@@ -187,22 +249,39 @@ def answerers(found: list[Method], trusted: list[str]) -> tuple[dict[str, Answer
         loop = (resolve(run.config)["callbacks"] or {}).get("loop") or {}
 
         def answer(
-            index: int, sample: Any, model: Any = model, run: Evaluation = run, threshold: float = loop.get("threshold", 0.5)
+            index: int,
+            sample: Any,
+            model: Any = model,
+            run: Evaluation = run,
+            threshold: float = loop.get("threshold", 0.5),
         ) -> Mask:
-            return answer_again(model, sample.image, run.clicks[index], int(run.names[index].split()[0]), sample.previous, threshold)
+            return answer_again(
+                model,
+                sample.image,
+                run.clicks[index],
+                int(run.names[index].split()[0]),
+                sample.previous,
+                threshold,
+            )
 
         made[method.name] = answer
     return made, problems
 
 
-def pictures(found: list[Method], count: int, trusted: list[str], answers: bool) -> tuple[list[dict[str, Any]], list[str]]:
+def pictures(
+    found: list[Method], count: int, trusted: list[str], answers: bool
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Draw the objects on which methods differ most, with each one's last answer and clicks (of its first seed); say what cannot be."""
     chosen = most_different(found, count)
     try:
         source = build(resolve(found[0].runs[0].config)["data"], trusted).objects("test")
         numbers = [int(found[0].names[i].split()[0]) for i in chosen]
-        if [f"{k} {source.name(k)}" for k in numbers if k < len(source)] != [found[0].names[i] for i in chosen]:
-            return [], ["The objects cannot be shown: the data set holds others than were evaluated."]
+        if [f"{k} {source.name(k)}" for k in numbers if k < len(source)] != [
+            found[0].names[i] for i in chosen
+        ]:
+            return [], [
+                "The objects cannot be shown: the data set holds others than were evaluated."
+            ]
         samples = [source.read(number) for number in numbers]
     except InputError as error:
         return [], [f"The objects cannot be shown: {error}"]
@@ -215,7 +294,14 @@ def pictures(found: list[Method], count: int, trusted: list[str], answers: bool)
             play = playing.get(method.name)
             mask = play(index, sample) if play else np.zeros(sample.mask.shape, bool)
             drawn = overlay(sample.image, mask, clicks, sample.mask, 220 / sample.image.shape[0])
-            panels.append({"method": method.name, "jpeg": base64.b64encode(jpeg(drawn)).decode(), "curve": curve, "clicks": len(clicks)})
+            panels.append(
+                {
+                    "method": method.name,
+                    "jpeg": base64.b64encode(jpeg(drawn)).decode(),
+                    "curve": curve,
+                    "clicks": len(clicks),
+                }
+            )
         shown.append({"name": found[0].names[index], "panels": panels})
     return shown, problems
 

@@ -1,7 +1,8 @@
 """Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
 
-Without `--checkpoint` the network of `--config` is evaluated as it is built. With the `run=FOLDER` of an evaluation that was killed it
-goes on, with that of a finished one it prints the figures again; another evaluation's folder is refused unless `overwrite=true`.
+Without `--checkpoint` the network of `--config` is evaluated as it is built. With the `run=FOLDER`
+of an evaluation that was killed it goes on, with that of a finished one it prints the figures
+again; another evaluation's folder is refused unless `overwrite=true`.
 """
 
 import re
@@ -15,7 +16,13 @@ from pytorch_lightning.utilities import rank_zero_only
 from callbacks.lookup import callback_of
 from callbacks.noc import NumberOfClicks
 from configs import as_yaml, build, load, resolve
-from configs.checkpoints import find_checkpoint, identify, load_weights, trained_config, without_download
+from configs.checkpoints import (
+    find_checkpoint,
+    identify,
+    load_weights,
+    trained_config,
+    without_download,
+)
 from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
@@ -36,8 +43,12 @@ EXAMPLES = (
 
 def main() -> int:
     """Config -> objects -> `Trainer.test`; exit code 1 if the figures are not of the whole set."""
-    arguments = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES, lists=("methods", "data", "users"))
-    arguments.add_argument("--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint anywhere")
+    arguments = parser(
+        __doc__.splitlines()[0], prints=True, examples=EXAMPLES, lists=("methods", "data", "users")
+    )
+    arguments.add_argument(
+        "--checkpoint", metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint anywhere"
+    )
     options = arguments.parse_intermixed_args()
     run, file = find_checkpoint(options.checkpoint) if options.checkpoint else (None, None)
     base = trained_config(file, options.trust) if file else None
@@ -50,11 +61,15 @@ def main() -> int:
         return 0
     needs(config, "model", "data")
     if config["weights"]:
-        raise InputError(f"weights={config['weights']} is what train.py starts from; evaluate by --checkpoint, without weights=")
+        raise InputError(
+            f"weights={config['weights']} is what train.py starts from; evaluate by --checkpoint, without weights="
+        )
     shard, data = part_of(config), evaluated_data(config, options.trust)
     names = data.names("test")  # what is missing or does not fit shows before a folder is opened
     tell(data)
-    with claim(config["run"], run / "evaluations" if run else Path("runs", config["name"]), written) as folder:
+    with claim(
+        config["run"], run / "evaluations" if run else Path("runs", config["name"]), written
+    ) as folder:
         data.record = record = EvaluationRecord(folder, written, names, shard)
         refuse_another(record, config["overwrite"])
         if record.finished():
@@ -67,7 +82,9 @@ def main() -> int:
     if not test.is_global_zero:
         return 0
     if shard:
-        print(f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}")
+        print(
+            f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}"
+        )
         return 0
     return finish(record)
 
@@ -76,12 +93,16 @@ def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModul
     """Build and prepare the data that are played; raises `InputError` for a stream."""
     data = build(config["data"], trusted, "data")
     if not isinstance(data, ClickDataModule):
-        raise InputError("streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder")
+        raise InputError(
+            "streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder"
+        )
     data.prepare_data()
     return data
 
 
-def evaluated_model(config: dict[str, Any], file: Path | None, trusted: list[str]) -> LightningModule:
+def evaluated_model(
+    config: dict[str, Any], file: Path | None, trusted: list[str]
+) -> LightningModule:
     """Build the method, with a checkpoint's weights or as its config starts it."""
     seed_everything(config["seed"], workers=True, verbose=False)
     model: LightningModule = build_model(config, trusted)
@@ -112,7 +133,10 @@ def finish(record: EvaluationRecord) -> int:
     for line in figures["errors"]:
         print(f"left out: {line}", file=sys.stderr)
     if figures["errors"]:
-        print(f"the figures are without {'this' if len(figures['errors']) == 1 else 'these'}", file=sys.stderr)
+        print(
+            f"the figures are without {'this' if len(figures['errors']) == 1 else 'these'}",
+            file=sys.stderr,
+        )
     return 1 if figures["errors"] else 0
 
 

@@ -1,7 +1,8 @@
 """Export a run to ONNX: `python export.py --checkpoint RUN --out FOLDER`.
 
-FOLDER takes an encoder and a decoder with SAM's signature, `interseg.json`, and `x-anylabeling.yaml`, by which X-AnyLabeling loads
-them. `interseg.load(FOLDER)` opens sessions on it without torch (docs/external.md).
+FOLDER takes an encoder and a decoder with SAM's signature, `interseg.json`, and
+`x-anylabeling.yaml`, by which X-AnyLabeling loads them. `interseg.load(FOLDER)` opens sessions on
+it without torch (docs/external.md).
 """
 
 import sys
@@ -12,24 +13,41 @@ from configs.console import guarded
 from configs.options import Parser
 from interseg.inference.exporting import export
 
-EXAMPLES = ("--checkpoint RUN --out FOLDER", "--checkpoint RUN --out FOLDER --name cats model.long_side=[448,448]")
+EXAMPLES = (
+    "--checkpoint RUN --out FOLDER",
+    "--checkpoint RUN --out FOLDER --name cats model.long_side=[448,448]",
+)
 
 
 def main() -> int:
     """Load the method, write the files, say what they are."""
     arguments = Parser(__doc__.splitlines()[0], EXAMPLES)
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint")
-    arguments.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="for the files")
+    arguments.add_argument(
+        "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"
+    )
+    arguments.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="for the files"
+    )
     arguments.add_argument("--name", default="interseg", help="of the model, as annotators see it")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. model.long_side=640")
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="see train.py"
+    )
+    arguments.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="of the config, e.g. model.long_side=640"
+    )
     options = arguments.parse_intermixed_args()
     method = load_method(Path(options.checkpoint), options.overrides, options.trust)
     about = export(method, options.out, options.name)
     if not about["split"]:
-        print(f"note: {about['network']} cannot be split: decoder.onnx runs it whole at every click", file=sys.stderr)
+        print(
+            f"note: {about['network']} cannot be split: decoder.onnx runs it whole at every click",
+            file=sys.stderr,
+        )
     if about["previous"] == "none":
-        print("note: this network does not see the mask before; mask_input is taken and passed over", file=sys.stderr)
+        print(
+            "note: this network does not see the mask before; mask_input is taken and passed over",
+            file=sys.stderr,
+        )
     print(f"exported: {options.out}")
     return 0
 

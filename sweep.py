@@ -1,7 +1,8 @@
 """A sweep without wandb: `python sweep.py SWEEP.yaml FOLDER [--count N]` writes FOLDER/jobs.txt, a line of arguments a job, for SLURM.
 
-It reads the files that `wandb sweep` reads: every combination of a `grid`, or `--count` jobs drawn at random whatever the method; a
-search that learns from finished runs (`bayes`) needs wandb. Job K trains in FOLDER/K.
+It reads the files that `wandb sweep` reads: every combination of a `grid`, or `--count` jobs drawn
+at random whatever the method; a search that learns from finished runs (`bayes`) needs wandb. Job K
+trains in FOLDER/K.
 """
 
 import argparse
@@ -31,16 +32,24 @@ def main() -> None:
     arguments.add_argument("folder", type=Path, help="for the list and the runs")
     arguments.add_argument("--count", type=int, help="jobs, drawn at random")
     options = arguments.parse_args()
-    sweep = read(Path("sweeps", options.sweep) if not Path(options.sweep).is_file() else options.sweep)
+    sweep = read(
+        Path("sweeps", options.sweep) if not Path(options.sweep).is_file() else options.sweep
+    )
     chosen = combinations(sweep, options.count)
-    lines = [line(sweep, values, options.folder / str(number)) for number, values in enumerate(chosen)]
+    lines = [
+        line(sweep, values, options.folder / str(number)) for number, values in enumerate(chosen)
+    ]
     options.folder.mkdir(parents=True, exist_ok=True)
     listed = options.folder.resolve() / "jobs.txt"
     content = "\n".join(lines) + "\n"
     if listed.exists() and listed.read_text() != content:
-        raise InputError(f"{listed} is of another sweep, whose runs lie beside it; give another folder")
+        raise InputError(
+            f"{listed} is of another sweep, whose runs lie beside it; give another folder"
+        )
     write_whole(listed, content)
-    print(f"JOBS={shlex.quote(str(listed))} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh")
+    print(
+        f"JOBS={shlex.quote(str(listed))} sbatch --array=0-{len(lines) - 1} configs/slurm/train.sh"
+    )
 
 
 def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[str, Any]]:
@@ -54,12 +63,18 @@ def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[s
         raise InputError("the sweep has no parameters")
     if count is not None and count > 0:
         generator = np.random.default_rng(0)
-        return [{key: drawn(key, parameter, generator) for key, parameter in parameters.items()} for _ in range(count)]
+        return [
+            {key: drawn(key, parameter, generator) for key, parameter in parameters.items()}
+            for _ in range(count)
+        ]
     if method != "grid":
         raise InputError(
             f"the sweep's method is {method!r}, --count {count}: give --count N to draw N jobs at random, or use `wandb sweep`"
         )
-    return [dict(zip(parameters, values, strict=True)) for values in itertools.product(*(listed(k, p) for k, p in parameters.items()))]
+    return [
+        dict(zip(parameters, values, strict=True))
+        for values in itertools.product(*(listed(k, p) for k, p in parameters.items()))
+    ]
 
 
 def listed(key: str, parameter: dict[str, Any]) -> list[Any]:
@@ -67,7 +82,9 @@ def listed(key: str, parameter: dict[str, Any]) -> list[Any]:
     if "value" in parameter:
         return [parameter["value"]]
     if not parameter.get("values"):
-        raise InputError(f"the sweep's parameter {key} has no values; a grid needs `values: [...]` or `value: ...`")
+        raise InputError(
+            f"the sweep's parameter {key} has no values; a grid needs `values: [...]` or `value: ...`"
+        )
     return list(parameter["values"])
 
 
@@ -77,7 +94,9 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
         values = listed(key, parameter)
         return values[int(generator.choice(len(values), p=parameter.get("probabilities")))]
     if not {"min", "max"} <= parameter.keys():
-        raise InputError(f"the sweep's parameter {key} needs `values`, or `min` and `max`; got {', '.join(parameter)}")
+        raise InputError(
+            f"the sweep's parameter {key} needs `values`, or `min` and `max`; got {', '.join(parameter)}"
+        )
     low, high = parameter["min"], parameter["max"]
     whole = isinstance(low, int) and isinstance(high, int)
     distribution = parameter.get("distribution", "int_uniform" if whole else "uniform")
@@ -87,7 +106,9 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
         return float(generator.uniform(low, high))
     if distribution == "log_uniform_values":
         return float(math.exp(generator.uniform(math.log(low), math.log(high))))
-    raise InputError(f"the sweep's parameter {key} has distribution {distribution}; use int_uniform, uniform or log_uniform_values")
+    raise InputError(
+        f"the sweep's parameter {key} has distribution {distribution}; use int_uniform, uniform or log_uniform_values"
+    )
 
 
 def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:

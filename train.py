@@ -1,7 +1,8 @@
 """Train a method: `python train.py --config itis.yaml [--config data/NAME.yaml] [key=value ...]`.
 
-`weights=RUN_OR_FILE` starts from what fits of another run's weights. A folder that holds a trained run, or one of another config,
-is refused: `checkpoint=last` goes on with it, `overwrite=true` begins anew.
+`weights=RUN_OR_FILE` starts from what fits of another run's weights. A folder that holds a trained
+run, or one of another config, is refused: `checkpoint=last` goes on with it, `overwrite=true`
+begins anew.
 """
 
 from pathlib import Path
@@ -14,7 +15,14 @@ from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
 from configs.run import log_small_epochs, needs, tell, trainer
-from configs.starting import COMMAND, check_free, check_resumes, forget_dashboard, remove_results, resume_point
+from configs.starting import (
+    COMMAND,
+    check_free,
+    check_resumes,
+    forget_dashboard,
+    remove_results,
+    resume_point,
+)
 
 EXAMPLES = (
     "--config small.yaml --config quickstart.yaml",
@@ -27,7 +35,9 @@ EXAMPLES = (
 
 def main() -> None:
     """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
-    options = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES).parse_intermixed_args()
+    options = parser(
+        __doc__.splitlines()[0], prints=True, examples=EXAMPLES
+    ).parse_intermixed_args()
     merged = identify(load(options.config, options.overrides, trusted=options.trust))
     config, written = resolve(merged), merged | COMMAND
     if options.print:
@@ -35,7 +45,9 @@ def main() -> None:
         return
     needs(config, "model", "data")
     if config["run"]:
-        check_free(Path(config["run"]), config, written)  # before the data are read, which may take long
+        check_free(
+            Path(config["run"]), config, written
+        )  # before the data are read, which may take long
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened

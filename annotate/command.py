@@ -51,26 +51,44 @@ def main() -> None:
         teach_volumes(options, token)
         return
     if options.volume or options.clicks:
-        raise InputError(f"--volume and --clicks are for runs that learn volumes, and {options.checkpoint} is of {kind}; leave them out")
+        raise InputError(
+            f"--volume and --clicks are for runs that learn volumes, and {options.checkpoint} is of {kind}; leave them out"
+        )
     if options.images is None:
         raise InputError("no photos are named; give their folder by --images")
     out = options.out or options.images.with_name(f"{options.images.name}-annotated")
-    classes = list(dict.fromkeys(name.strip() for name in (options.classes or "").split(",") if name.strip())) or None
+    classes = (
+        list(
+            dict.fromkeys(
+                name.strip() for name in (options.classes or "").split(",") if name.strip()
+            )
+        )
+        or None
+    )
     place = None if options.export else bound(options.host, options.port)
     if kind == "tasks":
         teach(options, out, classes, place, token)
         return
-    model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
+    model = interseg.load(
+        options.checkpoint, *options.overrides, device=options.device, trusted=options.trust
+    )
     if not isinstance(model, Model):
-        raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
+        raise InputError(
+            f"{options.checkpoint} is an export, which is not annotated with; give its run"
+        )
     digest = digest_of(find_checkpoint(options.checkpoint)[1], options.overrides)
     if options.serve and place:
         backend = make_backend(Interactor(model), options.images, digest, options.host, token)
-        print(f"Label Studio's ML backend: {address_of(place)}  (Ctrl+C ends it{f'; password {token}' if token else ''})", flush=True)
+        print(
+            f"Label Studio's ML backend: {address_of(place)}  (Ctrl+C ends it{f'; password {token}' if token else ''})",
+            flush=True,
+        )
         serve(backend, place)
         return
     if options.truth and model.segmenter.outputs > 1:
-        raise InputError("truth is of objects, and this network answers with classes; leave --truth out")
+        raise InputError(
+            "truth is of objects, and this network answers with classes; leave --truth out"
+        )
     truth = Truth(options.images, options.truth) if options.truth else None
     project = Project(model, digest, options.images, out, classes, truth, options.keep)
     for line in project.notes:
@@ -90,17 +108,62 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     """Read the command line."""
     arguments = Parser("Annotate photos by clicks in the browser.", EXAMPLES)
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run, a checkpoint, or a name: interseg-s")
+    arguments.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="RUN_OR_FILE",
+        help="a run, a checkpoint, or a name: interseg-s",
+    )
     arguments.add_argument("--images", type=Path, metavar="FOLDER", help="of the photos")
-    arguments.add_argument("--volume", nargs="+", type=Path, metavar="FILE", help="to teach a method that learns volumes: NIfTI, MHA, ...")
-    arguments.add_argument("--clicks", metavar="RUN_OR_FILE", help="network that answers clicks on slices; else the brush")
-    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="for journals and exports; IMAGES-annotated by default")
-    arguments.add_argument("--classes", metavar="NAME,NAME", help="that objects have, or of the network's labels; 1 to 9 choose one")
-    arguments.add_argument("--truth", type=Path, metavar="FOLDER", help="masks with the photos' stems: IoU is shown and an experiment kept")
-    arguments.add_argument("--serve", choices=["label-studio"], help="answer another tool's clicks in place of the page")
-    arguments.add_argument("--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop")
-    arguments.add_argument("--tolerance", type=float, default=1.0, metavar="PIXELS", help="of polygons; 0 for exact ones")
-    arguments.add_argument("--host", default="127.0.0.1", help="address to listen on; one that others reach needs --token")
+    arguments.add_argument(
+        "--volume",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="to teach a method that learns volumes: NIfTI, MHA, ...",
+    )
+    arguments.add_argument(
+        "--clicks",
+        metavar="RUN_OR_FILE",
+        help="network that answers clicks on slices; else the brush",
+    )
+    arguments.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="for journals and exports; IMAGES-annotated by default",
+    )
+    arguments.add_argument(
+        "--classes",
+        metavar="NAME,NAME",
+        help="that objects have, or of the network's labels; 1 to 9 choose one",
+    )
+    arguments.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FOLDER",
+        help="masks with the photos' stems: IoU is shown and an experiment kept",
+    )
+    arguments.add_argument(
+        "--serve",
+        choices=["label-studio"],
+        help="answer another tool's clicks in place of the page",
+    )
+    arguments.add_argument(
+        "--export", action="store_true", help="write masks, COCO, LabelMe and clicks, and stop"
+    )
+    arguments.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="PIXELS",
+        help="of polygons; 0 for exact ones",
+    )
+    arguments.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; one that others reach needs --token",
+    )
     arguments.add_argument("--port", type=int, default=8471, help="to listen on; 0 for a free one")
     arguments.add_argument(
         "--token",
@@ -109,42 +172,83 @@ def read_options() -> argparse.Namespace:
         metavar="TOKEN",
         help="that all must have; else INTERSEG_TOKEN, or a drawn one",
     )
-    arguments.add_argument("--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory")
+    arguments.add_argument(
+        "--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory"
+    )
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="see train.py"
+    )
+    arguments.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b"
+    )
     return arguments.parse_intermixed_args()
 
 
-def teach(options: argparse.Namespace, out: Path, classes: list[str] | None, place: socket.socket | None, token: str | None) -> None:
+def teach(
+    options: argparse.Namespace,
+    out: Path,
+    classes: list[str] | None,
+    place: socket.socket | None,
+    token: str | None,
+) -> None:
     """Serve lessons of a method that learns tasks until they are stopped, or write what came of them."""
     if options.serve:
-        raise InputError("--serve answers clicks, and this method learns; give a click network, or leave --serve out")
-    lesson = open_lesson(options.checkpoint, options.overrides, options.images, out, options.truth, options.device, options.trust)
+        raise InputError(
+            "--serve answers clicks, and this method learns; give a click network, or leave --serve out"
+        )
+    lesson = open_lesson(
+        options.checkpoint,
+        options.overrides,
+        options.images,
+        out,
+        options.truth,
+        options.device,
+        options.trust,
+    )
     for line in lesson.notes:
         print(f"left out: {line}", file=sys.stderr)
-    lessons = Lessons(lesson, ["background", *named_classes(classes, lesson.classes)], lesson.photos())
+    lessons = Lessons(
+        lesson, ["background", *named_classes(classes, lesson.classes)], lesson.photos()
+    )
     print("the method is made ready; the first time this takes a while", flush=True)
     serve_lessons(lessons, export_lessons, make_lessons_app, options.host, place, token)
 
 
 def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
     """Serve lessons of a method that learns volumes until they are stopped, or write what came of them."""
-    refused = [f"--{name}" for name in ("images", "classes", "truth", "serve") if getattr(options, name)]
+    refused = [
+        f"--{name}" for name in ("images", "classes", "truth", "serve") if getattr(options, name)
+    ]
     if refused or not options.volume:
-        raise InputError(f"{options.checkpoint} learns volumes: {f'leave {refused[0]} out, and ' * bool(refused)}give files by --volume")
+        raise InputError(
+            f"{options.checkpoint} learns volumes: {f'leave {refused[0]} out, and ' * bool(refused)}give files by --volume"
+        )
     out = options.out or options.volume[0].with_name(f"{stem(options.volume[0])}-annotated")
     place = None if options.export else bound(options.host, options.port)
-    lesson = open_volumes(options.checkpoint, options.overrides, options.volume, out, options.device, options.trust)
-    clicks = interseg.load(options.clicks, device=options.device, trusted=options.trust) if options.clicks and place else None
+    lesson = open_volumes(
+        options.checkpoint, options.overrides, options.volume, out, options.device, options.trust
+    )
+    clicks = (
+        interseg.load(options.clicks, device=options.device, trusted=options.trust)
+        if options.clicks and place
+        else None
+    )
     if clicks is not None and not isinstance(clicks, Model):
-        raise InputError(f"{options.clicks} is an export, which is not annotated with; give its run")
+        raise InputError(
+            f"{options.clicks} is an export, which is not annotated with; give its run"
+        )
     lessons = VolumeLessons(lesson, clicks)
     serve_lessons(lessons, export_volumes, make_volumes_app, options.host, place, token)
 
 
 def serve_lessons(
-    lessons: Any, write: Callable[[Any], list[str]], app: Callable[..., Any], host: str, place: socket.socket | None, token: str | None
+    lessons: Any,
+    write: Callable[[Any], list[str]],
+    app: Callable[..., Any],
+    host: str,
+    place: socket.socket | None,
+    token: str | None,
 ) -> None:
     """Serve lessons at a place until they are stopped, or write what came of them where there is none."""
     try:
@@ -178,8 +282,14 @@ def checked_token(host: str, given: str | None) -> str | None:
         raise InputError(f"--host {host} is reached by others; give --token, or leave --host out")
     if given == "":
         given = os.environ.get("INTERSEG_TOKEN") or secrets.token_urlsafe(18)
-    if given is not None and (len(given) < SHORTEST_TOKEN or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum()):
-        raise InputError(f"the token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone")
+    if given is not None and (
+        len(given) < SHORTEST_TOKEN
+        or not given.isascii()
+        or not given.replace("-", "").replace("_", "").isalnum()
+    ):
+        raise InputError(
+            f"the token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone"
+        )
     return given
 
 

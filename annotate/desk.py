@@ -1,6 +1,7 @@
 """The desk where the network works: one job at a time, in order, photos that may be opened next when nobody waits.
 
-One thread alone runs the network, so that answers are those of a session that nobody disturbs, in the order of their clicks.
+One thread alone runs the network, so that answers are those of a session that nobody disturbs, in
+the order of their clicks.
 """
 
 import itertools
@@ -11,7 +12,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 NOW, AHEAD = 0, 1
-"""What somebody waits for, in the order of asking, so that many clicks keep nobody from opening a photo; and what nobody waits for yet."""
+"""What somebody waits for, in the order of asking, so that many clicks keep nobody from opening a
+photo; and what nobody waits for yet."""
 T = TypeVar("T")
 
 
@@ -19,7 +21,9 @@ class Desk:
     """A thread that does jobs by urgency, and in order among those that are equally urgent."""
 
     def __init__(self) -> None:
-        self._jobs: queue.PriorityQueue[tuple[int, int, Callable[[], Any] | None, Future[Any]]] = queue.PriorityQueue()
+        self._jobs: queue.PriorityQueue[tuple[int, int, Callable[[], Any] | None, Future[Any]]] = (
+            queue.PriorityQueue()
+        )
         self._numbers = itertools.count()
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()

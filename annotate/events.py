@@ -7,7 +7,20 @@ import numpy as np
 
 from annotate.journal import Event
 from annotate.requests import given_runs, seconds_spent, stroke_of, whole
-from annotate.state import CLICK, NOTHING, START, STROKE, State, Thing, encode, give_back, mask_of, painted, runs_of, thing_of
+from annotate.state import (
+    CLICK,
+    NOTHING,
+    START,
+    STROKE,
+    State,
+    Thing,
+    encode,
+    give_back,
+    mask_of,
+    painted,
+    runs_of,
+    thing_of,
+)
 from interseg.clicks.layout import KINDS, Click, Mask, check_clicks, clicks_of
 from interseg.errors import InputError
 
@@ -39,7 +52,9 @@ Answer = Callable[[Any, Thing, Click], tuple[Mask, float]]
 """What the network says to a click on an object of a photo, and the seconds that it took."""
 
 
-def event_of(photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any], answer: Answer) -> Event:
+def event_of(
+    photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any], answer: Answer
+) -> Event:
     """Make the event of a request; raises `InputError` before anything is kept.
 
     Args:
@@ -55,7 +70,9 @@ def event_of(photo: Drawable, known: Known, classes: Sequence[str], request: dic
         return {"do": do}
     if do in (CLICK, STROKE, START):
         thing = acted_on(photo, known, classes, request)
-        base |= {"object": thing.number} | ({"category": thing.category} if thing.number not in state.things else {})
+        base |= {"object": thing.number} | (
+            {"category": thing.category} if thing.number not in state.things else {}
+        )
         if do == CLICK:
             return base | clicked(photo, known, thing, request, answer)
         return base | {STROKE: stroked, START: started}[do](photo, known, thing, request)
@@ -64,7 +81,11 @@ def event_of(photo: Drawable, known: Known, classes: Sequence[str], request: dic
     if do == "undo":
         if not thing.actions:
             raise InputError("there is nothing to undo")
-        return base | {"to": whole(request, "to", 0, len(thing.actions) - 1) if "to" in request else len(thing.actions) - 1}
+        return base | {
+            "to": whole(request, "to", 0, len(thing.actions) - 1)
+            if "to" in request
+            else len(thing.actions) - 1
+        }
     if do == "redo" and not thing.undone:
         raise InputError("there is nothing to redo")
     if do == "category" and known.outputs == 1:
@@ -74,30 +95,41 @@ def event_of(photo: Drawable, known: Known, classes: Sequence[str], request: dic
     raise InputError(f"{str(do)[:40]!r} is nothing that can be done; reload the page")
 
 
-def acted_on(photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any]) -> Thing:
+def acted_on(
+    photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any]
+) -> Thing:
     """Find the object that a request is about, or make the next one."""
     state = photo.state
     if request.get("object") is not None:
         return thing_of(state, whole(request, "object", 1, 10**6))
     if known.outputs > 1 and state.things:
         return state.things[1]  # a network of classes answers the photo as a whole
-    return Thing(max(state.things, default=0) + 1, category_of(classes, request) if known.outputs == 1 else CLASSES)
+    return Thing(
+        max(state.things, default=0) + 1,
+        category_of(classes, request) if known.outputs == 1 else CLASSES,
+    )
 
 
 def category_of(classes: Sequence[str], request: dict[str, Any]) -> str:
     """Read the class of an object; raises `InputError` for one that is not chosen from."""
     category = request.get("category", classes[0])
     if category not in classes:
-        raise InputError(f"category is {str(category)[:40]!r}; it is one of {', '.join(classes)[:200]}")
+        raise InputError(
+            f"category is {str(category)[:40]!r}; it is one of {', '.join(classes)[:200]}"
+        )
     return str(category)
 
 
-def clicked(photo: Drawable, known: Known, thing: Thing, request: dict[str, Any], answer: Answer) -> Event:
+def clicked(
+    photo: Drawable, known: Known, thing: Thing, request: dict[str, Any], answer: Answer
+) -> Event:
     """Make the event of a click: what the network answers, under what is painted."""
     kind = request.get("kind", KINDS[0])
     if kind not in KINDS:
         raise InputError(f"kind is {str(kind)[:40]!r}; use {' or '.join(KINDS)}")
-    y, x = (whole(request, axis, 0, limit - 1) for axis, limit in zip("yx", photo.size, strict=True))
+    y, x = (
+        whole(request, axis, 0, limit - 1) for axis, limit in zip("yx", photo.size, strict=True)
+    )
     click = Click(y, x, whole(request, "label", 0, 255), KINDS.index(kind))
     check_clicks(clicks_of([click]), *photo.size, max(2, known.outputs), known.kinds)
     mask, seconds = answer(photo, thing, click)

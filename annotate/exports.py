@@ -34,8 +34,9 @@ ROUNDS, TARGETS = 20, (0.8, 0.85, 0.9)
 def export(project: Project, tolerance: float = 1.0) -> list[str]:
     """Write everything into the project's folder; gives what a person should know, a line each.
 
-    `masks/STEM.png` ids in the order of the objects; `annotations.json` COCO with run lengths, `annotations_polygons.json` with
-    polygons; `labelme/STEM.json`; `clicks.csv`; with truth `experiment/`.
+    `masks/STEM.png` ids in the order of the objects; `annotations.json` COCO with run lengths,
+    `annotations_polygons.json` with polygons; `labelme/STEM.json`; `clicks.csv`; with truth
+    `experiment/`.
 
     Args:
         project: whose photos are written.
@@ -55,9 +56,14 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)
                 for thing, category, mask in masks:
-                    more: dict[str, Any] = {"name": str(thing.number), "clicks": [format_click(click) for click in thing.clicks]}
+                    more: dict[str, Any] = {
+                        "name": str(thing.number),
+                        "clicks": [format_click(click) for click in thing.clicks],
+                    }
                     if coco is outlines:
-                        more["segmentation"] = [ring.ravel().tolist() for ring in polygons(mask, tolerance)]
+                        more["segmentation"] = [
+                            ring.ravel().tolist() for ring in polygons(mask, tolerance)
+                        ]
                     coco.add(image, mask, category, **more)
             rows += [row for thing in things for row in script_of(photo, thing)]
             notes += odd(photo, photo.state)
@@ -85,28 +91,52 @@ def annotated(project: Project) -> list[Photo]:
     return [project.photo(key) for key in keys]
 
 
-def parts_of(project: Project, photo: Photo, thing: Thing) -> list[tuple[Thing, str, NDArray[np.bool_]]]:
+def parts_of(
+    project: Project, photo: Photo, thing: Thing
+) -> list[tuple[Thing, str, NDArray[np.bool_]]]:
     """Give an object with its category and mask; of a network of classes each class above 0."""
     mask = mask_of(thing.runs, photo.size, project.model.segmenter.outputs)
     if mask.dtype == bool:
         return [(thing, thing.category, mask.astype(bool, copy=False))]
-    return [(thing, project.classes[label - 1], mask == label) for label in np.unique(mask[mask > 0]).tolist()]
+    return [
+        (thing, project.classes[label - 1], mask == label)
+        for label in np.unique(mask[mask > 0]).tolist()
+    ]
 
 
-def write_photo(project: Project, photo: Photo, masks: list[tuple[Thing, str, NDArray[np.bool_]]], tolerance: float) -> None:
+def write_photo(
+    project: Project,
+    photo: Photo,
+    masks: list[tuple[Thing, str, NDArray[np.bool_]]],
+    tolerance: float,
+) -> None:
     """Write a photo's ids (of a network of classes, the classes) and its LabelMe file."""
     stem = Path(photo.name).with_suffix("")
     if project.model.segmenter.outputs == 1:
         ids = draw_ids([mask for _, _, mask in masks])
     else:
-        ids = mask_of(photo.state.present[0].runs, photo.size, project.model.segmenter.outputs).astype(np.uint16)
+        ids = mask_of(
+            photo.state.present[0].runs, photo.size, project.model.segmenter.outputs
+        ).astype(np.uint16)
     write_ids(project.out / "masks" / stem.with_suffix(".png"), ids)
     shapes = [
-        {"label": category, "points": ring.tolist(), "group_id": number, "shape_type": "polygon", "flags": {}}
+        {
+            "label": category,
+            "points": ring.tolist(),
+            "group_id": number,
+            "shape_type": "polygon",
+            "flags": {},
+        }
         for number, (_, category, mask) in enumerate(masks, 1)
         for ring in polygons(mask, tolerance)
     ]
-    content: dict[str, Any] = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": photo.name, "imageData": None}
+    content: dict[str, Any] = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": photo.name,
+        "imageData": None,
+    }
     content |= {"imageHeight": photo.size[0], "imageWidth": photo.size[1]}
     (project.out / "labelme").mkdir(parents=True, exist_ok=True)
     write_whole(project.out / "labelme" / stem.with_suffix(".json"), json.dumps(content))
@@ -115,7 +145,10 @@ def write_photo(project: Project, photo: Photo, masks: list[tuple[Thing, str, ND
 def script_of(photo: Photo, thing: Thing) -> list[dict[str, Any]]:
     """Give the rows of an object in the file of clicks."""
     one = {"image": photo.name, "object": thing.number, "category": thing.category}
-    return [one | {"y": y, "x": x, "label": label, "kind": KINDS[kind]} for y, x, label, kind in thing.clicks]
+    return [
+        one | {"y": y, "x": x, "label": label, "kind": KINDS[kind]}
+        for y, x, label, kind in thing.clicks
+    ]
 
 
 def odd(photo: Photo, state: State) -> list[str]:
@@ -124,9 +157,13 @@ def odd(photo: Photo, state: State) -> list[str]:
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}
         if others:
-            lines.append(f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}")
+            lines.append(
+                f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}"
+            )
     if len(set(state.networks)) > 1:
-        lines.append(f"{photo.name}: several networks answered its clicks; predict.py plays them by one")
+        lines.append(
+            f"{photo.name}: several networks answered its clicks; predict.py plays them by one"
+        )
     return lines
 
 
@@ -142,7 +179,13 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
                 target = truth.objects(photo.name, photo.size)[index]
                 played[index] = thing, outcome_of(thing, index, target)
     missing = len(truth.source) - len(played)
-    notes = [f"experiment/ has {len(played)} of {len(truth.source)} objects; compare.py takes it when all are there"] if missing else []
+    notes = (
+        [
+            f"experiment/ has {len(played)} of {len(truth.source)} objects; compare.py takes it when all are there"
+        ]
+        if missing
+        else []
+    )
     if not played:
         return notes
     rows = [played[index] for index in sorted(played)]
@@ -152,14 +195,30 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
     names = [truth.source.name(index) for index in sorted(played)]
     spent = [thing.spent for thing, _ in rows]
     final = [truth.measure(thing, index) for index, (thing, _) in sorted(played.items())]
-    more = {"seconds": [f"{value:.2f}" for value in spent], "final_iou": [f"{value:.6f}" for value in final]}
+    more = {
+        "seconds": [f"{value:.2f}" for value in spent],
+        "final_iou": [f"{value:.6f}" for value in final],
+    }
     write_objects(folder / "objects.csv", outcome, names, TARGETS, more=more)
-    figures = summarise(outcome, TARGETS, False) | {"errors": [], "user": "person", "seconds": float(np.mean(spent))}
+    figures = summarise(outcome, TARGETS, False) | {
+        "errors": [],
+        "user": "person",
+        "seconds": float(np.mean(spent)),
+    }
     figures["final_iou"] = float(np.mean(final))
     write_whole(folder / "report.json", json.dumps(figures, indent=1))
-    data = {"_target_": "datamodules.folder.FolderDataModule", "root": str(truth.images.resolve().parent)}
+    data = {
+        "_target_": "datamodules.folder.FolderDataModule",
+        "root": str(truth.images.resolve().parent),
+    }
     data |= {"images": str(truth.images.resolve()), "masks": str(truth.masks.resolve())}
-    config = {"name": "person", "seed": 0, "network": project.digest, "max_clicks": ROUNDS, "data": data}
+    config = {
+        "name": "person",
+        "seed": 0,
+        "network": project.digest,
+        "max_clicks": ROUNDS,
+        "data": data,
+    }
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     return notes
 
@@ -167,7 +226,8 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
 def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str, Tensor]:
     """Give what a game against a true object (H, W) would have left (`Game.outcome`), from the masks that the person saw.
 
-    Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them; `simulator_seconds` are the person's.
+    Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them;
+    `simulator_seconds` are the person's.
     """
     size = (int(target.shape[0]), int(target.shape[1]))
     actions = [action for action in thing.actions if action.click][:ROUNDS]
@@ -177,7 +237,10 @@ def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str,
     given = clicks_of([action.click for action in actions if action.click])
     curve = [iou(mask, target) for mask in masks]
     outlines = [boundary_agreement(mask, target) for mask in masks]
-    right = [int((mask[given[:k, 0], given[:k, 1]] == given[:k, 2]).sum()) for k, mask in enumerate(masks, 1)]
+    right = [
+        int((mask[given[:k, 0], given[:k, 1]] == given[:k, 2]).sum())
+        for k, mask in enumerate(masks, 1)
+    ]
     return {
         "id": torch.tensor(index),
         "starts": torch.tensor(iou(shown(first, size), target), dtype=torch.float64),
@@ -185,6 +248,8 @@ def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str,
         "outlines": torch.tensor(outlines + outlines[-1:] * rest, dtype=torch.float64),
         "clicks": torch.cat([pad_clicks([given])[0], torch.full((rest, 4), -1)]),
         "correct": torch.tensor(right + [0] * rest),
-        "network_seconds": torch.tensor([action.seconds for action in actions] + [0.0] * rest, dtype=torch.float64),
+        "network_seconds": torch.tensor(
+            [action.seconds for action in actions] + [0.0] * rest, dtype=torch.float64
+        ),
         "simulator_seconds": torch.tensor(thing.spent, dtype=torch.float64),
     }

@@ -1,7 +1,8 @@
 """Who may ask: the page that this server gave out, on this machine or with the token. A web page elsewhere can neither click nor read.
 
-`Host` is checked against rebinding of names (a stranger's name that points here), `Origin` and `Sec-Fetch-Site` against requests
-that a stranger's page makes, the token against people who reach the address.
+`Host` is checked against rebinding of names (a stranger's name that points here), `Origin` and
+`Sec-Fetch-Site` against requests that a stranger's page makes, the token against people who reach
+the address.
 """
 
 import base64
@@ -42,7 +43,10 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1").lower(): value.decode("latin-1")
+            for key, value in scope["headers"]
+        }
         refusal = self.refusal(headers, [key for key, _ in scope["headers"]].count(b"host"))
         if refusal is None and self.token is not None:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
@@ -51,7 +55,10 @@ class Guard:
                 await answer(send, 303, b"", {"location": "/", "set-cookie": cookie})
                 return
             if not self.has_token(headers):
-                refusal = (401, "give the token: open the address that was printed when the annotator was started")
+                refusal = (
+                    401,
+                    "give the token: open the address that was printed when the annotator was started",
+                )
         if refusal is not None:
             body = json.dumps({"error": refusal[1]}).encode()
             await answer(send, refusal[0], body, {"content-type": "application/json"})
@@ -59,7 +66,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((key.encode(), value.encode()) for key, value in HEADERS.items())]
+                message["headers"] = [
+                    *message["headers"],
+                    *((key.encode(), value.encode()) for key, value in HEADERS.items()),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -70,7 +80,10 @@ class Guard:
         if hosts != 1 or not self.known(host):
             return 403, "Host is no name of this machine; open the address that was printed"
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+        if origin is not None and origin.lower() not in (
+            f"http://{host}".lower(),
+            f"https://{host}".lower(),
+        ):
             return 403, "Origin is another page; use the annotator's own"
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return 403, "the request comes from another page; use the annotator's own"
@@ -90,7 +103,10 @@ class Guard:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return not is_loopback(self.host) and name in (socket.gethostname().lower(), socket.getfqdn().lower())
+            return not is_loopback(self.host) and name in (
+                socket.gethostname().lower(),
+                socket.getfqdn().lower(),
+            )
         return address.is_loopback or not is_loopback(self.host)
 
     def has_token(self, headers: dict[str, str]) -> bool:
@@ -130,5 +146,11 @@ def is_loopback(host: str) -> bool:
 async def answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
     """Send a short answer."""
     every = HEADERS | headers | {"content-length": str(len(body))}
-    await send({"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in every.items()]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(k.encode(), v.encode()) for k, v in every.items()],
+        }
+    )
     await send({"type": "http.response.body", "body": body})

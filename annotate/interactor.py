@@ -36,12 +36,18 @@ class Interactor:
 
     def __init__(self, model: Model) -> None:
         if model.segmenter.outputs > 1:
-            raise InputError("other tools ask for one object, and this network answers with classes; give another --checkpoint")
+            raise InputError(
+                "other tools ask for one object, and this network answers with classes; give another --checkpoint"
+            )
         self.model, self.desk = model, Desk()
         self._sessions: OrderedDict[tuple[str, float], Session] = OrderedDict()
 
     def answer(
-        self, key: str, photo: Callable[[], Path | NDArray[np.uint8]], clicks: Sequence[Click], threshold: float = 0.5
+        self,
+        key: str,
+        photo: Callable[[], Path | NDArray[np.uint8]],
+        clicks: Sequence[Click],
+        threshold: float = 0.5,
     ) -> tuple[NDArray[np.bool_], float]:
         """Give the mask (H, W) after clicks, and its pixels' mean probability.
 
@@ -56,7 +62,10 @@ class Interactor:
         return self.desk.do(NOW, lambda: self._answer((key, threshold), photo, clicks))
 
     def _answer(
-        self, place: tuple[str, float], photo: Callable[[], Path | NDArray[np.uint8]], clicks: Sequence[Click]
+        self,
+        place: tuple[str, float],
+        photo: Callable[[], Path | NDArray[np.uint8]],
+        clicks: Sequence[Click],
     ) -> tuple[NDArray[np.bool_], float]:
         """Answer; at the desk."""
         if place not in self._sessions:
@@ -75,10 +84,12 @@ def answer_cvat(interactor: Interactor, data: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         interactor: that answers.
-        data: `image` in base64, `pos_points` and `neg_points` [[x, y], ...] in pixels, `threshold` (0.5 by default).
+        data: `image` in base64, `pos_points` and `neg_points` [[x, y], ...] in pixels, `threshold`
+            (0.5 by default).
 
     Returns:
-        `mask`: rows of 0 and 255; `points` [[x, y], ...]: the outline of its largest part, empty where there is none.
+        `mask`: rows of 0 and 255; `points` [[x, y], ...]: the outline of its largest part, empty
+            where there is none.
 
     Raises:
         InputError: anything else was asked.
@@ -89,23 +100,34 @@ def answer_cvat(interactor: Interactor, data: dict[str, Any]) -> dict[str, Any]:
     except (binascii.Error, ValueError):
         coded = b""
     threshold = data.get("threshold", 0.5)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+    if (
+        isinstance(threshold, bool)
+        or not isinstance(threshold, int | float)
+        or not 0 < threshold < 1
+    ):
         raise InputError(f"threshold is {str(threshold)[:40]}; it is a probability between 0 and 1")
     positive, negative = (points_of(data, key) for key in ("pos_points", "neg_points"))
     if not positive:
         raise InputError("pos_points is empty; give a point on the object first")
     clicks = [Click(y, x, 1, 0) for y, x in positive] + [Click(y, x, 0, 0) for y, x in negative]
-    mask, _ = interactor.answer(hashlib.sha256(coded).hexdigest(), lambda: pixels_of(coded), clicks, float(threshold))
+    mask, _ = interactor.answer(
+        hashlib.sha256(coded).hexdigest(), lambda: pixels_of(coded), clicks, float(threshold)
+    )
     rings = polygons(mask, 1.0)
     largest = max(rings, key=area, default=np.zeros((0, 2)))
-    return {"points": np.rint(largest).astype(int).tolist(), "mask": (mask.astype(np.uint8) * 255).tolist()}
+    return {
+        "points": np.rint(largest).astype(int).tolist(),
+        "mask": (mask.astype(np.uint8) * 255).tolist(),
+    }
 
 
 def points_of(data: dict[str, Any], key: str) -> list[tuple[int, int]]:
     """Read points [[x, y], ...] as (y, x) of pixels; raises `InputError` for anything else."""
     points = data.get(key, [])
     good = isinstance(points, list) and all(
-        isinstance(point, list) and len(point) == 2 and all(type(value) in (int, float) and 0 <= value < 10**6 for value in point)
+        isinstance(point, list)
+        and len(point) == 2
+        and all(type(value) in (int, float) and 0 <= value < 10**6 for value in point)
         for point in points
     )
     if not good:
@@ -118,7 +140,9 @@ def pixels_of(coded: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(coded)) as file:
             if file.width * file.height > LARGEST_PIXELS:
-                raise InputError(f"the image has {file.height} x {file.width} pixels; at most {LARGEST_PIXELS} are answered, reduce it")
+                raise InputError(
+                    f"the image has {file.height} x {file.width} pixels; at most {LARGEST_PIXELS} are answered, reduce it"
+                )
             return np.asarray(file.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         raise InputError("image cannot be read; give a photo's file in base64") from None

@@ -14,8 +14,8 @@ Event = dict[str, Any]
 class Journal:
     """Events of a photo, a JSON line each, in a file that only grows.
 
-    Only the last line can be torn by a kill or a power cut, since the next is begun when the one before it is on the disk; a torn one
-    was never acknowledged and is dropped.
+    Only the last line can be torn by a kill or a power cut, since the next is begun when the one
+    before it is on the disk; a torn one was never acknowledged and is dropped.
 
     Args:
         path: of the file; it and its folder are made by the first event.
@@ -64,7 +64,9 @@ def read_journal(path: Path) -> tuple[list[Event], int]:
         event = parse_event(line)
         if event is None:
             if any(parse_event(other) is not None for other in lines[number:]):
-                raise InputError(f"{path}, line {number} is damaged, lines after it are not; mend or remove the line")
+                raise InputError(
+                    f"{path}, line {number} is damaged, lines after it are not; mend or remove the line"
+                )
             break
         events.append(event)
         length += len(line) + 1

@@ -1,7 +1,8 @@
 """Label Studio's ML backend: its smart keypoints, answered by brush labels or polygons.
 
-Label Studio asks `/health`, `/setup` once a project, and `/predict` with all keypoints of an object whenever one is added. Photos are
-looked up by their names in the folder of `--images`: nothing is fetched from addresses that a request names.
+Label Studio asks `/health`, `/setup` once a project, and `/predict` with all keypoints of an object
+whenever one is added. Photos are looked up by their names in the folder of `--images`: nothing is
+fetched from addresses that a request names.
 """
 
 import re
@@ -44,7 +45,13 @@ class Tags(NamedTuple):
     """Key of the photo among a task's data."""
 
 
-def make_backend(interactor: Interactor, images: Path, version: str, host: str = "127.0.0.1", token: str | None = None) -> Guard:
+def make_backend(
+    interactor: Interactor,
+    images: Path,
+    version: str,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+) -> Guard:
     """Make the application.
 
     Args:
@@ -55,7 +62,9 @@ def make_backend(interactor: Interactor, images: Path, version: str, host: str =
         token: see `Guard`; Label Studio sends it as the password of its basic authentication.
     """
     if not images.is_dir():
-        raise InputError(f"there is no folder {images}; give the one of the tasks' photos by --images")
+        raise InputError(
+            f"there is no folder {images}; give the one of the tasks' photos by --images"
+        )
     files = {path.name: path for path in list_images(images).files.values()}
 
     def health(request: Request) -> Response:
@@ -71,43 +80,74 @@ def make_backend(interactor: Interactor, images: Path, version: str, host: str =
         return {}  # events and trainings of Label Studio change nothing here
 
     routes = [Route("/", health), Route("/health", health)]
-    for path, work in {"/setup": setup, "/predict": predict, "/webhook": told, "/train": told}.items():
+    for path, work in {
+        "/setup": setup,
+        "/predict": predict,
+        "/webhook": told,
+        "/train": told,
+    }.items():
         routes.append(Route(path, posted(work), methods=["POST"]))
     return guarded_app(routes, host, token)
 
 
-def predictions(interactor: Interactor, files: dict[str, Path], version: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+def predictions(
+    interactor: Interactor, files: dict[str, Path], version: str, body: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Answer `/predict`: nothing without keypoints, else one prediction.
 
     Args:
         interactor: that answers.
         files: photos by their names.
         version: of the model.
-        body: `tasks` with `data`, `label_config`, and in `params` the `context`, whose `result` has the keypoints.
+        body: `tasks` with `data`, `label_config`, and in `params` the `context`, whose `result` has
+            the keypoints.
 
     Raises:
         InputError: another kind of request, or a photo that is not there.
     """
     params = body.get("params")
-    context = (params if isinstance(params, dict) else {}).get("context") or body.get("context") or {}
+    context = (
+        (params if isinstance(params, dict) else {}).get("context") or body.get("context") or {}
+    )
     marks = context.get("result") if isinstance(context, dict) else None
     if not marks:
         return []
     tags, tasks = tags_of(body.get("label_config")), body.get("tasks")
-    if not isinstance(tasks, list) or not tasks or not isinstance(tasks[0], dict) or not isinstance(tasks[0].get("data"), dict):
+    if (
+        not isinstance(tasks, list)
+        or not tasks
+        or not isinstance(tasks[0], dict)
+        or not isinstance(tasks[0].get("data"), dict)
+    ):
         raise InputError("tasks hold no data; send a task of Label Studio's")
     path = file_of(tasks[0]["data"].get(tags.value), files)
     size = image_header(path).size.upright
     clicks, label = keypoints(marks, size)
     mask, score = interactor.answer(str(path), lambda: path, clicks)
-    base = {"from_name": tags.name, "to_name": tags.image, "type": tags.kind, "image_rotation": 0, "readonly": False, "score": score}
+    base = {
+        "from_name": tags.name,
+        "to_name": tags.image,
+        "type": tags.kind,
+        "image_rotation": 0,
+        "readonly": False,
+        "score": score,
+    }
     base |= {"original_width": size[1], "original_height": size[0]}
     if tags.kind == "brushlabels":
-        values: list[dict[str, Any]] = [{"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]}] if mask.any() else []
+        values: list[dict[str, Any]] = (
+            [{"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]}]
+            if mask.any()
+            else []
+        )
     else:
         per_cent = 100 / np.array(size[::-1])
-        values = [{"points": (ring * per_cent).tolist(), "closed": True, "polygonlabels": [label]} for ring in polygons(mask, 1.0)]
-    result = [base | {"id": f"interseg{number}", "value": value} for number, value in enumerate(values)]
+        values = [
+            {"points": (ring * per_cent).tolist(), "closed": True, "polygonlabels": [label]}
+            for ring in polygons(mask, 1.0)
+        ]
+    result = [
+        base | {"id": f"interseg{number}", "value": value} for number, value in enumerate(values)
+    ]
     return [{"result": result, "model_version": version, "score": score}]
 
 
@@ -123,14 +163,20 @@ def tags_of(config: object) -> Tags:
     for kind in ("BrushLabels", "PolygonLabels"):
         for tag in root.iter(kind):
             if tag.get("toName") in images:
-                return Tags(kind.lower(), tag.get("name", ""), tag.get("toName", ""), images[tag.get("toName")])
+                return Tags(
+                    kind.lower(),
+                    tag.get("name", ""),
+                    tag.get("toName", ""),
+                    images[tag.get("toName")],
+                )
     raise InputError("label_config has neither BrushLabels nor PolygonLabels on an Image; add one")
 
 
 def file_of(value: object, files: dict[str, Path]) -> Path:
     """Find a task's photo by its file's name; raises `InputError` where it is not in the folder.
 
-    Values are addresses, `/data/local-files/?d=folder/name.jpg`, or `/data/upload/1/01234567-name.jpg` of uploaded files.
+    Values are addresses, `/data/local-files/?d=folder/name.jpg`, or
+    `/data/upload/1/01234567-name.jpg` of uploaded files.
     """
     if not isinstance(value, str):
         raise InputError("the task has no photo under the key that label_config names")
@@ -142,27 +188,36 @@ def file_of(value: object, files: dict[str, Path]) -> Path:
     for known in (name, UPLOADED.sub("", name)):
         if known in files:
             return files[known]
-    raise InputError(f"{name[:80]} is not in the folder of --images; give the one that has the tasks' photos")
+    raise InputError(
+        f"{name[:80]} is not in the folder of --images; give the one that has the tasks' photos"
+    )
 
 
 def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
     """Read keypoints as clicks in their order, and the label of the last one.
 
-    A keypoint has `value` with `x` and `y` in per cent of the photo, and `is_positive`; one without that is of the object.
+    A keypoint has `value` with `x` and `y` in per cent of the photo, and `is_positive`; one without
+    that is of the object.
     """
     clicks: list[Click] = []
     label = ""
     for mark in marks if isinstance(marks, list) else []:
         value = mark.get("value") if isinstance(mark, dict) else None
         if not isinstance(value, dict) or mark.get("type") != "keypointlabels":
-            raise InputError("context holds something else than keypoints; use Label Studio's smart KeyPointLabels")
+            raise InputError(
+                "context holds something else than keypoints; use Label Studio's smart KeyPointLabels"
+            )
         given = (mark.get("original_height", size[0]), mark.get("original_width", size[1]))
         if given != size:
-            raise InputError(f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; give its folder by --images")
+            raise InputError(
+                f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; give its folder by --images"
+            )
         place: list[Any] = [value.get(axis) for axis in "yx"]
         if not all(type(part) in (int, float) and 0 <= part <= 100 for part in place):
             raise InputError(f"a keypoint is at {str(place)[:60]}; it is in per cent of the photo")
-        y, x = (min(int(part * side / 100), side - 1) for part, side in zip(place, size, strict=True))
+        y, x = (
+            min(int(part * side / 100), side - 1) for part, side in zip(place, size, strict=True)
+        )
         names = value.get("keypointlabels")
         if isinstance(names, list) and names and isinstance(names[0], str):
             label = names[0]
@@ -175,8 +230,9 @@ def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
 def encode_brush(mask: NDArray[np.bool_]) -> list[int]:
     """Encode a mask (H, W) as brush labels: bytes of Label Studio's run lengths over 4 channels a pixel, each 0 or 255.
 
-    The format is that of rle-pack: 32 bits number of values, 5 bits word size - 1, 4 bits each of the four run sizes - 1; then for each
-    run 1, 2 bits which of the sizes, the length - 1 in so many bits, and the value.
+    The format is that of rle-pack: 32 bits number of values, 5 bits word size - 1, 4 bits each of
+    the four run sizes - 1; then for each run 1, 2 bits which of the sizes, the length - 1 in so
+    many bits, and the value.
     """
     values = mask.ravel()
     ends = np.append(np.flatnonzero(values[1:] != values[:-1]) + 1, len(values))

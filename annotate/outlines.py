@@ -7,7 +7,8 @@ from scipy.spatial import cKDTree
 from skimage.measure import find_contours
 
 Ring = NDArray[np.float64]
-"""(n, 2) x, y of a closed outline, the first point not repeated; pixel (row, column) covers [column, column + 1) x [row, row + 1)."""
+"""(n, 2) x, y of a closed outline, the first point not repeated; pixel (row, column) covers
+[column, column + 1) x [row, row + 1)."""
 
 
 def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
@@ -15,8 +16,8 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
 
     Args:
         mask: of an object.
-        tolerance: in pixels, by which an outline may leave the mask's own (Douglas and Peucker 1973); with 0 exactly the mask's
-            pixels have their centres inside.
+        tolerance: in pixels, by which an outline may leave the mask's own (Douglas and Peucker
+            1973); with 0 exactly the mask's pixels have their centres inside.
     """
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     if not len(rows):
@@ -24,7 +25,10 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
     top, left = int(rows[0]), int(columns[0])
     cut = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
     # through the middles between pixel centres; padding moves by 1, centres lie half a pixel inside
-    rings = [ring[:-1, ::-1] + (left - 0.5, top - 0.5) for ring in find_contours(cut.astype(np.float32), 0.5)]
+    rings = [
+        ring[:-1, ::-1] + (left - 0.5, top - 0.5)
+        for ring in find_contours(cut.astype(np.float32), 0.5)
+    ]
     outer = [ring for ring in rings if signed_area(ring) > 0]
     holes: list[list[Ring]] = [[] for _ in outer]
     shapes = [ring.astype(np.float32)[:, None] for ring in outer]
@@ -32,7 +36,11 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
     for ring in rings:
         if signed_area(ring) <= 0:
             x, y = ring[0].astype(float).tolist()
-            around = [k for k, shape in enumerate(shapes) if cv2.pointPolygonTest(shape, (x, y), False) > 0]
+            around = [
+                k
+                for k, shape in enumerate(shapes)
+                if cv2.pointPolygonTest(shape, (x, y), False) > 0
+            ]
             holes[min(around, key=sizes.__getitem__)].append(ring)
     found = []
     for ring, inner in zip(outer, holes, strict=True):
@@ -52,7 +60,9 @@ def signed_area(ring: Ring) -> float:
 def simplified(ring: Ring, tolerance: float) -> Ring | None:
     """Leave points out; None where nothing of an area remains."""
     if tolerance > 0:
-        ring = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
+        ring = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(
+            np.float64
+        )
     return ring if len(ring) >= 3 else None
 
 

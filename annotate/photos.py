@@ -28,11 +28,14 @@ from interseg.inference.session import Session, answer_together
 from interseg.listing import list_images
 
 LIVELY = 3
-"""Objects of a photo whose sessions are kept; those of others are played again when they are clicked."""
+"""Objects of a photo whose sessions are kept; those of others are played again when they are
+clicked."""
 GOES_BACK = 4_000_000
-"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger ones a click after undo plays again."""
+"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger
+ones a click after undo plays again."""
 CROWD = 16
-"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on them."""
+"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on
+them."""
 LARGEST_PIXELS = 60_000_000
 """Of a photo that is opened: a click keeps some bytes for each pixel."""
 
@@ -75,13 +78,15 @@ class Project:
         digest: of the network, which is noted in the journal of every photo that it answers on.
         images: folder of the photos.
         out: folder of the journals and of what is exported.
-        classes: names that an object may have, "object" by default; of a network of classes, those of its labels 1, 2, ...
+        classes: names that an object may have, "object" by default; of a network of classes, those
+            of its labels 1, 2, ...
         truth: of the photos, for experiments.
         keep: photos whose encodings are kept in memory, beside those that somebody works on.
         ahead: photos after an opened one that are encoded in the background.
 
     Raises:
-        InputError: no photos, classes that are not the network's, or another annotator works in `out`.
+        InputError: no photos, classes that are not the network's, or another annotator works in
+            `out`.
     """
 
     def __init__(
@@ -102,11 +107,24 @@ class Project:
         self.keep, self.ahead = max(1, keep), min(ahead, max(1, keep) - 1)
         listing = list_images(images)
         root = images.resolve()
-        inside = {path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)}
-        self.notes = [*listing.left_out, *(f"{path} leads out of {images}" for path in listing.files.values() if path.name not in inside)]
+        inside = {
+            path.name: path
+            for path in listing.files.values()
+            if path.resolve().is_relative_to(root)
+        }
+        self.notes = [
+            *listing.left_out,
+            *(
+                f"{path} leads out of {images}"
+                for path in listing.files.values()
+                if path.name not in inside
+            ),
+        ]
         self.files = {key_of(name): path for name, path in inside.items()}
         if not self.files:
-            raise InputError(f"{images} holds no photos; give a folder of .jpg, .png, ... by --images")
+            raise InputError(
+                f"{images} holds no photos; give a folder of .jpg, .png, ... by --images"
+            )
         self.tabs = Tabs()
         self._lock = threading.Lock()
         self._photos: dict[str, Photo] = {}
@@ -133,12 +151,18 @@ class Project:
                 path = self.files[key]
                 size = image_header(path).size.upright
                 if size[0] * size[1] > LARGEST_PIXELS:
-                    raise InputError(f"{path.name} has {size[0]} x {size[1]} pixels; at most {LARGEST_PIXELS} are annotated, reduce it")
+                    raise InputError(
+                        f"{path.name} has {size[0]} x {size[1]} pixels; at most {LARGEST_PIXELS} are annotated, reduce it"
+                    )
                 journal = Journal(self.journal_path(key))
                 begun = journal.events[0] if journal.events else None
                 if begun and tuple(begun.get("size", size)) != size:
-                    raise InputError(f"{path.name} is {size[0]} x {size[1]} now, annotated it was {begun['size']}; give another --out")
-                self._photos[key] = Photo(key, path.name, path, size, journal, replay(journal.events))
+                    raise InputError(
+                        f"{path.name} is {size[0]} x {size[1]} now, annotated it was {begun['size']}; give another --out"
+                    )
+                self._photos[key] = Photo(
+                    key, path.name, path, size, journal, replay(journal.events)
+                )
             return self._photos[key]
 
     def summary(self) -> list[dict[str, Any]]:
@@ -197,14 +221,20 @@ class Project:
         photo = self.photo(key)
         with photo.lock:
             if not self.tabs.hold(key, tab):
-                raise HeldError("another tab annotates this photo; take it over there, or go on to another photo")
+                raise HeldError(
+                    "another tab annotates this photo; take it over there, or go on to another photo"
+                )
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
             started = time.perf_counter()
-            event = event_of(photo, self.model.segmenter, self.classes, request, self._answer_waited_for)
+            event = event_of(
+                photo, self.model.segmenter, self.classes, request, self._answer_waited_for
+            )
             answered = time.perf_counter()
             if not photo.journal.events:
-                photo.journal.append({"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1})
+                photo.journal.append(
+                    {"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1}
+                )
             if event["do"] == CLICK and self.digest not in photo.state.networks[-1:]:
                 self._happen(photo, {"do": "network", "digest": self.digest})
             self._happen(photo, event)
@@ -212,8 +242,15 @@ class Project:
             number = event.get("object")
             changed = [photo.state.things[number]] if number is not None else []
             network = event.get("seconds", 0.0)
-            parts = {"network": network, "mask": answered - started - network, "disk": kept - answered}
-            return self._head(photo) | {"things": [self.told(photo, thing) for thing in changed], "seconds": parts}
+            parts = {
+                "network": network,
+                "mask": answered - started - network,
+                "disk": kept - answered,
+            }
+            return self._head(photo) | {
+                "things": [self.told(photo, thing) for thing in changed],
+                "seconds": parts,
+            }
 
     def _happen(self, photo: Photo, event: Event) -> None:
         photo.journal.append(event)
@@ -226,7 +263,9 @@ class Project:
         place = (thing.number, str(start.runs) if start else "")
         mask = mask_of(start.runs, photo.size, self.model.segmenter.outputs) if start else None
         if place not in opened.sessions:
-            opened.sessions[place] = opened.first.another(mask, undoable=photo.size[0] * photo.size[1] <= GOES_BACK)
+            opened.sessions[place] = opened.first.another(
+                mask, undoable=photo.size[0] * photo.size[1] <= GOES_BACK
+            )
         opened.sessions.move_to_end(place)
         while len(opened.sessions) > LIVELY:
             opened.sessions.popitem(last=False)
@@ -261,16 +300,35 @@ class Project:
         mine = self.tabs.hold(key, tab, take_over)
         with photo.lock:
             things = [self.told(photo, thing) for thing in photo.state.things.values()]
-            return self._head(photo) | {"name": photo.name, "size": photo.size, "mine": mine, "things": things}
+            return self._head(photo) | {
+                "name": photo.name,
+                "size": photo.size,
+                "mine": mine,
+                "things": things,
+            }
 
     def _head(self, photo: Photo) -> dict[str, Any]:
-        return {"version": len(photo.journal.events), "finished": photo.state.finished, "last": photo.state.last}
+        return {
+            "version": len(photo.journal.events),
+            "finished": photo.state.finished,
+            "last": photo.state.last,
+        }
 
     def told(self, photo: Photo, thing: Thing) -> dict[str, Any]:
         """Tell a page of an object."""
         clicks = [[click.y, click.x, click.label, KINDS[click.kind]] for click in thing.clicks]
-        row: dict[str, Any] = {"number": thing.number, "category": thing.category, "removed": thing.removed, "clicks": clicks}
-        row |= {"actions": len(thing.actions), "undone": len(thing.undone), "runs": thing.runs, "spent": round(thing.spent, 1)}
+        row: dict[str, Any] = {
+            "number": thing.number,
+            "category": thing.category,
+            "removed": thing.removed,
+            "clicks": clicks,
+        }
+        row |= {
+            "actions": len(thing.actions),
+            "undone": len(thing.undone),
+            "runs": thing.runs,
+            "spent": round(thing.spent, 1),
+        }
         if thing.actions and thing.actions[-1].click:
             row["seconds"] = thing.actions[-1].seconds
         if self.truth and thing.present:
@@ -299,7 +357,9 @@ def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
     if outputs == 1:
         return list(given or ["object"])
     if given is not None and len(given) != outputs - 1:
-        raise InputError(f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all")
+        raise InputError(
+            f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all"
+        )
     return list(given or (f"class {label}" for label in range(1, outputs)))
 
 
@@ -320,5 +380,7 @@ def alone_in(out: Path) -> int:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(file)
-        raise InputError(f"another annotator works in {out}; open its page, or give another --out") from None
+        raise InputError(
+            f"another annotator works in {out}; open its page, or give another --out"
+        ) from None
     return file

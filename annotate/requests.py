@@ -17,7 +17,9 @@ def whole(request: dict[str, Any], key: str, least: int, largest: int) -> int:
     """Read a whole number of a request; raises `InputError` for anything else."""
     value = request.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= largest:
-        raise InputError(f"{key} is {str(value)[:40]}; give a whole number from {least} to {largest}")
+        raise InputError(
+            f"{key} is {str(value)[:40]}; give a whole number from {least} to {largest}"
+        )
     return value
 
 
@@ -31,7 +33,9 @@ def stroke_of(request: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool
     limit = 2 * max(size)
     for point in points:
         good = (
-            isinstance(point, list) and len(point) == 2 and all(type(value) in (int, float) and -limit <= value <= limit for value in point)
+            isinstance(point, list)
+            and len(point) == 2
+            and all(type(value) in (int, float) and -limit <= value <= limit for value in point)
         )
         if not good:
             raise InputError(f"{str(point)[:40]} is not a point of a brush; give [y, x]")
@@ -56,10 +60,16 @@ def seconds_spent(request: dict[str, Any]) -> float:
 def given_runs(request: dict[str, Any], size: tuple[int, int], known: int) -> Runs:
     """Read a mask to start from, labels 1 to `known`; raises `InputError` for anything else, or another size than (height, width)."""
     runs = request.get("runs")
-    if not isinstance(runs, dict) or not runs or not all(str(key).isdigit() and isinstance(value, str) for key, value in runs.items()):
+    if (
+        not isinstance(runs, dict)
+        or not runs
+        or not all(str(key).isdigit() and isinstance(value, str) for key, value in runs.items())
+    ):
         raise InputError('runs hold no mask; give {"1": run lengths}')
     if any(len(key) > 3 or not 1 <= int(key) <= known for key in runs):
-        raise InputError(f"the mask has labels {', '.join(sorted(runs))[:40]}; the network knows 1 to {known}")
+        raise InputError(
+            f"the mask has labels {', '.join(sorted(runs))[:40]}; the network knows 1 to {known}"
+        )
     for counts in runs.values():
         check_counts(counts, size)
     return {str(int(key)): value for key, value in runs.items()}

@@ -29,7 +29,11 @@ from interseg.errors import InputError
 from interseg.images import image_header, read_image
 
 PAGE = Path(__file__).parent / "page"
-KINDS_OF_FILES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+KINDS_OF_FILES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
 LARGEST_BODY = 2**20
 """Bytes of a request."""
 SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -42,7 +46,12 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
     def told(request: Request) -> Response:
         segmenter = project.model.segmenter
         kinds = [KINDS[kind] for kind in segmenter.kinds]
-        facts = {"classes": project.classes, "outputs": segmenter.outputs, "kinds": kinds, "truth": project.truth is not None}
+        facts = {
+            "classes": project.classes,
+            "outputs": segmenter.outputs,
+            "kinds": kinds,
+            "truth": project.truth is not None,
+        }
         return JSONResponse(facts | {"photos": project.summary(), "notes": project.notes})
 
     def picture(request: Request) -> Response:
@@ -90,7 +99,11 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
 
 def page_routes(index: str) -> list[Route]:
     """Make the routes of the page's files; `index` is the one that "/" gives."""
-    files = {path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix]) for path in PAGE.iterdir() if path.suffix in KINDS_OF_FILES}
+    files = {
+        path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix])
+        for path in PAGE.iterdir()
+        if path.suffix in KINDS_OF_FILES
+    }
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", index)
@@ -103,11 +116,18 @@ def page_routes(index: str) -> list[Route]:
 
 def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
     """Make an application of routes, its errors one line of JSON each, the guard in front of it."""
-    handlers: dict[Any, Any] = {InputError: refused, HTTPException: refused, OSError: unwritable, Exception: unexpected}
+    handlers: dict[Any, Any] = {
+        InputError: refused,
+        HTTPException: refused,
+        OSError: unwritable,
+        Exception: unexpected,
+    }
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
 
 
-def posted(work: Callable[[Request, dict[str, Any]], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+def posted(
+    work: Callable[[Request, dict[str, Any]], dict[str, Any]],
+) -> Callable[[Request], Awaitable[Response]]:
     """Make a route of a function that takes a JSON body; in a thread; `Server-Timing` tells its time, in parts if it has `seconds`."""
 
     async def route(request: Request) -> Response:
@@ -117,7 +137,9 @@ def posted(work: Callable[[Request, dict[str, Any]], dict[str, Any]]) -> Callabl
         parts = result.pop("seconds", {})
         response = JSONResponse(result)
         parts["total"] = time.perf_counter() - started
-        response.headers["server-timing"] = ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in parts.items())
+        response.headers["server-timing"] = ", ".join(
+            f"{name};dur={1000 * seconds:.2f}" for name, seconds in parts.items()
+        )
         return response
 
     return route
@@ -162,7 +184,10 @@ def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
 def png(pixels: NDArray[np.uint8]) -> Response:
     """Make the answer of a picture: (H, W), or (H, W, 3) RGB."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return Response(cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(), media_type="image/png")
+    return Response(
+        cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes(),
+        media_type="image/png",
+    )
 
 
 def problem(status: int, line: str) -> Response:
@@ -174,14 +199,20 @@ def refused(request: Request, error: Exception) -> Response:
     """Answer what was asked wrongly."""
     if isinstance(error, HTTPException):
         return problem(error.status_code, error.detail)
-    return problem(423 if isinstance(error, HeldError) else 409 if isinstance(error, StaleError) else 400, str(error))
+    return problem(
+        423 if isinstance(error, HeldError) else 409 if isinstance(error, StaleError) else 400,
+        str(error),
+    )
 
 
 def unwritable(request: Request, error: Exception) -> Response:
     """Answer where the disk takes nothing: what was asked has not happened."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)
-    return problem(507, f"it was not kept: {getattr(error, 'strerror', None) or error}; make room and do it again")
+    return problem(
+        507,
+        f"it was not kept: {getattr(error, 'strerror', None) or error}; make room and do it again",
+    )
 
 
 def unexpected(request: Request, error: Exception) -> Response:
@@ -191,8 +222,22 @@ def unexpected(request: Request, error: Exception) -> Response:
 
 def make_server(app: Guard) -> uvicorn.Server:
     """Make the server of an application; it is run on a socket."""
-    settings: dict[str, Any] = {"lifespan": "off", "ws": "none", "access_log": False, "log_level": "error", "server_header": False}
-    return uvicorn.Server(uvicorn.Config(app, **settings, timeout_keep_alive=30, limit_concurrency=128, timeout_graceful_shutdown=3))
+    settings: dict[str, Any] = {
+        "lifespan": "off",
+        "ws": "none",
+        "access_log": False,
+        "log_level": "error",
+        "server_header": False,
+    }
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            **settings,
+            timeout_keep_alive=30,
+            limit_concurrency=128,
+            timeout_graceful_shutdown=3,
+        )
+    )
 
 
 def serve(app: Guard, place: socket.socket) -> None:
@@ -209,7 +254,9 @@ def bound(host: str, port: int) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
     except OSError as error:
-        raise InputError(f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port or --host") from None
+        raise InputError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port or --host"
+        ) from None
     return found
 
 

@@ -1,7 +1,8 @@
 """What a photo's events mean: its objects, what was done to each, and the masks that followed.
 
-The state is a function of the events alone: it is what remains when everything but the journal is lost. A network's answer is in the
-event of its click, so that masks are read without a network and stay what the person saw.
+The state is a function of the events alone: it is what remains when everything but the journal is
+lost. A network's answer is in the event of its click, so that masks are read without a network and
+stay what the person saw.
 """
 
 from collections.abc import Iterable
@@ -96,7 +97,9 @@ def apply(state: State, event: Event) -> None:
     """Let an event happen; raises `InputError` for one that cannot."""
     do = event["do"]
     if do in (CLICK, STROKE, START):
-        thing = state.things.setdefault(event["object"], Thing(event["object"], event.get("category", "object")))
+        thing = state.things.setdefault(
+            event["object"], Thing(event["object"], event.get("category", "object"))
+        )
         thing.actions.append(action_of(event))
         thing.undone.clear()
         thing.removed = False
@@ -118,7 +121,9 @@ def apply(state: State, event: Event) -> None:
     elif do == "network":
         state.networks.append(event["digest"])
     elif do != "begin":
-        raise InputError(f"{do!r} is an event that this version does not know; a newer annotator may have written it")
+        raise InputError(
+            f"{do!r} is an event that this version does not know; a newer annotator may have written it"
+        )
     if "object" in event:
         state.last = event["object"]
         state.things[event["object"]].spent += event.get("spent", 0.0)
@@ -135,8 +140,12 @@ def action_of(event: Event) -> Action:
     """Read an action from its event."""
     if event["do"] == CLICK:
         y, x, label, kind = event["click"]
-        return Action(CLICK, event["runs"], Click(y, x, label, KINDS.index(kind)), seconds=event["seconds"])
-    return Action(event["do"], event["runs"], stroke=event.get("stroke", ""), label=event.get("label", 1))
+        return Action(
+            CLICK, event["runs"], Click(y, x, label, KINDS.index(kind)), seconds=event["seconds"]
+        )
+    return Action(
+        event["do"], event["runs"], stroke=event.get("stroke", ""), label=event.get("label", 1)
+    )
 
 
 def encode(mask: NDArray[Any]) -> str:
@@ -149,14 +158,17 @@ def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
     try:
         return coco_mask.decode({"size": list(size), "counts": counts.encode()}).astype(bool)
     except (ValueError, UnicodeError):
-        raise InputError(f"run lengths are damaged, or of another size than {size[0]} x {size[1]}") from None
+        raise InputError(
+            f"run lengths are damaged, or of another size than {size[0]} x {size[1]}"
+        ) from None
 
 
 def check_counts(counts: str, size: tuple[int, int]) -> None:
     """Raise `InputError` for run lengths of a stranger that do not fill an image of (height, width) exactly.
 
-    COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the fourth on, a run is told by its difference
-    to the one before the last (pycocotools, `maskApi.c`).
+    COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the
+    fourth on, a run is told by its difference to the one before the last (pycocotools,
+    `maskApi.c`).
     """
     runs: list[int] = []
     value = shift = 0
@@ -198,8 +210,9 @@ NOTHING = 255
 def painted(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:
     """Give the labels (H, W) that a person painted, `NOTHING` elsewhere; None where nothing is painted.
 
-    What is painted overrules the network, also its answers to later clicks: brush and eraser are for the last pixels. A click that
-    says otherwise on a painted spot gives the spot, with what is joined to it, back to the network.
+    What is painted overrules the network, also its answers to later clicks: brush and eraser are
+    for the last pixels. A click that says otherwise on a painted spot gives the spot, with what is
+    joined to it, back to the network.
     """
     done = list(actions)
     if all(action.kind != STROKE for action in done):

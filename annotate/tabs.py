@@ -27,7 +27,10 @@ class Tabs:
     def held(self, photo: str) -> bool:
         """Tell whether a tab that is there has a photo."""
         with self._lock:
-            return photo in self._holders and time.monotonic() - self._holders[photo][1] < self.patience
+            return (
+                photo in self._holders
+                and time.monotonic() - self._holders[photo][1] < self.patience
+            )
 
     def let_go(self, photo: str, tab: str) -> None:
         """Leave a photo to others."""

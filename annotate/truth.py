@@ -38,10 +38,15 @@ class Truth:
         with self._lock:
             if photo not in self._read:
                 try:
-                    found = {index: self.source.read(index).mask for index in self.of_photo.get(photo, [])}
+                    found = {
+                        index: self.source.read(index).mask
+                        for index in self.of_photo.get(photo, [])
+                    }
                 except InputError:
                     found = {}
-                self._read[photo] = {index: mask for index, mask in found.items() if mask.shape == size}
+                self._read[photo] = {
+                    index: mask for index, mask in found.items() if mask.shape == size
+                }
                 while len(self._read) > KEPT:
                     self._read.popitem(last=False)
             return self._read[photo]
@@ -63,7 +68,11 @@ class Truth:
     def iou(self, photo: str, size: tuple[int, int], thing: Thing) -> float | None:
         """Measure an object; None where it has no truth."""
         index = self.index_of(photo, size, thing)
-        return None if index is None else iou(shown(thing.runs, size), self.objects(photo, size)[index])
+        return (
+            None
+            if index is None
+            else iou(shown(thing.runs, size), self.objects(photo, size)[index])
+        )
 
     def measure(self, thing: Thing, index: int) -> float:
         """Measure an object's mask, strokes of the brush included, against a true one."""

@@ -1,10 +1,12 @@
 """The annotator: time of a click at the server, SIGKILL at random moments, eight people at once.
 
-    python -m benchmarks.annotate [--checkpoint RUN] [--height 1080] [--width 1920] [--clicks 20] [--kills 50] [--people 8]
+    python -m benchmarks.annotate [--checkpoint RUN] [--height 1080] [--width 1920] [--clicks 20]
+    [--kills 50] [--people 8]
 
-The time is what the server needs for a request, from its body to its answer; its parts are the network's answer, what is done with its
-mask, and the disk; `http` is what whoever asks waits beyond it. A killed server is one of its
-own process; after each kill everything that it acknowledged must be in the journal, with the masks that a session gives.
+The time is what the server needs for a request, from its body to its answer; its parts are the
+network's answer, what is done with its mask, and the disk; `http` is what whoever asks waits beyond
+it. A killed server is one of its own process; after each kill everything that it acknowledged must
+be in the journal, with the masks that a session gives.
 """
 
 import argparse
@@ -53,17 +55,28 @@ def main() -> None:
         raise SystemExit("an export is not annotated with; give its run")
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as place:
-        folder = draw_photos(Path(place) / "photos", max(1, options.people), (options.height, options.width))
+        folder = draw_photos(
+            Path(place) / "photos", max(1, options.people), (options.height, options.width)
+        )
         draw = random.Random(0)
-        for number in range(options.kills):  # before any other thread has run the network: a forked process has none of them
+        for number in range(
+            options.kills
+        ):  # before any other thread has run the network: a forked process has none of them
             moment = draw.uniform(0.1, 5.0)
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
-            print(f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, with a session's masks", flush=True)
-        times = click_times(model, folder, Path(place) / "out", options.clicks, (options.height, options.width))
+            print(
+                f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, with a session's masks",
+                flush=True,
+            )
+        times = click_times(
+            model, folder, Path(place) / "out", options.clicks, (options.height, options.width)
+        )
         totals = [parts["total"] for parts in times]
         busy = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
         shown = f"{options.clicks} clicks at {options.height} x {options.width}, {busy}"
-        print(f"{shown}: median {statistics.median(totals):.0f} ms at the server, from {min(totals):.0f} to {max(totals):.0f}")
+        print(
+            f"{shown}: median {statistics.median(totals):.0f} ms at the server, from {min(totals):.0f} to {max(totals):.0f}"
+        )
         for name in times[0]:
             print(f"  {name:8}{statistics.median(parts[name] for parts in times):8.1f} ms")
         if options.people:
@@ -85,7 +98,9 @@ def draw_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """Post a request; gives the answer and its milliseconds: the server's `Server-Timing`, and `http`, the wait beyond it."""
-    request = urllib.request.Request(address + path, json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(
+        address + path, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     started = time.perf_counter()
     with opener.open(request, timeout=PATIENCE) as answer:
@@ -102,7 +117,9 @@ def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, flo
     return times
 
 
-def give_clicks(address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]) -> list[dict[str, float]]:
+def give_clicks(
+    address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]
+) -> list[dict[str, float]]:
     """Click at random places, one click after the other; gives each one's times, `kept` takes what was acknowledged."""
     rng = np.random.default_rng(seed)
     answer, _ = ask(address, f"/api/photos/{key}", {"tab": f"tab{seed}"})
@@ -110,22 +127,37 @@ def give_clicks(address: str, key: str, count: int, size: tuple[int, int], seed:
     number: int | None = None
     for click in range(count):
         y, x = (int(rng.integers(limit)) for limit in size)
-        body = {"do": "click", "tab": f"tab{seed}", "version": answer["version"], "object": number, "y": y, "x": x}
-        answer, parts = ask(address, f"/api/photos/{key}/act", body | {"label": int(click == 0 or rng.random() < 0.5)})
+        body = {
+            "do": "click",
+            "tab": f"tab{seed}",
+            "version": answer["version"],
+            "object": number,
+            "y": y,
+            "x": x,
+        }
+        answer, parts = ask(
+            address,
+            f"/api/photos/{key}/act",
+            body | {"label": int(click == 0 or rng.random() < 0.5)},
+        )
         number = answer["things"][0]["number"]
         kept.append(answer["things"][0])
         times.append(parts)
     return times
 
 
-def click_times(model: Model, images: Path, out: Path, count: int, size: tuple[int, int]) -> list[dict[str, float]]:
+def click_times(
+    model: Model, images: Path, out: Path, count: int, size: tuple[int, int]
+) -> list[dict[str, float]]:
     """Time clicks, after one that is not timed."""
     project = Project(model, "benchmark", images, out)
     with serving(project) as address:
         give_clicks(address, key_of("0.png"), 1, size, 0, [])
         computed = time.process_time()
         times = give_clicks(address, key_of("0.png"), count, size, 0, [])
-        print(f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, of all threads, whoever asks included")
+        print(
+            f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, of all threads, whoever asks included"
+        )
     project.close()
     return times
 
@@ -148,7 +180,9 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
         things = project.photo(key_of(f"{k}.png")).state.present
         told = [list(click[:3]) for click in things[0].clicks]
         if len(answers) != clicks or told != [click[:3] for click in answers[-1]["clicks"]]:
-            raise RuntimeError(f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, {told} are there")
+            raise RuntimeError(
+                f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, {told} are there"
+            )
     project.close()
     print(f"{count} people, {clicks} clicks each: all there, in order, in {seconds:.1f} s")
 
@@ -167,13 +201,22 @@ def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -
     size = np.array(Image.open(images / "0.png")).shape[:2]
     place = bound("127.0.0.1", 0)
     place.listen()
-    process = multiprocessing.get_context("fork").Process(target=serve_until_killed, args=(model, images, out, place))
+    process = multiprocessing.get_context("fork").Process(
+        target=serve_until_killed, args=(model, images, out, place)
+    )
     process.start()
     kept: list[dict[str, Any]] = []
 
     def click() -> None:
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):  # it is dead
-            give_clicks(f"http://127.0.0.1:{place.getsockname()[1]}", key_of("0.png"), 1000, size, seed, kept)
+            give_clicks(
+                f"http://127.0.0.1:{place.getsockname()[1]}",
+                key_of("0.png"),
+                1000,
+                size,
+                seed,
+                kept,
+            )
 
     person = threading.Thread(target=click)
     person.start()

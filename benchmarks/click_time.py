@@ -1,8 +1,10 @@
 """Seconds of a click, and of encoding a photo, as a session takes them: medians over the rounds of some objects, one by one.
 
-    python -m benchmarks.click_time [--checkpoint RUN] [--config itis/once.yaml --config data/NAME.yaml] [--threads 1] [key=value ...]
+    python -m benchmarks.click_time [--checkpoint RUN] [--config itis/once.yaml --config
+    data/NAME.yaml] [--threads 1] [key=value ...]
 
-The first object is played twice, its first play left out. The ratio of the two is what encoding once saves a click.
+The first object is played twice, its first play left out. The ratio of the two is what encoding
+once saves a click.
 """
 
 import statistics
@@ -26,18 +28,30 @@ DEFAULT = ["itis/once.yaml", "data/samples.yaml"]
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--checkpoint", help="a run's folder, a checkpoint, or the name of a network that ships")
-    arguments.add_argument("--objects", type=int, default=10, help="played, evenly spread over the test split")
+    arguments.add_argument(
+        "--checkpoint", help="a run's folder, a checkpoint, or the name of a network that ships"
+    )
+    arguments.add_argument(
+        "--objects", type=int, default=10, help="played, evenly spread over the test split"
+    )
     arguments.add_argument("--threads", type=int, default=1, help="of torch")
     options = arguments.parse_intermixed_args()
     torch.set_num_threads(options.threads)
     model, config = played_method(options, DEFAULT)
     player = Trainer(
-        devices=1, accelerator=config["trainer"].get("accelerator", "auto"), precision=config["trainer"].get("precision"), **QUIET
+        devices=1,
+        accelerator=config["trainer"].get("accelerator", "auto"),
+        precision=config["trainer"].get("precision"),
+        **QUIET,
     )
     model = model.to(player.strategy.root_device).eval()
     dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
-    chosen = np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist()
+    chosen = (
+        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
+        .round()
+        .astype(int)
+        .tolist()
+    )
     encodings, clicks, users = [], [], []
     with player.precision_plugin.forward_context():
         for index in [chosen[0], *chosen]:

@@ -1,11 +1,13 @@
 """What a user's annotations are worth to CLIS by their order and number, after propagation and after learning (the paper's Fig. 5).
 
-    python -m benchmarks.clis_annotations FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 3] [--counts 4 8 16]
+    python -m benchmarks.clis_annotations FOLDER --data '--config data/isic.yaml data.root=PATH'
+    [--sequences 3] [--counts 4 8 16]
         [--orders ORDER ...] [--epochs 60] [key=value ...]
 
-The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number train.py plays the same sequences, with one
-round a task. Mean IoU on pixels without annotation, a mean over tasks, and the lead over random wrong superpixels, paired by task, with
-bootstrap intervals. What is finished is not done again, what was killed goes on.
+The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number
+train.py plays the same sequences, with one round a task. Mean IoU on pixels without annotation, a
+mean over tasks, and the lead over random wrong superpixels, paired by task, with bootstrap
+intervals. What is finished is not done again, what was killed goes on.
 """
 
 import argparse
@@ -26,7 +28,9 @@ Found = dict[tuple[str, int], list[dict[str, str]]]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the data")
+    arguments.add_argument(
+        "--data", type=shlex.split, required=True, help="config and overrides of the data"
+    )
     arguments.add_argument("--sequences", type=int, default=3)
     arguments.add_argument("--epochs", type=int, default=60, help="of pretraining")
     arguments.add_argument("--counts", type=int, nargs="+", default=[4, 8, 16])
@@ -35,8 +39,20 @@ def main() -> None:
     options = arguments.parse_intermixed_args()
     base, given = ["--config", "clis.yaml"], [*options.data, *options.overrides, "checkpoint=last"]
     start = options.folder / "pretrained"
-    done(start / "finished", "train.py", *base, *given, f"trainer.max_epochs={options.epochs}", f"run={start}")
-    stage = ["--config", "clis/tasks.yaml", f"data.sequences={options.sequences}", f"trainer.max_epochs={options.sequences}"]
+    done(
+        start / "finished",
+        "train.py",
+        *base,
+        *given,
+        f"trainer.max_epochs={options.epochs}",
+        f"run={start}",
+    )
+    stage = [
+        "--config",
+        "clis/tasks.yaml",
+        f"data.sequences={options.sequences}",
+        f"trainer.max_epochs={options.sequences}",
+    ]
     stage += [f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}", "data.rounds=1"]
     found: Found = {}
     for order in options.orders:
@@ -45,14 +61,19 @@ def main() -> None:
             user = [f"callbacks.loop.user.order={order}", f"callbacks.loop.user.count={count}"]
             done(run / "finished", "train.py", *base, *given, *stage, *user, f"run={run}")
             with (run / "transfer.csv").open(newline="", encoding="utf-8") as file:
-                found[order, count] = [row for row in csv.DictReader(file) if row["kind"] == "round 0"]
+                found[order, count] = [
+                    row for row in csv.DictReader(file) if row["kind"] == "round 0"
+                ]
     for figure, title in (("propagated", "after propagation"), ("basic", "after learning")):
         print(f"\n{title}\n\n{markdown(found, figure)}")
 
 
 def markdown(found: Found, figure: str) -> str:
     """Print a figure by order, with the lead over random ones, and number; 0 annotations are the answers before the first."""
-    orders, counts = list(dict.fromkeys(order for order, _ in found)), list(dict.fromkeys(count for _, count in found))
+    orders, counts = (
+        list(dict.fromkeys(order for order, _ in found)),
+        list(dict.fromkeys(count for _, count in found)),
+    )
     lines = ["| | 0 | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]
     for order in orders:
         before = np.mean([float(row["before"]) for row in found[order, counts[0]]])

@@ -1,12 +1,14 @@
 """Plain networks, trained without clicks, made interactive: BRS' three applications (section 4: Table 3, Fig. 11, Table 4).
 
-    python -m benchmarks.conversion classes FOLDER CAMVID                 street scenes; a click says its pixel's class
-    python -m benchmarks.conversion saliency FOLDER COCO VOC_GSC          what stands out, against the rest
-    python -m benchmarks.conversion cells FOLDER                          coins of one half of a photo, those of the other for training
+    python -m benchmarks.conversion classes FOLDER CAMVID                 street scenes; a click
+    says its pixel's class python -m benchmarks.conversion saliency FOLDER COCO VOC_GSC
+    what stands out, against the rest python -m benchmarks.conversion cells FOLDER
+           coins of one half of a photo, those of the other for training
         [--train key=value ...]
 
-train.py trains a U-Net as it would any network (with `--train`'s overrides), `Converted` adds the interaction maps, BRS finds
-those that give the clicked pixels their classes. Cases are played as sessions by `RitmUser`, as evaluate.py plays them.
+train.py trains a U-Net as it would any network (with `--train`'s overrides), `Converted` adds the
+interaction maps, BRS finds those that give the clicked pixels their classes. Cases are played as
+sessions by `RitmUser`, as evaluate.py plays them.
 """
 
 import argparse
@@ -45,9 +47,14 @@ STREETS = [
     "loading.augment=[{_target_: albumentations.HorizontalFlip},"
     "{_target_: albumentations.Affine, translate_percent: [-0.1, 0.1], fill_mask: 255, p: 0.7},"
     "{_target_: albumentations.HueSaturationValue, hue_shift_limit: 10, sat_shift_limit: 20, val_shift_limit: 15, p: 0.7}]",
-    *("model.optimisation.optimizer=adam", "model.optimisation.schedule=constant", "model.optimisation.weight_decay=0"),
+    *(
+        "model.optimisation.optimizer=adam",
+        "model.optimisation.schedule=constant",
+        "model.optimisation.weight_decay=0",
+    ),
 ]
-"""Of 180 photos: on mirror images alone, with AdamW and a cosine, rare classes are hardly learned (mean IoU 45.1 % against 54.3 %)."""
+"""Of 180 photos: on mirror images alone, with AdamW and a cosine, rare classes are hardly learned
+(mean IoU 45.1 % against 54.3 %)."""
 
 
 class Case(NamedTuple):
@@ -68,7 +75,12 @@ class Turn(NamedTuple):
 class UNet(smp.Unet):
     """A U-Net whose encoder carries its ImageNet weights with it."""
 
-    def __init__(self, classes: int, encoder: str = "tu-tf_efficientnet_lite0", weights: str | None = "package") -> None:
+    def __init__(
+        self,
+        classes: int,
+        encoder: str = "tu-tf_efficientnet_lite0",
+        weights: str | None = "package",
+    ) -> None:
         super().__init__(encoder, encoder_weights=None, classes=classes)
         load_encoder_weights(self.encoder, encoder, weights)
 
@@ -77,34 +89,74 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("application", choices=APPLICATIONS)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("roots", type=Path, nargs="*", help="of the data sets that the application names")
-    arguments.add_argument("--train", nargs="*", default=[], metavar="key=value", help="overrides of the training")
+    arguments.add_argument(
+        "roots", type=Path, nargs="*", help="of the data sets that the application names"
+    )
+    arguments.add_argument(
+        "--train", nargs="*", default=[], metavar="key=value", help="overrides of the training"
+    )
     options = arguments.parse_args()
-    if len(options.roots) != (wanted := {"classes": 1, "saliency": 2, "cells": 0}[options.application]):
-        arguments.error(f"{options.application} needs {wanted} folders of data after FOLDER, got {len(options.roots)}")
+    if len(options.roots) != (
+        wanted := {"classes": 1, "saliency": 2, "cells": 0}[options.application]
+    ):
+        arguments.error(
+            f"{options.application} needs {wanted} folders of data after FOLDER, got {len(options.roots)}"
+        )
     APPLICATIONS[options.application](options.folder, options.roots, options.train)
 
 
 def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
-    images = "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], holdout: 180, root: " + str(roots[0]) + "}"
-    given = ["--config", "convert.yaml", "--config", "data/class_images.yaml", f"data.images={images}"]
+    images = (
+        "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], holdout: 180, root: "
+        + str(roots[0])
+        + "}"
+    )
+    given = [
+        "--config",
+        "convert.yaml",
+        "--config",
+        "data/class_images.yaml",
+        f"data.images={images}",
+    ]
     given += ["model.network={_target_: benchmarks.conversion.UNet, classes: 11}", *STREETS]
     method = trained(folder / "run", [*given, "trainer.max_epochs=20", *overrides])
-    objects = build(resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))["data"]).objects("test")
+    objects = build(
+        resolve(trained_config(folder / "run" / "checkpoints" / "last.ckpt", ["benchmarks"]))[
+            "data"
+        ]
+    ).objects("test")
     samples = (objects.read(index) for index in range(len(objects)))
-    games = [(case := Case(as_tensor(sample.image), sample.mask), play_case(method, case)) for sample in samples]
+    games = [
+        (case := Case(as_tensor(sample.image), sample.mask), play_case(method, case))
+        for sample in samples
+    ]
     print(f"{len(games)} images\n\n| clicks | pixels of their class | mean IoU |\n|---|---|---|")
     for k in range(CLICKS + 1):
-        pairs = np.sum([confusion(after(turns, k).argmax(0), case.truth, 11) for case, turns in games], 0)
+        pairs = np.sum(
+            [confusion(after(turns, k).argmax(0), case.truth, 11) for case, turns in games], 0
+        )
         right, union = np.diag(pairs), pairs.sum(0) + pairs.sum(1) - np.diag(pairs)
-        print(f"| {k} | {100 * right.sum() / pairs.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |")
+        print(
+            f"| {k} | {100 * right.sum() / pairs.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |"
+        )
 
 
 def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print the greatest F-measure against clicks, and draw the precision-recall curves (Fig. 11)."""
-    write(folder / "data", {"train": photos(CocoDataModule(str(roots[0]), images="images", annotations="annotations/instances.json"))})
-    method = trained(folder / "run", [*binary(folder / "data"), "trainer.max_epochs=10", *SALIENT, *overrides])
+    write(
+        folder / "data",
+        {
+            "train": photos(
+                CocoDataModule(
+                    str(roots[0]), images="images", annotations="annotations/instances.json"
+                )
+            )
+        },
+    )
+    method = trained(
+        folder / "run", [*binary(folder / "data"), "trainer.max_epochs=10", *SALIENT, *overrides]
+    )
     games = [(case, play_case(method, case)) for case in photos(GrabCutDataModule(str(roots[1])))]
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
@@ -113,7 +165,9 @@ def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
         curves = [precision_recall(case.truth, after(turns, k)) for case, turns in games]
         precision, recall = np.nanmean(curves, axis=0)
         best = np.max(1.3 * precision * recall / (0.3 * precision + recall))
-        axes.plot(recall, precision, label=f"{k} clicks, {best:.3f}", color=str(0.8 * (1 - k / CLICKS)))
+        axes.plot(
+            recall, precision, label=f"{k} clicks, {best:.3f}", color=str(0.8 * (1 - k / CLICKS))
+        )
         print(f"| {k} | {best:.4f} |")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(title="greatest F")
@@ -131,10 +185,16 @@ def cells(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     for k in range(CLICKS + 1):
         ious = [iou(after(turns, k) > 0.5, case.truth) for case, turns in games]
         gains = [gain(case, turns[k - 1], turns[k]) for case, turns in games if 0 < k < len(turns)]
-        print(f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |")
+        print(
+            f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |"
+        )
 
 
-APPLICATIONS: dict[str, Callable[[Path, list[Path], list[str]], None]] = {"classes": classes, "saliency": saliency, "cells": cells}
+APPLICATIONS: dict[str, Callable[[Path, list[Path], list[str]], None]] = {
+    "classes": classes,
+    "saliency": saliency,
+    "cells": cells,
+}
 SALIENT = [
     "model.network={_target_: benchmarks.conversion.UNet, classes: 1}",
     "loading.augment=[{_target_: albumentations.Resize, height: 224, width: 224}, {_target_: albumentations.HorizontalFlip},"
@@ -144,13 +204,31 @@ SALIENT = [
 
 def binary(root: Path) -> list[str]:
     """Training of a plain network on images and binary masks."""
-    return ["--config", "convert.yaml", "--config", "data/folder.yaml", f"data.root={root}", "data.kind=binary", "loading.num_workers=1"]
+    return [
+        "--config",
+        "convert.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={root}",
+        "data.kind=binary",
+        "loading.num_workers=1",
+    ]
 
 
 def trained(run: Path, line: list[str]) -> ConvertedNetwork:
     """Load the method of a run of train.py, which is made unless it was; BRS answers its clicks."""
-    done(run / "finished", "train.py", "--trust", "benchmarks", *line, "checkpoint=last", f"run={run}")
-    config = resolve(trained_config(run / "checkpoints" / "last.ckpt", ["benchmarks"])) | {"refiner": "brs"}
+    done(
+        run / "finished",
+        "train.py",
+        "--trust",
+        "benchmarks",
+        *line,
+        "checkpoint=last",
+        f"run={run}",
+    )
+    config = resolve(trained_config(run / "checkpoints" / "last.ckpt", ["benchmarks"])) | {
+        "refiner": "brs"
+    }
     without_download(config["model"])
     method = build_model(config, ["benchmarks"])
     load_weights(method, find_checkpoint(str(run))[1])
@@ -175,9 +253,13 @@ def after(turns: list[Turn], clicks: int) -> NDArray[np.float32]:
     return turns[min(clicks, len(turns) - 1)].probabilities
 
 
-def precision_recall(truth: NDArray[np.uint8], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def precision_recall(
+    truth: NDArray[np.uint8], probability: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute precision and recall of the pixels above each of 255 thresholds; the precision of none is NaN."""
-    inside = [np.histogram(probability[truth == c], 256, (0, 1))[0][::-1].cumsum()[:-1] for c in (0, 1)]
+    inside = [
+        np.histogram(probability[truth == c], 256, (0, 1))[0][::-1].cumsum()[:-1] for c in (0, 1)
+    ]
     with np.errstate(invalid="ignore"):
         return inside[1] / (inside[0] + inside[1]), inside[1] / (truth == 1).sum()
 
@@ -187,7 +269,9 @@ def gain(case: Case, before: Turn, after: Turn) -> float:
     assert case.cells is not None
     assert after.click is not None
     near = case.cells == case.cells[tuple(after.click)]
-    now, then = (iou((turn.probabilities > 0.5)[near], case.truth[near]) for turn in (after, before))
+    now, then = (
+        iou((turn.probabilities > 0.5)[near], case.truth[near]) for turn in (after, before)
+    )
     return now - then
 
 
@@ -197,13 +281,21 @@ def photos(data: CocoDataModule | GrabCutDataModule) -> Iterator[Case]:
     unions: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for index in range(len(objects)):
         sample = objects.read(index)
-        image, union = unions.get(name := objects.name(index).split(": ")[0], (sample.image, np.zeros_like(sample.mask)))
-        unions[name] = image, np.where(sample.mask == 1, np.uint8(1), np.where(union == 1, union, sample.mask))
+        image, union = unions.get(
+            name := objects.name(index).split(": ")[0], (sample.image, np.zeros_like(sample.mask))
+        )
+        unions[name] = (
+            image,
+            np.where(sample.mask == 1, np.uint8(1), np.where(union == 1, union, sample.mask)),
+        )
     for image, union in unions.values():
         scale = min(1.0, SIDE / max(union.shape))
         size = (round(union.shape[1] * scale), round(union.shape[0] * scale))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        yield Case(as_tensor(small), np.asarray(Image.fromarray(union).resize(size, Image.Resampling.NEAREST)))
+        yield Case(
+            as_tensor(small),
+            np.asarray(Image.fromarray(union).resize(size, Image.Resampling.NEAREST)),
+        )
 
 
 def tiles() -> dict[str, list[Case]]:
@@ -214,9 +306,18 @@ def tiles() -> dict[str, list[Case]]:
     image, truth = coins[0].image, np.any(masks, axis=0).astype(np.uint8)
     nearest = np.argmin([distance_transform_edt(~mask) for mask in masks], axis=0)
     halves: dict[str, list[Case]] = {}
-    for split, columns in zip(("train", "test"), np.array_split(np.arange(image.shape[1]), 2), strict=True):
-        quarters = [np.ix_(rows, some) for rows in np.array_split(np.arange(len(image)), 2) for some in np.array_split(columns, 2)]
-        halves[split] = [Case(as_tensor(image[quarter]), truth[quarter], nearest[quarter]) for quarter in quarters]
+    for split, columns in zip(
+        ("train", "test"), np.array_split(np.arange(image.shape[1]), 2), strict=True
+    ):
+        quarters = [
+            np.ix_(rows, some)
+            for rows in np.array_split(np.arange(len(image)), 2)
+            for some in np.array_split(columns, 2)
+        ]
+        halves[split] = [
+            Case(as_tensor(image[quarter]), truth[quarter], nearest[quarter])
+            for quarter in quarters
+        ]
     return halves
 
 
@@ -232,8 +333,12 @@ def write(folder: Path, splits: dict[str, Iterator[Case]]) -> None:
             for kind in ("images", "masks"):
                 (folder / split / kind).mkdir(parents=True)
             for number, case in enumerate(some):
-                Image.fromarray((case.image * 255).byte().permute(1, 2, 0).numpy()).save(folder / split / "images" / f"{number:03}.png")
-                Image.fromarray((case.truth == 1).astype(np.uint8) * 255).save(folder / split / "masks" / f"{number:03}.png")
+                Image.fromarray((case.image * 255).byte().permute(1, 2, 0).numpy()).save(
+                    folder / split / "images" / f"{number:03}.png"
+                )
+                Image.fromarray((case.truth == 1).astype(np.uint8) * 255).save(
+                    folder / split / "masks" / f"{number:03}.png"
+                )
 
 
 if __name__ == "__main__":

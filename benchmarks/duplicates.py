@@ -45,7 +45,9 @@ def turned(image: Image, degrees: float) -> Image:
 
 VERSIONS: dict[str, Callable[[Image], Image]] = {
     "480 x 480, JPEG 60": lambda image: jpeg(resized(image, 480, 480), 60),
-    "half the size, JPEG 40": lambda image: jpeg(resized(image, image.shape[1] // 2, image.shape[0] // 2), 40),
+    "half the size, JPEG 40": lambda image: jpeg(
+        resized(image, image.shape[1] // 2, image.shape[0] // 2), 40
+    ),
     "30 % brighter": lambda image: (image * 1.3).clip(0, 255).astype(np.uint8),
     "cut by 2 % a side": lambda image: cut(image, 0.02),
     "cut by 5 % a side": lambda image: cut(image, 0.05),
@@ -57,15 +59,31 @@ VERSIONS: dict[str, Callable[[Image], Image]] = {
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    paths = sorted(path for path in arguments.parse_args().folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    paths = sorted(
+        path
+        for path in arguments.parse_args().folder.iterdir()
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
     photos = {path.name: read_image(path, image_header(path).size.upright) for path in paths}
     prints = {name: fingerprint(photo) for name, photo in photos.items()}
     print("| version of a photo | bits that differ: median, 95 %, most |\n|---|---|")
     for version, change in VERSIONS.items():
-        bits = [nearest_pairs({name: prints[name]}, {name: fingerprint(change(photos[name]))})[0].distance for name in photos]
+        bits = [
+            nearest_pairs({name: prints[name]}, {name: fingerprint(change(photos[name]))})[
+                0
+            ].distance
+            for name in photos
+        ]
         print(f"| {version} | {np.median(bits):.0f}, {np.percentile(bits, 95):.0f}, {max(bits)} |")
-    others = [nearest_pairs({name: prints[name]}, {o: p for o, p in prints.items() if o != name})[0].distance for name in photos]
-    print(f"| another photo of the folder, the nearest | {np.median(others):.0f}; the least {min(others)} |")
+    others = [
+        nearest_pairs({name: prints[name]}, {o: p for o, p in prints.items() if o != name})[
+            0
+        ].distance
+        for name in photos
+    ]
+    print(
+        f"| another photo of the folder, the nearest | {np.median(others):.0f}; the least {min(others)} |"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Rows that are trained for the same time, or the same steps, and evaluated: what the benchmarks that compare trainings share.
 
-A row's steps are as many as fit into the minutes, at the time of a step that a short run of the same row shows, so that schedules end
-where training does; the seconds that a training took are read from its checkpoint. Every run is made by train.py and evaluate.py
-themselves, with full curves; what is finished is not done again, what was killed goes on.
+A row's steps are as many as fit into the minutes, at the time of a step that a short run of the
+same row shows, so that schedules end where training does; the seconds that a training took are read
+from its checkpoint. Every run is made by train.py and evaluate.py themselves, with full curves;
+what is finished is not done again, what was killed goes on.
 """
 
 import argparse
@@ -25,7 +26,12 @@ def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentPars
     """Make the parser of what such a benchmark is told."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the data, its test split played on")
+    arguments.add_argument(
+        "--data",
+        type=shlex.split,
+        required=True,
+        help="config and overrides of the data, its test split played on",
+    )
     length = arguments.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, help="of a training")
     length.add_argument("--steps", type=int, help="of a training, instead of minutes")
@@ -41,19 +47,35 @@ def measured(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> 
     table: Table = {row: [] for row in options.rows}
     for seed in range(options.seeds):
         for row in options.rows:
-            line = [*rows[row], TIMER, "trainer.max_epochs=-1", *options.overrides, f"seed={seed}", "checkpoint=last"]
+            line = [
+                *rows[row],
+                TIMER,
+                "trainer.max_epochs=-1",
+                *options.overrides,
+                f"seed={seed}",
+                "checkpoint=last",
+            ]
             name = row.replace(" ", "_").replace("'", "").replace(",", "")
             run = options.folder / f"{name}-{seed}"
             steps = options.steps or probed(options.folder / f"{name}-probe", line, options)
             done(run / "finished", "train.py", *line, f"trainer.max_steps={steps}", f"run={run}")
-            done(run / "test" / "report.json", "evaluate.py", "--checkpoint", str(run), f"run={run / 'test'}", "full_curves=true")
+            done(
+                run / "test" / "report.json",
+                "evaluate.py",
+                "--checkpoint",
+                str(run),
+                f"run={run / 'test'}",
+                "full_curves=true",
+            )
             table[row].append(run)
     return table
 
 
 def probed(probe: Path, line: Sequence[str], options: argparse.Namespace) -> int:
     """Compute the steps that fit into the minutes, by a short run."""
-    done(probe / "finished", "train.py", *line, f"trainer.max_steps={options.probe}", f"run={probe}")
+    done(
+        probe / "finished", "train.py", *line, f"trainer.max_steps={options.probe}", f"run={probe}"
+    )
     return steps_within(60 * options.minutes, *timed(probe))
 
 
@@ -69,7 +91,9 @@ def steps_within(seconds: float, steps: int, took: float) -> int:
     return max(1, int(seconds * steps / took))
 
 
-def print_markdown(table: Table, figures: Mapping[str, str], words: Mapping[str, Sequence[str]] | None = None) -> None:
+def print_markdown(
+    table: Table, figures: Mapping[str, str], words: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Print steps, seconds of training and figures of every row: mean and, with several seeds, sample standard deviation.
 
     Args:
@@ -93,4 +117,6 @@ def print_markdown(table: Table, figures: Mapping[str, str], words: Mapping[str,
 
 def spread(values: Sequence[float]) -> str:
     """Give a mean and, of several values, their sample standard deviation."""
-    return f"{statistics.mean(values):.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
+    return f"{statistics.mean(values):.4g}" + (
+        f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    )

@@ -2,8 +2,8 @@
 
     python -m benchmarks.export RUN PHOTOS [--count 20] [--clicks 5]
 
-PHOTOS is a folder of photos. Clicks are drawn at random; the largest difference of logits and the pixels whose label differs are
-counted over all answers.
+PHOTOS is a folder of photos. Clicks are drawn at random; the largest difference of logits and the
+pixels whose label differs are counted over all answers.
 """
 
 import argparse
@@ -32,9 +32,13 @@ def main() -> None:
     options = arguments.parse_args()
     method: Any = load_method(options.run)
     rng = np.random.default_rng(0)
-    photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)[: options.count]
+    photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)[
+        : options.count
+    ]
     differences, changed, pixels = [], 0, 0
-    seconds: dict[str, list[float]] = {name: [] for name in ("torch: encode", "torch: click", "export: encode", "export: click")}
+    seconds: dict[str, list[float]] = {
+        name: [] for name in ("torch: encode", "torch: click", "export: encode", "export: click")
+    }
     with tempfile.TemporaryDirectory() as folder:
         about = export(method, Path(folder), "benchmark")
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
@@ -48,12 +52,19 @@ def main() -> None:
                 logits, other = ours.steps[-1].logits, theirs.steps[-1].logits
                 assert logits is not None
                 differences.append(float(np.abs(logits[0].numpy() - other).max()))
-                changed, pixels = changed + int((masks[0] != masks[1]).sum()), pixels + masks[0].size
+                changed, pixels = (
+                    changed + int((masks[0] != masks[1]).sum()),
+                    pixels + masks[0].size,
+                )
             for name, session in (("torch", ours), ("export", theirs)):
                 seconds[f"{name}: encode"].append(session.encoding_seconds)
                 seconds[f"{name}: click"] += session.seconds
-    print(f"{about['network']}, split: {about['split']}, {size:.1f} MB, {len(photos)} photos, {options.clicks} clicks each")
-    print(f"largest difference of logits {max(differences):.2g}; {changed} of {pixels} pixels have another label")
+    print(
+        f"{about['network']}, split: {about['split']}, {size:.1f} MB, {len(photos)} photos, {options.clicks} clicks each"
+    )
+    print(
+        f"largest difference of logits {max(differences):.2g}; {changed} of {pixels} pixels have another label"
+    )
     for name, values in seconds.items():
         print(f"{name:16}{1000 * float(np.median(values)):8.1f} ms (median)")
 

@@ -1,9 +1,10 @@
 """What a first click lacks: its answers by precision and recall, and under the best threshold of each object, by the objects' size.
 
-    python -m benchmarks.first_click [--checkpoint RUN] [--config METHOD.yaml --config data/NAME.yaml] [--objects 40] [key=value ...]
+    python -m benchmarks.first_click [--checkpoint RUN] [--config METHOD.yaml --config
+    data/NAME.yaml] [--objects 40] [key=value ...]
 
-A best threshold far above the answer's IoU says that the network ranks pixels well and answers too little or too much; if the best
-thresholds are near it, it does not know the object.
+A best threshold far above the answer's IoU says that the network ranks pixels well and answers too
+little or too much; if the best thresholds are near it, it does not know the object.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,14 @@ def judge(probabilities: NDArray[np.floating], mask: NDArray[np.uint8]) -> Judge
     both, either, answered = overlap(0.5)
     best = max(shared / union for shared, union, _ in map(overlap, THRESHOLDS))
     size = int(np.sum(truth))
-    return Judged(float(truth.mean()), both / either, best, both / max(1, answered), both / size, answered / size)
+    return Judged(
+        float(truth.mean()),
+        both / either,
+        best,
+        both / max(1, answered),
+        both / size,
+        answered / size,
+    )
 
 
 def table(judged: Sequence[Judged]) -> str:
@@ -79,14 +87,23 @@ def table(judged: Sequence[Judged]) -> str:
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--checkpoint", help="a run's folder, a checkpoint, or the name of a network that ships")
-    arguments.add_argument("--objects", type=int, default=40, help="played, evenly spread over the test split")
+    arguments.add_argument(
+        "--checkpoint", help="a run's folder, a checkpoint, or the name of a network that ships"
+    )
+    arguments.add_argument(
+        "--objects", type=int, default=40, help="played, evenly spread over the test split"
+    )
     options = arguments.parse_intermixed_args()
     model, config = played_method(options)
     player = Trainer(devices=1, accelerator=config["trainer"].get("accelerator", "auto"), **QUIET)
     model = model.to(player.strategy.root_device).eval()
     dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
-    chosen = np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist()
+    chosen = (
+        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
+        .round()
+        .astype(int)
+        .tolist()
+    )
     judged = []
     with player.precision_plugin.forward_context():
         for index in chosen:

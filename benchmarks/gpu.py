@@ -1,10 +1,12 @@
 """All that waits for a GPU, in one command: how fast it plays, clicks, trains and loads; then a whole training of what encodes once.
 
-    python -m benchmarks.gpu FOLDER --data '--config benchmarks/sources.yaml data.root=PATH' [--minutes 25] [key=value ...]
+    python -m benchmarks.gpu FOLDER --data '--config benchmarks/sources.yaml data.root=PATH'
+    [--minutes 25] [key=value ...]
 
-Every row is a command of its own, printed with what it gave in `FOLDER/gpu.md`: any of them can be called alone. What is finished is
-not done again. The measurements take some minutes; training gets the rest of them, as many steps as fit by the time of its first ones,
-and is played on the test split of the data, and with `--name` its network is written to `FOLDER/NAME.ckpt`.
+Every row is a command of its own, printed with what it gave in `FOLDER/gpu.md`: any of them can be
+called alone. What is finished is not done again. The measurements take some minutes; training gets
+the rest of them, as many steps as fit by the time of its first ones, and is played on the test
+split of the data, and with `--name` its network is written to `FOLDER/NAME.ckpt`.
 """
 
 import argparse
@@ -25,7 +27,8 @@ METHOD = ["--config", "itis/once.yaml", "--config", "itis/ritm.yaml"]
 BF16 = ["trainer.precision=bf16-mixed"]
 COMPILED = ["model.network.compile={}"]
 ENCODED = ["callbacks.features=null"]
-"""On a GPU encoding in the step costs less than reading kept features, and leaves the augmentation free."""
+"""On a GPU encoding in the step costs less than reading kept features, and leaves the augmentation
+free."""
 PLAYED = 0.1
 """Share of the time that is left to the evaluation of what was trained."""
 
@@ -33,36 +36,72 @@ PLAYED = 0.1
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--data", type=shlex.split, required=True, help="config and overrides of the data, its test split played on")
+    arguments.add_argument(
+        "--data",
+        type=shlex.split,
+        required=True,
+        help="config and overrides of the data, its test split played on",
+    )
     arguments.add_argument("--minutes", type=float, default=25.0, help="of the whole command")
     arguments.add_argument("--accelerator", default="gpu")
     arguments.add_argument("--batch", type=int, default=32, help="objects of a training step")
     arguments.add_argument("--workers", type=int, default=8, help="processes of the loader")
     arguments.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64], help="of lock-step")
-    arguments.add_argument("--objects", type=int, default=99, help="played of each size of lock-step")
+    arguments.add_argument(
+        "--objects", type=int, default=99, help="played of each size of lock-step"
+    )
     arguments.add_argument("--steps", type=int, default=60, help="of each measured training")
-    arguments.add_argument("--rows", nargs="*", metavar="TEXT", help="measure only rows whose name holds one of these texts")
+    arguments.add_argument(
+        "--rows",
+        nargs="*",
+        metavar="TEXT",
+        help="measure only rows whose name holds one of these texts",
+    )
     arguments.add_argument("--eager", action="store_true", help="train without compiling")
     arguments.add_argument("--name", help="of the trained network's file")
     arguments.add_argument("overrides", nargs="*", help="key=value of every command")
     options = arguments.parse_intermixed_args()
     ends = time.monotonic() + 60 * options.minutes
     options.folder.mkdir(parents=True, exist_ok=True)
-    method = [*METHOD, *options.data, f"trainer.accelerator={options.accelerator}", *options.overrides]
+    method = [
+        *METHOD,
+        *options.data,
+        f"trainer.accelerator={options.accelerator}",
+        *options.overrides,
+    ]
     training = [f"loading.batch_size={options.batch}", f"loading.num_workers={options.workers}"]
     rows = measurements(options, method, training)
-    chosen = [name for name in rows if options.rows is None or any(text in name for text in options.rows)]
+    chosen = [
+        name for name in rows if options.rows is None or any(text in name for text in options.rows)
+    ]
     pages = [measured(options.folder, name, rows[name]) for name in chosen]
-    pages.append(trained(options, [*method, *training, *ENCODED, *BF16, *([] if options.eager else COMPILED)], ends))
+    pages.append(
+        trained(
+            options,
+            [*method, *training, *ENCODED, *BF16, *([] if options.eager else COMPILED)],
+            ends,
+        )
+    )
     (options.folder / "gpu.md").write_text("\n".join(["# What one GPU does\n", *pages]))
     print(f"table: {options.folder / 'gpu.md'}")
 
 
-def measurements(options: argparse.Namespace, method: Sequence[str], training: Sequence[str]) -> dict[str, list[str]]:
+def measurements(
+    options: argparse.Namespace, method: Sequence[str], training: Sequence[str]
+) -> dict[str, list[str]]:
     """Give the command of each row that is a measurement."""
     sizes = [str(size) for size in options.sizes]
-    play = ["benchmarks.throughput", "--objects", str(options.objects), "--batches", *sizes, *method, *ENCODED]
-    short = f"loading.train_objects={options.batch * options.steps // 2}"  # the second of two epochs counts
+    play = [
+        "benchmarks.throughput",
+        "--objects",
+        str(options.objects),
+        "--batches",
+        *sizes,
+        *method,
+        *ENCODED,
+    ]
+    # the second of two epochs counts
+    short = f"loading.train_objects={options.batch * options.steps // 2}"
     fit = ["benchmarks.throughput", "--train", *method, *training, short]
     click = ["benchmarks.click_time", "--objects", str(min(20, options.objects)), *method, *ENCODED]
     few = f"loading.train_objects={4 * options.batch}"
@@ -74,9 +113,21 @@ def measurements(options: argparse.Namespace, method: Sequence[str], training: S
         "training, 32 bits": [*fit, *ENCODED],
         "training, bfloat16": [*fit, *ENCODED, *BF16],
         "training, bfloat16, compiled": [*fit, *ENCODED, *BF16, *COMPILED],
-        "training on features kept in memory, bfloat16, compiled": [*fit, "callbacks.features.folder=null", *BF16, *COMPILED],
+        "training on features kept in memory, bfloat16, compiled": [
+            *fit,
+            "callbacks.features.folder=null",
+            *BF16,
+            *COMPILED,
+        ],
         "a step on kept features, encoded, fine-tuned": [
-            *("benchmarks.training_step", "--features", "--accelerator", options.accelerator, "--steps", str(options.steps // 3)),
+            *(
+                "benchmarks.training_step",
+                "--features",
+                "--accelerator",
+                options.accelerator,
+                "--steps",
+                str(options.steps // 3),
+            ),
             *(*method, f"loading.batch_size={options.batch}", few),
         ],
     }
@@ -89,9 +140,15 @@ def measured(folder: Path, name: str, line: Sequence[str]) -> str:
         print(" ".join(["python -m", *line]), flush=True)
         code, output, errors = run_module(line)
         if code:
-            return part(name, line, f"failed: {(errors.strip() or str(code)).splitlines()[-1][:500]}")
+            return part(
+                name, line, f"failed: {(errors.strip() or str(code)).splitlines()[-1][:500]}"
+            )
         kept = [text for text in output.splitlines() if any(letter.isdigit() for letter in text)]
-        file.write_text("\n".join(text for text in kept if not text.startswith(("GPU available", "TPU available"))))
+        file.write_text(
+            "\n".join(
+                text for text in kept if not text.startswith(("GPU available", "TPU available"))
+            )
+        )
     return part(name, line, file.read_text())
 
 
@@ -110,21 +167,31 @@ def trained(options: argparse.Namespace, line: list[str], ends: float) -> str:
     """Train until the time is up, and evaluate; gives the page's last part."""
     probe, run = options.folder / "probe", options.folder / "run"
     given = [*line, TIMER, "trainer.max_epochs=-1", "checkpoint=last"]
-    done(probe / "finished", "train.py", *given, f"trainer.max_steps={options.steps}", f"run={probe}")
+    done(
+        probe / "finished", "train.py", *given, f"trainer.max_steps={options.steps}", f"run={probe}"
+    )
     planned = options.folder / "steps"  # a run that goes on keeps its schedule
     if not planned.exists():
         seconds = max(0.0, (ends - time.monotonic()) * (1 - PLAYED))
         planned.write_text(str(steps_within(seconds, *timed(probe))))
     steps = planned.read_text()
     done(run / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={run}")
-    test = ["--checkpoint", str(run), f"run={run / 'test'}", "full_curves=true", "loading.eval_batch_size=16"]
+    test = [
+        "--checkpoint",
+        str(run),
+        f"run={run / 'test'}",
+        "full_curves=true",
+        "loading.eval_batch_size=16",
+    ]
     done(run / "test" / "report.json", "evaluate.py", *test)
     if options.name:
         write_shipped(str(run), options.name, options.folder)
     report = json.loads((run / "test" / "report.json").read_text())
     took = timed(run)
     rows = [f"| {key} | {report[key]:.4g} |" for key in FIGURES if key in report]
-    table = "\n".join([f"| {took[0]} steps of {options.batch} | {took[1]:.0f} s |", "|---|---|", *rows])
+    table = "\n".join(
+        [f"| {took[0]} steps of {options.batch} | {took[1]:.0f} s |", "|---|---|", *rows]
+    )
     return f"## A whole training\n\n`python train.py {shlex.join([*given, f'trainer.max_steps={steps}'])}`\n\n{table}\n"
 
 

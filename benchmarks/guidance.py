@@ -1,8 +1,8 @@
 """Time of each click encoding against the formula as it is written, the distance of every pixel to every click, at 512 x 512.
 
-The formula is one vectorised expression in torch (as RITM's `DistMaps`: squares, the minimum over clicks, one root at the
-end). The maximal difference of the maps is printed beside the ratio. One thread by default: on a busy machine more of them
-wait for each other at every operation.
+The formula is one vectorised expression in torch (as RITM's `DistMaps`: squares, the minimum over
+clicks, one root at the end). The maximal difference of the maps is printed beside the ratio. One
+thread by default: on a busy machine more of them wait for each other at every operation.
 
     python -m benchmarks.guidance [--clicks 20] [--size 512] [--batch 1] [--threads 1]
 """
@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from benchmarks import median_times
-from interseg.clicks.guidance import GAUSSIAN_PEAK, DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance, Guidance
+from interseg.clicks.guidance import (
+    GAUSSIAN_PEAK,
+    DiskGuidance,
+    DistanceGuidance,
+    FlooredGaussianGuidance,
+    GaussianGuidance,
+    Guidance,
+)
 
 Formula = Callable[[Tensor], Tensor]
 STD, CLIP, RADIUS, TRUNCATION = 10.0, 20.0, 5.0, 255.0
@@ -25,10 +32,19 @@ def gaussian(distance: Tensor) -> Tensor:
 
 
 ENCODINGS: dict[str, tuple[Guidance, Formula]] = {
-    "GaussianGuidance": (GaussianGuidance(STD, CLIP), lambda d: torch.where(d <= CLIP, gaussian(d), 0.0)),
+    "GaussianGuidance": (
+        GaussianGuidance(STD, CLIP),
+        lambda d: torch.where(d <= CLIP, gaussian(d), 0.0),
+    ),
     "DiskGuidance": (DiskGuidance(RADIUS), lambda d: (d <= RADIUS).float()),
-    "DistanceGuidance": (DistanceGuidance(TRUNCATION), lambda d: d.clamp_max(TRUNCATION) / TRUNCATION),
-    "FlooredGaussianGuidance": (FlooredGaussianGuidance(STD, CLIP), lambda d: gaussian(d.clamp_max(CLIP))),
+    "DistanceGuidance": (
+        DistanceGuidance(TRUNCATION),
+        lambda d: d.clamp_max(TRUNCATION) / TRUNCATION,
+    ),
+    "FlooredGaussianGuidance": (
+        FlooredGaussianGuidance(STD, CLIP),
+        lambda d: gaussian(d.clamp_max(CLIP)),
+    ),
 }
 
 
@@ -42,7 +58,9 @@ def main() -> None:
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     clicks = random_clicks(options.batch, options.clicks, options.size)
-    print(f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, {options.threads} thread(s)")
+    print(
+        f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, {options.threads} thread(s)"
+    )
     print("encoding                  formula    here     ratio  maximal difference")
     for name, (guidance, formula) in ENCODINGS.items():
         print(f"{name:24}  {row(guidance, formula, clicks, options.size, options.repeats)}")
@@ -50,8 +68,12 @@ def main() -> None:
 
 def row(guidance: Guidance, formula: Formula, clicks: Tensor, size: int, repeats: int) -> str:
     """Measure times, ratio and maximal difference of an encoding and its formula."""
-    difference = float((naive_maps(clicks, size, formula) - guidance(clicks, size, size)).abs().max())
-    naive, ours = median_times(repeats, lambda: naive_maps(clicks, size, formula), lambda: guidance(clicks, size, size))
+    difference = float(
+        (naive_maps(clicks, size, formula) - guidance(clicks, size, size)).abs().max()
+    )
+    naive, ours = median_times(
+        repeats, lambda: naive_maps(clicks, size, formula), lambda: guidance(clicks, size, size)
+    )
     return f"{1000 * naive:5.1f} ms  {1000 * ours:6.2f} ms  {naive / ours:5.1f}  {difference:.1e}"
 
 

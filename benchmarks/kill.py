@@ -2,9 +2,10 @@
 
     python -m benchmarks.kill FOLDER [--kills 20] [--only evaluation] [key=value ...]
 
-A short training on the embedded photos and an evaluation of it are run whole; then each is run again as often as `--kills`
-says, killed after a random part of the whole one's time, and gone on with. Weights, clicks and optimiser must be equal to the
-last bit, and so must `objects.csv` and the figures that are no times.
+A short training on the embedded photos and an evaluation of it are run whole; then each is run
+again as often as `--kills` says, killed after a random part of the whole one's time, and gone on
+with. Weights, clicks and optimiser must be equal to the last bit, and so must `objects.csv` and the
+figures that are no times.
 """
 
 import argparse
@@ -22,8 +23,20 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parent.parent
-CONFIG = ["--config", "small.yaml", "--config", "data/samples.yaml", "trainer.accelerator=cpu", "loading.train_objects=24"]
-SHORT = ["trainer.max_epochs=6", "callbacks.checkpoint.every_n_steps=2", "model.previous_mask=true", "model.network.guidance_channels=3"]
+CONFIG = [
+    "--config",
+    "small.yaml",
+    "--config",
+    "data/samples.yaml",
+    "trainer.accelerator=cpu",
+    "loading.train_objects=24",
+]
+SHORT = [
+    "trainer.max_epochs=6",
+    "callbacks.checkpoint.every_n_steps=2",
+    "model.previous_mask=true",
+    "model.network.guidance_channels=3",
+]
 SHORT += ["callbacks.loop.previous_mask=true", "model.network.options.decoder_channels=32"]
 
 
@@ -51,7 +64,10 @@ def main() -> None:
             "loading.eval_batch_size=2",
         ]
 
-    for name, line, outcome in (("training", train_line, trained), ("evaluation", evaluate_line, played)):
+    for name, line, outcome in (
+        ("training", train_line, trained),
+        ("evaluation", evaluate_line, played),
+    ):
         first = whole if name == "training" else whole / "played"
         started = time.monotonic()
         finish(line(first))
@@ -68,7 +84,10 @@ def main() -> None:
             equal = outcome(run) == expected
             same += equal
             how = "killed" if killed else "ended"
-            print(f"{name} {number}: {how} after {moment:.1f} s of {duration:.1f}, {'equal' if equal else 'DIFFERENT'}", flush=True)
+            print(
+                f"{name} {number}: {how} after {moment:.1f} s of {duration:.1f}, {'equal' if equal else 'DIFFERENT'}",
+                flush=True,
+            )
             shutil.rmtree(run)
         print(f"{name}: {same} of {options.kills} equal", flush=True)
 
@@ -97,22 +116,34 @@ def trained(run: Path) -> bytes:
     """Weights, optimiser, schedule and click memory, as bytes."""
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     memory = next(value for key, value in state["callbacks"].items() if key.startswith("UserLoop"))
-    return b"".join(flat([state["state_dict"], state["optimizer_states"], state["lr_schedulers"], memory]))
+    return b"".join(
+        flat([state["state_dict"], state["optimizer_states"], state["lr_schedulers"], memory])
+    )
 
 
 def flat(value: Any) -> list[bytes]:
     """Nested tensors and values in a fixed order."""
     if isinstance(value, dict):
-        return [part for key in sorted(value, key=str) for part in (str(key).encode(), *flat(value[key]))]
+        return [
+            part
+            for key in sorted(value, key=str)
+            for part in (str(key).encode(), *flat(value[key]))
+        ]
     if isinstance(value, list | tuple):
         return [part for item in value for part in flat(item)]
-    return [value.contiguous().numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode()]
+    return [
+        value.contiguous().numpy().tobytes()
+        if isinstance(value, torch.Tensor)
+        else repr(value).encode()
+    ]
 
 
 def played(run: Path) -> tuple[str, dict[str, Any]]:
     """Return the objects' table and the figures without times."""
     figures = json.loads((run / "report.json").read_text())
-    return (run / "objects.csv").read_text(), {key: value for key, value in figures.items() if "seconds" not in key}
+    return (run / "objects.csv").read_text(), {
+        key: value for key, value in figures.items() if "seconds" not in key
+    }
 
 
 if __name__ == "__main__":

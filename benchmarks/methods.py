@@ -1,11 +1,13 @@
 """ITIS, a network that encodes once, RITM and SimpleClick, trained for the same time on the same data, as one table over seeds.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.methods FOLDER --minutes 27 [--seeds 3] [--rows ITIS RITM ...]
+    OMP_NUM_THREADS=1 python -m benchmarks.methods FOLDER --minutes 27 [--seeds 3] [--rows ITIS RITM
+    ...]
         --data '--config benchmarks/sources.yaml data.root=PATH' [key=value ...]
 
-`--steps 2000` instead of minutes gives every row the same steps. How steps are chosen: `benchmarks/equal_time.py`. The line may be stopped
-at any time; given again, it goes on. Features of the row `once` are kept in `~/.cache/interseg/features`: what is there costs no time, and
-a probe that has to encode finds fewer steps than fit. Keep them by an epoch of that row beforehand.
+`--steps 2000` instead of minutes gives every row the same steps. How steps are chosen:
+`benchmarks/equal_time.py`. The line may be stopped at any time; given again, it goes on. Features
+of the row `once` are kept in `~/.cache/interseg/features`: what is there costs no time, and a probe
+that has to encode finds fewer steps than fit. Keep them by an epoch of that row beforehand.
 """
 
 from argparse import Namespace
@@ -19,7 +21,14 @@ DINOV2 = ["model.network.encoder=vit_small_patch14_dinov2"]
 ROWS = {
     "ITIS": ["--config", "small.yaml"],
     "ITIS by RITM's training": ["--config", "small.yaml", "--config", "itis/ritm.yaml"],
-    "once": ["--config", "itis/once.yaml", "--config", "itis/ritm.yaml", *DINOV2, "callbacks.features.crop=0.625"],
+    "once": [
+        "--config",
+        "itis/once.yaml",
+        "--config",
+        "itis/ritm.yaml",
+        *DINOV2,
+        "callbacks.features.crop=0.625",
+    ],
     "RITM": ["--config", "ritm.yaml", "--config", "ritm/small.yaml"],
     "SimpleClick": ["--config", "simpleclick.yaml", "--config", "simpleclick/small.yaml"],
 }
@@ -57,7 +66,9 @@ def described(table: Table, data: list[str]) -> dict[str, list[str]]:
 
 def weights_of(run: Path) -> tuple[int, int]:
     """Count a run's weights, and those that learn."""
-    method: Any = played_method(Namespace(checkpoint=str(run), config=[], overrides=[], trust=[]))[0]
+    method: Any = played_method(Namespace(checkpoint=str(run), config=[], overrides=[], trust=[]))[
+        0
+    ]
     weights = list(method.network.parameters())
     return sum(p.numel() for p in weights), sum(p.numel() for p in weights if p.requires_grad)
 

@@ -1,8 +1,9 @@
 """Time of `RitmUser.next_click` against the rule as it is written, two exact distance transforms of the whole image, at 1080p.
 
-The states are those of an evaluation: a trained network plays its clicks on each object at the data's own size, then truth,
-prediction and clicks are stretched to 1080 x 1920 and the next click is timed. Synthetic worst cases come after. Every state
-is also checked: both must give the same click.
+The states are those of an evaluation: a trained network plays its clicks on each object at the
+data's own size, then truth, prediction and clicks are stretched to 1080 x 1920 and the next click
+is timed. Synthetic worst cases come after. Every state is also checked: both must give the same
+click.
 
     python -m benchmarks.next_click --checkpoint RUN [--config data/NAME.yaml] [key=value ...]
 """
@@ -42,21 +43,33 @@ class State(NamedTuple):
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN", help="a run's folder, or a checkpoint in one")
-    arguments.add_argument("--objects", type=int, default=12, help="played, evenly spread over the test split")
+    arguments.add_argument(
+        "--checkpoint", required=True, metavar="RUN", help="a run's folder, or a checkpoint in one"
+    )
+    arguments.add_argument(
+        "--objects", type=int, default=12, help="played, evenly spread over the test split"
+    )
     arguments.add_argument("--repeats", type=int, default=5, help="of each timing")
     arguments.add_argument("--threads", type=int, default=2, help="of OpenCV, for both rules")
     options = arguments.parse_intermixed_args()
     cv2.setNumThreads(options.threads)
     ratios: dict[int, list[float]] = {}
-    for state in list(played_states(options)):  # all first: the network's threads keep the cores busy for a while after a call
+    for state in list(
+        played_states(options)
+    ):  # all first: the network's threads keep the cores busy for a while after a call
         ratios.setdefault(len(state.clicks), []).append(compare(state, options.repeats)[0])
-    print(f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, {options.objects} objects")
+    print(
+        f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, {options.objects} objects"
+    )
     print("after clicks  states  median ratio")
     for count in SHOWN:
-        print(f"{count:12}  {len(ratios.get(count, [])):6}  {statistics.median(ratios.get(count, [float('nan')])):12.1f}")
+        print(
+            f"{count:12}  {len(ratios.get(count, [])):6}  {statistics.median(ratios.get(count, [float('nan')])):12.1f}"
+        )
     every = [ratio for column in ratios.values() for ratio in column]
-    print(f"all           {len(every):6}  {statistics.median(every):12.1f}    minimum {min(every):.1f}")
+    print(
+        f"all           {len(every):6}  {statistics.median(every):12.1f}    minimum {min(every):.1f}"
+    )
     for name, state in worst_cases().items():
         ratio, naive, ours = compare(state, options.repeats)
         print(f"{name:44} {ratio:5.1f}    {1000 * naive:6.1f} ms / {1000 * ours:6.1f} ms")
@@ -67,7 +80,9 @@ def compare(state: State, repeats: int) -> tuple[float, float, float]:
     """Ratio and median seconds of both rules; raises `RuntimeError` where their clicks differ."""
     next_click = partial(RitmUser().next_click, *state, np.random.default_rng(0))
     if (expected := naive_click(state)) != (got := next_click()):
-        raise RuntimeError(f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, after {state.clicks.tolist()}")
+        raise RuntimeError(
+            f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, after {state.clicks.tolist()}"
+        )
     naive, ours = median_times(repeats, lambda: naive_click(state), next_click)
     return naive / ours, naive, ours
 
@@ -90,15 +105,29 @@ def played_states(options: Any) -> Iterator[State]:
     """Yield the states after each click of the network of a run, at 1080p."""
     model, config = played_method(options)
     model.eval()
-    loop, dataset = UserLoop(max_clicks=SHOWN[-1], full_curves=True), ClickDataset(build(config["data"], options.trust).objects("test"))
-    for index in np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset))).round().astype(int).tolist():
+    loop, dataset = (
+        UserLoop(max_clicks=SHOWN[-1], full_curves=True),
+        ClickDataset(build(config["data"], options.trust).objects("test")),
+    )
+    for index in (
+        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
+        .round()
+        .astype(int)
+        .tolist()
+    ):
         batch = cast(ClickBatch, collate([dataset[0, index]]))
         loop.play(model, batch)
         truth, size = batch["mask"][0].numpy(), batch["mask"].shape[-2:]
         clicks = unpad_clicks(scale_clicks(batch["outcome"]["clicks"], size, (HEIGHT, WIDTH)))[0]
         masks = np.unpackbits(batch["outcome"]["masks"][0].numpy(), axis=-1, count=size[1])
-        large, *rounds = (cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) for mask in (truth, *masks[: len(clicks)]))
-        yield from (State(mask.astype(bool), large.astype(np.uint8), clicks[: count + 1]) for count, mask in enumerate(rounds))
+        large, *rounds = (
+            cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+            for mask in (truth, *masks[: len(clicks)])
+        )
+        yield from (
+            State(mask.astype(bool), large.astype(np.uint8), clicks[: count + 1])
+            for count, mask in enumerate(rounds)
+        )
 
 
 def worst_cases() -> dict[str, State]:
@@ -107,8 +136,12 @@ def worst_cases() -> dict[str, State]:
     truth, guess = np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5
     board = np.indices((HEIGHT, WIDTH)).sum(0) % 2 == 0
     return {
-        "empty prediction, object of half the image": State(np.zeros_like(half), half.astype(np.uint8), no_clicks()),
-        "salt-and-pepper noise (truth and prediction)": State(guess, truth.astype(np.uint8), no_clicks()),
+        "empty prediction, object of half the image": State(
+            np.zeros_like(half), half.astype(np.uint8), no_clicks()
+        ),
+        "salt-and-pepper noise (truth and prediction)": State(
+            guess, truth.astype(np.uint8), no_clicks()
+        ),
         "checkerboard against its inverse": State(~board, board.astype(np.uint8), no_clicks()),
     }
 

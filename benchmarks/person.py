@@ -1,10 +1,12 @@
 """Photos annotated through the page by a scripted person in a browser, beside evaluate.py's figures for the same clicks.
 
-    python -m benchmarks.person FOLDER [--checkpoint RUN] [--photos 5] [--chromium FILE] [--pictures docs]
+    python -m benchmarks.person FOLDER [--checkpoint RUN] [--photos 5] [--chromium FILE] [--pictures
+    docs]
 
-FOLDER has GrabCut's layout. evaluate.py plays some of its photos first; then a person in Chromium gives the very clicks in the page, and
-the experiment that the annotator writes is compared with the evaluation: clicks and IoU after each. `--pictures` draws those of the docs
-instead, on photos that scikit-image carries.
+FOLDER has GrabCut's layout. evaluate.py plays some of its photos first; then a person in Chromium
+gives the very clicks in the page, and the experiment that the annotator writes is compared with the
+evaluation: clicks and IoU after each. `--pictures` draws those of the docs instead, on photos that
+scikit-image carries.
 """
 
 import argparse
@@ -36,19 +38,27 @@ SHOWN = ("chelsea.png", "coffee.png")
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("data", type=Path, nargs="?", metavar="FOLDER", help="with data_GT and boundary_GT")
+    arguments.add_argument(
+        "data", type=Path, nargs="?", metavar="FOLDER", help="with data_GT and boundary_GT"
+    )
     arguments.add_argument("--checkpoint", default="interseg-s")
     arguments.add_argument("--photos", type=int, default=5)
     arguments.add_argument("--chromium", default=shutil.which("chromium"))
-    arguments.add_argument("--pictures", type=Path, metavar="FOLDER", help="to write the pictures of the docs to")
+    arguments.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="to write the pictures of the docs to"
+    )
     options = arguments.parse_args()
     if options.chromium is None:
-        raise InputError("there is no chromium; apt-get install chromium, or give one by --chromium")
+        raise InputError(
+            "there is no chromium; apt-get install chromium, or give one by --chromium"
+        )
     if (options.data is None) == (options.pictures is None):
         raise InputError("give a FOLDER to be annotated, or --pictures")
     model = interseg.load(options.checkpoint)
     if not isinstance(model, Model):
-        raise InputError(f"{options.checkpoint} is an export, which is not annotated with; give its run")
+        raise InputError(
+            f"{options.checkpoint} is an export, which is not annotated with; give its run"
+        )
     with tempfile.TemporaryDirectory() as place, Browser(options.chromium) as browser:
         if options.pictures:
             draw_pictures(model, Path(place), browser, options.pictures)
@@ -66,7 +76,9 @@ class Browser:
         from playwright.sync_api import sync_playwright  # of the extra "test" alone
 
         self.run = sync_playwright().start()
-        self.opened = self.run.chromium.launch(executable_path=self.chromium, args=["--no-sandbox", "--disable-gpu"])
+        self.opened = self.run.chromium.launch(
+            executable_path=self.chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         return self.opened
 
     def __exit__(self, *_: object) -> None:
@@ -84,8 +96,13 @@ def place_on_screen(page: Any, size: tuple[int, int], y: float, x: float) -> tup
 
 def opened(page: Any, size: tuple[int, int], number: int) -> None:
     """Wait until the page shows the photo of a number from 1."""
-    page.wait_for_function("n => document.querySelector('#place').textContent.startsWith(`${n} of`)", arg=number)
-    page.wait_for_function("text => document.querySelector('#facts').textContent.startsWith(text)", arg=f"{size[1]} × {size[0]}")
+    page.wait_for_function(
+        "n => document.querySelector('#place').textContent.startsWith(`${n} of`)", arg=number
+    )
+    page.wait_for_function(
+        "text => document.querySelector('#facts').textContent.startsWith(text)",
+        arg=f"{size[1]} × {size[0]}",
+    )
     page.wait_for_function("document.querySelector('#busy').textContent === ''")
 
 
@@ -94,10 +111,15 @@ def give(page: Any, size: tuple[int, int], clicks: list[list[int]], before: int 
     for number, (y, x, label, *_) in enumerate(clicks, before + 1):
         page.mouse.click(*place_on_screen(page, size, y, x), button="left" if label else "right")
         words = f"{number} click" if number == 1 else f"{number} clicks"
-        page.wait_for_function("text => document.querySelector('#things li.on small')?.textContent.startsWith(text)", arg=words)
+        page.wait_for_function(
+            "text => document.querySelector('#things li.on small')?.textContent.startsWith(text)",
+            arg=words,
+        )
 
 
-def annotate_and_compare(model: Model, options: argparse.Namespace, place: Path, browser: Any) -> None:
+def annotate_and_compare(
+    model: Model, options: argparse.Namespace, place: Path, browser: Any
+) -> None:
     """Play some photos by evaluate.py and by a person; raises `RuntimeError` where they differ."""
     photos = sorted((options.data / "data_GT").iterdir())
     chosen = photos[:: max(1, len(photos) // options.photos)][: options.photos]
@@ -107,11 +129,31 @@ def annotate_and_compare(model: Model, options: argparse.Namespace, place: Path,
         shutil.copy(photo, place / "images")
         shutil.copy(next((options.data / "boundary_GT").glob(f"{photo.stem}.*")), place / "masks")
     played = place / "played"
-    words = ["--checkpoint", options.checkpoint, "--config", "data/folder.yaml", f"data.root={place}", f"run={played}"]
-    quiet = ["loading.batch_size=1", "loading.num_workers=0", "callbacks.report=null", "trainer.enable_progress_bar=false"]
-    subprocess.run([sys.executable, "evaluate.py", *words, *quiet], check=True, stdout=subprocess.DEVNULL)
+    words = [
+        "--checkpoint",
+        options.checkpoint,
+        "--config",
+        "data/folder.yaml",
+        f"data.root={place}",
+        f"run={played}",
+    ]
+    quiet = [
+        "loading.batch_size=1",
+        "loading.num_workers=0",
+        "callbacks.report=null",
+        "trainer.enable_progress_bar=false",
+    ]
+    subprocess.run(
+        [sys.executable, "evaluate.py", *words, *quiet], check=True, stdout=subprocess.DEVNULL
+    )
     theirs = read_objects(played / "objects.csv")[1]
-    project = Project(model, "person", place / "images", place / "out", truth=Truth(place / "images", place / "masks"))
+    project = Project(
+        model,
+        "person",
+        place / "images",
+        place / "out",
+        truth=Truth(place / "images", place / "masks"),
+    )
     with serving(project) as address:
         seconds = person_annotates(browser, address, project, theirs)
     for line in export(project):
@@ -121,13 +163,19 @@ def annotate_and_compare(model: Model, options: argparse.Namespace, place: Path,
     print("| photo | clicks | seconds | IoU | evaluate.py's IoU |\n|---|---|---|---|---|")
     for mine, their, passed in zip(ours, theirs, seconds, strict=True):
         last, name = f"iou@{len(mine.clicks)}", mine.name.split()[1].rstrip(":")
-        print(f"| {name} | {len(mine.clicks)} | {passed:.1f} | {mine.figures[last]:.6f} | {their.figures[last]:.6f} |")
+        print(
+            f"| {name} | {len(mine.clicks)} | {passed:.1f} | {mine.figures[last]:.6f} | {their.figures[last]:.6f} |"
+        )
         if mine.figures != their.figures or mine.clicks.tolist() != their.clicks.tolist():
-            raise RuntimeError(f"{mine.name}: the person's figures are {mine.figures}, evaluate.py's {their.figures}")
+            raise RuntimeError(
+                f"{mine.name}: the person's figures are {mine.figures}, evaluate.py's {their.figures}"
+            )
     print("clicks, NoC and IoU after each click are equal")
 
 
-def person_annotates(browser: Any, address: str, project: Project, objects: list[Row]) -> list[float]:
+def person_annotates(
+    browser: Any, address: str, project: Project, objects: list[Row]
+) -> list[float]:
     """Give each object's clicks in the page; gives the seconds of each, from the open photo to the last answer."""
     truth, seconds = project.truth, []
     page = browser.new_page(viewport={"width": 1400, "height": 900})

@@ -1,8 +1,10 @@
 """Propagation of annotations: energy and time of `propagate` against the official code's 401 steps of Adam, on one image.
 
-    python -m benchmarks.propagation [--image PATH] [--classes 2] [--pair-weight 1] [--size 256 352] [--repeats 3]
+    python -m benchmarks.propagation [--image PATH] [--classes 2] [--pair-weight 1] [--size 256 352]
+    [--repeats 3]
 
-Without an image a photo of scikit-image is taken; the prediction is made of blurred noise, 16 superpixels are annotated.
+Without an image a photo of scikit-image is taken; the prediction is made of blurred noise, 16
+superpixels are annotated.
 """
 
 import argparse
@@ -32,9 +34,13 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=3)
     options = arguments.parse_args()
     height, width = options.size
-    image = (read_image(options.image) if options.image else skimage.data.astronaut())[:height, :width]
+    image = (read_image(options.image) if options.image else skimage.data.astronaut())[
+        :height, :width
+    ]
     rng = np.random.default_rng(0)
-    field = np.stack([gaussian_filter(rng.normal(size=image.shape[:2]), 8) for _ in range(options.classes)])
+    field = np.stack(
+        [gaussian_filter(rng.normal(size=image.shape[:2]), 8) for _ in range(options.classes)]
+    )
     prior = torch.from_numpy(1.5 * field / field.std()).float().softmax(0)
     segments = superpixels(image)
     annotation = np.full(image.shape[:2], 255, np.uint8)
@@ -42,12 +48,22 @@ def main() -> None:
         annotation[segments == segment] = rng.integers(options.classes)
     labels = torch.from_numpy(annotation)
     pairs = [options.pair_weight * w for w in similarity(torch.from_numpy(lab(image)))]
-    print("| weight of annotations | energy, Adam at its best rate | energy, ours | turns | time, ours / Adam |\n|---|---|---|---|---|")
+    print(
+        "| weight of annotations | energy, Adam at its best rate | energy, ours | turns | time, ours / Adam |\n|---|---|---|---|---|"
+    )
     for weight in (10.0, 1000.0):
-        descents = {rate: adam(prior, labels, pairs, weight, rate) for rate in (0.01, 0.03, 0.1, 0.3)}
-        best, rate = min((float(energy(theta, prior, labels, pairs, weight)), rate) for rate, theta in descents.items())
+        descents = {
+            rate: adam(prior, labels, pairs, weight, rate) for rate in (0.01, 0.03, 0.1, 0.3)
+        }
+        best, rate = min(
+            (float(energy(theta, prior, labels, pairs, weight)), rate)
+            for rate, theta in descents.items()
+        )
         turns = next(
-            n for n in range(1, 200) if energy(propagate(prior, labels, pairs, weight, n, 0), prior, labels, pairs, weight) <= best
+            n
+            for n in range(1, 200)
+            if energy(propagate(prior, labels, pairs, weight, n, 0), prior, labels, pairs, weight)
+            <= best
         )
         ours = float(energy(propagate(prior, labels, pairs, weight), prior, labels, pairs, weight))
         slow, fast = median_times(
@@ -58,7 +74,9 @@ def main() -> None:
         print(f"| {weight:g} | {best:.1f} | {ours:.1f} | {turns} to Adam's | {fast / slow:.4f} |")
 
 
-def adam(prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float, rate: float) -> Tensor:
+def adam(
+    prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float, rate: float
+) -> Tensor:
     """Compute the probabilities after the official code's number of steps."""
     logits = prior.log().clone().requires_grad_()
     optimizer = torch.optim.Adam([logits], rate)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.propagation_weights --checkpoint RUN [--sequences 4 5 6] [key=value ...]
 
-The pretrained network of a run answers the images of some sequences, the user annotates, the annotations are propagated: mean IoU on
-pixels without annotation. Nothing is learned. Sequences are drawn from the same images: some are in several. Overrides are those of the
-run's config.
+The pretrained network of a run answers the images of some sequences, the user annotates, the
+annotations are propagated: mean IoU on pixels without annotation. Nothing is learned. Sequences are
+drawn from the same images: some are in several. Overrides are those of the run's config.
 """
 
 import numpy as np
@@ -26,11 +26,17 @@ CONTRASTS = (30, 100, 300, 1000)
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN", help="a pretraining's folder")
+    arguments.add_argument(
+        "--checkpoint", required=True, metavar="RUN", help="a pretraining's folder"
+    )
     arguments.add_argument("--sequences", type=int, nargs="+", default=[5, 6, 7, 8])
     options = arguments.parse_intermixed_args()
     _, weights = find_checkpoint(options.checkpoint)
-    config = resolve(load(options.config, options.overrides, trained_config(weights, options.trust), options.trust))
+    config = resolve(
+        load(
+            options.config, options.overrides, trained_config(weights, options.trust), options.trust
+        )
+    )
     data, model = build(config["data"], options.trust), build(config["model"], options.trust).eval()
     loop = build(config["callbacks"]["loop"], options.trust)
     load_weights(model, weights)
@@ -43,19 +49,42 @@ def main() -> None:
         answer = model.predict_current(batch["image"])
         prediction = answer.probabilities[0].argmax(0).byte().numpy()
         segments = superpixels((image * 255).round().byte().movedim(0, -1).numpy(), loop.segments)
-        scene = Scene(prediction, mask, answer.uncertainty[0].numpy(), segments, no_annotation(mask.shape))
-        annotation, number = loop.user.annotate(scene, np.random.default_rng(index), loop.scale(mask))
-        scenes.append((image, answer.probabilities[0], torch.from_numpy(annotation), np.where(annotation != IGNORE, IGNORE, mask), number))
-    before = np.mean([mean_iou(p.argmax(0).numpy(), rest, data.classes) for _, p, _, rest, _ in scenes])
-    print(f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; before: {before:.3f}\n")
+        scene = Scene(
+            prediction, mask, answer.uncertainty[0].numpy(), segments, no_annotation(mask.shape)
+        )
+        annotation, number = loop.user.annotate(
+            scene, np.random.default_rng(index), loop.scale(mask)
+        )
+        scenes.append(
+            (
+                image,
+                answer.probabilities[0],
+                torch.from_numpy(annotation),
+                np.where(annotation != IGNORE, IGNORE, mask),
+                number,
+            )
+        )
+    before = np.mean(
+        [mean_iou(p.argmax(0).numpy(), rest, data.classes) for _, p, _, rest, _ in scenes]
+    )
     print(
-        "| weight of pairs | " + " | ".join(f"contrast {contrast}" for contrast in CONTRASTS) + " |\n" + "|---" * (len(CONTRASTS) + 1) + "|"
+        f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; before: {before:.3f}\n"
+    )
+    print(
+        "| weight of pairs | "
+        + " | ".join(f"contrast {contrast}" for contrast in CONTRASTS)
+        + " |\n"
+        + "|---" * (len(CONTRASTS) + 1)
+        + "|"
     )
     for weight in PAIR_WEIGHTS:
         cells = []
         for contrast in CONTRASTS:
             spread = Propagation(pair_weight=weight, contrast=contrast)
-            ious = [mean_iou(spread(image, p, given).argmax(0).numpy(), rest, data.classes) for image, p, given, rest, _ in scenes]
+            ious = [
+                mean_iou(spread(image, p, given).argmax(0).numpy(), rest, data.classes)
+                for image, p, given, rest, _ in scenes
+            ]
             cells.append(f"{np.mean(ious):.3f}")
         print(f"| {weight} | " + " | ".join(cells) + " |", flush=True)
 

@@ -1,8 +1,10 @@
 """A click network's forward pass against its refinements: clicks, labels of clicked pixels and time, as one table (BRS' Table 2).
 
-    python -m benchmarks.refinement RUN FOLDER [key=value ...] --test '--config data/grabcut.yaml data.root=PATH' [--rows forward brs ...]
+    python -m benchmarks.refinement RUN FOLDER [key=value ...] --test '--config data/grabcut.yaml
+    data.root=PATH' [--rows forward brs ...]
 
-Every line is made by evaluate.py itself, one after the other; what is finished is not done again. Overrides are the evaluation's.
+Every line is made by evaluate.py itself, one after the other; what is finished is not done again.
+Overrides are the evaluation's.
 """
 
 import argparse
@@ -17,38 +19,68 @@ COARSE = "model.network.output=coarse"
 ROWS = {
     "forward": ["refiner=null"],
     "brs": ["refiner=brs"],
-    **{name: [f"refiner={name}"] for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")},
-    "f_brs_b_pixels": ["refiner={_target_: interseg.inference.refiners.FeatureRefiner, point: b, reach: 0}"],
+    **{
+        name: [f"refiner={name}"]
+        for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")
+    },
+    "f_brs_b_pixels": [
+        "refiner={_target_: interseg.inference.refiners.FeatureRefiner, point: b, reach: 0}"
+    ],
     "coarse": ["refiner=null", COARSE],
     "coarse_brs": ["refiner=brs", COARSE],
 }
-"""The evaluation of each line. `f_brs_b_pixels` asks, as BRS does, for the clicked pixels alone, not for 3 x 3 round each; the last two are
-for a network with a fine decoder."""
-FIGURES = {"NoC@85": "noc@85", "NoC@90": "noc@90", "failures@90": "failures@90", "mIoU@5": "miou@5", "AuC": "auc"}
+"""The evaluation of each line. `f_brs_b_pixels` asks, as BRS does, for the clicked pixels alone,
+not for 3 x 3 round each; the last two are for a network with a fine decoder."""
+FIGURES = {
+    "NoC@85": "noc@85",
+    "NoC@90": "noc@90",
+    "failures@90": "failures@90",
+    "mIoU@5": "miou@5",
+    "AuC": "auc",
+}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("run", type=Path)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
+    arguments.add_argument(
+        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
+    )
     arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     reports = {}
     for row in options.rows:
         folder = options.folder / row
-        line = ["--checkpoint", str(options.run), *options.test, *ROWS[row], *options.overrides, f"run={folder}", "trainer.devices=1"]
+        line = [
+            "--checkpoint",
+            str(options.run),
+            *options.test,
+            *ROWS[row],
+            *options.overrides,
+            f"run={folder}",
+            "trainer.devices=1",
+        ]
         done(folder / "report.json", "evaluate.py", *line)
         reports[row] = json.loads((folder / "report.json").read_text())
         with (folder / "objects.csv").open() as file:
-            reports[row]["answers"] = sum(len(played["clicks"].split()) for played in csv.DictReader(file))
+            reports[row]["answers"] = sum(
+                len(played["clicks"].split()) for played in csv.DictReader(file)
+            )
     print_markdown(reports)
 
 
 def print_markdown(reports: dict[str, dict[str, float]]) -> None:
     """Figures of every line; times in those of the first line's clicks, since machines differ."""
-    titles = [*FIGURES, "clicked pixels right", "refined answers", "not improved", "evaluations each", "time a click"]
+    titles = [
+        *FIGURES,
+        "clicked pixels right",
+        "refined answers",
+        "not improved",
+        "evaluations each",
+        "time a click",
+    ]
     titles.append("time a refined answer adds")
     print("| | " + " | ".join(titles) + " |\n" + "|---" * (len(titles) + 1) + "|")
     first = next(iter(reports.values()))["network_seconds_per_click"]
@@ -57,9 +89,17 @@ def print_markdown(reports: dict[str, dict[str, float]]) -> None:
         refined = report.get("refinements", 0)  # a forward pass has none
         each = f"{report['refinement_evaluations'] / refined:.1f}" if refined else "-"
         cells = [f"{report[key]:.4g}" for key in FIGURES.values()]
-        cells += [f"{100 * right:.2f} %", f"{refined} of {report['answers']}", f"{report.get('refinements_failed', 0)}", each]
+        cells += [
+            f"{100 * right:.2f} %",
+            f"{refined} of {report['answers']}",
+            f"{report.get('refinements_failed', 0)}",
+            each,
+        ]
         time = report["network_seconds_per_click"] / first
-        cells += [f"{time:.2f}", f"{(time - 1) * report['answers'] / refined:.2f}" if refined else "-"]
+        cells += [
+            f"{time:.2f}",
+            f"{(time - 1) * report['answers'] / refined:.2f}" if refined else "-",
+        ]
         print(f"| {row} | " + " | ".join(cells) + " |")
 
 

@@ -1,6 +1,7 @@
 """Proxy masks by each registration: Dice with the truth against slices labelled, and times as ratios, of an incremental round too.
 
-    python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml data.root=PATH [--volumes 4] [--slices 2 4 6]
+    python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml
+    data.root=PATH [--volumes 4] [--slices 2 4 6]
 
 The same random slices for every registration, as many along both planes.
 """
@@ -52,32 +53,54 @@ def main() -> None:
             once = ProxyMask(volume.image, ROWS[name])
             started = time.perf_counter()
             for axis in rounds[0]:
-                once.label(axis, {number: mask for labels in rounds for number, mask in labels[axis].items()})
+                once.label(
+                    axis,
+                    {number: mask for labels in rounds for number, mask in labels[axis].items()},
+                )
             whole[name] += time.perf_counter() - started
-            assert all(np.array_equal(proxy.planes[axis], once.planes[axis]) for axis in once.planes), "grown is not the same as whole"
+            assert all(
+                np.array_equal(proxy.planes[axis], once.planes[axis]) for axis in once.planes
+            ), "grown is not the same as whole"
             scores[name].append(row)
     print_markdown(scores, whole, last, options.slices)
 
 
-def slices_of(truth: np.ndarray, counts: list[int], seed: int) -> list[dict[int, dict[int, np.ndarray]]]:
+def slices_of(
+    truth: np.ndarray, counts: list[int], seed: int
+) -> list[dict[int, dict[int, np.ndarray]]]:
     """Draw what a user labels at random, round after round, to reach each count along the first two planes."""
     generator, rounds, known = np.random.default_rng(seed), [], {0: [], 1: []}  # type: ignore[var-annotated]
     for before, count in zip([0, *counts], counts, strict=False):
-        new = SliceUser((0, 1), count - before, guided=False).annotate(truth, truth, None, known, generator)
+        new = SliceUser((0, 1), count - before, guided=False).annotate(
+            truth, truth, None, known, generator
+        )
         rounds.append(new)
         for axis, masks in new.items():
             known[axis] += list(masks)
     return rounds
 
 
-def print_markdown(scores: dict[str, list[list[float]]], whole: dict[str, float], last: dict[str, float], slices: list[int]) -> None:
+def print_markdown(
+    scores: dict[str, list[list[float]]],
+    whole: dict[str, float],
+    last: dict[str, float],
+    slices: list[int],
+) -> None:
     """Mean Dice by slices a plane; times as ratios to the slowest, and of the last round to all at once."""
     slowest = max(whole, key=lambda name: whole[name])
-    print("| | " + " | ".join(f"{n} + {n}" for n in slices) + f" | {slowest} / it, all slices at once | last round / all at once |")
+    print(
+        "| | "
+        + " | ".join(f"{n} + {n}" for n in slices)
+        + f" | {slowest} / it, all slices at once | last round / all at once |"
+    )
     print("|---" * (len(slices) + 3) + "|")
     for name, rows in scores.items():
         cells = [f"{value:.3f}" for value in np.mean(rows, 0)]
-        print(f"| {name} | " + " | ".join(cells) + f" | {whole[slowest] / whole[name]:.1f} | {last[name] / whole[name]:.2f} |")
+        print(
+            f"| {name} | "
+            + " | ".join(cells)
+            + f" | {whole[slowest] / whole[name]:.1f} | {last[name] / whole[name]:.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """A model under users who click less well than the field's rule assumes, as one table.
 
-    python -m benchmarks.robustness FOLDER --model 'NAME=--checkpoint RUN' [--model ...] --data '--config data/grabcut.yaml data.root=PATH'
+    python -m benchmarks.robustness FOLDER --model 'NAME=--checkpoint RUN' [--model ...] --data
+    '--config data/grabcut.yaml data.root=PATH'
         [--users NAME ...] [--seeds 3] [--deciles 10] [--target 0.9] [key=value ...]
 
-Every line is played by evaluate.py itself; what is finished is not done again, what was killed goes on. Users who draw are played with
-several seeds. Deciles are `SampledUser`'s, from the deepest to the shallowest pixels of errors. `robustness.json` in FOLDER holds the
-figures; compare.py sets several such folders side by side.
+Every line is played by evaluate.py itself; what is finished is not done again, what was killed goes
+on. Users who draw are played with several seeds. Deciles are `SampledUser`'s, from the deepest to
+the shallowest pixels of errors. `robustness.json` in FOLDER holds the figures; compare.py sets
+several such folders side by side.
 """
 
 import argparse
@@ -53,20 +55,41 @@ USERS = {
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--model", action="append", required=True, help="NAME=words of evaluate.py, e.g. 'itis=--checkpoint RUN'")
-    arguments.add_argument("--data", type=shlex.split, default=[], help="config and overrides of the data played on")
+    arguments.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        help="NAME=words of evaluate.py, e.g. 'itis=--checkpoint RUN'",
+    )
+    arguments.add_argument(
+        "--data", type=shlex.split, default=[], help="config and overrides of the data played on"
+    )
     arguments.add_argument("--users", nargs="+", choices=USERS, default=list(USERS))
     arguments.add_argument("--seeds", type=int, default=3, help="of users who draw")
-    arguments.add_argument("--deciles", type=int, nargs="*", default=list(range(1, 11)), help="of sampled clicks; none: --deciles")
+    arguments.add_argument(
+        "--deciles",
+        type=int,
+        nargs="*",
+        default=list(range(1, 11)),
+        help="of sampled clicks; none: --deciles",
+    )
     arguments.add_argument("--target", type=float, default=0.9, help="IoU of NoC")
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     models = {}
     for given in options.model:
         name, _, words = given.partition("=")
-        line = [*shlex.split(words), *options.data, *options.overrides, f"targets=[{options.target}]"]
+        line = [
+            *shlex.split(words),
+            *options.data,
+            *options.overrides,
+            f"targets=[{options.target}]",
+        ]
         models[name] = measured(options.folder / name, line, options)
-    write_whole(options.folder / "robustness.json", json.dumps({"target": options.target, "models": models}, indent=1))
+    write_whole(
+        options.folder / "robustness.json",
+        json.dumps({"target": options.target, "models": models}, indent=1),
+    )
     print(robustness_table(models))
 
 
@@ -81,15 +104,27 @@ def measured(folder: Path, line: list[str], options: argparse.Namespace) -> dict
     deciles = {}
     for number in options.deciles:
         sampled = player("SampledUser", f"decile: {number}")
-        deciles[number] = [played(folder, line, f"decile {number}", sampled, seed) for seed in range(options.seeds)]
+        deciles[number] = [
+            played(folder, line, f"decile {number}", sampled, seed) for seed in range(options.seeds)
+        ]
         rows[f"decile {number}"] = user_row(deciles[number], base, options.target)
-    return {"users": rows, "decile_gap": decile_gap(deciles, options.target) if len(deciles) > 1 else None}
+    return {
+        "users": rows,
+        "decile_gap": decile_gap(deciles, options.target) if len(deciles) > 1 else None,
+    }
 
 
 def played(folder: Path, line: list[str], name: str, user: Player, seed: int) -> Evaluation:
     """Evaluate with a user and a seed, unless that was done."""
     run = folder / f"{name.replace(' ', '-').replace(',', '').replace('%', 'percent')}-{seed}"
-    done(run / "report.json", "evaluate.py", *line, f"callbacks.loop.user={user.node}", f"callbacks.loop.seed={seed}", f"run={run}")
+    done(
+        run / "report.json",
+        "evaluate.py",
+        *line,
+        f"callbacks.loop.user={user.node}",
+        f"callbacks.loop.seed={seed}",
+        f"run={run}",
+    )
     return Evaluation(run)
 
 

@@ -1,12 +1,14 @@
 """What bounds training on many processes: throughput of one and two, and what each step, each evaluation and the loader cost.
 
-    python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600] [--steps 40] [key=value ...]
-    python -m benchmarks.scaling --sizes
+    python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600]
+    [--steps 40] [key=value ...] python -m benchmarks.scaling --sizes
 
-A real training on the CPU, 1 and 2 processes of one thread each (gloo), at the same batch a process, for each of the numbers of training
-objects. The click memory's gather is measured apart: after each step the ranks meet, then gather that step's delta once more.
-Then, and alone with `--sizes`, what needs no training: the bytes of a step's and of an evaluation's messages and of ITIS' gradients, the
-entry of 64 ranks' messages, and the example of docs/scaling.md, which works out from these what bounds 8 and 64 GPUs.
+A real training on the CPU, 1 and 2 processes of one thread each (gloo), at the same batch a
+process, for each of the numbers of training objects. The click memory's gather is measured apart:
+after each step the ranks meet, then gather that step's delta once more. Then, and alone with
+`--sizes`, what needs no training: the bytes of a step's and of an evaluation's messages and of
+ITIS' gradients, the entry of 64 ranks' messages, and the example of docs/scaling.md, which works
+out from these what bounds 8 and 64 GPUs.
 """
 
 import math
@@ -43,7 +45,8 @@ DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5
 """Steps left out at the beginning."""
 BATCH, CROP, RANKS, CLICKS = 8, 350, 64, 20
-"""Of the example: objects a rank, pixels of ITIS' crops, ranks whose messages are entered, clicks an object of an evaluation."""
+"""Of the example: objects a rank, pixels of ITIS' crops, ranks whose messages are entered, clicks
+an object of an evaluation."""
 STEP, BANDWIDTH, LATENCY = 0.25, 10e9, 20e-6
 """Of the example: seconds a step, bytes a second and seconds a message between ranks."""
 
@@ -59,37 +62,68 @@ class MeteredLoop(UserLoop):
         self.bytes: list[int] = []
         self.began = 0.0
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: ClickBatch,
+        batch_idx: int,
+    ) -> None:
         """Gather once more: the step has ended."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self.steps.append(time.perf_counter() - self.began)  # since the step before: waiting for the loader counts
+        self.steps.append(
+            time.perf_counter() - self.began
+        )  # since the step before: waiting for the loader counts
         trainer.strategy.barrier()
         started = time.perf_counter()
         deltas = from_all_ranks(self._delta)
         self.gathers.append(time.perf_counter() - started)
         started = time.perf_counter()
         ClickMemory().apply(deltas)
-        self.applied.append((time.perf_counter() - started) / (trainer.world_size * len(batch["id"])))
+        self.applied.append(
+            (time.perf_counter() - started) / (trainer.world_size * len(batch["id"]))
+        )
         self.bytes.append(len(pickle.dumps(self._delta)))
         self.began = time.perf_counter()
 
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--objects", type=int, nargs="+", default=[40, 100], help="training objects, each measured")
+    arguments.add_argument(
+        "--objects", type=int, nargs="+", default=[40, 100], help="training objects, each measured"
+    )
     arguments.add_argument("--steps", type=int, default=40, help="of each measurement")
     arguments.add_argument("--sizes", action="store_true", help="only what needs no training")
     options = arguments.parse_intermixed_args()
     if options.sizes:
         sizes()
         return
-    config = resolve(load(options.config or DEFAULT, ["loading.num_workers=1", *options.overrides], trusted=options.trust))
+    config = resolve(
+        load(
+            options.config or DEFAULT,
+            ["loading.num_workers=1", *options.overrides],
+            trusted=options.trust,
+        )
+    )
     needs(config, "model", "data")
     rank = int(os.environ.get("LOCAL_RANK", 0))
-    if rank == 0 and "WORLD_SIZE" not in os.environ:  # the process that a person started: it measures the two sizes in turn
+    if (
+        rank == 0 and "WORLD_SIZE" not in os.environ
+    ):  # the process that a person started: it measures the two sizes in turn
         for processes in (1, 2):
-            line = ["--standalone", f"--nproc-per-node={processes}", "-m", "benchmarks.scaling", *sys.argv[1:]]
-            subprocess.run([sys.executable, "-m", "torch.distributed.run", *line], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            line = [
+                "--standalone",
+                f"--nproc-per-node={processes}",
+                "-m",
+                "benchmarks.scaling",
+                *sys.argv[1:],
+            ]
+            subprocess.run(
+                [sys.executable, "-m", "torch.distributed.run", *line],
+                check=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
         loader(config, options.trust)
         sizes()
         return
@@ -104,7 +138,13 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
     config["data"]["loading"]["train_objects"] = objects
     seed_everything(0, verbose=False)
     module, data = build(config["model"], trusted), build(config["data"], trusted)
-    loop = MeteredLoop(**{key: build(value, trusted) for key, value in config["callbacks"]["loop"].items() if key != "_target_"})
+    loop = MeteredLoop(
+        **{
+            key: build(value, trusted)
+            for key, value in config["callbacks"]["loop"].items()
+            if key != "_target_"
+        }
+    )
     trainer = Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -144,8 +184,12 @@ def sizes() -> None:
     """Print what needs no training."""
     network = resolve(load(["itis.yaml"], ["model.network.weights=null"]))["model"]
     gradients = sum(4 * p.numel() for p in build(network).parameters())
-    print(f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: {outcome_bytes():.0f} bytes")
-    print(f"gradients, all-reduced: {cells(2 * (g - 1) / g * gradients / BANDWIDTH for g in (8, RANKS))}")
+    print(
+        f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: {outcome_bytes():.0f} bytes"
+    )
+    print(
+        f"gradients, all-reduced: {cells(2 * (g - 1) / g * gradients / BANDWIDTH for g in (8, RANKS))}"
+    )
     for name, masks in (("clicks", False), ("clicks and masks", True)):
         sent = pickle.dumps(delta(0, masks))
         messages = [pickle.dumps(delta(rank, masks)) for rank in range(RANKS)]
@@ -155,10 +199,14 @@ def sizes() -> None:
             ClickMemory().apply([pickle.loads(message) for message in messages])
             seconds.append(time.perf_counter() - started)
         entry = statistics.median(seconds)
-        print(f"{name}: a batch of {BATCH} is {len(sent)} bytes, those of {RANKS} ranks are read and entered in {1000 * entry:.1f} ms")
+        print(
+            f"{name}: a batch of {BATCH} is {len(sent)} bytes, those of {RANKS} ranks are read and entered in {1000 * entry:.1f} ms"
+        )
         for kind, hops in (("ring", lambda g: g - 1), ("tree", math.log2)):
             moved = {g: 2 * hops(g) * LATENCY + g * len(sent) / BANDWIDTH for g in (8, RANKS)}
-            print(f"  sent, {kind}: {cells(moved.values())}; and entered: {cells(moved[g] + g / RANKS * entry for g in moved)}")
+            print(
+                f"  sent, {kind}: {cells(moved.values())}; and entered: {cells(moved[g] + g / RANKS * entry for g in moved)}"
+            )
 
 
 def cells(seconds: Iterable[float]) -> str:
@@ -183,7 +231,9 @@ def outcome_bytes(objects: int = 1000) -> float:
     (session,) = open_sessions(Plain(None), torch.zeros(1, 3, 4, 4))
     game = Game(session, np.ones((4, 4), np.uint8), RitmUser(), CLICKS)
     rows = {name: game.outcome()[name] for name in OUTCOME if name != "id"}
-    gathered = {name: torch.stack([row] * objects) for name, row in rows.items()} | {"id": torch.arange(objects)}
+    gathered = {name: torch.stack([row] * objects) for name, row in rows.items()} | {
+        "id": torch.arange(objects)
+    }
     return len(pickle.dumps(gathered)) / objects
 
 

@@ -1,15 +1,18 @@
 """Cost of a training step: with `UserLoop(iterative=True)` against `iterative=False`, and on kept features against encoding.
 
-A step is the loop's two hooks, forward, backward and the optimiser, in a real Lightning Trainer. Each batch, loaded in
-advance, is trained on twice: iteratively, then plainly with the very clicks of the iterative step, so that both encode the
-same number of clicks and drifts of the machine cancel. The first epoch, when the memory is empty, is left out.
+A step is the loop's two hooks, forward, backward and the optimiser, in a real Lightning Trainer.
+Each batch, loaded in advance, is trained on twice: iteratively, then plainly with the very clicks
+of the iterative step, so that both encode the same number of clicks and drifts of the machine
+cancel. The first epoch, when the memory is empty, is left out.
 
     python -m benchmarks.training_step [--config itis.yaml --config data/NAME.yaml] [key=value ...]
 
-With `--features` a network that encodes once is trained on each batch three times: on kept features, with its frozen encoder run in
-the step, and with the gradient of an encoder that is fine-tuned. Features are kept in memory, and filled before they are timed.
+With `--features` a network that encodes once is trained on each batch three times: on kept
+features, with its frozen encoder run in the step, and with the gradient of an encoder that is
+fine-tuned. Features are kept in memory, and filled before they are timed.
 
-    python -m benchmarks.training_step --features --config itis/once.yaml --config data/NAME.yaml [key=value ...]
+    python -m benchmarks.training_step --features --config itis/once.yaml --config data/NAME.yaml
+    [key=value ...]
 """
 
 import statistics
@@ -44,7 +47,9 @@ class TimedLoop(UserLoop):
         self.click_counts: list[float] = []
         self.clicks, self.marks = torch.empty(0), (0.0, 0.0)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
+    ) -> None:
         """Time the hook; a plain step gets the clicks of the iterative step before it."""
         self.iterative = batch_idx % 2 == 0
         if not self.iterative:
@@ -53,13 +58,24 @@ class TimedLoop(UserLoop):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         self.clicks, self.marks = batch["clicks"], (started, now())
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: ClickBatch,
+        batch_idx: int,
+    ) -> None:
         """Time the hook and the step before it."""
         ended = now()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.current_epoch > 0:
-            self.times[self.iterative].append((self.marks[1] - self.marks[0], ended - self.marks[1], now() - ended))
-            self.click_counts.append(float((batch["clicks"][..., 2] >= 0).sum()) / len(batch["clicks"]))
+            self.times[self.iterative].append(
+                (self.marks[1] - self.marks[0], ended - self.marks[1], now() - ended)
+            )
+            self.click_counts.append(
+                float((batch["clicks"][..., 2] >= 0).sum()) / len(batch["clicks"])
+            )
 
 
 class TimedFeatures(KeptFeatures):
@@ -70,7 +86,9 @@ class TimedFeatures(KeptFeatures):
         self.times: dict[str, list[float]] = {way: [] for way in WAYS}
         self.started = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
+    ) -> None:
         """Give the batch what its way needs, within the time but for what is new to the store."""
         network, way = pl_module.network, WAYS[batch_idx % len(WAYS)]
         learn_encoder(network, way == "fine-tuned")
@@ -82,7 +100,14 @@ class TimedFeatures(KeptFeatures):
         if way == "encoded":
             batch["features"] = network.features(batch["image"])  # type: ignore[operator, union-attr]
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: ClickBatch,
+        batch_idx: int,
+    ) -> None:
         """Note the time since, from the second epoch on."""
         if trainer.current_epoch > 0:
             self.times[WAYS[batch_idx % len(WAYS)]].append(now() - self.started)
@@ -113,22 +138,40 @@ class Repeated:
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--steps", type=int, default=40, help="at least so many of each kind are timed")
+    arguments.add_argument(
+        "--steps", type=int, default=40, help="at least so many of each kind are timed"
+    )
     arguments.add_argument("--accelerator", default="cpu")
-    arguments.add_argument("--features", action="store_true", help="time kept features against encoding instead")
+    arguments.add_argument(
+        "--features", action="store_true", help="time kept features against encoding instead"
+    )
     options = arguments.parse_intermixed_args()
     default = ["itis/once.yaml", "data/samples.yaml"] if options.features else DEFAULT
-    config = resolve(load(options.config or default, [*options.overrides, "loading.num_workers=0"], trusted=options.trust))
+    config = resolve(
+        load(
+            options.config or default,
+            [*options.overrides, "loading.num_workers=0"],
+            trusted=options.trust,
+        )
+    )
     needs(config, "model", "data")
     seed_everything(config["seed"], verbose=False)
     kinds = len(WAYS) if options.features else len(KINDS)
     batches = Repeated(build(config["data"], options.trust), kinds)
-    given = {key: build(value, options.trust) for key, value in config["callbacks"]["loop"].items() if key != "_target_"}
+    given = {
+        key: build(value, options.trust)
+        for key, value in config["callbacks"]["loop"].items()
+        if key != "_target_"
+    }
     features, loop = TimedFeatures(), TimedLoop(**given)
     epochs = 1 - (-kinds * options.steps // len(batches))
-    quiet: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    quiet: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     callbacks: list[Callback] = [UserLoop(**given), features] if options.features else [loop]
-    trainer = Trainer(max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=callbacks, **quiet)
+    trainer = Trainer(
+        max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=callbacks, **quiet
+    )
     trainer.fit(build(config["model"], options.trust), batches)
     title = f"{config['name']}, batch {config['loading']['batch_size']}, {epochs} epochs of {len(batches) // kinds} steps of each kind"
     if options.features:
@@ -142,22 +185,39 @@ def report_features(features: TimedFeatures, title: str) -> None:
     print(f"{title}; {torch.get_num_threads()} threads")
     print("median s      step  kept / this (median of the batches)")
     for way in WAYS:
-        ratios = [kept / other for kept, other in zip(features.times["kept"], features.times[way], strict=True)]
-        print(f"{way:10}  {statistics.median(features.times[way]):6.3f}  {statistics.median(ratios):.3f}")
+        ratios = [
+            kept / other
+            for kept, other in zip(features.times["kept"], features.times[way], strict=True)
+        ]
+        print(
+            f"{way:10}  {statistics.median(features.times[way]):6.3f}  {statistics.median(ratios):.3f}"
+        )
 
 
 def report(loop: TimedLoop, title: str) -> None:
     """Median times in ms, and the ratio of the two kinds."""
-    print(f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; {torch.get_num_threads()} threads")
+    print(
+        f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; {torch.get_num_threads()} threads"
+    )
     print("median ms      step  batch_start hook  batch_end hook")
     for kind, name in zip(KINDS, ("iterative", "plain"), strict=True):
-        before, _, after = (1000 * statistics.median(column) for column in zip(*loop.times[kind], strict=True))
-        print(f"{name:9}  {1000 * statistics.median(map(sum, loop.times[kind])):8.1f}  {before:16.2f}  {after:14.2f}")
+        before, _, after = (
+            1000 * statistics.median(column) for column in zip(*loop.times[kind], strict=True)
+        )
+        print(
+            f"{name:9}  {1000 * statistics.median(map(sum, loop.times[kind])):8.1f}  {before:16.2f}  {after:14.2f}"
+        )
     plain = statistics.median(map(sum, loop.times[False]))
     pairs = [sum(a) / sum(b) for a, b in zip(loop.times[True], loop.times[False], strict=True)]
-    extra = [a[0] + a[2] - b[0] - b[2] for a, b in zip(loop.times[True], loop.times[False], strict=True)]
-    print(f"iterative / plain: {statistics.median(pairs):.3f} (median of {len(pairs)} pairs of steps)")
-    print(f"by the hooks alone: {1 + statistics.median(extra) / plain:.3f} (what they add to a plain step; less noise)")
+    extra = [
+        a[0] + a[2] - b[0] - b[2] for a, b in zip(loop.times[True], loop.times[False], strict=True)
+    ]
+    print(
+        f"iterative / plain: {statistics.median(pairs):.3f} (median of {len(pairs)} pairs of steps)"
+    )
+    print(
+        f"by the hooks alone: {1 + statistics.median(extra) / plain:.3f} (what they add to a plain step; less noise)"
+    )
 
 
 def now() -> float:

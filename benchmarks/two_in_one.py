@@ -1,12 +1,15 @@
 """Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
 
-    python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test '--config data/grabcut.yaml data.root=B'
-        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12] [--refinements NAME ...] [--itis RUN] [key=value ...]
+    python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test
+    '--config data/grabcut.yaml data.root=B'
+        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12] [--refinements
+        NAME ...] [--itis RUN] [key=value ...]
 
-Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A third table has their clicks by the
-IoU that the selection left to be refined. `--itis` adds the clicks of a run of ITIS, by the same user as the signed ones. Every line is
-made by train.py and evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides (key=value) are
-training's.
+Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A
+third table has their clicks by the IoU that the selection left to be refined. `--itis` adds the
+clicks of a run of ITIS, by the same user as the signed ones. Every line is made by train.py and
+evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides
+(key=value) are training's.
 """
 
 import argparse
@@ -26,11 +29,17 @@ LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
 REFINEMENTS = {
     "boundary clicks": [],
     "positive and negative clicks": ["--config", "two_in_one/pnr.yaml"],
-    **{f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"] for side in (16, 32, 64)},
+    **{
+        f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"]
+        for side in (16, 32, 64)
+    },
 }
-"""The first two are the paper's; the others ask how many cells of a crop the refinement's three convolutions can see across."""
+"""The first two are the paper's; the others ask how many cells of a crop the refinement's three
+convolutions can see across."""
 ITIS = "ITIS"
-SIGNED_USER = "callbacks.loop.user={_target_: interseg.clicks.boundary.CentreUser, least_share: 0.01}"
+SIGNED_USER = (
+    "callbacks.loop.user={_target_: interseg.clicks.boundary.CentreUser, least_share: 0.01}"
+)
 STARTS = (0.0, 0.4, 0.6, 0.8, 1.01)
 """Bounds of the IoU after the selection, by which objects are told apart."""
 SELECTED = {
@@ -40,19 +49,47 @@ SELECTED = {
     "recall": "recall+0",
     "with 20 px": "recall+20",
 }
-REFINED = {key: key for key in ("noc@85", "failures@85", "noc@90", "failures@90", "miou@1", "miou@3", "miou@5", "miou@10", "outside")}
+REFINED = {
+    key: key
+    for key in (
+        "noc@85",
+        "failures@85",
+        "noc@90",
+        "failures@90",
+        "miou@1",
+        "miou@3",
+        "miou@5",
+        "miou@10",
+        "outside",
+    )
+}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--method", nargs="+", default=["two_in_one.yaml", "two_in_one/small.yaml"], help="configs under every row")
-    arguments.add_argument("--train", type=shlex.split, required=True, help="config and overrides of the training data")
-    arguments.add_argument("--test", type=shlex.split, required=True, help="config and overrides of the data played on")
+    arguments.add_argument(
+        "--method",
+        nargs="+",
+        default=["two_in_one.yaml", "two_in_one/small.yaml"],
+        help="configs under every row",
+    )
+    arguments.add_argument(
+        "--train", type=shlex.split, required=True, help="config and overrides of the training data"
+    )
+    arguments.add_argument(
+        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
+    )
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement")
-    arguments.add_argument("--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2])
-    arguments.add_argument("--itis", type=Path, help="run of ITIS that is played beside the refinements")
+    arguments.add_argument(
+        "--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement"
+    )
+    arguments.add_argument(
+        "--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2]
+    )
+    arguments.add_argument(
+        "--itis", type=Path, help="run of ITIS that is played beside the refinements"
+    )
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
     selections: dict[str, list[Path]] = {name: [] for name in LOSSES}
@@ -62,52 +99,100 @@ def main() -> None:
         given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
         for name, change in LOSSES.items():
             run = options.folder / f"{name}-{seed}"
-            phase = [f"model.selection_epochs={options.epochs[0]}", f"trainer.max_epochs={options.epochs[0]}"]
+            phase = [
+                f"model.selection_epochs={options.epochs[0]}",
+                f"trainer.max_epochs={options.epochs[0]}",
+            ]
             done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             selections[name].append(play(run, [*options.test, "max_clicks=1"]))
         selection = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
         for name, change in ((name, REFINEMENTS[name]) for name in options.refinements):
             run = options.folder / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
-            phase = ["model.selection_epochs=0", f"trainer.max_epochs={options.epochs[1]}", f"model.network.selection_from={selection}"]
+            phase = [
+                "model.selection_epochs=0",
+                f"trainer.max_epochs={options.epochs[1]}",
+                f"model.network.selection_from={selection}",
+            ]
             done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             refinements[name].append(play(run, options.test))
     print_markdown(selections, SELECTED)
     print_markdown(refinements, REFINED)
     if options.itis:
-        refinements[ITIS] = [play(options.itis, [*options.test, SIGNED_USER], options.folder / "ITIS")] * options.seeds
-    print_by_start({name: [Evaluation(folder) for folder in folders] for name, folders in refinements.items()})
+        refinements[ITIS] = [
+            play(options.itis, [*options.test, SIGNED_USER], options.folder / "ITIS")
+        ] * options.seeds
+    print_by_start(
+        {name: [Evaluation(folder) for folder in folders] for name, folders in refinements.items()}
+    )
 
 
 def play(run: Path, test: list[str], into: Path | None = None) -> Path:
     """Evaluate a run into its own folder or another, every object given all its clicks, unless that was done."""
     folder = into or run / "test"
-    done(folder / "report.json", "evaluate.py", "--checkpoint", str(run), *test, f"run={folder}", "full_curves=true")
+    done(
+        folder / "report.json",
+        "evaluate.py",
+        "--checkpoint",
+        str(run),
+        *test,
+        f"run={folder}",
+        "full_curves=true",
+    )
     return folder
 
 
 def print_markdown(table: dict[str, list[Path]], figures: dict[str, str]) -> None:
     """Mean and, with several seeds, sample standard deviation of every figure, and the seeds' own."""
-    print("| | " + " | ".join(figures) + " | " + next(iter(figures)) + ", each seed |\n" + "|---" * (len(figures) + 2) + "|")
+    print(
+        "| | "
+        + " | ".join(figures)
+        + " | "
+        + next(iter(figures))
+        + ", each seed |\n"
+        + "|---" * (len(figures) + 2)
+        + "|"
+    )
     for name, folders in table.items():
         reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
         columns = [[report[key] for report in reports] for key in figures.values()]
-        cells = [f"{statistics.mean(v):.4g}" + (f" ± {statistics.stdev(v):.3g}" if len(v) > 1 else "") for v in columns]
-        print(f"| {name} | " + " | ".join(cells) + " | " + ", ".join(f"{value:.4g}" for value in columns[0]) + " |")
+        cells = [
+            f"{statistics.mean(v):.4g}" + (f" ± {statistics.stdev(v):.3g}" if len(v) > 1 else "")
+            for v in columns
+        ]
+        print(
+            f"| {name} | "
+            + " | ".join(cells)
+            + " | "
+            + ", ".join(f"{value:.4g}" for value in columns[0])
+            + " |"
+        )
 
 
 def print_by_start(table: dict[str, list[Evaluation]]) -> None:
     """Mean NoC@85 of each row's objects by the IoU after the first row's selection, and the others' paired lead over the first row."""
     first = next(iter(table))
     starts = np.concatenate([played.curves[:, 0] for played in table[first]])
-    noc = {name: np.concatenate([played.noc["noc@85"] for played in evaluations]) for name, evaluations in table.items()}
+    noc = {
+        name: np.concatenate([played.noc["noc@85"] for played in evaluations])
+        for name, evaluations in table.items()
+    }
     others = [name for name in table if name != first]
-    titles = ["IoU after the selection", "objects of all seeds", *table, *(f"{name} fewer than {first} by" for name in others)]
+    titles = [
+        "IoU after the selection",
+        "objects of all seeds",
+        *table,
+        *(f"{name} fewer than {first} by" for name in others),
+    ]
     print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
     for low, high in pairwise(STARTS):
         inside = (starts >= low) & (starts < high)
         if not inside.any():
             continue
-        cells = [f"{low:g} to {min(high, 1):g}", f"{inside.sum()}", *(f"{noc[name][inside].mean():.2f}" for name in table)]
+        cells = [
+            f"{low:g} to {min(high, 1):g}",
+            f"{inside.sum()}",
+            *(f"{noc[name][inside].mean():.2f}" for name in table),
+        ]
         for name in others:
             lead = (noc[first] - noc[name])[inside]
             least, most = interval(lead)

@@ -74,7 +74,9 @@ class AnnotationLoop(Callback):
         for row, id in enumerate(batch["id"].tolist()):
             before = self.annotations.get(id, no_annotation(masks[row].shape))
             segments = superpixels(images[row], self.segments)
-            scene = Scene(predictions[row], masks[row], unsure[row], segments, before, epistemic[row])
+            scene = Scene(
+                predictions[row], masks[row], unsure[row], segments, before, epistemic[row]
+            )
             generator = np.random.default_rng((*place, id))
             given, things = self.user.annotate(scene, generator, self.scale(masks[row]))
             self.annotations[id] = np.where(given != IGNORE, given, before)

@@ -11,8 +11,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 class LastCheckpoint(Checkpoint):
     """Writes the whole state of training at the ends of epochs, the last always, within epochs every so many steps, and before validations.
 
-    The file carries the run's config. It is replaced in one move (`configs.run.AtomicCheckpointIO`), so that a kill while it is
-    written leaves the one before. A run that was ended in a validation goes on behind it: one that outlasts a job's time limit would
+    The file carries the run's config. It is replaced in one move
+    (`configs.run.AtomicCheckpointIO`), so that a kill while it is written leaves the one before. A
+    run that was ended in a validation goes on behind it: one that outlasts a job's time limit would
     hold it up for ever.
 
     Args:
@@ -23,9 +24,15 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:
         self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Write within an epoch; its last batch leaves it to the epoch's end."""
-        if self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0 and batch_idx + 1 < trainer.num_training_batches:
+        if (
+            self.every_n_steps
+            and (batch_idx + 1) % self.every_n_steps == 0
+            and batch_idx + 1 < trainer.num_training_batches
+        ):
             write_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -39,7 +46,9 @@ class LastCheckpoint(Checkpoint):
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             write_last(trainer)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the config that stands in the run's folder, as text."""
         config = Path(trainer.default_root_dir, "config.yaml")
         checkpoint["config"] = config.read_text() if config.exists() else ""
@@ -47,4 +56,6 @@ class LastCheckpoint(Checkpoint):
 
 def write_last(trainer: Trainer) -> None:
     """Write the whole state of training to `checkpoints/last.ckpt` in the run's folder."""
-    trainer.save_checkpoint(Path(trainer.default_root_dir, "checkpoints", "last.ckpt"), weights_only=False)
+    trainer.save_checkpoint(
+        Path(trainer.default_root_dir, "checkpoints", "last.ckpt"), weights_only=False
+    )

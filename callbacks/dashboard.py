@@ -91,11 +91,15 @@ def offered(callback: Callback) -> dict[str, Any]:
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
     """Return a run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
 
-    A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited for at the end for at most 5 minutes
-    (WANDB_FINISH_TIMEOUT, in seconds). The run's id lies in its folder, so that a run that goes on is one run there too. Offline,
-    each part of it is a folder of its own under that id; upload them in their order.
+    A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited
+    for at the end for at most 5 minutes (WANDB_FINISH_TIMEOUT, in seconds). The run's id lies in
+    its folder, so that a run that goes on is one run there too. Offline, each part of it is a
+    folder of its own under that id; upload them in their order.
     """
-    start, end = (float(os.environ.get(f"WANDB_{name}_TIMEOUT", most)) for name, most in (("INIT", 60), ("FINISH", 300)))
+    start, end = (
+        float(os.environ.get(f"WANDB_{name}_TIMEOUT", most))
+        for name, most in (("INIT", 60), ("FINISH", 300))
+    )
     settings = wandb.Settings(init_timeout=start, finish_timeout=end, silent=True)
     options: dict[str, Any] = {
         "project": "interseg",
@@ -113,7 +117,10 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
         return logger
     except wandb.errors.Error as error:
         reason = str(error).splitlines()[0]
-        print(f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it", file=sys.stderr)
+        print(
+            f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it",
+            file=sys.stderr,
+        )
         wandb.teardown()  # which still holds the run's id
         return WandbLogger(**options, offline=True)
 
@@ -138,8 +145,12 @@ def run_id(folder: Path) -> str:
 def server() -> str:
     """Return the address in the environment, or the one that `wandb login --host` has kept, or the public one."""
     kept = configparser.ConfigParser()
-    kept.read(Path(os.environ.get("WANDB_CONFIG_DIR", Path.home() / ".config" / "wandb"), "settings"))
-    return os.environ.get("WANDB_BASE_URL") or str(kept.get("default", "base_url", fallback="https://api.wandb.ai"))
+    kept.read(
+        Path(os.environ.get("WANDB_CONFIG_DIR", Path.home() / ".config" / "wandb"), "settings")
+    )
+    return os.environ.get("WANDB_BASE_URL") or str(
+        kept.get("default", "base_url", fallback="https://api.wandb.ai")
+    )
 
 
 def logged_in() -> bool:
@@ -155,8 +166,12 @@ def logged_in() -> bool:
 
 def curve(values: list[float]) -> Any:
     """Draw a line over interactions."""
-    table = wandb.Table(["interactions", "quality"], [[k + 1, value] for k, value in enumerate(values)])
-    return wandb.plot.line(table, "interactions", "quality", title="IoU or Dice against interactions")
+    table = wandb.Table(
+        ["interactions", "quality"], [[k + 1, value] for k, value in enumerate(values)]
+    )
+    return wandb.plot.line(
+        table, "interactions", "quality", title="IoU or Dice against interactions"
+    )
 
 
 def opened(picture: str) -> Image.Image:

@@ -30,22 +30,35 @@ class EncodesOnce(Protocol):
 class KeptFeatures(Callback):
     """Gives every training batch its encoder's `features`, from a store that the first epochs fill.
 
-    A photo is encoded when it is first seen in a view, so that the data's own augmentation may not change what the encoder sees
-    (crops, scales, colours): the view is the whole photo, and its mirror image. The share of a batch that had to be encoded stands
-    in the progress bar as `new`. At 448 x 448 a view of DINOv2 ViT-S/14 takes 1.6 MB, one of EfficientNet-Lite0 0.6 MB.
+    A photo is encoded when it is first seen in a view, so that the data's own augmentation may not
+    change what the encoder sees (crops, scales, colours): the view is the whole photo, and its
+    mirror image. The share of a batch that had to be encoded stands in the progress bar as `new`.
+    At 448 x 448 a view of DINOv2 ViT-S/14 takes 1.6 MB, one of EfficientNet-Lite0 0.6 MB.
 
     Args:
-        folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`, null keeps them in memory.
+        folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`,
+            null keeps them in memory.
         limit: most gigabytes (1e9 bytes) of one encoder's features.
-        crop: sides of a random part of the view, cut at the encoder's cells, in multiples of the view's; null trains on all of it. The
-            part holds one of the object's positive clicks. Its features are those of the whole photo, and a step costs its share.
+        crop: sides of a random part of the view, cut at the encoder's cells, in multiples of the
+            view's; null trains on all of it. The part holds one of the object's positive clicks.
+            Its features are those of the whole photo, and a step costs its share.
         seed: of crops.
     """
 
-    def __init__(self, folder: str | None = "cache", limit: float = 20.0, crop: float | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | None = "cache",
+        limit: float = 20.0,
+        crop: float | None = None,
+        seed: int = 0,
+    ) -> None:
         if crop is not None and not 0 < crop <= 1:
-            raise InputError(f"crop is {crop}; it is a share of the view's sides, above 0 and at most 1")
-        self.folder = cache_folder() if folder == "cache" else None if folder is None else Path(folder)
+            raise InputError(
+                f"crop is {crop}; it is a share of the view's sides, above 0 and at most 1"
+            )
+        self.folder = (
+            cache_folder() if folder == "cache" else None if folder is None else Path(folder)
+        )
         self.limit, self.crop, self.seed = limit, crop, seed
         self.store: FeatureStore | None = None
         self._warned = False
@@ -54,10 +67,14 @@ class KeptFeatures(Callback):
         """Open the store; raises `InputError` for a network whose features change in training."""
         network: Any = getattr(pl_module, "network", None)
         if not isinstance(network, EncodesOnce) or not network.encoder.frozen:
-            raise InputError(f"{type(network).__name__} has no frozen encoder whose features can be kept; give callbacks.features=null")
+            raise InputError(
+                f"{type(network).__name__} has no frozen encoder whose features can be kept; give callbacks.features=null"
+            )
         self.store = FeatureStore(network.encoder.key, self.folder, self.limit)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
+    ) -> None:
         """Add the features, and cut the batch to its crops."""
         network: Any = pl_module.network
         assert self.store is not None
@@ -68,7 +85,10 @@ class KeptFeatures(Callback):
             self._warned = True
             rank_zero_warn(full(self.store.folder, self.limit))
         if self.crop is not None:
-            generators = [np.random.default_rng((self.seed, trainer.current_epoch, id, 2)) for id in batch["id"].tolist()]
+            generators = [
+                np.random.default_rng((self.seed, trainer.current_epoch, id, 2))
+                for id in batch["id"].tolist()
+            ]
             crop_cells(batch, self.crop, generators)
 
 
@@ -94,19 +114,30 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
     size, levels = batch["image"].shape[-2:], batch["features"]
     rows, columns = min((level.shape[-2:] for level in levels), key=lambda grid: grid[0])
     cell = (size[0] // rows, size[1] // columns)
-    if any(s % g or g % c for level in levels for s, g, c in zip(size, level.shape[-2:], (rows, columns), strict=True)):
+    if any(
+        s % g or g % c
+        for level in levels
+        for s, g, c in zip(size, level.shape[-2:], (rows, columns), strict=True)
+    ):
         grids = [tuple(level.shape[-2:]) for level in levels]
-        raise InputError(f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; give a view of a multiple, or crop=null")
+        raise InputError(
+            f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; give a view of a multiple, or crop=null"
+        )
     window = (max(1, round(share * rows)), max(1, round(share * columns)))
     places = [
         cell_window(clicks, cell, (rows, columns), window, generator)
         for clicks, generator in zip(unpad_clicks(batch["clicks"]), generators, strict=True)
     ]
-    boxes = [Box(y * cell[0], x * cell[1], (y + window[0]) * cell[0], (x + window[1]) * cell[1]) for y, x in places]
+    boxes = [
+        Box(y * cell[0], x * cell[1], (y + window[0]) * cell[0], (x + window[1]) * cell[1])
+        for y, x in places
+    ]
     views = [cropped(batch, row, box, box.size) for row, box in enumerate(boxes)]
     for key in ("mask", "to_source", "distance"):
         if key in batch:
-            batch[key] = torch.stack([batch[key][i, b.top : b.bottom, b.left : b.right] for i, b in enumerate(boxes)])
+            batch[key] = torch.stack(
+                [batch[key][i, b.top : b.bottom, b.left : b.right] for i, b in enumerate(boxes)]
+            )
     for key in ("image", "clicks", "previous"):
         if key in batch:
             batch[key] = torch.cat([view[key] for view in views])  # type: ignore[literal-required]
@@ -115,17 +146,27 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
         finer = (level.shape[-2] // rows, level.shape[-1] // columns)
         corners = [(y * finer[0], x * finer[1]) for y, x in places]
         height, width = window[0] * finer[0], window[1] * finer[1]
-        cut.append(torch.stack([level[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]))
+        cut.append(
+            torch.stack(
+                [level[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
+            )
+        )
     batch["features"] = cut
 
 
 def cell_window(
-    clicks: Clicks, cell: tuple[int, int], grid: tuple[int, int], window: tuple[int, int], generator: np.random.Generator
+    clicks: Clicks,
+    cell: tuple[int, int],
+    grid: tuple[int, int],
+    window: tuple[int, int],
+    generator: np.random.Generator,
 ) -> tuple[int, int]:
     """Draw the first row and column of a window of cells that holds one of the positive clicks (n, 4), where there is one."""
     positive = clicks[clicks[:, 2] == 1]
     chosen = (
-        positive[generator.integers(len(positive)), :2] if len(positive) else generator.integers((grid[0] * cell[0], grid[1] * cell[1]))
+        positive[generator.integers(len(positive)), :2]
+        if len(positive)
+        else generator.integers((grid[0] * cell[0], grid[1] * cell[1]))
     )
     corner = []
     for axis in (0, 1):

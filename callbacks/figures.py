@@ -14,7 +14,11 @@ TITLE = 0.3
 """Inches above a row of panels, for their names."""
 
 
-def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str, tuple[float, float]] | None = None) -> Figure:
+def draw_panels(
+    panels: dict[str, NDArray[Any]],
+    width: float,
+    ranges: dict[str, tuple[float, float]] | None = None,
+) -> Figure:
     """Pictures side by side under their names; those of two dimensions in shades, from 0 on or within the range given by name.
 
     Args:
@@ -26,7 +30,13 @@ def draw_panels(panels: dict[str, NDArray[Any]], width: float, ranges: dict[str,
     tall = width * height / across
     figure = Figure(figsize=(width * len(panels), tall + TITLE), dpi=80)
     # placed by hand: a layout would measure every text
-    places = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": tall / (tall + TITLE), "wspace": 0.04}
+    places = {
+        "left": 0.01,
+        "right": 0.99,
+        "bottom": 0.01,
+        "top": tall / (tall + TITLE),
+        "wspace": 0.04,
+    }
     axes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=places)[0]
     for axis, (name, picture) in zip(axes, panels.items(), strict=True):
         low, high = (ranges or {}).get(name, (0.0, None))
@@ -50,9 +60,13 @@ def put_legend_below(axis: Any, columns: int = 3) -> None:
     """
     names = axis.get_legend_handles_labels()[1]
     width = axis.figure.get_figwidth() * axis.get_position().width
-    fitting = int(width / (LETTER * (max(map(len, names), default=0) + 7)))  # a line before each name, and a gap
+    fitting = int(
+        width / (LETTER * (max(map(len, names), default=0) + 7))
+    )  # a line before each name, and a gap
     where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
-    axis.legend(**where, ncols=max(1, min(len(names), columns, fitting)), frameon=False, fontsize="small")
+    axis.legend(
+        **where, ncols=max(1, min(len(names), columns, fitting)), frameon=False, fontsize="small"
+    )
 
 
 def png(figure: Figure) -> str:
@@ -72,4 +86,8 @@ def svg(figure: Figure) -> str:
 
 def page(template: str, **content: Any) -> str:
     """Make a page from a template of this folder."""
-    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template(template).render(**content)
+    return (
+        Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+        .get_template(template)
+        .render(**content)
+    )

@@ -1,7 +1,8 @@
 """Inner rounds (RITM, section 3.2): before a training step, its objects are clicked a few times more from the network's own answers.
 
-They cost a forward pass each, without gradient, where the memory of clicks (`callbacks/user_loop.py`) costs none. Both may be on: the
-memory then says what a step begins with, and remembers its inner clicks.
+They cost a forward pass each, without gradient, where the memory of clicks
+(`callbacks/user_loop.py`) costs none. Both may be on: the memory then says what a step begins with,
+and remembers its inner clicks.
 """
 
 from collections.abc import Iterator
@@ -26,14 +27,23 @@ def number_of_rounds(most: int, seed: int, step: int) -> int:
 
 
 @torch.no_grad()
-def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, seed: tuple[int, int], logit_threshold: float) -> None:
+def play_inner_rounds(
+    module: Any,
+    batch: ClickBatch,
+    user: User,
+    rounds: int,
+    seed: tuple[int, int],
+    logit_threshold: float,
+) -> None:
     """Play rounds with a batch: its `clicks` grow, its `previous`, where it has one, becomes the last answer, its `states` the method's.
 
     Args:
-        module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in the paper's code.
+        module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in
+            the paper's code.
         batch: what the step is made of.
         user: clicks.
-        rounds: number of clicks of each object; an object without an error that can be clicked gets fewer.
+        rounds: number of clicks of each object; an object without an error that can be clicked gets
+            fewer.
         seed: seed and epoch.
         logit_threshold: above which a pixel is object.
     """
@@ -50,7 +60,9 @@ def play_inner_rounds(module: Any, batch: ClickBatch, user: User, rounds: int, s
             clicks = [joined(given, click) for given, click in zip(clicks, made, strict=True)]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
             if "previous" in batch:
-                batch["previous"] = logits.float().sigmoid() if getattr(module, "soft_previous", False) else objects
+                batch["previous"] = (
+                    logits.float().sigmoid() if getattr(module, "soft_previous", False) else objects
+                )
 
 
 def joined(clicks: Clicks, click: Any) -> Clicks:
@@ -62,7 +74,8 @@ def joined(clicks: Clicks, click: Any) -> Clicks:
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Set the parts of a module to evaluation mode, and each back to its own afterwards.
 
-    The method itself stays in training: it is shown the step's own view, not one reduced as in evaluation.
+    The method itself stays in training: it is shown the step's own view, not one reduced as in
+    evaluation.
     """
     parts = list(module.children()) if isinstance(module, nn.Module) else []
     modes = {part: part.training for child in parts for part in child.modules()}

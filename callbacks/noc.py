@@ -22,14 +22,18 @@ from interseg.files import write_whole
 class NumberOfClicks(Callback):
     """Reads what the user loop left in a batch and writes `objects.csv` and `report.json` into the run's folder.
 
-    The report carries a fingerprint of what it is of, by which `evaluate.py` knows a finished evaluation.
+    The report carries a fingerprint of what it is of, by which `evaluate.py` knows a finished
+    evaluation.
 
     Args:
         targets: the IoUs of NoC, each at most the loop's target.
-        full_curves: every object was given every click, so that figures over the whole set hold too.
+        full_curves: every object was given every click, so that figures over the whole set hold
+            too.
     """
 
-    def __init__(self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False) -> None:
+    def __init__(
+        self, targets: Sequence[float] = (0.8, 0.85, 0.9), full_curves: bool = False
+    ) -> None:
         self.targets = tuple(targets)
         self.full_curves = full_curves
         self.interactions = Interactions(self.targets, full_curves)
@@ -52,7 +56,9 @@ class NumberOfClicks(Callback):
         self.record = record_of(trainer)
         if trainer.is_global_zero:
             self.record.forget_report()
-            finished = data_of(trainer, EvaluationData).finished  # another rank may have begun to keep new ones
+            finished = data_of(
+                trainer, EvaluationData
+            ).finished  # another rank may have begun to keep new ones
             for outcome in self.record.kept():
                 if finished.issuperset(outcome["id"].tolist()):
                     self.interactions.update(outcome)
@@ -61,11 +67,15 @@ class NumberOfClicks(Callback):
         self.interactions.reset()
         self.errors = []
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any) -> None:
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
+    ) -> None:
         """Add the batch."""
         self._add(trainer, batch)
 
-    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any) -> None:
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
+    ) -> None:
         """Add the batch, and keep it on the disk."""
         self._add(trainer, batch)
         if len(batch["id"]) and self.record:
@@ -76,12 +86,23 @@ class NumberOfClicks(Callback):
         if not len(batch["id"]):
             return
         if "outcome" not in batch:
-            raise InputError("no callback plays the clicks, and there is nothing to count; leave callbacks.loop as it is")
+            raise InputError(
+                "no callback plays the clicks, and there is nothing to count; leave callbacks.loop as it is"
+            )
         self.interactions.update(batch["outcome"])
-        bar = getattr(trainer.progress_bar_callback, "test_progress_bar", None) if trainer.testing else None
+        bar = (
+            getattr(trainer.progress_bar_callback, "test_progress_bar", None)
+            if trainer.testing
+            else None
+        )
         if bar is not None:
             so_far = self.interactions.clicked()
-            bar.set_postfix({f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}" for q in self.targets})
+            bar.set_postfix(
+                {
+                    f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}"
+                    for q in self.targets
+                }
+            )
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the figures."""
@@ -99,9 +120,17 @@ class NumberOfClicks(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the report last, when other callbacks have written what they make of the figures: it says that all is there."""
         record = self.record
-        if record is None or not trainer.is_global_zero or not self.figures["objects"] or record.shard:
+        if (
+            record is None
+            or not trainer.is_global_zero
+            or not self.figures["objects"]
+            or record.shard
+        ):
             return
-        report = self.figures | {"fingerprint": record.report_mark, "fingerprint_played": record.mark}
+        report = self.figures | {
+            "fingerprint": record.report_mark,
+            "fingerprint_played": record.mark,
+        }
         write_whole(record.folder / "report.json", json.dumps(report, indent=1))
         record.forget_others(own=trainer.limit_test_batches != 1.0)
 
@@ -118,12 +147,22 @@ class NumberOfClicks(Callback):
         self.figures |= self.interactions.compute()
         if not self.figures["objects"]:
             return
-        if stage == "test" and trainer.limit_test_batches == 1.0 and self.record and not self.record.shard:
+        if (
+            stage == "test"
+            and trainer.limit_test_batches == 1.0
+            and self.record
+            and not self.record.shard
+        ):
             missing = len(self.record.names) - self.figures["objects"] - len(set(self.errors))
             if missing > 0:  # another job was still writing them when this one began
-                self.figures["errors"].append(f"{missing} objects were not played; the same command plays them")
+                self.figures["errors"].append(
+                    f"{missing} objects were not played; the same command plays them"
+                )
         numbers = {key: float(v) for key, v in self.figures.items() if isinstance(v, (int, float))}
-        pl_module.log_dict({f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"}, rank_zero_only=True)
+        pl_module.log_dict(
+            {f"{stage}/{key}": v for key, v in numbers.items() if key != "objects"},
+            rank_zero_only=True,
+        )
 
 
 def record_of(trainer: Trainer) -> EvaluationRecord:

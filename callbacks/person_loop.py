@@ -24,11 +24,13 @@ from interseg.files import whole
 class PersonLoop(AnnotationLoop):
     """Asks a person before every round of a task, of one photo each, and tells of updates and refined answers.
 
-    The person says when a photo is done: then its round is made the last one, and the stream goes on.
+    The person says when a photo is done: then its round is made the last one, and the stream goes
+    on.
 
     Args:
         teacher: The person's side.
-        keep: File for what the method starts from, which takes long to make; it is not written again.
+        keep: File for what the method starts from, which takes long to make; it is not written
+            again.
         segments: Number of superpixels of a photo, approximately.
     """
 
@@ -40,7 +42,10 @@ class PersonLoop(AnnotationLoop):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what is started from, and tell who is taught."""
         if not self.keep.exists():
-            state = {key: value.cpu() for key, value in method_of(pl_module, TaughtMethod).beginning.items()}
+            state = {
+                key: value.cpu()
+                for key, value in method_of(pl_module, TaughtMethod).beginning.items()
+            }
             with whole(self.keep) as part:
                 torch.save({"state_dict": state}, part)
         self.teacher.begin(Recalled(trainer, pl_module))
@@ -54,8 +59,13 @@ class PersonLoop(AnnotationLoop):
     ) -> None:
         """Let the method answer and the person annotate."""
         if len(batch["id"]) != 1:
-            raise InputError(f"a batch has {len(batch['id'])} photos; a person teaches one at a time")
-        self.method, self.before = method_of(pl_module, TaughtMethod), data_of(trainer, OpenStream).before
+            raise InputError(
+                f"a batch has {len(batch['id'])} photos; a person teaches one at a time"
+            )
+        self.method, self.before = (
+            method_of(pl_module, TaughtMethod),
+            data_of(trainer, OpenStream).before,
+        )
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         learns = bool(batch["new"].any())
         self.updates, self.of = 0, self.method.updates(learns, bool(batch["last_round"]))
@@ -68,7 +78,9 @@ class PersonLoop(AnnotationLoop):
         neighbour = (found[0][0] - self.before, *found[0][1:]) if found else None
         segments = superpixels(image, self.segments)
         place = batch["task"], batch["round"]
-        told = self.teacher.meet(Met(*place, image, probabilities, uncertainty, epistemic, segments, neighbour))
+        told = self.teacher.meet(
+            Met(*place, image, probabilities, uncertainty, epistemic, segments, neighbour)
+        )
         id = int(batch["id"])
         before = self.annotations.get(id, no_annotation(image.shape[:2]))
         self.annotations[id] = np.where(told.annotation != IGNORE, told.annotation, before)
@@ -95,7 +107,9 @@ class PersonLoop(AnnotationLoop):
     ) -> None:
         """Tell of the refined answer, and go on."""
         last = bool(batch["last_round"])
-        activation = [layer.float().cpu().numpy() for layer in method_of(pl_module, TaughtMethod).activation()]
+        activation = [
+            layer.float().cpu().numpy() for layer in method_of(pl_module, TaughtMethod).activation()
+        ]
         refined = outputs["probabilities"][0].float().cpu().numpy()
         self.teacher.learned(Learned(batch["task"], batch["round"], last, refined, activation))
         data_of(trainer, OpenStream).advance(last)

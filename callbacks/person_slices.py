@@ -17,7 +17,8 @@ from interseg.volumes.teacher import LearnedVolume, MetVolume, SliceTeacher
 class PersonSlices(SliceLoop):
     """Asks a person before every round of a volume, and tells of updates and refined answers.
 
-    The proxy mask is made of all slices that the person has labelled, every round: some may have been drawn again.
+    The proxy mask is made of all slices that the person has labelled, every round: some may have
+    been drawn again.
 
     Args:
         teacher: The person's side.
@@ -41,14 +42,20 @@ class PersonSlices(SliceLoop):
         with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not hooks
             answer = method.meet(batch)
         probabilities = None if answer is None else answer[0, 0].cpu().numpy()
-        told = self.teacher.meet(MetVolume(batch["task"], batch["round"], int(batch["id"]), probabilities))
+        told = self.teacher.meet(
+            MetVolume(batch["task"], batch["round"], int(batch["id"]), probabilities)
+        )
         proxy = ProxyMask(batch["volume"][0, 0].float().cpu().numpy(), self.carry, self.threads)
         for axis, labels in told.slices.items():
             proxy.label(axis, labels)
         self.labelled, merged = proxy.labelled, proxy.merged(inclusive=self.inclusive)
         cost = estimated_labour(self.labelled, merged)
         self._fill(batch, merged, self._confidence(merged.shape), told.new, cost)
-        batch["answer"], batch["labelled"], batch["last_round"] = probabilities, self.labelled, int(told.last)
+        batch["answer"], batch["labelled"], batch["last_round"] = (
+            probabilities,
+            self.labelled,
+            int(told.last),
+        )
         self.updates, self.of = 0, method.updates(batch["round"]) if told.new else 0
 
     def on_before_optimizer_step(

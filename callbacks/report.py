@@ -40,7 +40,8 @@ class Picture(NamedTuple):
     classes: bool
     """Whether the masks are classes, or the bits of an object."""
     heat: NDArray[np.float32] | None = None
-    """(H, W) IoU that a first click on each pixel would bring, of users who know it; NaN where none was wrong."""
+    """(H, W) IoU that a first click on each pixel would bring, of users who know it; NaN where none
+    was wrong."""
 
 
 class Report(Callback):
@@ -63,10 +64,14 @@ class Report(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the objects that are spread over the set."""
         count = len(data_of(trainer, EvaluationData).objects("test"))
-        self.chosen = set(np.linspace(0, count - 1, min(self.spread, count)).round().astype(int).tolist())
+        self.chosen = set(
+            np.linspace(0, count - 1, min(self.spread, count)).round().astype(int).tolist()
+        )
         self.pictures, self.rows, self.worst = [], [], []
 
-    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any) -> None:
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
+    ) -> None:
         """Keep the chosen and the hardest objects of the batch."""
         for row, id in enumerate(batch["id"].tolist()):
             curve = batch["outcome"]["curves"][row].tolist()
@@ -98,7 +103,10 @@ class Report(Callback):
         if trainer.is_global_zero:
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
                 rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
-            shown, hardest = [rows[id] for id in sorted(self.chosen & ease.keys())], [rows[id] for id in worst]
+            shown, hardest = (
+                [rows[id] for id in sorted(self.chosen & ease.keys())],
+                [rows[id] for id in worst],
+            )
             self.rows = shown + hardest
             own = noc.interactions.contributions
             plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]
@@ -109,7 +117,10 @@ class Report(Callback):
                 curves=_curves(noc, plots),
                 plots=plots,
                 sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],
-                key=self._key(_outputs(pl_module), boundary=bool((gathered["clicks"][..., 3] == BOUNDARY).any())),
+                key=self._key(
+                    _outputs(pl_module),
+                    boundary=bool((gathered["clicks"][..., 3] == BOUNDARY).any()),
+                ),
                 shown=shown,
                 worst=hardest,
                 notes=[*data.notes, *(f"left out: {line}" for line in data.left_out)],
@@ -128,7 +139,11 @@ class Report(Callback):
     @staticmethod
     def _key(outputs: int, boundary: bool) -> dict[str, str]:
         colours = key(range(max(2, outputs)), boundary, classes=outputs > 1)
-        return colours if outputs > 1 else colours | {"prediction": "#{:02x}{:02x}{:02x}".format(*PREDICTED)}
+        return (
+            colours
+            if outputs > 1
+            else colours | {"prediction": "#{:02x}{:02x}{:02x}".format(*PREDICTED)}
+        )
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)
@@ -139,7 +154,13 @@ class Report(Callback):
             stored = picture.masks[k - 1]
             prediction = stored if picture.classes else unpack_mask(stored, picture.image.shape[1])
             drawn = overlay(picture.image, prediction, picture.clicks[:k], picture.mask, scale)
-            panels.append({"click": k, "iou": picture.curve[k - 1], "jpeg": base64.b64encode(jpeg(drawn)).decode()})
+            panels.append(
+                {
+                    "click": k,
+                    "iou": picture.curve[k - 1],
+                    "jpeg": base64.b64encode(jpeg(drawn)).decode(),
+                }
+            )
         return {"name": name, "panels": panels, "heat": _heat(picture, scale)}
 
 
@@ -148,7 +169,11 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
     if picture.heat is None or not np.isfinite(picture.heat).any():
         return None
     drawn = base64.b64encode(jpeg(heat_map(picture.image, picture.heat, scale))).decode()
-    return {"low": float(np.nanmin(picture.heat)), "high": float(np.nanmax(picture.heat)), "jpeg": drawn}
+    return {
+        "low": float(np.nanmin(picture.heat)),
+        "high": float(np.nanmax(picture.heat)),
+        "jpeg": drawn,
+    }
 
 
 def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
@@ -177,9 +202,10 @@ def _picture(batch: ClickBatch, row: int, id: int, curve: list[float], classes: 
 def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
     """Draw the curves as one SVG.
 
-    Mean IoU against clicks with the middle half of the objects; the share of objects that reached each target; the share of clicked
-    pixels that are labelled as clicked (BRS, Fig. 9); the time of each answer (BRS, Fig. 10); with full curves also the IoU
-    obtained against the clicks given, by users who stop at different IoUs (ITIS, Fig. 6); what the method contributes.
+    Mean IoU against clicks with the middle half of the objects; the share of objects that reached
+    each target; the share of clicked pixels that are labelled as clicked (BRS, Fig. 9); the time of
+    each answer (BRS, Fig. 10); with full curves also the IoU obtained against the clicks given, by
+    users who stop at different IoUs (ITIS, Fig. 6); what the method contributes.
     """
     more = [*_effort(noc.figures.get("effort", [])), *plots]
     columns = 2 + -(-len(more) // 2)
@@ -191,9 +217,22 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
     clicks = np.arange(1, noc.figures["max_clicks"] + 1)
     for axis, name in ((accuracy, "accuracy"), (seconds, "seconds")):
         values = [noc.figures.get(f"{name}@{k}", np.nan) for k in clicks]
-        axis.plot(clicks, values, marker="o", markersize=3, label="mean of the objects that were given the click")
-    lowest = min((value for key, value in noc.figures.items() if key.startswith("accuracy@")), default=1.0)
-    accuracy.set(xlabel="clicks", ylabel="share with the clicked label", title="Clicked pixels", ylim=(min(0.9, lowest - 0.02), 1.01))
+        axis.plot(
+            clicks,
+            values,
+            marker="o",
+            markersize=3,
+            label="mean of the objects that were given the click",
+        )
+    lowest = min(
+        (value for key, value in noc.figures.items() if key.startswith("accuracy@")), default=1.0
+    )
+    accuracy.set(
+        xlabel="clicks",
+        ylabel="share with the clicked label",
+        title="Clicked pixels",
+        ylim=(min(0.9, lowest - 0.02), 1.01),
+    )
     seconds.set(xlabel="click", ylabel="seconds", title="Time of an answer")
     seconds.set_ylim(bottom=0)
     for axis in (left, right, accuracy, seconds):
@@ -210,15 +249,28 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
 
 def _draw_quality(left: Any, right: Any, noc: NumberOfClicks) -> None:
     """Draw IoU against clicks on one axis, and the share of objects that reached each target on another."""
-    curves, reached_by = noc.interactions.outcome["curves"].numpy(), noc.interactions.outcome_clicked().numpy()
+    curves, reached_by = (
+        noc.interactions.outcome["curves"].numpy(),
+        noc.interactions.outcome_clicked().numpy(),
+    )
     clicks = np.arange(1, curves.shape[1] + 1)
-    left.fill_between(clicks, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.2, label="middle half of the objects")
+    left.fill_between(
+        clicks,
+        *np.quantile(curves, (0.25, 0.75), axis=0),
+        alpha=0.2,
+        label="middle half of the objects",
+    )
     left.plot(clicks, curves.mean(0), marker="o", markersize=3, label="mean")
     left.set(xlabel="clicks", ylabel="IoU", ylim=(0, 1), title="IoU against clicks")
     for q in noc.targets:
         reached = np.maximum.accumulate(reached_by >= q, axis=1).mean(0)
         right.step(clicks, reached, where="post", label=f"IoU ≥ {q:g}")
-    right.set(xlabel="clicks", ylabel="share of objects", ylim=(0, 1.02), title="Objects that reached a target")
+    right.set(
+        xlabel="clicks",
+        ylabel="share of objects",
+        ylim=(0, 1.02),
+        title="Objects that reached a target",
+    )
 
 
 def _effort(rows: Sequence[dict[str, float]]) -> list[Plot]:
@@ -226,4 +278,12 @@ def _effort(rows: Sequence[dict[str, float]]) -> list[Plot]:
     if not rows:
         return []
     lines = {"IoU wanted: 0.40 ... 0.95": [row["miou"] for row in rows]}
-    return [Plot("What a satisfied user gets", "mean clicks given", "mean IoU obtained", [row["clicks"] for row in rows], lines)]
+    return [
+        Plot(
+            "What a satisfied user gets",
+            "mean clicks given",
+            "mean IoU obtained",
+            [row["clicks"] for row in rows],
+            lines,
+        )
+    ]

@@ -1,8 +1,9 @@
 """A run that is told to stop leaves a checkpoint of the step in hand.
 
-SIGUSR1 is what `configs/slurm/train.sh` passes on before a job's time limit or pre-emption: the run writes its checkpoint and ends, and
-the script queues the job again. At SIGTERM a job's run writes its checkpoint and goes on until SLURM ends it, which queues pre-empted
-jobs again itself and leaves cancelled ones; a run without SLURM ends.
+SIGUSR1 is what `configs/slurm/train.sh` passes on before a job's time limit or pre-emption: the run
+writes its checkpoint and ends, and the script queues the job again. At SIGTERM a job's run writes
+its checkpoint and goes on until SLURM ends it, which queues pre-empted jobs again itself and leaves
+cancelled ones; a run without SLURM ends.
 """
 
 import os
@@ -24,9 +25,11 @@ SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 class Requeue(Checkpoint):
     """Hears the signals and answers between two steps, when all state is consistent, on every rank after the same step.
 
-    Lightning's own handlers act within a step: one writes a checkpoint, the other calls a collective, for which a rank that is in
-    another one waits for ever. It is a `Checkpoint` because Lightning calls those after all other callbacks. Between the batches of
-    a validation or an evaluation a rank leaves by itself: there the checkpoint is `LastCheckpoint`'s of before, or the evaluation's record.
+    Lightning's own handlers act within a step: one writes a checkpoint, the other calls a
+    collective, for which a rank that is in another one waits for ever. It is a `Checkpoint` because
+    Lightning calls those after all other callbacks. Between the batches of a validation or an
+    evaluation a rank leaves by itself: there the checkpoint is `LastCheckpoint`'s of before, or the
+    evaluation's record.
     """
 
     def __init__(self) -> None:
@@ -51,7 +54,9 @@ class Requeue(Checkpoint):
             for number in SIGNALS:
                 signal.signal(number, heard)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Answer; an epoch's last batch leaves it to the epoch's end."""
         if batch_idx + 1 < trainer.num_training_batches:
             self._answer(trainer)
@@ -60,11 +65,15 @@ class Requeue(Checkpoint):
         """Answer."""
         self._answer(trainer)
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         """Leave."""
         self._leave(trainer, self._heard)
 
-    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         """Leave."""
         self._leave(trainer, self._heard)
 
@@ -80,7 +89,9 @@ class Requeue(Checkpoint):
         if slurm_job() is None and heard:
             names = " and ".join(signal.Signals(number).name for number in sorted(heard))
             again = " checkpoint=last" * bool(trainer.training or trainer.validating)
-            sys.exit(f"stopped by {names}; the same command with run={trainer.default_root_dir}{again} goes on")
+            sys.exit(
+                f"stopped by {names}; the same command with run={trainer.default_root_dir}{again} goes on"
+            )
         if signal.SIGUSR1 in heard:
             sys.exit(0)
 
@@ -88,8 +99,8 @@ class Requeue(Checkpoint):
 def in_step() -> bool:
     """Whether `srun` started this process as a task of a step, and not a person in a shell that `salloc` or `srun --pty` opened.
 
-    Lightning knows shells by their job's name, which the steps that are started in them share. One of several tasks is a step's, unless
-    it has a terminal.
+    Lightning knows shells by their job's name, which the steps that are started in them share. One
+    of several tasks is a step's, unless it has a terminal.
     """
     several = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and not os.isatty(0)
     return "SLURM_STEP_ID" in os.environ and (several or SLURMEnvironment.detect())
@@ -98,7 +109,8 @@ def in_step() -> bool:
 def slurm_job() -> str | None:
     """Return the number of the batch job or step that this process belongs to, an array's task with the array's.
 
-    None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person starts and ends commands.
+    None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person
+    starts and ends commands.
     """
     if os.environ.get("ENVIRONMENT") != "BATCH" and not in_step():
         return None

@@ -14,7 +14,13 @@ from callbacks.lookup import method_of
 from interseg.batches import VolumeBatch
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.volumes.measures import dice, falling_confidence, labour, step_confidence, touched_slices
+from interseg.volumes.measures import (
+    dice,
+    falling_confidence,
+    labour,
+    step_confidence,
+    touched_slices,
+)
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of
 from interseg.volumes.slices import Mask, index

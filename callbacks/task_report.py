@@ -126,7 +126,12 @@ class TaskReport(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""
         first = [torch.from_numpy(layer) for layer in self.first]
-        drawn = {"sequence": self.sequence, "rounds": self.rounds, "tasks": self.tasks, "first": first}
+        drawn = {
+            "sequence": self.sequence,
+            "rounds": self.rounds,
+            "tasks": self.tasks,
+            "first": first,
+        }
         return drawn | {"neighbour": self.neighbour}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -160,12 +165,16 @@ def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
 def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """(H, W, 3) colours of a label map; white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
-    return np.where((labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)])
+    return np.where(
+        (labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)]
+    )
 
 
 def describe_kernels(activation: list[NDArray[Any]], first: list[NDArray[Any]]) -> str:
     """Count the kernels that are switched on, with a probability above one half, and those that differ from the first task's."""
-    now, then = (np.concatenate(layers) if layers else np.empty(0) for layers in (activation, first))
+    now, then = (
+        np.concatenate(layers) if layers else np.empty(0) for layers in (activation, first)
+    )
     return f"{(now > 0.5).sum()} of {now.size} on; {(np.abs(now - then) > MOVED).sum()} other than after the first task"
 
 
@@ -190,7 +199,10 @@ def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
         np.mean([r["before"] for r in rounds if r["round"] == 0]),
         *(np.mean([r["after"] for r in rounds if r["round"] == n]) for n in numbers),
     ]
-    given = [0.0, *(np.mean([r["annotations"] for r in rounds if r["round"] == n]) for n in numbers)]
+    given = [
+        0.0,
+        *(np.mean([r["annotations"] for r in rounds if r["round"] == n]) for n in numbers),
+    ]
     axis.plot(given, values, marker="o")
     axis.set(xlabel="annotations", ylabel="mean IoU", ylim=(0, 1))
     axis.grid(alpha=0.3)

@@ -21,7 +21,13 @@ from interseg.continual.stream import TaskMethod, TaskStream
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
-from interseg.evaluation.stream_figures import Row, answer_figures, mean_matrix, round_kinds, stream_figures
+from interseg.evaluation.stream_figures import (
+    Row,
+    answer_figures,
+    mean_matrix,
+    round_kinds,
+    stream_figures,
+)
 from interseg.files import write_table, write_whole
 
 
@@ -171,7 +177,12 @@ class Transfer(Callback):
         folder = Path(trainer.default_root_dir)
         write_whole(folder / "transfer.json", json.dumps(figures, indent=1))
         columns = ["sequence", "task", "image", "kind", "iou", "weighted_iou", "basic"]
-        columns += ["before", "annotated", "propagated", "passes"]  # no seconds, which no second run repeats
+        columns += [
+            "before",
+            "annotated",
+            "propagated",
+            "passes",
+        ]  # no seconds, which no second run repeats
         write_table(folder / "transfer.csv", columns, self.rows)
 
     def quality(self) -> list[float]:

@@ -1,7 +1,8 @@
 """The interaction: a simulated user and a network take turns.
 
-In training the user clicks once an epoch on each object, from the training step's own prediction (ITIS, section 3.2), so that
-iteration costs no forward pass; or before the step, in inner rounds (RITM). In evaluation all rounds are played in lock-step.
+In training the user clicks once an epoch on each object, from the training step's own prediction
+(ITIS, section 3.2), so that iteration costs no forward pass; or before the step, in inner rounds
+(RITM). In evaluation all rounds are played in lock-step.
 """
 
 import math
@@ -15,7 +16,15 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.inner_rounds import number_of_rounds, play_inner_rounds
 from interseg.batches import ClickBatch
-from interseg.clicks.layout import Click, Clicks, clicks_of, pad_clicks, to_source, to_view, unpad_clicks
+from interseg.clicks.layout import (
+    Click,
+    Clicks,
+    clicks_of,
+    pad_clicks,
+    to_source,
+    to_view,
+    unpad_clicks,
+)
 from interseg.clicks.memory import ClickMemory, Delta, StoredMask
 from interseg.clicks.users import ItisUser, RitmUser, User
 from interseg.distributed import from_all_ranks
@@ -32,10 +41,12 @@ class UserLoop(Callback):
     Args:
         train_user: clicks in training; ITIS' rule by default, `DeepUser` is RITM's.
         user: clicks in evaluation; the field's default rule (RITM) by default.
-        iterative: add a click an epoch from the object's own errors; False trains on fresh initial clicks only (iFCN).
+        iterative: add a click an epoch from the object's own errors; False trains on fresh initial
+            clicks only (iFCN).
         reset_probability: of an object's clicks and mask at the beginning of an epoch.
         previous_mask: also remember each object's last mask and give it as `previous`.
-        inner_rounds: most clicks that a training step adds before it learns; each step draws a number from 0 on (RITM: 3).
+        inner_rounds: most clicks that a training step adds before it learns; each step draws a
+            number from 0 on (RITM: 3).
         max_clicks: rounds of evaluation.
         targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
         full_curves: play every round of every object instead.
@@ -58,37 +69,61 @@ class UserLoop(Callback):
         inner_rounds: int = 0,
     ) -> None:
         if inner_rounds < 0:
-            raise InputError(f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, 0 for none")
+            raise InputError(
+                f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, 0 for none"
+            )
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
-        self.iterative, self.reset_probability, self.previous_mask = iterative, reset_probability, previous_mask
-        self.max_clicks, self.target, self.seed = max_clicks, None if full_curves else max(targets), seed
+        self.iterative, self.reset_probability, self.previous_mask = (
+            iterative,
+            reset_probability,
+            previous_mask,
+        )
+        self.max_clicks, self.target, self.seed = (
+            max_clicks,
+            None if full_curves else max(targets),
+            seed,
+        )
         self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
         self.inner_rounds = inner_rounds
         self.memory = ClickMemory()
         self._delta, self._known = Delta(), [0]
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
+    ) -> None:
         """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
         if self.iterative:
             clicks = [
                 self._recall(*row, trainer.current_epoch)
-                for row in zip(batch["id"].tolist(), unpad_clicks(batch["clicks"]), coordinates, strict=True)
+                for row in zip(
+                    batch["id"].tolist(), unpad_clicks(batch["clicks"]), coordinates, strict=True
+                )
             ]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
         if self.previous_mask:
-            masks = [self._recall_mask(id, view) for id, view in zip(batch["id"].tolist(), coordinates, strict=True)]
+            masks = [
+                self._recall_mask(id, view)
+                for id, view in zip(batch["id"].tolist(), coordinates, strict=True)
+            ]
             batch["previous"] = torch.from_numpy(np.stack(masks)).to(batch["clicks"].device)
         self._known = [len(clicks) for clicks in unpad_clicks(batch["clicks"])]
         if self.inner_rounds and pl_module.iterates:
-            rounds, seed = number_of_rounds(self.inner_rounds, self.seed, trainer.global_step), (self.seed, trainer.current_epoch)
+            rounds, seed = (
+                number_of_rounds(self.inner_rounds, self.seed, trainer.global_step),
+                (self.seed, trainer.current_epoch),
+            )
             with trainer.precision_plugin.forward_context():
-                play_inner_rounds(pl_module, batch, self.train_user, rounds, seed, self.logit_threshold)
+                play_inner_rounds(
+                    pl_module, batch, self.train_user, rounds, seed, self.logit_threshold
+                )
 
-    def _recall(self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int) -> Clicks:
+    def _recall(
+        self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int
+    ) -> Clicks:
         generator = np.random.default_rng((self.seed, epoch, id))
         if id in self.memory and generator.random() >= self.reset_probability:
             clicks = to_view(self.memory.clicks(id), coordinates)
@@ -99,34 +134,59 @@ class UserLoop(Callback):
 
     def _recall_mask(self, id: int, coordinates: NDArray[np.int16]) -> NDArray[np.bool_]:
         stored = None if id in self._delta.restarts else self.memory.mask(id)
-        return np.zeros(coordinates.shape[:2], bool) if stored is None else stored.in_view(coordinates)
+        return (
+            np.zeros(coordinates.shape[:2], bool) if stored is None else stored.in_view(coordinates)
+        )
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: ClickBatch,
+        batch_idx: int,
+    ) -> None:
         """Take the next click of every object from the step's own prediction, and share what changed with all ranks."""
         if not self.iterative:
             return
         predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
-        ids, masks, coordinates = batch["id"].tolist(), [*batch["mask"].cpu().numpy()], batch["to_source"].cpu().numpy()
-        generators = [np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids]
+        ids, masks, coordinates = (
+            batch["id"].tolist(),
+            [*batch["mask"].cpu().numpy()],
+            batch["to_source"].cpu().numpy(),
+        )
+        generators = [
+            np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids
+        ]
         given = unpad_clicks(batch["clicks"])
         clicks = self.train_user.next_clicks(predictions, masks, given, generators)
-        for i, (id, click, prediction, view) in enumerate(zip(ids, clicks, predictions, coordinates, strict=True)):
-            made = np.concatenate([given[i][self._known[i] :], clicks_of([] if click is None else [click])])
+        for i, (id, click, prediction, view) in enumerate(
+            zip(ids, clicks, predictions, coordinates, strict=True)
+        ):
+            made = np.concatenate(
+                [given[i][self._known[i] :], clicks_of([] if click is None else [click])]
+            )
             self._delta.added[id] = [Click(*row) for row in to_source(made, view).tolist()]
             if self.previous_mask:
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
         self.memory.apply(from_all_ranks(self._delta))
 
-    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any) -> None:
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any
+    ) -> None:
         """Play the batch."""
         self._play(trainer, pl_module, batch)
 
-    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any) -> None:
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, *_: Any
+    ) -> None:
         """Play the batch."""
         self._play(trainer, pl_module, batch)
 
     def _play(self, trainer: Trainer, module: LightningModule, batch: ClickBatch) -> None:
-        with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not for hooks
+        with (
+            trainer.precision_plugin.forward_context()
+        ):  # Lightning enters it for steps, not for hooks
             self.play(module, batch)
 
     def play(self, module: Any, batch: ClickBatch) -> None:
@@ -139,7 +199,9 @@ class UserLoop(Callback):
         segmenter = module if hasattr(module, "answer") else Plain(module)
         starts = [*batch["previous"].cpu().numpy()] if "previous" in batch else None
         ids = batch["id"].tolist()
-        sessions = open_sessions(segmenter, batch["image"], ids, starts, self.threshold, undoable=False)
+        sessions = open_sessions(
+            segmenter, batch["image"], ids, starts, self.threshold, undoable=False
+        )
         games = [
             Game(session, truth, self.user, self.max_clicks, self.seed, self.target)
             for session, truth in zip(sessions, batch["mask"].cpu().numpy(), strict=True)
@@ -147,7 +209,9 @@ class UserLoop(Callback):
         play(games)
         own: Sequence[Contribution] = getattr(module, "contributions", ())
         outcomes = [outcome_of(game, own) for game in games]
-        batch["outcome"] = {key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]}
+        batch["outcome"] = {
+            key: torch.stack([outcome[key] for outcome in outcomes]) for key in outcomes[0]
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return the memory."""

@@ -136,17 +136,34 @@ def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
     numbers = sorted({row["round"] for row in rounds})
     groups = [[row for row in rounds if row["round"] == number] for number in numbers]
     labour = [np.mean([row["labour"] for row in group]) for group in groups]
-    for name, label in (("proxy", "proxy mask and truth"), ("dice", "answer and truth"), ("agreement", "answer and proxy mask")):
-        left.plot(labour, [np.mean([row[name] for row in group]) for group in groups], marker="o", label=label)
+    for name, label in (
+        ("proxy", "proxy mask and truth"),
+        ("dice", "answer and truth"),
+        ("agreement", "answer and proxy mask"),
+    ):
+        left.plot(
+            labour,
+            [np.mean([row[name] for row in group]) for group in groups],
+            marker="o",
+            label=label,
+        )
     left.set(xlabel="labour, share of full labelling", ylabel="mean Dice", ylim=(0, 1))
     put_legend_below(left, 1)
     volumes = sorted({row["volume"] for row in rounds})
     ends = [[row for row in rounds if row["volume"] == volume][-1] for volume in volumes]
     for name in ("proxy", "dice", "agreement"):
-        middle.plot([v + 1 for v in volumes], np.cumsum([row[name] for row in ends]) / np.arange(1, len(ends) + 1))
+        middle.plot(
+            [v + 1 for v in volumes],
+            np.cumsum([row[name] for row in ends]) / np.arange(1, len(ends) + 1),
+        )
     middle.set(xlabel="volumes", ylabel="mean Dice so far, last rounds", ylim=(0, 1))
     given = [max(row["labour"] for row in rounds if row["volume"] == volume) for volume in volumes]
-    right.plot([v + 1 for v in volumes], np.cumsum(given) / np.arange(1, len(given) + 1), marker="o", markersize=3)
+    right.plot(
+        [v + 1 for v in volumes],
+        np.cumsum(given) / np.arange(1, len(given) + 1),
+        marker="o",
+        markersize=3,
+    )
     right.set(xlabel="volumes", ylabel="mean labour so far", ylim=(0, 1.1 * max(given)))
     for axis in (left, middle, right):
         axis.grid(alpha=0.3)

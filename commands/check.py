@@ -1,7 +1,8 @@
 """Look at a data set before training: `python check.py --config data/folder.yaml data.root=PATH [--out check.html]`.
 
-It reads every image once and says how much there is, what the masks were taken for and why, what was left out and what is wrong;
-a page shows pictures with their masks. Exit code 1 where something is wrong.
+It reads every image once and says how much there is, what the masks were taken for and why, what
+was left out and what is wrong; a page shows pictures with their masks. Exit code 1 where something
+is wrong.
 """
 
 import base64
@@ -35,9 +36,14 @@ def main() -> int:
     data.prepare_data()
     found = check_data(data)
     show(found)
-    pictures = {part.name: [(picture.name, draw(picture)) for picture in part.pictures] for part in found.parts}
+    pictures = {
+        part.name: [(picture.name, draw(picture)) for picture in part.pictures]
+        for part in found.parts
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(options.out, page("check.html.jinja", found=found, pictures=pictures, data=config["data"]))
+    write_whole(
+        options.out, page("check.html.jinja", found=found, pictures=pictures, data=config["data"])
+    )
     print(f"pictures: {options.out}")
     return 1 if found.problems else 0
 
@@ -59,4 +65,6 @@ def show(found: Findings) -> None:
 def draw(picture: Picture) -> str:
     """Draw the mask over its photo, as base64."""
     scale = WIDTH / picture.image.shape[1]
-    return base64.b64encode(jpeg(overlay(picture.image, np.asarray(picture.mask), no_clicks(), None, scale))).decode()
+    return base64.b64encode(
+        jpeg(overlay(picture.image, np.asarray(picture.mask), no_clicks(), None, scale))
+    ).decode()

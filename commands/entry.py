@@ -55,5 +55,7 @@ def body_of(name: str) -> Callable[[], int | None]:
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        raise InputError(f"interseg {name} needs {error.name}; pip install 'interseg[{EXTRAS[error.name]}]'") from None
+        raise InputError(
+            f"interseg {name} needs {error.name}; pip install 'interseg[{EXTRAS[error.name]}]'"
+        ) from None
     return found

@@ -1,7 +1,8 @@
 """Segment photos by scripted clicks: `python predict.py --checkpoint RUN --images FOLDER --clicks FILE --out FOLDER`.
 
-FILE is a CSV with a row a click (image, object, y, x, label, kind, category) or a JSON list of objects (interseg/clicks/scripts.py).
-OUT takes `masks/STEM.png` with the ids of each photo's objects, or its classes, and `annotations.json` in COCO's format.
+FILE is a CSV with a row a click (image, object, y, x, label, kind, category) or a JSON list of
+objects (interseg/clicks/scripts.py). OUT takes `masks/STEM.png` with the ids of each photo's
+objects, or its classes, and `annotations.json` in COCO's format.
 """
 
 import sys
@@ -28,36 +29,63 @@ EXAMPLES = (
 def main() -> int:
     """Read the clicks, answer them photo by photo, write the masks; exit code 1 if something was left out."""
     arguments = Parser(__doc__.splitlines()[0], EXAMPLES, ("methods",))
-    arguments.add_argument("--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint")
-    arguments.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="of the photos")
-    arguments.add_argument("--clicks", required=True, type=Path, metavar="FILE", help="a CSV or JSON file")
-    arguments.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="for the masks")
+    arguments.add_argument(
+        "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"
+    )
+    arguments.add_argument(
+        "--images", required=True, type=Path, metavar="FOLDER", help="of the photos"
+    )
+    arguments.add_argument(
+        "--clicks", required=True, type=Path, metavar="FILE", help="a CSV or JSON file"
+    )
+    arguments.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="for the masks"
+    )
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    arguments.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="see train.py")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b")
+    arguments.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="see train.py"
+    )
+    arguments.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b"
+    )
     options = arguments.parse_intermixed_args()
     script = read_script(options.clicks)
     if not options.images.is_dir():
         raise InputError(f"there is no folder {options.images}; give the photos' by --images")
-    model = interseg.load(options.checkpoint, *options.overrides, device=options.device, trusted=options.trust)
+    model = interseg.load(
+        options.checkpoint, *options.overrides, device=options.device, trusted=options.trust
+    )
     if not isinstance(model, Model):
-        raise InputError(f"{options.checkpoint} is an export; predict.py takes the run that it was made of")
+        raise InputError(
+            f"{options.checkpoint} is an export; predict.py takes the run that it was made of"
+        )
     photos: dict[str, list[ScriptedObject]] = {}
     for scripted in script.objects:
         photos.setdefault(scripted.image, []).append(scripted)
     written, problems = CocoWriter(), [*script.problems]
     for name, objects in (bar := tqdm(photos.items(), unit="photo")):
-        problems += segment_photo(model, options.images, name, objects, written, options.out / "masks")
+        problems += segment_photo(
+            model, options.images, name, objects, written, options.out / "masks"
+        )
         bar.set_postfix(objects=len(written.annotations), left_out=len(problems))
     options.out.mkdir(parents=True, exist_ok=True)
     written.write(options.out / "annotations.json")
     for line in problems:
         print(f"left out: {line}", file=sys.stderr)
-    print(f"{len(written.annotations)} masks on {len(written.images)} photos, {len(problems)} problems: {options.out}")
+    print(
+        f"{len(written.annotations)} masks on {len(written.images)} photos, {len(problems)} problems: {options.out}"
+    )
     return 1 if problems else 0
 
 
-def segment_photo(model: Model, folder: Path, name: str, objects: list[ScriptedObject], written: CocoWriter, masks: Path) -> list[str]:
+def segment_photo(
+    model: Model,
+    folder: Path,
+    name: str,
+    objects: list[ScriptedObject],
+    written: CocoWriter,
+    masks: Path,
+) -> list[str]:
     """Answer the clicks on a photo's objects and write what follows; gives what was left out, a line each."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -70,7 +98,9 @@ def segment_photo(model: Model, folder: Path, name: str, objects: list[ScriptedO
     problems: list[str] = []
     for scripted in objects:
         if found and model.segmenter.outputs > 1:
-            problems.append(f"{name}, object {scripted.object}: a network of classes answers a photo as a whole; give one object a photo")
+            problems.append(
+                f"{name}, object {scripted.object}: a network of classes answers a photo as a whole; give one object a photo"
+            )
             continue
         try:
             found.append((scripted, clicked(first.another(undoable=False), scripted)))

@@ -1,8 +1,9 @@
 """Configs: `load` merges YAML files and `key=value` overrides, `resolve` fills in interpolations, `build` makes the objects.
 
-Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its `_target_` differs, which
-replaces it; lists replace. A top-level key must exist in what lies below, a key of a node with a `_target_` there or in the target's
-signature; other mappings (callbacks by name, free options) take any key. At the end the data are given what they take of the top level
+Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its
+`_target_` differs, which replaces it; lists replace. A top-level key must exist in what lies below,
+a key of a node with a `_target_` there or in the target's signature; other mappings (callbacks by
+name, free options) take any key. At the end the data are given what they take of the top level
 (`configs.wiring`).
 """
 
@@ -26,7 +27,12 @@ FOLDER = Path(__file__).parent
 Node = dict[str, Any]
 
 
-def load(files: Sequence[str | Path], overrides: Sequence[str] = (), base: Node | None = None, trusted: Sequence[str] = ()) -> Node:
+def load(
+    files: Sequence[str | Path],
+    overrides: Sequence[str] = (),
+    base: Node | None = None,
+    trusted: Sequence[str] = (),
+) -> Node:
     """Merge configs to one mapping; interpolations stay, so that later overrides reach everything that refers to them.
 
     Args:
@@ -105,7 +111,9 @@ def check_range(config: Node) -> None:
         raise InputError(f"max_clicks is {config['max_clicks']}; give 1 or more")
     targets = config.get("targets", [0.85])
     if not targets or not all(0 < target <= 1 for target in targets):
-        raise InputError(f"targets is {targets}; give IoUs above 0, 1 at most, e.g. targets=[0.85,0.9]")
+        raise InputError(
+            f"targets is {targets}; give IoUs above 0, 1 at most, e.g. targets=[0.85,0.9]"
+        )
 
 
 def read(file: str | Path) -> Node:
@@ -113,7 +121,9 @@ def read(file: str | Path) -> Node:
     path = next((p for p in (Path(file), FOLDER / file) if p.is_file()), None)
     if path is None:
         known = sorted(str(p.relative_to(FOLDER)) for p in FOLDER.rglob("*.yaml"))
-        raise InputError(f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}")
+        raise InputError(
+            f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}"
+        )
     try:
         return plain(OmegaConf.load(path))
     except InputError as error:
@@ -136,7 +146,11 @@ def merge(below: Node, above: Node, path: str = "", trusted: Sequence[str] = ())
     if "_target_" in above:
         known: set[str] | None = parameters(above["_target_"], trusted)
     else:
-        known = parameters(below["_target_"], trusted) if "_target_" in below else (None if path else set())
+        known = (
+            parameters(below["_target_"], trusted)
+            if "_target_" in below
+            else (None if path else set())
+        )
     for key, value in above.items():
         where = f"{path}{key}"
         if known is not None and key not in below and key not in known | {"_target_"}:
@@ -153,7 +167,9 @@ def _merge_value(old: Any, value: Any, where: str, trusted: Sequence[str]) -> An
         return [_merge_value(None, item, f"{where}[{i}]", trusted) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    replaces = not isinstance(old, dict) or current(value.get("_target_", old.get("_target_"))) != current(old.get("_target_"))
+    replaces = not isinstance(old, dict) or current(
+        value.get("_target_", old.get("_target_"))
+    ) != current(old.get("_target_"))
     if replaces and "_target_" not in value:
         return value
     return merge({} if replaces else old, value, f"{where}.", trusted)

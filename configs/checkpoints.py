@@ -20,13 +20,15 @@ DOWNLOADED = ("weights", "encoder_weights")
 SHOWN = 3
 """Weights that a message names."""
 SHIPPED = Path(__file__).parent.parent / "models"
-"""Small checkpoints that come with the project: any command takes `NAME` of `NAME.ckpt` for a run."""
+"""Small checkpoints that come with the project: any command takes `NAME` of `NAME.ckpt` for a
+run."""
 
 
 def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
     """Find (run's folder, checkpoint file) of a run, a file, or the name of a network that ships (`models/`).
 
-    A file outside a run's `checkpoints/` has no folder. Raises `InputError` for what is none of them.
+    A file outside a run's `checkpoints/` has no folder. Raises `InputError` for what is none of
+    them.
     """
     path = Path(given)
     if not path.exists() and str(given) in shipped_names():
@@ -34,7 +36,9 @@ def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
     if path.is_dir():
         file = path / "checkpoints" / "last.ckpt"
         if not file.is_file():
-            raise InputError(f"{given} is no run: there is no {file}; give the folder that train.py printed, or a checkpoint")
+            raise InputError(
+                f"{given} is no run: there is no {file}; give the folder that train.py printed, or a checkpoint"
+            )
         return path, file
     if not path.is_file():
         named = f", or {' or '.join(shipped_names())}" if shipped_names() else ""
@@ -54,13 +58,25 @@ def shipped_names() -> list[str]:
 def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
     """Give the config that a checkpoint was trained with, over today's defaults, without what names its folder.
 
-    A checkpoint has its own: its folder's may be of a command that failed since. Raises `InputError` where there is none.
+    A checkpoint has its own: its folder's may be of a command that failed since. Raises
+    `InputError` where there is none.
     """
-    inside, beside = read_checkpoint(weights).get("config"), weights.absolute().parent.parent / "config.yaml"
+    inside, beside = (
+        read_checkpoint(weights).get("config"),
+        weights.absolute().parent.parent / "config.yaml",
+    )
     if not inside and not beside.is_file():
-        raise InputError(f"{weights} holds no config, and there is no {beside}; give a checkpoint that train.py wrote")
+        raise InputError(
+            f"{weights} holds no config, and there is no {beside}; give a checkpoint that train.py wrote"
+        )
     found = plain(OmegaConf.create(inside) if inside else OmegaConf.load(beside))
-    own: dict[str, Any] = {"run": None, "checkpoint": None, "weights": None, "digests": {}, "overwrite": False}
+    own: dict[str, Any] = {
+        "run": None,
+        "checkpoint": None,
+        "weights": None,
+        "digests": {},
+        "overwrite": False,
+    }
     return merge(read("default.yaml"), found | own, "", trusted)
 
 
@@ -82,12 +98,16 @@ def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str,
     }
 
 
-def without_download(model: dict[str, Any], keys: Sequence[str] = (*DOWNLOADED, "selection_from")) -> None:
+def without_download(
+    model: dict[str, Any], keys: Sequence[str] = (*DOWNLOADED, "selection_from")
+) -> None:
     """Let a method's network begin at random: a checkpoint holds every weight, others need not be fetched first."""
     network = model.get("network")
     if not isinstance(network, dict):
         return
-    whole = "pretrained" if network.get("frozen") is False else None  # a frozen encoder is no part of a checkpoint
+    whole = (
+        "pretrained" if network.get("frozen") is False else None
+    )  # a frozen encoder is no part of a checkpoint
     for key in (*keys, whole):
         if key in network:
             network[key] = None
@@ -105,7 +125,9 @@ def load_weights(model: LightningModule, file: Path) -> None:
         ) from None
 
 
-def start_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> tuple[LightningModule, list[str]]:
+def start_model(
+    config: dict[str, Any], trusted: Sequence[str] = ()
+) -> tuple[LightningModule, list[str]]:
     """Build the method of a config, filled with what fits of the file that its `weights` name.
 
     An encoder's own weights are fetched where the file has not all of them.
@@ -123,12 +145,16 @@ def start_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> tuple[Li
     unfetched = copy.deepcopy(config)
     without_download(unfetched["model"], DOWNLOADED)
     model = build_model(unfetched, trusted)
-    if any("encoder" in key.split(".") for key in model.state_dict().keys() - fitting(model, state)):
+    if any(
+        "encoder" in key.split(".") for key in model.state_dict().keys() - fitting(model, state)
+    ):
         model = build_model(config, trusted)
     fits = fitting(model, state)
     if not fits.keys() & dict(model.named_parameters()).keys():
         name = type(model).__name__
-        raise InputError(f"weights={file}: nothing in it fits {name}; give a run of a network like this one")
+        raise InputError(
+            f"weights={file}: nothing in it fits {name}; give a run of a network like this one"
+        )
     model.load_state_dict(fits, strict=False)
     model.warm = True
     return model, compared(file, model.state_dict(), state, fits)
@@ -137,10 +163,14 @@ def start_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> tuple[Li
 def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Select the weights that a module has under the same name and of the same shape."""
     own = model.state_dict()
-    return {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    return {
+        key: value for key, value in state.items() if key in own and value.shape == own[key].shape
+    }
 
 
-def compared(file: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor], fits: Mapping[str, Tensor]) -> list[str]:
+def compared(
+    file: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor], fits: Mapping[str, Tensor]
+) -> list[str]:
     """Write a line on the weights that were taken from a file, and one on each kind of the others."""
     kinds = {
         "missing there": [key for key in own if key not in state],
@@ -156,7 +186,9 @@ def listed(names: Sequence[str]) -> str:
     return f"{len(names)}, {', '.join(names[:SHOWN])}" + ", ..." * (len(names) > SHOWN)
 
 
-def load_method(path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()) -> LightningModule:
+def load_method(
+    path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()
+) -> LightningModule:
     """Build what a run or a checkpoint was trained as, in evaluation mode, with `key=value` overrides of its config."""
     _, file = find_checkpoint(path)
     config = resolve(load([], overrides, trained_config(file, trusted), trusted))
@@ -164,6 +196,8 @@ def load_method(path: Path, overrides: Sequence[str] = (), trusted: Sequence[str
     without_download(config["model"])
     model: LightningModule = build_model(config, trusted)
     if not getattr(model, "answers_clicks", False):
-        raise InputError(f"{path} is a run of {type(model).__name__}, which learns a stream; sessions are for methods that answer clicks")
+        raise InputError(
+            f"{path} is a run of {type(model).__name__}, which learns a stream; sessions are for methods that answer clicks"
+        )
     load_weights(model, file)
     return model.eval()

@@ -23,7 +23,8 @@ SILENCED = (
     r"module\(s\) in eval mode",  # frozen norms
     "but have no `val_dataloader`",  # streams of tasks are measured by callbacks.transfer
     "your dataloader is not resumable",  # datamodules.base.EpochBatches is
-    "decompression bomb DOS attack",  # a large photo; beyond twice Pillow's limit it is an error (interseg/images.py)
+    # a large photo; beyond twice Pillow's limit it is an error (interseg/images.py)
+    "decompression bomb DOS attack",
 )
 """Warnings of the libraries that do not hold here, or that nobody can mend."""
 
@@ -31,7 +32,8 @@ SILENCED = (
 def reuse_freed_memory() -> None:
     """Keep the memory of freed tensors in the process, where the C library is glibc.
 
-    By default it returns large blocks to the system and asks for fresh, zeroed pages in the next layer (benchmarks/speed.md).
+    By default it returns large blocks to the system and asks for fresh, zeroed pages in the next
+    layer (benchmarks/speed.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -40,7 +42,15 @@ def reuse_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 """What a disk says that takes nothing."""
 
 

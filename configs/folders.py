@@ -23,15 +23,18 @@ PATIENCE = datetime.timedelta(hours=6)
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
     """Return the folder in `parent` of a run that was given none: its stamp's, or a new one named by the time.
 
-    Several commands of one stamp have numbers, the same config the same one. A step that was queued again is a single command: it has
-    the folder that it had, and `resume_point` refuses another config.
+    Several commands of one stamp have numbers, the same config the same one. A step that was queued
+    again is a single command: it has the folder that it had, and `resume_point` refuses another
+    config.
     """
     name = stamp()
     if name is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name = agreed(lambda: next(path.name for path in numbered(parent / now) if made(path)))
         os.environ["INTERSEG_STAMP"] = name
-    opened = list(itertools.takewhile(lambda path: (path / "config.yaml").exists(), numbered(parent / name)))
+    opened = list(
+        itertools.takewhile(lambda path: (path / "config.yaml").exists(), numbered(parent / name))
+    )
     for path in opened:
         if OmegaConf.load(path / "config.yaml") == OmegaConf.create(config):
             return path
@@ -45,7 +48,11 @@ def stamp() -> str | None:
     job, step = slurm_job(), os.environ.get("SLURM_STEP_ID", "0")
     swept = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
     if job or swept:
-        names = (job and job.replace("_", "-"), job and step != "0" and step, swept)  # an agent may play several runs in one job
+        names = (
+            job and job.replace("_", "-"),
+            job and step != "0" and step,
+            swept,
+        )  # an agent may play several runs in one job
         return "-".join(name for name in names if name)
     return os.environ.get("INTERSEG_STAMP")
 
@@ -70,7 +77,9 @@ def made(path: Path) -> bool:
 
 def unwritable(path: Path, error: OSError) -> InputError:
     """Make the error for a run's folder that takes nothing."""
-    return InputError(f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH")
+    return InputError(
+        f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH"
+    )
 
 
 def agreed(make: Callable[[], str]) -> str:

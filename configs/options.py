@@ -22,7 +22,9 @@ class Parser(argparse.ArgumentParser):
         lists: kinds of configs to list, see `listed`.
     """
 
-    def __init__(self, description: str, examples: Sequence[str] = (), lists: Sequence[str] = ()) -> None:
+    def __init__(
+        self, description: str, examples: Sequence[str] = (), lists: Sequence[str] = ()
+    ) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter)
         self.call = f"python {self.prog}" if self.prog.endswith(".py") else self.prog
         self.description = re.sub(r"python \w+\.py", self.call, description)
@@ -32,24 +34,42 @@ class Parser(argparse.ArgumentParser):
         """Write the help."""
         parts = [super().format_help()]
         if self.examples:
-            parts.append("\n".join(["examples:", *(f"  {self.call} {example}" for example in self.examples)]) + "\n")
+            parts.append(
+                "\n".join(["examples:", *(f"  {self.call} {example}" for example in self.examples)])
+                + "\n"
+            )
         for kind in self.lists:
             parts.append("\n".join([f"{kind}:", *listed(kind)]) + "\n")
         return "\n".join(parts)
 
 
-def parser(description: str, prints: bool = False, examples: Sequence[str] = (), lists: Sequence[str] = ("methods", "data")) -> Parser:
+def parser(
+    description: str,
+    prints: bool = False,
+    examples: Sequence[str] = (),
+    lists: Sequence[str] = ("methods", "data"),
+) -> Parser:
     """Make the parser of a command that takes configs; with `--print` if the command obeys it."""
     arguments = Parser(description, examples, lists)
     arguments.add_argument(
-        "--config", action="append", default=[], metavar="YAML", help="a config, merged over those before; may be repeated"
+        "--config",
+        action="append",
+        default=[],
+        metavar="YAML",
+        help="a config, merged over those before; may be repeated",
     )
     arguments.add_argument(
-        "--trust", action="append", default=[], metavar="PACKAGE", help="a package of yours whose classes a config may name"
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package of yours whose classes a config may name",
     )
     if prints:
         arguments.add_argument("--print", action="store_true", help="print the config and stop")
-    arguments.add_argument("overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3")
+    arguments.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="single values, e.g. trainer.max_epochs=3"
+    )
     return arguments
 
 
@@ -66,9 +86,20 @@ def listed(kind: str) -> Iterator[str]:
     for file in sorted(FOLDER.glob("*.yaml")):
         if is_method(file):
             yield described(file)
-            variants = sorted(one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml"))
-            yield from textwrap.wrap(", ".join(variants), WIDTH, initial_indent=f"{'':31}over it: ", subsequent_indent=f"{'':40}")
-    yield from (described(file) for folder in ("classical", "external") for file in sorted((FOLDER / folder).glob("*.yaml")))
+            variants = sorted(
+                one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml")
+            )
+            yield from textwrap.wrap(
+                ", ".join(variants),
+                WIDTH,
+                initial_indent=f"{'':31}over it: ",
+                subsequent_indent=f"{'':40}",
+            )
+    yield from (
+        described(file)
+        for folder in ("classical", "external")
+        for file in sorted((FOLDER / folder).glob("*.yaml"))
+    )
 
 
 def is_method(file: Path) -> bool:
@@ -81,5 +112,7 @@ def is_method(file: Path) -> bool:
 def described(file: Path) -> str:
     """Write a config's name and the first line of its comment, cut to the width."""
     comment = file.read_text().partition("\n")[0].lstrip("# ")
-    text = comment if len(comment) <= WIDTH - 31 else f"{comment[: WIDTH - 34].rsplit(' ', 1)[0]} ..."
+    text = (
+        comment if len(comment) <= WIDTH - 31 else f"{comment[: WIDTH - 34].rsplit(' ', 1)[0]} ..."
+    )
     return f"  {file.relative_to(FOLDER).as_posix():29}{text}"

@@ -28,10 +28,14 @@ def evaluated_file(folder: Path, wanted: str) -> Path:
         InputError: none of them is it.
     """
     places = [*(folder / near / "checkpoints" for near in NEAR), SHIPPED]
-    for file in dict.fromkeys(path.resolve() for place in places for path in sorted(place.glob("*.ckpt"))):
+    for file in dict.fromkeys(
+        path.resolve() for place in places for path in sorted(place.glob("*.ckpt"))
+    ):
         if digest(file) == wanted:
             return file
-    raise InputError(f"the checkpoint that {folder} is of is not beside it, in the folder of its run; answers are drawn where it is")
+    raise InputError(
+        f"the checkpoint that {folder} is of is not beside it, in the folder of its run; answers are drawn where it is"
+    )
 
 
 def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -> LightningModule:
@@ -55,7 +59,12 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
 
 
 def answer_again(
-    method: Any, image: NDArray[np.uint8], clicks: Clicks, id: int = 0, start: Mask | None = None, threshold: float = 0.5
+    method: Any,
+    image: NDArray[np.uint8],
+    clicks: Clicks,
+    id: int = 0,
+    start: Mask | None = None,
+    threshold: float = 0.5,
 ) -> Mask:
     """Give the mask (H, W) after all of some clicks, played one by one as the evaluation did.
 
@@ -69,7 +78,9 @@ def answer_again(
     """
     segmenter = method if hasattr(method, "answer") else Plain(method)
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
-    (session,) = open_sessions(segmenter, pixels, [id], None if start is None else [start], threshold, undoable=False)
+    (session,) = open_sessions(
+        segmenter, pixels, [id], None if start is None else [start], threshold, undoable=False
+    )
     for row in clicks.tolist():
         answer_together([session], [Click(*row)])
     return session.mask

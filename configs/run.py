@@ -35,18 +35,27 @@ ELSEWHERE = {
 """Arguments of the Trainer that the commands give, and what is to be said instead."""
 
 
-def loggers(config: dict[str, Any], folder: Path, resumed: Path | None = None) -> tuple[list[Logger], list[Callback]]:
+def loggers(
+    config: dict[str, Any], folder: Path, resumed: Path | None = None
+) -> tuple[list[Logger], list[Callback]]:
     """CSV unless `logger=null`; Weights & Biases too with `logger=wandb`, and the callback that fills its dashboard.
 
     None for the parts of an evaluation, which share a folder, and whose figures are no one's.
     """
-    if config["shard"] is not None or config["logger"] is None or config["trainer"].get("logger") is False:
+    if (
+        config["shard"] is not None
+        or config["logger"] is None
+        or config["trainer"].get("logger") is False
+    ):
         return [], []
     if config["logger"] not in ("csv", "wandb"):
         raise InputError(f"logger is {config['logger']!r}; use csv, wandb or null")
     made: list[Logger] = [csv_logger(folder, resumed)]
     if config["logger"] == "wandb":
-        from callbacks.dashboard import Dashboard, wandb_logger  # wandb changes how a process prints
+        from callbacks.dashboard import (
+            Dashboard,
+            wandb_logger,
+        )  # wandb changes how a process prints
 
         return [*made, wandb_logger(config, folder)], [Dashboard()]
     return made, []
@@ -57,7 +66,9 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
         batches = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        keep_rows(logger, file, batches["total"]["ready"])  # rows are numbered by batches; one may take several steps
+        keep_rows(
+            logger, file, batches["total"]["ready"]
+        )  # rows are numbered by batches; one may take several steps
     return logger
 
 
@@ -75,7 +86,9 @@ def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
         experiment.metrics_keys = columns
 
 
-def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None) -> Trainer:
+def trainer(
+    config: dict[str, Any], folder: Path, trusted: list[str], resumed: Path | None = None
+) -> Trainer:
     """Make the Trainer of a config, in its folder.
 
     Args:
@@ -89,7 +102,9 @@ def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: P
     """
     named = build(config["callbacks"], trusted, "callbacks")
     size, environment = slurm_step()
-    given = {key: value for key, value in config["trainer"].items() if key not in ("_target_", "logger")}
+    given = {
+        key: value for key, value in config["trainer"].items() if key not in ("_target_", "logger")
+    }
     check_trainer(config["trainer"])
     arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
     arguments["max_time"] = duration(arguments.get("max_time"))
@@ -97,14 +112,21 @@ def trainer(config: dict[str, Any], folder: Path, trusted: list[str], resumed: P
     made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
     for name, callback in named.items():
         if isinstance(callback, dict):
-            raise InputError(f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null")
+            raise InputError(
+                f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null"
+            )
     callbacks = [*(c for c in named.values() if c is not None), *dashboards]
-    shown = arguments.get("enable_progress_bar") is not False and any(isinstance(c, ProgressBar) for c in callbacks)
+    shown = arguments.get("enable_progress_bar") is not False and any(
+        isinstance(c, ProgressBar) for c in callbacks
+    )
     arguments["enable_progress_bar"] = shown
-    callbacks = [c for c in callbacks if shown or not isinstance(c, ProgressBar)]  # either key alone turns the bar off
+    callbacks = [
+        c for c in callbacks if shown or not isinstance(c, ProgressBar)
+    ]  # either key alone turns the bar off
     try:
         return Trainer(
-            **arguments | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
+            **arguments
+            | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
             callbacks=callbacks,
             logger=made,
             use_distributed_sampler=False,
@@ -119,7 +141,9 @@ def check_trainer(node: dict[str, Any]) -> None:
     for key in ELSEWHERE.keys() & node.keys():
         raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {ELSEWHERE[key]}")
     if node.get("logger", False) is not False:
-        raise InputError(f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or trainer.logger=false for none")
+        raise InputError(
+            f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or trainer.logger=false for none"
+        )
     for key in ("max_epochs", "max_steps", "limit_train_batches"):
         if node.get(key) == 0:
             raise InputError(f"trainer.{key} is {node[key]}, which trains nothing; give more")
@@ -127,17 +151,25 @@ def check_trainer(node: dict[str, Any]) -> None:
         if isinstance(node.get(key), int) and node[key] < 1:
             raise InputError(f"trainer.{key} is {node[key]}; give 1 or more")
     if isinstance(node.get("gradient_clip_val"), int | float) and node["gradient_clip_val"] < 0:
-        raise InputError(f"trainer.gradient_clip_val is {node['gradient_clip_val']}; give 0 or more, or null for none")
+        raise InputError(
+            f"trainer.gradient_clip_val is {node['gradient_clip_val']}; give 0 or more, or null for none"
+        )
 
 
 def unfit(given: dict[str, Any], error: Exception) -> InputError:
     """Make the error for a Trainer that cannot be: the arguments that Lightning's words concern, and these."""
     reason = " ".join(str(error).split())
     if given.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
-        return InputError(f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml out on this machine")
+        return InputError(
+            f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml out on this machine"
+        )
     about = ("accelerator", "devices") if "ccelerator" in reason else ()
-    named = [f"trainer.{key}={value}" for key, value in given.items() if key in about or key in reason]
-    return InputError(f"the trainer cannot be made{' with ' * bool(named)}{' '.join(named)}: {reason}")
+    named = [
+        f"trainer.{key}={value}" for key, value in given.items() if key in about or key in reason
+    ]
+    return InputError(
+        f"the trainer cannot be made{' with ' * bool(named)}{' '.join(named)}: {reason}"
+    )
 
 
 def duration(given: Any) -> Any:
@@ -154,14 +186,17 @@ def duration(given: Any) -> Any:
 def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
     """Lower `log_every_n_steps` to the batches of an epoch, so that a small training has its table of metrics too.
 
-    Raises `InputError` where the objects do not fill a batch of every process, before anything is written.
+    Raises `InputError` where the objects do not fill a batch of every process, before anything is
+    written.
     """
     try:
         batches = len(data.train_dataloader()) // fit.world_size
     except TypeError:  # a loader of a stream without end, or several of them
         return
     if not batches and isinstance(data, ClickDataModule):
-        raise InputError(f"the training objects do not fill a batch on each of {fit.world_size} processes; lower loading.batch_size")
+        raise InputError(
+            f"the training objects do not fill a batch on each of {fit.world_size} processes; lower loading.batch_size"
+        )
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     settings: Any = fit  # which does not declare it
@@ -181,21 +216,33 @@ def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
     if not in_step():
         return {}, []
     if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
-        raise InputError("SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node")
-    size = {"devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)), "num_nodes": int(os.environ.get("SLURM_NNODES", 1))}
+        raise InputError(
+            "SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node"
+        )
+    size = {
+        "devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)),
+        "num_nodes": int(os.environ.get("SLURM_NNODES", 1)),
+    }
     if 0 < torch.cuda.device_count() < size["devices"]:
-        seen = f"{size['devices']} processes a node, and each sees {torch.cuda.device_count()} GPU(s)"
-        raise InputError(f"{seen}; ask SLURM for --gpus-per-node={size['devices']} instead of --gpus-per-task")
+        seen = (
+            f"{size['devices']} processes a node, and each sees {torch.cuda.device_count()} GPU(s)"
+        )
+        raise InputError(
+            f"{seen}; ask SLURM for --gpus-per-node={size['devices']} instead of --gpus-per-task"
+        )
     return size, [SLURMEnvironment(auto_requeue=False)]  # callbacks/requeue.py does
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there: whoever looks sees the old file or the new one, whole.
 
-    Lightning's own goes through a file in the system's temporary folder, whose move to another disk is a copy.
+    Lightning's own goes through a file in the system's temporary folder, whose move to another disk
+    is a copy.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
         """Write `checkpoint` to `path`."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -209,8 +256,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:  # torch tells of a failed write by a RuntimeError
             part.unlink(missing_ok=True)
             reason = " ".join(str(error).split())[:200]
-            before = f"; the one before it is whole, checkpoint=last run={target.parent.parent} goes on from there" * target.exists()
-            raise InputError(f"the checkpoint {target} cannot be written ({reason}){before}") from None
+            before = (
+                f"; the one before it is whole, checkpoint=last run={target.parent.parent} goes on from there"
+                * target.exists()
+            )
+            raise InputError(
+                f"the checkpoint {target} cannot be written ({reason}){before}"
+            ) from None
 
 
 def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
@@ -234,4 +286,6 @@ def needs(config: dict[str, Any], *keys: str) -> None:
     for key in keys:
         if not config.get(key):
             example = "data/samples.yaml" if key == "data" else "itis.yaml"
-            raise InputError(f"no {key} is configured; give a config that names one, e.g. --config {example}")
+            raise InputError(
+                f"no {key} is configured; give a config that names one, e.g. --config {example}"
+            )

@@ -2,7 +2,8 @@
 
     python -m configs.shipped RUN NAME
 
-writes one from a run: its weights in half precision, and of its config what makes the method. Frozen encoders are no part of it.
+writes one from a run: its weights in half precision, and of its config what makes the method.
+Frozen encoders are no part of it.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from interseg.errors import InputError
 from interseg.files import whole
 
 PARTS = ("name", "model")
-"""What a shipped network keeps of its run's config; data, training and paths are the run's own affair."""
+"""What a shipped network keeps of its run's config; data, training and paths are the run's own
+affair."""
 
 
 def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
@@ -33,7 +35,9 @@ def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
     config = resolve(trained_config(file))
     kept = {key: config[key] for key in PARTS} | {"name": name}
     if paths := [value for value in strings(kept) if Path(value).is_absolute()]:
-        raise InputError(f"the config of {run} names {paths[0]}; a network that ships depends on no file of its maker")
+        raise InputError(
+            f"the config of {run} names {paths[0]}; a network that ships depends on no file of its maker"
+        )
     weights = {key: halved(value) for key, value in read_checkpoint(file)["state_dict"].items()}
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.ckpt"
@@ -48,7 +52,9 @@ def halved(weights: Tensor) -> Tensor:
         return weights
     half = weights.half()
     if not half.isfinite().all():
-        raise InputError(f"a weight of {float(weights.abs().max()):g} is beyond half precision; this network cannot ship so")
+        raise InputError(
+            f"a weight of {float(weights.abs().max()):g} is beyond half precision; this network cannot ship so"
+        )
     return half
 
 

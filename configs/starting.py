@@ -43,7 +43,9 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     """
     given, overwrite = config["checkpoint"], config["overwrite"]
     if given and overwrite:
-        raise InputError(f"overwrite=true begins anew, checkpoint={given} goes on; give one of them")
+        raise InputError(
+            f"overwrite=true begins anew, checkpoint={given} goes on; give one of them"
+        )
     goes_on = given and (given == "last" or Path(given).resolve().is_relative_to(folder.resolve()))
     if overwrite or goes_on or queued_again() or not (folder / "config.yaml").is_file():
         return
@@ -51,7 +53,9 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     other = f" of another config ({shortened(changed)})" if changed else ""
     ways = "overwrite=true begins anew, run=PATH takes another folder"
     if (folder / LAST).is_file():
-        raise InputError(f"{folder} holds a trained run{other}; checkpoint=last goes on with it, {ways}")
+        raise InputError(
+            f"{folder} holds a trained run{other}; checkpoint=last goes on with it, {ways}"
+        )
     if changed:
         raise InputError(f"{folder} holds a run{other}; {ways}")
 
@@ -89,7 +93,9 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
     """
     folder, opened = record.folder, record.folder / "config.yaml"
     if (folder / LAST).is_file():
-        raise InputError(f"{folder} holds a trained run; give run=PATH for another folder, or leave run= away")
+        raise InputError(
+            f"{folder} holds a trained run; give run=PATH for another folder, or leave run= away"
+        )
     if not record.held_by_another():
         return
     if overwrite:
@@ -122,15 +128,21 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
         changed = changes(plain(OmegaConf.load(opened)), merged)
         if changed:
             what = f"{folder} was begun with another config ({shortened(changed)}), and its job would start anew"
-            raise InputError(f"{what}; put the config back, go on under this one with checkpoint=last, or give another run=PATH")
-    again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(OmegaConf.create(merged))  # not another run's
+            raise InputError(
+                f"{what}; put the config back, go on under this one with checkpoint=last, or give another run=PATH"
+            )
+    again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(
+        OmegaConf.create(merged)
+    )  # not another run's
     if config["checkpoint"] is None and not again:
         return None
     path = last if again or config["checkpoint"] == "last" else Path(config["checkpoint"])
     if path.is_file():
         return path
     if config["checkpoint"] != "last":
-        raise InputError(f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER")
+        raise InputError(
+            f"there is no checkpoint {path}; give a file, or checkpoint=last with run=FOLDER"
+        )
     print(f"{folder} has no checkpoint yet: training starts anew", flush=True)
     return None
 
@@ -139,21 +151,34 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
     """Check that a checkpoint's training can go on with a method.
 
     Raises:
-        InputError: it is of another network, or its optimiser had other arguments, which it would keep.
+        InputError: it is of another network, or its optimiser had other arguments, which it would
+            keep.
     """
     content = read_checkpoint(file)
     state, own, learned = content["state_dict"], model.state_dict(), dict(model.named_parameters())
-    ways = f"go on with the config it was trained with, or start a new run from it by weights={file}"
-    resized = {key for key in learned.keys() & state.keys() if state[key].shape != learned[key].shape}  # buffers may grow
-    other = [key for key in own if key not in state or key in resized] + [key for key in state if key not in own]
+    ways = (
+        f"go on with the config it was trained with, or start a new run from it by weights={file}"
+    )
+    resized = {
+        key for key in learned.keys() & state.keys() if state[key].shape != learned[key].shape
+    }  # buffers may grow
+    other = [key for key in own if key not in state or key in resized] + [
+        key for key in state if key not in own
+    ]
     if other:
-        sizes = [tuple(one[other[0]].shape) if other[0] in one else "missing" for one in (state, own)]
-        raise InputError(f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}")
+        sizes = [
+            tuple(one[other[0]].shape) if other[0] in one else "missing" for one in (state, own)
+        ]
+        raise InputError(
+            f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}"
+        )
     before = plain(OmegaConf.create(content.get("config") or "{}")).get("model") or {}
     lines = changes(before, merged.get("model") or {}, "model.") if before else []
     kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
     if kept:
-        raise InputError(f"{file} was trained with another optimiser ({shortened(kept)}), which it keeps; {ways}")
+        raise InputError(
+            f"{file} was trained with another optimiser ({shortened(kept)}), which it keeps; {ways}"
+        )
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

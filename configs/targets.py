@@ -105,9 +105,12 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
 def is_own(found: Any, trusted: Sequence[str]) -> bool:
     """Tell whether a trusted package itself, none that it imports, defines a function, or a class that answers clicks.
 
-    Somebody's model that knows nothing of this project is built by them (`lightning_modules/external.py`).
+    Somebody's model that knows nothing of this project is built by them
+    (`lightning_modules/external.py`).
     """
-    answers = inspect.isfunction(found) or (isinstance(found, type) and (hasattr(found, "predict") or "__call__" in vars(found)))
+    answers = inspect.isfunction(found) or (
+        isinstance(found, type) and (hasattr(found, "predict") or "__call__" in vars(found))
+    )
     return answers and found.__module__.split(".")[0] in trusted
 
 

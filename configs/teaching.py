@@ -1,7 +1,7 @@
 """A run that a person teaches: a trained run of a method that learns tasks, and a folder of photos, to a fit that asks the person.
 
-Its folder is a run's (`config.yaml`, `checkpoints/last.ckpt`), with `lesson.json`, the photos in the order in which they are taught, and
-`checkpoints/start.ckpt`, what the method began with.
+Its folder is a run's (`config.yaml`, `checkpoints/last.ckpt`), with `lesson.json`, the photos in
+the order in which they are taught, and `checkpoints/start.ckpt`, what the method began with.
 """
 
 import json
@@ -34,7 +34,12 @@ PERSON: dict[str, Any] = {
     "name": "lessons",
     "logger": None,
     "data": {"stage": "tasks"},
-    "trainer": {"max_epochs": 1, "enable_progress_bar": False, "enable_model_summary": False, "devices": 1},
+    "trainer": {
+        "max_epochs": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "devices": 1,
+    },
     "callbacks": {"checkpoint": {"every_n_steps": 1}},
 }
 """What differs from a run that a simulated user teaches."""
@@ -74,7 +79,9 @@ class Lesson:
         """Make the data module that the method was pretrained with; it reads no file until it is asked for images."""
         source = build(self.config["data"], self.trusted, "data")
         if not isinstance(source, TaskDataModule):
-            raise InputError(f"the run's data are a {type(source).__name__}; lessons are for runs of clis.yaml and its controls")
+            raise InputError(
+                f"the run's data are a {type(source).__name__}; lessons are for runs of clis.yaml and its controls"
+            )
         return source
 
     def photos(self) -> PhotoDataset:
@@ -91,12 +98,21 @@ class Lesson:
         if start.exists():
             model.prepared = read_checkpoint(start)["state_dict"]
         else:
-            self.source().objects("train")  # missing images stop the lessons before anything is built
-        loop = PersonLoop(teacher, start, int((config["callbacks"].get("loop") or {}).get("segments", 1600)))
+            self.source().objects(
+                "train"
+            )  # missing images stop the lessons before anything is built
+        loop = PersonLoop(
+            teacher, start, int((config["callbacks"].get("loop") or {}).get("segments", 1600))
+        )
         before = tasks_in(model.prepared) if model.prepared else 0
         stream = PhotoStream(self.source(), self.files, self.truth, before, teacher.rest)
         resumed = last if last.exists() else None
-        fit = trainer(config | {"callbacks": config["callbacks"] | {"loop": loop}}, folder, list(self.trusted), resumed)
+        fit = trainer(
+            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            folder,
+            list(self.trusted),
+            resumed,
+        )
         fit.fit(model, stream, ckpt_path=resumed, weights_only=True)
 
 
@@ -112,7 +128,8 @@ def open_lesson(
     """Open the lessons of a folder of photos, or go on with those that `out` holds.
 
     Args:
-        checkpoint: a run's, that was pretrained, or that has learned tasks already: the lessons go on from there.
+        checkpoint: a run's, that was pretrained, or that has learned tasks already: the lessons go
+            on from there.
         overrides: `key=value` of its config.
         images: folder of the photos.
         out: folder of the lessons' run.
@@ -127,19 +144,35 @@ def open_lesson(
     config = trained_config(file, trusted)
     needs(resolve(config), "model", "data")
     began = config["model"].get("pretrained")
-    config = merge(without_reports(config), PERSON | {"model": {"pretrained": str(began or file.absolute())}}, "", trusted)
+    config = merge(
+        without_reports(config),
+        PERSON | {"model": {"pretrained": str(began or file.absolute())}},
+        "",
+        trusted,
+    )
     merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
     resolved = resolve(merged)
     if not images.is_dir():
         raise InputError(f"there is no folder {images}; give the photos' by --images")
     listing = list_images(images)
     root = images.resolve()
-    files = {path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)}
-    notes = [*listing.left_out, *(f"{path} leads out of {images}" for path in listing.files.values() if path.name not in files)]
+    files = {
+        path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)
+    }
+    notes = [
+        *listing.left_out,
+        *(
+            f"{path} leads out of {images}"
+            for path in listing.files.values()
+            if path.name not in files
+        ),
+    ]
     for path in files.values():
         height, width = image_header(path).size.upright
         if height * width > LARGEST_PIXELS:
-            raise InputError(f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are learned, reduce it")
+            raise InputError(
+                f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are learned, reduce it"
+            )
     names = order_in(out, digest(file), list(overrides), files)
     masks = {} if truth is None else list_images(truth).files
     known = {name: masks[Path(name).stem] for name in names if Path(name).stem in masks}
@@ -177,23 +210,32 @@ def accelerator(device: str) -> str:
     return "gpu" if kind == "cuda" else kind
 
 
-def order_in(out: Path, checkpoint: str, overrides: list[str], files: Mapping[str, Path]) -> list[str]:
+def order_in(
+    out: Path, checkpoint: str, overrides: list[str], files: Mapping[str, Path]
+) -> list[str]:
     """Give the names of photos in the order in which they are taught, and keep it; new ones stand at the end.
 
-    Raises `InputError` where there are none, one is gone, or `out` holds lessons of another checkpoint.
+    Raises `InputError` where there are none, one is gone, or `out` holds lessons of another
+    checkpoint.
     """
     kept = out / "lesson.json"
     known: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
     if kept.is_file():
         known = json.loads(kept.read_text())
         if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
-            raise InputError(f"{out} holds lessons of another checkpoint, or with other key=value; give another --out")
+            raise InputError(
+                f"{out} holds lessons of another checkpoint, or with other key=value; give another --out"
+            )
     gone = [name for name in known["photos"] if name not in files]
     if gone:
-        raise InputError(f"{gone[0]} was there when the lessons in {out} began; put it back, or give another --out")
+        raise InputError(
+            f"{gone[0]} was there when the lessons in {out} began; put it back, or give another --out"
+        )
     known["photos"] += sorted(name for name in files if name not in known["photos"])
     if not known["photos"]:
-        raise InputError("the folder of photos holds none; give a folder of .jpg, .png, ... by --images")
+        raise InputError(
+            "the folder of photos holds none; give a folder of .jpg, .png, ... by --images"
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(kept, json.dumps(known, indent=1))
     names: list[str] = known["photos"]
@@ -216,4 +258,10 @@ def kind_of(checkpoint: str, trusted: Sequence[str] = ()) -> str:
     method = find(config["model"]["_target_"], trusted)
     if not isinstance(method, type):
         return "clicks"
-    return "tasks" if issubclass(method, TaskLearner) else "volumes" if issubclass(method, Dynamic3D) else "clicks"
+    return (
+        "tasks"
+        if issubclass(method, TaskLearner)
+        else "volumes"
+        if issubclass(method, Dynamic3D)
+        else "clicks"
+    )

@@ -1,6 +1,7 @@
 """A run that a person teaches volumes: a trained run of a method that learns volumes, and files, to a fit that asks the person.
 
-Its folder is that of `configs.teaching`; what the method began with is its checkpoint, with the volumes that it remembers.
+Its folder is that of `configs.teaching`; what the method began with is its checkpoint, with the
+volumes that it remembers.
 """
 
 import json
@@ -45,7 +46,11 @@ class VolumeLesson:
     @property
     def user(self) -> SliceUser:
         """Whom the method was trained with: along which axes slices are labelled, how many a round, and how they are chosen."""
-        user = build((self.config["callbacks"].get("loop") or {}).get("user"), self.trusted, "callbacks.loop.user")
+        user = build(
+            (self.config["callbacks"].get("loop") or {}).get("user"),
+            self.trusted,
+            "callbacks.loop.user",
+        )
         return user if isinstance(user, SliceUser) else SliceUser()
 
     @property
@@ -62,7 +67,9 @@ class VolumeLesson:
     def scans(self) -> ScanDataset:
         """Make the volumes as the method sees them."""
         keys = (remembered_by(self.config["model"]["pretrained"]) or {}).get("keys", [])
-        first = 1 + max((key[0] if isinstance(key, tuple | list) else key for key in keys), default=-1)
+        first = 1 + max(
+            (key[0] if isinstance(key, tuple | list) else key for key in keys), default=-1
+        )
         return ScanDataset(self.files, self.preparation, first)
 
     def fit(self, teacher: SliceTeacher) -> None:
@@ -74,7 +81,12 @@ class VolumeLesson:
         stream = ScanStream(self.scans(), teacher.rest)
         loop = PersonSlices(teacher, **self.loop)
         resumed = last if last.exists() else None
-        fit = trainer(config | {"callbacks": config["callbacks"] | {"loop": loop}}, self.folder, list(self.trusted), resumed)
+        fit = trainer(
+            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            self.folder,
+            list(self.trusted),
+            resumed,
+        )
         fit.fit(model, stream, ckpt_path=resumed, weights_only=True)
 
 
@@ -89,7 +101,8 @@ def open_volumes(
     """Open the lessons of some volumes, or go on with those that `out` holds.
 
     Args:
-        checkpoint: a run's that learned volumes: the lessons go on from its weights and the volumes that it remembers.
+        checkpoint: a run's that learned volumes: the lessons go on from its weights and the volumes
+            that it remembers.
         overrides: `key=value` of its config.
         volumes: files in any of SimpleITK's formats, or folders of DICOM slices.
         out: folder of the lessons' run.
@@ -117,8 +130,12 @@ def open_volumes(
     before = json.loads(known.read_text()).get("normal") if known.is_file() else None
     names = order_in(out, digest(file), list(overrides), files)
     without_download(resolved["model"])
-    preparation = prepared(resolved["data"], trusted, None if before is None else (before[0], before[1]))
-    write_whole(known, json.dumps(json.loads(known.read_text()) | {"normal": preparation.normal}, indent=1))
+    preparation = prepared(
+        resolved["data"], trusted, None if before is None else (before[0], before[1])
+    )
+    write_whole(
+        known, json.dumps(json.loads(known.read_text()) | {"normal": preparation.normal}, indent=1)
+    )
     lesson = VolumeLesson(resolved, out, [files[name] for name in names], preparation, trusted, [])
     open_folder(out, merged)
     return lesson
@@ -130,17 +147,31 @@ def remembered_by(checkpoint: str) -> dict[str, Any] | None:
     return found
 
 
-def prepared(node: dict[str, Any], trusted: Sequence[str], normal: tuple[float, float] | None) -> Preparation:
+def prepared(
+    node: dict[str, Any], trusted: Sequence[str], normal: tuple[float, float] | None
+) -> Preparation:
     """Tell how a run's data prepared volumes; where they are normalised by a set, that set is read unless its figures are known."""
     source = build(node, trusted, "data")
     if not isinstance(source, VolumeDataModule):
-        raise InputError(f"the run's data are a {type(source).__name__}; lessons of volumes are for runs of dynamic3d.yaml")
+        raise InputError(
+            f"the run's data are a {type(source).__name__}; lessons of volumes are for runs of dynamic3d.yaml"
+        )
     if source.by_set and normal is None:
         try:
             normal = source.objects("train").normal
         except InputError as error:
-            raise InputError(f"{error}; the lessons need these volumes' mean and deviation, or data.normalise=volume") from None
+            raise InputError(
+                f"{error}; the lessons need these volumes' mean and deviation, or data.normalise=volume"
+            ) from None
     size: Any = source.size
     spacing: Any = source.spacing
     crop = "none" if source.crop == "none" else "nonzero"
-    return Preparation(size, spacing, crop, source.margin, source.channel, source.series, normal if source.by_set else None)
+    return Preparation(
+        size,
+        spacing,
+        crop,
+        source.margin,
+        source.channel,
+        source.series,
+        normal if source.by_set else None,
+    )

@@ -7,7 +7,8 @@ from configs.targets import find, parameters
 from configs.types import hints_of
 
 PARTS = ("batch_size", "eval_batch_size", "num_workers", "augment")
-"""Keys of `loading` that a data module takes by themselves, where it does not take `loading` whole."""
+"""Keys of `loading` that a data module takes by themselves, where it does not take `loading`
+whole."""
 
 
 def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:

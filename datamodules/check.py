@@ -78,7 +78,9 @@ def check_data(data: Any) -> Findings:
     elif isinstance(data, VolumeDataModule):
         check_volumes(data, found)
     else:
-        raise InputError(f"{type(data).__name__} is no data module of clicks, tasks or volumes; nothing is known of it")
+        raise InputError(
+            f"{type(data).__name__} is no data module of clicks, tasks or volumes; nothing is known of it"
+        )
     found.problems = distinct(found.problems)
     return found
 
@@ -112,12 +114,18 @@ def compare_with_training(data: ClickDataModule, found: Findings) -> None:
     for split, part in parts.items():
         pairs = nearest_pairs(train.fingerprints, part.fingerprints)
         alike = [pair for pair in pairs if pair.distance <= ALIKE]
-        found.notes += counted(f"photos of train that look like one of {split}", [f"{pair.first} like {pair.second}" for pair in alike])
+        found.notes += counted(
+            f"photos of train that look like one of {split}",
+            [f"{pair.first} like {pair.second}" for pair in alike],
+        )
         bits = f"the nearest differ in {pairs[0].distance} of {BITS} bits; up to {ALIKE} it is taken for the same photo"
         beside = Part(f"train beside {split}", {"photos in both": f"{len(alike)}: {bits}"})
         found.parts.append(beside)
         for pair in pairs[: max(PAIRS, min(len(alike), PICTURES))]:
-            beside.pictures += [picture_of(data, "train", pair.first), picture_of(data, split, pair.second)]
+            beside.pictures += [
+                picture_of(data, "train", pair.first),
+                picture_of(data, split, pair.second),
+            ]
 
 
 def picture_of(data: ClickDataModule, split: str, image: str) -> Picture:
@@ -147,7 +155,9 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
             part.pictures.append(Picture(source.name(index), sample.image, drawn(sample)))
     part.facts["sizes"] = counted_sizes(source.size(index) for index in images.values())
     if shares:
-        part.facts["an object's share"] = f"{100 * np.median(shares):.2g} % of its image in the median, of {len(shares)} objects"
+        part.facts["an object's share"] = (
+            f"{100 * np.median(shares):.2g} % of its image in the median, of {len(shares)} objects"
+        )
     try:
         part.facts |= source.facts()
     except InputError as error:
@@ -163,7 +173,10 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
     except InputError as error:
         found.problems.append(str(error))
         return
-    part = Part("images", {"images": f"{len(dataset)}: {len(held)} to pretrain on, {len(others)} for tasks of one"})
+    part = Part(
+        "images",
+        {"images": f"{len(dataset)}: {len(held)} to pretrain on, {len(others)} for tasks of one"},
+    )
     counts, pictured = np.zeros(256, np.int64), spread(range(len(dataset)))
     sizes = []
     for index in tqdm(range(len(dataset)), desc="images", leave=False, disable=None):
@@ -181,7 +194,11 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
     part.facts["classes"] = class_shares(counts, data.classes)
     found.parts.append(part)
     found.notes, found.left_out = data.notes, data.left_out
-    found.problems += [f"no pixel is of class {label}" for label in range(data.classes) if sizes and not counts[label]]
+    found.problems += [
+        f"no pixel is of class {label}"
+        for label in range(data.classes)
+        if sizes and not counts[label]
+    ]
 
 
 def check_volumes(data: VolumeDataModule, found: Findings) -> None:
@@ -230,7 +247,9 @@ def widest_slice(name: str, volume: Volume) -> Picture:
     pixels = volume.image[depth]
     low, high = np.percentile(pixels, (1, 99))
     grey = ((pixels - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
-    return Picture(f"{name}, slice {depth}", np.repeat(grey[..., None], 3, -1), volume.mask[depth] > 0)
+    return Picture(
+        f"{name}, slice {depth}", np.repeat(grey[..., None], 3, -1), volume.mask[depth] > 0
+    )
 
 
 def drawn(sample: Sample) -> NDArray[Any]:
@@ -242,7 +261,10 @@ def drawn(sample: Sample) -> NDArray[Any]:
 def class_shares(counts: NDArray[np.int64], classes: int) -> str:
     """Say the share of each class among the pixels that count, and that of the ignored ones."""
     known = counts[:classes]
-    shares = ", ".join(f"{label}: {100 * count / max(known.sum(), 1):.2g} %" for label, count in enumerate(known.tolist()))
+    shares = ", ".join(
+        f"{label}: {100 * count / max(known.sum(), 1):.2g} %"
+        for label, count in enumerate(known.tolist())
+    )
     return f"{shares}; ignored: {100 * counts[IGNORE] / max(counts.sum(), 1):.2g} %"
 
 
@@ -259,4 +281,7 @@ def some(counts: Counter[str]) -> str:
 
 def spread(indices: Sequence[int]) -> set[int]:
     """Choose indices from all over a list."""
-    return {indices[i] for i in np.linspace(0, len(indices) - 1, min(PICTURES, len(indices))).round().astype(int)}
+    return {
+        indices[i]
+        for i in np.linspace(0, len(indices) - 1, min(PICTURES, len(indices))).round().astype(int)
+    }

@@ -21,16 +21,24 @@ CATEGORIES = {
 class CityscapesDataModule(TaskDataModule):
     """`leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`; train and val together."""
 
-    codes: ClassVar[dict[int, int]] = {id: number for number, ids in enumerate(CATEGORIES.values()) for id in ids}
+    codes: ClassVar[dict[int, int]] = {
+        id: number for number, ids in enumerate(CATEGORIES.values()) for id in ids
+    }
 
     def __init__(self, root: str, classes: int = 8, **options: Any) -> None:
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(self.root, "Cityscapes", "download leftImg8bit and gtFine of cityscapes-dataset.com")
-        photos = labelled_folder(root / "leftImg8bit", "Cityscapes", "unpack leftImg8bit_trainvaltest there")
+        root = labelled_folder(
+            self.root, "Cityscapes", "download leftImg8bit and gtFine of cityscapes-dataset.com"
+        )
+        photos = labelled_folder(
+            root / "leftImg8bit", "Cityscapes", "unpack leftImg8bit_trainvaltest there"
+        )
         pairs = []
-        for photo in sorted(p for split in ("train", "val") for p in photos.glob(f"{split}/*/*_leftImg8bit.png")):
+        for photo in sorted(
+            p for split in ("train", "val") for p in photos.glob(f"{split}/*/*_leftImg8bit.png")
+        ):
             name = photo.name.replace("_leftImg8bit", "_gtFine_labelIds")
             mask = root / "gtFine" / photo.parent.relative_to(photos) / name
             if not mask.exists():

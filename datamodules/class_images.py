@@ -49,6 +49,8 @@ class ClassImagesDataModule(ClickDataModule):
 
     def source(self, split: str) -> ClassImageSource:
         pretraining, others = self.images.split()
-        source = ClassImageSource(self.images.objects("train"), pretraining if split == "train" else others)
+        source = ClassImageSource(
+            self.images.objects("train"), pretraining if split == "train" else others
+        )
         source.notes, source.left_out = self.images.notes, self.images.left_out
         return source

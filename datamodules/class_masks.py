@@ -19,11 +19,12 @@ def check_classes(pairs: Sequence[tuple[Path, Path]], classes: int) -> tuple[boo
         classes: number of classes.
 
     Returns:
-        Whether photos are turned by an EXIF orientation that fits both ways; and what was decided, a line each.
+        Whether photos are turned by an EXIF orientation that fits both ways; and what was decided,
+        a line each.
 
     Raises:
-        InputError: an unreadable file, a mask of another size, a value that is neither a class nor 255, a set in which one class
-            alone occurs.
+        InputError: an unreadable file, a mask of another size, a value that is neither a class nor
+            255, a set in which one class alone occurs.
     """
     seen: set[int] = set()
     fitted = []
@@ -39,7 +40,11 @@ def check_classes(pairs: Sequence[tuple[Path, Path]], classes: int) -> tuple[boo
     seen -= {IGNORE}
     if pairs and len(seen) < 2:
         only = f"class {min(seen)}" if seen else "ignored pixels"
-        how = "an object drawn as 255 is ignored: draw it as 1" if classes == 2 else "number the classes from 0"
+        how = (
+            "an object drawn as 255 is ignored: draw it as 1"
+            if classes == 2
+            else "number the classes from 0"
+        )
         raise InputError(f"the masks in {pairs[0][1].parent} hold {only} alone; {how}")
     upright = drawn_upright((header.size, shape) for _, header, shape in fitted)
     return upright, note_photos([(name, header) for name, header, _ in fitted], upright)

@@ -27,7 +27,22 @@ CACHED_IMAGES = 16
 
 
 PASCAL = (
-    *("person", "bird", "cat", "cow", "dog", "horse", "sheep", "airplane", "bicycle", "boat", "bus", "car", "motorcycle", "train"),
+    *(
+        "person",
+        "bird",
+        "cat",
+        "cow",
+        "dog",
+        "horse",
+        "sheep",
+        "airplane",
+        "bicycle",
+        "boat",
+        "bus",
+        "car",
+        "motorcycle",
+        "train",
+    ),
     *("bottle", "chair", "dining table", "potted plant", "couch", "tv"),
 )
 """COCO's names of PASCAL VOC's 20 categories: those that a network trained on VOC has seen."""
@@ -48,8 +63,10 @@ class CocoSource(ObjectSource):
         annotations: the JSON file.
         images: the folder that its `file_name`s are relative to.
         min_area: leave out objects with fewer pixels.
-        categories: names of the categories whose objects are taken, "seen" for PASCAL VOC's 20, "unseen" for all others; None for all.
-        per_category: so many objects of each category, drawn once, each from another image (fewer where there are no more).
+        categories: names of the categories whose objects are taken, "seen" for PASCAL VOC's 20,
+            "unseen" for all others; None for all.
+        per_category: so many objects of each category, drawn once, each from another image (fewer
+            where there are no more).
     """
 
     goes_on = True
@@ -65,24 +82,38 @@ class CocoSource(ObjectSource):
         super().__init__()
         self.images = images
         content, self.problems = check_content(read_json(annotations))
-        absent = {image["id"] for image in content["images"] if not (images / image["file_name"]).is_file()}
+        absent = {
+            image["id"]
+            for image in content["images"]
+            if not (images / image["file_name"]).is_file()
+        }
         self.coco = index_coco(content)
         self.runs: dict[int, Any] = {}
         self.maps: dict[int, NDArray[np.uint8]] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
         single = [row for row in rows if not row.get("iscrowd")]
         if rows and not single:
-            self.problems.append(f"{annotations}: all {len(rows)} annotations are crowds, which are no objects")
-        for id, count in sorted(Counter(row["image_id"] for row in single if row["image_id"] in absent).items()):
-            self.problems.append(f"{images / self.coco.imgs[id]['file_name']} does not exist; image {id} has {count} annotations")
+            self.problems.append(
+                f"{annotations}: all {len(rows)} annotations are crowds, which are no objects"
+            )
+        for id, count in sorted(
+            Counter(row["image_id"] for row in single if row["image_id"] in absent).items()
+        ):
+            self.problems.append(
+                f"{images / self.coco.imgs[id]['file_name']} does not exist; image {id} has {count} annotations"
+            )
         single = [row for row in single if row["image_id"] not in absent]
-        self.rows: list[dict[str, Any]] = [row for row in single if not min_area or self._area(row) >= min_area]
+        self.rows: list[dict[str, Any]] = [
+            row for row in single if not min_area or self._area(row) >= min_area
+        ]
         if categories is not None:
             wanted = self._wanted(categories)
             self.rows = [row for row in self.rows if row["category_id"] in wanted]
         if per_category is not None:
             self.rows = drawn(self.rows, per_category)
-        self.left_out += counted("crowds, which are no objects", [str(row["id"]) for row in rows if row.get("iscrowd")])
+        self.left_out += counted(
+            "crowds, which are no objects", [str(row["id"]) for row in rows if row.get("iscrowd")]
+        )
         self.notes += counted(f"entries of {annotations} that cannot be used", self.problems)
 
     def _wanted(self, categories: Sequence[str] | str) -> set[int]:
@@ -93,7 +124,9 @@ class CocoSource(ObjectSource):
         names = [categories] if isinstance(categories, str) else categories
         for name in names:
             if name not in ids:
-                raise InputError(f"categories has {name!r}; use seen, unseen or names of the file: {', '.join(sorted(ids))}")
+                raise InputError(
+                    f"categories has {name!r}; use seen, unseen or names of the file: {', '.join(sorted(ids))}"
+                )
         return {ids[name] for name in names}
 
     def __len__(self) -> int:
@@ -112,12 +145,20 @@ class CocoSource(ObjectSource):
         return str(self.coco.imgs[self.rows[index]["image_id"]]["file_name"])
 
     def facts(self) -> dict[str, str]:
-        names = Counter(self.coco.cats.get(row["category_id"], {}).get("name", "none") for row in self.rows)
+        names = Counter(
+            self.coco.cats.get(row["category_id"], {}).get("name", "none") for row in self.rows
+        )
         listed = ", ".join(f"{name} {count}" for name, count in names.most_common(8))
         photos = sorted({self.image(index) for index in range(len(self))})
-        headers = [(name, image_header(self.images / name)) for name in photos if (self.images / name).is_file()]
+        headers = [
+            (name, image_header(self.images / name))
+            for name in photos
+            if (self.images / name).is_file()
+        ]
         decided = "; ".join(note_photos(headers, upright=True))
-        return {"categories": f"{len(names)}: {listed}{', ...' * (len(names) > 8)}"} | ({"photos": decided} if decided else {})
+        return {"categories": f"{len(names)}: {listed}{', ...' * (len(names) > 8)}"} | (
+            {"photos": decided} if decided else {}
+        )
 
     def read(self, index: int) -> Sample:
         row = self.rows[index]
@@ -130,13 +171,19 @@ class CocoSource(ObjectSource):
             )
         mask = self._decode(row)
         if not mask.any():
-            raise InputError(f"{self.name(index)}: the outline covers no pixel; remove the annotation")
+            raise InputError(
+                f"{self.name(index)}: the outline covers no pixel; remove the annotation"
+            )
         number, objects = self._objects(row)
-        return Sample(image, mask.astype(np.uint8), np.where(mask | (objects == number), np.uint8(0), objects))
+        return Sample(
+            image, mask.astype(np.uint8), np.where(mask | (objects == number), np.uint8(0), objects)
+        )
 
     def _objects(self, row: dict[str, Any]) -> tuple[int, NDArray[np.uint8]]:
         """Draw a row's number in its image (255 at most), and all objects of the image by number, smaller ones over larger ones."""
-        rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda other: -self._area(other))[:255]
+        rows = sorted(self.coco.imgToAnns[row["image_id"]], key=lambda other: -self._area(other))[
+            :255
+        ]
         number = next((n for n, other in enumerate(rows, 1) if other["id"] == row["id"]), 0)
         if row["image_id"] not in self.maps:
             if len(self.maps) >= CACHED_IMAGES:
@@ -192,8 +239,8 @@ class CocoDataModule(ClickDataModule):
         min_area: leave out objects with fewer pixels.
         categories: see `CocoSource`.
         per_category: see `CocoSource`.
-        split: shares of the images for training and test, or for training, validation and test, of one file for all; see
-            `FolderDataModule`.
+        split: shares of the images for training and test, or for training, validation and test, of
+            one file for all; see `FolderDataModule`.
         loading: see `Loading`.
     """
 
@@ -212,22 +259,51 @@ class CocoDataModule(ClickDataModule):
         super().__init__(loading)
         self.root, self.images, self.annotations = Path(root), images, annotations
         self.splits, self.min_area = splits or {}, min_area
-        self.categories, self.per_category, self.shares = categories, per_category, checked_shares(split)
+        self.categories, self.per_category, self.shares = (
+            categories,
+            per_category,
+            checked_shares(split),
+        )
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
         root = existing_folder(self.root, "a COCO data set", "download it or point to yours")
         name = self.splits.get(split, split)
-        annotations, images = (root / path.format(split=name) for path in (self.annotations, self.images))
-        existing_folder(images, "the images of a COCO data set", "give their folder by data.images=, relative to data.root")
-        shared = len({self.annotations.format(split=self.splits.get(part, part)) for part in ("train", "test")}) == 1
+        annotations, images = (
+            root / path.format(split=name) for path in (self.annotations, self.images)
+        )
+        existing_folder(
+            images,
+            "the images of a COCO data set",
+            "give their folder by data.images=, relative to data.root",
+        )
+        shared = (
+            len(
+                {
+                    self.annotations.format(split=self.splits.get(part, part))
+                    for part in ("train", "test")
+                }
+            )
+            == 1
+        )
         if self.shares is not None and not shared:
-            raise InputError(f"each split has a file of its own, {annotations}, and data.split is {self.shares}; leave data.split out")
+            raise InputError(
+                f"each split has a file of its own, {annotations}, and data.split is {self.shares}; leave data.split out"
+            )
         if annotations not in self._opened:
-            self._opened[annotations] = CocoSource(annotations, images, self.min_area, self.categories, self.per_category)
+            self._opened[annotations] = CocoSource(
+                annotations, images, self.min_area, self.categories, self.per_category
+            )
         whole = self._opened[annotations]
         if self.shares is not None:
-            return Subset(whole, part_of([row["image_id"] for row in whole.rows], self.shares, split, self.loading.seed))
+            return Subset(
+                whole,
+                part_of(
+                    [row["image_id"] for row in whole.rows], self.shares, split, self.loading.seed
+                ),
+            )
         if shared:
-            whole.notes = distinct([*whole.notes, same_objects(f"{annotations} is the file of all splits")])
+            whole.notes = distinct(
+                [*whole.notes, same_objects(f"{annotations} is the file of all splits")]
+            )
         return whole

@@ -16,9 +16,11 @@ from interseg.listing import leads_out
 PARTS = ("images", "annotations", "categories")
 NO_CATEGORY = -1
 BEYOND = 10
-"""Image sides that a polygon may reach out of its image; outlines of anything farther are an error in units."""
+"""Image sides that a polygon may reach out of its image; outlines of anything farther are an error
+in units."""
 CERTAIN = 32
-"""Square pixels of a polygon within its image that is sure to cover some pixel's centre; smaller ones are drawn to see."""
+"""Square pixels of a polygon within its image that is sure to cover some pixel's centre; smaller
+ones are drawn to see."""
 LARGEST_IMAGE = 2**31
 """Pixels that run lengths of 32 bits count."""
 LARGEST = 2**62
@@ -31,21 +33,30 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the COCO annotation file") from None
-    except (OSError, ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise InputError(f"{path} is no JSON file ({str(error)[:120]})") from None
     missing = set(PARTS) - set(content if isinstance(content, dict) else ())
     if missing:
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories")
+        raise InputError(
+            f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories"
+        )
     for part in PARTS:
         if not isinstance(content[part], list):
-            raise InputError(f"{path}: {part} is no list; a COCO file has lists of images, annotations and categories")
+            raise InputError(
+                f"{path}: {part} is no list; a COCO file has lists of images, annotations and categories"
+            )
     return content
 
 
 def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Keep what is good of a COCO file; the rest is named, a line each.
 
-    Crowds are kept: readers leave them out. An area that is missing or null is one that nobody has measured, a category one of its own.
+    Crowds are kept: readers leave them out. An area that is missing or null is one that nobody has
+    measured, a category one of its own.
     """
     problems: list[str] = []
     listed = [with_file_name(image) for image in content["images"]]
@@ -58,7 +69,10 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     annotations = []
     for row in good(content["annotations"], "annotation", check, problems):
         good_row = {key: value for key, value in row.items() if key != "area" or is_number(value)}
-        annotations.append(good_row | {"category_id": NO_CATEGORY if row.get("category_id") is None else row["category_id"]})
+        annotations.append(
+            good_row
+            | {"category_id": NO_CATEGORY if row.get("category_id") is None else row["category_id"]}
+        )
     kept = {"images": list(images.values()), "annotations": annotations, "categories": categories}
     return kept, problems
 
@@ -66,10 +80,14 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def with_file_name(row: Any) -> Any:
     """Give an image of LVIS, which has no `file_name`, that of its address: train2017/000000391895.jpg."""
     address = row.get("coco_url") if isinstance(row, dict) and "file_name" not in row else None
-    return row | {"file_name": "/".join(address.split("/")[-2:])} if isinstance(address, str) else row
+    return (
+        row | {"file_name": "/".join(address.split("/")[-2:])} if isinstance(address, str) else row
+    )
 
 
-def good(rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]) -> list[dict[str, Any]]:
+def good(
+    rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]
+) -> list[dict[str, Any]]:
     """Give the rows that pass a check and whose ids are new, and note the others."""
     kept, seen = [], Counter[int]()
     for number, row in enumerate(rows, 1):
@@ -144,7 +162,9 @@ def check_polygons(polygons: Any, size: tuple[int, int]) -> str | None:
             return f"has a polygon of {len(polygon)} numbers; it takes x and y of three points at least"
         if max(polygon) > reach or min(polygon) < -reach:
             return f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} x {size[1]} pixels"
-    if any(is_certain(polygon, size) for polygon in polygons) or coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))):
+    if any(is_certain(polygon, size) for polygon in polygons) or coco_mask.area(
+        coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+    ):
         return None
     return "has polygons that cover no pixel"
 
@@ -154,7 +174,9 @@ def is_certain(polygon: list[float], size: tuple[int, int]) -> bool:
     x, y = polygon[::2], polygon[1::2]
     if min(x) < 0 or min(y) < 0 or max(x) > size[1] or max(y) > size[0]:
         return False
-    twice = sum(a * d - b * c for a, b, c, d in zip(x, y, [*x[1:], x[0]], [*y[1:], y[0]], strict=True))
+    twice = sum(
+        a * d - b * c for a, b, c, d in zip(x, y, [*x[1:], x[0]], [*y[1:], y[0]], strict=True)
+    )
     return abs(twice) > 2 * CERTAIN
 
 
@@ -167,7 +189,9 @@ def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
         lengths = unpacked(counts) if isinstance(counts, str) else counts
     except ValueError as error:
         return f"has run lengths that cannot be read ({error})"
-    if not isinstance(lengths, list) or not all(is_id(length) and length >= 0 for length in lengths):
+    if not isinstance(lengths, list) or not all(
+        is_id(length) and length >= 0 for length in lengths
+    ):
         return "has run lengths that are no list of pixels"
     if sum(lengths) != size[0] * size[1]:
         return f"has run lengths of {sum(lengths)} pixels, its image has {size[0] * size[1]}"
@@ -207,4 +231,9 @@ def is_id(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a finite number that C takes."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST and math.isfinite(value)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= LARGEST
+        and math.isfinite(value)
+    )

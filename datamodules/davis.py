@@ -35,7 +35,9 @@ class Frame:
         """(H, W) int32 truth and (H, W) bool initial mask; raises `InputError` where they are of different sizes."""
         truth, initial = (read_labels(p, "any") > 0 for p in (self.truth, self.initial))
         if initial.shape != truth.shape:
-            raise InputError(f"{self.initial} is {initial.shape}, the frame's truth {truth.shape}; initial masks have the frame's size")
+            raise InputError(
+                f"{self.initial} is {initial.shape}, the frame's truth {truth.shape}; initial masks have the frame's size"
+            )
         return truth.astype(np.int32), initial
 
 
@@ -51,8 +53,16 @@ class DavisSource(ObjectSource):
         super().__init__()
         self.frames: list[tuple[str, Frame]] = []
         for name, sequence in frames.items():
-            ranked = sorted((start, position) for position, f in enumerate(sequence) for start in [self._start(f)] if start is not None)
-            self.frames += [(name, sequence[position]) for _, position in sorted(ranked[:worst], key=lambda r: r[1])]
+            ranked = sorted(
+                (start, position)
+                for position, f in enumerate(sequence)
+                for start in [self._start(f)]
+                if start is not None
+            )
+            self.frames += [
+                (name, sequence[position])
+                for _, position in sorted(ranked[:worst], key=lambda r: r[1])
+            ]
 
     def _start(self, frame: Frame) -> float | None:
         """IoU of a frame's initial mask; None, with the problem noted, for an unreadable one, and where the object is not seen."""
@@ -76,14 +86,16 @@ class DavisSource(ObjectSource):
     def read(self, index: int) -> Sample:
         frame = self.frames[index][1]
         truth, initial = frame.masks()
-        return sample_from_labels(read_image(frame.image, truth.shape), truth, 1, None, frame.truth)._replace(previous=initial)
+        return sample_from_labels(
+            read_image(frame.image, truth.shape), truth, 1, None, frame.truth
+        )._replace(previous=initial)
 
 
 class DavisDataModule(ClickDataModule):
     """DAVIS 2016 with initial masks, its validation videos in every split; for methods that read the previous mask.
 
-    The paper corrects "the worst predictions from OSVOS" (its Table 2) without saying how many: here, by default, the one
-    frame of each of the 20 videos whose initial mask has the least IoU.
+    The paper corrects "the worst predictions from OSVOS" (its Table 2) without saying how many:
+    here, by default, the one frame of each of the 20 videos whose initial mask has the least IoU.
 
     Args:
         root: holds `JPEGImages/480p`, `Annotations/480p` and `ImageSets`.
@@ -92,7 +104,13 @@ class DavisDataModule(ClickDataModule):
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/davis", initial: str = "initial", worst: int | None = 1, loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str = "data/davis",
+        initial: str = "initial",
+        worst: int | None = 1,
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         self.root, self.initial, self.worst = Path(root), initial, worst
 
@@ -103,7 +121,9 @@ class DavisDataModule(ClickDataModule):
         for name in self._sequences():
             truths = sorted((root / "Annotations" / "480p" / name).glob("*.png"))
             photos = root / "JPEGImages" / "480p" / name
-            frames[name] = [Frame(photos / f"{t.stem}.jpg", t, masks / name / t.name) for t in truths]
+            frames[name] = [
+                Frame(photos / f"{t.stem}.jpg", t, masks / name / t.name) for t in truths
+            ]
         source = DavisSource(frames, self.worst)
         source.notes += whole_for_training(split, root)
         return source

@@ -46,7 +46,9 @@ class Davis585Source(ObjectSource):
             start = mask.with_name(f"init_{initial}_{mask.name}") if initial else None
             missing = [path for path in (image, start) if path is not None and not path.exists()]
             if missing:
-                self.problems.append(f"{missing[0]} does not exist, which {mask.name} needs; unpack the archive again")
+                self.problems.append(
+                    f"{missing[0]} does not exist, which {mask.name} needs; unpack the archive again"
+                )
             else:
                 self.entries.append(Files(image, mask, start))
         self.sizes = [image_size(files.image).stored for files in self.entries]
@@ -68,12 +70,16 @@ class Davis585Source(ObjectSource):
     def read(self, index: int) -> Sample:
         files = self.entries[index]
         truth = above_half(files.mask)
-        sample = sample_from_labels(read_image(files.image, truth.shape), truth.astype(np.int32), 1, None, files.mask)
+        sample = sample_from_labels(
+            read_image(files.image, truth.shape), truth.astype(np.int32), 1, None, files.mask
+        )
         if files.initial is None:
             return sample
         start = above_half(files.initial)
         if start.shape != truth.shape:
-            raise InputError(f"{files.initial} is {start.shape}, the object's mask {truth.shape}; unpack the archive again")
+            raise InputError(
+                f"{files.initial} is {start.shape}, the object's mask {truth.shape}; unpack the archive again"
+            )
         return sample._replace(previous=start)
 
 
@@ -86,18 +92,27 @@ def above_half(path: Path) -> NDArray[np.bool_]:
 class Davis585DataModule(ClickDataModule):
     """DAVIS-585, all of it in every split; made for evaluation. Sessions start from the initial masks.
 
-    The layout is the published loader's (ClickSEG, `davis585.py`). With initial masks, use a method that reads the previous mask.
+    The layout is the published loader's (ClickSEG, `davis585.py`). With initial masks, use a method
+    that reads the previous mask.
 
     Args:
         root: holds a folder a video.
-        initial: "sp" (superpixels: the published D585-SP), "stm" (a video method), or null (D585-ZERO).
+        initial: "sp" (superpixels: the published D585-SP), "stm" (a video method), or null
+            (D585-ZERO).
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/davis585", initial: str | None = "sp", loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str = "data/davis585",
+        initial: str | None = "sp",
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         if initial is not None and initial not in INITIAL:
-            raise InputError(f"initial is {initial!r}; give {' or '.join(INITIAL)}, or null to start from nothing")
+            raise InputError(
+                f"initial is {initial!r}; give {' or '.join(INITIAL)}, or null to start from nothing"
+            )
         self.root, self.initial = Path(root), initial
 
     def source(self, split: str) -> Davis585Source:

@@ -35,7 +35,8 @@ def slices_of(folder: Path, wanted: str | None = None) -> tuple[str, ...]:
         wanted: id or description of the series; None for the only one.
 
     Raises:
-        InputError: none, several and none chosen, a damaged slice, slices that lack or lie at one place.
+        InputError: none, several and none chosen, a damaged slice, slices that lack or lie at one
+            place.
     """
     known = series_in([folder])
     chosen = choose(known, folder, wanted)
@@ -59,9 +60,17 @@ def series_in(folders: Sequence[Path]) -> list[Series]:
     found = []
     with quiet():
         for folder in folders:
-            ids = reader.GetGDCMSeriesIDs(str(folder)) if any(path.is_file() for path in folder.iterdir()) else ()
+            ids = (
+                reader.GetGDCMSeriesIDs(str(folder))
+                if any(path.is_file() for path in folder.iterdir())
+                else ()
+            )
             files = {id: reader.GetGDCMSeriesFileNames(str(folder), id) for id in ids}
-            found += [Series(folder, id, tags_of(names[0])[DESCRIPTION], names) for id, names in files.items() if names]
+            found += [
+                Series(folder, id, tags_of(names[0])[DESCRIPTION], names)
+                for id, names in files.items()
+                if names
+            ]
     return found
 
 
@@ -69,21 +78,35 @@ def choose(known: Sequence[Series], where: Path, wanted: str | None) -> Series:
     """Take the series that is wanted; raises `InputError` unless that is one."""
     if not known:
         raise InputError(f"{where} holds no DICOM series; give the folder of its slices")
-    chosen = [series for series in known if wanted is None or wanted in (series.id, series.description)]
+    chosen = [
+        series for series in known if wanted is None or wanted in (series.id, series.description)
+    ]
     if len(chosen) == 1:
         return chosen[0]
-    listed = "; ".join(f"{series.id} ({series.description or 'no description'}, {len(series.files)} slices)" for series in known)
+    listed = "; ".join(
+        f"{series.id} ({series.description or 'no description'}, {len(series.files)} slices)"
+        for series in known
+    )
     given = "" if wanted is None else f", {len(chosen)} of them {wanted!r}"
-    raise InputError(f"{where} holds {len(known)} DICOM series{given}: {listed}; say which by data.series=ID_OR_DESCRIPTION")
+    raise InputError(
+        f"{where} holds {len(known)} DICOM series{given}: {listed}; say which by data.series=ID_OR_DESCRIPTION"
+    )
 
 
 def check_strays(folder: Path, known: set[str]) -> None:
     """Raise `InputError` for a slice that is of no series: GDCM passes over what is damaged or cut short."""
     for path in sorted(folder.iterdir()):
-        if str(path) in known or not path.is_file() or path.name.startswith(".") or path.name.upper() == "DICOMDIR":
+        if (
+            str(path) in known
+            or not path.is_file()
+            or path.name.startswith(".")
+            or path.name.upper() == "DICOMDIR"
+        ):
             continue
         if path.suffix.lower() in SUFFIXES or is_dicom(path):
-            raise InputError(f"{path} is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it")
+            raise InputError(
+                f"{path} is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it"
+            )
 
 
 def is_dicom(path: Path) -> bool:
@@ -103,10 +126,14 @@ def check_places(folder: Path, files: Sequence[str]) -> None:
     places = np.sort(np.array(points) @ np.cross(axes[:3], axes[3:]))
     steps = np.diff(places)
     if steps.min() < 1e-3:
-        raise InputError(f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; leave one in the folder")
+        raise InputError(
+            f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; leave one in the folder"
+        )
     if steps.max() > UNEVEN * np.median(steps):
         low, high = places[steps.argmax()], places[steps.argmax() + 1]
-        raise InputError(f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; copy or download the series again")
+        raise InputError(
+            f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; copy or download the series again"
+        )
 
 
 def tags_of(file: str) -> dict[str, str]:
@@ -115,7 +142,10 @@ def tags_of(file: str) -> dict[str, str]:
     reader.SetFileName(file)
     with quiet():
         reader.ReadImageInformation()
-    return {tag: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for tag in (DESCRIPTION, POSITION, ORIENTATION)}
+    return {
+        tag: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else ""
+        for tag in (DESCRIPTION, POSITION, ORIENTATION)
+    }
 
 
 def numbers(text: str) -> list[float]:

@@ -36,7 +36,8 @@ class Archive:
     def fetch(self, root: Path, wanted: Path, check: Callable[[], None]) -> None:
         """Download and unpack into `root` unless `wanted` is there, then `check` that all of it came.
 
-        One process downloads while others that share the disk wait for it. Where nothing came, no folder is left.
+        One process downloads while others that share the disk wait for it. Where nothing came, no
+        folder is left.
 
         Raises:
             InputError: the archive cannot be had.
@@ -57,7 +58,9 @@ class Archive:
                     print(f"{self.what}: complete", flush=True)
         except InputError:
             raise
-        except Exception as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
+        except (
+            Exception
+        ) as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
             raise InputError(
                 f"{self.what} is expected in {wanted.absolute()} and could not be downloaded ({str(error)[:120]}): {self.how}. "
                 "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
@@ -102,7 +105,9 @@ def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:
     """Raise `InputError` unless a freshly unpacked set has its published sizes; `counts` maps a list's name to (found, published)."""
     for name, (found, published) in counts.items():
         if found != published:
-            raise InputError(f"{what}: {name} lists {found} images, {published} were published; remove the folder and download again")
+            raise InputError(
+                f"{what}: {name} lists {found} images, {published} were published; remove the folder and download again"
+            )
 
 
 VOC = Archive(

@@ -9,7 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules.base import ClickDataModule, Loading, Subset
-from datamodules.mask_kinds import EMPTY, KINDS, WHY, Found, is_smeared, kind_of, labels_of, name_of, object_ids, settle, values_of
+from datamodules.mask_kinds import (
+    EMPTY,
+    KINDS,
+    WHY,
+    Found,
+    is_smeared,
+    kind_of,
+    labels_of,
+    name_of,
+    object_ids,
+    settle,
+    values_of,
+)
 from datamodules.orientation import check_fit, drawn_upright, note_photos
 from datamodules.pairing import pair_folders
 from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
@@ -36,19 +48,28 @@ class Listed(NamedTuple):
 class FolderSource(ObjectSource):
     """Every object of every mask in a folder.
 
-    A mask is `binary` (anything above 0 is the one object), `ids` (a number per object, 255 ignored in 8-bit files that
-    also have other ids), `trimap` (0, 128 = ignore, 255 = object), `soft` (above half is the object) or `colours` (an object a
-    colour). `auto` decides file by file (`kind_of`); what is odd among the others is named and left out.
+    A mask is `binary` (anything above 0 is the one object), `ids` (a number per object, 255 ignored
+    in 8-bit files that also have other ids), `trimap` (0, 128 = ignore, 255 = object), `soft`
+    (above half is the object) or `colours` (an object a colour). `auto` decides file by file
+    (`kind_of`); what is odd among the others is named and left out.
 
     Args:
         images: folder of the images.
-        masks: folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks of `a.jpg` too.
+        masks: folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks
+            of `a.jpg` too.
         kind: one of "auto", "binary", "ids", "trimap", "soft", "colours".
         background: of "colours", as #rrggbb.
         nested: look into folders below both.
     """
 
-    def __init__(self, images: Path, masks: Path, kind: str = "auto", background: str = "#000000", nested: bool = False) -> None:
+    def __init__(
+        self,
+        images: Path,
+        masks: Path,
+        kind: str = "auto",
+        background: str = "#000000",
+        nested: bool = False,
+    ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise InputError(f"masks are {kind!r}; use one of {', '.join(KINDS)}")
@@ -60,19 +81,34 @@ class FolderSource(ObjectSource):
         """Of each mask."""
         kept = {stem: pair for stem, pair in listed.items() if stem in self.kinds}
         self._check_background([pair.mask.values for pair in kept.values()])
-        self.entries = [(stem, id, pair.shape) for stem, pair in kept.items() for id in self._objects(stem, pair.mask.values)]
+        self.entries = [
+            (stem, id, pair.shape)
+            for stem, pair in kept.items()
+            for id in self._objects(stem, pair.mask.values)
+        ]
         """Name, id and (height, width) of each object."""
         self.upright = drawn_upright((pair.header.size, pair.shape) for pair in kept.values())
         """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
-        soft = [self.pairs[stem][1].name for stem, found in self.kinds.items() if kind == "auto" and found == "soft"]
-        self.notes += counted("masks with soft edges, cut at half (data.kind=ids reads their values as ids)", soft)
-        self.notes += note_photos([(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()], self.upright)
+        soft = [
+            self.pairs[stem][1].name
+            for stem, found in self.kinds.items()
+            if kind == "auto" and found == "soft"
+        ]
+        self.notes += counted(
+            "masks with soft edges, cut at half (data.kind=ids reads their values as ids)", soft
+        )
+        self.notes += note_photos(
+            [(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()], self.upright
+        )
 
     def _listed(self, stem: str) -> Listed | None:
         """Look at a pair; None, with the problem noted, where it cannot be read."""
         image, mask = self.pairs[stem]
         try:
-            header, labels = image_header(image), read_labels(mask, COLOURS.get(self.kind, "refuse"))
+            header, labels = (
+                image_header(image),
+                read_labels(mask, COLOURS.get(self.kind, "refuse")),
+            )
         except InputError as error:
             self.problems.append(str(error))
             return None
@@ -97,15 +133,27 @@ class FolderSource(ObjectSource):
 
     def _check_background(self, values: list[frozenset[int]]) -> None:
         """Raise `InputError` where no mask in colours has the background's."""
-        if self.kind == "colours" and values and not any(self.background in found for found in values):
+        if (
+            self.kind == "colours"
+            and values
+            and not any(self.background in found for found in values)
+        ):
             common = sorted(frozenset.intersection(*values))
-            known = f"all have {', '.join(f'#{id:06x}' for id in common[:3])}" if common else "they share no colour"
-            raise InputError(f"no mask has the background #{self.background:06x}, {known}; give data.background='#rrggbb'")
+            known = (
+                f"all have {', '.join(f'#{id:06x}' for id in common[:3])}"
+                if common
+                else "they share no colour"
+            )
+            raise InputError(
+                f"no mask has the background #{self.background:06x}, {known}; give data.background='#rrggbb'"
+            )
 
     def _objects(self, stem: str, values: frozenset[int]) -> list[int]:
         ids = object_ids(values, self.kinds[stem], self.background)
         if not ids:
-            self.problems.append(f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); draw one or remove the mask")
+            self.problems.append(
+                f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); draw one or remove the mask"
+            )
         return ids
 
     def __len__(self) -> int:
@@ -144,8 +192,8 @@ def parse_colour(text: str) -> int:
 class FolderDataModule(ClickDataModule):
     """Images and masks in folders: `root/images`, `root/masks`, or `root/{split}/images` and so on where the splits are apart.
 
-    Without split folders every split is the same objects, so that a folder can be evaluated on, or trained on, as it is; a note
-    says so. `split` parts it by image instead.
+    Without split folders every split is the same objects, so that a folder can be evaluated on, or
+    trained on, as it is; a note says so. `split` parts it by image instead.
 
     Args:
         root: the folder.
@@ -154,8 +202,8 @@ class FolderDataModule(ClickDataModule):
         kind: of the masks, see `FolderSource`.
         background: see `FolderSource`.
         nested: see `FolderSource`.
-        split: shares of the images for training and test, or for training, validation and test; null for no split. Drawn by
-            the loading's seed.
+        split: shares of the images for training and test, or for training, validation and test;
+            null for no split. Drawn by the loading's seed.
         loading: see `Loading`.
     """
 
@@ -176,10 +224,16 @@ class FolderDataModule(ClickDataModule):
         self._whole: FolderSource | None = None
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(self.root, "your data set", f"put {self.images}/ and {self.masks}/ with the same stems into it")
+        root = existing_folder(
+            self.root,
+            "your data set",
+            f"put {self.images}/ and {self.masks}/ with the same stems into it",
+        )
         apart = (root / split).is_dir()
         if apart and self.shares is not None:
-            raise InputError(f"{root} has {split}/ and data.split is {self.shares}; leave data.split out, or join the folders")
+            raise InputError(
+                f"{root} has {split}/ and data.split is {self.shares}; leave data.split out, or join the folders"
+            )
         if apart:
             return self._open(root / split)
         if self._whole is None:
@@ -188,9 +242,17 @@ class FolderDataModule(ClickDataModule):
                 self._whole.notes.append(same_objects(f"{root} has no train/ and test/"))
         if self.shares is None:
             return self._whole
-        return Subset(self._whole, part_of([stem for stem, *_ in self._whole.entries], self.shares, split, self.loading.seed))
+        return Subset(
+            self._whole,
+            part_of(
+                [stem for stem, *_ in self._whole.entries], self.shares, split, self.loading.seed
+            ),
+        )
 
     def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"
-        images, masks = (existing_folder(root / name, "a part of the data set", how) for name in (self.images, self.masks))
+        images, masks = (
+            existing_folder(root / name, "a part of the data set", how)
+            for name in (self.images, self.masks)
+        )
         return FolderSource(images, masks, self.kind, self.background, self.nested)

@@ -18,14 +18,23 @@ class GrabCutDataModule(ClickDataModule):
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str, images: str = "data_GT", masks: str = "boundary_GT", loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        images: str = "data_GT",
+        masks: str = "boundary_GT",
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks = Path(root), images, masks
 
     def source(self, split: str) -> FolderSource:
         how = f"it holds {self.images}/ and {self.masks}/ with the same stems; the GrabCut and Berkeley sets are on their authors' pages"
         root = existing_folder(self.root, "a data set in the GrabCut layout", how)
-        images, masks = (existing_folder(root / name, "a part of the data set", how) for name in (self.images, self.masks))
+        images, masks = (
+            existing_folder(root / name, "a part of the data set", how)
+            for name in (self.images, self.masks)
+        )
         source = FolderSource(images, masks, "trimap")
         source.notes += whole_for_training(split, root)
         return source

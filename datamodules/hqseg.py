@@ -36,17 +36,23 @@ HOW = "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, so tha
 class HqsegDataModule(ClickDataModule):
     """HQSeg-44K's sets with splits of their own: its four evaluation sets for validation and test, two of its training sets.
 
-    The layout is that of the archives, by the folders that SAM-HQ's official training code names. Masks are grey; above half is the
-    object. Of the training sets the ones that CascadePSP had put together (`cascade_psp/`, photos and masks in one folder each) are
-    not read here.
+    The layout is that of the archives, by the folders that SAM-HQ's official training code names.
+    Masks are grey; above half is the object. Of the training sets the ones that CascadePSP had put
+    together (`cascade_psp/`, photos and masks in one folder each) are not read here.
 
     Args:
         root: holds `DIS5K/` and `thin_object_detection/`.
-        sets: of "DIS5K", "ThinObject", "COIFT" and "HRSOD", those that are evaluated on; the first two are trained on, where named.
+        sets: of "DIS5K", "ThinObject", "COIFT" and "HRSOD", those that are evaluated on; the first
+            two are trained on, where named.
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/hqseg44k", sets: Sequence[str] = tuple(EVALUATED), loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str = "data/hqseg44k",
+        sets: Sequence[str] = tuple(EVALUATED),
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         if not sets or set(sets) - EVALUATED.keys():
             raise InputError(f"sets is {list(sets)}; name some of {', '.join(EVALUATED)}")
@@ -57,15 +63,23 @@ class HqsegDataModule(ClickDataModule):
         parts = TRAINED if split == "train" else EVALUATED
         chosen = {name: parts[name] for name in self.sets if name in parts}
         if not chosen:
-            raise InputError(f"{', '.join(self.sets)} of HQSeg-44K have no training photos; {', '.join(TRAINED)} have")
+            raise InputError(
+                f"{', '.join(self.sets)} of HQSeg-44K have no training photos; {', '.join(TRAINED)} have"
+            )
         return JoinedSource({name: opened(root, part) for name, part in chosen.items()})
 
 
 def opened(root: Path, part: Part) -> FolderSource:
     """Open a set; masks of 0 and 1 (HRSOD's own) are objects too."""
-    masks = next((root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0])
+    masks = next(
+        (root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0]
+    )
     what = "a set of HQSeg-44K"
-    return FolderSource(existing_folder(root / part.images, what, HOW), existing_folder(masks, what, HOW), kind_of(masks))
+    return FolderSource(
+        existing_folder(root / part.images, what, HOW),
+        existing_folder(masks, what, HOW),
+        kind_of(masks),
+    )
 
 
 def kind_of(masks: Path) -> str:

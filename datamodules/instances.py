@@ -40,14 +40,22 @@ class InstanceMapSource(ObjectSource):
     Args:
         pairs: image and instance map of each image.
         decode: reads the instance maps.
-        min_fill: leave out objects that fill less of their bounding box (training on SBD: 0.08, as RITM does).
+        min_fill: leave out objects that fill less of their bounding box (training on SBD: 0.08, as
+            RITM does).
     """
 
-    def __init__(self, pairs: list[tuple[Path, Path]], decode: Decode, min_fill: float = 0.0) -> None:
+    def __init__(
+        self, pairs: list[tuple[Path, Path]], decode: Decode, min_fill: float = 0.0
+    ) -> None:
         super().__init__()
         self.decode = decode
         rows = listed([instances for _, instances in pairs], decode)
-        self.entries = [(pair, row) for pair, objects in zip(pairs, rows, strict=True) for row in objects if row.area >= min_fill * row.box]
+        self.entries = [
+            (pair, row)
+            for pair, objects in zip(pairs, rows, strict=True)
+            for row in objects
+            if row.area >= min_fill * row.box
+        ]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -81,7 +89,9 @@ def read_instances(path: Path) -> NDArray[np.int32]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; unpack the archive again") from None
     except Exception as error:  # scipy raises MatReadError, zlib.error, KeyError, ValueError ... for damaged and foreign files
-        raise InputError(f"{path} cannot be read as an instance file of SBD ({first_line(error)}); unpack the archive again") from None
+        raise InputError(
+            f"{path} cannot be read as an instance file of SBD ({first_line(error)}); unpack the archive again"
+        ) from None
 
 
 def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
@@ -94,12 +104,18 @@ def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
 def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
     """Find the objects of each instance map, by id.
 
-    Decoding thousands of maps takes a minute, so the list is kept in `$XDG_CACHE_HOME/interseg` (`~/.cache` by default), under
-    a name that changes with any file's path, size or time.
+    Decoding thousands of maps takes a minute, so the list is kept in `$XDG_CACHE_HOME/interseg`
+    (`~/.cache` by default), under a name that changes with any file's path, size or time.
     """
     facts = [(str(p.absolute()), s.st_size, s.st_mtime_ns) for p in paths for s in [_status(p)]]
-    digest = hashlib.sha256(json.dumps([f"{decode.__module__}.{decode.__qualname__}", facts]).encode()).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", f"objects-{digest[:24]}.json")
+    digest = hashlib.sha256(
+        json.dumps([f"{decode.__module__}.{decode.__qualname__}", facts]).encode()
+    ).hexdigest()
+    cache = Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache",
+        "interseg",
+        f"objects-{digest[:24]}.json",
+    )
     try:
         return [[Listed(*row) for row in rows] for rows in json.loads(cache.read_text())]
     except (OSError, ValueError, TypeError):
@@ -127,17 +143,22 @@ def read_list(path: Path, how: str) -> list[str]:
     """Read the names in a list file, a line each, without the slash that stands for the data set's root in some.
 
     Raises:
-        InputError: a missing file, which says how to get it, one that is no text, a name that leads out of the data set.
+        InputError: a missing file, which says how to get it, one that is no text, a name that leads
+            out of the data set.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: {how}")
     try:
         names = [name.lstrip("/") for name in path.read_text(encoding="utf-8-sig").split()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no list of names ({first_line(error)}); unpack the archive again") from None
+        raise InputError(
+            f"{path} is no list of names ({first_line(error)}); unpack the archive again"
+        ) from None
     for name in names:
         if leads_out(name):
-            raise InputError(f"{path} names {name!r}, which leads out of the data set; unpack the archive again")
+            raise InputError(
+                f"{path} names {name!r}, which leads out of the data set; unpack the archive again"
+            )
     return names
 
 
@@ -145,4 +166,6 @@ def _status(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError:
-        raise InputError(f"{path} does not exist; the archive was not unpacked whole, unpack it again") from None
+        raise InputError(
+            f"{path} does not exist; the archive was not unpacked whole, unpack it again"
+        ) from None

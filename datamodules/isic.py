@@ -27,10 +27,18 @@ class IsicDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(self.root, "ISIC", "download and unpack the archives of challenge.isic-archive.com")
-        parts = [part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()]
+        root = labelled_folder(
+            self.root, "ISIC", "download and unpack the archives of challenge.isic-archive.com"
+        )
+        parts = [
+            part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()
+        ]
         if not parts:
-            labelled_folder(root / LAYOUTS["2018"][0][0], "ISIC", "unpack an archive of 2017 or 2018 there, keeping its folders' names")
+            labelled_folder(
+                root / LAYOUTS["2018"][0][0],
+                "ISIC",
+                "unpack an archive of 2017 or 2018 there, keeping its folders' names",
+            )
         first: dict[str, LabelledImage] = {}
         for images, masks in parts:
             for pair in pairs_by_stem(root / images, root / masks, "_segmentation", ".jpg"):

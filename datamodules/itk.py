@@ -11,9 +11,13 @@ import SimpleITK
 def quiet() -> Iterator[None]:
     """Let ITK warn of nothing, what matters of it is an error here, and keep the locale.
 
-    Its reader of VTK and its writer of DICOM leave the process in "C", where Python opens no more text as UTF-8.
+    Its reader of VTK and its writer of DICOM leave the process in "C", where Python opens no more
+    text as UTF-8.
     """
-    warns, before = SimpleITK.ProcessObject.GetGlobalWarningDisplay(), locale.setlocale(locale.LC_ALL)
+    warns, before = (
+        SimpleITK.ProcessObject.GetGlobalWarningDisplay(),
+        locale.setlocale(locale.LC_ALL),
+    )
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield

@@ -19,7 +19,8 @@ from interseg.listing import counted
 class Walk(NamedTuple):
     """The way round a part's objects: always the same order, and every epoch goes on where the one before has stopped.
 
-    So no object comes twice in an epoch, and in as many epochs as there are objects each comes `taken` times.
+    So no object comes twice in an epoch, and in as many epochs as there are objects each comes
+    `taken` times.
     """
 
     order: NDArray[np.int64]
@@ -58,8 +59,12 @@ class JoinedSource(ObjectSource):
         self.parts = list(parts.items())
         self.ends = np.cumsum([len(source) for source in parts.values()])
         """Number of objects up to the end of each part."""
-        self.problems = [f"{name}: {line}" for name, source in self.parts for line in source.problems]
-        self.left_out = [f"{name}: {line}" for name, source in self.parts for line in source.left_out]
+        self.problems = [
+            f"{name}: {line}" for name, source in self.parts for line in source.problems
+        ]
+        self.left_out = [
+            f"{name}: {line}" for name, source in self.parts for line in source.left_out
+        ]
         self.notes = [f"{name}: {line}" for name, source in self.parts for line in source.notes]
         self.goes_on = all(source.goes_on for source in parts.values() if source.problems)
 
@@ -104,19 +109,21 @@ class JoinedSource(ObjectSource):
 class JoinedDataModule(ClickDataModule):
     """Any data modules of clicks side by side.
 
-    A weight says how often an object is seen, beside the objects of other parts. Those of the largest weight are seen once an
-    epoch; of a part with half of it each epoch takes another half. An object is never seen twice in an epoch, whose order is a
-    function of seed and epoch alone.
+    A weight says how often an object is seen, beside the objects of other parts. Those of the
+    largest weight are seen once an epoch; of a part with half of it each epoch takes another half.
+    An object is never seen twice in an epoch, whose order is a function of seed and epoch alone.
 
-    A split that has one part only is that part's, its ids and names too, so that its figures are those of the part by itself.
+    A split that has one part only is that part's, its ids and names too, so that its figures are
+    those of the part by itself.
 
     Args:
         parts: data modules by name; null takes one out. They are read with this module's `loading`.
         weights: of parts by name, above 0; 1 where nothing is said.
         train: names of the parts that are trained on; null for all.
-        evaluate: names of the parts whose validation and test splits are evaluated on; null for all. A part without splits is
-            trained on or evaluated on, not both.
-        without: names of images of a part that are not trained on, such as photos that are evaluated on too (check.py finds them).
+        evaluate: names of the parts whose validation and test splits are evaluated on; null for
+            all. A part without splits is trained on or evaluated on, not both.
+        without: names of images of a part that are not trained on, such as photos that are
+            evaluated on too (check.py finds them).
         root: folder that the roots of a config's parts may refer to, as `${data.root}/NAME`.
         loading: see `Loading`.
 
@@ -138,16 +145,33 @@ class JoinedDataModule(ClickDataModule):
         self.parts = {name: part for name, part in parts.items() if part is not None}
         if not self.parts:
             raise InputError("there is no data set to join; name some under data.parts")
-        left = {name: weight for name, weight in (weights or {}).items() if name not in parts or name in self.parts}
+        left = {
+            name: weight
+            for name, weight in (weights or {}).items()
+            if name not in parts or name in self.parts
+        }
         self.root, self.weights = root, left
-        self.trained, self.evaluated = (list(self.parts) if names is None else list(names) for names in (train, evaluate))
-        self.without = {name: set(images) for name, images in (without or {}).items() if name not in parts or name in self.parts}
-        lists = {"weights": [*self.weights], "train": self.trained, "evaluate": self.evaluated, "without": [*self.without]}
+        self.trained, self.evaluated = (
+            list(self.parts) if names is None else list(names) for names in (train, evaluate)
+        )
+        self.without = {
+            name: set(images)
+            for name, images in (without or {}).items()
+            if name not in parts or name in self.parts
+        }
+        lists = {
+            "weights": [*self.weights],
+            "train": self.trained,
+            "evaluate": self.evaluated,
+            "without": [*self.without],
+        }
         for key, names in lists.items():
             self._check_names(key, names)
         for name, weight in self.weights.items():
             if not 0 < weight < math.inf:
-                raise InputError(f"data.weights.{name} is {weight}; it is above 0. A part is left out by data.parts.{name}=null")
+                raise InputError(
+                    f"data.weights.{name} is {weight}; it is above 0. A part is left out by data.parts.{name}=null"
+                )
         for part in self.parts.values():
             part.loading = self.loading
 
@@ -159,7 +183,9 @@ class JoinedDataModule(ClickDataModule):
         for name in names:
             if name not in self.parts:
                 near = difflib.get_close_matches(str(name), self.parts, 1, 0.5)
-                raise InputError(f"data.{key} names {name!r}; {f'did you mean {near[0]}?' if near else known}")
+                raise InputError(
+                    f"data.{key} names {name!r}; {f'did you mean {near[0]}?' if near else known}"
+                )
 
     def prepare_data(self) -> None:
         """Let every part fetch what it can."""
@@ -188,7 +214,9 @@ class JoinedDataModule(ClickDataModule):
         images = [source.image(index) for index in range(len(source))]
         unknown = self.without[name] - set(images)
         if unknown:
-            raise InputError(f"data.without.{name} names {min(unknown)!r}; {name} has {len(set(images))} images, the first is {images[0]}")
+            raise InputError(
+                f"data.without.{name} names {min(unknown)!r}; {name} has {len(set(images))} images, the first is {images[0]}"
+            )
         kept = [index for index, image in enumerate(images) if image not in self.without[name]]
         thinned = Subset(source, kept)
         left = sorted(self.without[name])
@@ -198,9 +226,13 @@ class JoinedDataModule(ClickDataModule):
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
         """Draw every part's share of an epoch, and join them."""
         source = dataset.source
-        chosen = np.array(source.indices if isinstance(source, Subset) else range(len(source)))  # ids in the joined source
+        chosen = np.array(
+            source.indices if isinstance(source, Subset) else range(len(source))
+        )  # ids in the joined source
         joined = source.parent if isinstance(source, Subset) else source
-        parts = np.array([joined.part(int(id)) if isinstance(joined, JoinedSource) else 0 for id in chosen])
+        parts = np.array(
+            [joined.part(int(id)) if isinstance(joined, JoinedSource) else 0 for id in chosen]
+        )
         weights = np.array([self.weights.get(name, 1.0) for name in self.trained])
         weights = weights / weights[np.unique(parts)].max()
         walks = []

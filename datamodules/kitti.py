@@ -15,7 +15,8 @@ from interseg.labels import read_labels
 from interseg.listing import image_files
 
 CAR = 26
-"""Cityscapes' class id of cars, which KITTI's instance maps use: a pixel is 256 * class + instance."""
+"""Cityscapes' class id of cars, which KITTI's instance maps use: a pixel is 256 * class +
+instance."""
 HOW = (
     "unpack data_semantics.zip (cvlibs.net/datasets/kitti, semantic instance segmentation) there, so that training/image_2 and training/"
     "instance lie in it"
@@ -25,8 +26,8 @@ HOW = (
 class KittiDataModule(ClickDataModule):
     """The cars of KITTI's instance segmentation benchmark, all of them in every split; made for evaluation.
 
-    The paper segments 741 cars outlined by Chen et al. (2014), whose files are not published with the benchmark; where they
-    are at hand as id maps, `data/folder.yaml` reads them.
+    The paper segments 741 cars outlined by Chen et al. (2014), whose files are not published with
+    the benchmark; where they are at hand as id maps, `data/folder.yaml` reads them.
 
     Args:
         root: holds `training/image_2` and `training/instance`.
@@ -39,11 +40,18 @@ class KittiDataModule(ClickDataModule):
 
     def source(self, split: str) -> InstanceMapSource:
         root = existing_folder(self.root, "KITTI's instance segmentation set", HOW)
-        photos, maps = (image_files(existing_folder(root / "training" / name, "a part of KITTI", HOW)) for name in ("image_2", "instance"))
+        photos, maps = (
+            image_files(existing_folder(root / "training" / name, "a part of KITTI", HOW))
+            for name in ("image_2", "instance")
+        )
         missing = sorted(photos.keys() ^ maps.keys())
         if missing:
-            raise InputError(f"{missing[0]} is in one of training/image_2 and training/instance of {root} only; {HOW}")
-        source = InstanceMapSource([(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars)
+            raise InputError(
+                f"{missing[0]} is in one of training/image_2 and training/instance of {root} only; {HOW}"
+            )
+        source = InstanceMapSource(
+            [(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars
+        )
         source.notes += whole_for_training(split, root)
         return source
 

@@ -26,7 +26,8 @@ MANY = 16
 COUNTED = 2**16
 """Values below which a table of all is kept."""
 SPARSE, SPARSE_JPEG = 0.1, 0.3
-"""Share of pixels inside areas of their own value below which values are sparse; JPEG's blocks make small areas."""
+"""Share of pixels inside areas of their own value below which values are sparse; JPEG's blocks make
+small areas."""
 
 
 class Found(NamedTuple):
@@ -40,9 +41,10 @@ class Found(NamedTuple):
 def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
     """Decide what a mask (H, W) is.
 
-    {0, 1} or {0, 255} is "binary", {0, 128, 255} a "trimap". Grey values none of which fills an area, between black and white
-    that do, are the edges of a "soft" mask: JPEG's fringes, or anti-aliasing. Many other values without areas are `UNCLEAR`: a
-    photo, probabilities, ids with soft edges. All else are "ids", unless a lossy format may have changed them.
+    {0, 1} or {0, 255} is "binary", {0, 128, 255} a "trimap". Grey values none of which fills an
+    area, between black and white that do, are the edges of a "soft" mask: JPEG's fringes, or
+    anti-aliasing. Many other values without areas are `UNCLEAR`: a photo, probabilities, ids with
+    soft edges. All else are "ids", unless a lossy format may have changed them.
 
     Args:
         labels: (H, W).
@@ -63,8 +65,9 @@ def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
 def is_soft(labels: NDArray[np.int32], lossy: bool) -> bool:
     """Tell whether a mask of 8 bits is one object with soft edges.
 
-    Black and white are its two most frequent values, about, and the values between are sparse. Of one or two values between,
-    one is above half: ids without a gap, with 255 ignored, are small numbers.
+    Black and white are its two most frequent values, about, and the values between are sparse. Of
+    one or two values between, one is above half: ids without a gap, with 255 ignored, are small
+    numbers.
     """
     values, counts = counted_values(labels)
     if values[-1] > 255 or values[-1] < 255 - MARGIN or values[0] > MARGIN:
@@ -74,7 +77,12 @@ def is_soft(labels: NDArray[np.int32], lossy: bool) -> bool:
         return is_sparse(labels, between, SPARSE_JPEG)
     low, high = sorted(values[np.argsort(-counts, kind="stable")[:2]].tolist())
     others = [value for value in values.tolist() if value not in (low, high)]
-    if low > MARGIN or high < 255 - MARGIN or not others or (len(others) < 3 and max(others) < HALF):
+    if (
+        low > MARGIN
+        or high < 255 - MARGIN
+        or not others
+        or (len(others) < 3 and max(others) < HALF)
+    ):
         return False
     return is_sparse(labels, (labels != low) & (labels != high))
 
@@ -120,8 +128,9 @@ def values_of(labels: NDArray[np.int32]) -> frozenset[int]:
 def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
     """Settle the kinds of a folder's masks, by name, and what is odd about some.
 
-    A file is what it was taken for by itself. Among ids a file of 0 and 255 alone is an object, unless other files ignore their
-    pixels of 255; a file of 0, 128 and 255 could be either: both are odd, and named. So is one of 0 and 128 alone.
+    A file is what it was taken for by itself. Among ids a file of 0 and 255 alone is an object,
+    unless other files ignore their pixels of 255; a file of 0, 128 and 255 could be either: both
+    are odd, and named. So is one of 0 and 128 alone.
 
     Returns:
         The kind of each file; and of odd files, which are left out, the reason.
@@ -132,13 +141,21 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
     for name, file in found.items():
         if file.kind == UNCLEAR:
             values = f"has {len(file.values)} values, most without areas (a photo, probabilities, soft edges, a JPEG of ids)"
-            odd[name] = f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+            odd[name] = (
+                f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+            )
         elif file.values == {0, 128}:
-            odd[name] = "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+            odd[name] = (
+                "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+            )
         elif file.kind == "trimap" and ids:
-            odd[name] = "has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
+            odd[name] = (
+                "has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
+            )
         elif file.kind == "binary" and 255 in file.values and ignoring:
-            odd[name] = "has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+            odd[name] = (
+                "has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+            )
     return {name: file.kind for name, file in found.items() if name not in odd}, odd
 
 
@@ -152,7 +169,9 @@ def object_ids(values: frozenset[int], kind: str, background: int = 0) -> list[i
     return [1] if any(value > threshold for value in values) else []
 
 
-def labels_of(values: NDArray[np.int32], kind: str, background: int = 0) -> tuple[NDArray[np.int32], int | None]:
+def labels_of(
+    values: NDArray[np.int32], kind: str, background: int = 0
+) -> tuple[NDArray[np.int32], int | None]:
     """Make a label map (H, W) with 0 for background and an id an object, and the id that is ignored."""
     if kind == "binary":
         return (values > 0).astype(np.int32), None
@@ -161,7 +180,9 @@ def labels_of(values: NDArray[np.int32], kind: str, background: int = 0) -> tupl
     if kind == "trimap":
         return np.where(values > 128, 1, values * (values == 128)).astype(np.int32), 128
     if kind == "colours":
-        return np.where(values == background, 0, np.where(values == 0, BLACK, values)).astype(np.int32), None
+        return np.where(values == background, 0, np.where(values == 0, BLACK, values)).astype(
+            np.int32
+        ), None
     return values, 255 if values.max() == 255 else None
 
 

@@ -14,5 +14,11 @@ class MastrDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(self.root, "MaSTr1325", "download images and masks of 512 x 384 from box.vicos.si/borja/mastr1325_dataset")
-        return pairs_by_stem(root / "MaSTr1325_images_512x384", root / "MaSTr1325_masks_512x384", "m")
+        root = labelled_folder(
+            self.root,
+            "MaSTr1325",
+            "download images and masks of 512 x 384 from box.vicos.si/borja/mastr1325_dataset",
+        )
+        return pairs_by_stem(
+            root / "MaSTr1325_images_512x384", root / "MaSTr1325_masks_512x384", "m"
+        )

@@ -16,16 +16,30 @@ class NciIsbiDataModule(VolumeDataModule):
 
     def files(self) -> list[VolumeFiles]:
         how = "download NCI-ISBI 2013 of cancerimagingarchive.net: the series of each case into images/CASE/, its .nrrd into labels/"
-        images, labels = (volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels"))
+        images, labels = (
+            volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels")
+        )
         cases = volumes_in(images)
         series = [case for case in cases if case.is_dir()]
         files = [case for case in cases if case not in series and case.suffix not in LISTS]
         return sorted(
-            [*(VolumeFiles(series_folder(case, self.series), self._label(case, labels)) for case in series), *paired(files, labels)]
+            [
+                *(
+                    VolumeFiles(series_folder(case, self.series), self._label(case, labels))
+                    for case in series
+                ),
+                *paired(files, labels),
+            ]
         )
 
     def _label(self, case: Path, labels: Path) -> Path:
-        found = [path for path in sorted(labels.glob(f"{case.name}*.nrrd")) if not path.name[len(case.name)].isalnum()]
+        found = [
+            path
+            for path in sorted(labels.glob(f"{case.name}*.nrrd"))
+            if not path.name[len(case.name)].isalnum()
+        ]
         if len(found) != 1:
-            raise InputError(f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; each case has one")
+            raise InputError(
+                f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; each case has one"
+            )
         return found[0]

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 from interseg.errors import InputError
 
 HEADERS = {348: ("8h", 40, "h", 72, "f", 108), 540: ("8q", 16, "h", 12, "q", 168)}
-"""Of NIfTI-1 and NIfTI-2 by their first number, their size: format and place of dimensions, bits of a voxel, offset of the data."""
+"""Of NIfTI-1 and NIfTI-2 by their first number, their size: format and place of dimensions, bits of
+a voxel, offset of the data."""
 CHUNK = 2**22
 
 
@@ -37,7 +38,9 @@ def check_whole(path: Path) -> None:
 def demand(path: Path, needed: int, found: int) -> None:
     """Raise `InputError` for fewer bytes than are needed."""
     if found < needed:
-        raise InputError(f"{path} is cut short: its voxels need {needed} bytes, it has {found}; copy or download it again")
+        raise InputError(
+            f"{path} is cut short: its voxels need {needed} bytes, it has {found}; copy or download it again"
+        )
 
 
 def parts(path: Path) -> tuple[Path | None, Path | None]:

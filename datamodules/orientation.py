@@ -26,10 +26,16 @@ def drawn_upright(fitted: Iterable[tuple[Size, tuple[int, int]]]) -> bool:
 def note_photos(photos: Iterable[tuple[str, Header]], upright: bool) -> list[str]:
     """Note what was decided about photos by their names and headers."""
     photos = list(photos)
-    how = "upright, as viewers show them" if upright else "as stored, since masks of others are drawn so"
+    how = (
+        "upright, as viewers show them"
+        if upright
+        else "as stored, since masks of others are drawn so"
+    )
     both = [name for name, header in photos if header.size.ambiguous]
     deep = [name for name, header in photos if header.deep]
     return [
         *counted(f"photos whose EXIF orientation fits their masks both ways, read {how}", both),
-        *counted("photos of more than 8 bits, scaled by the bits that each declares or needs", deep),
+        *counted(
+            "photos of more than 8 bits, scaled by the bits that each declares or needs", deep
+        ),
     ]

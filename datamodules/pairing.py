@@ -38,10 +38,15 @@ def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
     photos, labels = list_images(images, nested=nested), list_images(masks, LABEL_SUFFIXES, nested)
     owners = owners_of(list(photos.files), labels.files)
     if photos.files and not owners:
-        raise InputError(f"no file of {masks} has the stem of an image in {images}; masks are named like their images")
+        raise InputError(
+            f"no file of {masks} has the stem of an image in {images}; masks are named like their images"
+        )
     files = {name: (photos.files[name], labels.files[owners[name]]) for name in sorted(owners)}
     taken = set(owners.values())
-    alone = counted(f"masks in {masks.name}/ without an image", [path.name for name, path in labels.files.items() if name not in taken])
+    alone = counted(
+        f"masks in {masks.name}/ without an image",
+        [path.name for name, path in labels.files.items() if name not in taken],
+    )
     without = [path for name, path in photos.files.items() if name not in owners]
     return Pairs(files, without, [*photos.left_out, *labels.left_out, *alone])
 
@@ -49,7 +54,12 @@ def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
 def owners_of(photos: list[str], masks: Mapping[str, Path]) -> dict[str, str]:
     """Find the mask's name of each image that has one; raises `InputError` for two that differ from its name in one way."""
     owners: dict[str, str] = {}
-    rules: list[Callable[[str], str]] = [str, without_suffix, str.casefold, lambda name: without_suffix(name).casefold()]
+    rules: list[Callable[[str], str]] = [
+        str,
+        without_suffix,
+        str.casefold,
+        lambda name: without_suffix(name).casefold(),
+    ]
     for number, rule in enumerate(rules):
         known: dict[str, list[str]] = {}
         for name in masks:
@@ -62,7 +72,9 @@ def owners_of(photos: list[str], masks: Mapping[str, Path]) -> dict[str, str]:
                 continue
             if len(found) > 1:
                 pair = " and ".join(masks[name].name for name in found[:2])
-                raise InputError(f"{pair} may both be the mask of {photo}; keep one in {masks[found[0]].parent}")
+                raise InputError(
+                    f"{pair} may both be the mask of {photo}; keep one in {masks[found[0]].parent}"
+                )
             owners[photo] = found[0]
     return owners
 

@@ -15,8 +15,8 @@ SIZES = {"train": 1464, "val": 1449}
 class PascalDataModule(ClickDataModule):
     """ITIS' data: VOC's training images and SBD's instances where VOC has none; VOC's validation images for evaluation.
 
-    That is 1,464 + 9,118 images to train on, and 1,449 images with 3,427 objects to test on. Instance maps are read as palette
-    indices; pixels of 255 (void) are ignored.
+    That is 1,464 + 9,118 images to train on, and 1,449 images with 3,427 objects to test on.
+    Instance maps are read as palette indices; pixels of 255 (void) are ignored.
 
     Args:
         root: holds `VOCdevkit/VOC2012` and, for SBD's part, `benchmark_RELEASE/dataset`.
@@ -24,7 +24,9 @@ class PascalDataModule(ClickDataModule):
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/pascal", with_sbd: bool = True, loading: Loading | None = None) -> None:
+    def __init__(
+        self, root: str = "data/pascal", with_sbd: bool = True, loading: Loading | None = None
+    ) -> None:
         super().__init__(loading)
         self.root, self.with_sbd = Path(root), with_sbd
 
@@ -35,10 +37,15 @@ class PascalDataModule(ClickDataModule):
             SBD.fetch(self.root, self.root / RELEASE, lambda: check_sbd(self.root / RELEASE))
 
     def _check_voc(self) -> None:
-        expect(VOC.what, {f"{split}.txt": (len(self._names(split)), size) for split, size in SIZES.items()})
+        expect(
+            VOC.what,
+            {f"{split}.txt": (len(self._names(split)), size) for split, size in SIZES.items()},
+        )
 
     def _names(self, split: str) -> list[str]:
-        return read_list(self.root / DEVKIT / "ImageSets" / "Segmentation" / f"{split}.txt", VOC.how)
+        return read_list(
+            self.root / DEVKIT / "ImageSets" / "Segmentation" / f"{split}.txt", VOC.how
+        )
 
     def source(self, split: str) -> InstanceMapSource:
         voc = existing_folder(self.root / DEVKIT, VOC.what, VOC.how)
@@ -49,5 +56,13 @@ class PascalDataModule(ClickDataModule):
         if split == "train" and self.with_sbd:
             sbd = existing_folder(self.root / RELEASE, SBD.what, SBD.how)
             labelled = set(self._names("trainval"))
-            pairs += sbd_pairs(sbd, [n for part in ("train", "val") for n in read_list(sbd / f"{part}.txt", SBD.how) if n not in labelled])
+            pairs += sbd_pairs(
+                sbd,
+                [
+                    n
+                    for part in ("train", "val")
+                    for n in read_list(sbd / f"{part}.txt", SBD.how)
+                    if n not in labelled
+                ],
+            )
         return InstanceMapSource(pairs, read_instances)

@@ -21,8 +21,9 @@ SEQUENCES = {"train": "01", "val": "02", "test": "02"}
 class PhcU373DataModule(ClickDataModule):
     """The cells of the first video for training, those of the second for validation and test.
 
-    The layout is the challenge's: frames `01/t000.tif`, instance maps `01_GT/SEG/man_seg000.tif`. Frames without a map are left out. The
-    challenge publishes no split of the training videos: this one is ours.
+    The layout is the challenge's: frames `01/t000.tif`, instance maps `01_GT/SEG/man_seg000.tif`.
+    Frames without a map are left out. The challenge publishes no split of the training videos: this
+    one is ours.
 
     Args:
         root: of the unpacked archive.
@@ -30,7 +31,12 @@ class PhcU373DataModule(ClickDataModule):
         loading: see `Loading`.
     """
 
-    def __init__(self, root: str = "data/PhC-C2DH-U373", annotation: str = "gold", loading: Loading | None = None) -> None:
+    def __init__(
+        self,
+        root: str = "data/PhC-C2DH-U373",
+        annotation: str = "gold",
+        loading: Loading | None = None,
+    ) -> None:
         super().__init__(loading)
         if annotation not in KINDS:
             raise InputError(f"annotation is {annotation!r}; give {' or '.join(KINDS)}")
@@ -39,10 +45,17 @@ class PhcU373DataModule(ClickDataModule):
     def source(self, split: str) -> InstanceMapSource:
         root, sequence = existing_folder(self.root, "PhC-C2DH-U373", HOW), SEQUENCES[split]
         frames = image_files(existing_folder(root / sequence, "a video of PhC-C2DH-U373", HOW))
-        folder = existing_folder(root / f"{sequence}_{KINDS[self.annotation]}" / "SEG", "its instance maps", HOW)
-        maps = {f"t{path.stem.removeprefix('man_seg')}": path for path in sorted(folder.glob("man_seg*.tif"))}
+        folder = existing_folder(
+            root / f"{sequence}_{KINDS[self.annotation]}" / "SEG", "its instance maps", HOW
+        )
+        maps = {
+            f"t{path.stem.removeprefix('man_seg')}": path
+            for path in sorted(folder.glob("man_seg*.tif"))
+        }
         if missing := sorted(maps.keys() - frames.keys()):
-            raise InputError(f"{root / sequence} lacks {missing[0]}.tif, of which there is a map; {HOW}")
+            raise InputError(
+                f"{root / sequence} lacks {missing[0]}.tif, of which there is a map; {HOW}"
+            )
         return InstanceMapSource([(frames[name], maps[name]) for name in sorted(maps)], read_cells)
 
 

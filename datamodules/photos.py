@@ -1,7 +1,7 @@
 """A folder of photos without classes as a stream of tasks, one a photo, for a person who teaches (`callbacks/person_loop.py`).
 
-The order is the one in which photos came to be known: those that are added to the folder later stand at its end, so that a stream that was
-interrupted goes on where it was.
+The order is the one in which photos came to be known: those that are added to the folder later
+stand at its end, so that a stream that was interrupted goes on where it was.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,8 @@ from interseg.images import read_image
 from interseg.labels import read_labels
 
 MOST_ROUNDS = 1000
-"""Of a photo, on average: Lightning asks for a loader's length, and takes no batch ahead where it has one."""
+"""Of a photo, on average: Lightning asks for a loader's length, and takes no batch ahead where it
+has one."""
 
 
 class PhotoDataset(Dataset[Item]):
@@ -37,7 +38,13 @@ class PhotoDataset(Dataset[Item]):
         table: class of each value of these masks.
     """
 
-    def __init__(self, files: Sequence[Path], size: tuple[int, int], truth: Mapping[str, Path], table: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        size: tuple[int, int],
+        truth: Mapping[str, Path],
+        table: NDArray[np.uint8],
+    ) -> None:
         self.files, self.size, self.truth, self.table = files, size, truth, table
 
     def __len__(self) -> int:
@@ -45,8 +52,16 @@ class PhotoDataset(Dataset[Item]):
 
     def __getitem__(self, key: Key) -> Item:
         sequence, index, task, round, rounds = key
-        pixels = torch.from_numpy(np.ascontiguousarray(self.image(index).transpose(2, 0, 1))).float() / 255
-        place = {"sequence": sequence, "task": task, "round": round, "last_round": int(round == rounds - 1)}
+        pixels = (
+            torch.from_numpy(np.ascontiguousarray(self.image(index).transpose(2, 0, 1))).float()
+            / 255
+        )
+        place = {
+            "sequence": sequence,
+            "task": task,
+            "round": round,
+            "last_round": int(round == rounds - 1),
+        }
         return {"id": index, "image": pixels, "mask": torch.from_numpy(self.mask(index)), **place}
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -55,7 +70,9 @@ class PhotoDataset(Dataset[Item]):
         image = read_image(self.files[index])
         if image.shape[:2] == self.size:
             return image
-        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(
+            cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+        )
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Its true classes (H, W) where they are known, 255 elsewhere; raises `InputError` for another size than the photo's."""
@@ -64,10 +81,14 @@ class PhotoDataset(Dataset[Item]):
             return np.full(self.size, IGNORE, np.uint8)
         labels, photo = read_labels(file), read_image(self.files[index])
         if labels.shape != photo.shape[:2]:
-            raise InputError(f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; a mask is drawn on its photo")
+            raise InputError(
+                f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; a mask is drawn on its photo"
+            )
         mask = self.table[np.clip(labels, 0, 65535)]
         height, width = self.size
-        return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        return np.asarray(
+            cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
+        )
 
 
 class OpenTasks(Protocol):
@@ -96,7 +117,15 @@ class PersonBatches(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         while self.stream.task < len(self.stream.files):
-            yield [(0, self.stream.task, self.stream.task, self.stream.round, MOST_ROUNDS * MOST_ROUNDS)]
+            yield [
+                (
+                    0,
+                    self.stream.task,
+                    self.stream.task,
+                    self.stream.round,
+                    MOST_ROUNDS * MOST_ROUNDS,
+                )
+            ]
         self.at_end()
 
 
@@ -104,7 +133,8 @@ class PhotoStream(ResumableDataModule, OpenStream):
     """Photos of a folder as the tasks of one sequence.
 
     Args:
-        source: the data module that the method was pretrained with: its size, classes and hold-out images hold.
+        source: the data module that the method was pretrained with: its size, classes and hold-out
+            images hold.
         files: of the photos, in the order of the tasks.
         truth: class masks of some photos, by the photos' names.
         before: tasks that the method had learned before.
@@ -121,10 +151,17 @@ class PhotoStream(ResumableDataModule, OpenStream):
     ) -> None:
         super().__init__()
         table = np.full(65536, IGNORE, np.uint8)
-        for value, label in ({c: c for c in range(source.classes)} if source.codes is None else source.codes).items():
+        for value, label in (
+            {c: c for c in range(source.classes)} if source.codes is None else source.codes
+        ).items():
             table[value] = label
         self.source, self.files, self.before, self.at_end = source, files, before, at_end
-        self.classes, self.length, self.holdout, self.stage = source.classes, len(files), source.holdout, "tasks"
+        self.classes, self.length, self.holdout, self.stage = (
+            source.classes,
+            len(files),
+            source.holdout,
+            "tasks",
+        )
         self.photos = PhotoDataset(files, source.size, truth or {}, table)
         self.task, self.round = 0, 0
 
@@ -145,7 +182,9 @@ class PhotoStream(ResumableDataModule, OpenStream):
         return self.source.holdout_batch(count, start)
 
     def train_dataloader(self) -> DataLoader[Item]:
-        return DataLoader(self.photos, batch_sampler=PersonBatches(self, self.at_end), collate_fn=collate_labelled)
+        return DataLoader(
+            self.photos, batch_sampler=PersonBatches(self, self.at_end), collate_fn=collate_labelled
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Where the next round is; for checkpoints."""

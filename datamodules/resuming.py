@@ -21,7 +21,9 @@ class EpochBatches(BatchSampler):
 
     sampler: EpochSampler
 
-    def __init__(self, sampler: EpochSampler, batch_size: int, epoch: int = 0, batch: int = 0) -> None:
+    def __init__(
+        self, sampler: EpochSampler, batch_size: int, epoch: int = 0, batch: int = 0
+    ) -> None:
         super().__init__(sampler, batch_size, drop_last=True)
         self.resumed = (epoch, batch)
         sampler.set_epoch(epoch)
@@ -47,7 +49,10 @@ class ResumableDataModule(LightningDataModule):
         loop = self.trainer.fit_loop
         epochs: Any = loop.epoch_progress.current
         batches: Any = loop.epoch_loop.batch_progress.current
-        if epochs.processed == epochs.ready or batches.processed >= self.trainer.num_training_batches:
+        if (
+            epochs.processed == epochs.ready
+            or batches.processed >= self.trainer.num_training_batches
+        ):
             return {"epoch": epochs.ready, "batch": 0}
         return {"epoch": epochs.processed, "batch": batches.processed}
 

@@ -10,16 +10,19 @@ from datamodules.sources import existing_folder
 RELEASE = Path("benchmark_RELEASE", "dataset")
 SIZES = {"train.txt": 8498, "val.txt": 2857}
 MIN_FILL = 0.08
-"""Training leaves out objects that fill less of their bounding box, as the field's training code does."""
+"""Training leaves out objects that fill less of their bounding box, as the field's training code
+does."""
 
 
 class SbdDataModule(ClickDataModule):
     """SBD with its own split: all objects of `val.txt` for validation and test (6,671), those of `train.txt` for training.
 
-    Every pixel counts: SBD has no void band along outlines, as VOC has, and the field's published evaluation (RITM's loader) makes none.
+    Every pixel counts: SBD has no void band along outlines, as VOC has, and the field's published
+    evaluation (RITM's loader) makes none.
 
     Args:
-        root: holds `img/`, `inst/`, `train.txt` and `val.txt`, or the archive's `benchmark_RELEASE/dataset/` with them.
+        root: holds `img/`, `inst/`, `train.txt` and `val.txt`, or the archive's
+            `benchmark_RELEASE/dataset/` with them.
         loading: see `Loading`.
     """
 
@@ -36,7 +39,9 @@ class SbdDataModule(ClickDataModule):
         folder = self.root if (self.root / "img").is_dir() else self.root / RELEASE
         folder = existing_folder(folder, SBD.what, SBD.how)
         names = read_list(folder / ("train.txt" if split == "train" else "val.txt"), SBD.how)
-        return InstanceMapSource(sbd_pairs(folder, names), read_instances, MIN_FILL if split == "train" else 0.0)
+        return InstanceMapSource(
+            sbd_pairs(folder, names), read_instances, MIN_FILL if split == "train" else 0.0
+        )
 
 
 def sbd_pairs(folder: Path, names: list[str]) -> list[tuple[Path, Path]]:
@@ -46,4 +51,7 @@ def sbd_pairs(folder: Path, names: list[str]) -> list[tuple[Path, Path]]:
 
 def check_sbd(folder: Path) -> None:
     """Raise `InputError` unless the lists have their published lengths."""
-    expect(SBD.what, {name: (len(read_list(folder / name, SBD.how)), size) for name, size in SIZES.items()})
+    expect(
+        SBD.what,
+        {name: (len(read_list(folder / name, SBD.how)), size) for name, size in SIZES.items()},
+    )

@@ -1,6 +1,7 @@
 """Volumes without labels as a stream of tasks, one a volume, for a person who labels slices (`callbacks/person_slices.py`).
 
-A volume is cropped to what is not 0 and resized as the method's training data were; `restored` brings a mask back to the file's own grid.
+A volume is cropped to what is not 0 and resized as the method's training data were; `restored`
+brings a mask back to the file's own grid.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,26 +58,41 @@ def read_scan(path: Path, preparation: Preparation) -> Scan:
     file = read_volume(path, preparation.channel, preparation.series)
     pixels = SimpleITK.GetArrayFromImage(file).astype(np.float32)
     if not np.isfinite(pixels).all():
-        raise InputError(f"{path} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair it")
+        raise InputError(
+            f"{path} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair it"
+        )
     if not pixels.any():
         raise InputError(f"{path} holds nothing but 0; give a volume")
     x, y, z = file.GetSpacing()
-    box = tuple(slice(0, side) for side in pixels.shape) if preparation.crop == "none" else box_round(pixels != 0, preparation.margin)
+    box = (
+        tuple(slice(0, side) for side in pixels.shape)
+        if preparation.crop == "none"
+        else box_round(pixels != 0, preparation.margin)
+    )
     cropped = Volume(pixels[box], np.ones(pixels[box].shape, np.uint8), (z, y, x))
-    size = preparation.size if preparation.spacing is None else size_at(cropped, preparation.spacing)
+    size = (
+        preparation.size if preparation.spacing is None else size_at(cropped, preparation.spacing)
+    )
     prepared = resized_volume(cropped, size)
-    mean, std = preparation.normal or (float(prepared.image.mean()), float(prepared.image.std()) or 1.0)
+    mean, std = preparation.normal or (
+        float(prepared.image.mean()),
+        float(prepared.image.std()) or 1.0,
+    )
     image = (prepared.image - np.float32(mean)) / np.float32(std)
     depth, height, width = pixels.shape
     return Scan(image, prepared.spacing, box, (depth, height, width))
 
 
-def restored(probabilities: NDArray[np.floating], scan: Scan, path: Path, preparation: Preparation) -> SimpleITK.Image:
+def restored(
+    probabilities: NDArray[np.floating], scan: Scan, path: Path, preparation: Preparation
+) -> SimpleITK.Image:
     """Give a mask of the file's own size, spacing, origin and directions where probabilities (D, H, W) are above one half."""
     box = np.empty(scan.whole, bool)[scan.box].shape
     found = torch.from_numpy(np.ascontiguousarray(probabilities, np.float32))[None, None]
     full = np.zeros(scan.whole, np.uint8)
-    full[scan.box] = (interpolate(found, box, mode="trilinear")[0, 0] if found.shape[2:] != box else found[0, 0]).numpy() > 0.5
+    full[scan.box] = (
+        interpolate(found, box, mode="trilinear")[0, 0] if found.shape[2:] != box else found[0, 0]
+    ).numpy() > 0.5
     turned = SimpleITK.GetImageFromArray(full)
     turned.CopyInformation(read_volume(path, preparation.channel, preparation.series))
     return SimpleITK.DICOMOrient(turned, orientation_of(path))
@@ -91,7 +107,9 @@ def orientation_of(path: Path) -> str:
     reader.ReadImageInformation()
     dimension, direction = reader.GetDimension(), np.array(reader.GetDirection())
     matrix = direction.reshape(dimension, dimension)[:3, :3]
-    return str(SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(matrix.ravel().tolist()))
+    return str(
+        SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(matrix.ravel().tolist())
+    )
 
 
 class ScanDataset(Dataset[VolumeBatch]):
@@ -146,7 +164,9 @@ class ScanStream(ResumableDataModule, OpenVolumes):
         self.task, self.round = (self.task + 1, 0) if last else (self.task, self.round + 1)
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
-        return DataLoader(self.scans, batch_sampler=PersonBatches(self, self.at_end), collate_fn=first)
+        return DataLoader(
+            self.scans, batch_sampler=PersonBatches(self, self.at_end), collate_fn=first
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Where the next round is; for checkpoints."""

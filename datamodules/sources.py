@@ -28,7 +28,8 @@ class ObjectSource(ABC):
     """A numbered list of objects; the number is the object's id and depends on the data alone."""
 
     goes_on: bool = False
-    """Whether training goes on without what is a problem: entries of a published list, not files that their owner can mend."""
+    """Whether training goes on without what is a problem: entries of a published list, not files
+    that their owner can mend."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -62,7 +63,9 @@ class ObjectSource(ABC):
         """Decode one object; raises `InputError` naming the file where it cannot."""
 
 
-def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], object: int, ignore: int | None, path: Path) -> Sample:
+def sample_from_labels(
+    image: NDArray[np.uint8], labels: NDArray[np.int32], object: int, ignore: int | None, path: Path
+) -> Sample:
     """Make a sample of one object of a label map.
 
     Args:
@@ -77,14 +80,18 @@ def sample_from_labels(image: NDArray[np.uint8], labels: NDArray[np.int32], obje
             f"{path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
         )
     if not (labels == object).any():
-        raise InputError(f"{path} has no pixel of object {object}; remove the mask or draw the object")
+        raise InputError(
+            f"{path} has no pixel of object {object}; remove the mask or draw the object"
+        )
     mask = (labels == object).astype(np.uint8)
     others = np.where(labels == object, 0, labels)
     if ignore is not None:
         mask[labels == ignore] = IGNORE
         others[labels == ignore] = 0
     numbers = np.unique(others, return_inverse=True)[1].reshape(others.shape)
-    return Sample(image, mask, numbers.clip(0, 255).astype(np.uint8))  # the 255th and later ones count as one
+    return Sample(
+        image, mask, numbers.clip(0, 255).astype(np.uint8)
+    )  # the 255th and later ones count as one
 
 
 def check_counts(least: int = 1, **counts: int | None) -> None:
@@ -94,7 +101,9 @@ def check_counts(least: int = 1, **counts: int | None) -> None:
             raise InputError(f"{name} is {count}; give {least} or more")
 
 
-NO_DOWNLOAD = "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
+NO_DOWNLOAD = (
+    "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
+)
 """Which configs do without a data set of objects."""
 
 

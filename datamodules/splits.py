@@ -16,9 +16,14 @@ def checked_shares(split: Any) -> list[float] | None:
     if split is None:
         return None
     shares = list(split) if isinstance(split, Sequence) and not isinstance(split, str) else []
-    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) and share > 0 for share in shares)
+    numbers = all(
+        isinstance(share, int | float) and not isinstance(share, bool) and share > 0
+        for share in shares
+    )
     if len(shares) not in (2, 3) or not numbers or not np.isclose(sum(shares), 1):
-        raise InputError(f"split is {split!r}; give two or three shares that sum to 1, e.g. data.split=[0.8,0.2]")
+        raise InputError(
+            f"split is {split!r}; give two or three shares that sum to 1, e.g. data.split=[0.8,0.2]"
+        )
     return shares
 
 

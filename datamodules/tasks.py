@@ -50,7 +50,8 @@ class LabelledDataset(Dataset[Item]):
     Args:
         files: of every image.
         classes: number of classes, C.
-        codes: class of each value of the mask files; None where they are the classes. Other values are ignored.
+        codes: class of each value of the mask files; None where they are the classes. Other values
+            are ignored.
         size: (height, width) of all views.
         augment: in pretraining, an albumentations pipeline; seeded by (seed, epoch, image).
         seed: of augmentation.
@@ -67,7 +68,14 @@ class LabelledDataset(Dataset[Item]):
         seed: int = 0,
         upright: bool = True,
     ) -> None:
-        self.files, self.classes, self.size, self.augment, self.seed, self.upright = files, classes, size, augment, seed, upright
+        self.files, self.classes, self.size, self.augment, self.seed, self.upright = (
+            files,
+            classes,
+            size,
+            augment,
+            seed,
+            upright,
+        )
         self.table = np.full(65536, IGNORE, np.uint8)
         for value, label in ({c: c for c in range(classes)} if codes is None else codes).items():
             self.table[value] = label
@@ -79,30 +87,47 @@ class LabelledDataset(Dataset[Item]):
         epoch, index, task, round, rounds = key
         image, mask = self.read(index)
         if self.augment is not None and task < 0:
-            self.augment.set_random_seed(int(np.random.default_rng((self.seed, epoch, index)).integers(2**31)))
+            self.augment.set_random_seed(
+                int(np.random.default_rng((self.seed, epoch, index)).integers(2**31))
+            )
             view = self.augment(image=image, mask=mask)
             image, mask = view["image"], view["mask"]
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
         labels = torch.from_numpy(np.ascontiguousarray(mask))
         item: Item = {"id": index, "image": pixels, "mask": labels}
         if task >= 0:
-            item |= {"sequence": epoch, "task": task, "round": round, "last_round": int(round == rounds - 1)}
+            item |= {
+                "sequence": epoch,
+                "task": task,
+                "round": round,
+                "last_round": int(round == rounds - 1),
+            }
         return item
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image (H, W, 3) and classes (H, W) at the data set's size; raises `InputError` naming the file that is wrong."""
         labels = read_labels(self.files[index].mask)
-        image = read_image(self.files[index].image, (labels.shape[0], labels.shape[1]), self.upright)
+        image = read_image(
+            self.files[index].image, (labels.shape[0], labels.shape[1]), self.upright
+        )
         if labels.shape != image.shape[:2]:
-            reason = check_fit(Size(image.shape[0], image.shape[1]), (labels.shape[0], labels.shape[1]))
+            reason = check_fit(
+                Size(image.shape[0], image.shape[1]), (labels.shape[0], labels.shape[1])
+            )
             raise InputError(f"{self.files[index].mask} {reason}")
         mask = self.table[np.clip(labels, 0, 65535)]
         if (mask == IGNORE).all():
-            raise InputError(f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it")
+            raise InputError(
+                f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it"
+            )
         height, width = self.size
         if mask.shape != self.size:
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-            mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+            image = np.asarray(
+                cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+            )
+            mask = np.asarray(
+                cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
+            )
         return image, mask
 
 
@@ -138,7 +163,14 @@ class SequenceBatches(Sampler[list[Key]]):
         batch: of it that comes next.
     """
 
-    def __init__(self, sequences: Sequence[Sequence[int]], numbers: Sequence[int], rounds: int, epoch: int = 0, batch: int = 0) -> None:
+    def __init__(
+        self,
+        sequences: Sequence[Sequence[int]],
+        numbers: Sequence[int],
+        rounds: int,
+        epoch: int = 0,
+        batch: int = 0,
+    ) -> None:
         self.sequences, self.numbers, self.rounds = sequences, numbers, rounds
         self.epoch, self.resumed = epoch, (epoch, batch)
         self.sampler = self  # where Lightning looks for `set_epoch`
@@ -153,7 +185,9 @@ class SequenceBatches(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         number = self.numbers[self.epoch % len(self.numbers)]
         keys = [
-            [(number, index, task, round, self.rounds)] for task, index in enumerate(self.sequences[number]) for round in range(self.rounds)
+            [(number, index, task, round, self.rounds)]
+            for task, index in enumerate(self.sequences[number])
+            for round in range(self.rounds)
         ]
         return islice(iter(keys), self.resumed[1] if self.resumed[0] == self.epoch else 0, None)
 
@@ -199,14 +233,31 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         super().__init__()
         if stage not in ("pretrain", "tasks"):
             raise InputError(f"stage is {stage!r}; use pretrain or tasks")
-        check_counts(batch_size=batch_size, sequences=sequences, length=length, rounds=rounds, classes=classes)
+        check_counts(
+            batch_size=batch_size,
+            sequences=sequences,
+            length=length,
+            rounds=rounds,
+            classes=classes,
+        )
         check_counts(0, num_workers=num_workers, holdout=holdout, seed=seed)
         if sequence is not None and not 0 <= sequence < sequences:
             raise InputError(f"sequence is {sequence}; there are {sequences}, numbered from 0")
-        self.root, self.classes, self.size, self.holdout, self.stage = Path(root), classes, (size[0], size[1]), holdout, stage
+        self.root, self.classes, self.size, self.holdout, self.stage = (
+            Path(root),
+            classes,
+            (size[0], size[1]),
+            holdout,
+            stage,
+        )
         self.numbers = list(range(sequences)) if sequence is None else [sequence]
         self.count, self.length, self.rounds = sequences, length, rounds
-        self.batch_size, self.num_workers, self.augment, self.seed = batch_size, num_workers, augment or [], seed
+        self.batch_size, self.num_workers, self.augment, self.seed = (
+            batch_size,
+            num_workers,
+            augment or [],
+            seed,
+        )
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []
         """Files that are none of the set's, a line a kind."""
@@ -229,7 +280,9 @@ class TaskDataModule(ResumableDataModule, TaskStream):
                     f"{self.holdout + self.length}: lower data.holdout or data.length"
                 )
             augment = albumentations.Compose(self.augment) if self.augment else None
-            self._dataset = LabelledDataset(files, self.classes, self.codes, self.size, augment, self.seed, self.upright)
+            self._dataset = LabelledDataset(
+                files, self.classes, self.codes, self.size, augment, self.seed, self.upright
+            )
         return self._dataset
 
     def split(self) -> tuple[list[int], list[int]]:
@@ -240,7 +293,11 @@ class TaskDataModule(ResumableDataModule, TaskStream):
     def images_of(self, sequence: int) -> list[int]:
         """Return the images of a sequence, in order; none twice."""
         pool = self.split()[1]
-        return np.random.default_rng((self.seed, sequence)).choice(pool, self.length, replace=False).tolist()
+        return (
+            np.random.default_rng((self.seed, sequence))
+            .choice(pool, self.length, replace=False)
+            .tolist()
+        )
 
     def train_dataloader(self) -> DataLoader[Item]:
         dataset = self.objects("train")
@@ -251,8 +308,12 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         rank, world_size = self._ranks()
         held = Held(dataset, self.split()[0])
         if len(held) < self.batch_size * world_size:
-            raise InputError(f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on {world_size} processes")
-        sampler = PretrainingSampler(held, world_size, rank, shuffle=True, seed=self.seed, drop_last=True)
+            raise InputError(
+                f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on {world_size} processes"
+            )
+        sampler = PretrainingSampler(
+            held, world_size, rank, shuffle=True, seed=self.seed, drop_last=True
+        )
         return DataLoader(
             held,
             batch_sampler=EpochBatches(sampler, self.batch_size, *self.resumed),
@@ -290,18 +351,25 @@ def labelled_folder(path: Path, what: str, how: str) -> Path:
     return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 
-def pairs_by_stem(images: Path, masks: Path, suffix: str = "", kind: str = "") -> list[LabelledImage]:
+def pairs_by_stem(
+    images: Path, masks: Path, suffix: str = "", kind: str = ""
+) -> list[LabelledImage]:
     """Images, of a kind of file only where one is given, and the masks of the same stem with a suffix.
 
     Raises:
         InputError: an image has no mask.
     """
     how = "images and their class masks lie in two folders"
-    photos, labels = (image_files(labelled_folder(folder, "a part of the data set", how)) for folder in (images, masks))
+    photos, labels = (
+        image_files(labelled_folder(folder, "a part of the data set", how))
+        for folder in (images, masks)
+    )
     photos = {stem: path for stem, path in photos.items() if path.suffix.lower().endswith(kind)}
     for stem, path in photos.items():
         if stem + suffix not in labels:
-            raise InputError(f"{path} has no mask {stem}{suffix} in {masks}; add it or remove the image")
+            raise InputError(
+                f"{path} has no mask {stem}{suffix} in {masks}; add it or remove the image"
+            )
     return [LabelledImage(path, labels[stem + suffix]) for stem, path in photos.items()]
 
 
@@ -313,12 +381,19 @@ class ClassFolderDataModule(TaskDataModule):
         images: name of the folder of images.
         masks: name of the folder of masks.
         nested: look into folders below both.
-        ordered: pretrain on the first images by their names and draw tasks of the others, as frames of a film that look alike want it.
+        ordered: pretrain on the first images by their names and draw tasks of the others, as frames
+            of a film that look alike want it.
         options: of `TaskDataModule`.
     """
 
     def __init__(
-        self, root: str, images: str = "images", masks: str = "masks", nested: bool = False, ordered: bool = False, **options: Any
+        self,
+        root: str,
+        images: str = "images",
+        masks: str = "masks",
+        nested: bool = False,
+        ordered: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(root, **options)
         self.images, self.masks, self.nested, self.ordered = images, masks, nested, ordered
@@ -332,11 +407,16 @@ class ClassFolderDataModule(TaskDataModule):
 
     def files(self) -> list[LabelledImage]:
         how = "images and their class masks lie in two folders"
-        images, masks = (labelled_folder(self.root / name, "a part of the data set", how) for name in (self.images, self.masks))
+        images, masks = (
+            labelled_folder(self.root / name, "a part of the data set", how)
+            for name in (self.images, self.masks)
+        )
         pairs = pair_folders(images, masks, self.nested)
         if pairs.without_mask:
             path = pairs.without_mask[0]
-            raise InputError(f"{path} has no mask {path.stem} in {masks}; add it or remove the image")
+            raise InputError(
+                f"{path} has no mask {path.stem} in {masks}; add it or remove the image"
+            )
         self.left_out = pairs.left_out
         self.upright, self.notes = check_classes(list(pairs.files.values()), self.classes)
         return [LabelledImage(*pair) for pair in pairs.files.values()]

@@ -51,27 +51,40 @@ class ReducedSource(ObjectSource):
         sample, (height, width) = self.parent.read(index), self.size(index)
         if sample.mask.shape == (height, width):
             return sample
-        image: NDArray[np.uint8] = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        mask = cv2.resize((sample.mask == 1).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-        others: NDArray[np.uint8] = cv2.resize(sample.others, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-        return Sample(image, np.asarray(mask, np.uint8), np.where(mask > 0, 0, others).astype(np.uint8))
+        image: NDArray[np.uint8] = cv2.resize(
+            sample.image, (width, height), interpolation=cv2.INTER_LINEAR
+        )  # type: ignore[assignment]
+        mask = cv2.resize(
+            (sample.mask == 1).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR
+        )
+        others: NDArray[np.uint8] = cv2.resize(
+            sample.others, (width, height), interpolation=cv2.INTER_NEAREST
+        )  # type: ignore[assignment]
+        return Sample(
+            image, np.asarray(mask, np.uint8), np.where(mask > 0, 0, others).astype(np.uint8)
+        )
 
 
 class TetrisDataModule(ClickDataModule):
     """TETRIS, all of it in every split; made for evaluation.
 
-    Layout and reduction are those of the published evaluation (RClicks, `tetris.py`): `images/`, `masks/` with an id an object in three
-    channels, a long side of 2,048 pixels at most.
+    Layout and reduction are those of the published evaluation (RClicks, `tetris.py`): `images/`,
+    `masks/` with an id an object in three channels, a long side of 2,048 pixels at most.
 
     Args:
         root: holds `images/` and `masks/`.
-        names: file in `root` that lists the photos' stems to take, such as RClicks' TETRIS_val.txt; null for all.
+        names: file in `root` that lists the photos' stems to take, such as RClicks' TETRIS_val.txt;
+            null for all.
         long_side: most pixels along a photo's long side; null for photos as they are.
         loading: see `Loading`.
     """
 
     def __init__(
-        self, root: str = "data/tetris", names: str | None = None, long_side: int | None = 2048, loading: Loading | None = None
+        self,
+        root: str = "data/tetris",
+        names: str | None = None,
+        long_side: int | None = 2048,
+        loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         check_counts(long_side=long_side)
@@ -79,13 +92,17 @@ class TetrisDataModule(ClickDataModule):
 
     def source(self, split: str) -> ObjectSource:
         root = existing_folder(self.root, "TETRIS", HOW)
-        folders = [existing_folder(root / name, "a part of TETRIS", HOW) for name in ("images", "masks")]
+        folders = [
+            existing_folder(root / name, "a part of TETRIS", HOW) for name in ("images", "masks")
+        ]
         whole = FolderSource(folders[0], folders[1], "colours")
         whole.notes += whole_for_training(split, root)
         source: ObjectSource = whole
         if self.listed is not None:
             known = set(listed_stems(root / self.listed))
-            source = Subset(whole, [i for i, (stem, *_) in enumerate(whole.entries) if stem in known])
+            source = Subset(
+                whole, [i for i, (stem, *_) in enumerate(whole.entries) if stem in known]
+            )
         return source if self.long_side is None else ReducedSource(source, self.long_side)
 
 
@@ -93,4 +110,6 @@ def listed_stems(path: Path) -> list[str]:
     """Read the stems of a list, a line each: some have spaces."""
     if not path.exists():
         return read_list(path, HOW)  # raises
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return [
+        line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+    ]

@@ -25,18 +25,29 @@ class CropAtObject(albumentations.DualTransform):
         """The crop depends on the mask."""
         return ["mask"]
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
         """Draw the pixel that becomes the centre."""
         pixels = np.flatnonzero(data["mask"] == 1)
-        pixel = self.random_generator.choice(pixels) if len(pixels) else self.random_generator.integers(data["mask"].size)
+        pixel = (
+            self.random_generator.choice(pixels)
+            if len(pixels)
+            else self.random_generator.integers(data["mask"].size)
+        )
         y, x = divmod(int(pixel), data["mask"].shape[1])
         return {"top": y - self.height // 2, "left": x - self.width // 2}
 
     def apply(self, img: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
         """Cut an image, black beyond it."""
         view = np.zeros((self.height, self.width, *img.shape[2:]), img.dtype)
-        inside = img[max(top, 0) : max(top + self.height, 0), max(left, 0) : max(left + self.width, 0)]
-        view[max(-top, 0) : max(-top, 0) + inside.shape[0], max(-left, 0) : max(-left, 0) + inside.shape[1]] = inside
+        inside = img[
+            max(top, 0) : max(top + self.height, 0), max(left, 0) : max(left + self.width, 0)
+        ]
+        view[
+            max(-top, 0) : max(-top, 0) + inside.shape[0],
+            max(-left, 0) : max(-left, 0) + inside.shape[1],
+        ] = inside
         return view
 
     def apply_to_mask(self, mask: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:

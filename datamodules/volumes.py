@@ -38,7 +38,8 @@ from interseg.files import whole
 from interseg.volumes.stream import VolumeStream
 
 PREPARATION = 3
-"""Of how volumes are read, cropped and resized; raised with each change, so that the cache serves nothing of before."""
+"""Of how volumes are read, cropped and resized; raised with each change, so that the cache serves
+nothing of before."""
 
 
 class VolumeDataset(Dataset[VolumeBatch]):
@@ -68,7 +69,13 @@ class VolumeDataset(Dataset[VolumeBatch]):
         spacing: tuple[float, float, float] | None = None,
         series: str | None = None,
     ) -> None:
-        self.files, self.values, self.channel, self.cache, self.series = files, values, channel, cache, series
+        self.files, self.values, self.channel, self.cache, self.series = (
+            files,
+            values,
+            channel,
+            cache,
+            series,
+        )
         self.crop, self.margin, self.size, self.spacing = crop, margin, size, spacing
         self.normal: tuple[float, float] | None = None
         """Mean and standard deviation that volumes are normalised by; None for each one's own."""
@@ -82,7 +89,9 @@ class VolumeDataset(Dataset[VolumeBatch]):
         mean, std = self.normal or (float(volume.image.mean()), float(volume.image.std()) or 1.0)
         return {
             "id": torch.tensor([index]),
-            "volume": torch.from_numpy((volume.image - np.float32(mean)) / np.float32(std))[None, None],
+            "volume": torch.from_numpy((volume.image - np.float32(mean)) / np.float32(std))[
+                None, None
+            ],
             "mask": torch.from_numpy(volume.mask)[None],
             "spacing": torch.tensor([volume.spacing], dtype=torch.float32),
             "sequence": sequence,
@@ -101,7 +110,9 @@ class VolumeDataset(Dataset[VolumeBatch]):
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             case = read_case(self.files[index], self.values, self.channel, self.series)
             cropped = cropped_volume(case, self.crop, self.margin)
-            prepared = resized_volume(cropped, self.size if self.spacing is None else size_at(cropped, self.spacing))
+            prepared = resized_volume(
+                cropped, self.size if self.spacing is None else size_at(cropped, self.spacing)
+            )
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
             with whole(path) as part, part.open("wb") as file:
@@ -113,9 +124,23 @@ class VolumeDataset(Dataset[VolumeBatch]):
         return prepared
 
     def _digest(self, index: int) -> str:
-        files = [file for part in self.files[index] for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))]
-        facts = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
-        settings = [PREPARATION, self.values, self.channel, self.crop, self.margin, self.size, *(self.spacing or ())]
+        files = [
+            file
+            for part in self.files[index]
+            for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))
+        ]
+        facts = [
+            (str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()
+        ]
+        settings = [
+            PREPARATION,
+            self.values,
+            self.channel,
+            self.crop,
+            self.margin,
+            self.size,
+            *(self.spacing or ()),
+        ]
         settings += [self.series] if self.series is not None else []
         return hashlib.sha256(json.dumps([facts, settings]).encode()).hexdigest()[:24]
 
@@ -140,22 +165,28 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
     Args:
         root: the data set's folder.
         size: (D, H, W) of all volumes; null for their own.
-        spacing: mm along D, H, W between the voxels of all volumes, with size=null; null for their own.
-        crop: "nonzero" (the image's box), "target" (the truth's; the paper's slice counts fit this one) or "none".
+        spacing: mm along D, H, W between the voxels of all volumes, with size=null; null for their
+            own.
+        crop: "nonzero" (the image's box), "target" (the truth's; the paper's slice counts fit this
+            one) or "none".
         margin: of the crop in voxels; the paper's 0 to 10.
         values: labels of the target; null for all above 0.
-        channel: of images that have several (the decathlon's prostates: 0 is T2, 1 ADC; its tumours: 0 is FLAIR).
-        series: id or description of the DICOM series to take of folders that hold several; null where each holds one.
+        channel: of images that have several (the decathlon's prostates: 0 is T2, 1 ADC; its
+            tumours: 0 is FLAIR).
+        series: id or description of the DICOM series to take of folders that hold several; null
+            where each holds one.
         held_out: volumes that are never learned from.
         stream: volumes of a permutation; null for all others.
         permutations: orders of the stream, each drawn by (seed, number): an epoch each.
         permutation: play this one only (array jobs).
-        learn_from: "rest", or "held_out" to play these as a stream instead (dynamic evaluation, Table 5).
-        prefix: (permutation, count): play the first volumes of this permutation alone, in orders of their own; the others of the stream
-            stay unseen (offline training of Algorithm 6, Table 2). The set's mean and standard deviation stay the whole stream's.
+        learn_from: "rest", or "held_out" to play these as a stream instead (dynamic evaluation,
+            Table 5).
+        prefix: (permutation, count): play the first volumes of this permutation alone, in orders of
+            their own; the others of the stream stay unseen (offline training of Algorithm 6, Table
+            2). The set's mean and standard deviation stay the whole stream's.
         rounds: most rounds of a volume; 1 where all of it is labelled.
-        normalise: by mean and standard deviation of the "set" that is learned from, as in the paper, or of each "volume", where
-            scanners give values of their own.
+        normalise: by mean and standard deviation of the "set" that is learned from, as in the
+            paper, or of each "volume", where scanners give values of their own.
         cache: folder of prepared volumes; `$XDG_CACHE_HOME/interseg/volumes` by default.
         seed: of split and permutations.
     """
@@ -194,21 +225,52 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(f"seed is {seed}; give 0 or more")
         if spacing is not None and (size is not None or not all(0 < mm < np.inf for mm in spacing)):
             given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
-            raise InputError(f"{given}; give mm along D, H and W with data.size=null, or a size alone")
-        if min(margin, held_out) < 0 or min(permutations, rounds) < 1 or (stream is not None and stream < 1):
+            raise InputError(
+                f"{given}; give mm along D, H and W with data.size=null, or a size alone"
+            )
+        if (
+            min(margin, held_out) < 0
+            or min(permutations, rounds) < 1
+            or (stream is not None and stream < 1)
+        ):
             given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
             raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
         if learn_from == "held_out" and not held_out:
-            raise InputError("learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out")
+            raise InputError(
+                "learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out"
+            )
         if permutation is not None and not 0 <= permutation < permutations:
-            raise InputError(f"permutation is {permutation}; there are {permutations}, numbered from 0")
+            raise InputError(
+                f"permutation is {permutation}; there are {permutations}, numbered from 0"
+            )
         if prefix is not None and (prefix[0] < 0 or prefix[1] < 1):
-            raise InputError(f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes")
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes")
-        self.root, self.size, self.crop, self.margin, self.values = Path(root), None if size is None else tuple(size), crop, margin, values
-        self.channel, self.series, self.learn_from, self.prefix = channel, series, learn_from, prefix
+            raise InputError(
+                f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes"
+            )
+        home = Path(
+            os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes"
+        )
+        self.root, self.size, self.crop, self.margin, self.values = (
+            Path(root),
+            None if size is None else tuple(size),
+            crop,
+            margin,
+            values,
+        )
+        self.channel, self.series, self.learn_from, self.prefix = (
+            channel,
+            series,
+            learn_from,
+            prefix,
+        )
         self.spacing = None if spacing is None else tuple(spacing)
-        self.held_out, self.stream, self.count, self.rounds, self.seed = held_out, stream, permutations, rounds, seed
+        self.held_out, self.stream, self.count, self.rounds, self.seed = (
+            held_out,
+            stream,
+            permutations,
+            rounds,
+            seed,
+        )
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
         self._dataset: VolumeDataset | None = None
@@ -222,21 +284,29 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         if self._dataset is None:
             files = self.files()
             if len(files) <= self.held_out + (self.stream or 0) - (self.stream is not None):
-                raise InputError(f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}")
+                raise InputError(
+                    f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}"
+                )
             cases: dict[tuple[Path, str], VolumeFiles] = {}
             for case in files:
                 for part in case:  # whatever the format, an image or a label is of one case
                     other = cases.setdefault((part.parent, stem(part)), case)
                     if other is not case:
-                        raise InputError(f"{other.image} and {case.image} are one case; remove one of them")
+                        raise InputError(
+                            f"{other.image} and {case.image} are one case; remove one of them"
+                        )
             size: Any = self.size
             spacing: Any = self.spacing
             prepared = self.crop, self.margin, size, self.cache, spacing, self.series
             self._dataset = VolumeDataset(files, self.values, self.channel, *prepared)
             for index in range(len(files)):
-                self._dataset.read(index)  # what is wrong with a volume shows before anything is learned
+                self._dataset.read(
+                    index
+                )  # what is wrong with a volume shows before anything is learned
             if self.prefix is not None and self.prefix[1] > len(self.streamed()):
-                raise InputError(f"prefix is {list(self.prefix)}; the stream has {len(self.streamed())} volumes")
+                raise InputError(
+                    f"prefix is {list(self.prefix)}; the stream has {len(self.streamed())} volumes"
+                )
             if self.by_set:
                 self._dataset.normalise(self.split()[1])
         return self._dataset
@@ -246,7 +316,9 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         assert self._dataset is not None
         order = np.random.default_rng(self.seed).permutation(len(self._dataset)).tolist()
         learned = order[self.held_out :]
-        return sorted(order[: self.held_out]), sorted(learned if self.stream is None else learned[: self.stream])
+        return sorted(order[: self.held_out]), sorted(
+            learned if self.stream is None else learned[: self.stream]
+        )
 
     def streamed(self) -> list[int]:
         """Return the volumes of the stream."""
@@ -269,8 +341,12 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         epochs = self.trainer.max_epochs if self.trainer else None
         if epochs is not None and epochs > len(self.numbers):
             given = f"trainer.max_epochs={epochs}, permutations to play: {len(self.numbers)}"
-            raise InputError(f"{given}; an epoch is a permutation: lower the one or raise data.permutations")
-        batches = SequenceBatches([self.order(k) for k in range(self.count)], self.numbers, self.rounds, *self.resumed)
+            raise InputError(
+                f"{given}; an epoch is a permutation: lower the one or raise data.permutations"
+            )
+        batches = SequenceBatches(
+            [self.order(k) for k in range(self.count)], self.numbers, self.rounds, *self.resumed
+        )
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
     def one(self, index: int) -> VolumeBatch:
@@ -283,5 +359,8 @@ class VolumeFolderDataModule(VolumeDataModule):
 
     def files(self) -> list[VolumeFiles]:
         how = "put images/ and labels/ with the same names into it"
-        images, labels = (volume_folder(self.root / name, "a folder of volumes", how) for name in ("images", "labels"))
+        images, labels = (
+            volume_folder(self.root / name, "a folder of volumes", how)
+            for name in ("images", "labels")
+        )
         return paired(volumes_in(images), labels)

@@ -16,13 +16,18 @@ from interseg.images import first_line
 from interseg.listing import leads_out
 
 RAW = {"GiplImageIO": 256, "MRCImageIO": 1024, "VTKImageIO": 0}
-"""ITK's readers that do not mind a file's end, and the bytes before the voxels; VTK's are counted. Others refuse what ends early."""
+"""ITK's readers that do not mind a file's end, and the bytes before the voxels; VTK's are counted.
+Others refuse what ends early."""
 FRAMES = ("TIFFImageIO", "LSMImageIO")
-DETACHED = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+DETACHED = re.compile(
+    rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE
+)
 """How headers of MetaImage and NRRD name the file of their voxels."""
 DAMAGED = "cannot be read as a volume, it is damaged or cut short"
 BIG_TIFF = 43
-VTK = re.compile(rb"^(?:(?:COLOR_)?SCALARS|VECTORS|TENSORS|LOOKUP_TABLE)\b.*\n", re.IGNORECASE | re.MULTILINE)
+VTK = re.compile(
+    rb"^(?:(?:COLOR_)?SCALARS|VECTORS|TENSORS|LOOKUP_TABLE)\b.*\n", re.IGNORECASE | re.MULTILINE
+)
 """The lines before the voxels in VTK's format."""
 HEADER = 2**16
 """Bytes in which a header's end is looked for."""
@@ -42,8 +47,15 @@ def check_whole(path: Path) -> None:
             check_frames(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (OSError, EOFError, OverflowError, zlib.error) as error:  # gzip's errors are OSErrors or EOFErrors
-        raise InputError(f"{path} {DAMAGED} ({first_line(error)}); copy or download it again") from None
+    except (
+        OSError,
+        EOFError,
+        OverflowError,
+        zlib.error,
+    ) as error:  # gzip's errors are OSErrors or EOFErrors
+        raise InputError(
+            f"{path} {DAMAGED} ({first_line(error)}); copy or download it again"
+        ) from None
 
 
 def check_detached(path: Path) -> None:
@@ -56,14 +68,21 @@ def check_detached(path: Path) -> None:
         start = start.split(b"\n\n", 1)[0].split(b"\r\n\r\n", 1)[0]
     for name in DETACHED.findall(start)[:1]:
         if leads_out(name.decode(errors="replace")):
-            raise InputError(f"{path} names {name.decode(errors='replace')!r}, which leads out of its folder; keep the voxels beside it")
+            raise InputError(
+                f"{path} names {name.decode(errors='replace')!r}, which leads out of its folder; keep the voxels beside it"
+            )
 
 
 def check_bytes(path: Path, header: int) -> None:
     """Raise `InputError` for a file of fewer bytes than its header and its voxels; numbers written as text are left to ITK."""
     reader = information(path)
-    size = SimpleITK.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents()).GetSizeOfPixelComponent()
-    needed = header + int(np.prod(reader.GetSize(), dtype=object)) * reader.GetNumberOfComponents() * size
+    size = SimpleITK.Image(
+        [1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents()
+    ).GetSizeOfPixelComponent()
+    needed = (
+        header
+        + int(np.prod(reader.GetSize(), dtype=object)) * reader.GetNumberOfComponents() * size
+    )
     with nifti.opened(path) as file:
         if not header:
             start = file.read(HEADER)
@@ -78,7 +97,9 @@ def check_frames(path: Path) -> None:
     """Raise `InputError` for a stack of pictures whose list ends outside the file, or one of which is not whole."""
     size = path.stat().st_size
     if directories_end(path) > size:
-        raise InputError(f"{path} is cut short: it names pictures behind its end; copy or download it again")
+        raise InputError(
+            f"{path} is cut short: it names pictures behind its end; copy or download it again"
+        )
     reader = information(path)
     depth = reader.GetSize()[2] if reader.GetDimension() > 2 else 1
     try:
@@ -87,7 +108,9 @@ def check_frames(path: Path) -> None:
                 file.seek(number)
                 file.load()
     except Exception as error:  # see `interseg.images.opened`
-        raise InputError(f"{path} {DAMAGED} ({first_line(error)}); copy or download it again") from None
+        raise InputError(
+            f"{path} {DAMAGED} ({first_line(error)}); copy or download it again"
+        ) from None
 
 
 def information(path: Path) -> SimpleITK.ImageFileReader:

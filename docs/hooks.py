@@ -1,7 +1,7 @@
 """Take pages that lie outside docs/ into the site, and turn links within the repository into links within the site.
 
-Every page links to files as they lie in the repository, so that the links hold in both places. One that names no file
-is a warning, which ends a strict build.
+Every page links to files as they lie in the repository, so that the links hold in both places. One
+that names no file is a warning, which ends a strict build.
 """
 
 import logging
@@ -15,16 +15,28 @@ from mkdocs.structure.pages import Page
 
 LOG = logging.getLogger("mkdocs.hooks.links")
 ROOT = Path(__file__).parent.parent
-TAKEN = ("benchmarks/*.md", "benchmarks/*.svg", "benchmarks/*.yaml", "models/README.md", "CHANGELOG.md", "CONTRIBUTING.md")
-"""Files outside docs/ that are pages and pictures of the site, under the paths that they have in the repository."""
-LINK = re.compile(r"(?P<before>!?\[(?P<text>[^\]\n]*)\])\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+TAKEN = (
+    "benchmarks/*.md",
+    "benchmarks/*.svg",
+    "benchmarks/*.yaml",
+    "models/README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+)
+"""Files outside docs/ that are pages and pictures of the site, under the paths that they have in
+the repository."""
+LINK = re.compile(
+    r"(?P<before>!?\[(?P<text>[^\]\n]*)\])\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)"
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files that lie outside docs/."""
     for pattern in TAKEN:
         for path in sorted(ROOT.glob(pattern)):
-            files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+            files.append(
+                File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path))
+            )
     return files
 
 
@@ -46,5 +58,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return found["text"] if "`" in found["text"] else f"`{found['text']}`"
         return f"{found['before']}({relpath(place, dirname(here) or '.')}{found['anchor'] or ''})"
 
-    parts = re.split(r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL)  # code is left as it is
+    parts = re.split(
+        r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL
+    )  # code is left as it is
     return "".join(part if part.startswith("```") else LINK.sub(turn, part) for part in parts)

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from interseg.inference.model import Model
 
 
-def load(path: str | Path, *overrides: str, device: str = "auto", trusted: Sequence[str] = ()) -> "Model | ExportedModel":
+def load(
+    path: str | Path, *overrides: str, device: str = "auto", trusted: Sequence[str] = ()
+) -> "Model | ExportedModel":
     """Load what train.py has trained, to open sessions on photos.
 
     Args:
-        path: of a run's folder, or of a checkpoint anywhere: its config is inside. Or what export.py wrote, which needs no torch.
-        overrides: `key=value` of the config, as evaluate.py takes them: "refiner=f_brs_b", "flip=true", "model.long_side=640".
+        path: of a run's folder, or of a checkpoint anywhere: its config is inside. Or what
+            export.py wrote, which needs no torch.
+        overrides: `key=value` of the config, as evaluate.py takes them: "refiner=f_brs_b",
+            "flip=true", "model.long_side=640".
         device: "auto" for a GPU where there is one, "cpu", "cuda", ...
         trusted: packages of yours whose classes the config names.
 

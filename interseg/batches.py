@@ -1,6 +1,7 @@
 """Batches: the dictionaries that data modules load and loops add to, every key documented once, with shapes and units.
 
-A batch of a stream is one round of one task: its image or volume comes as many times in a row as the task may have rounds.
+A batch of a stream is one round of one task: its image or volume comes as many times in a row as
+the task may have rounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,25 +20,31 @@ class ClickBatch(TypedDict, total=False):
     image: Tensor
     """(B, 3, H, W) float32 RGB in [0, 1]."""
     mask: Tensor
-    """(B, H, W) uint8: 1 object, 0 background, 255 ignore; or the classes of a method that knows several."""
+    """(B, H, W) uint8: 1 object, 0 background, 255 ignore; or the classes of a method that knows
+    several."""
     clicks: Tensor
-    """(B, N, 4) int64 y, x, label, kind in view pixels, -1 for padding (`interseg/clicks/layout.py`); initial sets in training."""
+    """(B, N, 4) int64 y, x, label, kind in view pixels, -1 for padding
+    (`interseg/clicks/layout.py`); initial sets in training."""
     to_source: Tensor
-    """(B, H, W, 2) int16 (int32 for sides above 32767) source (y, x) of each view pixel, -1 where the view shows padding."""
+    """(B, H, W, 2) int16 (int32 for sides above 32767) source (y, x) of each view pixel, -1 where
+    the view shows padding."""
     distance: Tensor
     """(B, H, W) float32 pixels to the object, 0 on it; in training, with `Loading.distances`."""
     previous: Tensor
-    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to start from in sets that have one.
+    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to
+    start from in sets that have one.
 
     float32 probabilities for a segmenter with `soft_previous`."""
     features: list[Tensor]
-    """Training only: (B, C, h, w) of each level of a frozen encoder, where a callback keeps them."""
+    """Training only: (B, C, h, w) of each level of a frozen encoder, where a callback keeps
+    them."""
     errors: list[str]
     """Evaluation only: objects of this batch that could not be read, left out of the tensors."""
     encoded: dict[str, Tensor]
     """Answers only: (B, ...) each, what `encode` gave."""
     states: list[Mapping[str, Any]]
-    """Answers only: what the answer to the click before gave, of each object; empty before the first."""
+    """Answers only: what the answer to the click before gave, of each object; empty before the
+    first."""
     outcome: dict[str, Tensor]
     """Evaluation only: what the games left (`interseg/evaluation/game.py`)."""
 

@@ -13,7 +13,8 @@ import torch
 from interseg.errors import InputError
 
 UNREAD = ("name", "run", "logger", "checkpoint", "shard", "evaluated", "digests")
-"""Keys of a config under which a string is not the path of a file that a run reads to begin with."""
+"""Keys of a config under which a string is not the path of a file that a run reads to begin
+with."""
 
 SETTLED = 2 * 10**9
 """Nanoseconds after which a change cannot bear the time of the one before it."""
@@ -27,7 +28,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return content
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
         reason = str(error).splitlines()[0][:160]
-        if reason.startswith("Weights only load failed"):  # advice that would unpickle a stranger's objects
+        if reason.startswith(
+            "Weights only load failed"
+        ):  # advice that would unpickle a stranger's objects
             reason = "it is none, or holds more than tensors and plain values"
         raise InputError(f"{path} cannot be read as a checkpoint: {reason}") from None
 

@@ -1,8 +1,9 @@
 """Click segmenters without learning, the peers that every machine can run: random walks, GrabCut, graph cut, geodesic distance.
 
-Each is a well-kept library's algorithm under the same interface: photo and seeds in, probability of the object out. Clicks
-become seeds of a few pixels; until the first negative click the image's border counts as background, since all but GrabCut
-need both kinds (the literature is silent; a person clicks on objects that are mostly inside the picture).
+Each is a well-kept library's algorithm under the same interface: photo and seeds in, probability of
+the object out. Clicks become seeds of a few pixels; until the first negative click the image's
+border counts as background, since all but GrabCut need both kinds (the literature is silent; a
+person clicks on objects that are mostly inside the picture).
 """
 
 from collections.abc import Callable
@@ -48,7 +49,9 @@ def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
     return seeds
 
 
-def random_walker(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, beta: float = 130.0) -> Probability:
+def random_walker(
+    image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, beta: float = 130.0
+) -> Probability:
     """Probability that a random walk reaches an object seed first (Grady 2006; scikit-image's conjugate gradients).
 
     Args:
@@ -62,40 +65,64 @@ def random_walker(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None
     if (seeds > 0).all():
         return (seeds == 1).astype(np.float64)
     labels = seeds.astype(np.int32)
-    walks = skimage_random_walker(image, labels, beta=beta, mode="cg_j", channel_axis=-1, return_full_prob=True, prob_tol=1.0)
+    walks = skimage_random_walker(
+        image, labels, beta=beta, mode="cg_j", channel_axis=-1, return_full_prob=True, prob_tol=1.0
+    )
     return np.clip(np.where(seeds > 0, seeds == 1, walks[0]), 0, 1)
 
 
-def grabcut(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, rounds: int = 5, reach: float = 0.25) -> Probability:
+def grabcut(
+    image: Image,
+    seeds: Seeds,
+    previous: NDArray[np.bool_] | None = None,
+    rounds: int = 5,
+    reach: float = 0.25,
+) -> Probability:
     """OpenCV's GrabCut (Rother, Kolmogorov and Blake 2004) from the previous mask.
 
     Args:
         image: see `Image`.
         seeds: see `Seeds`; hard constraints.
-        previous: (H, W) probable object. Without one, the pixels within `reach` of a positive seed are.
+        previous: (H, W) probable object. Without one, the pixels within `reach` of a positive seed
+            are.
         rounds: of re-estimating colours and cutting.
         reach: in parts of the shorter side.
     """
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
     if previous is None or not previous.any():
-        distance = cv2.distanceTransform((seeds != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = cv2.distanceTransform(
+            (seeds != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        )
         previous = distance <= reach * min(seeds.shape)
     mask = np.where(previous, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     mask[seeds == 1], mask[seeds == BACKGROUND] = cv2.GC_FGD, cv2.GC_BGD
     if not np.isin(mask, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
         return np.ones(seeds.shape)
     cv2.setRNGSeed(0)  # the colours' mixtures start from k-means
-    cv2.grabCut((image * 255).astype(np.uint8), mask, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        (image * 255).astype(np.uint8),
+        mask,
+        (0, 0, 1, 1),
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        rounds,
+        cv2.GC_INIT_WITH_MASK,
+    )
     return np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float64)
 
 
 def graph_cut(
-    image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, smoothness: float = 10.0, bins: int = 8
+    image: Image,
+    seeds: Seeds,
+    previous: NDArray[np.bool_] | None = None,
+    smoothness: float = 10.0,
+    bins: int = 8,
 ) -> Probability:
     """Find the minimal cut between seeds (Boykov and Jolly 2001; PyMaxflow).
 
-    Regional term: minus log of smoothed Lab histograms of the seeds; boundary term: `exp(-d^2 / (2 mean d^2))` of neighbouring colours.
+    Regional term: minus log of smoothed Lab histograms of the seeds; boundary term: `exp(-d^2 / (2
+    mean d^2))` of neighbouring colours.
 
     Args:
         image: see `Image`.
@@ -115,9 +142,14 @@ def graph_cut(
     nodes = graph.add_grid_nodes(seeds.shape)
     squares = {axis: (np.diff(lab, axis=axis) ** 2).sum(-1) for axis in (0, 1)}
     scale = 2 * max(1e-6, float(np.concatenate([s.ravel() for s in squares.values()]).mean()))
-    for axis, structure in ((0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]), (1, [[0, 0, 0], [0, 0, 1], [0, 0, 0]])):
+    for axis, structure in (
+        (0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]),
+        (1, [[0, 0, 0], [0, 0, 1], [0, 0, 0]]),
+    ):
         weights = np.zeros(seeds.shape)
-        weights[tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))] = smoothness * np.exp(-squares[axis] / scale)
+        weights[tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))] = (
+            smoothness * np.exp(-squares[axis] / scale)
+        )
         graph.add_grid_edges(nodes, weights, np.array(structure), symmetric=True)
     costs = _colour_costs(lab, seeds, bins)
     forced = 1e9
@@ -130,7 +162,9 @@ def graph_cut(
     return (~graph.get_grid_segments(nodes)).astype(np.float64)
 
 
-def _colour_costs(lab: NDArray[np.float64], seeds: Seeds, bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _colour_costs(
+    lab: NDArray[np.float64], seeds: Seeds, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(H, W) minus log likelihood of each pixel's colour among the object's and among the background's seeds."""
     cells = np.clip((lab - (0, -100, -100)) / (100, 200, 200) * bins, 0, bins - 1e-6).astype(int)
     costs = []
@@ -142,16 +176,24 @@ def _colour_costs(lab: NDArray[np.float64], seeds: Seeds, bins: int) -> tuple[ND
     return costs[0], costs[1]
 
 
-def geodesic(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, step: float = 0.005, bins: int = 8) -> Probability:
+def geodesic(
+    image: Image,
+    seeds: Seeds,
+    previous: NDArray[np.bool_] | None = None,
+    step: float = 0.005,
+    bins: int = 8,
+) -> Probability:
     """Nearer to which seeds, along paths on which the likelihood of being object changes little (Bai and Sapiro 2007).
 
-    The likelihood comes from smoothed Lab histograms of the seeds; paths are scikit-image's minimal-cost paths.
+    The likelihood comes from smoothed Lab histograms of the seeds; paths are scikit-image's
+    minimal-cost paths.
 
     Args:
         image: see `Image`.
         seeds: see `Seeds`.
         previous: not used.
-        step: cost of a pixel over which the likelihood does not change; larger follows the plain distance more.
+        step: cost of a pixel over which the likelihood does not change; larger follows the plain
+            distance more.
         bins: of the histograms along each axis.
     """
     if not (seeds == 1).any():
@@ -159,9 +201,16 @@ def geodesic(image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = No
     costs = _colour_costs(rgb2lab(image), seeds, bins)
     likelihood = cv2.GaussianBlur(expit(costs[1] - costs[0]), (0, 0), 1.0)
     change = np.hypot(*np.gradient(likelihood))
-    distances = [MCP_Geometric(step + change).find_costs(np.argwhere(seeds == label))[0] for label in (1, BACKGROUND)]
-    return np.where(seeds > 0, seeds == 1, distances[1] / np.maximum(distances[0] + distances[1], 1e-9)).astype(np.float64)
+    distances = [
+        MCP_Geometric(step + change).find_costs(np.argwhere(seeds == label))[0]
+        for label in (1, BACKGROUND)
+    ]
+    return np.where(
+        seeds > 0, seeds == 1, distances[1] / np.maximum(distances[0] + distances[1], 1e-9)
+    ).astype(np.float64)
 
 
-METHODS: dict[str, Callable[..., Probability]] = {f.__name__: f for f in (random_walker, grabcut, graph_cut, geodesic)}
+METHODS: dict[str, Callable[..., Probability]] = {
+    f.__name__: f for f in (random_walker, grabcut, graph_cut, geodesic)
+}
 """By the names that configs use."""

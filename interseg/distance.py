@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Intel's primitives inside OpenCV round some distances differently from call to call (opencv/opencv#24082), and a click is
-# an argmax: without them the transform is the correctly rounded root of an exact integer, and no slower.
+# Intel's primitives inside OpenCV round some distances differently from call to call
+# (opencv/opencv#24082), and a click is an argmax: without them the transform is the correctly
+# rounded root of an exact integer, and no slower.
 cv2.ipp.setUseIPP(False)
 
 

@@ -1,7 +1,8 @@
 """Features that an encoder computes once a photo, kept for training: in memory, or on disk for every process and every run.
 
-An entry's name is the digest of the pixels that the encoder was shown, so that a photo, its view and its flip tell themselves
-apart, objects of one photo share an entry, and a file that was replaced is encoded anew. Its folder is the encoder's.
+An entry's name is the digest of the pixels that the encoder was shown, so that a photo, its view
+and its flip tell themselves apart, objects of one photo share an entry, and a file that was
+replaced is encoded anew. Its folder is the encoder's.
 """
 
 import hashlib
@@ -30,13 +31,16 @@ def cache_folder() -> Path:
 def key_of(image: Tensor) -> str:
     """Compute the name of what an encoder is shown: the digest of a photo's (3, H, W) size and pixels, in steps of 1 / 255."""
     pixels = (image.detach() * 255).round().to("cpu", torch.uint8).contiguous()
-    return hashlib.blake2b(pixels.numpy().tobytes(), digest_size=16, key=str(tuple(pixels.shape)).encode()).hexdigest()
+    return hashlib.blake2b(
+        pixels.numpy().tobytes(), digest_size=16, key=str(tuple(pixels.shape)).encode()
+    ).hexdigest()
 
 
 class FeatureStore:
     """Features in half precision by encoder and photo.
 
-    Several processes may fill one folder: entries are written whole, and whoever comes second writes the same.
+    Several processes may fill one folder: entries are written whole, and whoever comes second
+    writes the same.
 
     Args:
         encoder: key of the encoder, the name of its folder.
@@ -77,7 +81,10 @@ class FeatureStore:
         if self.bytes + size > self.limit:
             self.full = True
             return
-        kept = {str(i): level.detach().to("cpu", torch.float16).contiguous() for i, level in enumerate(levels)}
+        kept = {
+            str(i): level.detach().to("cpu", torch.float16).contiguous()
+            for i, level in enumerate(levels)
+        }
         if self.folder is None:
             self.memory[key] = list(kept.values())
         else:
@@ -90,7 +97,9 @@ class FeatureStore:
                 raise unwritable(self.folder, error) from None
         self.bytes += size
 
-    def features(self, images: Tensor, encode: Callable[[Tensor], Sequence[Tensor]]) -> tuple[list[Tensor], int]:
+    def features(
+        self, images: Tensor, encode: Callable[[Tensor], Sequence[Tensor]]
+    ) -> tuple[list[Tensor], int]:
         """Look up photos, and encode and keep those that are new, each once.
 
         Args:
@@ -98,8 +107,8 @@ class FeatureStore:
             encode: photos to levels (B, C, h, w).
 
         Returns:
-            The levels (B, C, h, w) in the images' precision, rounded to half precision whether they were kept or not, and the
-            number of photos that were encoded.
+            The levels (B, C, h, w) in the images' precision, rounded to half precision whether they
+            were kept or not, and the number of photos that were encoded.
         """
         keys = [key_of(image) for image in images]
         found = {key: self.get(key) for key in dict.fromkeys(keys)}
@@ -111,7 +120,10 @@ class FeatureStore:
                 found[key] = [level[row].half() for level in levels]
                 self.put(key, found[key] or [])
         rows = [found[key] or [] for key in keys]
-        return [torch.stack(list(level)).to(images.device, images.dtype) for level in zip(*rows, strict=True)], len(new)
+        return [
+            torch.stack(list(level)).to(images.device, images.dtype)
+            for level in zip(*rows, strict=True)
+        ], len(new)
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
@@ -121,4 +133,6 @@ class FeatureStore:
 def unwritable(folder: Path, error: Exception) -> InputError:
     """Make the error of a folder that features cannot be written to."""
     reason = getattr(error, "strerror", None) or str(error)[:120]
-    return InputError(f"{folder} cannot be written ({reason}); give another folder of features, or null to keep them in memory")
+    return InputError(
+        f"{folder} cannot be written ({reason}); give another folder of features, or null to keep them in memory"
+    )

@@ -13,7 +13,9 @@ from typing import Any
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Open a file beside the place of another, which is moved there at the end: whoever looks sees the old one or the new one."""
-    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")  # jobs that share a folder write the same
+    part = path.with_name(
+        f".{path.name}.{platform.node()}.{os.getpid()}"
+    )  # jobs that share a folder write the same
     try:
         yield part
         part.replace(path)

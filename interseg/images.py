@@ -1,7 +1,7 @@
 """Image files: photos as a person sees them, or one clear error that names the file.
 
-Every reader of the project reads through this module and `interseg.labels`, so that a kind of file is understood, or refused,
-everywhere alike.
+Every reader of the project reads through this module and `interseg.labels`, so that a kind of file
+is understood, or refused, everywhere alike.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,22 @@ from interseg.errors import InputError
 
 TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
-FLIPS = {2: (False, True), 3: (True, True), 4: (True, False), 6: (False, True), 7: (True, True), 8: (True, False)}
-"""Whether an EXIF orientation flips rows and columns, after height and width were swapped (EXIF 2.3, section 4.6.4)."""
+FLIPS = {
+    2: (False, True),
+    3: (True, True),
+    4: (True, False),
+    6: (False, True),
+    7: (True, True),
+    8: (True, False),
+}
+"""Whether an EXIF orientation flips rows and columns, after height and width were swapped (EXIF
+2.3, section 4.6.4)."""
 LARGEST_SIDE = 2**24
-"""Coordinates are carried through augmentation as float32, which holds every whole number up to here."""
+"""Coordinates are carried through augmentation as float32, which holds every whole number up to
+here."""
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
-"""Formats whose further frames are images of their own; the further ones of MPO, which phones write, are previews."""
+"""Formats whose further frames are images of their own; the further ones of MPO, which phones
+write, are previews."""
 
 
 class Size(NamedTuple):
@@ -42,7 +52,9 @@ class Size(NamedTuple):
     @property
     def upright(self) -> tuple[int, int]:
         """(height, width) as a viewer shows it."""
-        return (self.width, self.height) if self.orientation in TURNED else (self.height, self.width)
+        return (
+            (self.width, self.height) if self.orientation in TURNED else (self.height, self.width)
+        )
 
     @property
     def ambiguous(self) -> bool:
@@ -64,19 +76,24 @@ class Header(NamedTuple):
     """Whether a channel has more than 8 bits."""
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, upright: bool = True) -> NDArray[np.uint8]:
+def read_image(
+    path: Path, size: tuple[int, int] | None = None, upright: bool = True
+) -> NDArray[np.uint8]:
     """Read a photo as (H, W, 3) uint8 RGB.
 
-    An EXIF orientation is applied, as viewers and annotation tools do; with the size of its mask, it is applied where that makes
-    both fit. Alpha is dropped. Channels of more than 8 bits are scaled (`interseg.depth`).
+    An EXIF orientation is applied, as viewers and annotation tools do; with the size of its mask,
+    it is applied where that makes both fit. Alpha is dropped. Channels of more than 8 bits are
+    scaled (`interseg.depth`).
 
     Args:
         path: of the file.
-        size: (height, width) of the mask or of the annotations that go with the photo; None for a photo alone.
+        size: (height, width) of the mask or of the annotations that go with the photo; None for a
+            photo alone.
         upright: apply an orientation where the mask fits with and without it.
 
     Raises:
-        InputError: no such file, no image, several in one file, a larger one than `PIL.Image.MAX_IMAGE_PIXELS` allows.
+        InputError: no such file, no image, several in one file, a larger one than
+            `PIL.Image.MAX_IMAGE_PIXELS` allows.
     """
     with opened(path, "an image") as file:
         found = header_of(file, path)
@@ -96,7 +113,9 @@ def photo_of(image: Any) -> NDArray[np.uint8]:
         return read_image(Path(image))
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise InputError(f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB")
+        raise InputError(
+            f"the image is {pixels.shape} of {pixels.dtype}; give a path, or (H, W, 3) uint8 RGB"
+        )
     return pixels
 
 
@@ -107,16 +126,24 @@ def decoded(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
     rgb = np.array(file.convert("RGB"))  # which finds out whether the file is whole
     if not deep:
         return rgb
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # Pillow drops the lower 8 bits of colours
+    pixels = cv2.imdecode(
+        np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED
+    )  # Pillow drops the lower 8 bits of colours
     if pixels is None or pixels.dtype != np.uint16:
-        raise InputError(f"{path} has colours of 16 bits that cannot be decoded; save it with 8 bits a channel")
+        raise InputError(
+            f"{path} has colours of 16 bits that cannot be decoded; save it with 8 bits a channel"
+        )
     return np.array(pixels[..., 2::-1] if pixels.ndim == 3 else pixels)
 
 
 def is_deep_colour(file: Image.Image) -> bool:
     """Tell whether an opened file has several channels of 16 bits."""
     tiles = getattr(file, "tile", [])
-    return file.format in ("PNG", "TIFF") and not file.mode.startswith("I") and any(";16" in str(tile[3]) for tile in tiles)
+    return (
+        file.format in ("PNG", "TIFF")
+        and not file.mode.startswith("I")
+        and any(";16" in str(tile[3]) for tile in tiles)
+    )
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -149,10 +176,14 @@ def image_header(path: Path) -> Header:
 
 def header_of(file: Image.Image, path: Path) -> Header:
     """Describe an opened photo, without decoding it. Pillow turns TIFFs upright by itself."""
-    silent = file.format == "TIFF" or (file.format == "PNG" and "exif" not in file.info and not has_late_exif(path))
+    silent = file.format == "TIFF" or (
+        file.format == "PNG" and "exif" not in file.info and not has_late_exif(path)
+    )
     deep = file.mode.startswith("I") or file.mode == "F" or is_deep_colour(file)
     orientation = 1 if silent else file.getexif().get(ExifTags.Base.Orientation, 1)
-    return Header(Size(file.height, file.width, orientation if orientation in range(1, 9) else 1), deep)
+    return Header(
+        Size(file.height, file.width, orientation if orientation in range(1, 9) else 1), deep
+    )
 
 
 def has_late_exif(path: Path) -> bool:
@@ -172,7 +203,9 @@ def opened(path: Path, kind: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
             if max(file.size) > LARGEST_SIDE:
-                raise InputError(f"{path} is {file.height} x {file.width} pixels; sides of at most {LARGEST_SIDE} are read")
+                raise InputError(
+                    f"{path} is {file.height} x {file.width} pixels; sides of at most {LARGEST_SIDE} are read"
+                )
             check_frames(file, path)
             yield file
     except InputError:
@@ -182,9 +215,13 @@ def opened(path: Path, kind: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} is too large ({first_line(error)}); reduce or cut it") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path} cannot be read as {kind} (it is in no known format); replace or remove the file") from None
+        raise InputError(
+            f"{path} cannot be read as {kind} (it is in no known format); replace or remove the file"
+        ) from None
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error, ... for damaged files
-        raise InputError(f"{path} cannot be read as {kind} ({first_line(error)}); replace or remove the file") from None
+        raise InputError(
+            f"{path} cannot be read as {kind} ({first_line(error)}); replace or remove the file"
+        ) from None
 
 
 def check_frames(file: Image.Image, path: Path) -> None:

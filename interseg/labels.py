@@ -20,16 +20,17 @@ GREY, IDS, ANY = "refuse", "ids", "any"
 def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
     """Read a label map as (H, W) int32: palette indices, grey values, or the numbers of a .npy file.
 
-    Colours with equal channels are grey. An opaque alpha channel is no label and is dropped. A GIF's indices are its writer's, so
-    that its colours are read.
+    Colours with equal channels are grey. An opaque alpha channel is no label and is dropped. A
+    GIF's indices are its writer's, so that its colours are read.
 
     Args:
         path: of the file.
-        colours: of a mask in colours: "refuse" it, give the "ids" that `colour_id` makes of all its colours, palettes and greys
-            among them, or 1 for "any" that is not black.
+        colours: of a mask in colours: "refuse" it, give the "ids" that `colour_id` makes of all its
+            colours, palettes and greys among them, or 1 for "any" that is not black.
 
     Raises:
-        InputError: no such file, no mask, colours that are refused, transparency, values that are no whole numbers.
+        InputError: no such file, no mask, colours that are refused, transparency, values that are
+            no whole numbers.
     """
     if path.suffix.lower() == ".npy":
         return whole_labels(read_array(path), path)
@@ -45,19 +46,27 @@ def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
     if colours == ANY:
         return np.asarray(values.any(-1), np.int32)
     count = len(np.unique(colour_id(values)))
-    raise InputError(f"{path} is drawn in {count} colours; give data.kind=colours for an object a colour, or save ids or classes in grey")
+    raise InputError(
+        f"{path} is drawn in {count} colours; give data.kind=colours for an object a colour, or save ids or classes in grey"
+    )
 
 
 def stored_values(file: Image.Image, path: Path, colours: str) -> NDArray[Any]:
     """Decode a mask's values (H, W), or its channels (H, W, C)."""
     whole = file.mode.startswith("I")
     if file.mode not in READABLE and not whole:
-        raise InputError(f"{path} is stored as {file.mode}, which holds no labels; save the mask as a grey PNG")
+        raise InputError(
+            f"{path} is stored as {file.mode}, which holds no labels; save the mask as a grey PNG"
+        )
     if is_deep_colour(file):
-        raise InputError(f"{path} has several channels of 16 bits; save ids or classes as a grey PNG of one channel")
+        raise InputError(
+            f"{path} has several channels of 16 bits; save ids or classes as a grey PNG of one channel"
+        )
     if file.format == "GIF" or colours == IDS:
         if whole or file.mode == "F":
-            raise InputError(f"{path} is grey with more than 8 bits, which are no colours; give data.kind=ids")
+            raise InputError(
+                f"{path} is grey with more than 8 bits, which are no colours; give data.kind=ids"
+            )
         return np.array(file.convert("RGBA"))
     return np.array(file)
 
@@ -68,7 +77,9 @@ def without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:
         return values
     alpha = values[..., -1]
     if (alpha != OPAQUE).any():
-        raise InputError(f"{path} has transparent parts (alpha from {alpha.min()}), which are no labels; save the mask without alpha")
+        raise InputError(
+            f"{path} has transparent parts (alpha from {alpha.min()}), which are no labels; save the mask without alpha"
+        )
     return values[..., :-1]
 
 
@@ -82,12 +93,24 @@ def whole_labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
     """Return (H, W) labels as int32; raises `InputError` for another shape, fractions and numbers that do not fit."""
     if values.ndim != 2 or not values.size:
         raise InputError(f"{path} holds an array of {values.shape}; a mask is (H, W)")
-    if values.dtype in (bool, np.uint8, np.uint16):  # whole and small, which need no look at every pixel
+    if values.dtype in (
+        bool,
+        np.uint8,
+        np.uint16,
+    ):  # whole and small, which need no look at every pixel
         return values.astype(np.int32)
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all() or (values != np.rint(values)).any():
-        raise InputError(f"{path} has values that are no whole numbers ({values.dtype}); a mask holds ids or classes, no probabilities")
+    if (
+        values.dtype.kind not in "iuf"
+        or not np.isfinite(values).all()
+        or (values != np.rint(values)).any()
+    ):
+        raise InputError(
+            f"{path} has values that are no whole numbers ({values.dtype}); a mask holds ids or classes, no probabilities"
+        )
     if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
-        raise InputError(f"{path} has values from {values.min()} to {values.max()}; ids are from 0 to {np.iinfo(np.int32).max}")
+        raise InputError(
+            f"{path} has values from {values.min()} to {values.max()}; ids are from 0 to {np.iinfo(np.int32).max}"
+        )
     return values.astype(np.int32)
 
 
@@ -98,4 +121,6 @@ def read_array(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except Exception as error:  # NumPy raises ValueError, EOFError, SyntaxError, tokenize errors ... for damaged headers
-        raise InputError(f"{path} cannot be read as an array ({first_line(error)}); replace or remove the file") from None
+        raise InputError(
+            f"{path} cannot be read as an array ({first_line(error)}); replace or remove the file"
+        ) from None

@@ -20,10 +20,13 @@ class Listing(NamedTuple):
     left_out: list[str]
 
 
-def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES, nested: bool = False) -> Listing:
+def list_images(
+    folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES, nested: bool = False
+) -> Listing:
     """List the images of a folder, sorted by name; raises `InputError` where two share a name.
 
-    Hidden files (macOS' `._a.jpg`) are skipped. Names are in one Unicode normal form, and `a.jpg.png` is named like `a.jpg`.
+    Hidden files (macOS' `._a.jpg`) are skipped. Names are in one Unicode normal form, and
+    `a.jpg.png` is named like `a.jpg`.
 
     Args:
         folder: to look into.
@@ -44,7 +47,9 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES, nested
             continue
         name = plain_name(inner)
         if name in files:
-            raise InputError(f"{files[name].name} and {path.name} in {folder} share a stem; masks are matched by stem, keep one")
+            raise InputError(
+                f"{files[name].name} and {path.name} in {folder} share a stem; masks are matched by stem, keep one"
+            )
         files[name] = path
     left_out = counted(f"files in {folder.name}/ that are no images by their suffix", others)
     if not nested:
@@ -68,7 +73,11 @@ def image_files(folder: Path) -> dict[str, Path]:
 def counted(what: str, names: Iterable[str]) -> list[str]:
     """Make a line of names of a kind and their number; none where there are none."""
     names = list(names)
-    return [f"{what}: {len(names)} ({', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)})"] if names else []
+    return (
+        [f"{what}: {len(names)} ({', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)})"]
+        if names
+        else []
+    )
 
 
 def inside(folder: Path, name: str, source: Path | str) -> Path:
@@ -83,7 +92,9 @@ def inside(folder: Path, name: str, source: Path | str) -> Path:
         InputError: the name is absolute or leads out of the folder.
     """
     if leads_out(name):
-        raise InputError(f"{source} names {name!r}, which leads out of {folder}; give names below it")
+        raise InputError(
+            f"{source} names {name!r}, which leads out of {folder}; give names below it"
+        )
     return folder / name
 
 

@@ -43,23 +43,33 @@ def binary_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
     return (pixel_cross_entropy(logits, mask).sum(1) / valid.clamp_min(1)).mean()
 
 
-def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> Tensor:
+def normalized_focal(
+    logits: Tensor,
+    mask: Tensor,
+    gamma: float = 2.0,
+    alpha: float = 0.5,
+    constant_weights: bool = True,
+) -> Tensor:
     """Focal loss divided by the mean of its own weights in each image (Sofiiuk et al. 2019, eq. 3; RITM, section 3.4).
 
-    The divisor is held constant. In the papers the weights themselves are not, so that the gradient grows where a pixel that was wrong
-    becomes less so; held constant too, a step is one on weighted cross-entropy, which a short training from a fresh decoder prefers.
+    The divisor is held constant. In the papers the weights themselves are not, so that the gradient
+    grows where a pixel that was wrong becomes less so; held constant too, a step is one on weighted
+    cross-entropy, which a short training from a fresh decoder prefers.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
         gamma: focusing exponent.
         alpha: weight of object pixels; background has 1 - alpha.
-        constant_weights: let no gradient through the weights; False as in the papers. The value is the same.
+        constant_weights: let no gradient through the weights; False as in the papers. The value is
+            the same.
     """
     loss = pixel_cross_entropy(logits, mask)
     truth, valid = (mask == 1).flatten(1), (mask != IGNORE).flatten(1)
     weight = (1 - torch.exp(-(loss.detach() if constant_weights else loss))) ** gamma * valid
-    weight = weight / weight.detach().sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
+    weight = (
+        weight / weight.detach().sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
+    )
     balance = torch.where(truth, alpha, 1 - alpha)
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
@@ -67,8 +77,9 @@ def normalized_focal(logits: Tensor, mask: Tensor, gamma: float = 2.0, alpha: fl
 def soft_jaccard(logits: Tensor, mask: Tensor) -> Tensor:
     """Compute 1 minus the overlap of probabilities and object over their union in each image, then the mean over images.
 
-    Rahman & Wang 2016, section 2. The only one of these losses that weighs a missed pixel by the object's size. An image without
-    an object pixel counts its probabilities alone, one without a valid pixel adds 0.
+    Rahman & Wang 2016, section 2. The only one of these losses that weighs a missed pixel by the
+    object's size. An image without an object pixel counts its probabilities alone, one without a
+    valid pixel adds 0.
 
     Args:
         logits: (B, 1, H, W).
@@ -85,11 +96,13 @@ def soft_jaccard(logits: Tensor, mask: Tensor) -> Tensor:
 def boundary_weight(distance: Tensor, width: float = 40.0, scale: float = 255.0) -> Tensor:
     """w(p) of the boundary-aware loss (two-in-one, eq. 2): d / scale for background pixels with d <= width, else 0.
 
-    The paper prints the distance squared: with 40 pixels that would be a band of 6, so it is read as not squared.
+    The paper prints the distance squared: with 40 pixels that would be a band of 6, so it is read
+    as not squared.
 
     Args:
-        distance: (B, H, W) pixels from each pixel to the object, 0 on it (`interseg.distance.distance_to`): for a background pixel
-            the nearest pixel of the object is one of its boundary.
+        distance: (B, H, W) pixels from each pixel to the object, 0 on it
+            (`interseg.distance.distance_to`): for a background pixel the nearest pixel of the
+            object is one of its boundary.
         width: of the band in pixels; 0 for no weight anywhere.
         scale: pixels for a weight of 1.
     """
@@ -101,18 +114,23 @@ def label_counts(mask: Tensor) -> Tensor:
     return torch.stack([(mask == 1).sum(), (mask == 0).sum()]).double()
 
 
-def balanced_cross_entropy(logits: Tensor, mask: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
+def balanced_cross_entropy(
+    logits: Tensor, mask: Tensor, weight: Tensor | None = None, counts: Tensor | None = None
+) -> Tensor:
     """Cross-entropy whose labels weigh the same, however many pixels each has (two-in-one, eq. 1 and 3).
 
-    The paper's sum over pixels as a mean over the valid ones. A pixel weighs as much as the frequency of the other label, which is
-    the normalised inverse frequency of its own; where there is one label only there is nothing to balance and it weighs 1.
+    The paper's sum over pixels as a mean over the valid ones. A pixel weighs as much as the
+    frequency of the other label, which is the normalised inverse frequency of its own; where there
+    is one label only there is nothing to balance and it weighs 1.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
-        weight: (B, H, W) factor of each pixel, `1 + boundary_weight(...)` for the boundary-aware loss.
-        counts: (2,) object and background pixels that one process has on average, of those that share a step; this batch's own
-            by default. With it the mean of the processes' losses is the loss of their joined batches.
+        weight: (B, H, W) factor of each pixel, `1 + boundary_weight(...)` for the boundary-aware
+            loss.
+        counts: (2,) object and background pixels that one process has on average, of those that
+            share a step; this batch's own by default. With it the mean of the processes' losses is
+            the loss of their joined batches.
     """
     loss = pixel_cross_entropy(logits, mask)
     counts = label_counts(mask) if counts is None else counts
@@ -133,7 +151,11 @@ def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tens
         weight: (B, 1, ...) confidence in the target; its scale does not matter.
     """
     share = weight / weight.flatten(1).sum(1).clamp_min(1e-8).view(-1, *[1] * (weight.dim() - 1))
-    entropy = (share * binary_cross_entropy_with_logits(logits, target, reduction="none")).flatten(1).sum(1)
+    entropy = (
+        (share * binary_cross_entropy_with_logits(logits, target, reduction="none"))
+        .flatten(1)
+        .sum(1)
+    )
     probabilities = logits.sigmoid()
     both = (share * probabilities * target).flatten(1).sum(1)
     total = (share * (probabilities + target)).flatten(1).sum(1)
@@ -148,10 +170,17 @@ class BoundaryAwareCrossEntropy(nn.Module):
         self.width, self.scale = width, scale
 
     def forward(
-        self, logits: Tensor, mask: Tensor, distance: Tensor, emphasis: Tensor | float = 1.0, counts: Tensor | None = None
+        self,
+        logits: Tensor,
+        mask: Tensor,
+        distance: Tensor,
+        emphasis: Tensor | float = 1.0,
+        counts: Tensor | None = None,
     ) -> Tensor:
         """`balanced_cross_entropy` with `boundary_weight`, and a further factor (B, H, W) of the pixels."""
-        return balanced_cross_entropy(logits, mask, (1 + boundary_weight(distance, self.width, self.scale)) * emphasis, counts)
+        return balanced_cross_entropy(
+            logits, mask, (1 + boundary_weight(distance, self.width, self.scale)) * emphasis, counts
+        )
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -167,7 +196,9 @@ class BootstrappedCrossEntropy(nn.Module):
     def __init__(self, fraction: float = 0.25) -> None:
         super().__init__()
         if not 0 < fraction <= 1:
-            raise ValueError(f"fraction is {fraction}; it is the share of the worst pixels and lies in (0, 1]")
+            raise ValueError(
+                f"fraction is {fraction}; it is the share of the worst pixels and lies in (0, 1]"
+            )
         self.fraction = fraction
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
@@ -177,7 +208,9 @@ class BootstrappedCrossEntropy(nn.Module):
 class NormalizedFocal(nn.Module):
     """`normalized_focal` as a part of a config."""
 
-    def __init__(self, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> None:
+    def __init__(
+        self, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True
+    ) -> None:
         super().__init__()
         self.gamma, self.alpha, self.constant_weights = gamma, alpha, constant_weights
 
@@ -193,7 +226,13 @@ class FocalAndJaccard(NormalizedFocal):
         gamma, alpha, constant_weights: of `normalized_focal`.
     """
 
-    def __init__(self, region: float = 1.0, gamma: float = 2.0, alpha: float = 0.5, constant_weights: bool = True) -> None:
+    def __init__(
+        self,
+        region: float = 1.0,
+        gamma: float = 2.0,
+        alpha: float = 0.5,
+        constant_weights: bool = True,
+    ) -> None:
         super().__init__(gamma, alpha, constant_weights)
         self.region = region
 

@@ -19,7 +19,8 @@ OUTSIDE = -20.0
 
 
 Side = int | tuple[int, int] | None
-"""Size of what a network is shown: the long side that larger images are reduced to, (height, width) of all, or their own."""
+"""Size of what a network is shown: the long side that larger images are reduced to, (height, width)
+of all, or their own."""
 
 
 class Box(NamedTuple):
@@ -48,14 +49,21 @@ class Box(NamedTuple):
         """Grown so far as to hold clicks (n, 4)."""
         y, x = clicks[:, 0], clicks[:, 1]
         top, left = y.min(initial=self.top), x.min(initial=self.left)
-        return Box(int(top), int(left), int((y + 1).max(initial=self.bottom)), int((x + 1).max(initial=self.right)))
+        return Box(
+            int(top),
+            int(left),
+            int((y + 1).max(initial=self.bottom)),
+            int((x + 1).max(initial=self.right)),
+        )
 
 
 def box_of(region: NDArray[np.bool_]) -> Box:
     """Find the bounding box of a region (H, W); empty at its corner where it is."""
     if not region.any():
         return Box(0, 0, 0, 0)
-    (top, bottom), (left, right) = ((int(found.min()), int(found.max()) + 1) for found in np.nonzero(region))
+    (top, bottom), (left, right) = (
+        (int(found.min()), int(found.max()) + 1) for found in np.nonzero(region)
+    )
     return Box(top, left, bottom, right)
 
 
@@ -66,7 +74,9 @@ def reduced(batch: ClickBatch, long_side: Side) -> ClickBatch:
     """
     size = batch["image"].shape[-2:]
     smaller = reduced_size(size, long_side)
-    return batch if smaller is None else resized(batch, smaller, batch.get("encoded", {}).get("image"))
+    return (
+        batch if smaller is None else resized(batch, smaller, batch.get("encoded", {}).get("image"))
+    )
 
 
 def reduced_image(images: Tensor, long_side: Side) -> dict[str, Tensor]:
@@ -77,7 +87,10 @@ def reduced_image(images: Tensor, long_side: Side) -> dict[str, Tensor]:
 
 def rows_of(batch: ClickBatch, rows: slice | list[int]) -> ClickBatch:
     """Take some rows of a batch's image, clicks and previous mask."""
-    return cast(ClickBatch, {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch})
+    return cast(
+        ClickBatch,
+        {key: batch[key][rows] for key in ("image", "clicks", "previous") if key in batch},
+    )
 
 
 def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | tuple[int, int]) -> ClickBatch:
@@ -86,7 +99,11 @@ def cropped(batch: ClickBatch, row: int, box: Box, long_side: int | tuple[int, i
     clicks = batch["clicks"][row : row + 1].clone()
     clicks[..., 0] -= box.top
     clicks[..., 1] -= box.left
-    outside = (clicks[..., :2] < 0).any(-1) | (clicks[..., 0] >= box.size[0]) | (clicks[..., 1] >= box.size[1])
+    outside = (
+        (clicks[..., :2] < 0).any(-1)
+        | (clicks[..., 0] >= box.size[0])
+        | (clicks[..., 1] >= box.size[1])
+    )
     clicks[outside | (batch["clicks"][row : row + 1, :, 2] < 0)] = -1
     view: ClickBatch = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
     if "previous" in batch:
@@ -120,7 +137,11 @@ def resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 def enlarged(logits: Tensor, size: Sequence[int]) -> Tensor:
     """Logits (B, 1, h, w) at another size (height, width)."""
-    return logits if tuple(logits.shape[-2:]) == tuple(size) else interpolate(logits, size, mode="bilinear")
+    return (
+        logits
+        if tuple(logits.shape[-2:]) == tuple(size)
+        else interpolate(logits, size, mode="bilinear")
+    )
 
 
 def restored(logits: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
@@ -133,7 +154,12 @@ def restored(logits: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
 def scaled_box(box: Box, size: tuple[int, int], other: tuple[int, int]) -> Box:
     """Find the box of an image of `size` in the same image at another size: whole pixels, none left out."""
     down, across = other[0] / size[0], other[1] / size[1]
-    return Box(floor(box.top * down), floor(box.left * across), ceil(box.bottom * down - 1e-9), ceil(box.right * across - 1e-9))
+    return Box(
+        floor(box.top * down),
+        floor(box.left * across),
+        ceil(box.bottom * down - 1e-9),
+        ceil(box.right * across - 1e-9),
+    )
 
 
 def reduced_size(size: torch.Size, long_side: Side) -> tuple[int, int] | None:
@@ -166,5 +192,10 @@ def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> 
     """Clicks of an image at another size: the pixel that covers the clicked pixel's centre; padding rows stay."""
     scaled = clicks.clone()
     for axis in (0, 1):
-        scaled[..., axis] = ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis]).floor().long().clamp(-1, reduced[axis] - 1)
+        scaled[..., axis] = (
+            ((clicks[..., axis] + 0.5) * reduced[axis] / size[axis])
+            .floor()
+            .long()
+            .clamp(-1, reduced[axis] - 1)
+        )
     return scaled

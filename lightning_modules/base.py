@@ -22,7 +22,8 @@ from interseg.views import Side, reduced, reduced_image
 class InteractiveModule(LightningModule):
     """Base of the methods, each a segmenter of sessions (`interseg/inference/segmenter.py`).
 
-    In evaluation the user loop plays sessions of it; in training it fills in the batch's clicks before a step.
+    In evaluation the user loop plays sessions of it; in training it fills in the batch's clicks
+    before a step.
     """
 
     answers_clicks: bool = True
@@ -38,7 +39,8 @@ class InteractiveModule(LightningModule):
     inference: InferenceOptions = InferenceOptions()
     """Test-time options."""
     long_side: Side = None
-    """In evaluation, larger images are reduced to it for the network, or all resized; clicks and masks stay in the image's own pixels."""
+    """In evaluation, larger images are reduced to it for the network, or all resized; clicks and
+    masks stay in the image's own pixels."""
 
     @property
     def contributions(self) -> list[Contribution]:
@@ -69,7 +71,8 @@ class InteractiveModule(LightningModule):
     def answer(self, batch: ClickBatch) -> Answer:
         """Answer a round's clicks at test time: plainly, or by what the test-time options make of the network.
 
-        A method that learns or optimises at test time does it here; what it keeps of an object is its new state.
+        A method that learns or optimises at test time does it here; what it keeps of an object is
+        its new state.
         """
         return self.plain_answer(batch) if self.inference.plain else self.predictor()(batch)
 
@@ -79,7 +82,9 @@ class InteractiveModule(LightningModule):
 
     def predictor(self) -> Predictor:
         """Make what answers with the test-time options; a click network's method says how."""
-        raise InputError(f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null")
+        raise InputError(
+            f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null"
+        )
 
     def on_fit_start(self) -> None:
         """Keep the run's seed."""
@@ -101,7 +106,11 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def update(module: LightningModule, loss: Tensor | Callable[[], None], limit: Callable[[], None] | None = None) -> None:
+def update(
+    module: LightningModule,
+    loss: Tensor | Callable[[], None],
+    limit: Callable[[], None] | None = None,
+) -> None:
     """One step of a method that optimises by hand, on a loss or on what a function propagates back.
 
     `limit` may change the gradients before it.
@@ -131,4 +140,6 @@ def without_gradient(parameters: Iterable[Parameter]) -> None:
 def check_loss(loss: Tensor, batch: Mapping[str, Any]) -> None:
     """Raise `InputError` where a loss is not finite, naming the objects."""
     if not torch.isfinite(loss):
-        raise InputError(f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects")
+        raise InputError(
+            f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects"
+        )

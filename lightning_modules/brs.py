@@ -1,6 +1,7 @@
 """BRS: a click network whose clicked pixels get their labels by backpropagation at test time (Jang and Kim, CVPR 2019).
 
-The refinement itself, section 3.2, is in `interseg/inference/refine.py`; the network in `interseg/networks/brs_network.py`.
+The refinement itself, section 3.2, is in `interseg/inference/refine.py`; the network in
+`interseg/networks/brs_network.py`.
 """
 
 from typing import Any
@@ -27,9 +28,10 @@ class BRS(InteractiveModule):
         network: coarse and fine decoder over an encoder.
         guidance: encodes the clicks; truncated distances, 1 at a click, by default.
         coarse_epochs: of the first phase; the paper's 20 of 35.
-        optimisation: with rates for "decoder", "fine" and "clicks", the interaction maps' first convolution. The paper gives 1e-9,
-            and 1e-7 for the decoders, in Caffe's scale, whose loss is the sum over pixels: for the mean over 360 x 360 pixels
-            that is 1.3e-4, and 1.3e-2.
+        optimisation: with rates for "decoder", "fine" and "clicks", the interaction maps' first
+            convolution. The paper gives 1e-9, and 1e-7 for the decoders, in Caffe's scale, whose
+            loss is the sum over pixels: for the mean over 360 x 360 pixels that is 1.3e-4, and
+            1.3e-2.
         long_side: of images in evaluation; null for full size, as in the paper.
         inference: test-time options.
     """

@@ -24,11 +24,22 @@ class Classical(InteractiveModule):
         options: of the method, see its function.
     """
 
-    def __init__(self, method: str, radius: int = 3, long_side: int | None = None, options: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        radius: int = 3,
+        long_side: int | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         if method not in METHODS:
             raise InputError(f"method is {method!r}; use one of {', '.join(METHODS)}")
-        self.method, self.radius, self.long_side, self.options = METHODS[method], radius, long_side, options or {}
+        self.method, self.radius, self.long_side, self.options = (
+            METHODS[method],
+            radius,
+            long_side,
+            options or {},
+        )
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
@@ -37,7 +48,9 @@ class Classical(InteractiveModule):
         images = view["image"].permute(0, 2, 3, 1).float().cpu().numpy()
         masks = view["previous"].cpu().numpy() if "previous" in view else [None] * len(images)
         maps = []
-        for image, clicks, previous in zip(images, unpad_clicks(view["clicks"]), masks, strict=True):
+        for image, clicks, previous in zip(
+            images, unpad_clicks(view["clicks"]), masks, strict=True
+        ):
             seeds = seeds_of(clicks, image.shape[0], image.shape[1], self.radius)
             maps.append(self.method(image, seeds, previous, **self.options))
         logits = torch.logit(torch.from_numpy(np.stack(maps)), eps=1e-6)[:, None].to(view["image"])

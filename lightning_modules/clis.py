@@ -1,6 +1,7 @@
 """CLIS: a variational network that a user teaches image by image, and that keeps what it was taught (Zheng et al., AAAI 2021).
 
-The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in `interseg/networks/clis_network.py`.
+The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in
+`interseg/networks/clis_network.py`.
 """
 
 from collections.abc import Callable
@@ -31,38 +32,47 @@ RETRIEVALS = ("nearest", "off", "oracle")
 CLOSED = 0.1
 """Probability below which a kernel is a spare one; the official code's."""
 OPEN = 0.88
-"""Probability with which the isolated update opens spare kernels: the sigmoid of the official code's 2."""
+"""Probability with which the isolated update opens spare kernels: the sigmoid of the official
+code's 2."""
 
 
 class CLIS(TaskLearner):
     """Variational continual learning with gates by an Indian buffet process.
 
-    Pretraining learns the means of a plain network, the same that the controls begin with. It becomes variational before the first
-    task (`CLISNetwork.convert`): gates open without changing an answer, variances as small as the pretraining's images make them. The
-    paper pretrains eq. 6 itself, which underfits (benchmarks/clis.md); so does `pretraining="variational"` here.
+    Pretraining learns the means of a plain network, the same that the controls begin with. It
+    becomes variational before the first task (`CLISNetwork.convert`): gates open without changing
+    an answer, variances as small as the pretraining's images make them. The paper pretrains eq. 6
+    itself, which underfits (benchmarks/clis.md); so does `pretraining="variational"` here.
 
-    A task's posterior is the next task's prior. An image that is met is answered with the gates of the task whose image is most like
-    it, and with the pretrained ones where none is; its learning begins with them (with their mean, where a task has several images). The
-    KL terms are scaled by the number of pixels as the likelihood is.
+    A task's posterior is the next task's prior. An image that is met is answered with the gates of
+    the task whose image is most like it, and with the pretrained ones where none is; its learning
+    begins with them (with their mean, where a task has several images). The KL terms are scaled by
+    the number of pixels as the likelihood is.
 
     Args:
         network: variational.
         embedding: of images; pretrained with the network, and left as it is from then on.
-        threshold: an image is like a task if their KL is at most this; infinite: it always is. None for what is usual in the pretraining,
-            the median over its images of the KL to the nearest other one.
+        threshold: an image is like a task if their KL is at most this; infinite: it always is. None
+            for what is usual in the pretraining, the median over its images of the KL to the
+            nearest other one.
         samples: draws of an answer; 50 in the official code.
-        update: "full", the paper's: all weights and gates at once; "isolated", the official code's: a task opens at most `isolated` spare
-            kernels of each layer (of a probability below 0.1; the least open one where there is none), whose prior variance is set to
-            1. It learns them, their weights in the head and all gates, then the gates alone, each for all steps.
-        isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has to have them (`spare`).
-        kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image count as if they were independent, and
-            more of the tasks before is forgotten (benchmarks/clis.md).
-        pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the checkpoint which it was.
+        update: "full", the paper's: all weights and gates at once; "isolated", the official code's:
+            a task opens at most `isolated` spare kernels of each layer (of a probability below 0.1;
+            the least open one where there is none), whose prior variance is set to 1. It learns
+            them, their weights in the head and all gates, then the gates alone, each for all steps.
+        isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has
+            to have them (`spare`).
+        kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image
+            count as if they were independent, and more of the tasks before is forgotten
+            (benchmarks/clis.md).
+        pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the
+            checkpoint which it was.
         log_variance: most of a weight after the conversion.
-        refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step, their noise rising from none to all
-            over the first half.
-        retrieval: of gates for an image: "nearest", of the task that is most like it; "off", the gates as the last task left them;
-            "oracle", those with which the image's true classes are most likely, of all tasks' and the pretrained ones.
+        refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step,
+            their noise rising from none to all over the first half.
+        retrieval: of gates for an image: "nearest", of the task that is most like it; "off", the
+            gates as the last task left them; "oracle", those with which the image's true classes
+            are most likely, of all tasks' and the pretrained ones.
         draws: of weights and gates in a step, whose losses are averaged.
         pretrained: see `TaskLearner`, as the others.
     """
@@ -90,9 +100,13 @@ class CLIS(TaskLearner):
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
-        super().__init__(network, pretrained, steps, annotated_weight, targets, propagation, optimisation)
+        super().__init__(
+            network, pretrained, steps, annotated_weight, targets, propagation, optimisation
+        )
         if not network.variational:
-            raise InputError("the network is not variational; CLIS learns distributions: leave network.variational=true")
+            raise InputError(
+                "the network is not variational; CLIS learns distributions: leave network.variational=true"
+            )
         for name, value, known in (
             ("update", update, UPDATES),
             ("pretraining", pretraining, PRETRAININGS),
@@ -101,13 +115,27 @@ class CLIS(TaskLearner):
             if value not in known:
                 raise InputError(f"{name} is {value!r}; use {' or '.join(known)}")
         if network.spare and pretrained is None:
-            raise InputError(f"network.spare is {network.spare}; spare kernels come with the tasks: pretrain with network.spare=0")
+            raise InputError(
+                f"network.spare is {network.spare}; spare kernels come with the tasks: pretrain with network.spare=0"
+            )
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
         self.threshold = threshold
-        self.samples, self.update, self.isolated, self.kl_weight = samples, update, isolated, kl_weight
-        self.log_variance, self.refinement, self.retrieval, self.draws = log_variance, refinement, retrieval, draws
-        self.register_buffer("pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach())
+        self.samples, self.update, self.isolated, self.kl_weight = (
+            samples,
+            update,
+            isolated,
+            kl_weight,
+        )
+        self.log_variance, self.refinement, self.retrieval, self.draws = (
+            log_variance,
+            refinement,
+            retrieval,
+            draws,
+        )
+        self.register_buffer(
+            "pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach()
+        )
         self.register_buffer("plain", torch.tensor(pretraining == "plain"))
         self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
         self._moving = "all"
@@ -119,10 +147,17 @@ class CLIS(TaskLearner):
     """Kernels that the isolated update learns in this task."""
 
     @torch.no_grad()
-    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
+    def predict(
+        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
+    ) -> Prediction:
         """Answer by the mean of `samples` draws, its entropy (eq. 10) and their mutual information, with the gates that are found."""
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
-        return joined([self._predict(image[None], self._found(image[None], mask)) for image, mask in zip(images, truths, strict=True)])
+        return joined(
+            [
+                self._predict(image[None], self._found(image[None], mask))
+                for image, mask in zip(images, truths, strict=True)
+            ]
+        )
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
@@ -141,7 +176,10 @@ class CLIS(TaskLearner):
         pretrained = list(self.pretrained_gates.split(self.network.counts))
         if self.retrieval == "oracle" and mask is not None:
             known = [pretrained, *self.memory.gates(self.network.counts)]
-            losses = [cross_entropy(self.network(image, gates, 0.0), mask.long(), ignore_index=IGNORE) for gates in known]
+            losses = [
+                cross_entropy(self.network(image, gates, 0.0), mask.long(), ignore_index=IGNORE)
+                for gates in known
+            ]
             return known[int(torch.stack(losses).argmin())]
         mean, log_variance = self._embedded(image)
         nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
@@ -161,7 +199,13 @@ class CLIS(TaskLearner):
             if self.trainer.world_size > 1:
                 loss = loss + spared(self.network.parameters())
         else:
-            pixels = images.shape[2] * images.shape[3] * len(images) * self.trainer.num_training_batches * self.trainer.world_size
+            pixels = (
+                images.shape[2]
+                * images.shape[3]
+                * len(images)
+                * self.trainer.num_training_batches
+                * self.trainer.world_size
+            )
             loss = self._bound(images, labels, ones, pixels, 1.0)
         return loss + self.embedding.loss(images)
 
@@ -181,18 +225,37 @@ class CLIS(TaskLearner):
         losses = []
         for _ in range(self.draws):
             probabilities = self.network.probabilities()
-            likelihood = weighted_cross_entropy(self.network(images, probabilities, noise), labels, weights)
+            likelihood = weighted_cross_entropy(
+                self.network(images, probabilities, noise), labels, weights
+            )
             losses.append(likelihood + kl_weight * self.network.kl(probabilities) / pixels)
         return torch.stack(losses).mean()
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """CLIS', whose network may have had no spare kernels; what is kept of tasks, and of gates, begins with the first task."""
-        state = {"plain": torch.tensor(False)} | super().pretrained_state(state)  # before there was a choice, it was variational
-        state = {key: value for key, value in state.items() if key not in ("pretrained_gates", "opened")}
-        own = {key: value for key, value in state.items() if not key.startswith(("network.", "memory.pairs"))}
-        network = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
-        unknown = {key: value for key, value in network.items() if key not in self.network.state_dict()}
-        return own | {f"network.{key}": value for key, value in (unknown | self.network.widened(network)).items()}
+        state = {"plain": torch.tensor(False)} | super().pretrained_state(
+            state
+        )  # before there was a choice, it was variational
+        state = {
+            key: value for key, value in state.items() if key not in ("pretrained_gates", "opened")
+        }
+        own = {
+            key: value
+            for key, value in state.items()
+            if not key.startswith(("network.", "memory.pairs"))
+        }
+        network = {
+            key.removeprefix("network."): value
+            for key, value in state.items()
+            if key.startswith("network.")
+        }
+        unknown = {
+            key: value for key, value in network.items() if key not in self.network.state_dict()
+        }
+        return own | {
+            f"network.{key}": value
+            for key, value in (unknown | self.network.widened(network)).items()
+        }
 
     def prepare(self, data: TaskStream) -> None:
         """Make what was pretrained the prior of the first task, with variances as small as the pretraining's images make them."""
@@ -202,7 +265,9 @@ class CLIS(TaskLearner):
         self._refine(data)
         self.network.hand_over()
         self.memory.clear()
-        self.memory.threshold.fill_(self._usual_distance(data) if self.threshold is None else self.threshold)
+        self.memory.threshold.fill_(
+            self._usual_distance(data) if self.threshold is None else self.threshold
+        )
         self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
 
     def _sharpen(self, data: TaskStream) -> None:
@@ -215,7 +280,11 @@ class CLIS(TaskLearner):
                 batch = data.holdout_batch(1, start)
                 logits = self.network(self.placed(batch["image"]), sample=0.0)
                 valid = batch["mask"].to(self.device) != IGNORE
-                for total, square in zip(information, squared_gradients(logits, [p.mean for p in parts], valid=valid), strict=True):
+                for total, square in zip(
+                    information,
+                    squared_gradients(logits, [p.mean for p in parts], valid=valid),
+                    strict=True,
+                ):
                     total += square
         for part, total in zip(parts, information, strict=True):
             part.sharpen(total)
@@ -235,17 +304,32 @@ class CLIS(TaskLearner):
 
     def _usual_distance(self, data: TaskStream) -> Tensor:
         """Of the pretraining's images."""
-        batches = (data.holdout_batch(EMBEDDED, start)["image"] for start in range(0, data.holdout, EMBEDDED))
+        batches = (
+            data.holdout_batch(EMBEDDED, start)["image"]
+            for start in range(0, data.holdout, EMBEDDED)
+        )
         parts = [self._embedded(self.placed(images)) for images in batches]
-        return usual_distance(*(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True)))
+        return usual_distance(
+            *(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True))
+        )
 
     def configure_optimizers(self) -> Any:
         """Learn the network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
         gates = list(self.network.gates.parameters())
-        variances = [module.log_variance for module in self.network.modules() if isinstance(module, GaussianWeights)]
+        variances = [
+            module.log_variance
+            for module in self.network.modules()
+            if isinstance(module, GaussianWeights)
+        ]
         known = {id(p) for p in [*gates, *variances]}
-        parts = {"network": [p for p in self.network.parameters() if id(p) not in known], "variances": variances, "gates": gates}
-        return self.optimisation(self, parts | {"embedding": [p for p in self.embedding.parameters() if p.requires_grad]})
+        parts = {
+            "network": [p for p in self.network.parameters() if id(p) not in known],
+            "variances": variances,
+            "gates": gates,
+        }
+        return self.optimisation(
+            self, parts | {"embedding": [p for p in self.embedding.parameters() if p.requires_grad]}
+        )
 
     def activation(self) -> list[Tensor]:
         """Pi of the gates."""
@@ -255,14 +339,22 @@ class CLIS(TaskLearner):
         """Find the stored task of least KL."""
         if not len(self.memory):
             return []
-        distances = [self.memory.distances(mean, log_variance) for mean, log_variance in zip(*self._embedded(images), strict=True)]
-        return [(int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold)) for d in distances]
+        distances = [
+            self.memory.distances(mean, log_variance)
+            for mean, log_variance in zip(*self._embedded(images), strict=True)
+        ]
+        return [
+            (int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold))
+            for d in distances
+        ]
 
     @torch.no_grad()
     def begin(self, batch: TaskBatch) -> None:
         """Let the gates begin at those that are found for the images, which are the prior of this task's too."""
         rows = zip(batch["image"], batch["mask"], strict=True)
-        found = torch.stack([torch.cat(self._found(image[None], mask[None])) for image, mask in rows]).mean(0)
+        found = torch.stack(
+            [torch.cat(self._found(image[None], mask[None])) for image, mask in rows]
+        ).mean(0)
         self._begin_gates(found)
         for gates in self.network.gates:
             gates.hand_over()  # type: ignore[operator]
@@ -270,12 +362,16 @@ class CLIS(TaskLearner):
             self._open(found)
 
     def _begin_gates(self, probabilities: Tensor) -> None:
-        for gates, part in zip(self.network.gates, probabilities.split(self.network.counts), strict=True):
+        for gates, part in zip(
+            self.network.gates, probabilities.split(self.network.counts), strict=True
+        ):
             gates.begin_at(part)  # type: ignore[operator]
 
     def _open(self, probabilities: Tensor) -> None:
         """Choose the kernels that the isolated update learns, open those that are closed, and let their weights go anywhere."""
-        opened = [least_open(part, self.isolated) for part in probabilities.split(self.network.counts)]
+        opened = [
+            least_open(part, self.isolated) for part in probabilities.split(self.network.counts)
+        ]
         self.opened = torch.cat(opened)
         self._begin_gates(torch.where(self.opened & (probabilities < CLOSED), OPEN, probabilities))
         *convolutions, head = self.network.layers
@@ -299,7 +395,9 @@ class CLIS(TaskLearner):
             return
         *convolutions, head = self.network.layers
         if self._moving == "gates":
-            without_gradient(parameter for layer in self.network.layers for parameter in layer.parameters())
+            without_gradient(
+                parameter for layer in self.network.layers for parameter in layer.parameters()
+            )
             return
         opened = self.opened.split(self.network.counts)
         for chosen, convolution in zip(opened, convolutions, strict=True):

@@ -47,13 +47,17 @@ class ContinualBaseline(TaskLearner):
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
     ) -> None:
-        super().__init__(network, pretrained, steps, annotated_weight, targets, propagation, optimisation)
+        super().__init__(
+            network, pretrained, steps, annotated_weight, targets, propagation, optimisation
+        )
         self.consolidation = consolidation or Consolidation()
         self.consolidation.attach(network)
         self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 
     @torch.no_grad()
-    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
+    def predict(
+        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
+    ) -> Prediction:
         """Compute the softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
             return self.predict_current(images)
@@ -71,12 +75,16 @@ class ContinualBaseline(TaskLearner):
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
         """Cross-entropy."""
-        return weighted_cross_entropy(self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"]))
+        return weighted_cross_entropy(
+            self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"])
+        )
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Eq. 15, and the consolidation's penalty."""
         logits = self.network(images)
-        return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(self.network, logits)
+        return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(
+            self.network, logits
+        )
 
     def prepare(self, data: TaskStream) -> None:
         """Consolidate the pretraining, as the first task."""
@@ -104,13 +112,19 @@ class ContinualBaseline(TaskLearner):
 
     def updates(self, learns: bool, last: bool) -> int:
         """PackNet learns a task a little longer after pruning."""
-        longer = int(self.relearn * self.steps) if last and isinstance(self.consolidation, PackNet) else 0
+        longer = (
+            int(self.relearn * self.steps)
+            if last and isinstance(self.consolidation, PackNet)
+            else 0
+        )
         return super().updates(learns, last) + longer
 
     def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
         """Consolidate the task, if anything was learned in it."""
         if self.steps and bool((batch["annotation"] != IGNORE).any()):
-            self.consolidation.end(self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps)))
+            self.consolidation.end(
+                self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps))
+            )
         else:
             self.consolidation.skip()
 

@@ -22,8 +22,9 @@ from lightning_modules.optimisation import Optimisation
 class ConvertedNetwork(InteractiveModule):
     """A network with one logit a pixel, or one a class: its plain training, and its answers corrected by clicks.
 
-    The game starts from the network's own prediction. Without a refiner clicks change nothing. Several classes need masks of classes
-    (`data/class_images.yaml`); a click then says its pixel's class.
+    The game starts from the network's own prediction. Without a refiner clicks change nothing.
+    Several classes need masks of classes (`data/class_images.yaml`); a click then says its pixel's
+    class.
 
     Args:
         network: image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
@@ -78,7 +79,9 @@ class ConvertedNetwork(InteractiveModule):
         return {"loss": loss, "logits": logits.detach()}
 
     def configure_optimizers(self) -> Any:
-        return self.optimisation(self, {"network": [p for p in self.network.parameters() if p.requires_grad]})
+        return self.optimisation(
+            self, {"network": [p for p in self.network.parameters() if p.requires_grad]}
+        )
 
 
 def no_maps(view: ClickBatch) -> Tensor:

@@ -1,6 +1,7 @@
 """Dynamic interactive learning in 3D: a segmenter that learns volume after volume from proxy masks (Tian, Chen and Gao, 2023).
 
-Proxy masks and guidance are in `interseg/volumes/`, replay in `interseg/continual/replay.py`, the user in `callbacks/slice_loop.py`.
+Proxy masks and guidance are in `interseg/volumes/`, replay in `interseg/continual/replay.py`, the
+user in `callbacks/slice_loop.py`.
 """
 
 from typing import Any
@@ -23,27 +24,32 @@ from lightning_modules.optimisation import Optimisation
 class Dynamic3D(InteractiveModule, VolumeMethod):
     """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
 
-    A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's slices or from the whole truth.
-    The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one leaves.
+    A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
+    slices or from the whole truth. The loss is eq. 9 with its weights made to sum to 1: the
+    replayed samples share what the new one leaves.
 
-    As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its steps. Several processes share the
-    samples of a step, so that they learn what one would.
+    As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its
+    steps. Several processes share the samples of a step, so that they learn what one would.
 
     Args:
         network: (1, 1, D, H, W) to logits of the same size, sides multiples of `divisor`.
-        divisor: volumes are padded by replication to multiples of it, and to two of it at least, and cropped back.
-        size: (D, H, W) at which the network sees and learns volumes, while proxy masks, guidance and answers keep their resolution;
-            null for the volumes' own.
+        divisor: volumes are padded by replication to multiples of it, and to two of it at least,
+            and cropped back.
+        size: (D, H, W) at which the network sees and learns volumes, while proxy masks, guidance
+            and answers keep their resolution; null for the volumes' own.
         replay: null to learn from the newest volume alone.
         samples: replayed a step, m.
-        smoothing: targets are mixed with what the segmenter said before it learned the volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
+        smoothing: targets are mixed with what the segmenter said before it learned the volume, by
+            lambda_Y(t) = max(0.8, 1 - 0.02 t).
         smoothing_floor: the 0.8 of it.
         smoothing_rate: the 0.02 of it.
         steps: of a volume's first round, n_F(0).
         more_steps: of each later round than of the one before.
-        start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned by itself and replays its own
-            rounds (static evaluation); "never": permutations are the epochs of one offline training.
-        pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold one.
+        start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned
+            by itself and replays its own rounds (static evaluation); "never": permutations are the
+            epochs of one offline training.
+        pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold
+            one.
         augment: flips and turns in the plane of the slices.
         turn: largest angle of these, in degrees.
         optimisation: Adam at 1e-3 by default.
@@ -73,20 +79,43 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         if start_anew not in ("permutation", "volume", "never"):
             raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
         if steps < 1 or more_steps < 0:
-            raise InputError(f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer")
+            raise InputError(
+                f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer"
+            )
         if samples < 0 or not 0 <= smoothing_floor <= 1 or smoothing_rate < 0:
             given = f"samples={samples}, smoothing_floor={smoothing_floor}, smoothing_rate={smoothing_rate}"
             raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
         self.automatic_optimization = False
         self.answers_clicks = False
-        self.network, self.divisor, self.start_anew, self.pretrained = network, divisor, start_anew, pretrained
+        self.network, self.divisor, self.start_anew, self.pretrained = (
+            network,
+            divisor,
+            start_anew,
+            pretrained,
+        )
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
-        self.samples, self.steps, self.more_steps, self.augment, self.turn = samples, steps, more_steps, augment, turn
-        self.smoothing, self.smoothing_floor, self.smoothing_rate = smoothing, smoothing_floor, smoothing_rate
+        self.samples, self.steps, self.more_steps, self.augment, self.turn = (
+            samples,
+            steps,
+            more_steps,
+            augment,
+            turn,
+        )
+        self.smoothing, self.smoothing_floor, self.smoothing_rate = (
+            smoothing,
+            smoothing_floor,
+            smoothing_rate,
+        )
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
-        if self.optimisation.schedule != "constant" or self.optimisation.milestones or self.optimisation.warmup:
-            raise InputError("a stream's end is not known: give model.optimisation without schedule, milestones and warmup")
+        if (
+            self.optimisation.schedule != "constant"
+            or self.optimisation.milestones
+            or self.optimisation.warmup
+        ):
+            raise InputError(
+                "a stream's end is not known: give model.optimisation without schedule, milestones and warmup"
+            )
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
         self.remembered: dict[str, Any] | None = None
@@ -96,23 +125,37 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         """Load what a stream starts from, and keep it."""
         if self.pretrained is not None:
             state = read_checkpoint(self.pretrained)["state_dict"]
-            weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+            weights = {
+                key.removeprefix("network."): value
+                for key, value in state.items()
+                if key.startswith("network.")
+            }
             try:
                 self.network.load_state_dict(weights)
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:160]
-                raise InputError(f"pretrained: {self.pretrained} does not fit: {reason}; give a run of this network") from None
+                raise InputError(
+                    f"pretrained: {self.pretrained} does not fit: {reason}; give a run of this network"
+                ) from None
         self._built = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """(1, 1, D, H, W) logits of a volume."""
         require(batch, "volume")
         native, volume = batch["volume"].shape[2:], self._shown(batch["volume"])
-        wanted = [max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]]  # one cell has no norm
-        sides = [n for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True) for n in (0, full - side)]
+        wanted = [
+            max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]
+        ]  # one cell has no norm
+        sides = [
+            n
+            for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True)
+            for n in (0, full - side)
+        ]
         depth, height, width = volume.shape[2:]
         logits = self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
-        return logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
+        return (
+            logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
+        )
 
     def _shown(self, volume: Tensor) -> Tensor:
         """Resize a (1, 1, D, H, W) map to the network's size by the mean of what falls together: no labelled slice is lost between two."""
@@ -138,12 +181,15 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def meet(self, batch: VolumeBatch) -> Tensor | None:
         """Answer before a round; None while nothing is learned: a cold start's first round.
 
-        A stream, or a volume that is learned by itself, begins here from its start. What is said before a volume's first round is
+        A stream, or a volume that is learned by itself, begins here from its start. What is said
+        before a volume's first round is
         kept: smoothed targets are mixed with it.
         """
         torch.manual_seed(seed_of(*self._place(batch)))
         first = batch["round"] == 0
-        begun = batch["task"] == 0 and (self.start_anew == "permutation" or self.trainer.current_epoch == 0)
+        begun = batch["task"] == 0 and (
+            self.start_anew == "permutation" or self.trainer.current_epoch == 0
+        )
         fresh = first and (begun or self.start_anew == "volume")
         if fresh:
             self.network.load_state_dict(self._built)
@@ -166,13 +212,23 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     def _learn(self, batch: VolumeBatch) -> None:
         task = 0 if self.start_anew == "volume" else batch["task"]
-        share = max(self.smoothing_floor, 1 - self.smoothing_rate * task) if self.smoothing and task > 0 else 1.0
+        share = (
+            max(self.smoothing_floor, 1 - self.smoothing_rate * task)
+            if self.smoothing and task > 0
+            else 1.0
+        )
         target = (1 - share) * self.before + share * batch["target"]
         sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
-        key = int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
+        key = (
+            int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
+        )
         place = self._place(batch)
         generator = np.random.default_rng(place)
-        replayed = self.replay.draw(self.samples, generator, without=key) if self.replay is not None else []
+        replayed = (
+            self.replay.draw(self.samples, generator, without=key)
+            if self.replay is not None
+            else []
+        )
         for step in range(self.updates(batch["round"])):
             loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
@@ -199,7 +255,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def _step(self, samples: list[tuple[Tensor, ...]], place: tuple[int, ...]) -> Tensor:
         """One step on the mean loss of samples (lambda_L of each is one over their number); the loss.
 
-        Each is propagated back by itself: the memory is that of one volume. The ranks take them in turns.
+        Each is propagated back by itself: the memory is that of one volume. The ranks take them in
+        turns.
         """
         world, rank = self.trainer.world_size, self.trainer.global_rank
         losses = []
@@ -215,12 +272,16 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 self.manual_backward(loss * world / len(samples))
 
         update(self, backward)
-        return self.trainer.strategy.reduce(torch.stack(losses).sum() / len(samples), reduce_op="sum")
+        return self.trainer.strategy.reduce(
+            torch.stack(losses).sum() / len(samples), reduce_op="sum"
+        )
 
     def _loss(self, sample: tuple[Tensor, ...], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
-            volume, target, weight = augmented([volume, target, weight], np.random.default_rng(place), self.turn)
+            volume, target, weight = augmented(
+                [volume, target, weight], np.random.default_rng(place), self.turn
+            )
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -237,14 +298,18 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             self.replay.load_state_dict(checkpoint["replay"])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        self.before = torch.empty_like(state_dict.get(f"{prefix}before", self.before))  # its size is the last volume's
+        self.before = torch.empty_like(
+            state_dict.get(f"{prefix}before", self.before)
+        )  # its size is the last volume's
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": list(self.network.parameters())})
 
 
-def augmented(parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0) -> list[Tensor]:
+def augmented(
+    parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0
+) -> list[Tensor]:
     """Flip all (1, 1, D, H, W) alike, half the time along each axis, and turn them by up to so many degrees in the slices' plane."""
     for axis in (2, 3, 4):
         if generator.random() < 0.5:
@@ -252,8 +317,13 @@ def augmented(parts: list[Tensor], generator: np.random.Generator, turn: float =
     angle = float(np.deg2rad(generator.uniform(-turn, turn)))
     height, width = parts[0].shape[3:]
     c, s, ratio = np.cos(angle), np.sin(angle), height / width
-    rotation = torch.tensor([[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device)[None]
+    rotation = torch.tensor(
+        [[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device
+    )[None]
     grid = nn.functional.affine_grid(rotation, [1, 1, height, width], align_corners=False)
     slices = [part[0, 0][None] for part in parts]
-    turned = [nn.functional.grid_sample(part, grid, padding_mode="border", align_corners=False) for part in slices]
+    turned = [
+        nn.functional.grid_sample(part, grid, padding_mode="border", align_corners=False)
+        for part in slices
+    ]
     return [part[0][None, None] for part in turned]

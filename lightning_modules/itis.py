@@ -1,6 +1,7 @@
 """ITIS: a click network trained on the errors that it made an epoch ago (Mahadevan, Voigtlaender and Leibe, BMVC 2018).
 
-The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`: it needs this step's prediction only.
+The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`:
+it needs this step's prediction only.
 """
 
 from typing import Any
@@ -29,16 +30,20 @@ class ITIS(InteractiveModule):
     """A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
 
     Args:
-        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that encodes a photo once does so.
+        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that
+            encodes a photo once does so.
         guidance: encodes the clicks; the paper's Gaussians by default.
         loss: on logits and mask; the paper's worst 25 % by default.
         previous_mask: give the mask before this round as a third channel.
-        mask_map: "distance", the distance to that mask (section 3), "mask" itself, or "probabilities" before it, as RITM does.
-        optimisation: with rates for "decoder" and "clicks", the first convolution's click channels, which start from zero. The
-            paper starts from a decoder that was trained on COCO and VOC and gives all weights one rate; a fresh decoder needs
-            more. In a short training a network learns to heed clicks as fast as the click channels' weights grow: at 10 times the
-            decoder's rate it does so from the start (benchmarks/itis_small.md).
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for that size, whatever their proportions.
+        mask_map: "distance", the distance to that mask (section 3), "mask" itself, or
+            "probabilities" before it, as RITM does.
+        optimisation: with rates for "decoder" and "clicks", the first convolution's click channels,
+            which start from zero. The paper starts from a decoder that was trained on COCO and VOC
+            and gives all weights one rate; a fresh decoder needs more. In a short training a
+            network learns to heed clicks as fast as the click channels' weights grow: at 10 times
+            the decoder's rate it does so from the start (benchmarks/itis_small.md).
+        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
+            that size, whatever their proportions.
         inference: test-time options.
     """
 
@@ -63,14 +68,20 @@ class ITIS(InteractiveModule):
         self.network, self.mask_map = network, mask_map
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask, self.soft_previous = previous_mask, previous_mask and mask_map == "probabilities"
+        self.uses_previous_mask, self.soft_previous = (
+            previous_mask,
+            previous_mask and mask_map == "probabilities",
+        )
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
 
     @property
     def contributions(self) -> list[Contribution]:
         """Time of the encoding, where there is one."""
-        return [*super().contributions, *([Encoding()] if isinstance(self.network, OnceNetwork) else [])]
+        return [
+            *super().contributions,
+            *([Encoding()] if isinstance(self.network, OnceNetwork) else []),
+        ]
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
@@ -95,7 +106,15 @@ class ITIS(InteractiveModule):
         if not self.uses_previous_mask:
             return maps
         previous = view["previous"]
-        return torch.cat([maps, mask_distance(previous) if self.mask_map == "distance" else previous[:, None].to(maps.dtype)], 1)
+        return torch.cat(
+            [
+                maps,
+                mask_distance(previous)
+                if self.mask_map == "distance"
+                else previous[:, None].to(maps.dtype),
+            ],
+            1,
+        )
 
     def predictor(self) -> Predictor:
         """Make what answers with the test-time options."""

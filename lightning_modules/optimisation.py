@@ -21,13 +21,15 @@ class Optimisation:
     Args:
         optimizer: "adam", "adamw" or "sgd".
         learning_rate: in full, before schedule and `rates`.
-        rates: by origin of weights ("clicks", "decoder", ...), the learning rate in multiples of `learning_rate`; 1 for the others.
+        rates: by origin of weights ("clicks", "decoder", ...), the learning rate in multiples of
+            `learning_rate`; 1 for the others.
         weight_decay: of all weights; decoupled in AdamW.
         momentum: of SGD.
         nesterov: Nesterov's momentum (SGD).
         schedule: "constant", or "cosine" to 0 over the whole run.
         anew: epochs at which schedule and warm-up begin anew, where a method's next phase does.
-        milestones: from these epochs on the rate is multiplied by this factor (not by those of earlier milestones too).
+        milestones: from these epochs on the rate is multiplied by this factor (not by those of
+            earlier milestones too).
         warmup: steps of linear rise at the start.
     """
 
@@ -43,18 +45,35 @@ class Optimisation:
     anew: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.optimizer not in ("adam", "adamw", "sgd") or self.schedule not in ("constant", "cosine"):
-            raise InputError(f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine")
+        if self.optimizer not in ("adam", "adamw", "sgd") or self.schedule not in (
+            "constant",
+            "cosine",
+        ):
+            raise InputError(
+                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine"
+            )
 
-    def __call__(self, module: LightningModule, parts: Mapping[str, list[Parameter]]) -> dict[str, Any]:
+    def __call__(
+        self, module: LightningModule, parts: Mapping[str, list[Parameter]]
+    ) -> dict[str, Any]:
         """Make what `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
         unknown = sorted(set(self.rates) - set(parts))
         if unknown:
-            raise InputError(f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}")
-        groups = [{"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)} for origin, weights in parts.items()]
+            raise InputError(
+                f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}"
+            )
+        groups = [
+            {"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)}
+            for origin, weights in parts.items()
+        ]
         optimizer: Optimizer
         if self.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay)
+            optimizer = torch.optim.SGD(
+                groups,
+                momentum=self.momentum,
+                nesterov=self.nesterov,
+                weight_decay=self.weight_decay,
+            )
         else:
             kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
             optimizer = kind(groups, weight_decay=self.weight_decay)
@@ -74,7 +93,9 @@ class Optimisation:
     def phase(self, module: LightningModule) -> tuple[int, int]:
         """First step of the phase that the epoch is in, and of what comes after it."""
         if not self.anew:
-            return 0, int(module.trainer.estimated_stepping_batches) if self.schedule == "cosine" else 0
+            return 0, int(
+                module.trainer.estimated_stepping_batches
+            ) if self.schedule == "cosine" else 0
         epochs = int(module.trainer.max_epochs or 1)
         a_step = int(module.trainer.estimated_stepping_batches) // epochs
         bounds = [0, *sorted(epoch for epoch in self.anew if 0 < epoch < epochs), epochs]

@@ -27,19 +27,23 @@ class Propagation:
 
     Args:
         weight: of annotated pixels, lambda of eq. 14.
-        pair_weight: of all pairs of neighbours; the paper's energy weighs them as it weighs pixels, which spreads annotations less well
-            (benchmarks/propagation.md).
+        pair_weight: of all pairs of neighbours; the paper's energy weighs them as it weighs pixels,
+            which spreads annotations less well (benchmarks/propagation.md).
         contrast: how fast a pair's weight falls with its colours' distance.
     """
 
-    def __init__(self, weight: float = 1000.0, pair_weight: float = 10.0, contrast: float = 100.0) -> None:
+    def __init__(
+        self, weight: float = 1000.0, pair_weight: float = 10.0, contrast: float = 100.0
+    ) -> None:
         self.weight, self.pair_weight, self.contrast = weight, pair_weight, contrast
 
     def __call__(self, image: Tensor, probabilities: Tensor, annotation: Tensor) -> Tensor:
         """(C, H, W) probabilities that follow from an image (3, H, W), the network's (C, H, W), and an annotation (H, W)."""
         pixels = (image.movedim(0, -1) * 255).round().byte().cpu().numpy()
         pairs = similarity(torch.from_numpy(lab(pixels)).to(image.device), self.contrast)
-        return propagate(probabilities, annotation, [self.pair_weight * w for w in pairs], self.weight)
+        return propagate(
+            probabilities, annotation, [self.pair_weight * w for w in pairs], self.weight
+        )
 
 
 class TaskLearner(InteractiveModule, TaskMethod):
@@ -48,10 +52,12 @@ class TaskLearner(InteractiveModule, TaskMethod):
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
-        steps: of learning a round. More teach CLIS more and it keeps less, at the price of its user's time (benchmarks/clis.md).
+        steps: of learning a round. More teach CLIS more and it keeps less, at the price of its
+            user's time (benchmarks/clis.md).
         annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
-        targets: "hard": the most probable classes after the propagation are learned; "soft": their probabilities, as in the official code,
-            after which a network is less sure, and the next round's annotations spread further than they should (benchmarks/clis.md).
+        targets: "hard": the most probable classes after the propagation are learned; "soft": their
+            probabilities, as in the official code, after which a network is less sure, and the next
+            round's annotations spread further than they should (benchmarks/clis.md).
         propagation: of annotations.
         optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
     """
@@ -83,7 +89,9 @@ class TaskLearner(InteractiveModule, TaskMethod):
         """The same, where it was made by an earlier fit."""
         self._answered: Prediction | None = None
 
-    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
+    def predict(
+        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
+    ) -> Prediction:
         """Answer images (B, 3, H, W): of a task that this sequence has finished (0, 1, ...), or of one that was not met."""
         raise NotImplementedError
 
@@ -158,17 +166,27 @@ class TaskLearner(InteractiveModule, TaskMethod):
             torch.manual_seed(self._seed)
             self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
             start = copied(self.state_dict())
-        self.beginning = self.trainer.strategy.broadcast(start)  # on GPUs ranks' sums differ in their last digits
+        self.beginning = self.trainer.strategy.broadcast(
+            start
+        )  # on GPUs ranks' sums differ in their last digits
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:
         """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
         state = self.pretrained_state(read_checkpoint(file)["state_dict"])
         own = self.state_dict()
-        wrong = [key for key in state if key not in own] + [key for key in self.learned_keys() if key not in state]
-        wrong += [key for key in self.learned_keys() if key in state and state[key].shape != own[key].shape]
+        wrong = [key for key in state if key not in own] + [
+            key for key in self.learned_keys() if key not in state
+        ]
+        wrong += [
+            key
+            for key in self.learned_keys()
+            if key in state and state[key].shape != own[key].shape
+        ]
         if wrong:
-            raise InputError(f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network")
+            raise InputError(
+                f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network"
+            )
         self.load_state_dict(state, strict=False)
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -189,7 +207,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
     def meet(self, batch: TaskBatch) -> Prediction:
         """Answer a task's images before a round; a sequence's first task begins from what was pretrained.
 
-        A later round begins with the answer that the one before it ended with, if that was in this process.
+        A later round begins with the answer that the one before it ended with, if that was in this
+        process.
         """
         if batch["round"] == 0:
             if batch["task"] == 0:
@@ -211,7 +230,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
     def training_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
         """Take a step of pretraining, or all steps of a round.
 
-        A round gives the refined answer (`probabilities`, `uncertainty`, `epistemic`) and the labels that were learned (`propagated`).
+        A round gives the refined answer (`probabilities`, `uncertainty`, `epistemic`) and the
+        labels that were learned (`propagated`).
         """
         require(batch, "id", "image", "mask")
         if "task" not in batch:
@@ -244,7 +264,9 @@ class TaskLearner(InteractiveModule, TaskMethod):
             self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
-        return self.optimisation(self, {"network": [p for p in self.parameters() if p.requires_grad]})
+        return self.optimisation(
+            self, {"network": [p for p in self.parameters() if p.requires_grad]}
+        )
 
 
 def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -262,4 +284,7 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> T
     """
     if labels.dim() == logits.dim():
         return (weights * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
-    return (weights * nn.functional.cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)).mean()
+    return (
+        weights
+        * nn.functional.cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)
+    ).mean()

@@ -1,6 +1,7 @@
 """Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2020).
 
-The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the users in `interseg/clicks/boundary.py`.
+The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the
+users in `interseg/clicks/boundary.py`.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +15,16 @@ from torch.optim import Optimizer
 from interseg.batches import ClickBatch, require
 from interseg.clicks.boundary import RefinementClicks
 from interseg.clicks.guidance import GaussianGuidance, Guidance
-from interseg.clicks.layout import BOUNDARY, IGNORE, KINDS, REGION, Clicks, check_inside, pad_clicks, unpad_clicks
+from interseg.clicks.layout import (
+    BOUNDARY,
+    IGNORE,
+    KINDS,
+    REGION,
+    Clicks,
+    check_inside,
+    pad_clicks,
+    unpad_clicks,
+)
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
@@ -34,25 +44,31 @@ from lightning_modules.optimisation import Optimisation
 class TwoInOne(InteractiveModule):
     """Selection and refinement, trained in two phases of one run, or in two runs (`selection_epochs` 0 and `network.selection_from`).
 
-    The first click selects: its answer is the selection network's, for the whole image. Later clicks refine: the light network is
-    run on the selection's features, cut out once, and all of these clicks in one map, whatever they correct; with a network of two
-    guidance channels they are positive and negative clicks instead (the paper's control, PNR).
+    The first click selects: its answer is the selection network's, for the whole image. Later
+    clicks refine: the light network is run on the selection's features, cut out once, and all of
+    these clicks in one map, whatever they correct; with a network of two guidance channels they are
+    positive and negative clicks instead (the paper's control, PNR).
 
     Args:
         network: selection and refinement; one that encodes a photo once does so.
-        guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels by default, cut at 3 of them.
+        guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels
+            by default, cut at 3 of them.
         loss: BA-CE by default.
         selection_epochs: of the first phase; the paper's 80.
-        threshold: the crop holds every pixel that the selection gives a greater probability; without one it is the whole image.
-        padding: of the crop in pixels as the network sees them; the paper plots recall against it and does not say what it took. A
-            crop grows to hold clicks that lie beyond it.
+        threshold: the crop holds every pixel that the selection gives a greater probability;
+            without one it is the whole image.
+        padding: of the crop in pixels as the network sees them; the paper plots recall against it
+            and does not say what it took. A crop grows to hold clicks that lie beyond it.
         selected: (low, high) IoU of the selections that the refinement is trained on.
-        emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement click.
+        emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement
+            click.
         emphasis_side: in pixels.
         perturbation: of training's boundary clicks, in pixels.
-        optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and "refinement_clicks".
-            The paper's 1e-8 is for a loss that is summed over pixels: for the mean over 512 x 512 of them that is 2.6e-3.
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for that size.
+        optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and
+            "refinement_clicks". The paper's 1e-8 is for a loss that is summed over pixels: for the
+            mean over 512 x 512 of them that is 2.6e-3.
+        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
+            that size.
     """
 
     def __init__(
@@ -72,7 +88,9 @@ class TwoInOne(InteractiveModule):
     ) -> None:
         super().__init__()
         if not 0 < threshold < 1 or padding < 0:
-            raise InputError(f"threshold={threshold}, padding={padding}; use a probability and a number of pixels")
+            raise InputError(
+                f"threshold={threshold}, padding={padding}; use a probability and a number of pixels"
+            )
         self.network = network
         self.guidance = guidance or GaussianGuidance(std=10, clip=30)
         self.loss = loss or BoundaryAwareCrossEntropy()
@@ -87,7 +105,10 @@ class TwoInOne(InteractiveModule):
     @property
     def contributions(self) -> list[Contribution]:
         """What the crops hold and leave out, and the time of the encoding where there is one."""
-        return [Crops(self.network.crop_size), *([Encoding()] if isinstance(self.network, TwoInOneOnceNetwork) else [])]
+        return [
+            Crops(self.network.crop_size),
+            *([Encoding()] if isinstance(self.network, TwoInOneOnceNetwork) else []),
+        ]
 
     @property
     def iterates(self) -> bool:
@@ -125,15 +146,20 @@ class TwoInOne(InteractiveModule):
             later = [clicks[i][1:] for i in refined]
             features = torch.stack([states[i]["features"] for i in refined])
             size = view["image"].shape[-2:]
-            boxes = [states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)]
+            boxes = [
+                states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)
+            ]
             boxes = [self.network.snapped(box, features, size) for box in boxes]
             answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
         return Answer(enlarged(answers, batch["image"].shape[-2:]), states)
 
-    def _select(self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]) -> None:
+    def _select(
+        self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
+    ) -> None:
         """Run the selection of some rows and put it into the list of states: logits, features and box as the network sees them.
 
-        For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`, that with its padding.
+        For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
+        that with its padding.
         """
         maps = self._selection_map(view["clicks"][rows], view["image"].shape[-2:])
         logits, features = self.network(view["image"][rows], maps, **self._known(batch, rows))
@@ -142,39 +168,61 @@ class TwoInOne(InteractiveModule):
         for i, row, feature in zip(rows, logits, features, strict=True):
             trimmed = trimmed_box(row[0], self.threshold)
             box = trimmed.grown(self.padding, *seen)
-            boxes = {"trimmed": scaled_box(trimmed, seen, full), "crop": scaled_box(box, seen, full)}
+            boxes = {
+                "trimmed": scaled_box(trimmed, seen, full),
+                "crop": scaled_box(box, seen, full),
+            }
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
 
     def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
         """Give what is known of some rows' photos, as arguments of the network: all that comes before clicks, or kept features."""
-        encoded = {key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"}
+        encoded = {
+            key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"
+        }
         if encoded:
             return {"encoded": encoded}
-        return {"features": [level[rows] for level in batch["features"]]} if "features" in batch else {}
+        return (
+            {"features": [level[rows] for level in batch["features"]]}
+            if "features" in batch
+            else {}
+        )
 
     def _check(self, clicks: Clicks) -> None:
         """Raise `InputError` for clicks that this network does not know."""
         if len(clicks) == 0 or (clicks[0, 2:] != (1, REGION)).any():
             raise InputError("the first click selects the object: give one with label 1")
-        wanted, names = (REGION, "object or background") if self.signed else (BOUNDARY, "the object's boundary")
+        wanted, names = (
+            (REGION, "object or background") if self.signed else (BOUNDARY, "the object's boundary")
+        )
         for y, x, label, kind in clicks[1:].tolist():
             if kind != wanted:
                 given = f"click (y={y}, x={x}) is of kind {KINDS[kind]}"
-                raise InputError(f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} (callbacks.loop.user)")
+                raise InputError(
+                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} (callbacks.loop.user)"
+                )
             if kind == BOUNDARY and label != 1:
-                raise InputError(f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has label 1")
+                raise InputError(
+                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has label 1"
+                )
 
     def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
         """(B, 1, H, W) of the first clicks."""
         return self.guidance(clicks[:, :1], *size)[:, :1]
 
-    def _refine(self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size) -> Tensor:
+    def _refine(
+        self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size
+    ) -> Tensor:
         """(b, 1, H, W) logits of crops, background beyond them."""
         rows = pad_clicks(clicks)
         rows[..., 3] = rows[..., 3].clamp_max(REGION)  # boundary clicks are the one map
         maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
         logits = self.network.refine(features, maps, boxes)
-        return torch.cat([restored(row[None], box, (size[0], size[1])) for row, box in zip(logits, boxes, strict=True)])
+        return torch.cat(
+            [
+                restored(row[None], box, (size[0], size[1]))
+                for row, box in zip(logits, boxes, strict=True)
+            ]
+        )
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the phase that the epoch is in."""
@@ -193,7 +241,9 @@ class TwoInOne(InteractiveModule):
         self._refined = True
         maps = self._selection_map(batch["clicks"], batch["image"].shape[-2:])
         logits, _ = self.network(batch["image"], maps, **self._known(batch, list(range(len(maps)))))
-        loss = self.loss(logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"]))
+        loss = self.loss(
+            logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
+        )
         return logits, loss + spared(self._idle())
 
     def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
@@ -206,10 +256,16 @@ class TwoInOne(InteractiveModule):
         with torch.no_grad():
             if new:
                 self._select(batch, batch, new, states)
-        logits, features = (torch.stack([state[key] for state in states]) for key in ("selection", "features"))
+        logits, features = (
+            torch.stack([state[key] for state in states]) for key in ("selection", "features")
+        )
         picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, features, batch)
         rows = [o.row for o in picked]
-        refined = self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size) if rows else logits[:0]
+        refined = (
+            self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size)
+            if rows
+            else logits[:0]
+        )
         weight, mask = torch.ones_like(refined[:, 0]), torch.full_like(batch["mask"][rows], IGNORE)
         for k, (row, clicks, box) in enumerate(picked):
             window = slice(box.top, box.bottom), slice(box.left, box.right)
@@ -218,29 +274,44 @@ class TwoInOne(InteractiveModule):
                 weight[k, *square(y, x, self.emphasis_side)] = self.emphasis
         counts = self._counts(mask)
         self._refined = bool(counts.sum() > 0)
-        loss = self.loss(refined, mask, batch["distance"][rows], weight, counts) if rows else logits.sum() * 0
+        loss = (
+            self.loss(refined, mask, batch["distance"][rows], weight, counts)
+            if rows
+            else logits.sum() * 0
+        )
         self.log("train/refined", float(len(rows)), batch_size=len(logits))
         logits[rows] = refined.detach().to(logits.dtype)
         return logits, loss + spared(self.network.parameters())
 
-    def _to_refine(self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch) -> list["Selected"]:
+    def _to_refine(
+        self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch
+    ) -> list["Selected"]:
         """Find the objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
 
-        They are those that the loop has added (inner rounds), or else are drawn for all at once, as in the paper.
+        They are those that the loop has added (inner rounds), or else are drawn for all at once, as
+        in the paper.
         """
         picked = []
         masks = batch["mask"].cpu().numpy()
         given = unpad_clicks(batch["clicks"])
         for row, id in enumerate(batch["id"].tolist()):
-            if (masks[row] == 1).any() and self.selected[0] <= iou(predictions[row], masks[row]) <= self.selected[1]:
+            if (masks[row] == 1).any() and self.selected[0] <= iou(
+                predictions[row], masks[row]
+            ) <= self.selected[1]:
                 generator = np.random.default_rng((self._seed, self.current_epoch, id))
                 padding = (batch["to_source"][row, ..., 0] < 0).cpu().numpy()
                 clicks = given[row][1:]
                 if not len(clicks):
                     clicks = self.draw_clicks(predictions[row], masks[row], generator, padding)
                 if len(clicks):
-                    box = trimmed_box(logits[row, 0], self.threshold).grown(self.padding, *masks[row].shape).with_clicks(clicks)
-                    picked.append(Selected(row, clicks, self.network.snapped(box, features, masks[row].shape)))
+                    box = (
+                        trimmed_box(logits[row, 0], self.threshold)
+                        .grown(self.padding, *masks[row].shape)
+                        .with_clicks(clicks)
+                    )
+                    picked.append(
+                        Selected(row, clicks, self.network.snapped(box, features, masks[row].shape))
+                    )
         return picked
 
     def _counts(self, mask: Tensor) -> Tensor:
@@ -250,7 +321,12 @@ class TwoInOne(InteractiveModule):
     def _idle(self) -> list[torch.nn.Parameter]:
         """Return the weights that the phase leaves alone."""
         parts = self.network.parameters_by_origin()
-        return [p for name in parts if name.startswith("refinement") == self.selects for p in parts[name]]
+        return [
+            p
+            for name in parts
+            if name.startswith("refinement") == self.selects
+            for p in parts[name]
+        ]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Each phase trains its own network, the refinement only in steps that have something to refine."""
@@ -272,4 +348,6 @@ class Selected(NamedTuple):
 
 def square(y: int, x: int, side: int) -> tuple[slice, slice]:
     """Find the rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
-    return slice(max(0, y - side // 2), y + side - side // 2), slice(max(0, x - side // 2), x + side - side // 2)
+    return slice(max(0, y - side // 2), y + side - side // 2), slice(
+        max(0, x - side // 2), x + side - side // 2
+    )

@@ -15,7 +15,9 @@ from tests.helpers.drawing import draw, write
 os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-torch.set_num_threads(1)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
+torch.set_num_threads(
+    1
+)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +48,30 @@ def coco(tmp_path: Path) -> Path:
         ring = [50, 10, 90, 10, 90, 60, 50, 60, 50, 10, 60, 20, 60, 50, 80, 50, 80, 20, 60, 20]
         for polygon in (square, ring):
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "area": 900, "segmentation": [polygon]}
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i + 1,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": 900,
+                    "segmentation": [polygon],
+                }
             )
-    annotations.append({"id": 99, "image_id": 1, "category_id": 1, "iscrowd": 1, "area": 9, "segmentation": [[0, 0, 3, 0, 3, 3]]})
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
+    annotations.append(
+        {
+            "id": 99,
+            "image_id": 1,
+            "category_id": 1,
+            "iscrowd": 1,
+            "area": 9,
+            "segmentation": [[0, 0, 3, 0, 3, 3]],
+        }
+    )
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "thing"}],
+    }
     (tmp_path / "coco" / "annotations.json").write_text(json.dumps(content))
     return tmp_path / "coco"
 

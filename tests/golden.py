@@ -1,7 +1,8 @@
 """Tables of one tiny run of every system, to compare with after a change that must not change them.
 
 python -m tests.golden make FOLDER        before the change
-python -m tests.golden compare FOLDER     after it: trains and evaluates again beside them, names what differs
+python -m tests.golden compare FOLDER     after it: trains and evaluates again beside them, names
+what differs
 """
 
 import argparse
@@ -24,15 +25,30 @@ TIMES = ("seconds", "fingerprint")
 """Beginnings and parts of the names of figures that no second run repeats."""
 
 CLICKS = {
-    "itis": (["small.yaml"], [[], ["--config", "users/cluster.yaml"], ["refiner=f_brs_b", "flip=true"]]),
+    "itis": (
+        ["small.yaml"],
+        [[], ["--config", "users/cluster.yaml"], ["refiner=f_brs_b", "flip=true"]],
+    ),
     "itis-mask": (
         ["small.yaml", "itis/mask.yaml"],
-        [[], ["refiner=dist_map_brs", "--config", "zoom.yaml", "zoom.min_crop=24", "zoom.long_side=64"]],
+        [
+            [],
+            [
+                "refiner=dist_map_brs",
+                "--config",
+                "zoom.yaml",
+                "zoom.min_crop=24",
+                "zoom.long_side=64",
+            ],
+        ],
     ),
     "brs": (["brs.yaml"], [[], ["refiner=rgb_brs"], ["model.network.output=coarse"]]),
     "two_in_one": (["two_in_one.yaml"], [[]]),
     "two_in_one-pnr": (["two_in_one.yaml", "two_in_one/pnr.yaml"], [[]]),
-    "convert": (["convert.yaml"], [[], ["--config", "zoom.yaml", "zoom.min_crop=24", "zoom.long_side=64"]]),
+    "convert": (
+        ["convert.yaml"],
+        [[], ["--config", "zoom.yaml", "zoom.min_crop=24", "zoom.long_side=64"]],
+    ),
 }
 """Configs of a training, and what its evaluations add."""
 STREAMS = {name: [f"clis/{name}.yaml"] for name in ("naive", "lwf", "ewc", "packnet")}
@@ -72,10 +88,22 @@ def clicks(root: Path, data: Path, only: str) -> None:
         run = root / name
         if only not in name or (run / "done").exists():
             continue
-        steps = [*tiny(files[0]), f"loading.augment={CROP[0]}", "trainer.max_epochs=2", f"data.root={data / 'objects'}"]
+        steps = [
+            *tiny(files[0]),
+            f"loading.augment={CROP[0]}",
+            "trainer.max_epochs=2",
+            f"data.root={data / 'objects'}",
+        ]
         play("train.py", *configs(*files, "data/folder.yaml"), *steps, f"run={run}")
         for number, words in enumerate(evaluations):
-            play("evaluate.py", "--checkpoint", str(run), "max_clicks=4", f"run={run / str(number)}", *words)
+            play(
+                "evaluate.py",
+                "--checkpoint",
+                str(run),
+                "max_clicks=4",
+                f"run={run / str(number)}",
+                *words,
+            )
         (run / "done").touch()
 
 
@@ -83,9 +111,22 @@ def classical(root: Path, data: Path, only: str) -> None:
     """Evaluate a method without training."""
     run = root / "random_walker"
     if only in run.name and not (run / "done").exists():
-        quiet = ["trainer.accelerator=cpu", "callbacks.progress=null", "trainer.enable_progress_bar=false", "loading.num_workers=0"]
+        quiet = [
+            "trainer.accelerator=cpu",
+            "callbacks.progress=null",
+            "trainer.enable_progress_bar=false",
+            "loading.num_workers=0",
+        ]
         files = configs("classical/random_walker.yaml", "data/folder.yaml")
-        play("evaluate.py", *files, f"data.root={data / 'objects'}", "max_clicks=4", "full_curves=true", *quiet, f"run={run}")
+        play(
+            "evaluate.py",
+            *files,
+            f"data.root={data / 'objects'}",
+            "max_clicks=4",
+            "full_curves=true",
+            *quiet,
+            f"run={run}",
+        )
         (run / "done").touch()
 
 
@@ -103,10 +144,25 @@ def tasks(root: Path, data: Path, only: str) -> None:
         more = ["model.relearn_pretraining=2"] * (name == "packnet")
         pretraining = [file for file in files if file != "clis/clicks.yaml"]
         play(
-            "train.py", *configs("clis.yaml", *pretraining, "data/class_folder.yaml"), *common, *more, "trainer.max_epochs=2", f"run={run}"
+            "train.py",
+            *configs("clis.yaml", *pretraining, "data/class_folder.yaml"),
+            *common,
+            *more,
+            "trainer.max_epochs=2",
+            f"run={run}",
         )
-        stage = [f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=1", "data.sequence=1"]
-        line = configs("clis.yaml", *pretraining, "data/class_folder.yaml", "clis/tasks.yaml", *(f for f in files if f not in pretraining))
+        stage = [
+            f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}",
+            "trainer.max_epochs=1",
+            "data.sequence=1",
+        ]
+        line = configs(
+            "clis.yaml",
+            *pretraining,
+            "data/class_folder.yaml",
+            "clis/tasks.yaml",
+            *(f for f in files if f not in pretraining),
+        )
         play("train.py", *line, *common, *more, *stage, f"run={run / 'tasks'}")
         (run / "done").touch()
 
@@ -119,7 +175,12 @@ def volumes(root: Path, data: Path, only: str) -> None:
     for name, files in {"dynamic3d": [], "dynamic3d-static": ["dynamic3d/static.yaml"]}.items():
         run = root / name
         if only in name and not (run / "done").exists():
-            given = [*VOLUMES, "model.network.channels=[4,8,8,8]", "data.rounds=2", f"data.cache={data / 'cache'}"]
+            given = [
+                *VOLUMES,
+                "model.network.channels=[4,8,8,8]",
+                "data.rounds=2",
+                f"data.cache={data / 'cache'}",
+            ]
             play(
                 "train.py",
                 *configs("dynamic3d.yaml", "data/volume_folder.yaml", *files),
@@ -132,8 +193,14 @@ def volumes(root: Path, data: Path, only: str) -> None:
 
 def compare(golden: Path, now: Path) -> int:
     """Print every cell that differs; 1 where one does, or a table is missing."""
-    found = [path for path in sorted(golden.rglob("*")) if path.name in TABLES and (now / path.relative_to(golden).parts[0]).exists()]
-    differences = [line for path in found for line in differing(path, now / path.relative_to(golden))]
+    found = [
+        path
+        for path in sorted(golden.rglob("*"))
+        if path.name in TABLES and (now / path.relative_to(golden).parts[0]).exists()
+    ]
+    differences = [
+        line for path in found for line in differing(path, now / path.relative_to(golden))
+    ]
     print("\n".join(differences) or f"{len(found)} tables are equal")
     return 1 if differences else 0
 
@@ -144,7 +211,11 @@ def differing(golden: Path, now: Path) -> list[str]:
         return [f"{now} is missing"]
     rows, others = cells(golden), cells(now)
     keys = [*rows, *(key for key in others if key not in rows)]
-    return [f"{now}: {key} was {rows.get(key)}, is {others.get(key)}" for key in keys if rows.get(key) != others.get(key)]
+    return [
+        f"{now}: {key} was {rows.get(key)}, is {others.get(key)}"
+        for key in keys
+        if rows.get(key) != others.get(key)
+    ]
 
 
 def cells(path: Path) -> dict[str, str]:
@@ -153,7 +224,11 @@ def cells(path: Path) -> dict[str, str]:
         values = {str(key): str(value) for key, value in json.loads(path.read_text()).items()}
     else:
         with path.open(newline="") as file:
-            values = {f"{number} {key}": str(value) for number, row in enumerate(csv.DictReader(file)) for key, value in row.items()}
+            values = {
+                f"{number} {key}": str(value)
+                for number, row in enumerate(csv.DictReader(file))
+                for key, value in row.items()
+            }
     return {key: value for key, value in values.items() if not any(part in key for part in TIMES)}
 
 

@@ -15,13 +15,27 @@ FORBIDDEN = {
     **{room: {"configs", "annotate", "commands", *LIGHTNING} - {room} for room in LIGHTNING},
 }
 FLOORS = (
-    {"errors", "files", "distributed", "distance", "checkpoints", "batches", "depth", "features", "images", "labels", "listing", "masks"},
+    {
+        "errors",
+        "files",
+        "distributed",
+        "distance",
+        "checkpoints",
+        "batches",
+        "depth",
+        "features",
+        "images",
+        "labels",
+        "listing",
+        "masks",
+    },
     {"clicks"},
     {"views", "losses", "classical", "volumes"},
     {"networks", "continual", "inference"},
     {"evaluation"},
 )
-"""Of interseg/, from the ground up: a wing or a flat module imports from its own floor and from those below."""
+"""Of interseg/, from the ground up: a wing or a flat module imports from its own floor and from
+those below."""
 
 
 def imports(path: Path) -> set[str]:
@@ -47,7 +61,9 @@ def part(path: Path) -> str:
 
 
 def modules() -> list[Path]:
-    return [path for path in sorted((ROOT / "interseg").rglob("*.py")) if path.name != "__init__.py"]
+    return [
+        path for path in sorted((ROOT / "interseg").rglob("*.py")) if path.name != "__init__.py"
+    ]
 
 
 def test_every_part_of_the_library_is_on_a_floor_and_imports_from_no_higher_one():
@@ -58,7 +74,9 @@ def test_every_part_of_the_library_is_on_a_floor_and_imports_from_no_higher_one(
             package, _, rest = name.partition(".")
             if package == "interseg" and rest:
                 other = rest.split(".")[0]
-                assert other not in floor or floor[other] <= floor[part(path)], f"{path} imports {name}"
+                assert other not in floor or floor[other] <= floor[part(path)], (
+                    f"{path} imports {name}"
+                )
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["modules", "wings"])
@@ -67,7 +85,9 @@ def test_nothing_in_the_library_imports_itself_round_a_circle(whole):
     doors: dict[str, set[str]] = {}
     for name, path in names.items():
         room = part(path) if whole else name
-        others = {part(names[other]) if whole else other for other in imports(path) if other in names}
+        others = {
+            part(names[other]) if whole else other for other in imports(path) if other in names
+        }
         doors[room] = doors.get(room, set()) | (others - {room})
     done: set[str] = set()
 
@@ -83,5 +103,9 @@ def test_nothing_in_the_library_imports_itself_round_a_circle(whole):
 
 
 def test_the_library_reads_no_folder_of_the_framework_but_by_its_one_door():
-    doors = [path.relative_to(ROOT).as_posix() for path in modules() if "import_module" in path.read_text(encoding="utf-8")]
+    doors = [
+        path.relative_to(ROOT).as_posix()
+        for path in modules()
+        if "import_module" in path.read_text(encoding="utf-8")
+    ]
     assert doors == ["interseg/inference/model.py"]

@@ -17,14 +17,28 @@ from tests.helpers.people import BOX, PHOTO, TARGET, TWO, VOXELS, H, W, classes,
 
 
 def look(root, *words, config="data/folder.yaml"):
-    result = called("check.py", "--config", config, f"data.root={root}", *words, "--out", root.parent / "check.html", cwd=root.parent)
+    result = called(
+        "check.py",
+        "--config",
+        config,
+        f"data.root={root}",
+        *words,
+        "--out",
+        root.parent / "check.html",
+        cwd=root.parent,
+    )
     page = root.parent / "check.html"
     return result, page.read_text(encoding="utf-8") if page.exists() else ""
 
 
 def pictures(page):
-    found = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]+) with its mask">', page)
-    return {name: cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR) for data, name in found}
+    found = re.findall(
+        r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]+) with its mask">', page
+    )
+    return {
+        name: cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        for data, name in found
+    }
 
 
 def test_a_folder_is_counted_its_masks_explained_and_shown(folder):
@@ -35,9 +49,15 @@ def test_a_folder_is_counted_its_masks_explained_and_shown(folder):
     assert result.returncode == 0
     assert lines[:3] == ["train", f"  {'images':20}5", f"  {'objects':20}10"]
     assert f"  {'sizes':20}72 x 96 (4), 72 x 80 (1)" in lines
-    assert f"  {'masks':20}ids (5): several values, each an object; 255, where it is the largest, is ignored" in lines
+    assert (
+        f"  {'masks':20}ids (5): several values, each an object; 255, where it is the largest, is ignored"
+        in lines
+    )
     assert lines.count(f"  {'objects':20}those of train") == 2
-    assert f"note: training and evaluation see the same objects: {folder} has no train/ and test/; " in result.stdout
+    assert (
+        f"note: training and evaluation see the same objects: {folder} has no train/ and test/; "
+        in result.stdout
+    )
     assert "left out: files in images/ that are no images by their suffix: 1 (readme.txt)" in lines
     assert "left out: masks in masks/ without an image: 1 (notes.bmp)" in lines
     assert "nothing is wrong" in lines
@@ -55,9 +75,16 @@ def test_what_is_wrong_is_named_and_ends_in_1(folder):
     assert result.returncode == 1
     wrong = [line for line in result.stdout.splitlines() if line.startswith("wrong: ")]
     assert wrong[0] == f"wrong: {folder}/images/0.png has no mask in {folder}/masks"
-    assert wrong[1] == f"wrong: {folder}/masks/2.png has no object (values [0]); draw one or remove the mask"
-    assert wrong[2].startswith(f"wrong: 1.png: object 1: {folder}/images/1.png cannot be read as an image")
-    assert len(wrong) == 3, "what is wrong with a photo is said once, though it has two objects and is of all splits"
+    assert (
+        wrong[1]
+        == f"wrong: {folder}/masks/2.png has no object (values [0]); draw one or remove the mask"
+    )
+    assert wrong[2].startswith(
+        f"wrong: 1.png: object 1: {folder}/images/1.png cannot be read as an image"
+    )
+    assert len(wrong) == 3, (
+        "what is wrong with a photo is said once, though it has two objects and is of all splits"
+    )
     assert "3 things are wrong" in result.stdout
     assert all(line.removeprefix("wrong: ") in page for line in wrong)
 
@@ -92,7 +119,9 @@ def test_a_set_of_classes_has_their_shares(tmp_path):
     assert result.returncode == 0
     assert f"  {'images':20}2: 1 to pretrain on, 1 for tasks of one" in result.stdout
     known = 580 + 2 * 188
-    shares = ", ".join(f"{label}: {100 * count / known:.2g} %" for label, count in enumerate((580, 280, 96)))
+    shares = ", ".join(
+        f"{label}: {100 * count / known:.2g} %" for label, count in enumerate((580, 280, 96))
+    )
     assert f"  {'classes':20}{shares}; ignored: {100 * 580 / (2 * H * W):.2g} %" in result.stdout
     assert list(pictures(page)) == ["0.png", "1.png"]
     result, _ = look(tmp_path / "set", *words, "data.classes=4", config="data/class_folder.yaml")
@@ -105,8 +134,15 @@ def test_a_set_of_classes_has_their_shares(tmp_path):
 
 def test_images_of_classes_that_are_clicked_are_shown_by_class(tmp_path):
     classes(tmp_path / "set", TWO, TWO)
-    words = [f"data.images.root={tmp_path / 'set'}", "data.images.classes=3", "data.images.holdout=1", "data.images.length=1"]
-    data = build(resolve(load(["data/class_images.yaml"], [*words, f"data.images.size=[{H},{W}]"]))["data"])
+    words = [
+        f"data.images.root={tmp_path / 'set'}",
+        "data.images.classes=3",
+        "data.images.holdout=1",
+        "data.images.length=1",
+    ]
+    data = build(
+        resolve(load(["data/class_images.yaml"], [*words, f"data.images.size=[{H},{W}]"]))["data"]
+    )
     found = check_data(data)
     assert not found.problems
     assert [part.name for part in found.parts] == ["train", "val", "test", "train beside val"]
@@ -134,7 +170,10 @@ def test_volumes_have_sizes_spacings_and_the_targets_share(tmp_path):
         path.write_bytes(path.read_bytes()[:-100])
     result, _ = look(tmp_path / "set", *words, config="data/volume_folder.yaml")
     assert result.returncode == 1
-    assert len(re.findall(r"wrong: .*/images/[02]\.nii\.gz cannot be read as a volume", result.stdout)) == 2, "all, not the first alone"
+    assert (
+        len(re.findall(r"wrong: .*/images/[02]\.nii\.gz cannot be read as a volume", result.stdout))
+        == 2
+    ), "all, not the first alone"
     result, _ = look(tmp_path / "set", "data.held_out=3", config="data/volume_folder.yaml")
     assert result.returncode == 1
 
@@ -158,7 +197,10 @@ def test_pictures_are_from_all_over_and_sizes_counted():
     assert spread(range(100)) == {0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99}
     assert spread([7, 8]) == {7, 8}
     assert spread([]) == set()
-    assert counted_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)]) == "3 x 4 (2), 1 x 2 (1), 5 x 6 (1) and 2 more"
+    assert (
+        counted_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)])
+        == "3 x 4 (2), 1 x 2 (1), 5 x 6 (1) and 2 more"
+    )
 
 
 def test_a_coco_set_has_its_categories_and_what_was_decided_of_its_photos(coco):
@@ -167,7 +209,10 @@ def test_a_coco_set_has_its_categories_and_what_was_decided_of_its_photos(coco):
     result, page = look(coco, *words, config="data/coco.yaml")
     assert result.returncode == 0
     assert re.search(r"categories +1: thing 6\n", result.stdout)
-    assert re.search(r"photos +photos whose EXIF orientation fits their masks both ways, read upright, .*: 1 \(1\.jpg\)", result.stdout)
+    assert re.search(
+        r"photos +photos whose EXIF orientation fits their masks both ways, read upright, .*: 1 \(1\.jpg\)",
+        result.stdout,
+    )
     assert "left out: crowds, which are no objects: 1 (99)" in result.stdout
     assert list(pictures(page)) == ["0.jpg: thing (1)", "1.jpg: thing (3)", "2.jpg: thing (5)"]
     (coco / "images" / "2.jpg").write_bytes(b"none")

@@ -10,7 +10,11 @@ from PIL import Image
 from tests.helpers.commands import CROP, called
 from tests.helpers.drawing import draw_folder
 
-TINY = ("model.network={_target_: tests.helpers.tiny_network.TinyNetwork}", "loading.num_workers=0", "loading.batch_size=4")
+TINY = (
+    "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}",
+    "loading.num_workers=0",
+    "loading.batch_size=4",
+)
 QUIET = ("trainer.accelerator=cpu", "trainer.max_epochs=1", "trainer.enable_progress_bar=false")
 RUN, DATA, OUT, FILES = "RUN", "DATA", "OUT", "FILES"
 """Stand for the folders of a trained run, of photos, of what a command writes, and of odd files."""
@@ -42,17 +46,61 @@ def line_of(command, words):
     """Complete a command: what comes first is what it needs, what is given comes after it."""
     if command == "train":
         files = ("--trust", "tests", "--config", "small.yaml", "--config", "data/folder.yaml")
-        return (*files, *TINY, f"loading.augment={CROP[0]}", *QUIET, f"data.root={DATA}", f"run={OUT}", *words)
+        return (
+            *files,
+            *TINY,
+            f"loading.augment={CROP[0]}",
+            *QUIET,
+            f"data.root={DATA}",
+            f"run={OUT}",
+            *words,
+        )
     if command == "resume":
         return line_of("train", ("trainer.max_epochs=2", f"run={RUN}", "checkpoint=last", *words))
     if command == "evaluate":
-        return ("--trust", "tests", "--checkpoint", RUN, f"run={OUT}", "max_clicks=2", "callbacks.report=null", *words)
+        return (
+            "--trust",
+            "tests",
+            "--checkpoint",
+            RUN,
+            f"run={OUT}",
+            "max_clicks=2",
+            "callbacks.report=null",
+            *words,
+        )
     if command == "classical":
-        return ("--config", "classical/geodesic.yaml", "--config", "data/folder.yaml", f"data.root={DATA}", f"run={OUT}", *QUIET, *words)
-    return ("--trust", "tests", "--checkpoint", RUN, "--images", f"{DATA}/images", "--clicks", f"{FILES}/clicks.csv", "--out", OUT, *words)
+        return (
+            "--config",
+            "classical/geodesic.yaml",
+            "--config",
+            "data/folder.yaml",
+            f"data.root={DATA}",
+            f"run={OUT}",
+            *QUIET,
+            *words,
+        )
+    return (
+        "--trust",
+        "tests",
+        "--checkpoint",
+        RUN,
+        "--images",
+        f"{DATA}/images",
+        "--clicks",
+        f"{FILES}/clicks.csv",
+        "--out",
+        OUT,
+        *words,
+    )
 
 
-PROGRAM = {"train": "train.py", "resume": "train.py", "evaluate": "evaluate.py", "classical": "evaluate.py", "predict": "predict.py"}
+PROGRAM = {
+    "train": "train.py",
+    "resume": "train.py",
+    "evaluate": "evaluate.py",
+    "classical": "evaluate.py",
+    "predict": "predict.py",
+}
 
 
 def play(command, words, places):
@@ -179,14 +227,20 @@ def test_what_works(command, words, places, tmp_path, caplog):
 def test_what_is_refused_in_one_line(command, words, message, places, tmp_path):
     result = play(command, words.split(" "), places | {OUT: tmp_path / "out"})
     assert result.returncode == 2, result.stdout
-    errors = [line for line in result.stderr.splitlines() if line and not re.search(r"\d/\d+ \[", line)]
+    errors = [
+        line for line in result.stderr.splitlines() if line and not re.search(r"\d/\d+ \[", line)
+    ]
     assert len(errors) == 1, errors
     assert errors[0].startswith(f"error: {message}"), errors[0]
 
 
 def test_a_key_alone_turns_the_bar_off_and_neither_leaves_it(places, tmp_path):
     for number, (word, shown) in enumerate(
-        {"callbacks.progress=null": False, "trainer.enable_progress_bar=false": False, "name=a": True}.items()
+        {
+            "callbacks.progress=null": False,
+            "trainer.enable_progress_bar=false": False,
+            "name=a": True,
+        }.items()
     ):
         line = ["trainer.enable_progress_bar=true"] if word == "name=a" else []
         result = play("evaluate", (word, *line), places | {OUT: tmp_path / str(number)})
@@ -229,7 +283,9 @@ def test_what_was_decided_about_the_data_is_said_once_and_stands_in_the_report(p
     line = ("callbacks.report={_target_: callbacks.report.Report, spread: 1, hardest: 0}",)
     result = play("evaluate", line, here)
     assert result.returncode == 0, result.stderr
-    assert [line for line in result.stdout.splitlines() if line.startswith(("note", "left"))] == lines
+    assert [
+        line for line in result.stdout.splitlines() if line.startswith(("note", "left"))
+    ] == lines
     page = (tmp_path / "evaluated" / "report.html").read_text().replace(str(root), "DATA")
     assert "About the data" in page
     assert all(line.removeprefix("note: ") in page for line in lines)

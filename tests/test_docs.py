@@ -12,7 +12,13 @@ from tests.helpers.drawing import draw, draw_folder, write
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s#]+)(#[^)\s]*)?\)")
-SMALL = ("trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "loading.num_workers=0", "max_clicks=2", "callbacks.report=null")
+SMALL = (
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "loading.num_workers=0",
+    "max_clicks=2",
+    "callbacks.report=null",
+)
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "models/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -37,9 +43,16 @@ def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     (tmp_path / "mylab").mkdir()
     (tmp_path / "mylab" / "__init__.py").touch()
     data = draw_leaves(tmp_path / "data") if page == "data" else draw_folder(tmp_path / "data", 4)
-    places = {"DATA": data, "RUN": tmp_path / "run", "OUT.html": tmp_path / "check.html", "OUT": tmp_path / "out"}
+    places = {
+        "DATA": data,
+        "RUN": tmp_path / "run",
+        "OUT.html": tmp_path / "check.html",
+        "OUT": tmp_path / "out",
+    }
     lines = []
-    for language, title, text in BLOCK.findall((ROOT / "docs" / "extend" / f"{page}.md").read_text()):
+    for language, title, text in BLOCK.findall(
+        (ROOT / "docs" / "extend" / f"{page}.md").read_text()
+    ):
         if title:
             (tmp_path / title).write_text(text)
         if language == "bash":
@@ -71,7 +84,10 @@ def prose(page):
 def anchors(page):
     """Anchors of a page's headings, as the site names them."""
     titles = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
-    return {"#" + re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+    return {
+        "#" + re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower())
+        for title in titles
+    }
 
 
 def test_every_link_leads_to_a_file_and_a_heading():
@@ -84,7 +100,12 @@ def test_every_link_leads_to_a_file_and_a_heading():
             path = (page.parent / target).resolve()
             if not path.exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
-            elif anchor and path.suffix == ".md" and "reference" not in path.parts and anchor not in anchors(path):
+            elif (
+                anchor
+                and path.suffix == ".md"
+                and "reference" not in path.parts
+                and anchor not in anchors(path)
+            ):
                 broken.append(f"{page.relative_to(ROOT)}: {target}{anchor}")
     assert broken == []
 
@@ -92,30 +113,47 @@ def test_every_link_leads_to_a_file_and_a_heading():
 def test_the_site_has_every_page():
     shown = (ROOT / "mkdocs.yml").read_text()
     nav = set(re.findall(r"^\s+- (\S+\.(?:md|ipynb))$", shown, re.MULTILINE))
-    docs = {path.relative_to(ROOT / "docs").as_posix() for kind in ("*.md", "*.ipynb") for path in (ROOT / "docs").rglob(kind)}
-    assert nav == docs | {f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.md")} | {"models/README.md", "CHANGELOG.md"}
+    docs = {
+        path.relative_to(ROOT / "docs").as_posix()
+        for kind in ("*.md", "*.ipynb")
+        for path in (ROOT / "docs").rglob(kind)
+    }
+    assert nav == docs | {
+        f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.md")
+    } | {"models/README.md", "CHANGELOG.md"}
 
 
 def test_the_reference_has_every_module():
     """Packages are shown with all that is in them; the flat modules of interseg/ are named."""
     named = {
-        name for page in (ROOT / "docs" / "reference").glob("*.md") for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+        name
+        for page in (ROOT / "docs" / "reference").glob("*.md")
+        for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     }
     for folder in ("interseg", "lightning_modules", "datamodules", "callbacks"):
         for path in (ROOT / folder).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            names = {".".join(parts[:count]) for count in range(2 if folder == "interseg" else 1, len(parts) + 1)}
+            names = {
+                ".".join(parts[:count])
+                for count in range(2 if folder == "interseg" else 1, len(parts) + 1)
+            }
             assert names & named or parts == ("interseg", "__init__"), path
 
 
 def test_the_figures_of_the_front_page_are_on_the_page_that_they_name():
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 100
-    rows = re.findall(r"^\| [^|]+ \| [^|]+ \| ([\d.; ]+) \| ([\d.; ]+) \| \[[^\]]+\]\(([^)]+)\) \|$", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| [^|]+ \| [^|]+ \| ([\d.; ]+) \| ([\d.; ]+) \| \[[^\]]+\]\(([^)]+)\) \|$",
+        text,
+        re.MULTILINE,
+    )
     assert len(rows) >= 6
     for *cells, page in rows:
         for figure in re.findall(r"[\d.]+", " ".join(cells)):
-            assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", (ROOT / page).read_text()), f"{figure} is not on {page}"
+            assert re.search(
+                rf"(?<![\d.]){re.escape(figure)}(?![\d])", (ROOT / page).read_text()
+            ), f"{figure} is not on {page}"
 
 
 def test_every_config_has_a_page():

@@ -40,8 +40,28 @@ def words(tmp_path, monkeypatch):
     threads = torch.get_num_threads()
     root = draw_folder(tmp_path / "data", 4)
     small = [*tiny("itis/once.yaml"), f"loading.augment={CROP[0]}", "max_clicks=3"]
-    sizes = ["--batch", "2", "--workers", "0", "--sizes", "2", "--objects", "2", "--steps", "4", "--eager", "--accelerator", "cpu"]
-    yield [str(tmp_path / "out"), "--data", f"--config data/folder.yaml data.root={root}", *sizes, *small]
+    sizes = [
+        "--batch",
+        "2",
+        "--workers",
+        "0",
+        "--sizes",
+        "2",
+        "--objects",
+        "2",
+        "--steps",
+        "4",
+        "--eager",
+        "--accelerator",
+        "cpu",
+    ]
+    yield [
+        str(tmp_path / "out"),
+        "--data",
+        f"--config data/folder.yaml data.root={root}",
+        *sizes,
+        *small,
+    ]
     torch.set_num_threads(threads)
 
 
@@ -50,7 +70,9 @@ def call(monkeypatch, *line):
     gpu.main()
 
 
-def test_every_row_is_measured_and_what_is_trained_is_played_and_written(words, monkeypatch, tmp_path):
+def test_every_row_is_measured_and_what_is_trained_is_played_and_written(
+    words, monkeypatch, tmp_path
+):
     rows = ["--rows", "bfloat16", "kept features"]
     monkeypatch.setattr(gpu, "COMPILED", [])
     call(monkeypatch, *words, "--minutes", "0.02", "--name", "trained", *rows)
@@ -62,10 +84,20 @@ def test_every_row_is_measured_and_what_is_trained_is_played_and_written(words, 
     assert "fine-tuned" in page
     assert "| noc@85 |" in page
     steps = int((tmp_path / "out" / "steps").read_text())
-    assert read_checkpoint(tmp_path / "out" / "run" / "checkpoints" / "last.ckpt")["global_step"] == steps
-    assert {value.dtype for value in read_checkpoint(tmp_path / "out" / "trained.ckpt")["state_dict"].values()} <= {torch.half, torch.uint8}
+    assert (
+        read_checkpoint(tmp_path / "out" / "run" / "checkpoints" / "last.ckpt")["global_step"]
+        == steps
+    )
+    assert {
+        value.dtype
+        for value in read_checkpoint(tmp_path / "out" / "trained.ckpt")["state_dict"].values()
+    } <= {torch.half, torch.uint8}
     monkeypatch.setattr(gpu, "run_module", None)
-    monkeypatch.setattr(gpu, "done", lambda proof, *line: pytest.fail("done already") if not proof.exists() else None)
+    monkeypatch.setattr(
+        gpu,
+        "done",
+        lambda proof, *line: pytest.fail("done already") if not proof.exists() else None,
+    )
     call(monkeypatch, *words, "--minutes", "0.02", "--name", "trained", *rows)
     assert (tmp_path / "out" / "gpu.md").read_text() == page
 

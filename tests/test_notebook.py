@@ -20,7 +20,11 @@ def test_the_notebook_runs_and_its_answers_are_those_that_the_page_shows(monkeyp
         ran = shell.run_cell("".join(cell["source"]))
         ran.raise_error()
         shown.append(value_of(cell))
-        found.append(None if ran.result is None else shell.display_formatter.format(ran.result)[0]["text/plain"])
+        found.append(
+            None
+            if ran.result is None
+            else shell.display_formatter.format(ran.result)[0]["text/plain"]
+        )
     assert found == shown
     assert len([value for value in shown if value]) >= 5
     (axis,) = plt.gcf().axes

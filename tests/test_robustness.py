@@ -16,7 +16,10 @@ from tests.helpers.drawing import draw_folder
 from tests.interseg.evaluation.test_comparison import evaluation
 
 CURVES = [[0.5, 0.7, 0.9], [0.9, 0.9, 0.9], [0.1, 0.2, 0.3]]  # NoC 3, 1, 3
-OTHERS = [[[0.9, 0.9, 0.9], [0.2, 0.9, 0.9], [0.1, 0.2, 0.9]], [[0.5, 0.9, 0.9], [0.2, 0.3, 0.9], [0.1, 0.2, 0.9]]]  # 1, 2, 3; 2, 3, 3
+OTHERS = [
+    [[0.9, 0.9, 0.9], [0.2, 0.9, 0.9], [0.1, 0.2, 0.9]],
+    [[0.5, 0.9, 0.9], [0.2, 0.3, 0.9], [0.1, 0.2, 0.9]],
+]  # 1, 2, 3; 2, 3, 3
 
 
 def test_a_row_is_paired_object_by_object_and_seeds_are_averaged(tmp_path):
@@ -54,8 +57,31 @@ def test_the_benchmark_plays_every_user_and_does_nothing_twice(tmp_path, monkeyp
     network = "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}"
     model = f"tiny=--trust tests --config small.yaml '{network}'"
     data = f"--config data/folder.yaml data.root={tmp_path / 'data'}"
-    line = ["robustness", tmp_path / "out", "--model", model, "--data", data, *TINY, "max_clicks=2", "--seeds", "2", "--target", "0.85"]
-    line += ["--users", "deterministic", "worst", "sampled", "--deciles", "1", "10", "--", "callbacks.report=null"]
+    line = [
+        "robustness",
+        tmp_path / "out",
+        "--model",
+        model,
+        "--data",
+        data,
+        *TINY,
+        "max_clicks=2",
+        "--seeds",
+        "2",
+        "--target",
+        "0.85",
+    ]
+    line += [
+        "--users",
+        "deterministic",
+        "worst",
+        "sampled",
+        "--deciles",
+        "1",
+        "10",
+        "--",
+        "callbacks.report=null",
+    ]
     monkeypatch.setattr(sys, "argv", [*map(str, line)])
     robustness.main()
     assert len(lines) == 1 + 1 + 2 + 2 * 2
@@ -66,7 +92,10 @@ def test_the_benchmark_plays_every_user_and_does_nothing_twice(tmp_path, monkeyp
     assert list(rows) == ["deterministic", "worst", "sampled", "decile 1", "decile 10"]
     assert rows["deterministic"]["difference"] == [0, 0, 0]
     assert rows["sampled"]["seeds"] == 2
-    folders = [tmp_path / "out" / "tiny" / name for name in ("deterministic-0", "sampled-0", "sampled-1", "worst-0")]
+    folders = [
+        tmp_path / "out" / "tiny" / name
+        for name in ("deterministic-0", "sampled-0", "sampled-1", "worst-0")
+    ]
     clicks = [Evaluation(folder).clicks[0].tolist() for folder in folders]
     assert len({str(c) for c in clicks}) == 4
     robustness.main()

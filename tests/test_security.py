@@ -28,7 +28,15 @@ ROOT = Path(__file__).parent.parent
 SOURCES = [
     *(
         path
-        for folder in ("interseg", "datamodules", "callbacks", "configs", "lightning_modules", "benchmarks", "annotate")
+        for folder in (
+            "interseg",
+            "datamodules",
+            "callbacks",
+            "configs",
+            "lightning_modules",
+            "benchmarks",
+            "annotate",
+        )
         for path in (ROOT / folder).rglob("*.py")
     ),
     *ROOT.glob("*.py"),
@@ -38,14 +46,32 @@ RULES = {
     "np.load": {"allow_pickle": False},
     "numpy.load": {"allow_pickle": False},
 }
-FORBIDDEN = ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "pickle.load", "joblib.load", "shutil.unpack_archive")
-OUTSIDE = ["../secret", "a/../../secret", "/etc/passwd", "..\\secret", "C:\\secret", "\\\\host\\secret", "a\0b"]
+FORBIDDEN = (
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "pickle.load",
+    "joblib.load",
+    "shutil.unpack_archive",
+)
+OUTSIDE = [
+    "../secret",
+    "a/../../secret",
+    "/etc/passwd",
+    "..\\secret",
+    "C:\\secret",
+    "\\\\host\\secret",
+    "a\0b",
+]
 
 
 def calls(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+            yield (
+                ast.unparse(node.func),
+                {word.arg: getattr(word.value, "value", None) for word in node.keywords},
+            )
 
 
 def test_no_source_unpickles_or_unpacks_unguarded():
@@ -58,7 +84,9 @@ def test_no_source_unpickles_or_unpacks_unguarded():
             if name.endswith(".extractall"):
                 assert words.get("filter") == "data", f"{path} unpacks without a filter"
             seen |= {name} & {*RULES, "file.extractall"}
-    assert seen == {"torch.load", "np.load", "file.extractall"}, "the rules are looked for under the names in use"
+    assert seen == {"torch.load", "np.load", "file.extractall"}, (
+        "the rules are looked for under the names in use"
+    )
 
 
 class Trap:
@@ -88,7 +116,10 @@ def test_nothing_that_is_pickled_runs(tmp_path):
     assert not trap.path.exists()
 
 
-@pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "torch.load", "numpy.load", "builtins.eval", "pathlib.Path"])
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "subprocess.Popen", "torch.load", "numpy.load", "builtins.eval", "pathlib.Path"],
+)
 def test_a_config_builds_nothing_but_what_the_list_allows(target):
     with pytest.raises(InputError):
         build({"_target_": target, "command": "true"})
@@ -110,9 +141,16 @@ def test_a_name_below_its_folder_is_none_of_these(name, tmp_path):
 def test_a_coco_file_reads_no_image_outside_its_folder(name, tmp_path):
     image, _ = draw(0)
     write(tmp_path / "secret.png", image)
-    row = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[10, 10, 40, 10, 40, 40, 10, 40]]}
+    row = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "segmentation": [[10, 10, 40, 10, 40, 40, 10, 40]],
+    }
     photo = {"id": 1, "file_name": f"{name}.png", "height": 72, "width": 96}
-    (tmp_path / "a.json").write_text(json.dumps({"images": [photo], "annotations": [row], "categories": []}))
+    (tmp_path / "a.json").write_text(
+        json.dumps({"images": [photo], "annotations": [row], "categories": []})
+    )
     (tmp_path / "images").mkdir()
     source = CocoSource(tmp_path / "a.json", tmp_path / "images")
     assert len(source) == 0
@@ -122,23 +160,35 @@ def test_a_coco_file_reads_no_image_outside_its_folder(name, tmp_path):
 def test_list_files_and_the_decathlons_json_lead_to_nothing_outside(tmp_path):
     (tmp_path / "sbd" / "img").mkdir(parents=True)
     (tmp_path / "sbd" / "train.txt").write_text("2007_1\n../../secret\n")
-    with pytest.raises(InputError, match=r"train\.txt names '\.\./\.\./secret', which leads out of the data set"):
+    with pytest.raises(
+        InputError, match=r"train\.txt names '\.\./\.\./secret', which leads out of the data set"
+    ):
         SbdDataModule(str(tmp_path / "sbd")).source("train")
     (tmp_path / "davis" / "ImageSets" / "480p").mkdir(parents=True)
     (tmp_path / "davis" / "initial").mkdir()
     (tmp_path / "davis" / "ImageSets" / "480p" / "val.txt").write_text("..\n")
     with pytest.raises(InputError, match=r"val\.txt names '\.\.', which leads out"):
         DavisDataModule(str(tmp_path / "davis")).source("test")
-    (tmp_path / "dataset.json").write_text(json.dumps({"training": [{"image": "../a.nii.gz", "label": "b.nii.gz"}]}))
-    with pytest.raises(InputError, match=r"dataset\.json names '\.\./a\.nii\.gz', which leads out of"):
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"training": [{"image": "../a.nii.gz", "label": "b.nii.gz"}]})
+    )
+    with pytest.raises(
+        InputError, match=r"dataset\.json names '\.\./a\.nii\.gz', which leads out of"
+    ):
         MsdDataModule(str(tmp_path), held_out=1).files()
 
 
 @pytest.mark.parametrize(
     ("name", "header"),
     [
-        ("a.mhd", "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {}\n"),
-        ("a.nhdr", "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: {}\n"),
+        (
+            "a.mhd",
+            "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {}\n",
+        ),
+        (
+            "a.nhdr",
+            "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: {}\n",
+        ),
     ],
 )
 def test_a_volumes_header_names_voxels_beside_it_only(name, header, tmp_path):
@@ -189,6 +239,9 @@ def test_an_archive_that_leads_out_is_one_line_for_a_person(tmp_path, monkeypatc
 
     monkeypatch.setattr("datamodules.downloads.download_url", download)
     root = tmp_path / "inner" / "sbd"
-    with pytest.raises(InputError, match=r"the Semantic Boundaries Dataset is expected in .*'\.\./out\.txt' would be extracted to"):
+    with pytest.raises(
+        InputError,
+        match=r"the Semantic Boundaries Dataset is expected in .*'\.\./out\.txt' would be extracted to",
+    ):
         SBD.fetch(root, root / "wanted", lambda: None)
     assert not (tmp_path / "inner" / "out.txt").exists()

@@ -27,4 +27,6 @@ def handler(context: Any, event: Any) -> Any:
         answer, status = answer_cvat(context.user_data.model, data), 200
     except (InputError, ValueError) as error:
         answer, status = {"error": " ".join(str(error).split())}, 400
-    return context.Response(body=json.dumps(answer), headers={}, content_type="application/json", status_code=status)
+    return context.Response(
+        body=json.dumps(answer), headers={}, content_type="application/json", status_code=status
+    )

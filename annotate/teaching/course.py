@@ -1,7 +1,8 @@
 """A course: what is taught, each item's journal, and the thread that learns.
 
-One thread runs the fit (`configs.teaching`, `configs.teaching_volumes`). It asks what the person says of an item, and waits; while it
-waits it answers what others ask of the method. What the person says is on the disk before it is acknowledged, and the fit reads it from
+One thread runs the fit (`configs.teaching`, `configs.teaching_volumes`). It asks what the person
+says of an item, and waits; while it waits it answers what others ask of the method. What the person
+says is on the disk before it is acknowledged, and the fit reads it from
 there: a server that is started again goes on with the round in which it was killed.
 """
 
@@ -68,7 +69,9 @@ class Course(Generic[R]):
         self.items: dict[str, Item[R]] = {}
         for task, path in enumerate(files):
             journal = Journal(folder / "journal" / f"{path.name}.jsonl")
-            self.items[key_of(path.name)] = Item(key_of(path.name), task, path, journal, replay(journal.events))
+            self.items[key_of(path.name)] = Item(
+                key_of(path.name), task, path, journal, replay(journal.events)
+            )
         self.order = list(self.items.values())
         self.bell = threading.Condition()
         self.meeting: Any = None
@@ -158,9 +161,14 @@ class Course(Generic[R]):
         item = self.order[task]
         with self.bell:
             self._check()
-            if round == item.rounds.round:  # else a server was killed before the state of the round was kept
+            if (
+                round == item.rounds.round
+            ):  # else a server was killed before the state of the round was kept
                 passed = time.perf_counter() - self.started
-                self.happen(item, event | {"do": "taught", "round": round, "seconds": float(f"{passed:.3g}")})
+                self.happen(
+                    item,
+                    event | {"do": "taught", "round": round, "seconds": float(f"{passed:.3g}")},
+                )
             self.meeting = None
             self.bell.notify_all()
 
@@ -223,7 +231,9 @@ class Course(Generic[R]):
         """Give the item that is being taught; raises `InputError` for another one."""
         item = self.item(key)
         if item is not self.current:
-            raise InputError(f"{item.path.name} is {'done' if item.rounds.finished else 'not met yet'}; the lessons are elsewhere")
+            raise InputError(
+                f"{item.path.name} is {'done' if item.rounds.finished else 'not met yet'}; the lessons are elsewhere"
+            )
         return item
 
     def keep(self, item: Item[R], version: int, make: Callable[[], Event]) -> None:
@@ -249,8 +259,17 @@ class Course(Generic[R]):
         """Tell a page what goes on."""
         with self.bell:
             item, (done, of) = self.current, self.progress
-            place = {"key": item.key, "version": len(item.journal.events)} if item else {"key": None, "version": 0}
-            return place | {"state": self._state(item), "done": done, "of": of, "problem": self.problem}
+            place = (
+                {"key": item.key, "version": len(item.journal.events)}
+                if item
+                else {"key": None, "version": 0}
+            )
+            return place | {
+                "state": self._state(item),
+                "done": done,
+                "of": of,
+                "problem": self.problem,
+            }
 
     def _state(self, item: Item[R] | None) -> str:
         if self.problem:

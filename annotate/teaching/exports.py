@@ -25,13 +25,20 @@ def export(lessons: Lessons) -> list[str]:
     met = [item for item in lessons.order if item.rounds.met is not None]
     for item in met:
         height, width = image_header(item.path).size.upright
-        full = cv2.resize(answer_of(lessons, item), (width, height), interpolation=cv2.INTER_NEAREST)
+        full = cv2.resize(
+            answer_of(lessons, item), (width, height), interpolation=cv2.INTER_NEAREST
+        )
         save(lessons, "masks", item, np.asarray(full, np.uint8))
         save(lessons, "labels", item, annotation_of(item.rounds.labels, lessons.size))
     done = [item for item in met if item.rounds.finished]
-    now: list[NDArray[np.int64]] = lessons.ask(lambda student: answers(student, [item.task for item in done])) if done else []
+    now: list[NDArray[np.int64]] = (
+        lessons.ask(lambda student: answers(student, [item.task for item in done])) if done else []
+    )
     taught = [taught_photo(lessons, item, answer) for item, answer in zip(done, now, strict=True)]
-    write_whole(lessons.out / "transfer.json", json.dumps(taught_figures(taught, len(lessons.classes)), indent=1))
+    write_whole(
+        lessons.out / "transfer.json",
+        json.dumps(taught_figures(taught, len(lessons.classes)), indent=1),
+    )
     missing = len(lessons.order) - len(done)
     return [f"{missing} photo{'s are' if missing > 1 else ' is'} not done"] if missing else []
 
@@ -43,7 +50,9 @@ def taught_photo(lessons: Lessons, item: Item[Lecture], now: NDArray[np.int64]) 
     labels, truth = annotation_of(lecture.labels, lessons.size), lessons.dataset.mask(item.task)
     seconds = round(sum(taught.seconds for taught in lecture.rounds), 2)
     maps = met, answer_of(lessons, item), now, labels, truth
-    return TaughtPhoto(item.path.name, *maps, lecture.round, len(lecture.labels), lecture.spent, seconds)
+    return TaughtPhoto(
+        item.path.name, *maps, lecture.round, len(lecture.labels), lecture.spent, seconds
+    )
 
 
 def answers(student: Student, tasks: list[int]) -> list[NDArray[np.int64]]:

@@ -36,7 +36,8 @@ class Lecture(Rounds):
     labels: list[Label] = field(default_factory=list)
     undone: list[Label] = field(default_factory=list)
     neighbour: tuple[int, float, bool] | None = None
-    """Task that the photo was most like when it was met, their distance, and whether that was near enough."""
+    """Task that the photo was most like when it was met, their distance, and whether that was near
+    enough."""
     iou: float | None = None
     """Of the answer then."""
 
@@ -68,11 +69,16 @@ def apply(lecture: Lecture, event: Event) -> None:
         lecture.undone.clear()
     if do == "met":
         near = event["neighbour"]
-        lecture.neighbour, lecture.iou = None if near is None else (near[0], near[1], near[2]), event["iou"]
+        lecture.neighbour, lecture.iou = (
+            None if near is None else (near[0], near[1], near[2]),
+            event["iou"],
+        )
     lecture.spent += event.get("spent", 0.0)
 
 
-def event_of(lecture: Lecture, segments: NDArray[np.int64], classes: int, request: dict[str, Any]) -> Event:
+def event_of(
+    lecture: Lecture, segments: NDArray[np.int64], classes: int, request: dict[str, Any]
+) -> Event:
     """Make the event of a request; raises `InputError` before anything is kept.
 
     Args:
@@ -106,7 +112,11 @@ def pixels_of(segments: NDArray[np.int64], request: dict[str, Any]) -> str:
     elif kind in (SUPERPIXEL, CLICK):
         y, x = (whole(request, axis, 0, limit - 1) for axis, limit in zip("yx", size, strict=True))
         radius = whole(request, "radius", 1, 100) if "radius" in request else 3
-        drawn = segments == segments[y, x] if kind == SUPERPIXEL else clicked(clicks_of([(y, x, 1)]), size, radius) == 1
+        drawn = (
+            segments == segments[y, x]
+            if kind == SUPERPIXEL
+            else clicked(clicks_of([(y, x, 1)]), size, radius) == 1
+        )
     else:
         raise InputError(f"kind is {str(kind)[:40]!r}; use {', '.join(KINDS)}")
     if not drawn.any():
@@ -124,9 +134,15 @@ def annotation_of(labels: Iterable[Label], size: tuple[int, int]) -> Annotation:
 
 def runs_with_background(annotation: Annotation) -> Runs:
     """Write labels (H, W), background among them; 255 is none."""
-    return {str(label): encode(annotation == label) for label in np.unique(annotation).tolist() if label != IGNORE}
+    return {
+        str(label): encode(annotation == label)
+        for label in np.unique(annotation).tolist()
+        if label != IGNORE
+    }
 
 
 def digits_of(activation: Iterable[NDArray[np.floating]]) -> list[str]:
     """Write how far kernels are switched on as a digit each."""
-    return ["".join(str(min(9, int(10 * value))) for value in layer.tolist()) for layer in activation]
+    return [
+        "".join(str(min(9, int(10 * value))) for value in layer.tolist()) for layer in activation
+    ]

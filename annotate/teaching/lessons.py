@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from annotate.journal import Event
 from annotate.state import runs_of
 from annotate.teaching.course import Course, Item
-from annotate.teaching.labels import Lecture, annotation_of, apply, digits_of, event_of, replay, runs_with_background
+from annotate.teaching.labels import (
+    Lecture,
+    annotation_of,
+    apply,
+    digits_of,
+    event_of,
+    replay,
+    runs_with_background,
+)
 from datamodules.photos import PhotoDataset
 from interseg.clicks.layout import IGNORE
 from interseg.continual.superpixels import wished
@@ -19,7 +27,8 @@ from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
 
 REFERENCE, APART = 256 * 352, 25
-"""Pixels of the official code's images, and the distance there between superpixels that are labelled in one round."""
+"""Pixels of the official code's images, and the distance there between superpixels that are
+labelled in one round."""
 
 
 class Fit(Protocol):
@@ -44,11 +53,18 @@ class Lessons(Course[Lecture], Teacher):
 
     def __init__(self, fit: Fit, classes: Sequence[str], photos: PhotoDataset) -> None:
         super().__init__(fit.fit, fit.folder, fit.files, replay, apply)
-        self.notes, self.classes, self.dataset, self.size = fit.notes, list(classes), photos, photos.size
+        self.notes, self.classes, self.dataset, self.size = (
+            fit.notes,
+            list(classes),
+            photos,
+            photos.size,
+        )
         for item in self.order:
             begun = next((event for event in item.journal.events if event["do"] == "met"), None)
             if begun and tuple(begun["size"]) != self.size:
-                raise InputError(f"{self.out} holds lessons at {begun['size']}, these are at {list(self.size)}; give another --out")
+                raise InputError(
+                    f"{self.out} holds lessons at {begun['size']}, these are at {list(self.size)}; give another --out"
+                )
 
     def begin(self, student: Student) -> None:
         """See `Teacher`."""
@@ -57,11 +73,22 @@ class Lessons(Course[Lecture], Teacher):
     def meet(self, met: Met) -> Told:
         """See `Teacher`."""
         answer = met.probabilities.argmax(0).astype(np.uint8)
-        near = met.neighbour and [met.neighbour[0], float(f"{met.neighbour[1]:.4g}"), met.neighbour[2]]
-        event: Event = {"do": "met", "size": list(self.size), "answer": runs_of(answer), "neighbour": near}
+        near = met.neighbour and [
+            met.neighbour[0],
+            float(f"{met.neighbour[1]:.4g}"),
+            met.neighbour[2],
+        ]
+        event: Event = {
+            "do": "met",
+            "size": list(self.size),
+            "answer": runs_of(answer),
+            "neighbour": near,
+        }
         item = self.meet_with(met, event | {"iou": self._iou(met.task, answer)})
         labels = item.rounds.given(met.round)
-        return Told(annotation_of(labels, self.size), len(labels), item.rounds.decided[met.round].last)
+        return Told(
+            annotation_of(labels, self.size), len(labels), item.rounds.decided[met.round].last
+        )
 
     def learned(self, learned: Learned) -> None:
         """See `Teacher`."""
@@ -72,13 +99,19 @@ class Lessons(Course[Lecture], Teacher):
     def _iou(self, task: int, answer: NDArray[np.uint8]) -> float | None:
         """Measure an answer (H, W), where truth is known."""
         mask = self.dataset.mask(task)
-        return None if (mask == IGNORE).all() else round(mean_iou(answer, mask, len(self.classes)), 4)
+        return (
+            None if (mask == IGNORE).all() else round(mean_iou(answer, mask, len(self.classes)), 4)
+        )
 
     def act(self, key: str, version: int, request: dict[str, Any]) -> dict[str, Any]:
         """Do what a person asks; when this returns it is on the disk. Raises as `Course.keep`."""
         with self.bell:
             item, met = self.taught_now(key), self.meeting
-            self.keep(item, version, lambda: event_of(item.rounds, met.segments, len(self.classes), request))
+            self.keep(
+                item,
+                version,
+                lambda: event_of(item.rounds, met.segments, len(self.classes), request),
+            )
             return self.told(key)
 
     def told(self, key: str) -> dict[str, Any]:
@@ -87,12 +120,37 @@ class Lessons(Course[Lecture], Teacher):
             item = self.item(key)
             lecture, mine = item.rounds, item is self.current
             drawn = annotation_of(lecture.labels, self.size)
-            row = {"key": key, "name": item.path.name, "size": self.size, "version": len(item.journal.events), "current": mine}
-            row |= {"answer": lecture.answer or {}, "annotation": runs_with_background(drawn), "labels": len(lecture.labels)}
-            row |= {"round": lecture.round, "finished": lecture.finished, "learning": lecture.learning, "problem": lecture.problem}
-            row |= {"undo": len(lecture.labels) > lecture.kept, "redo": bool(lecture.undone), "new": len(lecture.labels) - lecture.kept}
+            row = {
+                "key": key,
+                "name": item.path.name,
+                "size": self.size,
+                "version": len(item.journal.events),
+                "current": mine,
+            }
+            row |= {
+                "answer": lecture.answer or {},
+                "annotation": runs_with_background(drawn),
+                "labels": len(lecture.labels),
+            }
+            row |= {
+                "round": lecture.round,
+                "finished": lecture.finished,
+                "learning": lecture.learning,
+                "problem": lecture.problem,
+            }
+            row |= {
+                "undo": len(lecture.labels) > lecture.kept,
+                "redo": bool(lecture.undone),
+                "new": len(lecture.labels) - lecture.kept,
+            }
             apart = APART * float(np.sqrt(drawn.size / REFERENCE))
-            return row | {"wished": wished(self.meeting.uncertainty, self.meeting.segments, drawn, apart=apart) if mine else []}
+            return row | {
+                "wished": wished(
+                    self.meeting.uncertainty, self.meeting.segments, drawn, apart=apart
+                )
+                if mine
+                else []
+            }
 
     def summary(self) -> list[dict[str, Any]]:
         """Tell how far each photo is."""
@@ -110,7 +168,21 @@ class Lessons(Course[Lecture], Teacher):
 def row_of(item: Item[Lecture]) -> dict[str, Any]:
     """Tell how far a photo is."""
     lecture = item.rounds
-    row = {"key": item.key, "name": item.path.name, "rounds": lecture.round, "labels": len(lecture.labels), "finished": lecture.finished}
+    row = {
+        "key": item.key,
+        "name": item.path.name,
+        "rounds": lecture.round,
+        "labels": len(lecture.labels),
+        "finished": lecture.finished,
+    }
     last = lecture.rounds[-1] if lecture.rounds else None
-    row |= {"met": lecture.met is not None, "neighbour": lecture.neighbour, "activation": last.activation if last else []}
-    return row | {"spent": round(lecture.spent, 1), "before": lecture.iou, "iou": last.iou if last else None}
+    row |= {
+        "met": lecture.met is not None,
+        "neighbour": lecture.neighbour,
+        "activation": last.activation if last else [],
+    }
+    return row | {
+        "spent": round(lecture.spent, 1),
+        "before": lecture.iou,
+        "iou": last.iou if last else None,
+    }

@@ -1,7 +1,8 @@
 """Rounds of something that is taught, a photo or a volume: decided by the person, learned by the method, over. A function of a journal.
 
-A round is decided by "teach", or by "next", which ends the photo; it may be cancelled while it is learned, and is over with the event
-"taught". A killed server learns a round that was decided and is not over again, of what was said until then.
+A round is decided by "teach", or by "next", which ends the photo; it may be cancelled while it is
+learned, and is over with the event "taught". A killed server learns a round that was decided and is
+not over again, of what was said until then.
 """
 
 from dataclasses import dataclass, field
@@ -91,9 +92,13 @@ def apply_round(rounds: Rounds, event: Event, said: int) -> None:
     elif do == "met":
         rounds.met = event["answer"]
     elif do == "taught":
-        rounds.rounds.append(Taught(event["answer"], event["seconds"], event.get("activation", []), event.get("iou")))
+        rounds.rounds.append(
+            Taught(event["answer"], event["seconds"], event.get("activation", []), event.get("iou"))
+        )
     elif do != "begin":
-        raise InputError(f"{do!r} is an event that this version does not know; a newer annotator may have written it")
+        raise InputError(
+            f"{do!r} is an event that this version does not know; a newer annotator may have written it"
+        )
 
 
 def decision_of(rounds: Rounds, do: str, new: bool) -> Event | None:

@@ -1,7 +1,7 @@
 """What the events of a taught volume mean: slices that a person has drawn, and the rounds of `rounds.py`; a function of the journal alone.
 
-A slice is drawn as an object of a photo is (`annotate.state`): by clicks that a network answers, and by brush; its events name the axis
-that it is counted along and its number.
+A slice is drawn as an object of a photo is (`annotate.state`): by clicks that a network answers,
+and by brush; its events name the axis that it is counted along and its number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,11 @@ class VolumeLecture(Rounds):
     @property
     def labelled(self) -> dict[Place, Thing]:
         """What is drawn on each slice that was labelled; a slice on which everything was undone was not."""
-        things = {place: state.things[1] for place, state in sorted(self.drawn.items()) if 1 in state.things}
+        things = {
+            place: state.things[1]
+            for place, state in sorted(self.drawn.items())
+            if 1 in state.things
+        }
         return {place: thing for place, thing in things.items() if thing.actions}
 
     def masks(self, shape: Sequence[int]) -> dict[int, dict[int, Mask]]:
@@ -64,7 +68,11 @@ def apply(lecture: VolumeLecture, event: Event) -> None:
 
 def decided(events: Sequence[Event], round: int) -> VolumeLecture:
     """Give the state in which a round was decided."""
-    last = max(i for i, event in enumerate(events) if event["do"] in ("teach", "next") and event["round"] == round)
+    last = max(
+        i
+        for i, event in enumerate(events)
+        if event["do"] in ("teach", "next") and event["round"] == round
+    )
     return replay(events[: last + 1])
 
 

@@ -23,14 +23,22 @@ def export(lessons: VolumeLessons) -> list[str]:
             save(lessons, "answers", item, lessons.answer(item))
             save(lessons, "proxies", item, lessons.proxy(item)[0])
         missing = [item for item in lessons.order if not item.rounds.finished]
-    return [f"{len(missing)} volume{'s are' if len(missing) > 1 else ' is'} not done"] if missing else []
+    return (
+        [f"{len(missing)} volume{'s are' if len(missing) > 1 else ' is'} not done"]
+        if missing
+        else []
+    )
 
 
-def save(lessons: VolumeLessons, folder: str, item: Item[VolumeLecture], mask: NDArray[np.bool_]) -> None:
+def save(
+    lessons: VolumeLessons, folder: str, item: Item[VolumeLecture], mask: NDArray[np.bool_]
+) -> None:
     """Write a mask (D, H, W) as the method sees volumes to `FOLDER/STEM.nii.gz`, with the geometry of the volume's file."""
     target: Path = lessons.out / folder / f"{stem(item.path)}.nii.gz"
     target.parent.mkdir(exist_ok=True)
-    image = restored(mask.astype(np.float32), lessons.scans.scan(item.task), item.path, lessons.scans.preparation)
+    image = restored(
+        mask.astype(np.float32), lessons.scans.scan(item.task), item.path, lessons.scans.preparation
+    )
     part = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         SimpleITK.WriteImage(image, str(part))

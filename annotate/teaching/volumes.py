@@ -16,7 +16,16 @@ from annotate.requests import seconds_spent, whole
 from annotate.state import START, State, Thing
 from annotate.teaching.course import Course, Item
 from annotate.teaching.rounds import decision_of
-from annotate.teaching.slices import Place, VolumeLecture, apply, decided, decode_volume, encode_volume, replay, slice_size
+from annotate.teaching.slices import (
+    Place,
+    VolumeLecture,
+    apply,
+    decided,
+    decode_volume,
+    encode_volume,
+    replay,
+    slice_size,
+)
 from datamodules.scans import Preparation, ScanDataset
 from interseg.clicks.layout import Click, Mask
 from interseg.errors import InputError
@@ -85,7 +94,10 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
     def __init__(self, fit: VolumeFit, clicks: Model | None = None) -> None:
         super().__init__(fit.fit, fit.folder, fit.files, replay, apply)
         self.scans, self.user, self.seed, self.clicks = fit.scans(), fit.user, fit.seed, clicks
-        self.carry, self.inclusive = backend_of(fit.loop.get("registration", "dis")), bool(fit.loop.get("inclusive", False))
+        self.carry, self.inclusive = (
+            backend_of(fit.loop.get("registration", "dis")),
+            bool(fit.loop.get("inclusive", False)),
+        )
         self.known: Known = clicks.segmenter if clicks is not None else BrushAlone()
         if self.known.outputs != 1:
             raise InputError("--clicks is a network of classes; give one that segments objects")
@@ -99,15 +111,21 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
     def meet(self, met: MetVolume) -> ToldSlices:
         """See `SliceTeacher`."""
         answer = "" if met.probabilities is None else encode_volume(met.probabilities > 0.5)
-        item = self.meet_with(met, {"do": "met", "answer": answer, "size": list(self.shape(met.task))})
+        item = self.meet_with(
+            met, {"do": "met", "answer": answer, "size": list(self.shape(met.task))}
+        )
         lecture = decided(item.journal.events, met.round)
         before = decided(item.journal.events, met.round - 1).said if met.round else 0
         masks = lecture.masks(self.shape(met.task))
-        return ToldSlices(masks, bool(masks) and lecture.said > before, lecture.decided[met.round].last)
+        return ToldSlices(
+            masks, bool(masks) and lecture.said > before, lecture.decided[met.round].last
+        )
 
     def learned(self, learned: LearnedVolume) -> None:
         """See `SliceTeacher`."""
-        self.over(learned.task, learned.round, {"answer": encode_volume(learned.probabilities > 0.5)})
+        self.over(
+            learned.task, learned.round, {"answer": encode_volume(learned.probabilities > 0.5)}
+        )
 
     # --- what the person asks
 
@@ -126,7 +144,11 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
     def _event(self, item: Item[VolumeLecture], request: dict[str, Any]) -> Event:
         """Make the event of a request, the network's answer to a click included."""
         lecture = item.rounds
-        made = decision_of(lecture, str(request.get("do"))[:40], lecture.said > lecture.kept and bool(lecture.labelled))
+        made = decision_of(
+            lecture,
+            str(request.get("do"))[:40],
+            lecture.said > lecture.kept and bool(lecture.labelled),
+        )
         if made is not None:
             return made | {"spent": seconds_spent(request)}
         shape = self.shape(item.task)
@@ -135,12 +157,24 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         drawn = Slice(lecture.drawn.get((axis, number), State()), slice_size(shape, axis))
         asked = {key: value for key, value in request.items() if key not in ("axis", "number")}
         if asked.get("do") in ("click", "stroke", "start", "undo", "redo"):
-            asked["object"] = 1 if 1 in drawn.state.things or asked["do"] in ("undo", "redo") else None
-            event = event_of(drawn, self.known, ["object"], asked, lambda _, thing, click: self._answer(item, (axis, number), thing, click))
+            asked["object"] = (
+                1 if 1 in drawn.state.things or asked["do"] in ("undo", "redo") else None
+            )
+            event = event_of(
+                drawn,
+                self.known,
+                ["object"],
+                asked,
+                lambda _, thing, click: self._answer(item, (axis, number), thing, click),
+            )
             return event | {"axis": axis, "number": number}
-        raise InputError(f"{str(request.get('do'))[:40]!r} is nothing that can be done; reload the page")
+        raise InputError(
+            f"{str(request.get('do'))[:40]!r} is nothing that can be done; reload the page"
+        )
 
-    def _answer(self, item: Item[VolumeLecture], place: Place, thing: Thing, click: Click) -> tuple[Mask, float]:
+    def _answer(
+        self, item: Item[VolumeLecture], place: Place, thing: Thing, click: Click
+    ) -> tuple[Mask, float]:
         """Answer a click on a slice by a session on its picture."""
         assert self.clicks is not None
         start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
@@ -150,7 +184,9 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             key = (item.key, place)
             if key not in self._sessions:
                 grey = self.grey(item.task)[index(*place)]
-                self._sessions[key] = self.clicks.session(np.ascontiguousarray(np.repeat(grey[..., None], 3, 2)))
+                self._sessions[key] = self.clicks.session(
+                    np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
+                )
             self._sessions.move_to_end(key)
             while len(self._sessions) > LIVELY:
                 self._sessions.popitem(last=False)
@@ -165,17 +201,30 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             image = self.scans.scan(task).image
             inside = image[image > image.min()]
             low, high = np.percentile(inside if inside.size else image, (1, 99.5))
-            self._grey = task, np.rint(np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+            self._grey = (
+                task,
+                np.rint(np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255).astype(
+                    np.uint8
+                ),
+            )
         return self._grey[1]
 
     def proxy(self, item: Item[VolumeLecture]) -> tuple[NDArray[np.bool_], ProxyMask]:
         """Give the proxy mask (D, H, W) of what is drawn so far; slices are registered where something has changed."""
         runs = {place: thing.runs for place, thing in item.rounds.labelled.items()}
-        if self._proxy is None or self._proxy[0] != item.key or not self._proxy[2].keys() <= runs.keys():
+        if (
+            self._proxy is None
+            or self._proxy[0] != item.key
+            or not self._proxy[2].keys() <= runs.keys()
+        ):
             self._proxy = item.key, ProxyMask(self.scans.scan(item.task).image, self.carry), {}
         _, proxy, known = self._proxy
         for axis, masks in item.rounds.masks(self.shape(item.task)).items():
-            fresh = {number: mask for number, mask in masks.items() if known.get((axis, number)) != runs[axis, number]}
+            fresh = {
+                number: mask
+                for number, mask in masks.items()
+                if known.get((axis, number)) != runs[axis, number]
+            }
             if fresh:
                 proxy.label(axis, fresh)
         self._proxy = item.key, proxy, runs
@@ -186,11 +235,31 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         with self.bell:
             item = self.item(key)
             lecture = item.rounds
-            row: dict[str, Any] = {"key": key, "name": item.path.name, "version": len(item.journal.events), "current": item is self.current}
-            row |= {"size": self.shape(item.task), "spacing": self.scans.scan(item.task).spacing, "answer": lecture.answer or ""}
-            row |= {"round": lecture.round, "finished": lecture.finished, "learning": lecture.learning, "problem": lecture.problem}
+            row: dict[str, Any] = {
+                "key": key,
+                "name": item.path.name,
+                "version": len(item.journal.events),
+                "current": item is self.current,
+            }
+            row |= {
+                "size": self.shape(item.task),
+                "spacing": self.scans.scan(item.task).spacing,
+                "answer": lecture.answer or "",
+            }
+            row |= {
+                "round": lecture.round,
+                "finished": lecture.finished,
+                "learning": lecture.learning,
+                "problem": lecture.problem,
+            }
             row |= {"new": lecture.said > lecture.kept and bool(lecture.labelled)}
-            return row | {"slices": [told_slice(place, state.things[1]) for place, state in sorted(lecture.drawn.items()) if state.things]}
+            return row | {
+                "slices": [
+                    told_slice(place, state.things[1])
+                    for place, state in sorted(lecture.drawn.items())
+                    if state.things
+                ]
+            }
 
     def guide(self, key: str) -> dict[str, Any]:
         """Tell a page the proxy mask, the slices that are asked for, and labour so far."""
@@ -199,12 +268,27 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             merged, proxy = self.proxy(item)
             asked: dict[int, list[int]] = {}
             if met is not None:
-                generator = np.random.default_rng((self.seed, met.id, met.round, len(item.rounds.labelled)))
+                generator = np.random.default_rng(
+                    (self.seed, met.id, met.round, len(item.rounds.labelled))
+                )
                 user = self.user
-                asked = asked_slices(merged, met.probabilities, proxy.labelled, user.axes, user.count, user.weight, generator)
+                asked = asked_slices(
+                    merged,
+                    met.probabilities,
+                    proxy.labelled,
+                    user.axes,
+                    user.count,
+                    user.weight,
+                    generator,
+                )
             labour = estimated_labour(proxy.labelled, merged)
             version = len(item.journal.events)
-            return {"version": version, "proxy": encode_volume(merged), "asked": asked, "labour": round(labour, 4)}
+            return {
+                "version": version,
+                "proxy": encode_volume(merged),
+                "asked": asked,
+                "labour": round(labour, 4),
+            }
 
     def answer(self, item: Item[VolumeLecture]) -> NDArray[np.bool_]:
         """Give the newest answer (D, H, W)."""
@@ -226,5 +310,11 @@ def told_slice(place: Place, thing: Thing) -> dict[str, Any]:
 def row_of(item: Item[VolumeLecture]) -> dict[str, Any]:
     """Tell how far a volume is."""
     lecture = item.rounds
-    row = {"key": item.key, "name": item.path.name, "rounds": lecture.round, "slices": len(lecture.labelled), "finished": lecture.finished}
+    row = {
+        "key": item.key,
+        "name": item.path.name,
+        "rounds": lecture.round,
+        "slices": len(lecture.labelled),
+        "finished": lecture.finished,
+    }
     return row | {"met": lecture.met is not None, "spent": round(lecture.spent, 1)}

@@ -38,8 +38,9 @@ def selection_click(mask: NDArray[np.uint8]) -> Click | None:
 class SelectionClick(InitialClicks):
     """Training's one click: `selection_click`, displaced at random.
 
-    It falls on a random pixel of the object within `displacement` pixels of the undisplaced one, so that on an object smaller than
-    the displacement it still lies on the object: the paper displaces without saying where to.
+    It falls on a random pixel of the object within `displacement` pixels of the undisplaced one, so
+    that on an object smaller than the displacement it still lies on the object: the paper displaces
+    without saying where to.
 
     Args:
         displacement: in pixels.
@@ -49,7 +50,9 @@ class SelectionClick(InitialClicks):
         super().__init__(positives=1, negatives=0)
         self.displacement = displacement
 
-    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+    def __call__(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
+    ) -> Clicks:
         """Draw one click; `InitialClicks` describes the arguments."""
         centre = selection_click(mask)
         if centre is None:
@@ -60,18 +63,23 @@ class SelectionClick(InitialClicks):
         return clicks_of([(*chosen.tolist(), 1)])
 
 
-def error_kinds(prediction: Mask, mask: NDArray[np.uint8], least_share: float) -> list[tuple[Cluster, bool]]:
+def error_kinds(
+    prediction: Mask, mask: NDArray[np.uint8], least_share: float
+) -> list[tuple[Cluster, bool]]:
     """Clusters of missed pixels (True) and of excess pixels (False), the largest first.
 
     Args:
         prediction: (H, W) bool.
         mask: (H, W) in {0, 1, 255 = ignore}.
-        least_share: clusters with fewer pixels than this share of the object are dropped; the largest stays where none passes.
+        least_share: clusters with fewer pixels than this share of the object are dropped; the
+            largest stays where none passes.
 
     Raises `InputError` for classes.
     """
     if prediction.dtype != bool:
-        raise InputError("this user clicks one object against background, not classes; use another one (callbacks.loop.user)")
+        raise InputError(
+            "this user clicks one object against background, not classes; use another one (callbacks.loop.user)"
+        )
     truth = mask == 1
     found = [(cluster, True) for cluster in connected_clusters(truth & ~prediction)]
     found += [(cluster, False) for cluster in connected_clusters((mask == 0) & prediction)]
@@ -83,25 +91,35 @@ def error_kinds(prediction: Mask, mask: NDArray[np.uint8], least_share: float) -
 class BoundaryUser(User):
     """Clicks the object's centre first, then its boundary beside the largest error.
 
-    Beside a missed cluster: the boundary pixel of the object in the cluster that is farthest from the predicted boundary round the
-    cluster (directed Hausdorff distance); without one of the two, as where nothing was predicted or the cluster is a hole, all of
-    the object's or of the prediction's boundary stands in for it. Beside an excess cluster: the boundary pixel nearest to it, in
-    the middle of the contact among equals (eq. 5). What lies beyond the image is not boundary, unless the object has no other.
+    Beside a missed cluster: the boundary pixel of the object in the cluster that is farthest from
+    the predicted boundary round the cluster (directed Hausdorff distance); without one of the two,
+    as where nothing was predicted or the cluster is a hole, all of the object's or of the
+    prediction's boundary stands in for it. Beside an excess cluster: the boundary pixel nearest to
+    it, in the middle of the contact among equals (eq. 5). What lies beyond the image is not
+    boundary, unless the object has no other.
 
-    A new click keeps `spacing` pixels from earlier boundary clicks, whose guidance already says what is there: the paper is silent,
-    and without it clicks would pile up where the network does not follow. A cluster beside which no such pixel is left (for an
-    excess one: none that is at most `spacing` farther from it than the nearest) is passed over for the next; where all are, any
+    A new click keeps `spacing` pixels from earlier boundary clicks, whose guidance already says
+    what is there: the paper is silent, and without it clicks would pile up where the network does
+    not follow. A cluster beside which no such pixel is left (for an excess one: none that is at
+    most `spacing` farther from it than the nearest) is passed over for the next; where all are, any
     boundary pixel that was not clicked before will do.
 
     Args:
-        least_share: clusters with fewer pixels than this share of the object are clicked only if no other is left.
+        least_share: clusters with fewer pixels than this share of the object are clicked only if no
+            other is left.
         spacing: in pixels; the guidance's standard deviation by default.
     """
 
     def __init__(self, least_share: float = 0.01, spacing: float = 10.0) -> None:
         self.least_share, self.spacing = least_share, spacing
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         errors = error_kinds(prediction, mask, self.least_share)
         if not errors:
             return None
@@ -111,7 +129,9 @@ class BoundaryUser(User):
         away = distances(boundary, clicks[1:])
         for spacing, reach in ((self.spacing, self.spacing), (1.0, np.inf)):
             for cluster, missed in errors:
-                found = boundary_click(cluster, missed, prediction, boundary, away >= spacing, reach)
+                found = boundary_click(
+                    cluster, missed, prediction, boundary, away >= spacing, reach
+                )
                 if found is not None:
                     return Click(*found, 1, BOUNDARY)
         return None
@@ -120,8 +140,9 @@ class BoundaryUser(User):
 class CentreUser(User):
     """The control of the paper (Ours-PNR): the object's centre first, then the centre of the largest error, as object or background.
 
-    The centre is the cluster's deepest pixel that keeps `spacing` pixels from earlier clicks, as with `BoundaryUser`, so that the two
-    differ in nothing else; a cluster without one is passed over, and where all are, any pixel that was not clicked will do.
+    The centre is the cluster's deepest pixel that keeps `spacing` pixels from earlier clicks, as
+    with `BoundaryUser`, so that the two differ in nothing else; a cluster without one is passed
+    over, and where all are, any pixel that was not clicked will do.
 
     Args:
         least_share: see `BoundaryUser`.
@@ -131,7 +152,13 @@ class CentreUser(User):
     def __init__(self, least_share: float = 0.01, spacing: float = 10.0) -> None:
         self.least_share, self.spacing = least_share, spacing
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         errors = error_kinds(prediction, mask, self.least_share)
         if errors and len(clicks) == 0:
             return selection_click(mask)
@@ -159,7 +186,8 @@ def boundary_click(
         prediction: (H, W) bool.
         boundary: (n, 2) pixels of the object's boundary.
         allowed: (n,) those that may be clicked.
-        reach: beside an excess cluster or a hole, pixels that a click may be farther from it than the boundary's nearest pixel.
+        reach: beside an excess cluster or a hole, pixels that a click may be farther from it than
+            the boundary's nearest pixel.
     """
     region = cluster.region()
     within = region[tuple(boundary.T)]
@@ -205,7 +233,8 @@ def predicted_outline(cluster: NDArray[np.bool_], prediction: Mask) -> NDArray[n
 def outline(region: NDArray[np.bool_], padding: NDArray[np.bool_] | None = None) -> Pixels:
     """Find the boundary pixels of a region: those with one of four neighbours outside it, in row-major order.
 
-    The image's border is no boundary; where there is no other, it is. Nor is that of a view's padding (H, W).
+    The image's border is no boundary; where there is no other, it is. Nor is that of a view's
+    padding (H, W).
     """
     filled = region if padding is None else region | padding
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -218,22 +247,26 @@ def outline(region: NDArray[np.bool_], padding: NDArray[np.bool_] | None = None)
 
 def middle(pixels: Pixels) -> tuple[int, int]:
     """Find the one of some pixels nearest to their mean, the first in row-major order among equals."""
-    y, x = pixels[((pixels - pixels.mean(0)) ** 2).sum(1).round(9).argmin()]  # equal but for rounding is equal
+    y, x = pixels[
+        ((pixels - pixels.mean(0)) ** 2).sum(1).round(9).argmin()
+    ]  # equal but for rounding is equal
     return int(y), int(x)
 
 
 class RefinementClicks:
     """Training's clicks on a selected object, for two-in-one (`signed=False`) or for its control with positive and negative clicks.
 
-    `fewest` to `most` of the clusters that are large enough, drawn without replacement (all where there are fewer), get a click
-    each, by the rule of `BoundaryUser` or `CentreUser`. A boundary click is then moved to a random pixel within `perturbation`
-    pixels; a signed one only within its cluster, where its sign holds.
+    `fewest` to `most` of the clusters that are large enough, drawn without replacement (all where
+    there are fewer), get a click each, by the rule of `BoundaryUser` or `CentreUser`. A boundary
+    click is then moved to a random pixel within `perturbation` pixels; a signed one only within its
+    cluster, where its sign holds.
 
     Args:
         signed: positive and negative clicks in the clusters' centres instead of boundary clicks.
         fewest: clicks.
         most: clicks.
-        least_share: (low, high), of which the dropped clusters' share of the object is drawn: the paper's m of 1 to 5 %.
+        least_share: (low, high), of which the dropped clusters' share of the object is drawn: the
+            paper's m of 1 to 5 %.
         perturbation: in pixels.
     """
 
@@ -261,16 +294,23 @@ class RefinementClicks:
             prediction: (H, W) bool of the selection.
             mask: (H, W) in {0, 1, 255 = ignore}.
             generator: the only source of randomness.
-            padding: (H, W) what a view shows beyond its image: its edge is no boundary of the object.
+            padding: (H, W) what a view shows beyond its image: its edge is no boundary of the
+                object.
         """
         errors = error_kinds(prediction, mask, generator.uniform(*self.least_share))
         count = min(int(generator.integers(self.fewest, self.most + 1)), len(errors))
-        chosen: list[int] = generator.choice(len(errors), count, replace=False).tolist() if count else []
+        chosen: list[int] = (
+            generator.choice(len(errors), count, replace=False).tolist() if count else []
+        )
         boundary = outline(mask == 1, padding)
         allowed = np.ones(len(boundary), bool)
         rows: list[tuple[int, ...]] = []
         for cluster, missed in (errors[i] for i in chosen):
-            found = centre_of(cluster, no_clicks()) if self.signed else boundary_click(cluster, missed, prediction, boundary, allowed)
+            found = (
+                centre_of(cluster, no_clicks())
+                if self.signed
+                else boundary_click(cluster, missed, prediction, boundary, allowed)
+            )
             if found is None:
                 continue
             moved = self._moved(*found, mask.shape, generator)
@@ -280,9 +320,16 @@ class RefinementClicks:
                 rows.append((*(moved if cluster.region()[moved] else found), int(missed)))
         return clicks_of(rows)
 
-    def _moved(self, y: int, x: int, shape: tuple[int, ...], generator: np.random.Generator) -> tuple[int, int]:
+    def _moved(
+        self, y: int, x: int, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> tuple[int, int]:
         """Move a pixel uniformly within a disk, and keep it in the image."""
-        angle, radius = generator.uniform(0, 2 * np.pi), self.perturbation * np.sqrt(generator.uniform())
+        angle, radius = (
+            generator.uniform(0, 2 * np.pi),
+            self.perturbation * np.sqrt(generator.uniform()),
+        )
         moved = y + radius * np.sin(angle), x + radius * np.cos(angle)
-        row, column = (round(min(max(value, 0), side - 1)) for value, side in zip(moved, shape, strict=True))
+        row, column = (
+            round(min(max(value, 0), side - 1)) for value, side in zip(moved, shape, strict=True)
+        )
         return row, column

@@ -14,13 +14,28 @@ from interseg.distance import interior_distance
 class Cluster:
     """One 8-connected component of wrong pixels, cut out of the image by its bounding box."""
 
-    def __init__(self, pixels: NDArray[np.bool_], top: int, left: int, area: int, image_shape: tuple[int, ...]) -> None:
-        self.pixels, self.top, self.left, self.area, self.image_shape = pixels, top, left, area, image_shape
+    def __init__(
+        self,
+        pixels: NDArray[np.bool_],
+        top: int,
+        left: int,
+        area: int,
+        image_shape: tuple[int, ...],
+    ) -> None:
+        self.pixels, self.top, self.left, self.area, self.image_shape = (
+            pixels,
+            top,
+            left,
+            area,
+            image_shape,
+        )
 
     def region(self) -> NDArray[np.bool_]:
         """(H, W) the cluster's pixels in the image."""
         region = np.zeros(self.image_shape, bool)
-        region[self.top : self.top + self.pixels.shape[0], self.left : self.left + self.pixels.shape[1]] = self.pixels
+        region[
+            self.top : self.top + self.pixels.shape[0], self.left : self.left + self.pixels.shape[1]
+        ] = self.pixels
         return region
 
     def distance_to_boundary(self) -> NDArray[np.float32]:
@@ -51,7 +66,9 @@ class Cluster:
             values[:, -1] = 0
         return values
 
-    def click_at(self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]) -> Click:
+    def click_at(
+        self, pixel: Sequence[int] | NDArray[np.integer], mask: NDArray[np.uint8]
+    ) -> Click:
         """Return the click on a pixel of the box, with the sign of the truth there."""
         y, x = self.top + int(pixel[0]), self.left + int(pixel[1])
         return Click(y, x, int(mask[y, x]))
@@ -80,11 +97,21 @@ def error_clusters(prediction: Mask, mask: NDArray[np.uint8]) -> list[Cluster]:
 
 def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
     """Find the 8-connected components of a region."""
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
+        region.view(np.uint8), connectivity=8
+    )
     clusters = []
     for label in range(1, count):
         left, top, width, height, area = (int(v) for v in boxes[label])
-        clusters.append(Cluster(labels[top : top + height, left : left + width] == label, top, left, area, region.shape))
+        clusters.append(
+            Cluster(
+                labels[top : top + height, left : left + width] == label,
+                top,
+                left,
+                area,
+                region.shape,
+            )
+        )
     return clusters
 
 
@@ -114,9 +141,10 @@ def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int
 def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
     """Find the deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
 
-    Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's depth lies within two pixels
-    of the eroded component that holds it, so each component is measured in its own widened box, the largest first, and the rest
-    is skipped once no box can hold a larger disk. Boxes that overlap so much that they cost more than the region end in one
+    Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's
+    depth lies within two pixels of the eroded component that holds it, so each component is
+    measured in its own widened box, the largest first, and the rest is skipped once no box can hold
+    a larger disk. Boxes that overlap so much that they cost more than the region end in one
     transform of all of it.
     """
     core = _eroded(region, np.ones((3, 3), np.uint8))
@@ -132,13 +160,17 @@ def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float,
         measured += (right[i] - left[i]) * (bottom[i] - top[i])
         if measured > region.size:
             return _deepest_in_box(region, 0, 0, clicks)
-        found = _deepest_in_box(region[top[i] : bottom[i], left[i] : right[i]], int(top[i]), int(left[i]), clicks)
+        found = _deepest_in_box(
+            region[top[i] : bottom[i], left[i] : right[i]], int(top[i]), int(left[i]), clicks
+        )
         if (-found[0], *found[1:]) < (-best[0], *best[1:]):
             best = found
     return best
 
 
-def _deepest_in_box(pixels: NDArray[np.bool_], top: int, left: int, clicks: Clicks) -> tuple[float, int, int]:
+def _deepest_in_box(
+    pixels: NDArray[np.bool_], top: int, left: int, clicks: Clicks
+) -> tuple[float, int, int]:
     depth = interior_distance(np.ascontiguousarray(pixels))
     zero_clicked(depth, clicks, top, left)
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)

@@ -1,6 +1,7 @@
 """Guidance maps: clicks as image-like channels that a network reads beside the photo.
 
-Every encoding maps clicks (B, N, 4) to (B, 2, H, W): the positive clicks' map, then the negative clicks' map.
+Every encoding maps clicks (B, N, 4) to (B, 2, H, W): the positive clicks' map, then the negative
+clicks' map.
 """
 
 from math import ceil, pi, sqrt
@@ -14,7 +15,8 @@ from interseg.distance import distance_to
 from interseg.errors import InputError
 
 GAUSSIAN_PEAK = 25 / (10 * sqrt(2 * pi))
-"""ITIS' official code scales the normal density of standard deviation 10 by 25: 0.997 at the click."""
+"""ITIS' official code scales the normal density of standard deviation 10 by 25: 0.997 at the
+click."""
 
 
 class Guidance:
@@ -37,16 +39,21 @@ class Guidance:
 def signed(clicks: Tensor) -> Tensor:
     """Return clicks (B, N, 4) as they are; raises `InputError` for one that says neither object nor background."""
     if (clicks[..., 3] == BOUNDARY).any():
-        raise InputError("a click on the boundary was given to a network of positive and negative clicks; use another simulated user")
+        raise InputError(
+            "a click on the boundary was given to a network of positive and negative clicks; use another simulated user"
+        )
     if (clicks[..., 2] > 1).any():
-        raise InputError(f"a click has label {int(clicks[..., 2].max())}; a network of positive and negative clicks knows 1 and 0")
+        raise InputError(
+            f"a click has label {int(clicks[..., 2].max())}; a network of positive and negative clicks knows 1 and 0"
+        )
     return clicks
 
 
 class StampGuidance(Guidance):
     """A small template painted at every click, the maximum where two overlap; far pixels are 0.
 
-    Painting costs the template's area per click, whatever the image's size. It is done on the CPU, where the clicks come from.
+    Painting costs the template's area per click, whatever the image's size. It is done on the CPU,
+    where the clicks come from.
     """
 
     def __init__(self, template: Tensor) -> None:
@@ -58,9 +65,16 @@ class StampGuidance(Guidance):
         for image, rows in enumerate(signed(clicks).tolist()):
             for y, x, label, _ in rows:
                 if label >= 0:
-                    top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), y + reach + 1, x + reach + 1
+                    top, left, bottom, right = (
+                        max(y - reach, 0),
+                        max(x - reach, 0),
+                        y + reach + 1,
+                        x + reach + 1,
+                    )
                     window = maps[image, 1 - label, top:bottom, left:right]
-                    stamp = self.template[top - y + reach :, left - x + reach :][: window.shape[0], : window.shape[1]]
+                    stamp = self.template[top - y + reach :, left - x + reach :][
+                        : window.shape[0], : window.shape[1]
+                    ]
                     np.maximum(window, stamp, out=window)
         return torch.from_numpy(maps).to(clicks.device)
 
@@ -76,7 +90,11 @@ class GaussianGuidance(StampGuidance):
     def __init__(self, std: float = 10.0, clip: float = 20.0) -> None:
         self.std, self.clip = std, clip
         distance = _template_distance(clip)
-        super().__init__(torch.where(distance <= clip, GAUSSIAN_PEAK * torch.exp(-(distance**2) / (2 * std**2)), 0.0).float())
+        super().__init__(
+            torch.where(
+                distance <= clip, GAUSSIAN_PEAK * torch.exp(-(distance**2) / (2 * std**2)), 0.0
+            ).float()
+        )
 
 
 class FlooredGaussianGuidance(Guidance):

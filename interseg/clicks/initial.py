@@ -18,11 +18,13 @@ SQUARE = np.ones((3, 3), np.uint8)
 class InitialClicks:
     """The clicks that a training object starts from, as iFCN draws them (Xu et al. 2016, section 3.2; ITIS supplementary).
 
-    With probability `centre_probability` a single click at the object's centre. Otherwise 1 to `positives` clicks inside
-    the object eroded by `margin` pixels and at least `step` pixels apart (fewer where the object has no room), and
-    negative clicks by one of three strategies drawn uniformly: (1) 0 to `negatives` random pixels of the ring that lies
-    `margin` to `ring` pixels outside the object; (2) 0 to `negatives_per_other` on each other object of the image;
-    (3) 1 to `negatives` round the object: a random pixel of the ring, then always the one farthest from those before.
+    With probability `centre_probability` a single click at the object's centre. Otherwise 1 to
+    `positives` clicks inside the object eroded by `margin` pixels and at least `step` pixels apart
+    (fewer where the object has no room), and negative clicks by one of three strategies drawn
+    uniformly: (1) 0 to `negatives` random pixels of the ring that lies `margin` to `ring` pixels
+    outside the object; (2) 0 to `negatives_per_other` on each other object of the image; (3) 1 to
+    `negatives` round the object: a random pixel of the ring, then always the one farthest from
+    those before.
 
     Args:
         positives: most positive clicks.
@@ -44,11 +46,17 @@ class InitialClicks:
         ring: int = 40,
         centre_probability: float = 0.3,
     ) -> None:
-        self.positives, self.negatives, self.negatives_per_other = positives, negatives, negatives_per_other
+        self.positives, self.negatives, self.negatives_per_other = (
+            positives,
+            negatives,
+            negatives_per_other,
+        )
         self.margin, self.step, self.ring = margin, step, ring
         self.centre_probability = centre_probability
 
-    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+    def __call__(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
+    ) -> Clicks:
         """Draw one initial set.
 
         Args:
@@ -69,10 +77,14 @@ class InitialClicks:
         else:
             outside = distance_to(mask == 1)
             ring = np.argwhere((outside >= self.margin) & (outside <= self.ring) & (mask == 0))
-            negative = self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
+            negative = (
+                self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
+            )
         return np.concatenate([label_pixels(positive, 1), label_pixels(negative, 0)])
 
-    def _positive_clicks(self, inside: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.int64]:
+    def _positive_clicks(
+        self, inside: NDArray[np.float32], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
         candidates = np.argwhere(inside > self.margin)
         if len(candidates) == 0:
             candidates = np.argwhere(inside > 0)
@@ -84,11 +96,19 @@ class InitialClicks:
             candidates = candidates[((candidates - chosen[-1]) ** 2).sum(1) >= self.step**2]
         return np.array(chosen, np.int64).reshape(-1, 2)
 
-    def _random(self, candidates: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    def _random(
+        self, candidates: NDArray[np.int64], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
         count = min(int(generator.integers(self.negatives + 1)), len(candidates))
-        return candidates[generator.choice(len(candidates), count, replace=False)] if count else candidates[:0]
+        return (
+            candidates[generator.choice(len(candidates), count, replace=False)]
+            if count
+            else candidates[:0]
+        )
 
-    def _on_others(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> NDArray[np.int64]:
+    def _on_others(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
         chosen = []
         visible = np.where(mask == 0, others, 0)
         for other in np.unique(visible[visible > 0]):
@@ -97,7 +117,9 @@ class InitialClicks:
             chosen.append(candidates[generator.choice(len(candidates), count, replace=False)])
         return np.concatenate(chosen) if chosen else np.zeros((0, 2), np.int64)
 
-    def _surround(self, candidates: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    def _surround(
+        self, candidates: NDArray[np.int64], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
         if len(candidates) == 0:
             return candidates
         chosen = [candidates[generator.integers(len(candidates))]]
@@ -111,9 +133,10 @@ class InitialClicks:
 class RitmInitialClicks(InitialClicks):
     """The clicks that RITM trains on, before its inner rounds (Sofiiuk et al. 2021, section 3.2; the numbers from the official code).
 
-    1 to `most` positive clicks anywhere in the object, which with probability `erode_probability` is first eroded by `erosion`
-    pixels; 0 to `most` negative clicks, each in a region drawn anew: the whole background, the other objects (the background where
-    there is none), or a border round the object, as wide as `border` times the root of its area. The k-th number is `decay` times as
+    1 to `most` positive clicks anywhere in the object, which with probability `erode_probability`
+    is first eroded by `erosion` pixels; 0 to `most` negative clicks, each in a region drawn anew:
+    the whole background, the other objects (the background where there is none), or a border round
+    the object, as wide as `border` times the root of its area. The k-th number is `decay` times as
     probable as the one before.
 
     Args:
@@ -125,7 +148,8 @@ class RitmInitialClicks(InitialClicks):
         regions: probabilities of background, other objects and border.
 
     Raises:
-        InputError: probabilities of regions that do not sum to 1, or a number that cannot be drawn from.
+        InputError: probabilities of regions that do not sum to 1, or a number that cannot be drawn
+            from.
     """
 
     def __init__(
@@ -138,13 +162,19 @@ class RitmInitialClicks(InitialClicks):
         regions: Sequence[float] = (0.1, 0.4, 0.5),
     ) -> None:
         if most < 1 or decay <= 0:
-            raise InputError(f"most={most}, decay={decay}; there is at least one click, and the decay is above 0")
+            raise InputError(
+                f"most={most}, decay={decay}; there is at least one click, and the decay is above 0"
+            )
         if len(regions) != 3 or min(regions) < 0 or not np.isclose(sum(regions), 1):
-            raise InputError(f"regions is {list(regions)}; give the probabilities of background, others and border, which sum to 1")
+            raise InputError(
+                f"regions is {list(regions)}; give the probabilities of background, others and border, which sum to 1"
+            )
         self.most, self.decay, self.regions = most, decay, [float(share) for share in regions]
         self.erosion, self.erode_probability, self.border = erosion, erode_probability, border
 
-    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+    def __call__(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
+    ) -> Clicks:
         """Draw one initial set; see `InitialClicks`."""
         inside = mask == 1
         positives = 1 + drawn_number(self.most, self.decay, generator)
@@ -155,11 +185,19 @@ class RitmInitialClicks(InitialClicks):
         negatives = drawn_number(self.most + 1, self.decay, generator)
         counts = generator.multinomial(negatives, self.regions)
         regions = [np.flatnonzero(region) for region in self._outside(mask, others)]
-        negative = [drawn_pixels(region, int(count), generator) for region, count in zip(regions, counts, strict=True)]
-        pixels = [np.column_stack(np.unravel_index(found, mask.shape)) for found in (positive, np.concatenate(negative))]
+        negative = [
+            drawn_pixels(region, int(count), generator)
+            for region, count in zip(regions, counts, strict=True)
+        ]
+        pixels = [
+            np.column_stack(np.unravel_index(found, mask.shape))
+            for found in (positive, np.concatenate(negative))
+        ]
         return np.concatenate([label_pixels(pixels[0], 1), label_pixels(pixels[1], 0)])
 
-    def _outside(self, mask: NDArray[np.uint8], others: NDArray[np.integer]) -> list[NDArray[np.bool_]]:
+    def _outside(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer]
+    ) -> list[NDArray[np.bool_]]:
         """Make the regions (H, W) of negative clicks, in the order of `regions`."""
         background = mask == 0
         other = background & (others > 0)
@@ -174,7 +212,9 @@ def drawn_number(count: int, decay: float, generator: np.random.Generator) -> in
     return int(generator.choice(count, p=weights / weights.sum()))
 
 
-def drawn_pixels(candidates: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def drawn_pixels(
+    candidates: NDArray[np.int64], count: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
     """Draw different pixels of some, all of them where there are fewer."""
     return generator.choice(candidates, min(count, len(candidates)), replace=False)
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REGION, BOUNDARY = 0, 1
-"""Kinds of clicks: on a pixel of the label's region, and on the object's boundary, where the object has a pixel (two-in-one)."""
+"""Kinds of clicks: on a pixel of the label's region, and on the object's boundary, where the object
+has a pixel (two-in-one)."""
 KINDS = ("region", "boundary")
 """The kinds' names, by their number."""
 IGNORE = 255
@@ -65,7 +66,9 @@ def parse_click(text: str) -> Click:
     return Click(int(y), int(x), int(label), number)
 
 
-def check_clicks(clicks: Clicks, height: int, width: int, classes: int = 2, kinds: Sequence[int] = (REGION,)) -> None:
+def check_clicks(
+    clicks: Clicks, height: int, width: int, classes: int = 2, kinds: Sequence[int] = (REGION,)
+) -> None:
     """Raise `InputError` for the first click that cannot be given.
 
     Args:
@@ -78,12 +81,18 @@ def check_clicks(clicks: Clicks, height: int, width: int, classes: int = 2, kind
     check_inside(clicks, height, width)
     for y, x, label, kind in np.asarray(clicks).tolist():
         if not 0 <= label < classes:
-            known = "1 for object, 0 for background" if classes == 2 else f"a class from 0 to {classes - 1}"
+            known = (
+                "1 for object, 0 for background"
+                if classes == 2
+                else f"a class from 0 to {classes - 1}"
+            )
             raise InputError(f"click (y={y}, x={x}) has label {label}; use {known}")
         if kind not in kinds:
             given = KINDS[kind] if 0 <= kind < len(KINDS) else kind
             known = " or ".join(KINDS[k] for k in kinds)
-            raise InputError(f"click (y={y}, x={x}) is of kind {given}; this method knows {known} (callbacks.loop.user)")
+            raise InputError(
+                f"click (y={y}, x={x}) is of kind {given}; this method knows {known} (callbacks.loop.user)"
+            )
 
 
 def check_inside(clicks: Clicks, height: int, width: int) -> None:
@@ -126,8 +135,8 @@ def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
 def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
     """Move source clicks to the view pixels whose source is nearest; clicks that the view does not show are dropped.
 
-    A view pixel stands for the source pixels within the spacing of its neighbours, so that a click between two sampled
-    pixels of a reduced view survives, and one beyond the crop does not.
+    A view pixel stands for the source pixels within the spacing of its neighbours, so that a click
+    between two sampled pixels of a reduced view survives, and one beyond the crop does not.
 
     Args:
         clicks: (n, 4) in source pixels.
@@ -146,11 +155,16 @@ def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
     return clicks_of(shown)
 
 
-def _spacing(source_y: NDArray[np.int64], source_x: NDArray[np.int64], row: int, column: int) -> float:
+def _spacing(
+    source_y: NDArray[np.int64], source_x: NDArray[np.int64], row: int, column: int
+) -> float:
     """Measure the largest source distance between a view pixel and its four neighbours in the view; at least 1."""
     spacing = 1.0
     for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
         if 0 <= r < source_y.shape[0] and 0 <= c < source_y.shape[1] and source_y[r, c] >= 0:
-            down, across = source_y[r, c] - source_y[row, column], source_x[r, c] - source_x[row, column]
+            down, across = (
+                source_y[r, c] - source_y[row, column],
+                source_x[r, c] - source_x[row, column],
+            )
             spacing = max(spacing, float(np.hypot(down, across)))
     return spacing

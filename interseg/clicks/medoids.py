@@ -8,10 +8,13 @@ from interseg.clicks.layout import Clicks, label_pixels
 from interseg.distance import distance_to
 
 
-def medoids(points: NDArray[np.int64], count: int, generator: np.random.Generator, iterations: int = 50) -> NDArray[np.int64]:
+def medoids(
+    points: NDArray[np.int64], count: int, generator: np.random.Generator, iterations: int = 50
+) -> NDArray[np.int64]:
     """`count` of the points, such that each is the one nearest to all points of its own cluster (Park and Jun 2009).
 
-    Clusters and medoids are found in turns from a random start, until nothing changes; the sum of distances never rises.
+    Clusters and medoids are found in turns from a random start, until nothing changes; the sum of
+    distances never rises.
 
     Args:
         points: (n, 2); all of them where there are no more than `count`.
@@ -30,7 +33,9 @@ def medoids(points: NDArray[np.int64], count: int, generator: np.random.Generato
         cluster = distances[:, chosen].argmin(1)
         cluster[chosen] = np.arange(count)
         within = [np.flatnonzero(cluster == k) for k in range(count)]
-        moved = np.array([members[distances[np.ix_(members, members)].sum(0).argmin()] for members in within])
+        moved = np.array(
+            [members[distances[np.ix_(members, members)].sum(0).argmin()] for members in within]
+        )
         if (moved == chosen).all():
             break
         chosen = moved
@@ -40,8 +45,8 @@ def medoids(points: NDArray[np.int64], count: int, generator: np.random.Generato
 class MedoidClicks(InitialClicks):
     """BRS' training clicks (section 3.1): 1 to `positives` medoids of the object, 0 to `negatives` of the ring round it.
 
-    Clusters are those of at most `candidates` random pixels of each region: the medoids of more differ by a pixel or two, and
-    cost the square.
+    Clusters are those of at most `candidates` random pixels of each region: the medoids of more
+    differ by a pixel or two, and cost the square.
 
     Args:
         positives: most positive clicks.
@@ -51,11 +56,20 @@ class MedoidClicks(InitialClicks):
         candidates: pixels that are clustered.
     """
 
-    def __init__(self, positives: int = 10, negatives: int = 10, margin: int = 5, ring: int = 40, candidates: int = 300) -> None:
+    def __init__(
+        self,
+        positives: int = 10,
+        negatives: int = 10,
+        margin: int = 5,
+        ring: int = 40,
+        candidates: int = 300,
+    ) -> None:
         super().__init__(positives=positives, negatives=negatives, margin=margin, ring=ring)
         self.candidates = candidates
 
-    def __call__(self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator) -> Clicks:
+    def __call__(
+        self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
+    ) -> Clicks:
         """Draw one set; `InitialClicks` describes the arguments."""
         outside = distance_to(mask == 1)
         ring = (outside >= self.margin) & (outside <= self.ring) & (mask == 0)

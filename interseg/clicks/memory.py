@@ -1,7 +1,8 @@
 """The memory of interactions: what each object was clicked and last looked like, in its source image's pixels.
 
-It lives in the main process of every rank. A training step writes into a `Delta`, whose size depends on the batch alone; the deltas
-of all ranks are gathered and applied in rank order by every rank, so that all hold the same memory and any can checkpoint it.
+It lives in the main process of every rank. A training step writes into a `Delta`, whose size
+depends on the batch alone; the deltas of all ranks are gathered and applied in rank order by every
+rank, so that all hold the same memory and any can checkpoint it.
 """
 
 from collections.abc import Sequence
@@ -28,12 +29,15 @@ class StoredMask:
     bits: NDArray[np.uint8]
 
     @classmethod
-    def from_view(cls, prediction: NDArray[np.bool_], coordinates: NDArray[np.integer]) -> "StoredMask":
+    def from_view(
+        cls, prediction: NDArray[np.bool_], coordinates: NDArray[np.integer]
+    ) -> "StoredMask":
         """Move a view's prediction to the source window that the view shows; source pixels between samples take the nearest.
 
         Args:
             prediction: (H, W) bool.
-            coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows padding.
+            coordinates: (H, W, 2) source (y, x) of each view pixel, -1 where the view shows
+                padding.
         """
         shown = coordinates[..., 0] >= 0
         y, x = (coordinates[..., axis][shown].astype(np.int64) for axis in (0, 1))
@@ -42,13 +46,24 @@ class StoredMask:
         known[y - top, x - left] = True
         window[y - top, x - left] = prediction[shown]
         nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-        return cls(int(top), int(left), int(height), int(width), np.packbits(window[tuple(nearest)]))
+        return cls(
+            int(top), int(left), int(height), int(width), np.packbits(window[tuple(nearest)])
+        )
 
     def in_view(self, coordinates: NDArray[np.integer]) -> NDArray[np.bool_]:
         """(H, W) the mask as a view shows it; False beyond the window."""
-        window = np.unpackbits(self.bits, count=self.height * self.width).reshape(self.height, self.width).astype(bool)
-        y, x = coordinates[..., 0].astype(np.int64) - self.top, coordinates[..., 1].astype(np.int64) - self.left
-        inside = (coordinates[..., 0] >= 0) & (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
+        window = (
+            np.unpackbits(self.bits, count=self.height * self.width)
+            .reshape(self.height, self.width)
+            .astype(bool)
+        )
+        y, x = (
+            coordinates[..., 0].astype(np.int64) - self.top,
+            coordinates[..., 1].astype(np.int64) - self.left,
+        )
+        inside = (
+            (coordinates[..., 0] >= 0) & (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
+        )
         view = np.zeros(inside.shape, bool)
         view[inside] = window[y[inside], x[inside]]
         return view
@@ -99,14 +114,18 @@ class ClickMemory:
         ids, mask_ids = sorted(self._clicks), sorted(self._masks)
         clicks = [self._clicks[i] for i in ids]
         masks = [self._masks[i] for i in mask_ids]
-        windows = np.array([(m.top, m.left, m.height, m.width, len(m.bits)) for m in masks], np.int64)
+        windows = np.array(
+            [(m.top, m.left, m.height, m.width, len(m.bits)) for m in masks], np.int64
+        )
         return {
             "ids": torch.tensor(ids, dtype=torch.int64),
             "counts": torch.tensor([len(c) for c in clicks], dtype=torch.int64),
             "clicks": torch.from_numpy(np.concatenate([no_clicks(), *clicks])),
             "mask_ids": torch.tensor(mask_ids, dtype=torch.int64),
             "windows": torch.from_numpy(windows.reshape(-1, 5)),
-            "bits": torch.from_numpy(np.concatenate([np.zeros(0, np.uint8), *(m.bits for m in masks)])),
+            "bits": torch.from_numpy(
+                np.concatenate([np.zeros(0, np.uint8), *(m.bits for m in masks)])
+            ),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -118,6 +137,8 @@ class ClickMemory:
         bits = np.split(arrays["bits"], np.cumsum(arrays["windows"][:, 4])[:-1])
         masks = [
             StoredMask(top, left, height, width, b)
-            for (top, left, height, width, _), b in zip(arrays["windows"].tolist(), bits, strict=False)
+            for (top, left, height, width, _), b in zip(
+                arrays["windows"].tolist(), bits, strict=False
+            )
         ]
         self._masks = dict(zip(arrays["mask_ids"].tolist(), masks, strict=True))

@@ -35,9 +35,9 @@ class Script(NamedTuple):
 def read_script(path: Path) -> Script:
     """Read a file of clicks; an object with a bad row is left out, and the row named.
 
-    A CSV file has a row a click: `image,object,y,x,label,kind,category`. A JSON file has a list of objects:
-    `{"image": "a.jpg", "object": 1, "clicks": [[y, x, label], ...], "category": "cat"}`, where a click may also be
-    `{"y": 3, "x": 4, "label": 1, "kind": "boundary"}`.
+    A CSV file has a row a click: `image,object,y,x,label,kind,category`. A JSON file has a list of
+    objects: `{"image": "a.jpg", "object": 1, "clicks": [[y, x, label], ...], "category": "cat"}`,
+    where a click may also be `{"y": 3, "x": 4, "label": 1, "kind": "boundary"}`.
 
     Raises:
         InputError: no such file, another format, none of the columns.
@@ -45,12 +45,16 @@ def read_script(path: Path) -> Script:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as clicks ({error}); give a CSV or JSON file") from None
+        raise InputError(
+            f"{path} cannot be read as clicks ({error}); give a CSV or JSON file"
+        ) from None
     if path.suffix.lower() == ".json":
         return gather(json_rows(path, text))
     if path.suffix.lower() == ".csv":
         return gather(csv_rows(path, text))
-    raise InputError(f"{path} is no file of clicks; give a .csv with {','.join(COLUMNS[:5])} or a .json")
+    raise InputError(
+        f"{path} is no file of clicks; give a .csv with {','.join(COLUMNS[:5])} or a .json"
+    )
 
 
 class Row(NamedTuple):
@@ -67,9 +71,13 @@ def csv_rows(path: Path, text: str) -> Iterator[Row]:
     table = csv.DictReader(io.StringIO(text))
     missing = {"image", "y", "x"} - set(table.fieldnames or [])
     if missing:
-        raise InputError(f"{path} has no column {', '.join(sorted(missing))}; a row is {','.join(COLUMNS)}")
+        raise InputError(
+            f"{path} has no column {', '.join(sorted(missing))}; a row is {','.join(COLUMNS)}"
+        )
     for row in table:
-        given = {key: value for key, value in row.items() if key is not None and value not in (None, "")}
+        given = {
+            key: value for key, value in row.items() if key is not None and value not in (None, "")
+        }
         yield Row(f"{path}, line {table.line_num}", given, [given])
 
 
@@ -80,11 +88,15 @@ def json_rows(path: Path, text: str) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is no JSON file ({error})") from None
     if not isinstance(content, list):
-        raise InputError(f"{path} holds {type(content).__name__}; a file of clicks is a list of objects")
+        raise InputError(
+            f"{path} holds {type(content).__name__}; a file of clicks is a list of objects"
+        )
     for number, item in enumerate(content, 1):
         values = item if isinstance(item, dict) else {}
         clicks = values.get("clicks")
-        yield Row(f"{path}, object {number}", values, clicks if isinstance(clicks, list) else [None])
+        yield Row(
+            f"{path}, object {number}", values, clicks if isinstance(clicks, list) else [None]
+        )
 
 
 def gather(rows: Iterator[Row]) -> Script:
@@ -94,7 +106,9 @@ def gather(rows: Iterator[Row]) -> Script:
     spoiled: set[tuple[str, str]] = set()
     for row in rows:
         key = (str(row.values.get("image", "")), str(row.values.get("object", "1")))
-        found = objects.setdefault(key, ScriptedObject(*key, [], str(row.values.get("category", "object"))))
+        found = objects.setdefault(
+            key, ScriptedObject(*key, [], str(row.values.get("category", "object")))
+        )
         try:
             if not key[0]:
                 raise ValueError("it names no image")
@@ -104,7 +118,9 @@ def gather(rows: Iterator[Row]) -> Script:
             spoiled.add(key)
     empty = [key for key, found in objects.items() if not found.clicks and key not in spoiled]
     problems += [f"{image}, object {name}: it has no clicks" for image, name in empty]
-    return Script([found for key, found in objects.items() if key not in spoiled and found.clicks], problems)
+    return Script(
+        [found for key, found in objects.items() if key not in spoiled and found.clicks], problems
+    )
 
 
 def as_click(given: Any) -> Click:

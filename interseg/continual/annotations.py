@@ -1,6 +1,7 @@
 """Annotations of classes: sparse label maps (H, W) uint8, a class where the user has said one, 255 elsewhere.
 
-Superpixels (`superpixels.py`), clicks and scribbles all end in one, so that a method which learns from one learns from all.
+Superpixels (`superpixels.py`), clicks and scribbles all end in one, so that a method which learns
+from one learns from all.
 """
 
 import math
@@ -33,7 +34,9 @@ def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotati
     return annotation
 
 
-def scribbled(points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5) -> Annotation:
+def scribbled(
+    points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5
+) -> Annotation:
     """Draw a scribble as an annotation: a line of a class through points (y, x)."""
     annotation = no_annotation(shape)
     line = np.array([[(x, y)] for y, x in points], np.int32)
@@ -55,13 +58,16 @@ class Scene(NamedTuple):
     before: Annotation
     """(H, W) what was annotated in earlier rounds; it is not annotated again."""
     epistemic: NDArray[np.floating] | None = None
-    """(H, W) part of each pixel's uncertainty that learning would take away; None for a method that does not say it."""
+    """(H, W) part of each pixel's uncertainty that learning would take away; None for a method that
+    does not say it."""
 
 
 class Annotator:
     """Base of the users who annotate classes."""
 
-    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
+    def annotate(
+        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+    ) -> tuple[Annotation, int]:
         """Annotate in a round.
 
         Args:
@@ -70,7 +76,8 @@ class Annotator:
             scale: that the user's distances are multiplied by.
 
         Returns:
-            (H, W), 255 everywhere where nothing is left to annotate; and the number of things (superpixels, clicks, scribbles) annotated.
+            (H, W), 255 everywhere where nothing is left to annotate; and the number of things
+            (superpixels, clicks, scribbles) annotated.
         """
         raise NotImplementedError
 
@@ -78,20 +85,24 @@ class Annotator:
 class StrokeUser(Annotator):
     """Clicks or scribbles where the prediction is wrong, one after the other, deepest first (for CLIS' "future work"; the choice is ours).
 
-    A click falls on the pixel deepest in what is wrong in one way: far from right pixels, from other true classes, from annotated
-    pixels and from the image's border. It is a disk; a scribble is the line through its centre that stays half as deep longest.
-    Neither leaves the wrong pixels.
+    A click falls on the pixel deepest in what is wrong in one way: far from right pixels, from
+    other true classes, from annotated pixels and from the image's border. It is a disk; a scribble
+    is the line through its centre that stays half as deep longest. Neither leaves the wrong pixels.
 
     Args:
-        count: of strokes a round; the paper's number of superpixels. Fewer where nothing wrong is left.
+        count: of strokes a round; the paper's number of superpixels. Fewer where nothing wrong is
+            left.
         scribbles: draw lines instead of disks.
-        radius: of a click in pixels, twice that of a scribble's pen; smaller where what is wrong is thinner.
+        radius: of a click in pixels, twice that of a scribble's pen; smaller where what is wrong is
+            thinner.
     """
 
     def __init__(self, count: int = 16, scribbles: bool = False, radius: float = 3.0) -> None:
         self.count, self.scribbles, self.radius = count, scribbles, radius
 
-    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
+    def annotate(
+        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+    ) -> tuple[Annotation, int]:
         """See `Annotator`; neither uncertainty nor superpixels are looked at."""
         mask = scene.mask
         found, strokes = no_annotation(mask.shape), 0
@@ -103,7 +114,9 @@ class StrokeUser(Annotator):
             label, radius = int(mask[y, x]), int(min(self.radius * scale, depth[y, x] - 1))
             if self.scribbles:
                 deep = (depth >= (depth[y, x] + 1) / 2) & wrong & (mask == label)
-                stroke = scribbled(longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1)
+                stroke = scribbled(
+                    longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1
+                )
             else:
                 stroke = clicked(clicks_of([(y, x, label)]), mask.shape, radius)
             drawn = (stroke != IGNORE) & wrong & (mask == label)
@@ -115,7 +128,10 @@ def longest_chord(region: NDArray[np.bool_], y: int, x: int) -> list[tuple[int, 
     """Return the ends (y, x) of the longest straight line through a pixel of a region that does not leave it."""
     best: list[tuple[int, int]] = [(y, x), (y, x)]
     for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
-        ends = [last_inside(region, y, x, sign * np.sin(angle), sign * np.cos(angle)) for sign in (1, -1)]
+        ends = [
+            last_inside(region, y, x, sign * np.sin(angle), sign * np.cos(angle))
+            for sign in (1, -1)
+        ]
         if math.dist(*ends) > math.dist(*best):
             best = ends
     return best
@@ -126,6 +142,8 @@ def last_inside(region: NDArray[np.bool_], y: int, x: int, dy: float, dx: float)
     last, step = (y, x), 1
     while True:
         row, column = round(y + step * dy), round(x + step * dx)
-        if not (0 <= row < region.shape[0] and 0 <= column < region.shape[1] and region[row, column]):
+        if not (
+            0 <= row < region.shape[0] and 0 <= column < region.shape[1] and region[row, column]
+        ):
             return last
         last, step = (row, column), step + 1

@@ -42,8 +42,9 @@ class GaussianWeights(nn.Module):
     def sharpen(self, information: Tensor) -> None:
         """Lower variances towards the optimum of eq. 6, where 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
 
-        A gradient finds it slowly: what it says of a log-variance drowns in what it says of the mean. This is one step of that fixed
-        point, with the Fisher information for the Hessian; the paper has no such step.
+        A gradient finds it slowly: what it says of a log-variance drowns in what it says of the
+        mean. This is one step of that fixed point, with the Fisher information for the Hessian; the
+        paper has no such step.
 
         Args:
             information: its diagonal, of the weights' shape, summed over the data.
@@ -69,7 +70,14 @@ class BayesianConvolution(nn.Module):
         log_variance: see `GaussianWeights`.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int = 3, prior_std: float = 1.0, log_variance: float = -8.0) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        prior_std: float = 1.0,
+        log_variance: float = -8.0,
+    ) -> None:
         super().__init__()
         plain = nn.Conv2d(inputs, outputs, size)
         assert plain.bias is not None

@@ -1,7 +1,7 @@
 """What keeps a network from forgetting while it learns task after task: nothing, LwF, EWC or PackNet, for any network.
 
-All share four moments: before a task, in each step's loss, before each update, and after a task. What is remembered lies in buffers
-and goes into checkpoints.
+All share four moments: before a task, in each step's loss, before each update, and after a task.
+What is remembered lies in buffers and goes into checkpoints.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,9 @@ class Consolidation(nn.Module):
     def limit(self, network: nn.Module) -> None:
         """Change gradients before an update."""
 
-    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+    def end(
+        self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None
+    ) -> None:
         """After a task; `relearn` trains on it once more."""
 
     def skip(self) -> None:
@@ -66,23 +68,32 @@ class LwF(Consolidation):
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
         """KL from the old answers to the new ones, a mean over pixels, times the temperature's square."""
-        old, new = softmax(self.before / self.temperature, 1), log_softmax(logits / self.temperature, 1)
+        old, new = (
+            softmax(self.before / self.temperature, 1),
+            log_softmax(logits / self.temperature, 1),
+        )
         pixels = logits.shape[0] * logits.shape[2] * logits.shape[3]
         return self.weight * self.temperature**2 * kl_div(new, old, reduction="sum") / pixels
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        self.before = torch.empty_like(state_dict.get(f"{prefix}before", self.before))  # its size is the last task's images'
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: object
+    ) -> None:
+        self.before = torch.empty_like(
+            state_dict.get(f"{prefix}before", self.before)
+        )  # its size is the last task's images'
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class EWC(Consolidation):
     """Elastic weight consolidation (Kirkpatrick et al. 2017): weights that earlier tasks need are held where they were.
 
-    The penalty is `weight / 2 * sum over tasks and weights of F_t (w - w_t)^2`. The sum over tasks of quadratics is one quadratic, so
-    that only the sums of F, F w and F w^2 are kept, whatever the number of tasks.
+    The penalty is `weight / 2 * sum over tasks and weights of F_t (w - w_t)^2`. The sum over tasks
+    of quadratics is one quadratic, so that only the sums of F, F w and F w^2 are kept, whatever the
+    number of tasks.
 
-    F is the diagonal of the Fisher information of an image's labels, divided by its pixels as the loss is: the mean over label maps
-    drawn from the network of the squared gradient of their log-likelihood.
+    F is the diagonal of the Fisher information of an image's labels, divided by its pixels as the
+    loss is: the mean over label maps drawn from the network of the squared gradient of their
+    log-likelihood.
 
     Args:
         weight: lambda.
@@ -103,15 +114,23 @@ class EWC(Consolidation):
         """Compute the quadratic of all tasks so far."""
         terms = []
         for name, value in trainable(network).items():
-            f, fw, fww = (getattr(self, f"{moment}_{key(name)}") for moment in ("fisher", "first", "second"))
+            f, fw, fww = (
+                getattr(self, f"{moment}_{key(name)}") for moment in ("fisher", "first", "second")
+            )
             terms.append((f * value**2 - 2 * fw * value + fww).sum())
         return self.weight / 2 * torch.stack(terms).sum()
 
-    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+    def end(
+        self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None
+    ) -> None:
         """Add the task's Fisher information."""
         for name, fisher in self.fisher(network, images).items():
             value = trainable(network)[name].detach()
-            for moment, term in (("fisher", fisher), ("first", fisher * value), ("second", fisher * value**2)):
+            for moment, term in (
+                ("fisher", fisher),
+                ("first", fisher * value),
+                ("second", fisher * value**2),
+            ):
                 getattr(self, f"{moment}_{key(name)}").add_(term)
 
     def fisher(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -121,7 +140,9 @@ class EWC(Consolidation):
         for image in images:
             logits = network(image[None])
             pixels = logits.shape[2] * logits.shape[3]
-            for name, square in zip(weights, squared_gradients(logits, list(weights.values()), self.draws), strict=True):
+            for name, square in zip(
+                weights, squared_gradients(logits, list(weights.values()), self.draws), strict=True
+            ):
                 found[name] += square / (pixels * len(images))
         return found
 
@@ -129,8 +150,9 @@ class EWC(Consolidation):
 class PackNet(Consolidation):
     """PackNet (Mallya and Lazebnik 2018): each task takes some of the weights that no task before it has taken.
 
-    After a task the smallest of its weights in each layer are set to 0 and freed, and the others, which it owns from now on, are
-    learned a little longer. Weights with fewer than two dimensions (biases, norms) belong to the first task.
+    After a task the smallest of its weights in each layer are set to 0 and freed, and the others,
+    which it owns from now on, are learned a little longer. Weights with fewer than two dimensions
+    (biases, norms) belong to the first task.
 
     Args:
         pruned: share of a task's weights that is freed.
@@ -146,7 +168,9 @@ class PackNet(Consolidation):
     def attach(self, network: nn.Module) -> None:
         """Begin with every weight free."""
         for name, value in trainable(network).items():
-            self.register_buffer(f"owner_{key(name)}", torch.full_like(value, FREE, dtype=torch.uint8))
+            self.register_buffer(
+                f"owner_{key(name)}", torch.full_like(value, FREE, dtype=torch.uint8)
+            )
 
     tasks: Tensor
 
@@ -161,7 +185,9 @@ class PackNet(Consolidation):
         return getattr(self, f"owner_{key(name)}")
 
     @torch.no_grad()
-    def end(self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None) -> None:
+    def end(
+        self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None
+    ) -> None:
         """Free the smallest, relearn with the others, and go on to the next task."""
         task = int(self.tasks)
         if task >= FREE:
@@ -176,7 +202,9 @@ class PackNet(Consolidation):
             else:
                 count = int(self.pruned * own.sum())
                 ranked = torch.where(own, value.abs(), torch.inf).flatten().argsort()
-                smallest = torch.zeros_like(own).flatten().index_fill(0, ranked[:count], True).view_as(own)
+                smallest = (
+                    torch.zeros_like(own).flatten().index_fill(0, ranked[:count], True).view_as(own)
+                )
             owner[own & ~smallest] = task
             value[smallest] = 0
             freed[name] = smallest
@@ -191,7 +219,10 @@ class PackNet(Consolidation):
     @contextmanager
     def _without(self, network: nn.Module, freed: dict[str, Tensor]) -> Iterator[None]:
         """Freed weights stay 0 while a task is learned a little longer."""
-        hooks = [value.register_hook(lambda grad, off=freed[name]: grad.masked_fill(off, 0)) for name, value in trainable(network).items()]
+        hooks = [
+            value.register_hook(lambda grad, off=freed[name]: grad.masked_fill(off, 0))
+            for name, value in trainable(network).items()
+        ]
         try:
             yield
         finally:

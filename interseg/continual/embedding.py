@@ -12,19 +12,31 @@ class ImageEmbedding(nn.Module):
     """A variational autoencoder of small views: three convolutional blocks and two dense layers to a Gaussian, and back.
 
     Args:
-        size: (height, width) that images are reduced to, multiples of 8; 64 x 88 in the official code.
+        size: (height, width) that images are reduced to, multiples of 8; 64 x 88 in the official
+            code.
         latents: dimensions of the Gaussian; 400 there.
         width: channels of the first block; doubled in the next.
     """
 
-    def __init__(self, size: tuple[int, int] = (64, 88), latents: int = 400, width: int = 16) -> None:
+    def __init__(
+        self, size: tuple[int, int] = (64, 88), latents: int = 400, width: int = 16
+    ) -> None:
         super().__init__()
         self.size, self.latents = (int(size[0]), int(size[1])), latents
         widths = (3, width, 2 * width, 2 * width)
         self.grid = (widths[-1], self.size[0] // 8, self.size[1] // 8)
         cells = self.grid[0] * self.grid[1] * self.grid[2]
-        down = [nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.ReLU()) for i, o in itertools.pairwise(widths)]
-        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(cells, latents), nn.ReLU(), nn.Linear(latents, 2 * latents))
+        down = [
+            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.ReLU())
+            for i, o in itertools.pairwise(widths)
+        ]
+        self.encoder = nn.Sequential(
+            *down,
+            nn.Flatten(),
+            nn.Linear(cells, latents),
+            nn.ReLU(),
+            nn.Linear(latents, 2 * latents),
+        )
         up = [nn.ConvTranspose2d(o, i, 4, 2, 1) for i, o in itertools.pairwise(widths)][::-1]
         self.expand = nn.Sequential(nn.Linear(latents, cells), nn.ReLU())
         self.decoder = nn.Sequential(up[0], nn.ReLU(), up[1], nn.ReLU(), up[2], nn.Sigmoid())
@@ -48,7 +60,9 @@ class ImageEmbedding(nn.Module):
         return interpolate(images, self.size, mode="bilinear", antialias=True)
 
 
-def gaussian_kl(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor) -> Tensor:
+def gaussian_kl(
+    mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
+) -> Tensor:
     """KL(N(mean, var) || N(other mean, other var)), summed over the last dimension."""
     ratio = torch.exp(log_variance - other_log_variance)
     moved = (mean - other_mean) ** 2 * torch.exp(-other_log_variance)
@@ -73,7 +87,8 @@ class TaskMemory(nn.Module):
     Args:
         latents: of the embedding.
         gates: of all layers.
-        threshold: an image is like a task if the KL between their Gaussians is at most this; None for any.
+        threshold: an image is like a task if the KL between their Gaussians is at most this; None
+            for any.
     """
 
     pairs: Tensor
@@ -82,7 +97,9 @@ class TaskMemory(nn.Module):
     def __init__(self, latents: int, gates: int, threshold: float | None = None) -> None:
         super().__init__()
         self.latents = latents
-        self.register_buffer("threshold", torch.tensor(math.inf if threshold is None else float(threshold)))
+        self.register_buffer(
+            "threshold", torch.tensor(math.inf if threshold is None else float(threshold))
+        )
         self.register_buffer("pairs", torch.empty(0, 2 * latents + gates))
 
     def __len__(self) -> int:
@@ -90,7 +107,9 @@ class TaskMemory(nn.Module):
 
     def store(self, mean: Tensor, log_variance: Tensor, probabilities: list[Tensor]) -> None:
         """Add a task: (latents,) each, and pi of each layer."""
-        self.pairs = torch.cat([self.pairs, torch.cat([mean, log_variance, *probabilities]).detach()[None]])
+        self.pairs = torch.cat(
+            [self.pairs, torch.cat([mean, log_variance, *probabilities]).detach()[None]]
+        )
 
     def clear(self) -> None:
         """Forget all tasks."""
@@ -115,6 +134,10 @@ class TaskMemory(nn.Module):
             return None
         return list(self.pairs[best, 2 * self.latents :].split(counts))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        self.pairs = torch.empty_like(state_dict.get(f"{prefix}pairs", self.pairs))  # as many tasks as there were
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: object
+    ) -> None:
+        self.pairs = torch.empty_like(
+            state_dict.get(f"{prefix}pairs", self.pairs)
+        )  # as many tasks as there were
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 
-def squared_gradients(logits: Tensor, weights: Sequence[Tensor], draws: int = 1, valid: Tensor | None = None) -> list[Tensor]:
+def squared_gradients(
+    logits: Tensor, weights: Sequence[Tensor], draws: int = 1, valid: Tensor | None = None
+) -> list[Tensor]:
     """Average over label maps drawn from a network the squared gradient of their log-likelihood, summed over the image's pixels.
 
     Args:

@@ -20,18 +20,21 @@ SURENESS = 10.0
 class BuffetGates(nn.Module):
     """The gates of one layer: q(v_k) = Beta(a_k, b_k), the probabilities pi that follow from v, and gates z.
 
-    Eq. 8 draws concrete gates at a temperature of 2. Behind fourteen layers without norms their noise drowns the signal: at pi = .89 the
-    mean of a gate is .74, its coefficient of variation .24 (benchmarks/clis.md). So two departures are the default: gates begin open,
-    and z is its expectation pi, without a draw of v or z; the bound is that of the paper, at the posterior's mean.
+    Eq. 8 draws concrete gates at a temperature of 2. Behind fourteen layers without norms their
+    noise drowns the signal: at pi = .89 the mean of a gate is .74, its coefficient of variation .24
+    (benchmarks/clis.md). So two departures are the default: gates begin open, and z is its
+    expectation pi, without a draw of v or z; the bound is that of the paper, at the posterior's
+    mean.
 
     Args:
         count: of kernels, K, spare ones included.
-        prior: "finite": Beta(alpha / K, 1) and pi = v, the finite Indian buffet; "stick": Beta(alpha, 1) and pi_k = v_1 ... v_k, the
-            paper's eq. 2, which with its alpha of 1 leaves about one kernel active.
+        prior: "finite": Beta(alpha / K, 1) and pi = v, the finite Indian buffet; "stick":
+            Beta(alpha, 1) and pi_k = v_1 ... v_k, the paper's eq. 2, which with its alpha of 1
+            leaves about one kernel active.
         alpha: expected number of active kernels under the prior; K / 3 for "finite", 1 for "stick".
         temperature: of the concrete Bernoulli; the paper's 2.
-        mode: "expected": z = pi at the mean of v; "straight_through": z is 0 or 1, drawn, with the concrete gate's gradient; "concrete":
-            eq. 8.
+        mode: "expected": z = pi at the mean of v; "straight_through": z is 0 or 1, drawn, with the
+            concrete gate's gradient; "concrete": eq. 8.
         start: pi of every kernel at the beginning ("stick": of the last one).
         spare: kernels, the last ones, that begin nearly closed and that a task may open.
     """
@@ -57,7 +60,9 @@ class BuffetGates(nn.Module):
         if mode not in MODES:
             raise InputError(f"gates is {mode!r}; use {', '.join(MODES)}")
         if not 0 < start < 1:
-            raise InputError(f"the gates' start is {start}; a probability between 0 and 1 is wanted")
+            raise InputError(
+                f"the gates' start is {start}; a probability between 0 and 1 is wanted"
+            )
         self.prior, self.temperature, self.mode = prior, temperature, mode
         alpha = alpha if alpha is not None else (count / 3 if prior == "finite" else 1.0)
         a = torch.full((count,), alpha / count if prior == "finite" else alpha)
@@ -94,7 +99,9 @@ class BuffetGates(nn.Module):
         if self.mode == "expected":
             return probabilities
         noise = torch.rand_like(probabilities).clamp(TINY, 1 - TINY)
-        concrete = torch.sigmoid((torch.logit(probabilities) + torch.logit(noise)) / self.temperature)  # eq. 8
+        concrete = torch.sigmoid(
+            (torch.logit(probabilities) + torch.logit(noise)) / self.temperature
+        )  # eq. 8
         if self.mode == "concrete":
             return concrete
         return (concrete > 0.5).to(concrete.dtype) + (concrete - concrete.detach())
@@ -103,7 +110,9 @@ class BuffetGates(nn.Module):
         """(K,) expected gates: pi, but for concrete ones, which are nearer to one half; those by 64 quantiles of the noise."""
         if self.mode != "concrete":
             return probabilities
-        quantiles = (torch.arange(64, device=probabilities.device, dtype=probabilities.dtype) + 0.5) / 64
+        quantiles = (
+            torch.arange(64, device=probabilities.device, dtype=probabilities.dtype) + 0.5
+        ) / 64
         odds = torch.logit(probabilities.clamp(TINY, 1 - TINY))
         return torch.sigmoid((odds[:, None] + torch.logit(quantiles)) / self.temperature).mean(1)
 
@@ -113,7 +122,9 @@ class BuffetGates(nn.Module):
         Eq. 9 compares the Bernoulli of this draw with that of the mean pi under the prior.
         """
         before = self.of_sticks(self.prior_a / (self.prior_a + self.prior_b))
-        return beta_kl(self.a, self.b, self.prior_a, self.prior_b).sum(), bernoulli_kl(probabilities, before).sum()
+        return beta_kl(self.a, self.b, self.prior_a, self.prior_b).sum(), bernoulli_kl(
+            probabilities, before
+        ).sum()
 
     @torch.no_grad()
     def begin_at(self, probabilities: Tensor) -> None:
@@ -135,7 +146,13 @@ class BuffetGates(nn.Module):
 def beta_kl(a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
     """KL(Beta(a, b) || Beta(a0, b0)), elementwise (CLIS, eq. 7)."""
     digamma = torch.digamma
-    return log_beta(a0, b0) - log_beta(a, b) + (a - a0) * digamma(a) + (b - b0) * digamma(b) + (a0 + b0 - a - b) * digamma(a + b)
+    return (
+        log_beta(a0, b0)
+        - log_beta(a, b)
+        + (a - a0) * digamma(a)
+        + (b - b0) * digamma(b)
+        + (a0 + b0 - a - b) * digamma(a + b)
+    )
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """From annotated pixels to the rest of the image: the energy of CLIS (eq. 11 to 14) and its minimum.
 
-The energy is convex in the probabilities. The official code takes 401 steps of Adam on it; `propagate` solves its stationarity
-condition pixel by pixel, all at once, over and over, at a coarse grid first.
+The energy is convex in the probabilities. The official code takes 401 steps of Adam on it;
+`propagate` solves its stationarity condition pixel by pixel, all at once, over and over, at a
+coarse grid first.
 """
 
 import numpy as np
@@ -38,7 +39,9 @@ def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
     return [torch.exp(-contrast * ((m - n) ** 2).sum(0)) for m, n in pairs]
 
 
-def energy(theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0) -> Tensor:
+def energy(
+    theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0
+) -> Tensor:
     """G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
 
     Args:
@@ -57,13 +60,20 @@ def energy(theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor]
 
 
 def propagate(
-    prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0, iterations: int = 60, tolerance: float = 1e-3
+    prior: Tensor,
+    annotation: Tensor,
+    pairs: list[Tensor],
+    weight: float = 1000.0,
+    iterations: int = 60,
+    tolerance: float = 1e-3,
 ) -> Tensor:
     """Compute the probabilities of least energy.
 
-    At the minimum each pixel's p, its neighbours' q and their weights w satisfy, with a constant for p to sum to 1,
+    At the minimum each pixel's p, its neighbours' q and their weights w satisfy, with a constant
+    for p to sum to 1,
 
-        (1 + sum w / 2) ln p = ln prior + sum w ln q / 2 + (sum w q / 2 + weight * annotation) / p + constant.
+        (1 + sum w / 2) ln p = ln prior + sum w ln q / 2 + (sum w q / 2 + weight * annotation) / p +
+        constant.
 
     Args:
         prior: (C, H, W) probabilities of the network.
@@ -76,12 +86,22 @@ def propagate(
     Returns:
         (C, H, W); the prior itself where nothing is annotated and every pair weighs 0.
     """
-    return descend(normalised(prior), weight * one_hot(annotation, len(prior)).to(prior.dtype), pairs, iterations, tolerance)
+    return descend(
+        normalised(prior),
+        weight * one_hot(annotation, len(prior)).to(prior.dtype),
+        pairs,
+        iterations,
+        tolerance,
+    )
 
 
-def descend(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
+def descend(
+    prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
+) -> Tensor:
     """Take turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
-    theta = torch.where(given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance))
+    theta = torch.where(
+        given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance)
+    )
     log_prior, scale = prior.log(), 1 + neighbour_sum(torch.ones_like(prior[:1]), pairs) / 2
     for _ in range(iterations):
         log = theta.log()
@@ -96,18 +116,32 @@ def descend(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, 
     return theta
 
 
-def start(prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float) -> Tensor:
+def start(
+    prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
+) -> Tensor:
     """Bring the answer at half the size to the whole one; the prior where it is `SMALL`.
 
-    A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms they weigh a quarter.
+    A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms
+    they weigh a quarter.
     """
     height, width = prior.shape[1:]
     if min(height, width) < SMALL:
         return prior
     half = (height // 2, width // 2)
-    near = [area_mean(w[None], (half[0] - down, half[1] - abs(right)))[0] / 4 for (down, right), w in zip(STEPS, pairs, strict=True)]
-    found = descend(normalised(area_mean(prior.log(), half).exp()), area_mean(given, half), near, iterations, tolerance)
-    return normalised(interpolate(found[None], (height, width), mode="bilinear", align_corners=False)[0])
+    near = [
+        area_mean(w[None], (half[0] - down, half[1] - abs(right)))[0] / 4
+        for (down, right), w in zip(STEPS, pairs, strict=True)
+    ]
+    found = descend(
+        normalised(area_mean(prior.log(), half).exp()),
+        area_mean(given, half),
+        near,
+        iterations,
+        tolerance,
+    )
+    return normalised(
+        interpolate(found[None], (height, width), mode="bilinear", align_corners=False)[0]
+    )
 
 
 def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -123,7 +157,9 @@ def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
     slope = scale + pull / theta
     log = theta.log()
     residual = known - scale * log + pull / theta
-    constant = -(residual / slope * theta).sum(0) / (theta / slope).sum(0)  # keeps the sum of probabilities to first order
+    constant = -(residual / slope * theta).sum(0) / (theta / slope).sum(
+        0
+    )  # keeps the sum of probabilities to first order
     return normalised((log + ((residual + constant) / slope).clamp(-2, 2)).exp())
 
 
@@ -135,7 +171,10 @@ def normalised(values: Tensor) -> Tensor:
 
 def one_hot(annotation: Tensor, classes: int) -> Tensor:
     """(C, H, W) bool of annotated pixels."""
-    return annotation == torch.arange(classes, device=annotation.device, dtype=annotation.dtype)[:, None, None]
+    return (
+        annotation
+        == torch.arange(classes, device=annotation.device, dtype=annotation.dtype)[:, None, None]
+    )
 
 
 def ends(maps: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,17 @@ from interseg.errors import InputError
 class ReplayBuffer:
     """Samples under a key each (an image's number): a later sample of the same image takes the earlier one's place.
 
-    A new sample takes an empty slot while there is one. Then, with "decay", it overwrites a random one, as the paper's text says
-    ("slowly decaying possibility of revisiting older samples"; its algorithm's condition j < b* always holds): the chance that a
-    sample k later samples old is drawn is (m / b*) (1 - 1 / b*)^k. With "reservoir" every sample so far is as likely to be there
+    A new sample takes an empty slot while there is one. Then, with "decay", it overwrites a random
+    one, as the paper's text says ("slowly decaying possibility of revisiting older samples"; its
+    algorithm's condition j < b* always holds): the chance that a sample k later samples old is
+    drawn is (m / b*) (1 - 1 / b*)^k. With "reservoir" every sample so far is as likely to be there
     (Vitter 1985), with "fifo" the oldest goes.
 
     Args:
         slots: b*, of the auxiliary buffer.
-        size: b, slots of it that are drawn from; drawn anew for every image that comes, and kept while its later rounds bring it up to
-            date (algorithm 1 redraws them at every update, but means one sample an image).
+        size: b, slots of it that are drawn from; drawn anew for every image that comes, and kept
+            while its later rounds bring it up to date (algorithm 1 redraws them at every update,
+            but means one sample an image).
         policy: "decay", "reservoir" or "fifo".
     """
 
@@ -27,7 +29,9 @@ class ReplayBuffer:
         if policy not in ("decay", "reservoir", "fifo"):
             raise InputError(f"policy is {policy!r}; use decay, reservoir or fifo")
         if not 0 < size <= slots:
-            raise InputError(f"size={size}, slots={slots}; the buffer that is drawn from is a part of the other")
+            raise InputError(
+                f"size={size}, slots={slots}; the buffer that is drawn from is a part of the other"
+            )
         self.slots, self.size, self.policy = slots, size, policy
         self.keys: list[Hashable] = []
         self.samples: list[Any] = []
@@ -57,17 +61,27 @@ class ReplayBuffer:
                 self.keys[slot], self.samples[slot] = key, sample
         self.drawable = generator.permutation(len(self))[: self.size].tolist()
 
-    def draw(self, count: int, generator: np.random.Generator, without: Hashable = None) -> list[Any]:
+    def draw(
+        self, count: int, generator: np.random.Generator, without: Hashable = None
+    ) -> list[Any]:
         """`count` different samples, fewer where there are no more; never the one of the key `without`."""
         slots = [slot for slot in self.drawable if self.keys[slot] != without]
         return [self.samples[slot] for slot in generator.permutation(slots)[:count]]
 
     def state_dict(self) -> dict[str, Any]:
         """All that it holds."""
-        lists = {"keys": list(self.keys), "samples": list(self.samples), "drawable": list(self.drawable)}
+        lists = {
+            "keys": list(self.keys),
+            "samples": list(self.samples),
+            "drawable": list(self.drawable),
+        }
         return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
-        self.seen, self.newest, self.drawable = state_dict["seen"], state_dict["newest"], list(state_dict["drawable"])
+        self.seen, self.newest, self.drawable = (
+            state_dict["seen"],
+            state_dict["newest"],
+            list(state_dict["drawable"]),
+        )

@@ -34,13 +34,16 @@ class TaskMethod(Protocol):
     def meet(self, batch: TaskBatch) -> Prediction:
         """Answer a task's images before a round."""
 
-    def predict(self, images: Tensor, task: int | None = None, masks: Tensor | None = None) -> Prediction:
+    def predict(
+        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
+    ) -> Prediction:
         """Answer images of a task that this sequence has finished, or of one that was not met.
 
         Args:
             images: (B, 3, H, W), placed.
             task: 0, 1, ...; None for one that was not met.
-            masks: (B, H, W) true classes, 255 = ignore, for a method that is asked what it could do at best.
+            masks: (B, H, W) true classes, 255 = ignore, for a method that is asked what it could do
+                at best.
         """
 
     def placed(self, images: Tensor) -> Tensor:

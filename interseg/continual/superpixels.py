@@ -9,12 +9,22 @@ from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import Annotation, Annotator, Scene, no_annotation
 from interseg.errors import InputError
 
-ORDERS = ("error_mass", "epistemic_mass", "error_size", "entropy", "mutual_information", "official", "random")
+ORDERS = (
+    "error_mass",
+    "epistemic_mass",
+    "error_size",
+    "entropy",
+    "mutual_information",
+    "official",
+    "random",
+)
 ACCURACY = 0.25
 """Most that a superpixel of the official order's first stage may have."""
 
 
-def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0) -> NDArray[np.int64]:
+def superpixels(
+    image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0
+) -> NDArray[np.int64]:
     """SLIC superpixels (Achanta et al. 2012) of an RGB image (H, W, 3): (H, W) of 0 to n - 1, n about `count`."""
     return slic(image, n_segments=count, compactness=compactness, start_label=0).astype(np.int64)
 
@@ -22,26 +32,33 @@ def superpixels(image: NDArray[np.uint8], count: int = 1600, compactness: float 
 class SuperpixelUser(Annotator):
     """Annotates superpixels that are wrong, in an order, spread over the image.
 
-    A superpixel is wrong where at least half of its valid pixels are, and may be annotated if a class holds at least `purity` of
-    its valid pixels. Its valid pixels are annotated with that class. What was annotated before is not annotated again.
+    A superpixel is wrong where at least half of its valid pixels are, and may be annotated if a
+    class holds at least `purity` of its valid pixels. Its valid pixels are annotated with that
+    class. What was annotated before is not annotated again.
 
     Args:
         count: of superpixels a round; the paper's 16. Fewer where there are no more.
         apart: least distance in pixels between the centres of two that are annotated in one round.
         purity: see above.
-        order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows and columns from the centre, summed:
-            large errors come first, in their middle; "epistemic_mass" and "error_size", the same with mutual information, or with
-            every wrong pixel as 1; "entropy" and "mutual_information", a superpixel's mean, as the paper says; "official", as its code
-            does, the least accurate first, of an accuracy of at most 0.25 whose neighbours all have their class, then, right or wrong,
-            the most uncertain; "random".
+        order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows
+            and columns from the centre, summed: large errors come first, in their middle;
+            "epistemic_mass" and "error_size", the same with mutual information, or with every wrong
+            pixel as 1; "entropy" and "mutual_information", a superpixel's mean, as the paper says;
+            "official", as its code does, the least accurate first, of an accuracy of at most 0.25
+            whose neighbours all have their class, then, right or wrong, the most uncertain;
+            "random".
     """
 
-    def __init__(self, count: int = 16, apart: float = 25.0, purity: float = 0.8, order: str = "error_mass") -> None:
+    def __init__(
+        self, count: int = 16, apart: float = 25.0, purity: float = 0.8, order: str = "error_mass"
+    ) -> None:
         if order not in ORDERS:
             raise InputError(f"order is {order!r}; use one of {', '.join(ORDERS)}")
         self.count, self.apart, self.purity, self.order = count, apart, purity, order
 
-    def annotate(self, scene: Scene, generator: np.random.Generator, scale: float = 1.0) -> tuple[Annotation, int]:
+    def annotate(
+        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+    ) -> tuple[Annotation, int]:
         """See `Annotator`; the generator draws the random order alone."""
         prediction, mask, _, segments, before, _ = scene
         found = no_annotation(mask.shape)
@@ -56,7 +73,9 @@ class SuperpixelUser(Annotator):
         if self.order == "random":
             stages = [generator.permutation(candidates)]
         elif self.order == "official":
-            stages = self._official(scene, open_ & _interior(segments, labels), wrong / sizes.clip(1))
+            stages = self._official(
+                scene, open_ & _interior(segments, labels), wrong / sizes.clip(1)
+            )
         else:
             worth = self._worth(scene, errors, centres, scale)
             stages = [candidates[np.argsort(-worth[candidates], kind="stable")]]
@@ -65,27 +84,42 @@ class SuperpixelUser(Annotator):
             found[(segments == segment) & valid] = labels[segment]
         return found, len(chosen)
 
-    def _worth(self, scene: Scene, errors: NDArray[np.bool_], centres: NDArray[np.float64], scale: float) -> NDArray[np.floating]:
+    def _worth(
+        self, scene: Scene, errors: NDArray[np.bool_], centres: NDArray[np.float64], scale: float
+    ) -> NDArray[np.floating]:
         """(n,) how early each superpixel is annotated, by the order."""
         unsure = scene.uncertainty
         if self.order in ("mutual_information", "epistemic_mass"):
             if scene.epistemic is None:
-                raise InputError(f"order={self.order!r} needs a method that says how much of its uncertainty is epistemic; use error_mass")
+                raise InputError(
+                    f"order={self.order!r} needs a method that says how much of its uncertainty is epistemic; use error_mass"
+                )
             unsure = scene.epistemic
         if self.order in ("entropy", "mutual_information"):
             return _means(unsure, scene.segments, len(centres))
-        mass = errors.astype(np.float64) if self.order == "error_size" else np.where(errors, unsure, 0).astype(np.float64)
+        mass = (
+            errors.astype(np.float64)
+            if self.order == "error_size"
+            else np.where(errors, unsure, 0).astype(np.float64)
+        )
         side = 2 * round(self.apart * scale) + 1
-        around = cv2.boxFilter(mass, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        around = cv2.boxFilter(
+            mass, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
         y, x = centres.round().astype(int).T
         return around[y, x]
 
-    def _official(self, scene: Scene, inside: NDArray[np.bool_], share: NDArray[np.floating]) -> list[NDArray[np.int64]]:
+    def _official(
+        self, scene: Scene, inside: NDArray[np.bool_], share: NDArray[np.floating]
+    ) -> list[NDArray[np.int64]]:
         """Superpixels inside their class: those that are wrong, the most wrong first, then the others, the most uncertain first."""
         bad = np.flatnonzero(inside & (share >= 1 - ACCURACY))
         rest = np.flatnonzero(inside & (share < 1 - ACCURACY))
         unsure = _means(scene.uncertainty, scene.segments, len(share))
-        return [bad[np.argsort(-share[bad], kind="stable")], rest[np.argsort(-unsure[rest], kind="stable")]]
+        return [
+            bad[np.argsort(-share[bad], kind="stable")],
+            rest[np.argsort(-unsure[rest], kind="stable")],
+        ]
 
     def _labels(
         self, mask: NDArray[np.uint8], segments: NDArray[np.int64], valid: NDArray[np.bool_]
@@ -94,14 +128,20 @@ class SuperpixelUser(Annotator):
         count = int(segments.max()) + 1
         sizes = np.bincount(segments[valid], minlength=count)
         classes = int(mask[valid].max(initial=0)) + 1
-        votes = np.bincount(segments[valid] * classes + mask[valid], minlength=count * classes).reshape(count, classes)
+        votes = np.bincount(
+            segments[valid] * classes + mask[valid], minlength=count * classes
+        ).reshape(count, classes)
         pure = (sizes > 0) & (votes.max(1) >= self.purity * sizes)
         return sizes, np.where(pure, votes.argmax(1), IGNORE)
 
 
-def _means(values: NDArray[np.floating], segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+def _means(
+    values: NDArray[np.floating], segments: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
     """(n,) mean of a map (H, W) in each superpixel."""
-    return np.bincount(segments.ravel(), values.ravel(), count) / np.bincount(segments.ravel(), minlength=count).clip(1)
+    return np.bincount(segments.ravel(), values.ravel(), count) / np.bincount(
+        segments.ravel(), minlength=count
+    ).clip(1)
 
 
 def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -114,7 +154,11 @@ def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
 
 
 def wished(
-    uncertainty: NDArray[np.floating], segments: NDArray[np.int64], before: Annotation, count: int = 16, apart: float = 25.0
+    uncertainty: NDArray[np.floating],
+    segments: NDArray[np.int64],
+    before: Annotation,
+    count: int = 16,
+    apart: float = 25.0,
 ) -> list[int]:
     """Choose the superpixels that a method would like to have annotated, without a truth: the most uncertain first, spread over the image.
 
@@ -129,10 +173,17 @@ def wished(
     done = np.bincount(segments[before != IGNORE], minlength=total) > 0
     unsure = _means(uncertainty, segments, total)
     candidates = np.flatnonzero(~done)
-    return spread(candidates[np.argsort(-unsure[candidates], kind="stable")], _centres(segments, total), count, apart)
+    return spread(
+        candidates[np.argsort(-unsure[candidates], kind="stable")],
+        _centres(segments, total),
+        count,
+        apart,
+    )
 
 
-def spread(candidates: NDArray[np.int64], centres: NDArray[np.float64], count: int, apart: float) -> list[int]:
+def spread(
+    candidates: NDArray[np.int64], centres: NDArray[np.float64], count: int, apart: float
+) -> list[int]:
     """Take superpixels in order, `count` at most, whose centres (n, 2) are all at least `apart` pixels from each other."""
     chosen: list[int] = []
     for segment in candidates.tolist():
@@ -147,4 +198,6 @@ def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     """(n, 2) mean y, x of each superpixel."""
     y, x = np.indices(segments.shape)
     sizes = np.bincount(segments.ravel(), minlength=count).clip(1)
-    return np.stack([np.bincount(segments.ravel(), axis.ravel(), count) / sizes for axis in (y, x)], 1)
+    return np.stack(
+        [np.bincount(segments.ravel(), axis.ravel(), count) / sizes for axis in (y, x)], 1
+    )

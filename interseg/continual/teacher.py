@@ -26,7 +26,8 @@ class Met(NamedTuple):
     segments: NDArray[np.int64]
     """(H, W) superpixels, numbered from 0."""
     neighbour: tuple[int, float, bool] | None
-    """Task that the photo is most like, the distance to it, and whether that is near enough to begin with its kernels.
+    """Task that the photo is most like, the distance to it, and whether that is near enough to
+    begin with its kernels.
 
     Tasks that the method had learned before its lessons have numbers below 0.
     """

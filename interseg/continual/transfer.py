@@ -6,17 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def transfer(matrix: NDArray[np.float64], basic: Sequence[float], forward_after: int, backward_after: int) -> dict[str, float]:
+def transfer(
+    matrix: NDArray[np.float64], basic: Sequence[float], forward_after: int, backward_after: int
+) -> dict[str, float]:
     """CLIS' figures of one sequence.
 
     Args:
-        matrix: (T, T) R[t, i], the figure on task i's image after task t was learned; NaN where it was not taken.
+        matrix: (T, T) R[t, i], the figure on task i's image after task t was learned; NaN where it
+            was not taken.
         basic: (T,) of each task's own image, refined, without its annotated pixels.
         forward_after: tasks learned before all later images are answered (the paper's 4).
         backward_after: likewise before all earlier ones are (its 8).
 
     Returns:
-        `basic`, `forward` and `backward`, means over images, and `drop`, from basic to backward on the images that backward counts.
+        `basic`, `forward` and `backward`, means over images, and `drop`, from basic to backward on
+        the images that backward counts.
     """
     earlier = slice(0, backward_after - 1)
     return {

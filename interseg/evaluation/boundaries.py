@@ -12,7 +12,8 @@ from interseg.clicks.layout import IGNORE, Mask
 from interseg.distance import distance_to
 
 IOU_WIDTH = 0.02
-"""Width of the band inside an outline, of the image's diagonal (Cheng et al. 2021, section 5.1, for whole images)."""
+"""Width of the band inside an outline, of the image's diagonal (Cheng et al. 2021, section 5.1, for
+whole images)."""
 F_TOLERANCE = 0.008
 """Distance at which outlines match, of the image's diagonal (the official code of DAVIS)."""
 
@@ -29,8 +30,8 @@ class Agreement(NamedTuple):
 def boundary_agreement(prediction: Mask, mask: NDArray[np.uint8]) -> Agreement:
     """Measure an outline against the true one; of several classes, the mean over those that the truth has.
 
-    What is predicted on ignored pixels is taken away first, from a true object too: where an ignored band surrounds
-    the object, as in GrabCut, both outlines are the band's inner edge.
+    What is predicted on ignored pixels is taken away first, from a true object too: where an
+    ignored band surrounds the object, as in GrabCut, both outlines are the band's inner edge.
 
     Args:
         prediction: (H, W) bool, or uint8 classes.
@@ -39,7 +40,10 @@ def boundary_agreement(prediction: Mask, mask: NDArray[np.uint8]) -> Agreement:
     valid = mask != IGNORE
     if prediction.dtype == bool:
         return outlines_agree(prediction.astype(bool, copy=False) & valid, mask == 1)
-    found = [outlines_agree((prediction == k) & valid, mask == k) for k in np.unique(mask[valid]).tolist()]
+    found = [
+        outlines_agree((prediction == k) & valid, mask == k)
+        for k in np.unique(mask[valid]).tolist()
+    ]
     return Agreement(*np.mean(found, axis=0).tolist()) if found else Agreement(1.0, 1.0)
 
 
@@ -47,10 +51,16 @@ def outlines_agree(region: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Agree
     """Measure both figures of two regions (H, W); 1 where neither has an outline, 0 where one has none."""
     diagonal = math.hypot(*region.shape)
     left, top, width, height = cv2.boundingRect((region | truth).view(np.uint8))
-    rows, columns = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
-    region, truth = (np.ascontiguousarray(part[rows, columns]) for part in (region, truth))  # no outline lies beyond
+    rows, columns = (
+        slice(max(0, top - 1), top + height + 1),
+        slice(max(0, left - 1), left + width + 1),
+    )
+    region, truth = (
+        np.ascontiguousarray(part[rows, columns]) for part in (region, truth)
+    )  # no outline lies beyond
     return Agreement(
-        band_iou(region, truth, max(1, round(IOU_WIDTH * diagonal))), outline_f(region, truth, math.ceil(F_TOLERANCE * diagonal))
+        band_iou(region, truth, max(1, round(IOU_WIDTH * diagonal))),
+        outline_f(region, truth, math.ceil(F_TOLERANCE * diagonal)),
     )
 
 
@@ -60,7 +70,9 @@ def band(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     As the official code's erosions by 3 x 3 pixels, `width` of them.
     """
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    return region > cv2.erode(region.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return region > cv2.erode(
+        region.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
 
 
 def band_iou(region: NDArray[np.bool_], truth: NDArray[np.bool_], width: int) -> float:

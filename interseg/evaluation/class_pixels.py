@@ -15,8 +15,8 @@ from interseg.evaluation.overlap import confusion
 class ClassPixels(Contribution):
     """Pixel accuracy and mean IoU from the pixels of all images together, which an image's own mean IoU is not.
 
-    `pixels@k` is the share of valid pixels that the k-th answer gives their class, `class_miou@k` the mean IoU over the classes that
-    occur in truth or answers; k = 0 is before the first click.
+    `pixels@k` is the share of valid pixels that the k-th answer gives their class, `class_miou@k`
+    the mean IoU over the classes that occur in truth or answers; k = 0 is before the first click.
 
     Args:
         classes: number of classes, K.

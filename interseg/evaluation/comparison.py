@@ -50,16 +50,31 @@ class Evaluation:
             header, rows = read_objects(self.folder / "objects.csv")
         except InputError:
             raise
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:  # what the readers raise for damaged files
-            raise InputError(f"{self.folder} holds no finished evaluation ({error}); give folders that evaluate.py printed") from None
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            yaml.YAMLError,
+        ) as error:  # what the readers raise for damaged files
+            raise InputError(
+                f"{self.folder} holds no finished evaluation ({error}); give folders that evaluate.py printed"
+            ) from None
         if len(rows) != figures.get("objects", len(rows)):
-            raise InputError(f"{self.folder / 'objects.csv'} has {len(rows)} objects, its report.json {figures['objects']}; evaluate again")
+            raise InputError(
+                f"{self.folder / 'objects.csv'} has {len(rows)} objects, its report.json {figures['objects']}; evaluate again"
+            )
         values = {
             "figures": figures,
             "config": config,
             "names": [row.name for row in rows],
-            "noc": {key: np.array([row.figures[key] for row in rows]) for key in header if key.startswith("noc@")},
-            "curves": np.array([[row.figures[key] for key in header if key.startswith("iou@")] for row in rows]),
+            "noc": {
+                key: np.array([row.figures[key] for row in rows])
+                for key in header
+                if key.startswith("noc@")
+            },
+            "curves": np.array(
+                [[row.figures[key] for key in header if key.startswith("iou@")] for row in rows]
+            ),
             "clicks": [row.clicks for row in rows],
         }
         for key, value in values.items():
@@ -90,9 +105,24 @@ def read_objects(file: Path) -> tuple[list[str], list[Row]]:
             keys = [key for key in table.fieldnames or [] if key.startswith(("noc@", "iou@"))]
             for row in table:
                 clicks = clicks_of(map(parse_click, row["clicks"].split()))
-                rows.append(Row(int(row["id"]), f"{row['id']} {row['name']}", {key: float(row[key]) for key in keys}, clicks))
-        except (KeyError, ValueError, TypeError, AttributeError, csv.Error):  # a column, a number or the rest of a line is missing
-            raise InputError(f"{file}, line {table.line_num}: not as evaluate.py writes it; evaluate again") from None
+                rows.append(
+                    Row(
+                        int(row["id"]),
+                        f"{row['id']} {row['name']}",
+                        {key: float(row[key]) for key in keys},
+                        clicks,
+                    )
+                )
+        except (
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            csv.Error,
+        ):  # a column, a number or the rest of a line is missing
+            raise InputError(
+                f"{file}, line {table.line_num}: not as evaluate.py writes it; evaluate again"
+            ) from None
     if not rows:
         raise InputError(f"{file}, line {table.line_num}: there is no object; evaluate again")
     return keys, sorted(rows, key=lambda row: row.id)
@@ -119,7 +149,11 @@ class Method:
     def areas(self) -> NDArray[np.float64]:
         """(n,) area under each object's curve, as `interseg.evaluation.metrics.area_under_curve` takes it of their mean."""
         curves = self.curves
-        return np.trapezoid(curves, axis=1) / (curves.shape[1] - 1) if curves.shape[1] > 1 else curves[:, 0]
+        return (
+            np.trapezoid(curves, axis=1) / (curves.shape[1] - 1)
+            if curves.shape[1] > 1
+            else curves[:, 0]
+        )
 
     def noc(self, key: str) -> NDArray[np.float64]:
         """(n,) clicks, the mean over seeds."""
@@ -145,16 +179,27 @@ def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
         for run in method.runs:
             if run.names != first.names:
                 odd = sorted(set(run.names) ^ set(first.names)) or run.names
-                raise InputError(f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set")
+                raise InputError(
+                    f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set"
+                )
             if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
-                ours, theirs = (f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}" for r in (run, first))
-                raise InputError(f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same")
+                ours, theirs = (
+                    f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}"
+                    for r in (run, first)
+                )
+                raise InputError(
+                    f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same"
+                )
         of_seed: dict[tuple[Any, Any], Path] = {}
         for run in method.runs:
             seeds = seeds_of(run.config)
             if seeds in of_seed:
-                same = f"{method.name}: {of_seed[seeds]} and {run.folder} are both of seed {seeds[0]}"
-                raise InputError(f"{same}; give each seed once, or a name each (NAME=EVALUATION) to set them side by side")
+                same = (
+                    f"{method.name}: {of_seed[seeds]} and {run.folder} are both of seed {seeds[0]}"
+                )
+                raise InputError(
+                    f"{same}; give each seed once, or a name each (NAME=EVALUATION) to set them side by side"
+                )
             of_seed[seeds] = run.folder
     return found
 
@@ -184,17 +229,25 @@ R = TypeVar("R", bound=Run)
 def grouped(named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN) -> dict[str, list[R]]:
     """Group runs by method, in the order given: those of one name, or without names those whose configs differ in `own` keys alone.
 
-    Methods without a name are called by what their configs say of them and not of all, or by their folders.
+    Methods without a name are called by what their configs say of them and not of all, or by their
+    folders.
     """
     groups: dict[str, list[tuple[str | None, R]]] = {}
     for name, run in named:
-        groups.setdefault(name or json.dumps(flat(run.config, own), sort_keys=True), []).append((name, run))
+        groups.setdefault(name or json.dumps(flat(run.config, own), sort_keys=True), []).append(
+            (name, run)
+        )
     unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
     names = [group[0][0] or told_apart(group[0][1], unnamed, own) for group in groups.values()]
-    names = [name if names.count(name) == 1 else str(group[0][1].folder) for name, group in zip(names, groups.values(), strict=True)]
+    names = [
+        name if names.count(name) == 1 else str(group[0][1].folder)
+        for name, group in zip(names, groups.values(), strict=True)
+    ]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{twice[0]} is given twice, once by a name; give each folder once")
-    return {name: [run for _, run in group] for name, group in zip(names, groups.values(), strict=True)}
+    return {
+        name: [run for _, run in group] for name, group in zip(names, groups.values(), strict=True)
+    }
 
 
 def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> dict[str, Any]:
@@ -214,7 +267,11 @@ def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> di
 def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str:
     """Return a run's name, and the leaves of its config that not all runs share, at most three."""
     leaves, rest = flat(run.config, own), [flat(other.config, own) for other in others]
-    differs = [key for key, value in leaves.items() if key != "name" and any(other.get(key) != value for other in rest)]
+    differs = [
+        key
+        for key, value in leaves.items()
+        if key != "name" and any(other.get(key) != value for other in rest)
+    ]
     differs = [key for key in differs if not isinstance(leaves[key], list)][:3]
     name = str(leaves.get("name", run.folder.name))
     return ", ".join([name, *(told(key, leaves[key]) for key in differs)])
@@ -223,7 +280,9 @@ def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str
 def told(key: str, value: Any) -> str:
     """Write a leaf in short: the last part of its path and its value, a class by its node and its name."""
     *node, last = key.split(".")
-    return f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
+    return (
+        f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
+    )
 
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:

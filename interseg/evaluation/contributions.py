@@ -1,6 +1,7 @@
 """Contributions: figures of an evaluation that only some methods have, from the game to the report.
 
-A method names its own in `contributions`. Loop, metric, tables and report know this interface alone.
+A method names its own in `contributions`. Loop, metric, tables and report know this interface
+alone.
 """
 
 from collections.abc import Mapping, Sequence

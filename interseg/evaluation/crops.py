@@ -21,10 +21,11 @@ NO_BOX = Box(0, 0, 0, 0)
 class Crops(Contribution):
     """The boxes that a method keeps of an image, as `trimmed` and, with its padding, `crop` in a session's state.
 
-    `recall+p` is the share of objects that the trimmed box with a padding of p pixels holds, `area_reduction+p` the mean share of
-    the image outside it, `outside` the number of objects that the method's own crop does not hold: they need all clicks.
-    `drawn_by_cells` is the mean IoU of objects drawn through the crop's cells (`drawn_through`), about the best that an answer of so many
-    cells can be, and `drawn_above_85` the share of the objects where it is .85 or more.
+    `recall+p` is the share of objects that the trimmed box with a padding of p pixels holds,
+    `area_reduction+p` the mean share of the image outside it, `outside` the number of objects that
+    the method's own crop does not hold: they need all clicks. `drawn_by_cells` is the mean IoU of
+    objects drawn through the crop's cells (`drawn_through`), about the best that an answer of so
+    many cells can be, and `drawn_above_85` the share of the objects where it is .85 or more.
 
     Args:
         cells: of a crop's sides.
@@ -40,7 +41,10 @@ class Crops(Contribution):
         state = game.session.state
         kept = state.get("trimmed", NO_BOX), state.get("crop", NO_BOX)
         boxes = torch.tensor([Box(0, 0, *game.session.size), box_of(game.truth == 1), *kept])
-        return {"boxes": boxes, "drawn": torch.tensor(drawn_through(game.truth == 1, kept[1], self.cells))}
+        return {
+            "boxes": boxes,
+            "drawn": torch.tensor(drawn_through(game.truth == 1, kept[1], self.cells)),
+        }
 
     def counted(self, outcome: Mapping[str, Tensor], curves: Tensor) -> Tensor:
         """Let an object that its crop does not hold need every click."""
@@ -54,7 +58,10 @@ class Crops(Contribution):
             return {}
         figures: dict[str, float] = {"outside": int((~holds(crop, truth) & (area(crop) > 0)).sum())}
         drawn = outcome["drawn"][area(crop) > 0]
-        figures |= {"drawn_by_cells": float(drawn.mean()), "drawn_above_85": float((drawn >= 0.85).double().mean())}
+        figures |= {
+            "drawn_by_cells": float(drawn.mean()),
+            "drawn_above_85": float((drawn >= 0.85).double().mean()),
+        }
         for padding in PADDINGS:
             corner = (trimmed[:, :2] - padding).clamp_min(0)
             end = torch.minimum(trimmed[:, 2:] + padding, image[:, 2:])

@@ -17,7 +17,9 @@ class Encoding(Contribution):
 
     def outcome(self, game: Game) -> dict[str, Tensor]:
         """Give `encoding_seconds` () float64; of photos that were encoded together, each one's share."""
-        return {"encoding_seconds": torch.tensor(game.session.encoding_seconds, dtype=torch.float64)}
+        return {
+            "encoding_seconds": torch.tensor(game.session.encoding_seconds, dtype=torch.float64)
+        }
 
     def figures(self, outcome: Mapping[str, Tensor]) -> dict[str, Any]:
         """Take the mean over objects."""

@@ -91,16 +91,19 @@ class Game:
     def outcome(self) -> dict[str, Tensor]:
         """Give what the game leaves: `interseg.evaluation.metrics.OUTCOME` and the masks.
 
-        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each, `outlines` (R, 2) boundary IoU and
-        F-measure after each, `clicks` (R, 4) padded with -1,
-        `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds` (R,), `simulator_seconds` (),
-        `masks` (R, H, ...) uint8, see `packed`; of a `ForesightUser` also `heat` (H, W) float32, the IoU that a first click on each
-        pixel would bring, NaN where none was wrong.
+        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each,
+        `outlines` (R, 2) boundary IoU and F-measure after each, `clicks` (R, 4) padded with -1,
+        `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds`
+        (R,), `simulator_seconds` (), `masks` (R, H, ...) uint8, see `packed`; of a `ForesightUser`
+        also `heat` (H, W) float32, the IoU that a first click on each pixel would bring, NaN where
+        none was wrong.
         """
         session, unplayed = self.session, self.max_clicks - len(self.ious)
         clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
         padding = torch.full((unplayed, clicks.shape[1]), -1)
-        last = self.outlines[-1] if self.outlines else boundary_agreement(self.first_mask, self.truth)
+        last = (
+            self.outlines[-1] if self.outlines else boundary_agreement(self.first_mask, self.truth)
+        )
         outcome = {
             "id": torch.tensor(session.id),
             "clicks": torch.cat([clicks, padding]),
@@ -108,13 +111,17 @@ class Game:
             "curves": torch.tensor(self.curve(), dtype=torch.float64),
             "outlines": torch.tensor(self.outlines + [last] * unplayed, dtype=torch.float64),
             "correct": torch.tensor(self.correct + [0] * unplayed),
-            "network_seconds": torch.tensor(session.seconds + [0.0] * unplayed, dtype=torch.float64),
+            "network_seconds": torch.tensor(
+                session.seconds + [0.0] * unplayed, dtype=torch.float64
+            ),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
             "masks": torch.from_numpy(self.masks),
         }
         if isinstance(self.user, ForesightUser):
             nothing = np.full(self.truth.shape, np.nan, np.float32)
-            outcome["heat"] = torch.from_numpy(self.foreseen[0].heat() if self.foreseen else nothing)
+            outcome["heat"] = torch.from_numpy(
+                self.foreseen[0].heat() if self.foreseen else nothing
+            )
         return outcome
 
 

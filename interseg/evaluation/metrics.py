@@ -1,6 +1,7 @@
 """The field's figures from interaction curves: NoC, failures, mIoU@k, area under the curve, clicks to a mean.
 
-A curve is the IoU after click 1, 2, ..., R of one object; an object that stopped early keeps its last IoU.
+A curve is the IoU after click 1, 2, ..., R of one object; an object that stopped early keeps its
+last IoU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,11 +72,12 @@ def summarise(
 ) -> dict[str, Any]:
     """Make all figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
 
-    `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's count, which also takes
-    a success on the very last click; `nofk@q` counts those that had not reached q after k clicks. `boundary_iou@k` and
-    `boundary_f@k` are means over objects (`interseg.evaluation.boundaries`). `clicks_to_mean@q` and `5-miou`, `miou@5` where
-    every object got five clicks, are there only for full curves. `contributed` names the figures of a method's own that
-    tables show.
+    `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's
+    count, which also takes a success on the very last click; `nofk@q` counts those that had not
+    reached q after k clicks. `boundary_iou@k` and `boundary_f@k` are means over objects
+    (`interseg.evaluation.boundaries`). `clicks_to_mean@q` and `5-miou`, `miou@5` where every object
+    got five clicks, are there only for full curves. `contributed` names the figures of a method's
+    own that tables show.
     """
     curves, clicked = outcome["curves"], counted(outcome, contributions)
     rounds = curves.shape[1]
@@ -85,14 +87,18 @@ def summarise(
         figures[f"noc@{percent}"] = float(clicks.double().mean())
         figures[f"failures@{percent}"] = failures(clicked, q)
         figures[f"failures_reference@{percent}"] = int((clicks == rounds).sum())
-        figures |= {f"nof{k}@{percent}": failures(clicked[:, :k], q) for k in FAILED_AFTER if k <= rounds}
+        figures |= {
+            f"nof{k}@{percent}": failures(clicked[:, :k], q) for k in FAILED_AFTER if k <= rounds
+        }
         if full_curves:
             figures[f"clicks_to_mean@{percent}"] = clicks_to_mean(curves, q)
     figures["miou@0"] = float(outcome["starts"].double().mean())
     figures |= {f"miou@{k}": float(v) for k, v in enumerate(curves.double().mean(0).tolist(), 1)}
     if full_curves and rounds >= 5:
         figures["5-miou"] = figures["miou@5"]
-    for name, values in zip(("boundary_iou", "boundary_f"), outcome["outlines"].double().mean(0).T.tolist(), strict=True):
+    for name, values in zip(
+        ("boundary_iou", "boundary_f"), outcome["outlines"].double().mean(0).T.tolist(), strict=True
+    ):
         figures |= {f"{name}@{k}": value for k, value in enumerate(values, 1)}
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
@@ -115,15 +121,19 @@ def counted(outcome: Mapping[str, Tensor], contributions: Sequence[Contribution]
 def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
     """Figures of the clicks themselves, from the rows that `OUTCOME` describes.
 
-    `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels as clicked (BRS, Fig. 9),
-    `seconds@k` the mean time of that answer (Fig. 10), both over the objects that were given k clicks; `clicked_wrong` counts the
-    clicked pixels of all answers that are labelled otherwise, `clicked` all of them. `median_seconds_per_click` is of the
-    network's answers, `median_seconds_per_object` of their sum over an object's clicks.
+    `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels
+    as clicked (BRS, Fig. 9), `seconds@k` the mean time of that answer (Fig. 10), both over the
+    objects that were given k clicks; `clicked_wrong` counts the clicked pixels of all answers that
+    are labelled otherwise, `clicked` all of them. `median_seconds_per_click` is of the network's
+    answers, `median_seconds_per_object` of their sum over an object's clicks.
     """
     played = outcome["clicks"][..., 2] >= 0
     given = torch.arange(1, played.shape[1] + 1) * played
     share = outcome["correct"].double() / given.clamp_min(1)
-    figures: dict[str, float] = {"clicked": int(given.sum()), "clicked_wrong": int((given - outcome["correct"]).sum())}
+    figures: dict[str, float] = {
+        "clicked": int(given.sum()),
+        "clicked_wrong": int((given - outcome["correct"]).sum()),
+    }
     for k in range(played.shape[1]):
         rows = played[:, k]
         if rows.any():
@@ -151,18 +161,32 @@ def regressions(starts: Tensor, curves: Tensor, played: Tensor) -> dict[str, flo
     change = torch.diff(curves.double(), dim=1, prepend=starts.double()[:, None])[played]
     if not len(change):
         return {}
-    return {"regress": float((change < 0).double().mean()), "regress_2": float((change < -REGRESS).double().mean())}
+    return {
+        "regress": float((change < 0).double().mean()),
+        "regress_2": float((change < -REGRESS).double().mean()),
+    }
 
 
-OUTCOME = ("id", "starts", "curves", "outlines", "clicks", "correct", "network_seconds", "simulator_seconds")
-"""What every game tells of its object (`Game.outcome` gives the shapes); a method's contributions tell more."""
+OUTCOME = (
+    "id",
+    "starts",
+    "curves",
+    "outlines",
+    "clicks",
+    "correct",
+    "network_seconds",
+    "simulator_seconds",
+)
+"""What every game tells of its object (`Game.outcome` gives the shapes); a method's contributions
+tell more."""
 
 
 class Interactions(Metric):
     """The outcomes that a set evaluation gathers, and the figures that `summarise` makes of them.
 
-    Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the figures are the same on any
-    number of ranks, padded loaders included. They are gathered as Python values: a rank may have none, whose shapes it cannot know.
+    Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the
+    figures are the same on any number of ranks, padded loaders included. They are gathered as
+    Python values: a rank may have none, whose shapes it cannot know.
 
     Args:
         targets: see `summarise`.
@@ -179,8 +203,15 @@ class Interactions(Metric):
         contributions: Sequence[Contribution] = (),
     ) -> None:
         super().__init__(sync_on_compute=False)
-        self.targets, self.full_curves, self.contributions = tuple(targets), full_curves, tuple(contributions)
-        self.keys = (*OUTCOME, *(key for contribution in contributions for key in contribution.keys))
+        self.targets, self.full_curves, self.contributions = (
+            tuple(targets),
+            full_curves,
+            tuple(contributions),
+        )
+        self.keys = (
+            *OUTCOME,
+            *(key for contribution in contributions for key in contribution.keys),
+        )
         self.outcome: dict[str, Tensor] = {}
         """The rows of all ranks, once the figures were computed."""
         for name in self.keys:
@@ -224,5 +255,7 @@ def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, floa
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000).confidence_interval
+    drawn = bootstrap(
+        (values,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000
+    ).confidence_interval
     return float(drawn.low), float(drawn.high)

@@ -18,13 +18,19 @@ def iou(prediction: NDArray[np.bool_], mask: NDArray[np.uint8]) -> float:
     return int(np.count_nonzero(prediction & truth)) / union if union else 1.0
 
 
-def confusion(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+def confusion(
+    prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
     """(C, C) valid pixels of each true class (rows) that were given each class."""
     valid = mask != IGNORE
-    return np.bincount(mask[valid].astype(np.int64) * classes + prediction[valid], minlength=classes**2).reshape(classes, classes)
+    return np.bincount(
+        mask[valid].astype(np.int64) * classes + prediction[valid], minlength=classes**2
+    ).reshape(classes, classes)
 
 
-def class_ious(prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+def class_ious(
+    prediction: NDArray[np.integer], mask: NDArray[np.integer], classes: int
+) -> NDArray[np.float64]:
     """(C,) IoU of each class on the valid pixels; NaN for a class that the truth has not.
 
     Args:

@@ -1,9 +1,10 @@
 """The record of an evaluation: each batch's outcome is kept as it comes, so that a killed evaluation goes on and a damaged one is repaired.
 
-A process appends to a file of its own, `objects.FINGERPRINT.PROCESS.jsonl` in the evaluation's folder. The fingerprint stands for
-what the figures depend on, so that nothing is taken over from another network, user or list of objects, while the machine may be
-another. Parts of an evaluation that several jobs play (`shard=K/N`) are merged by the same reading. The record stays, beside the files
-that are written from it.
+A process appends to a file of its own, `objects.FINGERPRINT.PROCESS.jsonl` in the evaluation's
+folder. The fingerprint stands for what the figures depend on, so that nothing is taken over from
+another network, user or list of objects, while the machine may be another. Parts of an evaluation
+that several jobs play (`shard=K/N`) are merged by the same reading. The record stays, beside the
+files that are written from it.
 """
 
 import hashlib
@@ -70,7 +71,9 @@ class EvaluationRecord:
     @cached_property
     def report_mark(self) -> str:
         """Fingerprint of what is reported of it too, and where."""
-        return self._fingerprint({"report": [self.config.get(key) for key in ("callbacks", "logger")]})
+        return self._fingerprint(
+            {"report": [self.config.get(key) for key in ("callbacks", "logger")]}
+        )
 
     def _fingerprint(self, more: dict[str, Any]) -> str:
         facts = OmegaConf.create(played_of(self.config) | more)
@@ -95,8 +98,15 @@ class EvaluationRecord:
         for path in sorted(self.folder.glob(f"objects.{self.mark}.*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
-                    outcome = {key: torch.from_numpy(np.array(value)) for key, value in json.loads(line).items()}
-                except (ValueError, TypeError, AttributeError):  # cut lines, and JSON of anything else
+                    outcome = {
+                        key: torch.from_numpy(np.array(value))
+                        for key, value in json.loads(line).items()
+                    }
+                except (
+                    ValueError,
+                    TypeError,
+                    AttributeError,
+                ):  # cut lines, and JSON of anything else
                     continue
                 if outcome.keys() >= set(OUTCOME):
                     yield outcome

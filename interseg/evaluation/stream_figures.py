@@ -11,10 +11,11 @@ from interseg.evaluation.metrics import interval
 from interseg.evaluation.overlap import mean_iou, weighted_iou
 
 Row = dict[str, Any]
-"""Columns `sequence`, `task`, `image`, and `kind`: "round 0", "round 1", ..., "refined" or "answer".
+"""Columns `sequence`, `task`, `image`, and `kind`: "round 0", "round 1", ..., "refined" or
+"answer".
 
-The others are figures: those of `answer_figures`, `before`, `annotated`, `propagated` (mean IoU of the labels that follow from the
-annotations, on pixels without one), `seconds` and `passes`.
+The others are figures: those of `answer_figures`, `before`, `annotated`, `propagated` (mean IoU of
+the labels that follow from the annotations, on pixels without one), `seconds` and `passes`.
 """
 
 

@@ -26,24 +26,40 @@ def write_objects(
     """
     curves, clicked = gathered["curves"], counted(gathered, contributions)
     nocs = [clicks_to(clicked, q).tolist() for q in targets]
-    columns = ["id", "name", *(f"noc@{100 * q:g}" for q in targets), *(f"iou@{k + 1}" for k in range(curves.shape[1])), "clicks"]
+    columns = [
+        "id",
+        "name",
+        *(f"noc@{100 * q:g}" for q in targets),
+        *(f"iou@{k + 1}" for k in range(curves.shape[1])),
+        "clicks",
+    ]
     rows = []
     for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
         clicks = " ".join(format_click(c) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
         ious = [f"{v:.6f}" for v in curves[row].tolist()]
-        rows.append(dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True)))
+        rows.append(
+            dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True))
+        )
         rows[-1] |= {key: values[row] for key, values in (more or {}).items()}
     write_table(path, [*columns, *(more or {})], rows)
 
 
 def shown(figures: dict[str, Any]) -> list[str]:
     """Return the figures that tables show, in their order."""
-    first = ["objects", *(key for key in figures if key.startswith(("noc@", "failures", "nof", "clicks_to_mean")))]
+    first = [
+        "objects",
+        *(key for key in figures if key.startswith(("noc@", "failures", "nof", "clicks_to_mean"))),
+    ]
     first += [*(f"miou@{k}" for k in (1, 2, 3, 4, 5, 10, 20)), "5-miou", "auc"]
     first += [f"{name}@{k}" for name in ("boundary_iou", "boundary_f") for k in (1, 5, 20)]
     first += ["regress", "regress_2", "clicked", "clicked_wrong"]
     first += [key for key in figures.get("contributed", []) if figures.get(key)]
-    first += ["median_seconds_per_click", "median_seconds_per_object", "network_seconds_per_click", "simulator_seconds_per_click"]
+    first += [
+        "median_seconds_per_click",
+        "median_seconds_per_object",
+        "network_seconds_per_click",
+        "simulator_seconds_per_click",
+    ]
     return [key for key in first if figures.get(key) is not None]
 
 
@@ -68,7 +84,9 @@ def print_table(columns: dict[str, dict[str, str]]) -> None:
     width = max(12, *(len(name) + 2 for name in columns))
     print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
     for key in dict.fromkeys(key for cells in columns.values() for key in cells):
-        print(f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values()))
+        print(
+            f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values())
+        )
     for key, text in explanations(columns).items():
         print(f"  {key}: {text}")
 

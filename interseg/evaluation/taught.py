@@ -35,19 +35,23 @@ class TaughtPhoto(NamedTuple):
 def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any]:
     """Measure lessons.
 
-    As in CLIS' figures `basic` is the mean IoU of refined answers on pixels that were not labelled, `forward` that of answers to photos
-    before they were taught, `backward` of earlier photos with all that was learned since, and `drop` what these lost. A person's
-    stream has no fixed tasks after which to measure, so that forward counts every photo but the first, backward all but the last.
+    As in CLIS' figures `basic` is the mean IoU of refined answers on pixels that were not labelled,
+    `forward` that of answers to photos before they were taught, `backward` of earlier photos with
+    all that was learned since, and `drop` what these lost. A person's stream has no fixed tasks
+    after which to measure, so that forward counts every photo but the first, backward all but the
+    last.
 
-    Where no truth is known the refined answer, which the person went on from, stands for it: backward then says how much of what was
-    accepted is still answered so, and basic, which would be 1, is None.
+    Where no truth is known the refined answer, which the person went on from, stands for it:
+    backward then says how much of what was accepted is still answered so, and basic, which would be
+    1, is None.
 
     Args:
         photos: in the order in which they were taught.
         classes: C.
 
     Returns:
-        Figures of each photo, their means, and `reference`, "truth" or "accepted"; means of nothing are None.
+        Figures of each photo, their means, and `reference`, "truth" or "accepted"; means of nothing
+        are None.
     """
     known = bool(photos) and all((photo.truth != IGNORE).any() for photo in photos)
     rows = [row_of(photo, photo.truth if known else photo.refined, classes) for photo in photos]
@@ -63,10 +67,26 @@ def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any
 def row_of(photo: TaughtPhoto, reference: NDArray[np.integer], classes: int) -> dict[str, Any]:
     """Measure a photo against a reference (H, W)."""
     rest = np.where(photo.annotation != IGNORE, IGNORE, reference)
-    row = {"name": photo.name, "rounds": photo.rounds, "labels": photo.labels, "spent": round(photo.spent, 2), "seconds": photo.seconds}
-    figures = {name: mean_iou(getattr(photo, name), reference, classes) for name in ("met", "refined", "now")}
+    row = {
+        "name": photo.name,
+        "rounds": photo.rounds,
+        "labels": photo.labels,
+        "spent": round(photo.spent, 2),
+        "seconds": photo.seconds,
+    }
+    figures = {
+        name: mean_iou(getattr(photo, name), reference, classes)
+        for name in ("met", "refined", "now")
+    }
     basic = mean_iou(photo.refined, rest, classes)
-    return row | figures | {"basic": None if np.isnan(basic) else basic, "labelled": float((photo.annotation != IGNORE).mean())}
+    return (
+        row
+        | figures
+        | {
+            "basic": None if np.isnan(basic) else basic,
+            "labelled": float((photo.annotation != IGNORE).mean()),
+        }
+    )
 
 
 def mean(values: Sequence[float | None]) -> float | None:

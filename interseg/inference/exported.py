@@ -38,7 +38,12 @@ class ExportedModel:
         providers = ["CPUExecutionProvider"] if device == "cpu" else None
         self.pair = OnnxPair(str(folder / FILES[0]), str(folder / FILES[1]), providers=providers)
 
-    def session(self, image: str | Path | NDArray[np.uint8], mask: Mask | None = None, threshold: float = 0.5) -> "ExportedSession":
+    def session(
+        self,
+        image: str | Path | NDArray[np.uint8],
+        mask: Mask | None = None,
+        threshold: float = 0.5,
+    ) -> "ExportedSession":
         """Open a session on a photo, a file or (H, W, 3) uint8 RGB; see `Model.session`."""
         pixels = photo_of(image)
         if not 0 < threshold < 1:
@@ -49,7 +54,9 @@ class ExportedModel:
 class ExportedSession:
     """A photo, its clicks and an exported network; its names are those of `interseg.inference.session.Session`."""
 
-    def __init__(self, pair: OnnxPair, image: NDArray[np.uint8], mask: Mask | None, logit_threshold: float) -> None:
+    def __init__(
+        self, pair: OnnxPair, image: NDArray[np.uint8], mask: Mask | None, logit_threshold: float
+    ) -> None:
         self.pair, self.image, self.logit_threshold = pair, image, logit_threshold
         started = time.perf_counter()
         self.encoded = pair.encode(image)
@@ -101,7 +108,9 @@ class ExportedSession:
         points, labels = clicks[:, 1::-1].astype(np.float32), clicks[:, 2]
         before = last.mask.astype(bool) if last.mask.any() else None
         logits, kept = self.pair.decode(self.encoded, self.size, points, labels, before, last.kept)
-        self._turns.append(Turn(click, logits > self.logit_threshold, logits, kept, time.perf_counter() - started))
+        self._turns.append(
+            Turn(click, logits > self.logit_threshold, logits, kept, time.perf_counter() - started)
+        )
         self._undone = []
         return self.mask
 
@@ -128,7 +137,9 @@ class ExportedSession:
     def start_from(self, mask: Mask | None) -> Mask:
         """Begin again, without clicks, from a mask (H, W), or from nothing."""
         if mask is not None and mask.shape != self.size:
-            raise InputError(f"the mask is {mask.shape}, the image {self.size}; a mask has its image's size")
+            raise InputError(
+                f"the mask is {mask.shape}, the image {self.size}; a mask has its image's size"
+            )
         first = np.zeros(self.size, bool) if mask is None else mask.astype(bool)
         self._turns, self._undone = [Turn(None, first, None, {}, 0.0)], []
         return self.mask
@@ -137,7 +148,9 @@ class ExportedSession:
 def load_exported(folder: Path, overrides: Sequence[str], device: str) -> ExportedModel:
     """Load what export.py wrote; raises `InputError` for options, which an export has none of."""
     if overrides:
-        raise InputError(f"{folder} is an export, which takes no {', '.join(overrides)}; load the run itself")
+        raise InputError(
+            f"{folder} is an export, which takes no {', '.join(overrides)}; load the run itself"
+        )
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device is {device!r}; an export runs on auto, cpu or cuda")
     return ExportedModel(folder, device)

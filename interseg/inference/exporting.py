@@ -55,8 +55,12 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
     Raises:
         InputError: another method, test-time options, or a guidance that has no graph.
     """
-    if not all(hasattr(method, key) for key in ("network", "guidance", "uses_previous_mask", "mask_map")):
-        raise InputError(f"{type(method).__name__} cannot be exported; click networks that ITIS has trained can")
+    if not all(
+        hasattr(method, key) for key in ("network", "guidance", "uses_previous_mask", "mask_map")
+    ):
+        raise InputError(
+            f"{type(method).__name__} cannot be exported; click networks that ITIS has trained can"
+        )
     if not method.inference.plain:
         raise InputError("refiner, zoom and flip are no part of an export; leave them out")
     side, network = method.long_side, method.network
@@ -64,18 +68,49 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
     previous = method.mask_map if method.uses_previous_mask else "none"
     view = (int(side[0]), int(side[1])) if split else None
     shapes = shapes_of(network, view) if view else None
-    about = {"format": 1, "name": name, "network": type(network).__name__, "split": split, "previous": previous, "long_side": side}
+    about = {
+        "format": 1,
+        "name": name,
+        "network": type(network).__name__,
+        "split": split,
+        "previous": previous,
+        "long_side": side,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     encoder = Encoder(network, side, split).eval()
     photo = torch.rand(75, 100, 3) * 255
     with torch.no_grad():
         embedding = encoder(photo)
     sizes = {0: "height", 1: "width"}
-    write_graph(encoder, (photo,), folder / FILES[0], ["input_image"], ["image_embeddings"], {"input_image": sizes}, about)
-    decoder = Decoder(network if split else _Whole(network), method.guidance, previous, view, shapes).eval()
-    points, labels = torch.tensor([[[300.0, 200.0], [700.0, 500.0], [0.0, 0.0]]]), torch.tensor([[1.0, 0.0, -1.0]])
-    given = embedding, points, labels, torch.zeros(1, 1, 100, 100), torch.ones(1), torch.tensor([75.0, 100.0])
-    axes: dict[str, dict[int, str]] = {"point_coords": {1: "points"}, "point_labels": {1: "points"}, "masks": {2: "height", 3: "width"}}
+    write_graph(
+        encoder,
+        (photo,),
+        folder / FILES[0],
+        ["input_image"],
+        ["image_embeddings"],
+        {"input_image": sizes},
+        about,
+    )
+    decoder = Decoder(
+        network if split else _Whole(network), method.guidance, previous, view, shapes
+    ).eval()
+    points, labels = (
+        torch.tensor([[[300.0, 200.0], [700.0, 500.0], [0.0, 0.0]]]),
+        torch.tensor([[1.0, 0.0, -1.0]]),
+    )
+    given = (
+        embedding,
+        points,
+        labels,
+        torch.zeros(1, 1, 100, 100),
+        torch.ones(1),
+        torch.tensor([75.0, 100.0]),
+    )
+    axes: dict[str, dict[int, str]] = {
+        "point_coords": {1: "points"},
+        "point_labels": {1: "points"},
+        "masks": {2: "height", 3: "width"},
+    }
     axes["mask_input"] = {2: "side", 3: "side"}
     if not split:
         axes["image_embeddings"] = {2: "view_height", 3: "view_width"}
@@ -110,7 +145,9 @@ def write_graph(
     except ModuleNotFoundError:
         raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
     with warnings.catch_warnings(), torch.no_grad(), constant_positions():
-        warnings.simplefilter("ignore")  # of what is constant in the trace, which tests compare at other sizes
+        warnings.simplefilter(
+            "ignore"
+        )  # of what is constant in the trace, which tests compare at other sizes
         torch.onnx.export(
             module,
             given,

@@ -65,11 +65,12 @@ class PhotoPredictor:
 class SetAndPredict(PhotoPredictor):
     """Anything with `set_image(photo)` and `predict(points, labels, mask)`, or a callable on (photo, points, labels, mask).
 
-    `predict` gives a mask (H, W) of bool or whole numbers, where all but 0 is object, or floating values. Its `mask` is what it
-    gave for the clicks before the newest, as it gave it; at the first click the mask (H, W) bool to start from; or None. A
-    model that keeps more than that between clicks says so by `get_state()` and `set_state(state)`, whose states it does not
-    change: so its answer is a function of photo, clicks and mask, and undo is exact. It has one photo at a time: where the photo
-    is another one, it is set anew.
+    `predict` gives a mask (H, W) of bool or whole numbers, where all but 0 is object, or floating
+    values. Its `mask` is what it gave for the clicks before the newest, as it gave it; at the first
+    click the mask (H, W) bool to start from; or None. A model that keeps more than that between
+    clicks says so by `get_state()` and `set_state(state)`, whose states it does not
+    change: so its answer is a function of photo, clicks and mask, and undo is exact. It has one
+    photo at a time: where the photo is another one, it is set anew.
 
     Args:
         model: the user's object.
@@ -79,10 +80,16 @@ class SetAndPredict(PhotoPredictor):
     def __init__(self, model: Any, answers: str = "logits") -> None:
         if answers not in READINGS:
             raise InputError(f"answers is {answers!r}; use {' or '.join(READINGS)}")
-        self.model, self.answers, self.name = model, answers, getattr(model, "__name__", type(model).__name__)
+        self.model, self.answers, self.name = (
+            model,
+            answers,
+            getattr(model, "__name__", type(model).__name__),
+        )
         self.is_function = not (hasattr(model, "set_image") and hasattr(model, "predict"))
         if self.is_function and not callable(model):
-            raise InputError(f"{self.name} has no set_image(photo) and predict(points, labels, mask), and cannot be called; give it these")
+            raise InputError(
+                f"{self.name} has no set_image(photo) and predict(points, labels, mask), and cannot be called; give it these"
+            )
         self.has_state = hasattr(model, "get_state") and hasattr(model, "set_state")
         self._photo: Photo | None = None
         self._fresh: Any = None
@@ -115,22 +122,33 @@ class SetAndPredict(PhotoPredictor):
             self.model.set_state(kept.get("state", self._fresh))
         before = kept["answer"].copy() if "answer" in kept else mask
         given = (points, labels, before)
-        answer = np.asarray(self.model(photo.copy(), *given) if self.is_function else self.model.predict(*given))
+        answer = np.asarray(
+            self.model(photo.copy(), *given) if self.is_function else self.model.predict(*given)
+        )
         logits = self._logits(answer, size)
-        return Reply(logits, {"answer": answer} | ({"state": self.model.get_state()} if self.has_state else {}))
+        return Reply(
+            logits,
+            {"answer": answer} | ({"state": self.model.get_state()} if self.has_state else {}),
+        )
 
     def _logits(self, answer: NDArray[Any], size: tuple[int, int]) -> Logits:
         """Read an answer; raises `InputError` for one that is none of the photo."""
         if answer.shape != size:
-            raise InputError(f"{self.name} answered {answer.shape} of {answer.dtype}; a mask or logits are {size}, as the photo")
+            raise InputError(
+                f"{self.name} answered {answer.shape} of {answer.dtype}; a mask or logits are {size}, as the photo"
+            )
         if not np.issubdtype(answer.dtype, np.floating):
             return signed(answer != 0)
         if np.isnan(answer).any():
-            raise InputError(f"{self.name} answered NaN; a mask or {self.answers} have a value at every pixel")
+            raise InputError(
+                f"{self.name} answered NaN; a mask or {self.answers} have a value at every pixel"
+            )
         if self.answers == "logits":
             return answer.astype(np.float32)
         if answer.min() < 0 or answer.max() > 1:
-            raise InputError(f"{self.name} answered {answer.min():.3g} to {answer.max():.3g}, no probabilities; set model.answers=logits")
+            raise InputError(
+                f"{self.name} answered {answer.min():.3g} to {answer.max():.3g}, no probabilities; set model.answers=logits"
+            )
         inside = np.clip(answer.astype(np.float64), 1e-9, 1 - 1e-9)
         return np.log(inside / (1 - inside)).astype(np.float32)
 

@@ -1,8 +1,9 @@
 """A method's network as two graphs that ONNX can hold: what is computed once a photo, and once a click, with SAM's signature.
 
-What sessions compute outside the network (a view's size, clicks and masks in it, guidance maps) is here in tensors whose sizes are only
-known when the graph runs. Resizing is a product with a matrix of weights for rows and one for columns, by the formulas of torch's kernels,
-so that a graph's numbers are the session's up to the order of sums.
+What sessions compute outside the network (a view's size, clicks and masks in it, guidance maps) is
+here in tensors whose sizes are only known when the graph runs. Resizing is a product with a matrix
+of weights for rows and one for columns, by the formulas of torch's kernels, so that a graph's
+numbers are the session's up to the order of sums.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,7 +49,9 @@ def linear_weights(out: Tensor, size: Tensor, columns: Tensor) -> Tensor:
     first = torch.minimum(source.floor(), size.float() - 1)
     share, second = source - first, torch.minimum(first + 1, size.float() - 1)
     places = index(columns)[None]
-    return (places == first[:, None]) * (1 - share)[:, None] + (places == second[:, None]) * share[:, None]
+    return (places == first[:, None]) * (1 - share)[:, None] + (places == second[:, None]) * share[
+        :, None
+    ]
 
 
 def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +66,9 @@ def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Ten
 def resized_mask(mask: Tensor, size: tuple[Tensor, Tensor], view: tuple[Tensor, Tensor]) -> Tensor:
     """Resize the first (height, width) of a mask (S, S) to a view as sessions do: by area where it is smaller, else bilinearly."""
     side = torch._shape_as_tensor(mask)[0]
-    (rows, high), (columns, wide) = (area_counts(to, of, side) for to, of in zip(view, size, strict=True))
+    (rows, high), (columns, wide) = (
+        area_counts(to, of, side) for to, of in zip(view, size, strict=True)
+    )
     by_area = rows @ mask @ columns.T / high[:, None] / wide
     down, across = (linear_weights(to, of, side) for to, of in zip(view, size, strict=True))
     return torch.where(view[0] < size[0], by_area, down @ mask @ across.T)
@@ -102,23 +107,30 @@ def guidance_graph(guidance: Guidance) -> Callable[[Tensor, Tensor], Tensor]:
         return gaussians
     if isinstance(guidance, DiskGuidance):
         radius = guidance.radius
-        return lambda squares, counts: ((squares <= radius**2) & counts[:, None, None]).float().amax(0)
+        return lambda squares, counts: (
+            ((squares <= radius**2) & counts[:, None, None]).float().amax(0)
+        )
     if isinstance(guidance, DistanceGuidance):
         truncation, inverse = guidance.truncation, guidance.inverse
 
         def distances(squares: Tensor, counts: Tensor) -> Tensor:
-            nearest = torch.where(counts[:, None, None], squares, torch.full_like(squares, FAR)).amin(0)
+            nearest = torch.where(
+                counts[:, None, None], squares, torch.full_like(squares, FAR)
+            ).amin(0)
             scaled = nearest.sqrt().clamp_max(truncation) / truncation
             return 1 - scaled if inverse else scaled
 
         return distances
-    raise InputError(f"{type(guidance).__name__} cannot be exported; Gaussians, disks and distances can")
+    raise InputError(
+        f"{type(guidance).__name__} cannot be exported; Gaussians, disks and distances can"
+    )
 
 
 class Encoder(nn.Module):
     """What is computed once: a photo (H, W, 3) of values from 0 to 255 to `image_embeddings`.
 
-    They are all that the network's `encode` gives, in one row; or the view (1, 3, h, w) itself for a network that cannot be split.
+    They are all that the network's `encode` gives, in one row; or the view (1, 3, h, w) itself for
+    a network that cannot be split.
     """
 
     def __init__(self, network: nn.Module, long_side: Side, split: bool) -> None:
@@ -143,8 +155,14 @@ class Encoder(nn.Module):
         if not isinstance(self.long_side, int):
             return torch.tensor(self.long_side[0]), torch.tensor(self.long_side[1])
         longest = torch.maximum(height, width)
-        reduced = [torch.round(side.float() * self.long_side / longest.float()).long().clamp_min(1) for side in (height, width)]
-        high, wide = (torch.where(longest > self.long_side, small, own) for small, own in zip(reduced, (height, width), strict=True))
+        reduced = [
+            torch.round(side.float() * self.long_side / longest.float()).long().clamp_min(1)
+            for side in (height, width)
+        ]
+        high, wide = (
+            torch.where(longest > self.long_side, small, own)
+            for small, own in zip(reduced, (height, width), strict=True)
+        )
         return high, wide
 
 
@@ -168,7 +186,11 @@ class Decoder(nn.Module):
         shapes: Mapping[str, tuple[int, ...]] | None,
     ) -> None:
         super().__init__()
-        self.network, self.encode_clicks, self.previous = network, guidance_graph(guidance), previous
+        self.network, self.encode_clicks, self.previous = (
+            network,
+            guidance_graph(guidance),
+            previous,
+        )
         self.view, self.shapes = view, shapes
 
     def forward(
@@ -183,7 +205,11 @@ class Decoder(nn.Module):
         """Give logits (1, 1, H, W), the IoU that the network itself expects (1, 1), and logits (1, 1, 256, 256) in SAM's square."""
         size = orig_im_size[0].long(), orig_im_size[1].long()
         shape = torch._shape_as_tensor(image_embeddings)
-        view = (shape[2], shape[3]) if self.view is None else (torch.tensor(self.view[0]), torch.tensor(self.view[1]))
+        view = (
+            (shape[2], shape[3])
+            if self.view is None
+            else (torch.tensor(self.view[0]), torch.tensor(self.view[1]))
+        )
         y, x = self._in_view(point_coords[0], orig_im_size, view)
         squares = squared_distance(y, x, view)
         maps = [self.encode_clicks(squares, point_labels[0] == label) for label in (1, 0)]
@@ -191,32 +217,51 @@ class Decoder(nn.Module):
             maps.append(self._previous(mask_input[0, 0], has_mask_input, orig_im_size, view))
         logits = self._logits(image_embeddings, torch.stack(maps)[None])[0, 0]
         shown = torch._shape_as_tensor(logits)
-        down, across = (linear_weights(to, of, of) for to, of in zip(size, (shown[0], shown[1]), strict=True))
+        down, across = (
+            linear_weights(to, of, of) for to, of in zip(size, (shown[0], shown[1]), strict=True)
+        )
         masks = down @ logits @ across.T
-        unused = 0 if self.previous != "none" else 0 * (mask_input.sum() + has_mask_input.sum())  # clients give them all the same
-        return (masks + unused)[None, None], expected_iou(masks)[None], self._low(masks, orig_im_size)[None, None]
+        unused = (
+            0 if self.previous != "none" else 0 * (mask_input.sum() + has_mask_input.sum())
+        )  # clients give them all the same
+        return (
+            (masks + unused)[None, None],
+            expected_iou(masks)[None],
+            self._low(masks, orig_im_size)[None, None],
+        )
 
     def _logits(self, embedding: Tensor, guidance: Tensor) -> Tensor:
         if self.shapes is None:
             return self.network(embedding, guidance)
-        parts = embedding.split([int(torch.tensor(shape).prod()) for shape in self.shapes.values()], 1)
-        encoded = {key: part.view(1, *shape) for part, (key, shape) in zip(parts, self.shapes.items(), strict=True)}
+        parts = embedding.split(
+            [int(torch.tensor(shape).prod()) for shape in self.shapes.values()], 1
+        )
+        encoded = {
+            key: part.view(1, *shape)
+            for part, (key, shape) in zip(parts, self.shapes.items(), strict=True)
+        }
         assert self.view is not None
         photo = embedding.new_zeros(1, 3, *self.view)  # of which the size alone is read
         return self.network(photo, guidance.view(1, -1, *self.view), encoded)
 
-    def _in_view(self, points: Tensor, size: Tensor, view: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _in_view(
+        self, points: Tensor, size: Tensor, view: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Rows and columns of the view's pixels that cover the clicked pixels' centres, from SAM's x and y."""
         frame = torch.floor(size * (FRAME / size.max()) + 0.5)
         found = []
         for axis in (0, 1):
-            pixel = torch.floor(points[:, 1 - axis] * (size[axis] / frame[axis]) + 0.01)  # whole numbers come rounded
+            pixel = torch.floor(
+                points[:, 1 - axis] * (size[axis] / frame[axis]) + 0.01
+            )  # whole numbers come rounded
             pixel = torch.minimum(pixel.clamp_min(0), size[axis] - 1)
             scaled = torch.floor((pixel + 0.5) * view[axis].float() / size[axis])
             found.append(torch.minimum(scaled, view[axis].float() - 1))
         return found[0], found[1]
 
-    def _previous(self, mask: Tensor, given: Tensor, size: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
+    def _previous(
+        self, mask: Tensor, given: Tensor, size: Tensor, view: tuple[Tensor, Tensor]
+    ) -> Tensor:
         """Return the map (h, w) of the mask before, from logits in SAM's square."""
         side = torch._shape_as_tensor(mask)[0]
         inside = torch.floor(size * side.float() / size.max() + 0.5).long()

@@ -1,7 +1,7 @@
 """L-BFGS for many problems at once: each search is a coroutine that asks for an energy, and one call answers all that ask.
 
-So every problem has its own line search and its own end, and a network sees one batch; a problem's result depends on its neighbours
-only as far as the network's rounding does.
+So every problem has its own line search and its own end, and a network sees one batch; a problem's
+result depends on its neighbours only as far as the network's rounding does.
 """
 
 import math
@@ -53,11 +53,13 @@ def minimise(
 
     Args:
         starts: a point (n_i,) of each problem.
-        evaluate: gets the numbers of the problems that ask, and their points; gives their answers in that order.
+        evaluate: gets the numbers of the problems that ask, and their points; gives their answers
+            in that order.
         memory: steps that the inverse Hessian is built from.
         iterations: most steps of a problem.
         evaluations: most energies of a problem; None for no limit but that of the line searches.
-        tolerance: a problem ends where no part of its gradient is larger; BRS' official code has the same.
+        tolerance: a problem ends where no part of its gradient is larger; BRS' official code has
+            the same.
 
     Raises:
         FloatingPointError: the energy at a start is not finite.
@@ -101,7 +103,9 @@ def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Sea
         found = yield from line_search(point, here, direction, length)
         if found is None and pairs:  # the memory misleads: once more down the gradient
             pairs.clear()
-            found = yield from line_search(point, here, -here.gradient, 1 / float(here.gradient.norm()))
+            found = yield from line_search(
+                point, here, -here.gradient, 1 / float(here.gradient.norm())
+            )
         if found is None:
             return
         step, change = found[0] - point, found[1].gradient - here.gradient
@@ -135,10 +139,13 @@ class _Trial(NamedTuple):
     answer: Answer
 
 
-def line_search(point: Tensor, here: Answer, direction: Tensor, length: float, trials: int = 20) -> Step:
+def line_search(
+    point: Tensor, here: Answer, direction: Tensor, length: float, trials: int = 20
+) -> Step:
     """Find a step that meets the strong Wolfe conditions, or the best that decreases the energy; None where there is none.
 
-    Nocedal and Wright 2006, algorithms 3.5 and 3.6. An energy that is not finite counts as infinite, so that the step shrinks.
+    Nocedal and Wright 2006, algorithms 3.5 and 3.6. An energy that is not finite counts as
+    infinite, so that the step shrinks.
     """
     start = _Trial(0.0, here.energy, float(direction @ here.gradient), point, here)
     if not start.slope < 0:

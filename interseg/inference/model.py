@@ -27,7 +27,9 @@ class Model:
         dtype: of its images.
     """
 
-    def __init__(self, segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.segmenter, self.device, self.dtype = segmenter, device, dtype
 
     def session(self, image: Photo, mask: Mask | None = None, threshold: float = 0.5) -> Session:
@@ -35,26 +37,31 @@ class Model:
 
         Args:
             image: the photo.
-            mask: (H, W) to start from; None for the method's own answer without clicks, or for nothing.
+            mask: (H, W) to start from; None for the method's own answer without clicks, or for
+                nothing.
             threshold: on the probability, of a pixel to be object.
         """
         pixels = photo_of(image)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         images = tensor[None].to(self.device, self.dtype) / 255
-        (session,) = open_sessions(self.segmenter, images, masks=None if mask is None else [mask], threshold=threshold)
+        (session,) = open_sessions(
+            self.segmenter, images, masks=None if mask is None else [mask], threshold=threshold
+        )
         return session
 
 
 def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Sequence[str]) -> Model:
     """Load a run or a checkpoint; `interseg.load` describes the arguments.
 
-    Runs are built by the training folders, which know their configs: they are looked for here alone, so that sessions work
-    without them wherever a segmenter is made otherwise.
+    Runs are built by the training folders, which know their configs: they are looked for here
+    alone, so that sessions work without them wherever a segmenter is made otherwise.
     """
     try:
         checkpoints = importlib.import_module("configs.checkpoints")
     except ModuleNotFoundError as error:
-        raise InputError(f"{path} is loaded by the folders of the training framework ({error}); call this in its clone") from None
+        raise InputError(
+            f"{path} is loaded by the folders of the training framework ({error}); call this in its clone"
+        ) from None
     place = choose_device(device)
     method = checkpoints.load_method(path, overrides, trusted).to(place)
     return Model(method, place, next((p.dtype for p in method.parameters()), torch.float32))
@@ -66,6 +73,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch's CPU build raises an AssertionError for cuda
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # torch's CPU build raises an AssertionError for cuda
         reason = str(error).splitlines()[0][:120]
-        raise InputError(f"device is {name!r}, which cannot be used ({reason}); give auto, cpu or cuda") from None
+        raise InputError(
+            f"device is {name!r}, which cannot be used ({reason}); give auto, cpu or cuda"
+        ) from None

@@ -32,7 +32,9 @@ class InferenceOptions:
 
     def __post_init__(self) -> None:
         if self.zoom is not None and not isinstance(self.zoom, ZoomIn):
-            raise InputError(f"zoom is {self.zoom!r}; turn it on by --config zoom.yaml, then change its values")
+            raise InputError(
+                f"zoom is {self.zoom!r}; turn it on by --config zoom.yaml, then change its values"
+            )
 
     @property
     def plain(self) -> bool:
@@ -44,10 +46,11 @@ class Predictor:
     """Answers a batch's clicks by a network with test-time options.
 
     Args:
-        network: photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w). One with `encode(photo)` takes what that gave
-            as a third argument.
+        network: photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w). One with
+            `encode(photo)` takes what that gave as a third argument.
         encode: a view's guidance, from its `clicks` and `previous`.
-        long_side: whole images whose long side is larger are reduced to it; [height, width] for whole images and crops alike.
+        long_side: whole images whose long side is larger are reduced to it; [height, width] for
+            whole images and crops alike.
         options: refinement, zoom and flip.
         click_maps: so many channels of the guidance come first and stand for clicks.
     """
@@ -66,8 +69,8 @@ class Predictor:
     def __call__(self, batch: ClickBatch) -> Answer:
         """Answer a round: logits (B, K, H, W) and states from `id`, `image`, `clicks`, `previous` and `states`.
 
-        A state holds the view's `box` and what the network has `encoded` of it, and of refinement the `variables` found so far and
-        `counts`.
+        A state holds the view's `box` and what the network has `encoded` of it, and of refinement
+        the `variables` found so far and `counts`.
         """
         refiner, zoom = self.options.refiner, self.options.zoom
         require(batch, "id", "image", "clicks", "states", *(["previous"] if zoom else []))
@@ -79,11 +82,18 @@ class Predictor:
         states = [self._seen(state, box) for state, box in zip(batch["states"], boxes, strict=True)]
         whole = reduced(batch, self.long_side)
         views = [
-            cropped(batch, row, box, self._side(zoom)) if zoom and box else rows_of(whole, slice(row, row + 1))
+            cropped(batch, row, box, self._side(zoom))
+            if zoom and box
+            else rows_of(whole, slice(row, row + 1))
             for row, box in enumerate(boxes)
         ]
-        known = [self._known(batch, row, view["image"], states[row]) for row, view in enumerate(views)]
-        states = [{**state, "encoded": part} if part and box else state for state, part, box in zip(states, known, boxes, strict=True)]
+        known = [
+            self._known(batch, row, view["image"], states[row]) for row, view in enumerate(views)
+        ]
+        states = [
+            {**state, "encoded": part} if part and box else state
+            for state, part, box in zip(states, known, boxes, strict=True)
+        ]
         scene = Scene(
             self.network,
             [view["image"] for view in views],
@@ -98,7 +108,9 @@ class Predictor:
         )
         answers, states = refiner(scene, states) if refiner else (scene.forward(), states)
         if zoom and answers[0].shape[0] > 1:
-            raise InputError(f"zoom is for one object against background, the network has {answers[0].shape[0]} classes; leave it null")
+            raise InputError(
+                f"zoom is for one object against background, the network has {answers[0].shape[0]} classes; leave it null"
+            )
         return Answer(torch.stack(answers), states)
 
     def _box(self, batch: ClickBatch, row: int, clicks: Clicks) -> Box | None:
@@ -111,7 +123,11 @@ class Predictor:
 
     def _side(self, zoom: ZoomIn) -> int | tuple[int, int]:
         """Size of a crop: a network that knows one size only is shown that."""
-        return zoom.long_side if self.long_side is None or isinstance(self.long_side, int) else self.long_side
+        return (
+            zoom.long_side
+            if self.long_side is None or isinstance(self.long_side, int)
+            else self.long_side
+        )
 
     def _known(self, batch: ClickBatch, row: int, view: Tensor, state: State) -> dict[str, Tensor]:
         """Give what the network computes once of an object's view: of the whole image or of its box where known, else now."""
@@ -120,7 +136,11 @@ class Predictor:
         if state.get("box") is not None:
             found = state.get("encoded")
         else:
-            found = {key: value[row : row + 1] for key, value in batch.get("encoded", {}).items() if key != "image"}
+            found = {
+                key: value[row : row + 1]
+                for key, value in batch.get("encoded", {}).items()
+                if key != "image"
+            }
         return found or encode_view(self.network, view, self.options.flip)
 
     def _seen(self, state: State, box: Box | None) -> State:

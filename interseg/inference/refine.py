@@ -1,7 +1,8 @@
 """Backpropagating refinement: at test time, what a network is shown or computes is changed until the clicked pixels have their labels.
 
-BRS (Jang and Kim, CVPR 2019) optimises the interaction maps; its successors (f-BRS, Sofiiuk et al., CVPR 2020) a scale and a bias
-of features, or a bias on the image or the maps. The network's parameters stay as they are.
+BRS (Jang and Kim, CVPR 2019) optimises the interaction maps; its successors (f-BRS, Sofiiuk et al.,
+CVPR 2020) a scale and a bias of features, or a bias on the image or the maps. The network's
+parameters stay as they are.
 """
 
 from collections import Counter
@@ -24,14 +25,16 @@ from interseg.views import Box
 PixelLabels = NDArray[np.int64]
 """(m, 3) int64: y, x, label of pixels."""
 COUNTS = ("refinements", "refinement_evaluations", "refinements_failed")
-"""Rounds in which an object was refined, energies computed for it, and rounds in which none below the forward pass's was found."""
+"""Rounds in which an object was refined, energies computed for it, and rounds in which none below
+the forward pass's was found."""
 
 
 class Scene(NamedTuple):
     """The objects of a round as a network sees them.
 
     Attributes:
-        network: photo (b, 3, h, w) and guidance (b, c, h, w) to logits (b, K, h, w): one of the object, or one a class.
+        network: photo (b, 3, h, w) and guidance (b, c, h, w) to logits (b, K, h, w): one of the
+            object, or one a class.
         images: (1, 3, h, w) of each object.
         maps: (1, c, h, w) of each object.
         restore: takes logits (1, 1, h, w) of each object's view to its whole image's, (1, 1, H, W).
@@ -40,7 +43,8 @@ class Scene(NamedTuple):
         ids: of the objects, for messages.
         click_maps: so many of the maps come first and stand for clicks: what BRS may change.
         boxes: the part of each object's image that its view shows; None for all of it.
-        encoded: what the network has computed of each object's view, where it computes anything once (`encode_view`).
+        encoded: what the network has computed of each object's view, where it computes anything
+            once (`encode_view`).
     """
 
     network: nn.Module
@@ -77,8 +81,12 @@ class Scene(NamedTuple):
         if not self.flip:
             return self._answer(images, maps, known)
         both = None if known is None else both_ways(known)
-        logits = self._answer(torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)]), both)
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits  # too coarse near probability 1
+        logits = self._answer(
+            torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)]), both
+        )
+        logits = (
+            logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        )  # too coarse near probability 1
         straight, mirrored = probabilities(logits, 1).chunk(2)
         mean = (straight + mirrored.flip(-1)) / 2
         return torch.logit(mean, eps=1e-6) if mean.shape[1] == 1 else mean.clamp_min(1e-6).log()
@@ -94,7 +102,11 @@ class Scene(NamedTuple):
         """Plain logits (1, H, W) of every object."""
         answers: dict[int, Tensor] = {}
         for group in self.groups(range(len(self.images))):
-            answers |= zip(group, self.whole(group, self.run(*self.batch(group), self.known(group))), strict=True)
+            answers |= zip(
+                group,
+                self.whole(group, self.run(*self.batch(group), self.known(group))),
+                strict=True,
+            )
         return [answers[i] for i in range(len(self.images))]
 
 
@@ -107,7 +119,9 @@ def encode_view(network: nn.Module, image: Tensor, flip: bool) -> dict[str, Tens
     encode: Callable[[Tensor], dict[str, Tensor]] | None = getattr(network, "encode", None)
     if encode is None:
         return {}
-    mirrored = {MIRRORED + key: value for key, value in encode(image.flip(-1)).items()} if flip else {}
+    mirrored = (
+        {MIRRORED + key: value for key, value in encode(image.flip(-1)).items()} if flip else {}
+    )
     return encode(image) | mirrored
 
 
@@ -134,16 +148,18 @@ class Round(NamedTuple):
 class Refiner:
     """Base: the energy, the optimisation and when it runs; a subclass says what is optimised.
 
-    The energy is the squared distance of the probabilities from the labels at the clicks, and `weight` times the squared change
-    of the variables (BRS, eq. 2 to 5). It runs only where a clicked pixel has the wrong label, stops as soon as none has, and
-    goes on from the variables of the round before. A label is right where the probability is on its side of 0.5.
+    The energy is the squared distance of the probabilities from the labels at the clicks, and
+    `weight` times the squared change of the variables (BRS, eq. 2 to 5). It runs only where a
+    clicked pixel has the wrong label, stops as soon as none has, and goes on from the variables of
+    the round before. A label is right where the probability is on its side of 0.5.
 
-    The official f-BRS also stops where the mask hardly changes, shows the network the first 8 clicks only, and leaves the first
-    click alone: none of that is done here.
+    The official f-BRS also stops where the mask hardly changes, shows the network the first 8
+    clicks only, and leaves the first click alone: none of that is done here.
 
     Args:
-        reach: of the square round a click whose pixels count, in pixels: 0 for the clicked pixel, 1 for 3 x 3; clipped at the
-            border, and a pixel in the squares of both signs belongs to the later click.
+        reach: of the square round a click whose pixels count, in pixels: 0 for the clicked pixel, 1
+            for 3 x 3; clipped at the border, and a pixel in the squares of both signs belongs to
+            the later click.
         mean: the mean of the positive and of the negative pixels instead of their sum.
         anchored: the change is counted from the round before instead of from nothing.
         weight: of the change.
@@ -170,7 +186,9 @@ class Refiner:
     of_the_view = True
     """Whether variables stand for pixels of a view, and are forgotten with it."""
 
-    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> "Round":
+    def begin(
+        self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
+    ) -> "Round":
         """Answer a group of one size, each object with its variables or unchanged, so that it can be answered again with others."""
         raise NotImplementedError
 
@@ -183,9 +201,22 @@ class Refiner:
 
         Raises `InputError` for a network whose answer is NaN.
         """
-        with torch.inference_mode(False), torch.no_grad(), frozen(scene.network), torch.compiler.set_stance("force_eager"):
-            known = None if scene.encoded is None else [{k: v.clone() for k, v in part.items()} for part in scene.encoded]
-            scene = scene._replace(images=[i.clone() for i in scene.images], maps=[m.clone() for m in scene.maps], encoded=known)
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            frozen(scene.network),
+            torch.compiler.set_stance("force_eager"),
+        ):
+            known = (
+                None
+                if scene.encoded is None
+                else [{k: v.clone() for k, v in part.items()} for part in scene.encoded]
+            )
+            scene = scene._replace(
+                images=[i.clone() for i in scene.images],
+                maps=[m.clone() for m in scene.maps],
+                encoded=known,
+            )
             answers: dict[int, Tensor] = {}
             after = list(states)
             for group in scene.groups(range(len(scene.images))):
@@ -200,7 +231,11 @@ class Refiner:
                 labels = [self._labels(scene, i, answers[i]) for i in group]
                 wrong = [k for k, i in enumerate(group) if not right(answers[i], labels[k])]
                 if wrong:
-                    for k, end in zip(wrong, self._refine(scene, group, played, wrong, states, labels), strict=True):
+                    for k, end in zip(
+                        wrong,
+                        self._refine(scene, group, played, wrong, states, labels),
+                        strict=True,
+                    ):
                         after[group[k]] = noted(states[group[k]], end)
                         if end.moved:
                             answers[group[k]] = end.answer.output
@@ -211,24 +246,47 @@ class Refiner:
         labels = wanted_labels(scene.clicks[i], answer.shape[1], answer.shape[2], self.reach)
         if scene.boxes is None:
             return labels
-        return np.array([row for row in labels.tolist() if scene.boxes[i].holds(row[0], row[1])], np.int64).reshape(-1, 3)
+        return np.array(
+            [row for row in labels.tolist() if scene.boxes[i].holds(row[0], row[1])], np.int64
+        ).reshape(-1, 3)
 
     def _refine(
-        self, scene: Scene, group: list[int], played: "Round", wrong: list[int], states: Sequence[State], labels: list[PixelLabels]
+        self,
+        scene: Scene,
+        group: list[int],
+        played: "Round",
+        wrong: list[int],
+        states: Sequence[State],
+        labels: list[PixelLabels],
     ) -> list[Found]:
         """Lower the energies of the wrong ones of a group."""
-        starts = [states[group[k]].get("variables", scene.images[group[k]].new_zeros(played.size)) for k in wrong]
+        starts = [
+            states[group[k]].get("variables", scene.images[group[k]].new_zeros(played.size))
+            for k in wrong
+        ]
 
         def evaluate(searches: list[int], points: list[Tensor]) -> list[Answer]:
             rows = [wrong[s] for s in searches]
             with torch.enable_grad():
                 variables = torch.stack(points).requires_grad_()
                 whole = scene.whole([group[r] for r in rows], played.again(rows, variables))
-                corrective = torch.stack([corrective_energy(w, labels[r], self.mean) for w, r in zip(whole, rows, strict=True)])
-                change = variables - torch.stack([starts[s] for s in searches]) if self.anchored else variables
+                corrective = torch.stack(
+                    [
+                        corrective_energy(w, labels[r], self.mean)
+                        for w, r in zip(whole, rows, strict=True)
+                    ]
+                )
+                change = (
+                    variables - torch.stack([starts[s] for s in searches])
+                    if self.anchored
+                    else variables
+                )
                 energy = corrective + self.weight * self.inertia(change)
                 (gradient,) = torch.autograd.grad(energy.sum(), variables)
-            return [_answer(float(e), g, w.detach(), labels[r]) for e, g, w, r in zip(energy.detach(), gradient, whole, rows, strict=True)]
+            return [
+                _answer(float(e), g, w.detach(), labels[r])
+                for e, g, w, r in zip(energy.detach(), gradient, whole, rows, strict=True)
+            ]
 
         return minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
 
@@ -236,7 +294,9 @@ class Refiner:
 def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: PixelLabels) -> Answer:
     """Say of a point what a search is told; logits that are not finite have no energy, and are never good enough."""
     finite = bool(logits.isfinite().all())
-    return Answer(energy if finite else float("nan"), gradient, finite and right(logits, labels), logits)
+    return Answer(
+        energy if finite else float("nan"), gradient, finite and right(logits, labels), logits
+    )
 
 
 def noted(state: State, found: Found) -> State:
@@ -255,7 +315,9 @@ def check_labels(clicks: Clicks, channels: int, id: int) -> None:
     classes = max(2, channels)
     for y, x, label, _ in clicks.tolist():
         if not 0 <= label < classes:
-            raise InputError(f"click (y={y}, x={x}) on object {id} has class {label}; the network knows classes 0 to {classes - 1}")
+            raise InputError(
+                f"click (y={y}, x={x}) on object {id} has class {label}; the network knows classes 0 to {classes - 1}"
+            )
 
 
 def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> PixelLabels:
@@ -264,7 +326,12 @@ def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> PixelL
     for near in (False, True):
         for y, x, label, _ in clicks.tolist():
             side = range(1) if near else range(-reach, reach + 1)
-            pixels |= {(y + v, x + u): label for v in side for u in side if 0 <= y + v < height and 0 <= x + u < width}
+            pixels |= {
+                (y + v, x + u): label
+                for v in side
+                for u in side
+                if 0 <= y + v < height and 0 <= x + u < width
+            }
     return np.array([(*pixel, label) for pixel, label in pixels.items()], np.int64).reshape(-1, 3)
 
 
@@ -283,7 +350,8 @@ def right(logits: Tensor, labels: PixelLabels) -> bool:
 def corrective_energy(logits: Tensor, labels: PixelLabels, mean: bool) -> Tensor:
     """Squared distance of the probabilities of logits (K, H, W) from the labels (m, 3) (BRS, eq. 4).
 
-    With several classes the distance of a pixel is that of all its probabilities from its label's, which is 1, and 0 for the others.
+    With several classes the distance of a pixel is that of all its probabilities from its label's,
+    which is 1, and 0 for the others.
 
     Args:
         logits: of one object.
@@ -292,7 +360,11 @@ def corrective_energy(logits: Tensor, labels: PixelLabels, mean: bool) -> Tensor
     """
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
     found = probabilities(logits[:, y, x], 0)
-    aim = wanted[None].to(found.dtype) if len(found) == 1 else one_hot(wanted, len(found)).T.to(found.dtype)
+    aim = (
+        wanted[None].to(found.dtype)
+        if len(found) == 1
+        else one_hot(wanted, len(found)).T.to(found.dtype)
+    )
     errors = ((aim - found) ** 2).sum(0)
     if not mean:
         return errors.sum()

@@ -14,7 +14,9 @@ from interseg.inference.rerun import Rerun, pick
 class MapRefiner(Refiner):
     """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
 
-    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
+    def begin(
+        self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
+    ) -> Round:
         (images, maps), known = scene.batch(group), scene.known(group)
         logits = scene.run(images, added(maps, variables), known)
 
@@ -27,20 +29,33 @@ class MapRefiner(Refiner):
 class BRS(MapRefiner):
     """BRS as in its paper: the clicked pixels' summed energy, inertia from the maps of the forward pass, 100 iterations, memory 20.
 
-    The maps of a round are those of its clicks plus what earlier rounds added, so that optimised maps carry over to later clicks.
+    The maps of a round are those of its clicks plus what earlier rounds added, so that optimised
+    maps carry over to later clicks.
     """
 
-    def __init__(self, weight: float = 1e-3, memory: int = 20, iterations: int = 100, evaluations: int | None = None) -> None:
+    def __init__(
+        self,
+        weight: float = 1e-3,
+        memory: int = 20,
+        iterations: int = 100,
+        evaluations: int | None = None,
+    ) -> None:
         super().__init__(0, False, True, weight, memory, iterations, evaluations)
 
 
 class ImageRefiner(Refiner):
     """RGB-BRS: adds to the photo, in units of its range [0, 1]; a changed photo is encoded again, by any network."""
 
-    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
+    def begin(
+        self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
+    ) -> Round:
         images, maps = scene.batch(group)
         logits = scene.run(added(images, variables), maps)
-        return Round(logits, images[0].numel(), lambda rows, given: scene.run(added(images[rows], given), maps[rows]))
+        return Round(
+            logits,
+            images[0].numel(),
+            lambda rows, given: scene.run(added(images[rows], given), maps[rows]),
+        )
 
 
 def added(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
@@ -58,8 +73,9 @@ class FeatureRefiner(Refiner):
     """f-BRS: a scale and a bias of every channel of a layer's output; only what follows the layer is run again.
 
     Args:
-        point: "a", "b" or "c": a layer that the network names in `refinement_points()`. In DeepLab: after the encoder, after the
-            pyramid (ASPP; the official code scales it together with the skip that joins it), and before the last convolution.
+        point: "a", "b" or "c": a layer that the network names in `refinement_points()`. In DeepLab:
+            after the encoder, after the pyramid (ASPP; the official code scales it together with
+            the skip that joins it), and before the last convolution.
         options: of `Refiner`.
     """
 
@@ -76,13 +92,19 @@ class FeatureRefiner(Refiner):
 
     def layer(self, network: nn.Module) -> nn.Module:
         """Find the layer of a network; raises `InputError` for a network that names none."""
-        points: dict[str, nn.Module] = network.refinement_points() if hasattr(network, "refinement_points") else {}  # type: ignore[operator]
+        points: dict[str, nn.Module] = (
+            network.refinement_points() if hasattr(network, "refinement_points") else {}
+        )  # type: ignore[operator]
         if self.point not in points:
             known = f"it has {', '.join(points)}" if points else "use brs, dist_map_brs or rgb_brs"
-            raise InputError(f"{type(network).__name__} has no refinement point {self.point!r}; {known}")
+            raise InputError(
+                f"{type(network).__name__} has no refinement point {self.point!r}; {known}"
+            )
         return points[self.point]
 
-    def begin(self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]) -> Round:
+    def begin(
+        self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
+    ) -> Round:
         (images, maps), known = scene.batch(group), scene.known(group)
         first = Rerun(
             scene.network,

@@ -1,6 +1,7 @@
 """A network run again and again while only what follows one of its layers changes: the rest is computed once.
 
-What the changed layer does not reach is found by autograd itself, so that no architecture needs to be known.
+What the changed layer does not reach is found by autograd itself, so that no architecture needs to
+be known.
 """
 
 from collections import Counter
@@ -26,7 +27,13 @@ class Rerun:
         change: of the layer's output in the first run.
     """
 
-    def __init__(self, network: nn.Module, point: nn.Module, run: Callable[[], Tensor], change: Change = lambda output: output) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        point: nn.Module,
+        run: Callable[[], Tensor],
+        change: Change = lambda output: output,
+    ) -> None:
         self.point = point
         self.outputs: dict[nn.Module, Any] = {}
         self.channels = 0
@@ -56,13 +63,17 @@ class Rerun:
             for module, output in self.outputs.items()
             if calls[module] == 1
             and not any(t.requires_grad for t in tensors(output))
-            and versions[module] == [t._version for t in tensors(output)]  # nothing changed it in place
+            and versions[module]
+            == [t._version for t in tensors(output)]  # nothing changed it in place
         }
         self.outputs = {module: self.outputs[module] for module in outermost(network, constant)}
 
     def __call__(self, run: Callable[[], Tensor], change: Change, rows: Tensor) -> Tensor:
         """Compute `run` for the rows (indices into the batch of the first run), with a change of the layer's output."""
-        with replaced({module: pick(output, rows) for module, output in self.outputs.items()}), changed(self.point, change):
+        with (
+            replaced({module: pick(output, rows) for module, output in self.outputs.items()}),
+            changed(self.point, change),
+        ):
             return run()
 
 

@@ -13,7 +13,8 @@ from interseg.clicks.layout import REGION, Mask
 from interseg.errors import InputError
 
 State = Mapping[str, Any]
-"""What a segmenter keeps of an image between two clicks, empty before the first; it is replaced, never changed."""
+"""What a segmenter keeps of an image between two clicks, empty before the first; it is replaced,
+never changed."""
 
 
 class Answer(NamedTuple):

@@ -1,8 +1,9 @@
 """The session: an image, its clicks and a segmenter that answers them.
 
-The answer is a function of image, initial mask and clicks. What a segmenter keeps between two clicks is a state that it gives
-back with each answer and never changes, so that undo is exact: the session goes back to an earlier answer and its state.
-Evaluation, prediction and every tool are sessions.
+The answer is a function of image, initial mask and clicks. What a segmenter keeps between two
+clicks is a state that it gives back with each answer and never changes, so that undo is exact: the
+session goes back to an earlier answer and its state. Evaluation, prediction and every tool are
+sessions.
 """
 
 import math
@@ -27,7 +28,13 @@ from interseg.clicks.layout import (
     pad_clicks,
 )
 from interseg.errors import InputError
-from interseg.inference.segmenter import Segmenter, State, checked_mask, given_probabilities, masks_of
+from interseg.inference.segmenter import (
+    Segmenter,
+    State,
+    checked_mask,
+    given_probabilities,
+    masks_of,
+)
 
 
 class Step(NamedTuple):
@@ -122,7 +129,8 @@ class Session:
             y: row of the pixel.
             x: column of the pixel.
             label: 1 for object, 0 for background, or the number of a class.
-            kind: "region", or "boundary" for a click on the object's boundary where the segmenter knows such.
+            kind: "region", or "boundary" for a click on the object's boundary where the segmenter
+                knows such.
         """
         if kind not in KINDS:
             raise InputError(f"kind is {kind!r}; use {' or '.join(KINDS)}")
@@ -155,14 +163,24 @@ class Session:
         """Begin again, without clicks, from a mask (H, W); None for what the segmenter says without clicks."""
         masks = None if mask is None else [mask]
         parts = joined([self.encoded])
-        steps = first_steps(self.segmenter, self.image[None], [self.id], parts, masks, self.logit_threshold)
+        steps = first_steps(
+            self.segmenter, self.image[None], [self.id], parts, masks, self.logit_threshold
+        )
         self._steps, self._undone = steps, []
         return self.mask
 
     def another(self, mask: Mask | None = None, undoable: bool | None = None) -> "Session":
         """Open a session on another object of the same image, which is not encoded again."""
         keeps = self.undoable if undoable is None else undoable
-        other = Session(self.segmenter, self.image, self.encoded, self._steps[0], self.id, self.logit_threshold, keeps)
+        other = Session(
+            self.segmenter,
+            self.image,
+            self.encoded,
+            self._steps[0],
+            self.id,
+            self.logit_threshold,
+            keeps,
+        )
         other.start_from(mask)
         return other
 
@@ -189,7 +207,8 @@ def open_sessions(
         segmenter: answers; in evaluation mode.
         images: (B, 3, H, W) in [0, 1], on the segmenter's device.
         ids: of the images; 0, 1, ... by default.
-        masks: (H, W) to start from, of each image; None for the segmenter's own answer without clicks, or for nothing.
+        masks: (H, W) to start from, of each image; None for the segmenter's own answer without
+            clicks, or for nothing.
         threshold: on the probability, of a pixel to be object.
         undoable: see `Session`.
     """
@@ -211,7 +230,9 @@ def open_sessions(
 
 
 @torch.no_grad()
-@torch.compiler.set_stance("force_eager")  # images come in many sizes: compiling for them outlasts answering
+@torch.compiler.set_stance(
+    "force_eager"
+)  # images come in many sizes: compiling for them outlasts answering
 def first_steps(
     segmenter: Segmenter,
     images: Tensor,
@@ -226,7 +247,12 @@ def first_steps(
         given = [checked_mask(mask, size, segmenter.outputs) for mask in masks]
         return [Step(None, mask, None, {}, 0.0) for mask in given]
     no_click = pad_clicks([no_clicks()] * len(images)).to(images.device)
-    batch: ClickBatch = {"id": torch.tensor(ids), "image": images, "clicks": no_click, "encoded": encoded}
+    batch: ClickBatch = {
+        "id": torch.tensor(ids),
+        "image": images,
+        "clicks": no_click,
+        "encoded": encoded,
+    }
     logits = segmenter.start(batch) if len(images) else None
     if logits is None:
         empty = np.zeros(size, bool if segmenter.outputs == 1 else np.uint8)
@@ -236,7 +262,9 @@ def first_steps(
 
 
 @torch.no_grad()
-@torch.compiler.set_stance("force_eager")  # images come in many sizes: compiling for them outlasts answering
+@torch.compiler.set_stance(
+    "force_eager"
+)  # images come in many sizes: compiling for them outlasts answering
 def answer_together(sessions: Sequence[Session], clicks: Sequence[Click]) -> None:
     """Give each session its next click; those of one segmenter and one size of image are answered as a batch.
 
@@ -254,7 +282,9 @@ def answer_together(sessions: Sequence[Session], clicks: Sequence[Click]) -> Non
         started = time.perf_counter()
         logits, states = segmenter.answer(round_batch(group, [clicks[i] for i in rows]))
         masks = masks_of(logits, threshold)
-        seconds = (time.perf_counter() - started) / len(group)  # masks are on the CPU: the device's time is in it
+        seconds = (time.perf_counter() - started) / len(
+            group
+        )  # masks are on the CPU: the device's time is in it
         for k, (i, session) in enumerate(zip(rows, group, strict=True)):
             session.take(Step(clicks[i], masks[k], logits[k], states[k], seconds))
 
@@ -269,7 +299,9 @@ def foresee(session: Session, clicks: Sequence[Click], together: int = 8) -> lis
         clicks: n of them; raises `InputError` for one that cannot be given.
         together: most that are answered as a batch.
     """
-    check_clicks(clicks_of(clicks), *session.size, max(2, session.segmenter.outputs), session.segmenter.kinds)
+    check_clicks(
+        clicks_of(clicks), *session.size, max(2, session.segmenter.outputs), session.segmenter.kinds
+    )
     masks: list[Mask] = []
     for start in range(0, len(clicks), together):
         part = clicks[start : start + together]
@@ -281,7 +313,9 @@ def foresee(session: Session, clicks: Sequence[Click], together: int = 8) -> lis
 def round_batch(sessions: Sequence[Session], clicks: Sequence[Click]) -> ClickBatch:
     """Make the batch that sessions of one size are answered from, their next clicks included."""
     device = sessions[0].image.device
-    given = [np.concatenate([s.clicks, clicks_of([c])]) for s, c in zip(sessions, clicks, strict=True)]
+    given = [
+        np.concatenate([s.clicks, clicks_of([c])]) for s, c in zip(sessions, clicks, strict=True)
+    ]
     soft = getattr(sessions[0].segmenter, "soft_previous", False)
     masks = np.stack([session.probabilities if soft else session.mask for session in sessions])
     return {

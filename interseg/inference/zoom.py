@@ -11,9 +11,10 @@ from interseg.views import Box
 class ZoomIn:
     """Which part of an image a network is shown after the first clicks: a box round the object (f-BRS and RITM's evaluation).
 
-    The box holds the last prediction and the positive clicks, is expanded and at least of a minimum size, and is kept until it
-    differs too much from the newest one or a positive click falls outside. Clicks outside the box
-    are not encoded. Boxes are compared as the reference code does, by the IoU of their rows times the IoU of their columns.
+    The box holds the last prediction and the positive clicks, is expanded and at least of a minimum
+    size, and is kept until it differs too much from the newest one or a positive click falls
+    outside. Clicks outside the box are not encoded. Boxes are compared as the reference code does,
+    by the IoU of their rows times the IoU of their columns.
 
     Args:
         long_side: of the crop as the network sees it, enlarged or reduced.
@@ -24,10 +25,17 @@ class ZoomIn:
     """
 
     def __init__(
-        self, long_side: int = 400, expansion: float = 1.4, min_crop: int = 200, recompute: float = 0.5, skip_clicks: int = 1
+        self,
+        long_side: int = 400,
+        expansion: float = 1.4,
+        min_crop: int = 200,
+        recompute: float = 0.5,
+        skip_clicks: int = 1,
     ) -> None:
         if long_side < 1 or expansion < 1 or min_crop < 1:
-            raise InputError(f"long_side={long_side}, expansion={expansion}, min_crop={min_crop}; each is at least 1")
+            raise InputError(
+                f"long_side={long_side}, expansion={expansion}, min_crop={min_crop}; each is at least 1"
+            )
         self.long_side, self.expansion, self.min_crop = long_side, expansion, min_crop
         self.recompute, self.skip_clicks = recompute, skip_clicks
 
@@ -43,7 +51,11 @@ class ZoomIn:
             return None
         now = self.box_round(prediction, clicks)
         positive = clicks[clicks[:, 2] == 1]
-        kept = before is not None and all(before.holds(y, x) for y, x in positive[:, :2].tolist()) and self._overlap(before, now)
+        kept = (
+            before is not None
+            and all(before.holds(y, x) for y, x in positive[:, :2].tolist())
+            and self._overlap(before, now)
+        )
         return before if kept else now
 
     def box_round(self, prediction: NDArray[np.bool_], clicks: Clicks) -> Box:
@@ -55,7 +67,12 @@ class ZoomIn:
             most = max(pixels.max(), positive[:, axis].max(initial=pixels.max()))
             half = 0.5 * max(self.expansion * (most - least + 1), self.min_crop)
             centre = 0.5 * (least + most)
-            sides.append((max(0, round(centre - half)), min(prediction.shape[axis] - 1, round(centre + half))))
+            sides.append(
+                (
+                    max(0, round(centre - half)),
+                    min(prediction.shape[axis] - 1, round(centre + half)),
+                )
+            )
         (top, bottom), (left, right) = sides
         return Box(top, left, bottom + 1, right + 1)
 

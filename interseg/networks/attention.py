@@ -8,7 +8,8 @@ from torch.nn.functional import avg_pool2d, normalize, scaled_dot_product_attent
 class TokenBlock(nn.Module):
     """A transformer block over a grid: attention to pooled keys (PVT v2, Wang et al. 2022), and a feed-forward with a 3 x 3 convolution.
 
-    The depth-wise convolution (SegFormer, Xie et al. 2021) lets the block know neighbours, whatever the grid's size.
+    The depth-wise convolution (SegFormer, Xie et al. 2021) lets the block know neighbours, whatever
+    the grid's size.
 
     Args:
         width: channels of a token.
@@ -21,7 +22,11 @@ class TokenBlock(nn.Module):
         super().__init__()
         self.heads, self.pool = heads, pool
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key_value, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.query, self.key_value, self.out = (
+            nn.Linear(width, width),
+            nn.Linear(width, 2 * width),
+            nn.Linear(width, width),
+        )
         self.wide, self.narrow = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
         self.near = nn.Conv2d(ratio * width, ratio * width, 3, padding=1, groups=ratio * width)
         self.act = nn.GELU()
@@ -36,21 +41,36 @@ class TokenBlock(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         """(B, h, w, C) to (B, C, h, w)."""
         batch, height, width, channels = x.shape
-        few = x if self.pool == 1 else avg_pool2d(x.permute(0, 3, 1, 2), self.pool, ceil_mode=True).permute(0, 2, 3, 1)
+        few = (
+            x
+            if self.pool == 1
+            else avg_pool2d(x.permute(0, 3, 1, 2), self.pool, ceil_mode=True).permute(0, 2, 3, 1)
+        )
         query = self.query(x).view(batch, height * width, self.heads, -1).transpose(1, 2)
-        key, value = self.key_value(few).view(batch, -1, 2, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
-        found = scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(batch, height, width, channels)
+        key, value = (
+            self.key_value(few)
+            .view(batch, -1, 2, self.heads, channels // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        found = (
+            scaled_dot_product_attention(query, key, value)
+            .transpose(1, 2)
+            .reshape(batch, height, width, channels)
+        )
         return self.out(found).permute(0, 3, 1, 2)
 
 
-def likeness_to_clicks(tokens: Tensor, share: Tensor, most: int = 48, least: float = 0.02) -> Tensor:
+def likeness_to_clicks(
+    tokens: Tensor, share: Tensor, most: int = 48, least: float = 0.02
+) -> Tensor:
     """Compute the largest cosine similarity of each token to a clicked one.
 
     Args:
         tokens: (B, S, N, C) of unit length, of S kinds of features.
         share: (B, N) of each token's pixels that clicks of one sign cover.
         most: so many tokens, those that clicks cover best, are compared with.
-        least: share from which a token counts as clicked; the best covered one of a photo does so anyway.
+        least: share from which a token counts as clicked; the best covered one of a photo does so
+            anyway.
 
     Returns:
         (B, S, N) in [-1, 1]; -1 without a click.

@@ -1,7 +1,8 @@
 """The network of BRS: an encoder with squeeze-and-excitation, a coarse decoder, and a fine decoder at full resolution.
 
-Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code, which takes DenseNet's blocks before the
-transitions' norm and activation, where this encoder gives them after it, and whose batch norms have no scale and shift.
+Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code, which takes
+DenseNet's blocks before the transitions' norm and activation, where this encoder gives them after
+it, and whose batch norms have no scale and shift.
 """
 
 from typing import Any
@@ -24,14 +25,19 @@ class BRSNetwork(KeepsNorms):
     """Photo and two interaction maps to one logit a pixel.
 
     Args:
-        encoder: an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second), or a lighter one.
+        encoder: an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second), or a
+            lighter one.
         weights: "imagenet" (download), "package" (no download) or null.
-        output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table 2).
-        width: channels of the coarse decoder's last block, a multiple of 4; 64 is the paper's, and all others grow with it.
+        output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table
+            2).
+        width: channels of the coarse decoder's last block, a multiple of 4; 64 is the paper's, and
+            all others grow with it.
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
-        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters; the paper is silent.
+        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine
+            parameters; the paper is silent.
         channels_last: memory layout.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as games do always.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
+            games do always.
     """
 
     guidance_channels = GUIDANCE
@@ -49,7 +55,9 @@ class BRSNetwork(KeepsNorms):
     ) -> None:
         super().__init__()
         if output not in ("fine", "coarse") or norm not in ("batch", "group"):
-            raise InputError(f"output={output!r}, norm={norm!r}; use fine or coarse, and batch or group")
+            raise InputError(
+                f"output={output!r}, norm={norm!r}; use fine or coarse, and batch or group"
+            )
         if width < 4 or width % 4:
             raise InputError(f"width={width}; give a positive multiple of 4, the paper's is 64")
         self.output = output
@@ -75,12 +83,16 @@ class BRSNetwork(KeepsNorms):
         """Return the trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
         parts = parameters_by_origin(self, self.encoder)
         fine = {id(p) for p in self.fine.parameters()}
-        return parts | {"decoder": [p for p in parts["decoder"] if id(p) not in fine], "fine": list(self.fine.parameters())}
+        return parts | {
+            "decoder": [p for p in parts["decoder"] if id(p) not in fine],
+            "fine": list(self.fine.parameters()),
+        }
 
     def refinement_points(self) -> dict[str, nn.Module]:
         """Layers that f-BRS may scale: the deepest features, the middle of the decoder, and the features before the last convolution.
 
-        The middle is where the fine decoder's branches meet, or the coarse decoder's block at 1/16 where there is no fine one.
+        The middle is where the fine decoder's branches meet, or the coarse decoder's block at 1/16
+        where there is no fine one.
         """
         if self.output == "fine":
             return {"a": self.excitations[-1], "b": self.fine.excitation, "c": self.fine.head[0]}
@@ -91,12 +103,16 @@ class BRSNetwork(KeepsNorms):
         coarse, fine = self.both(image, guidance, self.output == "fine")
         return coarse if fine is None else fine
 
-    def both(self, image: Tensor, guidance: Tensor, with_fine: bool = True) -> tuple[Tensor, Tensor | None]:
+    def both(
+        self, image: Tensor, guidance: Tensor, with_fine: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
         """Coarse and fine logits; without the fine decoder's, which then does not run, if it is not wanted."""
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)
         features = self.encoder(x)[2:]
-        coarse = self.coarse([excite(f) for excite, f in zip(self.excitations, features, strict=True)])
+        coarse = self.coarse(
+            [excite(f) for excite, f in zip(self.excitations, features, strict=True)]
+        )
         fine = self.fine(torch.cat([x, coarse.sigmoid()], 1)) if with_fine else None
         return coarse[..., :height, :width], None if fine is None else fine[..., :height, :width]
 
@@ -107,7 +123,11 @@ class Excitation(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.scale = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid()
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(width, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, width, 1),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +136,9 @@ class Excitation(nn.Module):
 
 def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.Sequential:
     """Make a convolution without bias, PReLU, then batch norm, in the paper's order."""
-    layer = nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False)
+    layer = nn.Conv2d(
+        inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False
+    )
     return nn.Sequential(layer, nn.PReLU(outputs), nn.BatchNorm2d(outputs))
 
 
@@ -128,22 +150,32 @@ class CoarseDecoder(nn.Module):
         widths = (8 * width, 4 * width, 2 * width, width)
         skips = (width, 2 * width, 4 * width)
         inputs = (encoder[-1], 8 * width, 4 * width, 2 * width)
-        self.skips = nn.ModuleList(convolution(channels, skip, 1) for channels, skip in zip(encoder, skips, strict=False))
+        self.skips = nn.ModuleList(
+            convolution(channels, skip, 1) for channels, skip in zip(encoder, skips, strict=False)
+        )
         self.blocks = nn.ModuleList(
             nn.Sequential(convolution(i, w, 3), convolution(w, w, 3), convolution(w, w // 2, 1))
             for i, w in zip(inputs, widths, strict=True)
         )
         self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2, bias=False), nn.PReLU(w // 2), nn.BatchNorm2d(w // 2))
+            nn.Sequential(
+                nn.ConvTranspose2d(w // 2, w // 2, 2, stride=2, bias=False),
+                nn.PReLU(w // 2),
+                nn.BatchNorm2d(w // 2),
+            )
             for w in widths[:-1]
         )
         self.prediction = nn.Conv2d(width // 2, 1, 1)
         self.enlarge = nn.ConvTranspose2d(1, 1, 4, stride=4, bias=False)
-        nn.init.ones_(self.enlarge.weight)  # a start that says of 4 x 4 pixels what the coarse one says
+        nn.init.ones_(
+            self.enlarge.weight
+        )  # a start that says of 4 x 4 pixels what the coarse one says
 
     def forward(self, features: list[Tensor]) -> Tensor:
         x = self.blocks[0](features[-1])
-        for up, block, skip, feature in zip(self.ups, self.blocks[1:], reversed(self.skips), reversed(features[:-1]), strict=True):
+        for up, block, skip, feature in zip(
+            self.ups, self.blocks[1:], reversed(self.skips), reversed(features[:-1]), strict=True
+        ):
             x = block(torch.cat([up(x), skip(feature)], 1))
         return self.enlarge(self.prediction(x))
 
@@ -154,7 +186,11 @@ class FineDecoder(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(convolution(inputs, width, 3, dilation), convolution(width, width, 3), convolution(width, width // 2, 1))
+            nn.Sequential(
+                convolution(inputs, width, 3, dilation),
+                convolution(width, width, 3),
+                convolution(width, width // 2, 1),
+            )
             for dilation in (1, 2, 3)
         )
         joined = 3 * (width // 2)

@@ -20,13 +20,17 @@ class Decoder(nn.Module):
         blocks: transformer blocks.
     """
 
-    def __init__(self, kinds: int, guidance_channels: int, width: int, outlines: int, blocks: int) -> None:
+    def __init__(
+        self, kinds: int, guidance_channels: int, width: int, outlines: int, blocks: int
+    ) -> None:
         super().__init__()
         four, eight = outlines, 2 * outlines
         self.has_mask = guidance_channels == 3
         self.guide4, self.guide8 = unit(guidance_channels, four, 4), unit(four, eight, 2)
         self.join = Join(width, eight, kinds * (4 if self.has_mask else 2))
-        self.context = nn.Sequential(*(TokenBlock(width, width // 32) for _ in range(blocks)), nn.GroupNorm(1, width))
+        self.context = nn.Sequential(
+            *(TokenBlock(width, width // 32) for _ in range(blocks)), nn.GroupNorm(1, width)
+        )
         self.to8, self.to4 = nn.Conv2d(width, eight, 1), nn.Conv2d(eight, four, 1)
         self.eighth, self.quarter = Residual(eight), nn.Sequential(Residual(four), Residual(four))
         self.last = nn.Conv2d(four, 4, 3, padding=1)
@@ -40,8 +44,14 @@ class Decoder(nn.Module):
         guide4 = self.guide4(maps)
         guide8 = self.guide8(guide4)
         x = self.context(self.join(encoded["tokens"], guide8, self._likeness(encoded, maps)))
-        eighth = self.eighth(interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8)
-        return eighth, self.quarter(interpolate(self.to4(eighth), guide4.shape[-2:], mode="bilinear") + encoded["skip4"] + guide4)
+        eighth = self.eighth(
+            interpolate(self.to8(x), guide8.shape[-2:], mode="bilinear") + encoded["skip8"] + guide8
+        )
+        return eighth, self.quarter(
+            interpolate(self.to4(eighth), guide4.shape[-2:], mode="bilinear")
+            + encoded["skip4"]
+            + guide4
+        )
 
     def head(self, quarter: Tensor) -> Tensor:
         """Make logits (B, 1, 2 h, 2 w) from features (B, outlines, h, w) at stride 4."""
@@ -77,7 +87,10 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm, self.conv = nn.GroupNorm(channels // 8, channels), nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm, self.conv = (
+            nn.GroupNorm(channels // 8, channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same."""

@@ -26,7 +26,9 @@ class ClickInput(nn.Module):
     def __init__(self, statistics: Statistics) -> None:
         super().__init__()
         for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(getattr(statistics, name)).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer(
+                name, torch.tensor(getattr(statistics, name)).view(1, 3, 1, 1), persistent=False
+            )
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] and (B, C, H, W) to (B, 3 + C, H', W'), sides padded by replication to multiples of 32."""

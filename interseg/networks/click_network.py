@@ -16,21 +16,25 @@ from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 class ClickNetwork(KeepsNorms):
     """Any smp architecture, widened by guidance channels (ITIS, section 3.1).
 
-    The first convolution keeps its pretrained RGB weights, and the new channels start from zero, so that an untrained click
-    network sees exactly what the pretrained encoder saw. The encoder's batch norm is frozen; the decoder's is replaced by
-    group norm where `decoder_norm` says so, which keeps small batches and several processes exact.
+    The first convolution keeps its pretrained RGB weights, and the new channels start from zero, so
+    that an untrained click network sees exactly what the pretrained encoder saw. The encoder's
+    batch norm is frozen; the decoder's is replaced by group norm where `decoder_norm` says so,
+    which keeps small batches and several processes exact.
 
     Args:
         architecture: a class of segmentation-models-pytorch, e.g. "DeepLabV3Plus", "Unet", "FPN".
         encoder: an smp encoder name; timm's carry the prefix "tu-".
-        weights: "imagenet" (timm's or smp's download), "package" (carried by a Python package, nothing is downloaded) or null.
+        weights: "imagenet" (timm's or smp's download), "package" (carried by a Python package,
+            nothing is downloaded) or null.
         guidance_channels: inputs beside RGB: 2 for clicks, 3 with the previous mask.
         new_channels: "zero", or "mean" for the mean of the RGB weights.
         decoder_norm: "group" or "batch".
-        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine parameters.
-        channels_last: memory layout of weights and activations; faster for depth-wise convolutions on GPUs and most CPUs.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as games do always. Checkpoints are the
-            same either way.
+        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine
+            parameters.
+        channels_last: memory layout of weights and activations; faster for depth-wise convolutions
+            on GPUs and most CPUs.
+        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
+            games do always. Checkpoints are the same either way.
         options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
     """
 
@@ -52,11 +56,17 @@ class ClickNetwork(KeepsNorms):
         super().__init__()
         build = getattr(smp, architecture, None)
         if not (isinstance(build, type) and issubclass(build, nn.Module)):
-            raise InputError(f"architecture is {architecture!r}; use a class of segmentation_models_pytorch such as DeepLabV3Plus or Unet")
+            raise InputError(
+                f"architecture is {architecture!r}; use a class of segmentation_models_pytorch such as DeepLabV3Plus or Unet"
+            )
         if new_channels not in ("zero", "mean") or decoder_norm not in ("group", "batch"):
-            raise InputError(f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; use zero or mean, and group or batch")
+            raise InputError(
+                f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; use zero or mean, and group or batch"
+            )
         self.guidance_channels = guidance_channels
-        self.network = build(encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {}))
+        self.network = build(
+            encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {})
+        )
         self.input = ClickInput(load_encoder_weights(self.network.encoder, encoder, weights))
         widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
         if freeze_encoder_norm:
@@ -81,7 +91,11 @@ class ClickNetwork(KeepsNorms):
     def refinement_points(self) -> dict[str, nn.Module]:
         """Layers that f-BRS may scale: "a" the encoder, "b" the pyramid (or the decoder's first block), "c" the whole decoder."""
         decoder = self.network.decoder
-        points = {"a": self.encoder, "b": getattr(decoder, "aspp", None) or next(iter(getattr(decoder, "blocks", [])), None), "c": decoder}
+        points = {
+            "a": self.encoder,
+            "b": getattr(decoder, "aspp", None) or next(iter(getattr(decoder, "blocks", [])), None),
+            "c": decoder,
+        }
         return {name: layer for name, layer in points.items() if layer is not None}
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
@@ -92,7 +106,8 @@ class ClickNetwork(KeepsNorms):
             guidance: (B, guidance_channels, H, W).
 
         Returns:
-            (B, 1, H, W); sizes that are no multiple of 32 are padded by replication and cropped back.
+            (B, 1, H, W); sizes that are no multiple of 32 are padded by replication and cropped
+            back.
         """
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)
@@ -101,8 +116,17 @@ class ClickNetwork(KeepsNorms):
 
 def parameters_by_origin(network: nn.Module, encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Return a network's trainable parameters: the pretrained encoder's, its first convolution's new channels', and all others."""
-    clicks = [p for m in encoder.modules() if isinstance(m, GuidedConvolution) for p in m.guidance.parameters()]
+    clicks = [
+        p
+        for m in encoder.modules()
+        if isinstance(m, GuidedConvolution)
+        for p in m.guidance.parameters()
+    ]
     new = {id(p) for p in clicks}
     pretrained = [p for p in encoder.parameters() if p.requires_grad and id(p) not in new]
     known = new | {id(p) for p in pretrained}
-    return {"encoder": pretrained, "clicks": clicks, "decoder": [p for p in network.parameters() if p.requires_grad and id(p) not in known]}
+    return {
+        "encoder": pretrained,
+        "clicks": clicks,
+        "decoder": [p for p in network.parameters() if p.requires_grad and id(p) not in known],
+    }

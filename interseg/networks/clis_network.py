@@ -1,7 +1,8 @@
 """CLIS' encoder-decoder: variational kernels, each behind a gate (Zheng et al., AAAI 2021, section "Continual knowledge learning").
 
-Four encoder and three decoder blocks of two 3x3 convolutions, ReLU, then the gate; max pooling by 2, nearest upsampling, concatenation
-[up, skip]; 36 kernels in the first layer, 56 in the 13 others; a 1x1 head without gate; no norm. Sizes are the official code's.
+Four encoder and three decoder blocks of two 3x3 convolutions, ReLU, then the gate; max pooling by
+2, nearest upsampling, concatenation [up, skip]; 36 kernels in the first layer, 56 in the 13 others;
+a 1x1 head without gate; no norm. Sizes are the official code's.
 """
 
 import torch
@@ -15,7 +16,8 @@ from interseg.errors import InputError
 DIVISOR = 8
 """Three poolings by 2."""
 SPARE = -8.0
-"""Log-variance of the weights of spare kernels and of those that read them; the official code's most."""
+"""Log-variance of the weights of spare kernels and of those that read them; the official code's
+most."""
 JOINED = tuple(f"convolutions.{layer}." for layer in (8, 10, 12))
 """Layers that read two maps: one from below and one from the encoder."""
 
@@ -27,7 +29,8 @@ class CLISNetwork(nn.Module):
         classes: C, at least 2.
         first: kernels of the first layer.
         width: kernels of the others.
-        variational: Gaussian weights and gates; False for the plain network that the baselines learn with.
+        variational: Gaussian weights and gates; False for the plain network that the baselines
+            learn with.
         prior: of the gates, see `BuffetGates`.
         alpha: expected number of active kernels in a layer, see `BuffetGates`.
         temperature: of concrete gates, see `BuffetGates`.
@@ -53,21 +56,33 @@ class CLISNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if classes < 2:
-            raise InputError(f"classes is {classes}; a segmentation has at least 2, background among them")
+            raise InputError(
+                f"classes is {classes}; a segmentation has at least 2, background among them"
+            )
         if spare < 0 or (spare and not variational):
-            raise InputError(f"spare is {spare}; it is 0 or more, and 0 for a plain network, which has no gates to open")
+            raise InputError(
+                f"spare is {spare}; it is 0 or more, and 0 for a plain network, which has no gates to open"
+            )
         self.classes, self.variational, self.spare = classes, variational, spare
         first, width = first + spare, width + spare
         inputs = [3, first, *[width] * 6, 2 * width, width, 2 * width, width, 2 * width, width]
         outputs = [first, *[width] * 13]
 
         def convolution(i: int, o: int, size: int = 3) -> nn.Module:
-            return BayesianConvolution(i, o, size, prior_std) if variational else nn.Conv2d(i, o, size, padding=size // 2)
+            return (
+                BayesianConvolution(i, o, size, prior_std)
+                if variational
+                else nn.Conv2d(i, o, size, padding=size // 2)
+            )
 
-        self.convolutions = nn.ModuleList(convolution(i, o) for i, o in zip(inputs, outputs, strict=True))
+        self.convolutions = nn.ModuleList(
+            convolution(i, o) for i, o in zip(inputs, outputs, strict=True)
+        )
         self.head = convolution(width, classes, 1)
         gated = outputs if variational else []
-        self.gates = nn.ModuleList(BuffetGates(o, prior, alpha, temperature, gates, gates_start, spare) for o in gated)
+        self.gates = nn.ModuleList(
+            BuffetGates(o, prior, alpha, temperature, gates, gates_start, spare) for o in gated
+        )
         self.counts = outputs
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -75,18 +90,25 @@ class CLISNetwork(nn.Module):
             elif isinstance(module, BayesianConvolution):
                 he_start(module.weight.mean)
 
-    def forward(self, image: Tensor, probabilities: list[Tensor] | None = None, sample: float = 1.0) -> Tensor:
+    def forward(
+        self, image: Tensor, probabilities: list[Tensor] | None = None, sample: float = 1.0
+    ) -> Tensor:
         """Logits of one draw of weights and gates, the same for the whole batch.
 
         Args:
-            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 8 are padded by replication, and cropped back.
+            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 8 are padded by
+                replication, and cropped back.
             probabilities: pi of each layer; drawn from the posterior by default.
-            sample: share of the weights' noise; with 0 nothing is drawn, and weights and gates are their means.
+            sample: share of the weights' noise; with 0 nothing is drawn, and weights and gates are
+                their means.
 
         Returns:
             (B, C, H, W).
         """
-        z = self.draw_gates(probabilities if probabilities is not None else self.probabilities(bool(sample)), bool(sample))
+        z = self.draw_gates(
+            probabilities if probabilities is not None else self.probabilities(bool(sample)),
+            bool(sample),
+        )
         return self._answer(image, z, sample)
 
     def plain(self, image: Tensor) -> Tensor:
@@ -120,7 +142,11 @@ class CLISNetwork(nn.Module):
     @property
     def layers(self) -> list[BayesianConvolution]:
         """The variational convolutions, the head last; none in the plain network."""
-        return [layer for layer in (*self.convolutions, self.head) if isinstance(layer, BayesianConvolution)]
+        return [
+            layer
+            for layer in (*self.convolutions, self.head)
+            if isinstance(layer, BayesianConvolution)
+        ]
 
     def draw_gates(self, probabilities: list[Tensor], sample: bool = True) -> list[Tensor]:
         """Z of each layer: drawn as the gates' mode says, or expected."""
@@ -131,7 +157,8 @@ class CLISNetwork(nn.Module):
     def convert(self, log_variance: float = -6.0) -> None:
         """Turn a plain network, which the means are, into a variational one whose expected gates leave its answers as they were.
 
-        Every layer is divided by its mean gates: relu(x / g) g = relu(x). The paper has no such step.
+        Every layer is divided by its mean gates: relu(x / g) g = relu(x). The paper has no such
+        step.
 
         Args:
             log_variance: that every weight begins with; `GaussianWeights.sharpen` lowers it.
@@ -179,7 +206,9 @@ class CLISNetwork(nn.Module):
 
     def kl(self, probabilities: list[Tensor]) -> Tensor:
         """Compute the three KL terms of eq. 6, for a draw of the gates' probabilities; of the variational network alone."""
-        terms = [term for gates, p in zip(self.gates, probabilities, strict=True) for term in gates.kl(p)]  # type: ignore[operator]
+        terms = [
+            term for gates, p in zip(self.gates, probabilities, strict=True) for term in gates.kl(p)
+        ]  # type: ignore[operator]
         return torch.stack(terms).sum() + bayesian_kl(self)
 
     def hand_over(self) -> None:

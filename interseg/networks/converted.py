@@ -1,9 +1,10 @@
 """Training-free conversion: any segmentation network made interactive (BRS, section 3.3).
 
-Interaction maps with the photo's channels go through the network's first convolution, with the very same weights, and are added to
-what that makes of the photo. They are zero at first, so that the network answers exactly as it did (sides that are
-no multiple of 32 are padded to one); clicks act through the
-refinement alone, which finds maps that give the clicked pixels their labels (`interseg.inference.refiners.BRS`).
+Interaction maps with the photo's channels go through the network's first convolution, with the very
+same weights, and are added to what that makes of the photo. They are zero at first, so that the
+network answers exactly as it did (sides that are no multiple of 32 are padded to one); clicks act
+through the refinement alone, which finds maps that give the clicked pixels their labels
+(`interseg.inference.refiners.BRS`).
 """
 
 import copy
@@ -22,14 +23,17 @@ class Converted(nn.Module):
     """A segmentation network that also reads interaction maps.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, K, H, W), or to a dict with them under `out` (torchvision); K is 1 for object
-            against background, or the number of classes. Its first layer must be a convolution.
-        mean: of the channels of the network's training images; images are normalised by it before the network.
+        network: image (B, 3, H, W) to logits (B, K, H, W), or to a dict with them under `out`
+            (torchvision); K is 1 for object against background, or the number of classes. Its first
+            layer must be a convolution.
+        mean: of the channels of the network's training images; images are normalised by it before
+            the network.
         std: likewise.
         probe: side in pixels of an image that the network is tried on.
 
     Raises:
-        InputError: a first layer that is no convolution over 3 channels, or an output that is no map of the image's size.
+        InputError: a first layer that is no convolution over 3 channels, or an output that is no
+            map of the image's size.
     """
 
     mean: Tensor
@@ -49,10 +53,18 @@ class Converted(nn.Module):
         first, output = first_layer(network, torch.zeros(1, 3, probe, probe))
         name = type(network).__name__
         if not (isinstance(first, nn.Conv2d) and first.in_channels == 3):
-            raise InputError(f"the first layer of {name} is {first}; conversion needs a Conv2d over 3 channels there")
-        if not isinstance(output, Tensor) or output.dim() != 4 or output.shape[-2:] != (probe, probe):
+            raise InputError(
+                f"the first layer of {name} is {first}; conversion needs a Conv2d over 3 channels there"
+            )
+        if (
+            not isinstance(output, Tensor)
+            or output.dim() != 4
+            or output.shape[-2:] != (probe, probe)
+        ):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise InputError(f"{name} gives {shape} for an image of {probe} x {probe}; conversion needs logits (B, K, H, W) of that size")
+            raise InputError(
+                f"{name} gives {shape} for an image of {probe} x {probe}; conversion needs logits (B, K, H, W) of that size"
+            )
         self.classes = output.shape[1]
         first.register_forward_hook(self._add_maps)
         self._maps: Tensor | None = None
@@ -64,7 +76,8 @@ class Converted(nn.Module):
         """Logits (B, K, H, W).
 
         Args:
-            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 32 are padded by replication, and the answer is cropped.
+            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 32 are padded by
+                replication, and the answer is cropped.
             guidance: (B, 3, H, W) interaction maps; None for none.
         """
         size = image.shape[-2:]
@@ -89,14 +102,21 @@ def logits_of(output: Any) -> Any:
 def first_layer(network: nn.Module, image: Tensor) -> tuple[nn.Module | None, Any]:
     """Find the layer that an image reaches first, and the network's answer to it; containers and `Identity` are no layers."""
     reached: list[nn.Module] = []
-    layers = [m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)]
-    hooks = [layer.register_forward_pre_hook(lambda module, _: reached.append(module)) for layer in layers]
+    layers = [
+        m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)
+    ]
+    hooks = [
+        layer.register_forward_pre_hook(lambda module, _: reached.append(module))
+        for layer in layers
+    ]
     training = network.training
     try:
         with torch.no_grad():
             output = logits_of(network.eval()(image))
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{type(network).__name__} cannot read an image of {tuple(image.shape)}: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"{type(network).__name__} cannot read an image of {tuple(image.shape)}: {str(error).splitlines()[0]}"
+        ) from error
     finally:
         network.train(training)
         for hook in hooks:

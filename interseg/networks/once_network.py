@@ -1,8 +1,9 @@
 """A click network that encodes a photo once: a frozen encoder's features, and a light decoder that is run once a click.
 
-The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick, Schön et al. 2025): a strong
-frozen encoder, late guidance, shallow skips for outlines. Nothing of the photo is computed after the guidance has come in but what
-depends on it: `encode` gives all else.
+The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick,
+Schön et al. 2025): a strong frozen encoder, late guidance, shallow skips for outlines. Nothing of
+the photo is computed after the guidance has come in but what depends on it: `encode` gives all
+else.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from interseg.networks.frozen import FrozenEncoder
 
 Encoded = dict[str, Tensor]
 HEADS = 4
-"""Learned kinds of features in which tokens are compared with clicked ones, beside the encoder's own."""
+"""Learned kinds of features in which tokens are compared with clicked ones, beside the encoder's
+own."""
 FINE_STRIDE = 12
-"""Pixels: coarser levels carry the tokens, at the finest one's grid; finer ones join the outlines, being too many for attention."""
+"""Pixels: coarser levels carry the tokens, at the finest one's grid; finer ones join the outlines,
+being too many for attention."""
 
 
 class OnceNetwork(nn.Module):
@@ -28,15 +31,17 @@ class OnceNetwork(nn.Module):
 
     Args:
         encoder: of timm, e.g. "vit_small_patch14_dinov2" or "tf_efficientnet_lite0".
-        pretrained: the encoder's weights: "package" (carried by a Python package), "hub" (timm's download) or null for a random one.
-        levels: of the encoder that are read; a ViT's middle and last block, or a CNN's strides 8, 16 and 32 by default.
+        pretrained: the encoder's weights: "package" (carried by a Python package), "hub" (timm's
+            download) or null for a random one.
+        levels: of the encoder that are read; a ViT's middle and last block, or a CNN's strides 8,
+            16 and 32 by default.
         frozen: False fine-tunes the encoder too; a checkpoint then holds it.
         guidance_channels: 2 for clicks, 3 with the previous mask.
         width: channels of the tokens, a multiple of 32.
         outlines: channels at a quarter of the view, a multiple of 8; twice as many at an eighth.
         blocks: transformer blocks over the tokens.
-        noise: in training, strength of random brightness, contrast and saturation of what the skips see; the encoder sees photos as
-            they are, so that its features can be kept.
+        noise: in training, strength of random brightness, contrast and saturation of what the skips
+            see; the encoder sees photos as they are, so that its features can be kept.
         channels_last: memory layout; faster on most CPUs and GPUs.
         compile: arguments of `torch.nn.Module.compile` for the decoder; None runs eagerly.
     """
@@ -57,13 +62,17 @@ class OnceNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if guidance_channels not in (2, 3):
-            raise InputError(f"guidance_channels is {guidance_channels}; use 2 for clicks, 3 with the previous mask")
+            raise InputError(
+                f"guidance_channels is {guidance_channels}; use 2 for clicks, 3 with the previous mask"
+            )
         if width < 32 or width % 32 or outlines < 8 or outlines % 8:
             raise InputError(f"width={width}, outlines={outlines}; give multiples of 32 and of 8")
         self.guidance_channels, self.noise = guidance_channels, noise
         self.encoder = FrozenEncoder(encoder, pretrained, levels, frozen)
         self.neck = Neck(self.encoder, width, outlines)
-        self.decoder = Decoder(len(self.neck.coarse) + HEADS, guidance_channels, width, outlines, blocks)
+        self.decoder = Decoder(
+            len(self.neck.coarse) + HEADS, guidance_channels, width, outlines, blocks
+        )
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.layout)
         if compile is not None:
@@ -72,7 +81,10 @@ class OnceNetwork(nn.Module):
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters: "encoder" (none where it is frozen) and "decoder", neck included."""
         trained = [p for p in self.encoder.parameters() if p.requires_grad]
-        return {"encoder": trained, "decoder": [*self.neck.parameters(), *self.decoder.parameters()]}
+        return {
+            "encoder": trained,
+            "decoder": [*self.neck.parameters(), *self.decoder.parameters()],
+        }
 
     def refinement_points(self) -> dict[str, nn.Module]:
         """Layers that f-BRS may scale: "a" what joins tokens and guidance, "b" the context, "c" the outlines before the last layer."""
@@ -106,7 +118,8 @@ class OnceNetwork(nn.Module):
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network that is made interactive by conversion.
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network
+                that is made interactive by conversion.
             encoded: what `encode` gave of the photos, where it is known.
             features: what `features` gave of them, where it is known.
 
@@ -152,7 +165,10 @@ class Neck(nn.Module):
         levels = [normalised(level.to(image.dtype)) for level in levels]
         coarse = [levels[i] for i in self.coarse]
         grid = coarse[0].shape[-2:]
-        coarse = [level if level.shape[-2:] == grid else interpolate(level, grid, mode="bilinear") for level in coarse]
+        coarse = [
+            level if level.shape[-2:] == grid else interpolate(level, grid, mode="bilinear")
+            for level in coarse
+        ]
         lists = [level.permute(0, 2, 3, 1) for level in coarse]
         joined = torch.cat(lists, 3)
         shallow = self.shallow(image)
@@ -161,8 +177,15 @@ class Neck(nn.Module):
             deeper = deeper + interpolate(project(levels[i]), deeper.shape[-2:], mode="bilinear")
         compared = self.compared(joined).flatten(1, 2).unflatten(2, (HEADS, -1)).transpose(1, 2)
         # the encoder's own levels differ in channels: each is a part of its own
-        own = {f"own{i}": normalize(level.flatten(1, 2), dim=2)[:, None] for i, level in enumerate(lists)}
-        encoded = {"tokens": self.tokens(joined).permute(0, 3, 1, 2), "skip4": shallow, "skip8": deeper}
+        own = {
+            f"own{i}": normalize(level.flatten(1, 2), dim=2)[:, None]
+            for i, level in enumerate(lists)
+        }
+        encoded = {
+            "tokens": self.tokens(joined).permute(0, 3, 1, 2),
+            "skip4": shallow,
+            "skip8": deeper,
+        }
         return encoded | own | {"compared": normalize(compared, dim=3)}
 
 
@@ -177,13 +200,19 @@ def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:
     strides = encoder.strides
     coarse = [i for i, stride in enumerate(strides) if stride > FINE_STRIDE]
     if not coarse:
-        raise InputError(f"the levels of {encoder.name} have strides {strides}; add one of more than {FINE_STRIDE}")
-    return sorted(coarse, key=lambda i: strides[i]), [i for i in range(len(strides)) if i not in coarse]
+        raise InputError(
+            f"the levels of {encoder.name} have strides {strides}; add one of more than {FINE_STRIDE}"
+        )
+    return sorted(coarse, key=lambda i: strides[i]), [
+        i for i in range(len(strides)) if i not in coarse
+    ]
 
 
 def with_noise(image: Tensor, strength: float) -> Tensor:
     """Draw brightness, contrast and saturation of each photo (B, 3, H, W), each a factor in 1 - strength to 1 + strength."""
-    factors = 1 + strength * (2 * torch.rand(3, len(image), 1, 1, 1, device=image.device, dtype=image.dtype) - 1)
+    factors = 1 + strength * (
+        2 * torch.rand(3, len(image), 1, 1, 1, device=image.device, dtype=image.dtype) - 1
+    )
     brightness, contrast, saturation = factors
     grey = image.mean(1, keepdim=True)
     image = grey + saturation * (image - grey)

@@ -10,9 +10,10 @@ from interseg.errors import InputError
 class GuidedConvolution(nn.Module):
     """A convolution, and one of its kind for the guidance channels, summed.
 
-    That is one convolution over all channels, with the guidance's weights as a parameter of their own: they start from zero, from
-    the mean of the others, or as a new convolution over these few channels would ("own", larger where the others are many), and
-    take the learning rate of new layers while pretrained ones keep theirs.
+    That is one convolution over all channels, with the guidance's weights as a parameter of their
+    own: they start from zero, from the mean of the others, or as a new convolution over these few
+    channels would ("own", larger where the others are many), and take the learning rate of new
+    layers while pretrained ones keep theirs.
 
     Args:
         photo: the convolution over the first channels, 3 for a photo.
@@ -37,7 +38,9 @@ class GuidedConvolution(nn.Module):
         return self.photo(x[:, :split]) + self.guidance(x[:, split:])
 
 
-def widen_first_convolution(module: nn.Module, channels: int, start: str = "zero") -> GuidedConvolution:
+def widen_first_convolution(
+    module: nn.Module, channels: int, start: str = "zero"
+) -> GuidedConvolution:
     """Replace the convolution that reads the photo, in place; raises `InputError` where a network has none with 3 input channels."""
     for parent in module.modules():
         for name, child in parent.named_children():
@@ -45,4 +48,6 @@ def widen_first_convolution(module: nn.Module, channels: int, start: str = "zero
                 widened = GuidedConvolution(child, channels, start)
                 setattr(parent, name, widened)
                 return widened
-    raise InputError("the encoder has no convolution with 3 input channels; give an encoder that reads RGB")
+    raise InputError(
+        "the encoder has no convolution with 3 input channels; give an encoder that reads RGB"
+    )

@@ -21,16 +21,21 @@ class TwoInOneNetwork(RefinesCrops):
 
     Args:
         encoder: an smp encoder that can be dilated; the paper's resnet101.
-        weights: "imagenet" (download), "package" (no download) or null. The paper starts from DeepLab-v2 trained on VOC.
+        weights: "imagenet" (download), "package" (no download) or null. The paper starts from
+            DeepLab-v2 trained on VOC.
         output_stride: of the encoder, 8 as in DeepLab-v2, or 16.
         width: channels of the features that both networks share; the paper's 512.
-        crop: how features are cut out: "align" by RoIAlign, or "naive", whole cells of the features resized.
-        crop_size: sides of a crop's features; the paper does not give it. The refinement costs its square.
-        guidance_channels: of the refinement: 1 for boundary clicks, 2 for positive and negative ones.
+        crop: how features are cut out: "align" by RoIAlign, or "naive", whole cells of the features
+            resized.
+        crop_size: sides of a crop's features; the paper does not give it. The refinement costs its
+            square.
+        guidance_channels: of the refinement: 1 for boundary clicks, 2 for positive and negative
+            ones.
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
         freeze_encoder_norm: keep the encoder's batch norm as it was trained; the paper is silent.
         channels_last: memory layout.
-        selection_from: a checkpoint of another run, whose encoder and selection network are taken over.
+        selection_from: a checkpoint of another run, whose encoder and selection network are taken
+            over.
     """
 
     def __init__(
@@ -48,7 +53,9 @@ class TwoInOneNetwork(RefinesCrops):
         selection_from: str | None = None,
     ) -> None:
         super().__init__(crop, crop_size, guidance_channels, norm)
-        self.encoder = smp.encoders.get_encoder(encoder, in_channels=3, depth=5, weights=None, output_stride=output_stride)
+        self.encoder = smp.encoders.get_encoder(
+            encoder, in_channels=3, depth=5, weights=None, output_stride=output_stride
+        )
         self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
         widen_first_convolution(self.encoder, 1)
         self.selection = Selection(self.encoder.out_channels[-1], width)
@@ -65,18 +72,30 @@ class TwoInOneNetwork(RefinesCrops):
     def load_selection(self, file: str) -> None:
         """Take encoder and selection network from a checkpoint; raises `InputError` for one that has not all of them."""
         state = read_checkpoint(file)["state_dict"]
-        own = {key: value for key, value in self.state_dict().items() if key.startswith(("encoder.", "selection."))}
-        given = {key.removeprefix("network.") for key in state if key.startswith(("network.encoder.", "network.selection."))}
-        unfit = sorted(given ^ own.keys()) or [key for key, value in own.items() if state[f"network.{key}"].shape != value.shape]
+        own = {
+            key: value
+            for key, value in self.state_dict().items()
+            if key.startswith(("encoder.", "selection."))
+        }
+        given = {
+            key.removeprefix("network.")
+            for key in state
+            if key.startswith(("network.encoder.", "network.selection."))
+        }
+        unfit = sorted(given ^ own.keys()) or [
+            key for key, value in own.items() if state[f"network.{key}"].shape != value.shape
+        ]
         if unfit:
-            raise InputError(f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; give a run of this network")
+            raise InputError(
+                f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; give a run of this network"
+            )
         self.load_state_dict({key: state[f"network.{key}"] for key in own}, strict=False)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by origin.
 
-        "encoder" (pretrained), "clicks" (the selection map's first convolution), "decoder", "refinement" and "refinement_clicks" (the
-        first convolution of its maps).
+        "encoder" (pretrained), "clicks" (the selection map's first convolution), "decoder",
+        "refinement" and "refinement_clicks" (the first convolution of its maps).
         """
         parts = parameters_by_origin(self, self.encoder)
         refinement = parameters_by_origin(self.refinement, self.refinement)
@@ -95,7 +114,8 @@ class TwoInOneNetwork(RefinesCrops):
             guidance: (B, 1, H, W), the selection click.
 
         Returns:
-            Logits (B, 1, H, W) and features (B, width, h, w) of the image padded to multiples of 32.
+            Logits (B, 1, H, W) and features (B, width, h, w) of the image padded to multiples of
+            32.
         """
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)

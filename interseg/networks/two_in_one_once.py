@@ -1,7 +1,8 @@
 """Two-in-one over a network that encodes a photo once: its decoder selects, its outlines and context are what is refined.
 
-The paper's parts (sections 3.1 and 3.2) on the regime of today's systems (`interseg/networks/once_network.py`). Departures: the encoder
-is frozen and sees no click; the features that are cut lie at a quarter of the view, where the paper's lie at an eighth, so that the
+The paper's parts (sections 3.1 and 3.2) on the regime of today's systems
+(`interseg/networks/once_network.py`). Departures: the encoder is frozen and sees no click; the
+features that are cut lie at a quarter of the view, where the paper's lie at an eighth, so that the
 cells of a crop bound an answer's outline less.
 """
 
@@ -18,18 +19,21 @@ from interseg.networks.crop_refinement import RefinesCrops
 from interseg.networks.once_network import Encoded, OnceNetwork
 
 MAPS = 3
-"""Guidance of the selection: the click, and two empty maps (negative clicks, a mask before), so that weights of ITIS fit."""
+"""Guidance of the selection: the click, and two empty maps (negative clicks, a mask before), so
+that weights of ITIS fit."""
 
 
 class TwoInOneOnceNetwork(RefinesCrops):
     """A selection that encodes a photo once, and a light refinement of crops of its features.
 
     Args:
-        encoder, pretrained, levels, width, outlines, blocks, noise: of `OnceNetwork`; its encoder is frozen.
-        crop, crop_size, guidance_channels: of `RefinesCrops`. The features have 4 times `outlines` channels.
+        encoder, pretrained, levels, width, outlines, blocks, noise: of `OnceNetwork`; its encoder
+            is frozen.
+        crop, crop_size, guidance_channels: of `RefinesCrops`. The features have 4 times `outlines`
+            channels.
         norm: of the refinement, "group" or "batch".
-        selection_from: a checkpoint whose selection is taken over: of a run of this network, or of ITIS with an encode-once network of
-            the same sizes and a previous mask.
+        selection_from: a checkpoint whose selection is taken over: of a run of this network, or of
+            ITIS with an encode-once network of the same sizes and a previous mask.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class TwoInOneOnceNetwork(RefinesCrops):
         selection_from: str | None = None,
     ) -> None:
         super().__init__(crop, crop_size, guidance_channels, norm)
-        self.selection = OnceNetwork(encoder, pretrained, levels, True, MAPS, width, outlines, blocks, noise)
+        self.selection = OnceNetwork(
+            encoder, pretrained, levels, True, MAPS, width, outlines, blocks, noise
+        )
         self.refinement = self.make_refinement(4 * outlines)
         self.divisor, self.layout = self.selection.encoder.divisor, self.selection.layout
         self.to(memory_format=self.layout)
@@ -63,10 +69,20 @@ class TwoInOneOnceNetwork(RefinesCrops):
     def load_selection(self, file: str) -> None:
         """Take the selection from a checkpoint; raises `InputError` for one that has not all of it."""
         state = read_checkpoint(file)["state_dict"]
-        prefix = "network.selection." if any(key.startswith("network.selection.") for key in state) else "network."
-        given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        prefix = (
+            "network.selection."
+            if any(key.startswith("network.selection.") for key in state)
+            else "network."
+        )
+        given = {
+            key.removeprefix(prefix): value
+            for key, value in state.items()
+            if key.startswith(prefix)
+        }
         own = self.selection.state_dict()
-        unfit = sorted(given.keys() ^ own.keys()) or [key for key, value in own.items() if given[key].shape != value.shape]
+        unfit = sorted(given.keys() ^ own.keys()) or [
+            key for key, value in own.items() if given[key].shape != value.shape
+        ]
         if unfit:
             raise InputError(
                 f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; "
@@ -78,7 +94,11 @@ class TwoInOneOnceNetwork(RefinesCrops):
         """Return the trainable parameters: "decoder", "refinement" and "refinement_clicks" (the first convolution of its maps)."""
         refinement = parameters_by_origin(self.refinement, self.refinement)
         decoder = self.selection.parameters_by_origin()["decoder"]
-        return {"decoder": decoder, "refinement": refinement["encoder"], "refinement_clicks": refinement["clicks"]}
+        return {
+            "decoder": decoder,
+            "refinement": refinement["encoder"],
+            "refinement_clicks": refinement["clicks"],
+        }
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Run the encoder alone (`OnceNetwork.features`)."""
@@ -112,6 +132,8 @@ class TwoInOneOnceNetwork(RefinesCrops):
         maps = self.selection.padded(maps.to(image.dtype)).contiguous(memory_format=self.layout)
         decoder = self.selection.decoder
         eighth, quarter = decoder.features(known, maps)
-        logits = interpolate(decoder.head(quarter), maps.shape[-2:], mode="bilinear")[..., :height, :width]
+        logits = interpolate(decoder.head(quarter), maps.shape[-2:], mode="bilinear")[
+            ..., :height, :width
+        ]
         context = interpolate(eighth, quarter.shape[-2:], mode="bilinear")
         return logits, torch.cat([context, quarter, known["skip4"]], 1)

@@ -15,38 +15,52 @@ from interseg.volumes.slices import Labelled, Mask, nearest
 def distance_to_slices(shape: Sequence[int], labelled: Labelled) -> NDArray[np.float64]:
     """(D, H, W) voxels from each voxel to the nearest labelled slice of any plane; infinite where there is none.
 
-    In voxels, whatever their sides in mm: the paper counts them too, in volumes resized to one grid.
+    In voxels, whatever their sides in mm: the paper counts them too, in volumes resized to one
+    grid.
     """
     distance = np.full(tuple(shape), np.inf)
     for axis, numbers in labelled.items():
         if len(numbers):
-            along = np.abs(np.arange(shape[axis]) - nearest(sorted(numbers), shape[axis])).astype(float)
-            distance = np.minimum(distance, along.reshape([-1 if a == axis else 1 for a in range(3)]))
+            along = np.abs(np.arange(shape[axis]) - nearest(sorted(numbers), shape[axis])).astype(
+                float
+            )
+            distance = np.minimum(
+                distance, along.reshape([-1 if a == axis else 1 for a in range(3)])
+            )
     return distance
 
 
-def step_confidence(shape: Sequence[int], labelled: Labelled, omega: float = 4.0) -> NDArray[np.float64]:
+def step_confidence(
+    shape: Sequence[int], labelled: Labelled, omega: float = 4.0
+) -> NDArray[np.float64]:
     """W of eq. 12: 1 + omega on labelled slices, 1 elsewhere."""
     return 1 + omega * (distance_to_slices(shape, labelled) == 0)
 
 
-def falling_confidence(shape: Sequence[int], labelled: Labelled, reach: float = 5.0) -> NDArray[np.float64]:
+def falling_confidence(
+    shape: Sequence[int], labelled: Labelled, reach: float = 5.0
+) -> NDArray[np.float64]:
     """W of eq. 11 as exp(-d / reach): with the paper's reach of one voxel it would be 0.05 three voxels away."""
     return np.exp(-distance_to_slices(shape, labelled) / reach)
 
 
-def residual(proxy: Mask, probabilities: NDArray[np.floating], labelled: Labelled, weight: float = 0.7) -> NDArray[np.float64]:
+def residual(
+    proxy: Mask, probabilities: NDArray[np.floating], labelled: Labelled, weight: float = 0.7
+) -> NDArray[np.float64]:
     """R of eq. 17: where proxy and prediction differ, and far from labelled slices.
 
     Args:
         proxy: (D, H, W) bool.
         probabilities: (D, H, W) the segmenter's.
         labelled: slices.
-        weight: omega_1 of the difference; the rest is the distance to the nearest labelled slice, scaled to [0, 1].
+        weight: omega_1 of the difference; the rest is the distance to the nearest labelled slice,
+            scaled to [0, 1].
     """
     distance = distance_to_slices(proxy.shape, labelled)
     largest = float(distance.max())
-    far = np.ones(proxy.shape) if np.isinf(largest) else distance / (largest or 1)  # 0 where all slices of an axis are labelled
+    far = (
+        np.ones(proxy.shape) if np.isinf(largest) else distance / (largest or 1)
+    )  # 0 where all slices of an axis are labelled
     return weight * np.abs(proxy - probabilities) + (1 - weight) * far
 
 

@@ -1,6 +1,7 @@
 """From a few labelled slices to a volume: proxy masks, how far they are trusted, and where to label next.
 
-Dynamic interactive learning, sections 2.3 to 2.5. Volumes are (D, H, W); a plane is named by the axis that its slices are counted along.
+Dynamic interactive learning, sections 2.3 to 2.5. Volumes are (D, H, W); a plane is named by the
+axis that its slices are counted along.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ from interseg.volumes.slices import Mask, index, nearest, other_axes
 class ProxyMask:
     """The mask that follows from the slices labelled so far (algorithm 2), brought up to date slice by slice.
 
-    Each slice of a plane takes the mask of its nearest labelled one (the lower of two), carried over by registration. Slices are only
-    registered again when their nearest labelled slice has changed, all at once on some threads.
+    Each slice of a plane takes the mask of its nearest labelled one (the lower of two), carried
+    over by registration. Slices are only registered again when their nearest labelled slice has
+    changed, all at once on some threads.
 
     Args:
         volume: (D, H, W) intensities.
@@ -26,9 +28,13 @@ class ProxyMask:
         threads: for slices.
     """
 
-    def __init__(self, volume: NDArray[np.floating], carry: Carry = dis_flow, threads: int = 1) -> None:
+    def __init__(
+        self, volume: NDArray[np.floating], carry: Carry = dis_flow, threads: int = 1
+    ) -> None:
         if volume.ndim != 3 or not np.isfinite(volume).all():
-            raise InputError(f"a volume is (D, H, W) of finite values, got {volume.shape}; look for NaN voxels and channels")
+            raise InputError(
+                f"a volume is (D, H, W) of finite values, got {volume.shape}; look for NaN voxels and channels"
+            )
         self.volume, self.carry, self.threads = volume, carry, threads
         self.slices: dict[int, dict[int, Mask]] = {}
         self.planes: dict[int, Mask] = {}
@@ -42,7 +48,9 @@ class ProxyMask:
         shape = tuple(self.volume.shape[a] for a in other_axes(axis))
         for number, mask in labels.items():
             if not 0 <= number < depth or mask.shape != shape:
-                raise InputError(f"slice {number} of {mask.shape} pixels along axis {axis}: there are {depth} of {shape}, numbered from 0")
+                raise InputError(
+                    f"slice {number} of {mask.shape} pixels along axis {axis}: there are {depth} of {shape}, numbered from 0"
+                )
         known = self.slices.setdefault(axis, {})
         known.update({number: mask.astype(bool) for number, mask in labels.items()})
         if not known:
@@ -63,7 +71,9 @@ class ProxyMask:
         self.registrations += len(to_register)
 
     def _carried(self, axis: int, to: int, source: int) -> Mask:
-        fixed, moving = (np.ascontiguousarray(self.volume[index(axis, j)], np.float32) for j in (to, source))
+        fixed, moving = (
+            np.ascontiguousarray(self.volume[index(axis, j)], np.float32) for j in (to, source)
+        )
         return self.carry(fixed, moving, self.slices[axis][source])
 
     @property
@@ -74,8 +84,8 @@ class ProxyMask:
     def merged(self, threshold: float = 0.5, inclusive: bool = False) -> Mask:
         """(D, H, W) where the mean of the planes' proxies is above a threshold, or at it too: with two planes AND by default, else OR.
 
-        Labelled slices are what the user has drawn, which algorithm 2 leaves to the mean: with AND a slice would lose there what the other
-        plane's proxy lacks. Empty before the first label.
+        Labelled slices are what the user has drawn, which algorithm 2 leaves to the mean: with AND
+        a slice would lose there what the other plane's proxy lacks. Empty before the first label.
         """
         if not self.planes:
             return np.zeros(self.volume.shape, bool)

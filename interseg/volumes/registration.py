@@ -23,30 +23,42 @@ def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.boo
     return mask.copy()
 
 
-def dis_flow(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 60, stride: int = 2) -> NDArray[np.bool_]:
+def dis_flow(
+    fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 60, stride: int = 2
+) -> NDArray[np.bool_]:
     """By OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
 
-    Its medium preset is made for photos, patches of 8 pixels at half their size. Slices are smaller, and worth its time four times over
-    (benchmarks/registration.md).
+    Its medium preset is made for photos, patches of 8 pixels at half their size. Slices are
+    smaller, and worth its time four times over (benchmarks/registration.md).
 
     Args:
         fixed: image (h, w) whose mask is wanted.
         moving: image (h, w).
         mask: of the moving image.
-        least: pixels of a side; smaller slices are enlarged for the search by a whole number, as far as OpenCV takes them. The mask of
-            a slice that is out of its limits all the same is copied.
+        least: pixels of a side; smaller slices are enlarged for the search by a whole number, as
+            far as OpenCV takes them. The mask of a slice that is out of its limits all the same is
+            copied.
         stride: pixels between patches.
     """
     scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
     if scale * min(fixed.shape) < LEAST or scale * max(fixed.shape) > LARGEST:
         return mask.copy()
-    grey = [cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) for image in to_bytes(fixed, moving)]
+    grey = [
+        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        for image in to_bytes(fixed, moving)
+    ]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setPatchStride(stride)
     flow = search.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
     flow = cv2.resize(flow, (fixed.shape[1], fixed.shape[0]), interpolation=cv2.INTER_AREA) / scale
     y, x = np.indices(fixed.shape, np.float32)
-    carried = cv2.remap(mask.astype(np.float32), x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    carried = cv2.remap(
+        mask.astype(np.float32),
+        x + flow[..., 0],
+        y + flow[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
     return np.asarray(carried) > 0.5
 
 
@@ -60,7 +72,12 @@ def affine_spline(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArr
     return _registered(fixed, moving, mask, spline=True)
 
 
-BACKENDS: dict[str, Carry] = {"dis": dis_flow, "affine_spline": affine_spline, "affine": affine, "copy": copy}
+BACKENDS: dict[str, Carry] = {
+    "dis": dis_flow,
+    "affine_spline": affine_spline,
+    "affine": affine,
+    "copy": copy,
+}
 """By the names that configs use."""
 
 
@@ -77,12 +94,19 @@ def to_bytes(*images: Slice) -> list[NDArray[np.uint8]]:
     return [np.round((i - low) * (255 / max(high - low, 1e-12))).astype(np.uint8) for i in images]
 
 
-def _registered(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool) -> NDArray[np.bool_]:
+def _registered(
+    fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool
+) -> NDArray[np.bool_]:
     """Register as the paper leaves open, by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
-    still, moved = (SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving))
+    still, moved = (
+        SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving)
+    )
     try:
         transform = SimpleITK.CenteredTransformInitializer(
-            still, moved, SimpleITK.AffineTransform(2), SimpleITK.CenteredTransformInitializerFilter.GEOMETRY
+            still,
+            moved,
+            SimpleITK.AffineTransform(2),
+            SimpleITK.CenteredTransformInitializerFilter.GEOMETRY,
         )
         transform = _registration(transform).Execute(still, moved)
         if spline:
@@ -93,7 +117,13 @@ def _registered(fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bo
             transform = SimpleITK.CompositeTransform([transform, grid])
     except RuntimeError:  # constant slices have no information to share
         return mask.copy()
-    carried = SimpleITK.Resample(SimpleITK.GetImageFromArray(mask.astype(np.float32)), still, transform, SimpleITK.sitkLinear, 0.0)
+    carried = SimpleITK.Resample(
+        SimpleITK.GetImageFromArray(mask.astype(np.float32)),
+        still,
+        transform,
+        SimpleITK.sitkLinear,
+        0.0,
+    )
     return SimpleITK.GetArrayFromImage(carried) > 0.5
 
 

@@ -27,8 +27,12 @@ def page(address):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'interseg[test]'")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed; pip install 'interseg[test]'"
+    )
     with playwright.sync_playwright() as run:
-        opened = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        opened = run.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield opened
         opened.close()

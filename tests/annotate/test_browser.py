@@ -9,7 +9,9 @@ from tests.helpers.annotating import model_of_classes, project_of, tiny_model
 from tests.helpers.browsing import CHROMIUM, Window
 
 SIZE = (72, 96)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium; apt-get install chromium"
+)
 
 
 class Tab(Window):
@@ -52,7 +54,9 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         for y, x, label in ((30, 40, 1), (10, 80, 0), (60, 5, 0)):
             session.click(y, x, label)
         thing, mask = shown(project, "0.png")
-        assert [tuple(click) for click in thing.clicks] == [tuple(row) for row in session.clicks.tolist()]
+        assert [tuple(click) for click in thing.clicks] == [
+            tuple(row) for row in session.clicks.tolist()
+        ]
         assert np.array_equal(mask, session.mask), "the page's clicks give the session's masks"
         tab.press("Control+z")
         tab.says("2 clicks")
@@ -84,7 +88,9 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         tab.expect(tab.page.locator("#done")).to_have_text("1 finished")
         tab.press("ArrowLeft")
         tab.expect(tab.page.locator("#place")).to_have_text("1 of 5")
-        assert tab.page.locator("#photos option").all_inner_texts().count(odd) == 1, "a name is text"
+        assert tab.page.locator("#photos option").all_inner_texts().count(odd) == 1, (
+            "a name is text"
+        )
         tab.page.click("#export")
         tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
         assert (tmp_path / "out" / "masks" / "0.png").exists()
@@ -107,7 +113,9 @@ def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_pa
         two.click(10, 80, 2, button="right")
         one.page.mouse.click(*one.at(50, 50))
         one.expect(one.page.locator("#banner")).to_be_visible()
-        assert len(shown(project, "0.png")[0].clicks) == 2, "the one that looks on has changed nothing"
+        assert len(shown(project, "0.png")[0].clicks) == 2, (
+            "the one that looks on has changed nothing"
+        )
         one.press("ArrowRight")
         one.expect(one.page.locator("#place")).to_have_text("2 of 5")
         one.expect(one.page.locator("#banner")).to_be_hidden()
@@ -119,7 +127,9 @@ def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_pa
 
 
 def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
-    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    project = project_of(
+        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
+    )
     with serving(project) as address:
         tab = Tab(browser, address)
         tab.press("2")
@@ -136,7 +146,10 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
         tab.expect(tab.page.locator("#toast")).to_contain_text("Written to")
         photo = next(photo for photo in map(project.photo, project.files) if photo.name == "0.png")
         thing = photo.state.things[1]
-        assert [(action.kind, action.label) for action in thing.actions[2:]] == [("stroke", 1), ("stroke", 0)]
+        assert [(action.kind, action.label) for action in thing.actions[2:]] == [
+            ("stroke", 1),
+            ("stroke", 0),
+        ]
         assert [click.label for click in thing.clicks] == [2, 1]
         mask = project.shown(photo, thing)
         assert (mask[60, 60:71] == 1).all()

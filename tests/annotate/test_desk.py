@@ -10,7 +10,10 @@ from annotate.desk import AHEAD, NOW, Desk
 def test_jobs_are_done_one_by_one_in_order_and_those_ahead_when_nobody_waits():
     desk, done, begin = Desk(), [], threading.Event()
     first = desk.submit(NOW, begin.wait)
-    jobs = [desk.submit(urgency, lambda k=k: done.append(k)) for k, urgency in enumerate([AHEAD, NOW, NOW, AHEAD, NOW])]
+    jobs = [
+        desk.submit(urgency, lambda k=k: done.append(k))
+        for k, urgency in enumerate([AHEAD, NOW, NOW, AHEAD, NOW])
+    ]
     begin.set()
     assert first.result()
     for job in jobs:

@@ -21,7 +21,13 @@ from tests.helpers.drawing import draw_folder
 
 SIZE = (72, 96)
 NETWORK = "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}"
-FAST = ("loading.num_workers=0", "loading.batch_size=4", "trainer.accelerator=cpu", "trainer.max_epochs=1", f"loading.augment={CROP[0]}")
+FAST = (
+    "loading.num_workers=0",
+    "loading.batch_size=4",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=1",
+    f"loading.augment={CROP[0]}",
+)
 EVERY = {"noc@80", "noc@85", "noc@90", *(f"iou@{k}" for k in range(1, 21))}
 
 
@@ -30,8 +36,18 @@ def trained(tmp_path_factory):
     """Photos with masks, and a run that was trained on them."""
     base = tmp_path_factory.mktemp("trained")
     data = draw_folder(base / "data", 4)
-    words = ("--config", "small.yaml", "--config", "data/folder.yaml", NETWORK, *FAST, "trainer.enable_progress_bar=false")
-    done = called("train.py", "--trust", "tests", *words, f"data.root={data}", f"run={base / 'run'}")
+    words = (
+        "--config",
+        "small.yaml",
+        "--config",
+        "data/folder.yaml",
+        NETWORK,
+        *FAST,
+        "trainer.enable_progress_bar=false",
+    )
+    done = called(
+        "train.py", "--trust", "tests", *words, f"data.root={data}", f"run={base / 'run'}"
+    )
     assert done.returncode == 0, done.stderr
     return data, base / "run"
 
@@ -68,7 +84,9 @@ def annotated(trained, tmp_path):
     ):
         hand = Hand(project, name)
         for y, x, label in clicks:
-            number = hand.act("click", object=number, y=y, x=x, label=label, category=category, spent=1.5)["number"]
+            number = hand.act(
+                "click", object=number, y=y, x=x, label=label, category=category, spent=1.5
+            )["number"]
     yield project
     project.close()
 
@@ -80,15 +98,34 @@ def shown(project, name):
 
 def test_predict_plays_the_clicks_to_the_same_masks(annotated, trained, tmp_path):
     data, run = trained
-    assert export(annotated) == ["experiment/ has 3 of 8 objects; compare.py takes it when all are there"]
-    words = ("--trust", "tests", "--checkpoint", run, "--device", "cpu", "--images", data / "images")
-    done = called("predict.py", *words, "--clicks", annotated.out / "clicks.csv", "--out", tmp_path / "again")
+    assert export(annotated) == [
+        "experiment/ has 3 of 8 objects; compare.py takes it when all are there"
+    ]
+    words = (
+        "--trust",
+        "tests",
+        "--checkpoint",
+        run,
+        "--device",
+        "cpu",
+        "--images",
+        data / "images",
+    )
+    done = called(
+        "predict.py", *words, "--clicks", annotated.out / "clicks.csv", "--out", tmp_path / "again"
+    )
     assert done.returncode == 0, done.stderr
     for name in ("0.png", "2.png"):
-        ours, theirs = (np.array(Image.open(root / "masks" / name)) for root in (annotated.out, tmp_path / "again"))
+        ours, theirs = (
+            np.array(Image.open(root / "masks" / name))
+            for root in (annotated.out, tmp_path / "again")
+        )
         assert np.array_equal(ours, theirs)
         assert ours.any()
-    ours, theirs = (json.loads((root / "annotations.json").read_text()) for root in (annotated.out, tmp_path / "again"))
+    ours, theirs = (
+        json.loads((root / "annotations.json").read_text())
+        for root in (annotated.out, tmp_path / "again")
+    )
     assert ours == theirs, "names, categories, clicks, run lengths"
 
 
@@ -101,7 +138,10 @@ def test_coco_and_labelme_have_the_masks_and_their_categories(annotated):
     hand.act("stroke", object=2, points=[[50, 20]], radius=4, label=0)
     notes = export(annotated, tolerance=0)
     assert "2.png, object 2: clicks.csv is without its start and stroke" in notes
-    coco, polygons = COCO(annotated.out / "annotations.json"), COCO(annotated.out / "annotations_polygons.json")
+    coco, polygons = (
+        COCO(annotated.out / "annotations.json"),
+        COCO(annotated.out / "annotations_polygons.json"),
+    )
     for row in coco.anns.values():
         name = coco.imgs[row["image_id"]]["file_name"]
         mask = shown(annotated, name)[int(row["name"])]
@@ -112,8 +152,15 @@ def test_coco_and_labelme_have_the_masks_and_their_categories(annotated):
     assert not polygons.annToMask(polygons.anns[4])[30, 45]
     assert {coco.cats[row["category_id"]]["name"] for row in coco.anns.values()} == {"cat", "dog"}
     labelme = json.loads((annotated.out / "labelme" / "2.json").read_text())
-    assert (labelme["imagePath"], labelme["imageHeight"], labelme["imageWidth"], labelme["imageData"]) == ("2.png", *SIZE, None)
-    assert {(shape["label"], shape["group_id"], shape["shape_type"]) for shape in labelme["shapes"]} >= {("dog", 2, "polygon")}
+    assert (
+        labelme["imagePath"],
+        labelme["imageHeight"],
+        labelme["imageWidth"],
+        labelme["imageData"],
+    ) == ("2.png", *SIZE, None)
+    assert {
+        (shape["label"], shape["group_id"], shape["shape_type"]) for shape in labelme["shapes"]
+    } >= {("dog", 2, "polygon")}
 
 
 def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
@@ -121,7 +168,9 @@ def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
     export(annotated)
     Hand(annotated, "2.png").act("undo", object=1, to=0)
     export(annotated)
-    assert not (annotated.out / "masks" / "2.png").exists(), "nor is what an earlier export wrote of them left"
+    assert not (annotated.out / "masks" / "2.png").exists(), (
+        "nor is what an earlier export wrote of them left"
+    )
     assert not (annotated.out / "labelme" / "2.json").exists()
     coco = json.loads((annotated.out / "annotations.json").read_text())
     assert [(row["name"], row["image_id"]) for row in coco["annotations"]] == [("2", 1)]
@@ -130,13 +179,34 @@ def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
 
 def test_a_person_stands_beside_a_simulated_user(annotated, trained, tmp_path):
     data, run = trained
-    words = ("--trust", "tests", "--checkpoint", run, "--config", "data/folder.yaml", f"data.root={data}", "max_clicks=20", *FAST[:3])
-    done = called("evaluate.py", *words, f"run={tmp_path / 'played'}", "callbacks.report=null", "trainer.enable_progress_bar=false")
+    words = (
+        "--trust",
+        "tests",
+        "--checkpoint",
+        run,
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        "max_clicks=20",
+        *FAST[:3],
+    )
+    done = called(
+        "evaluate.py",
+        *words,
+        f"run={tmp_path / 'played'}",
+        "callbacks.report=null",
+        "trainer.enable_progress_bar=false",
+    )
     assert done.returncode == 0, done.stderr
     header, rows = read_objects(tmp_path / "played" / "objects.csv")
     assert set(header) == EVERY
     for name in sorted({annotated.truth.source.image(row.id) for row in rows}):
-        annotated.act(key_of(name), "hand", len(annotated.photo(key_of(name)).journal.events), {"do": "finish"})
+        annotated.act(
+            key_of(name),
+            "hand",
+            len(annotated.photo(key_of(name)).journal.events),
+            {"do": "finish"},
+        )
         for number in shown(annotated, name):
             Hand(annotated, name).act("remove", object=number)
     for row in rows:  # the person clicks as the simulated user did

@@ -7,7 +7,11 @@ import pytest
 from annotate.journal import Journal
 from interseg.errors import InputError
 
-EVENTS = [{"do": "begin", "photo": "a.jpg"}, {"do": "click", "click": [1, 2, 1, "region"], "runs": {"1": "01"}}, {"do": "finish"}]
+EVENTS = [
+    {"do": "begin", "photo": "a.jpg"},
+    {"do": "click", "click": [1, 2, 1, "region"], "runs": {"1": "01"}},
+    {"do": "finish"},
+]
 
 
 @pytest.fixture
@@ -18,7 +22,9 @@ def path(tmp_path):
     return journal.path
 
 
-def test_whatever_is_cut_off_the_end_the_whole_events_before_it_are_there_and_the_next_one_follows_them(path, tmp_path):
+def test_whatever_is_cut_off_the_end_the_whole_events_before_it_are_there_and_the_next_one_follows_them(
+    path, tmp_path
+):
     content = path.read_bytes()
     ends = [0, *(i + 1 for i, byte in enumerate(content) if byte == ord("\n"))]
     for length in range(len(content) + 1):
@@ -31,7 +37,10 @@ def test_whatever_is_cut_off_the_end_the_whole_events_before_it_are_there_and_th
         assert Journal(cut).events == [*EVENTS[:whole], {"do": "reopen"}]
 
 
-@pytest.mark.parametrize("rest", [b"\0" * 100, b"\0" * 50 + b"\n", b"{\n", b'["do"]\n', b'{"do": 1}\n', b"[" * 100_000 + b"\n"])
+@pytest.mark.parametrize(
+    "rest",
+    [b"\0" * 100, b"\0" * 50 + b"\n", b"{\n", b'["do"]\n', b'{"do": 1}\n', b"[" * 100_000 + b"\n"],
+)
 def test_what_a_power_cut_leaves_at_the_end_is_dropped(path, rest):
     path.write_bytes(path.read_bytes() + rest)
     journal = Journal(path)
@@ -59,7 +68,9 @@ def test_an_event_is_on_the_disk_when_append_returns(path, monkeypatch):
     assert seen == [path.stat().st_ino]
     other = Journal(path.with_name("b.jsonl"))
     other.append({"do": "reopen"})
-    assert seen[1:] == [other.path.stat().st_ino, path.parent.stat().st_ino], "a new file is in a list that is on the disk"
+    assert seen[1:] == [other.path.stat().st_ino, path.parent.stat().st_ino], (
+        "a new file is in a list that is on the disk"
+    )
 
 
 def test_an_event_that_does_not_fit_leaves_the_journal_as_it_was(path, monkeypatch):

@@ -35,16 +35,43 @@ CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1)]
 
 def keypoint(y, x, label, **more):
     """A smart keypoint as Label Studio's page sends it."""
-    value = {"x": 100 * (x + 0.5) / SIZE[1], "y": 100 * (y + 0.5) / SIZE[0], "width": 0.3189792663476874}
+    value = {
+        "x": 100 * (x + 0.5) / SIZE[1],
+        "y": 100 * (y + 0.5) / SIZE[0],
+        "width": 0.3189792663476874,
+    }
     value |= {"labels": ["Banana"], "keypointlabels": ["Banana"]}
-    sent = {"original_width": SIZE[1], "original_height": SIZE[0], "image_rotation": 0, "value": value, "is_positive": bool(label)}
-    return sent | {"id": "fBWv1t0S2L", "from_name": "tag2", "to_name": "image", "type": "keypointlabels", "origin": "manual"} | more
+    sent = {
+        "original_width": SIZE[1],
+        "original_height": SIZE[0],
+        "image_rotation": 0,
+        "value": value,
+        "is_positive": bool(label),
+    }
+    return (
+        sent
+        | {
+            "id": "fBWv1t0S2L",
+            "from_name": "tag2",
+            "to_name": "image",
+            "type": "keypointlabels",
+            "origin": "manual",
+        }
+        | more
+    )
 
 
 def request(clicks=CLICKS, image="/data/upload/1/0a1b2c3d-0.png", config=CONFIG, **more):
     """A request of `/predict`."""
     context = {"result": [keypoint(*click) for click in clicks]} | more
-    task = {"id": 7, "data": {"image": image}, "meta": {}, "project": 1, "annotations": [], "predictions": []}
+    task = {
+        "id": 7,
+        "data": {"image": image},
+        "meta": {},
+        "project": 1,
+        "annotations": [],
+        "predictions": [],
+    }
     params = {"login": None, "password": None, "context": context}
     return {"tasks": [task], "project": "1.1699355", "label_config": config, "params": params}
 
@@ -98,12 +125,20 @@ def test_brush_labels_are_read_bit_by_bit_to_the_mask_in_four_channels(size, sha
     mask = np.random.default_rng(3).random(size) < share
     rle = encode_brush(mask)
     assert all(0 <= byte < 256 for byte in rle)
-    assert np.array_equal(decoded(rle).reshape(*size, 4), np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))
+    assert np.array_equal(
+        decoded(rle).reshape(*size, 4), np.repeat(mask[..., None] * np.uint8(255), 4, axis=2)
+    )
 
 
 def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder, address):
     assert ask(address, "/health") == (200, {"status": "UP", "model_class": "interseg"})
-    setup = {"project": "1.1699355", "schema": CONFIG, "hostname": "http://localhost:8080", "access_token": "abc", "extra_params": None}
+    setup = {
+        "project": "1.1699355",
+        "schema": CONFIG,
+        "hostname": "http://localhost:8080",
+        "access_token": "abc",
+        "extra_params": None,
+    }
     assert ask(address, "/setup", setup) == (200, {"model_version": "v1"})
     assert ask(address, "/predict", request([])) == (200, {"results": [], "model_version": "v1"})
     for count in (1, 2, 3, 2):
@@ -112,10 +147,20 @@ def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder, address):
         (prediction,) = answer["results"]
         (region,) = prediction["result"]
         assert status == 200
-        assert (region["from_name"], region["to_name"], region["type"]) == ("tag", "image", "brushlabels")
-        assert (region["original_width"], region["original_height"], region["image_rotation"]) == (96, 72, 0)
+        assert (region["from_name"], region["to_name"], region["type"]) == (
+            "tag",
+            "image",
+            "brushlabels",
+        )
+        assert (region["original_width"], region["original_height"], region["image_rotation"]) == (
+            96,
+            72,
+            0,
+        )
         assert (region["value"]["format"], region["value"]["brushlabels"]) == ("rle", ["Banana"])
-        assert np.array_equal(decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0, session.mask)
+        assert np.array_equal(
+            decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0, session.mask
+        )
         assert prediction["score"] == pytest.approx(session.probabilities[session.mask].mean())
 
 
@@ -131,7 +176,10 @@ def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder, add
         assert np.allclose(np.array(region["value"]["points"]) * [0.96, 0.72], ring)
 
 
-@pytest.mark.parametrize("image", ["0.png", "/data/local-files/?d=some/where/0.png", "https://elsewhere.example/a%20b/0.png?x=1"])
+@pytest.mark.parametrize(
+    "image",
+    ["0.png", "/data/local-files/?d=some/where/0.png", "https://elsewhere.example/a%20b/0.png?x=1"],
+)
 def test_photos_are_found_by_their_names(address, image):
     assert ask(address, "/predict", request(image=image))[0] == 200
 
@@ -139,13 +187,19 @@ def test_photos_are_found_by_their_names(address, image):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"image": "/data/local-files/?d=../../etc/passwd"}, "passwd is not in the folder of --images"),
+        (
+            {"image": "/data/local-files/?d=../../etc/passwd"},
+            "passwd is not in the folder of --images",
+        ),
         ({"image": 3}, "no photo under the key"),
         ({"config": "<View/>"}, "neither BrushLabels nor PolygonLabels"),
         ({"config": "<View>"}, "label_config cannot be read"),
         ({"config": '<!DOCTYPE a [<!ENTITY b "c">]><View>&b;</View>'}, "declares entities"),
         ({"result": [keypoint(3, 3, 1, type="rectanglelabels")]}, "something else than keypoints"),
-        ({"result": [keypoint(3, 3, 1, original_width=97)]}, "the photo is 72 x 96 here and 72 x 97 there"),
+        (
+            {"result": [keypoint(3, 3, 1, original_width=97)]},
+            "the photo is 72 x 96 here and 72 x 97 there",
+        ),
         ({"result": [keypoint(3, 3, 1, value={"x": 101, "y": 3})]}, "in per cent"),
         ({"result": "all"}, "no keypoints"),
         ({"clicks": [(3, 3, 1)] * 201}, "there are 201 points"),
@@ -159,7 +213,9 @@ def test_what_label_studio_cannot_have_is_one_line(address, change, words):
 
 
 def test_label_studios_password_is_the_token(folder, interactor):
-    with running(make_backend(interactor, folder / "images", "v1", token="abcdefghijkl")) as address:
+    with running(
+        make_backend(interactor, folder / "images", "v1", token="abcdefghijkl")
+    ) as address:
         assert ask(address, "/health")[0] == 401
         for password, status in (("abcdefghijkl", 200), ("abcdefghijkm", 401)):
             coded = base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -171,7 +227,9 @@ def test_label_studios_password_is_the_token(folder, interactor):
 def context():
     """Nuclio's context, the network loaded."""
     model = Interactor(tiny_model())
-    yield SimpleNamespace(user_data=SimpleNamespace(model=model), Response=lambda **given: SimpleNamespace(**given))
+    yield SimpleNamespace(
+        user_data=SimpleNamespace(model=model), Response=lambda **given: SimpleNamespace(**given)
+    )
     model.desk.close()
 
 
@@ -183,7 +241,10 @@ def asked(context, body):
 
 def cvat_request(folder, **more):
     image = base64.b64encode((folder / "images" / "0.png").read_bytes()).decode()
-    points = {"pos_points": [[x, y] for y, x, label in CLICKS if label], "neg_points": [[x, y] for y, x, label in CLICKS if not label]}
+    points = {
+        "pos_points": [[x, y] for y, x, label in CLICKS if label],
+        "neg_points": [[x, y] for y, x, label in CLICKS if not label],
+    }
     return {"image": image, **points, "threshold": 0.4, "obj_bbox": None} | more
 
 
@@ -222,7 +283,11 @@ def test_photos_that_cvat_sends_may_be_grey_or_have_a_palette(context):
     for mode in ("L", "P", "RGBA"):
         file = io.BytesIO()
         Image.new(mode, (40, 30)).save(file, "PNG")
-        body = {"image": base64.b64encode(file.getvalue()).decode(), "pos_points": [[3, 4]], "neg_points": []}
+        body = {
+            "image": base64.b64encode(file.getvalue()).decode(),
+            "pos_points": [[3, 4]],
+            "neg_points": [],
+        }
         status, answer = asked(context, body)
         assert status == 200
         assert np.array(answer["mask"]).shape == (30, 40)

@@ -46,7 +46,9 @@ def test_without_tolerance_the_pixels_centres_inside_are_the_mask(seed, height, 
 def test_coco_reads_holes_and_what_lies_in_them():
     rings = polygons(RING)
     assert len(rings) == 2
-    runs = coco_mask.merge(coco_mask.frPyObjects([ring.ravel().tolist() for ring in rings], *RING.shape))
+    runs = coco_mask.merge(
+        coco_mask.frPyObjects([ring.ravel().tolist() for ring in rings], *RING.shape)
+    )
     assert (coco_mask.decode(runs).astype(bool) != RING).sum() <= 8, "corners alone"
     assert not coco_mask.decode(runs)[14, 26]
     assert coco_mask.decode(runs)[16, 31]

@@ -35,7 +35,17 @@ def raw(address, path="/api/project", method="GET", body=None, **headers):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8471", "127.0.0.1.evil.example", "10.0.0.1", "", None, "a@127.0.0.1", "127.0.0.1:x"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8471",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "",
+        None,
+        "a@127.0.0.1",
+        "127.0.0.1:x",
+    ],
 )
 def test_another_host_is_refused(address, host):
     assert raw(address, host=host)[0] in (400, 403)
@@ -47,13 +57,31 @@ def test_this_machine_is_known_by_its_names_through_any_port(address, host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:1", "http://localhost:1", "file://"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        "http://localhost:1",
+        "file://",
+    ],
 )
 def test_another_page_can_neither_click_nor_read(address, page, origin):
     body = b'{"tab": "evil", "take_over": true}'
-    for headers in ({"origin": origin}, {"sec_fetch_site": "cross-site"}, {"sec_fetch_site": "same-site"}):
+    for headers in (
+        {"origin": origin},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+    ):
         status, _, content = raw(
-            address, f"/api/photos/{page.key}", "POST", body, content_type="application/json", content_length=str(len(body)), **headers
+            address,
+            f"/api/photos/{page.key}",
+            "POST",
+            body,
+            content_type="application/json",
+            content_length=str(len(body)),
+            **headers,
         )
         assert status == 403
         assert b"another page" in content
@@ -69,16 +97,31 @@ def test_the_page_itself_may(address):
 def test_a_form_of_another_page_cannot_be_json(address, page):
     body = b'{"tab": "evil"}'
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
-        status, _, _ = raw(address, f"/api/photos/{page.key}", "POST", body, content_type=kind, content_length=str(len(body)))
+        status, _, _ = raw(
+            address,
+            f"/api/photos/{page.key}",
+            "POST",
+            body,
+            content_type=kind,
+            content_length=str(len(body)),
+        )
         assert status == 415
 
 
 def test_a_token_is_asked_for_everywhere_and_compared_in_constant_time(project, monkeypatch):
     compared = []
     real = guard.hmac.compare_digest
-    monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
+    monkeypatch.setattr(
+        guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b)
+    )
     with serving(project, token=TOKEN) as address:
-        for path in ("/", "/page/main.js", "/api/project", f"/api/photos/{key_of('0.png')}/picture", "/none"):
+        for path in (
+            "/",
+            "/page/main.js",
+            "/api/project",
+            f"/api/photos/{key_of('0.png')}/picture",
+            "/none",
+        ):
             assert raw(address, path)[0] == 401
             assert raw(address, path, cookie=f"{guard.COOKIE}=wrong")[0] == 401
             assert raw(address, path, authorization="Bearer é")[0] == 401
@@ -121,7 +164,19 @@ def test_an_open_address_is_known_by_numbers_which_no_foreign_name_can_be():
     assert not opened.known("evil.example")
 
 
-@pytest.mark.parametrize("key", ["..", "../../secret", "..%2f..%2fsecret", "%2e%2e/secret", "/etc/passwd", "0.png", "%00", "a" * 5000])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "..",
+        "../../secret",
+        "..%2f..%2fsecret",
+        "%2e%2e/secret",
+        "/etc/passwd",
+        "0.png",
+        "%00",
+        "a" * 5000,
+    ],
+)
 def test_no_path_of_a_request_leads_anywhere(address, key):
     for path in (f"/api/photos/{key}/picture", f"/page/{key}", f"/{key}"):
         status, headers, content = raw(address, path)
@@ -152,13 +207,18 @@ def test_a_name_is_a_name(folder, tmp_path):
         assert headers["content-type"] == "application/json"
         assert headers["x-content-type-options"] == "nosniff"
     project.close()
-    assert [path.name for path in (tmp_path / "out" / "journal").glob("*.jsonl")] == [f"{name}.jsonl"]
+    assert [path.name for path in (tmp_path / "out" / "journal").glob("*.jsonl")] == [
+        f"{name}.jsonl"
+    ]
 
 
 def test_nothing_of_the_page_makes_html_of_text():
     for path in [*PAGE.glob("*.js"), *PAGE.glob("*.html")]:
         text = path.read_text()
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc", text), path
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc",
+            text,
+        ), path
         assert not re.search(r"\son\w+\s*=\s*[\"']|javascript:", text), path
         assert not re.search(r"https?://(?!www\.w3\.org/)", text), f"{path} names another server"
 

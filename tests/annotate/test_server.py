@@ -46,19 +46,32 @@ def played(folder, clicks, start=None):
 def test_clicks_give_the_masks_that_a_session_gives_object_by_object(page, folder):
     first = clicked(page, CLICKS, category="dog")
     second = clicked(page, CLICKS[::-1][1:])
-    assert (first["number"], first["category"], second["number"], second["category"]) == (1, "dog", 2, "cat")
+    assert (first["number"], first["category"], second["number"], second["category"]) == (
+        1,
+        "dog",
+        2,
+        "cat",
+    )
     again = page.act("click", object=1, y=60, x=60, label=1)
     assert np.array_equal(mask(second), played(folder, CLICKS[::-1][1:]).mask)
-    assert np.array_equal(mask(again), played(folder, [*CLICKS, (60, 60, 1)]).mask), "one comes back to an object"
+    assert np.array_equal(mask(again), played(folder, [*CLICKS, (60, 60, 1)]).mask), (
+        "one comes back to an object"
+    )
     assert again["clicks"] == [[*click, "region"] for click in [*CLICKS, (60, 60, 1)]]
     assert 0 < mask(again).mean() < 1
     assert (mask(first) != mask(second)).any()
 
 
-def test_undo_and_redo_are_exact_and_a_click_after_undo_is_of_the_clicks_that_are_left(page, folder):
+def test_undo_and_redo_are_exact_and_a_click_after_undo_is_of_the_clicks_that_are_left(
+    page, folder
+):
     masks = []
     for count in range(1, 5):
-        thing = page.act("click", object=None if count == 1 else 1, **dict(zip(("y", "x", "label"), CLICKS[count - 1], strict=True)))
+        thing = page.act(
+            "click",
+            object=None if count == 1 else 1,
+            **dict(zip(("y", "x", "label"), CLICKS[count - 1], strict=True)),
+        )
         masks.append(mask(thing))
     for count in (3, 2, 1):
         assert np.array_equal(mask(page.act("undo", object=1)), masks[count - 1])
@@ -84,7 +97,10 @@ def test_another_server_shows_what_this_one_had_and_undo_goes_on(folder, tmp_pat
         page = Page(address, tab="two")
         assert page.show() == before
         photos = ask(address, "/api/project")[1]["photos"]
-        assert [(photo["objects"], photo["finished"]) for photo in photos] == [(1, True), *[(0, False)] * 4]
+        assert [(photo["objects"], photo["finished"]) for photo in photos] == [
+            (1, True),
+            *[(0, False)] * 4,
+        ]
         assert np.array_equal(mask(page.act("redo", object=1)), played(folder, CLICKS).mask)
         assert np.array_equal(mask(page.act("undo", object=1)), played(folder, CLICKS[:3]).mask)
         thing = page.act("click", object=1, y=40, x=70, label=0)
@@ -103,7 +119,9 @@ def test_brush_and_eraser_overrule_the_network_until_a_click_says_otherwise(page
     assert np.array_equal(mask(thing), np.where(spot, label, answer))
     thing = page.act("click", object=1, y=50, x=20, label=1)
     answer = played(folder, [*CLICKS[:2], (50, 20, 1)]).mask
-    assert np.array_equal(mask(thing), np.where(spot, label, answer)), "elsewhere the network answers"
+    assert np.array_equal(mask(thing), np.where(spot, label, answer)), (
+        "elsewhere the network answers"
+    )
     thing = page.act("click", object=1, y=20, x=60, label=1 - label)
     answer = played(folder, [*CLICKS[:2], (50, 20, 1), (20, 60, 1 - label)]).mask
     assert np.array_equal(mask(thing), answer)
@@ -129,7 +147,15 @@ def test_an_object_starts_from_a_mask(page, folder):
     assert np.array_equal(mask(thing), played(folder, [(30, 40, 1)], start).mask)
     assert np.array_equal(mask(page.act("undo", object=1)), start)
     assert page.try_("start", object=1, runs={"1": encode(start)})[0] == 400
-    for bad in ({"1": encode(start[:-1])}, {"1": "x"}, {"1": "é"}, {"2": encode(start)}, {"1": 3}, {}, [1]):
+    for bad in (
+        {"1": encode(start[:-1])},
+        {"1": "x"},
+        {"1": "é"},
+        {"2": encode(start)},
+        {"1": 3},
+        {},
+        [1],
+    ):
         assert page.try_("start", runs=bad)[0] == 400, bad
 
 
@@ -149,11 +175,16 @@ def test_two_tabs_stay_whole(page, address):
     status, answer = other.try_("click", y=3, x=3, label=1)
     assert status == 423
     assert "another tab" in answer["error"]
-    assert Page(address, "1.png", "two").act("click", y=3, x=3, label=1)["number"] == 1, "another photo is free"
+    assert Page(address, "1.png", "two").act("click", y=3, x=3, label=1)["number"] == 1, (
+        "another photo is free"
+    )
     assert other.show(take_over=True)["mine"]
     other.act("click", y=3, x=3, label=1)
     assert page.try_("undo", object=1)[0] == 423
-    assert ask(address, f"/api/photos/{page.key}/hold", {"tab": "two", "let_go": True}) == (200, {"mine": False})
+    assert ask(address, f"/api/photos/{page.key}/hold", {"tab": "two", "let_go": True}) == (
+        200,
+        {"mine": False},
+    )
     status, answer = page.try_("undo", object=1)
     assert status == 409, "it has not seen what the other one did"
     page.show()
@@ -205,7 +236,9 @@ def test_what_cannot_be_is_one_line_and_the_session_goes_on(page, project, chang
     page.act("click", y=3, x=3, label=1)
 
 
-def test_a_disk_that_takes_nothing_is_said_and_the_click_has_not_happened(page, monkeypatch, folder):
+def test_a_disk_that_takes_nothing_is_said_and_the_click_has_not_happened(
+    page, monkeypatch, folder
+):
     clicked(page, CLICKS[:2])
 
     def full(*_):
@@ -263,7 +296,10 @@ def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
                 page.act("click", object=1 if page.version else None, y=y, x=x, label=label)
         assert sorted(read) == ["0.png", "1.png", "2.png", "3.png"]
         for page in pages:
-            assert ask(address, f"/api/photos/{page.key}/hold", {"tab": page.tab, "let_go": True})[0] == 200
+            assert (
+                ask(address, f"/api/photos/{page.key}/hold", {"tab": page.tab, "let_go": True})[0]
+                == 200
+            )
         Page(address, "4.png")
         assert len(project._opened) == 1
         assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
@@ -298,7 +334,9 @@ def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
 
 
 def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(folder, tmp_path):
-    project = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
+    project = project_of(
+        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
+    )
     session = model_of_classes().session(folder / "images" / "0.png")
     with serving(project) as address:
         told = ask(address, "/api/project")[1]
@@ -307,7 +345,10 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
         for y, x, label in ((30, 40, 2), (10, 80, 0), (50, 20, 1)):
             thing = page.act("click", y=y, x=x, label=label)
             session.click(y, x, label)
-            assert np.array_equal(project.shown(project.photo(page.key), project.photo(page.key).state.things[1]), session.mask)
+            assert np.array_equal(
+                project.shown(project.photo(page.key), project.photo(page.key).state.things[1]),
+                session.mask,
+            )
         assert thing["number"] == 1
         assert session.mask[30, 40] == 2
         assert page.try_("click", y=3, x=3, label=3)[0] == 400
@@ -315,7 +356,9 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
         page.act("stroke", points=[[60, 60]], radius=4, label=2)
         export(project)
     ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1]))
+    assert np.array_equal(
+        ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1])
+    )
     coco = COCO(project.out / "annotations.json")
     for name, label in (("road", 1), ("tree", 2)):
         (row,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=[name])))

@@ -33,7 +33,10 @@ class Offering(Callback):
         return [0.25, 0.5, 0.75]
 
     def images(self):
-        return {"own": [Captioned(picture(), "first"), Captioned(picture("jpeg"), "second")], "none": []}
+        return {
+            "own": [Captioned(picture(), "first"), Captioned(picture("jpeg"), "second")],
+            "none": [],
+        }
 
     def tables(self):
         return {"own": Table(["name", "value"], [["a", 1.5], ["b", None]])}
@@ -87,8 +90,18 @@ def test_rounds_are_captioned_by_their_numbers_and_those_without_a_picture_left_
 
 def test_reports_offer_what_they_have_shown():
     report = Report()
-    report.rows = [{"name": "cat", "panels": [{"click": 1, "iou": 0.5, "jpeg": "abc"}, {"click": 3, "iou": 0.75, "jpeg": "def"}]}]
-    assert report.images() == {"clicks": [("abc", "cat, click 1: IoU 0.500"), ("def", "cat, click 3: IoU 0.750")]}
+    report.rows = [
+        {
+            "name": "cat",
+            "panels": [
+                {"click": 1, "iou": 0.5, "jpeg": "abc"},
+                {"click": 3, "iou": 0.75, "jpeg": "def"},
+            ],
+        }
+    ]
+    assert report.images() == {
+        "clicks": [("abc", "cat, click 1: IoU 0.500"), ("def", "cat, click 3: IoU 0.750")]
+    }
     noc = NumberOfClicks()
     noc.figures = {"objects": 3, "max_clicks": 2, "miou@1": 0.5, "miou@2": 0.75}
     assert noc.quality() == [0.5, 0.75]
@@ -98,7 +111,9 @@ def test_the_matrix_is_a_mean_over_sequences():
     transfer = Transfer()
     for sequence, iou in ((0, 0.25), (1, 0.75)):
         place = {"sequence": sequence, "task": 1}
-        transfer.rows += [place | {"image": i, "kind": "answer", "iou": iou + i / 8} for i in range(2)]
+        transfer.rows += [
+            place | {"image": i, "kind": "answer", "iou": iou + i / 8} for i in range(2)
+        ]
         transfer.rows.append(place | {"image": 1, "kind": "round 0", "iou": iou})
     transfer.rows.append({"sequence": 0, "task": 0, "image": 1, "kind": "answer", "iou": 0.5})
     expected = Table(["after task", "image 1", "image 2"], [[1, None, 0.5], [2, 0.5, 0.625]])

@@ -36,9 +36,22 @@ def module(**options):
     return ITIS(network, DiskGuidance(), NormalizedFocal(), True, "mask", optimisation, [64, 64])
 
 
-def fit(root, folder, kept, *more, network=None, devices=1, batch=4, precision="32-true", checkpoint=None, augment=VIEW):
+def fit(
+    root,
+    folder,
+    kept,
+    *more,
+    network=None,
+    devices=1,
+    batch=4,
+    precision="32-true",
+    checkpoint=None,
+    augment=VIEW,
+):
     callbacks = [UserLoop(previous_mask=True), *([kept] if kept else []), LastCheckpoint(1), *more]
-    data = FolderDataModule(str(folder), loading=Loading(num_workers=0, batch_size=batch, augment=augment))
+    data = FolderDataModule(
+        str(folder), loading=Loading(num_workers=0, batch_size=batch, augment=augment)
+    )
     trainer = quiet_trainer(root, callbacks, EPOCHS, devices, precision)
     trainer.fit(network or module(), data, ckpt_path=checkpoint, weights_only=True)
     return trainer
@@ -51,7 +64,9 @@ def state(root):
 def encoded(network):
     """Count the photos that a network's encoder is shown."""
     seen = []
-    network.encoder.register_forward_hook(lambda encoder, inputs, output: seen.append(len(inputs[0])))
+    network.encoder.register_forward_hook(
+        lambda encoder, inputs, output: seen.append(len(inputs[0]))
+    )
     return seen
 
 
@@ -62,7 +77,9 @@ def test_what_is_kept_is_not_encoded_again_by_the_next_run_and_changes_no_weight
         seen = encoded(net.network)
         fit(tmp_path / name, folder, KeptFeatures(str(tmp_path / "kept")), network=net)
         runs.append(sum(seen))
-    assert 0 < runs[0] <= 2 * PHOTOS, "each photo and its mirror image at most once, whatever objects it has"
+    assert 0 < runs[0] <= 2 * PHOTOS, (
+        "each photo and its mirror image at most once, whatever objects it has"
+    )
     assert runs[1] == 0
     assert_equal(state(tmp_path / "first")["state_dict"], state(tmp_path / "second")["state_dict"])
     assert not any("encoder.model" in key for key in state(tmp_path / "first")["state_dict"])
@@ -73,8 +90,13 @@ def test_in_memory_or_on_disk_the_weights_are_the_same(folder, tmp_path):
     fit(tmp_path / "memory", folder, KeptFeatures(None))
     assert_equal(state(tmp_path / "disk")["state_dict"], state(tmp_path / "memory")["state_dict"])
     fit(tmp_path / "none", folder, None)
-    pairs = [(state(tmp_path / "none")["state_dict"][key], value) for key, value in state(tmp_path / "disk")["state_dict"].items()]
-    assert all(torch.allclose(one.float(), other.float(), atol=1e-2) for one, other in pairs), "half precision of features is enough"
+    pairs = [
+        (state(tmp_path / "none")["state_dict"][key], value)
+        for key, value in state(tmp_path / "disk")["state_dict"].items()
+    ]
+    assert all(torch.allclose(one.float(), other.float(), atol=1e-2) for one, other in pairs), (
+        "half precision of features is enough"
+    )
 
 
 @pytest.mark.parametrize("crop", [None, 0.5])
@@ -91,14 +113,24 @@ def test_killed_it_goes_on_to_the_same_weights_and_fills_the_rest(folder, tmp_pa
 
 def test_two_ranks_fill_one_folder_and_learn_what_one_learns(folder, tmp_path):
     def train(name, **options):  # without noise, which each rank draws for itself
-        fit(tmp_path / name, folder, KeptFeatures(str(tmp_path / f"{name} kept")), network=module(noise=0), precision="64-true", **options)
+        fit(
+            tmp_path / name,
+            folder,
+            KeptFeatures(str(tmp_path / f"{name} kept")),
+            network=module(noise=0),
+            precision="64-true",
+            **options,
+        )
 
     train("one")
     train("two", devices=2, batch=2)
     one, two = state(tmp_path / "one")["state_dict"], state(tmp_path / "two")["state_dict"]
     for key, value in one.items():
         assert torch.allclose(value.double(), two[key].double(), atol=1e-5), key
-    first, second = ({path.name for path in (tmp_path / f"{name} kept").rglob("*.safetensors")} for name in ("one", "two"))
+    first, second = (
+        {path.name for path in (tmp_path / f"{name} kept").rglob("*.safetensors")}
+        for name in ("one", "two")
+    )
     assert first == second
 
 
@@ -112,14 +144,18 @@ def test_the_progress_bar_says_what_is_new(folder, tmp_path):
 def test_a_full_store_warns_once_and_training_goes_on(folder, tmp_path):
     entry = 2 * 2 * 64 * 4 * 4
     kept = KeptFeatures(str(tmp_path / "kept"), limit=2.5 * entry / 1e9)
-    with pytest.warns(UserWarning, match=r"kept.* have reached their limit of .* raise callbacks.features.limit") as warned:
+    with pytest.warns(
+        UserWarning, match=r"kept.* have reached their limit of .* raise callbacks.features.limit"
+    ) as warned:
         fit(tmp_path, folder, kept)
     assert sum("have reached their limit" in str(one.message) for one in warned) == 1
     assert state(tmp_path)["global_step"] == EPOCHS * 2
 
 
 def test_networks_whose_features_change_are_refused(folder, tmp_path):
-    with pytest.raises(InputError, match=r"OnceNetwork has no frozen encoder .*; give callbacks\.features=null"):
+    with pytest.raises(
+        InputError, match=r"OnceNetwork has no frozen encoder .*; give callbacks\.features=null"
+    ):
         fit(tmp_path, folder, KeptFeatures(None), network=module(frozen=False))
     fit(tmp_path, folder, None, network=module(frozen=False))
     with pytest.raises(InputError, match=r"crop is 1\.5; it is a share"):
@@ -129,12 +165,19 @@ def test_networks_whose_features_change_are_refused(folder, tmp_path):
 def view(size=(32, 48)):
     """A batch whose every value says where in the view it is."""
     place = torch.arange(size[0] * size[1]).view(1, *size)
-    levels = [torch.stack([place[:, :: size[0] // g, :: size[1] // (g * 3 // 2)]] * 2).float() for g in (4, 8)]
-    clicks = pad_clicks([clicks_of([(3, 40, 1), (30, 2, 0), (20, 20, 1)]), clicks_of([(31, 47, 1)])])
+    levels = [
+        torch.stack([place[:, :: size[0] // g, :: size[1] // (g * 3 // 2)]] * 2).float()
+        for g in (4, 8)
+    ]
+    clicks = pad_clicks(
+        [clicks_of([(3, 40, 1), (30, 2, 0), (20, 20, 1)]), clicks_of([(31, 47, 1)])]
+    )
     return {
         "image": place.float().expand(2, 3, *size),
         "mask": (place % 2).expand(2, *size),
-        "to_source": torch.stack(torch.meshgrid(*map(torch.arange, size), indexing="ij"), -1).expand(2, *size, 2),
+        "to_source": torch.stack(
+            torch.meshgrid(*map(torch.arange, size), indexing="ij"), -1
+        ).expand(2, *size, 2),
         "previous": (place % 3 == 0).expand(2, *size),
         "clicks": clicks,
         "features": levels,
@@ -156,9 +199,25 @@ def test_a_crop_holds_a_positive_click_and_everything_of_it_fits_together(seed):
             assert torch.equal(batch[key][i], whole[key][i, *window])
         for before, after in zip(whole["features"], batch["features"], strict=True):
             cell = 32 // before.shape[-2]
-            assert torch.equal(after[i], before[i, :, top // cell : top // cell + 16 // cell, left // cell : left // cell + 24 // cell])
-        kept = [[y + top, x + left, label, kind] for y, x, label, kind in batch["clicks"][i].tolist() if label >= 0]
-        inside = [c for c in whole["clicks"][i].tolist() if top <= c[0] < top + 16 and left <= c[1] < left + 24 and c[2] >= 0]
+            assert torch.equal(
+                after[i],
+                before[
+                    i,
+                    :,
+                    top // cell : top // cell + 16 // cell,
+                    left // cell : left // cell + 24 // cell,
+                ],
+            )
+        kept = [
+            [y + top, x + left, label, kind]
+            for y, x, label, kind in batch["clicks"][i].tolist()
+            if label >= 0
+        ]
+        inside = [
+            c
+            for c in whole["clicks"][i].tolist()
+            if top <= c[0] < top + 16 and left <= c[1] < left + 24 and c[2] >= 0
+        ]
         assert kept == inside
         assert any(label == 1 for *_, label, _ in kept)
 
@@ -166,5 +225,8 @@ def test_a_crop_holds_a_positive_click_and_everything_of_it_fits_together(seed):
 def test_cells_that_do_not_divide_the_view_are_named():
     batch = view()
     batch["image"] = batch["image"][..., :31, :]
-    with pytest.raises(InputError, match=r"views of \(31, 48\) pixels cannot be cut at the cells of \[\(4, 6\), \(8, 12\)\]"):
+    with pytest.raises(
+        InputError,
+        match=r"views of \(31, 48\) pixels cannot be cut at the cells of \[\(4, 6\), \(8, 12\)\]",
+    ):
         crop_cells(batch, 0.5, [np.random.default_rng(0)] * 2)

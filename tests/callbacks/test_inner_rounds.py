@@ -30,12 +30,16 @@ def module(soft=True):
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.5}
     network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
     (stem,) = [m for m in network.modules() if isinstance(m, GuidedConvolution)]
-    torch.nn.init.normal_(stem.guidance.weight, std=0.3)  # clicks and masks are heeded from the start
+    torch.nn.init.normal_(
+        stem.guidance.weight, std=0.3
+    )  # clicks and masks are heeded from the start
     return ITIS(network, previous_mask=True, mask_map="probabilities" if soft else "distance")
 
 
 def data(folder, batch_size=4):
-    loading = Loading(num_workers=0, batch_size=batch_size, augment=AUGMENT, initial=RitmInitialClicks(most=4))
+    loading = Loading(
+        num_workers=0, batch_size=batch_size, augment=AUGMENT, initial=RitmInitialClicks(most=4)
+    )
     return FolderDataModule(str(folder), loading=loading)
 
 
@@ -82,7 +86,9 @@ def test_rounds_are_those_of_a_slow_loop(folder, user, soft):
             with torch.no_grad():
                 logits = learner.segment(alone)[0, 0]
             generator = np.random.default_rng((5, 2, id, CLICKS, number))
-            made = user.next_click((logits > 0.3).numpy(), given["mask"][row].numpy(), clicks, generator)
+            made = user.next_click(
+                (logits > 0.3).numpy(), given["mask"][row].numpy(), clicks, generator
+            )
             clicks = np.concatenate([clicks, clicks_of([made])])
             previous = logits.sigmoid() if soft else (logits > 0.3).float()
         assert unpad_clicks(batch["clicks"][row : row + 1])[0].tolist() == clicks.tolist()
@@ -123,7 +129,10 @@ def test_rounds_see_the_view_of_the_step(folder):
 
 
 def test_a_step_learns_from_the_clicks_of_its_rounds(folder):
-    loop, learner = UserLoop(iterative=False, previous_mask=True, inner_rounds=3, train_user=DeepUser()), module().train()
+    loop, learner = (
+        UserLoop(iterative=False, previous_mask=True, inner_rounds=3, train_user=DeepUser()),
+        module().train(),
+    )
     grown = {}
     for step in range(12):
         batch = first_batch(folder)
@@ -147,7 +156,9 @@ def test_the_memory_keeps_the_clicks_of_rounds_before_its_own(folder):
     coordinates = batch["to_source"].numpy()
     loop.on_train_batch_start(at(step), learner, batch, 0)
     rounds = unpad_clicks(batch["clicks"])
-    loop.on_train_batch_end(at(step), learner, {"logits": learner.segment(batch).detach()}, batch, 0)
+    loop.on_train_batch_end(
+        at(step), learner, {"logits": learner.segment(batch).detach()}, batch, 0
+    )
     for id, clicks, view in zip(batch["id"].tolist(), rounds, coordinates, strict=True):
         remembered, known = loop.memory.clicks(id), to_source(clicks, view)
         assert remembered[: len(known)].tolist() == known.tolist()
@@ -170,7 +181,10 @@ def test_a_session_gives_probabilities_to_a_network_that_reads_them():
         session.click(y, x, label)
         answers.append(session.probabilities)
     expected = [np.zeros((64, 96), np.float32), *answers[:-1]]
-    assert all(np.array_equal(channel.numpy(), before) for channel, before in zip(seen, expected, strict=True))
+    assert all(
+        np.array_equal(channel.numpy(), before)
+        for channel, before in zip(seen, expected, strict=True)
+    )
     assert ((answers[0] > 0.01) & (answers[0] < 0.99)).any()
     start = np.zeros((64, 96), bool)
     start[10:20] = True

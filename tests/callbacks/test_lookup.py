@@ -63,7 +63,9 @@ def test_callbacks_are_found_by_their_class():
     assert find_callback(found, LearningRateMonitor) is first
     assert find_callback(found, Transfer) is None
     assert callback_of(found, SliceLoop) is loop
-    with pytest.raises(InputError, match=r"no callback is a Transfer; .* callbacks\.transfer\.Transfer$"):
+    with pytest.raises(
+        InputError, match=r"no callback is a Transfer; .* callbacks\.transfer\.Transfer$"
+    ):
         callback_of(found, Transfer)
 
 
@@ -82,14 +84,21 @@ def test_methods_and_data_of_streams_are_what_their_callbacks_need(tmp_path):
 
 
 def test_what_is_of_another_kind_is_named_with_all_that_it_lacks():
-    with pytest.raises(InputError, match=r"model is a Dynamic3D without activation, neighbour, placed; .*TaskMethod"):
+    with pytest.raises(
+        InputError,
+        match=r"model is a Dynamic3D without activation, neighbour, placed; .*TaskMethod",
+    ):
         method_of(Dynamic3D(nn.Conv3d(1, 1, 1)), TaskMethod)
-    with pytest.raises(InputError, match=r"model is a CLIS without start_anew; .* \(interseg\.volumes\.stream\)"):
+    with pytest.raises(
+        InputError, match=r"model is a CLIS without start_anew; .* \(interseg\.volumes\.stream\)"
+    ):
         method_of(CLIS(CLISNetwork(2, 4, 4)), VolumeMethod)
     del (bare := Own()).network
     with pytest.raises(InputError, match="model is a Own without network;"):
         method_of(bare, TaskMethod)
-    with pytest.raises(InputError, match=r"data is a LightningDataModule without batch_of, classes, .*, length; "):
+    with pytest.raises(
+        InputError, match=r"data is a LightningDataModule without batch_of, classes, .*, length; "
+    ):
         data_of(trainer(data=LightningDataModule()), TaskStream)
     with pytest.raises(InputError, match="data is a NoneType without crop"):
         data_of(trainer(), VolumeStream)
@@ -108,7 +117,10 @@ def test_what_is_of_another_kind_is_named_with_all_that_it_lacks():
 def test_a_callback_of_a_stream_says_so_where_the_method_learns_none(callback, hook):
     batch = {"sequence": 0, "task": 0, "round": 0, "last_round": 0, "image": None}
     outputs = [None] * (hook == "on_train_batch_end")
-    with pytest.raises(InputError, match=r"model is a LightningModule without .*: give model and callbacks that belong together"):
+    with pytest.raises(
+        InputError,
+        match=r"model is a LightningModule without .*: give model and callbacks that belong together",
+    ):
         getattr(callback, hook)(trainer(callback), LightningModule(), *outputs, batch, 0)
 
 
@@ -119,4 +131,6 @@ def test_who_has_a_method_for_the_dashboard_offers_it():
         OffersTables: (Transfer,),
     }
     for kind in (VolumeDice, Transfer, TaskReport, VolumeReport, LastCheckpoint):
-        assert [isinstance(kind(), offer) for offer in offering] == [kind in kinds for kinds in offering.values()]
+        assert [isinstance(kind(), offer) for offer in offering] == [
+            kind in kinds for kinds in offering.values()
+        ]

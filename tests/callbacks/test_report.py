@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 from callbacks.figures import put_legend_below
 from callbacks.report import Picture, Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
-from interseg.evaluation.drawing import CLICKS, ON_BOUNDARY, PREDICTED, colour_of, heat_map, jpeg, overlay
+from interseg.evaluation.drawing import (
+    CLICKS,
+    ON_BOUNDARY,
+    PREDICTED,
+    colour_of,
+    heat_map,
+    jpeg,
+    overlay,
+)
 from interseg.evaluation.game import packed
 
 SIZE = (60, 90)
@@ -36,7 +44,10 @@ def test_classes_are_drawn_with_a_colour_each_and_clicks_in_that_of_their_class(
         assert np.abs(drawn[row, 80] - tinted(100, colour_of(label))).max() <= 1
     for y, x, label, _ in clicks.tolist():
         assert tuple(drawn[y, x]) == colour_of(label)
-    assert np.array_equal(overlay(image, thirds(*labels), clicks), overlay(image, thirds(*labels), clicks, np.full(SIZE, 255, np.uint8)))
+    assert np.array_equal(
+        overlay(image, thirds(*labels), clicks),
+        overlay(image, thirds(*labels), clicks, np.full(SIZE, 255, np.uint8)),
+    )
     outlined = overlay(image, thirds(*labels), clicks[:0], np.roll(thirds(*labels), 10, 0))
     assert outlined[30, 45].min() > 220
 
@@ -47,7 +58,11 @@ def test_an_object_is_drawn_as_a_region_with_positive_negative_and_boundary_clic
     drawn = overlay(image, thirds(0, 1, 0) == 1, clicks).astype(int)
     assert [drawn[y, 80].tolist() for y in (10, 50)] == [[100] * 3] * 2
     assert np.abs(drawn[30, 80] - tinted(100, PREDICTED)).max() <= 1
-    assert [tuple(drawn[y, x]) for y, x in ((10, 20), (30, 40), (20, 60))] == [CLICKS[0], CLICKS[1], ON_BOUNDARY]
+    assert [tuple(drawn[y, x]) for y, x in ((10, 20), (30, 40), (20, 60))] == [
+        CLICKS[0],
+        CLICKS[1],
+        ON_BOUNDARY,
+    ]
 
 
 def test_the_colours_of_many_classes_differ():
@@ -61,12 +76,23 @@ def test_the_colours_of_many_classes_differ():
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_panel_shows_the_mask_that_was_played(outputs, width):
     generator = np.random.default_rng(0)
-    masks = cv2.resize(generator.integers(0, 3, (6, 8, 2)).astype(np.uint8), (width, 60), interpolation=cv2.INTER_NEAREST)
-    masks = masks.reshape(60, width, 2).transpose(2, 0, 1) if outputs > 1 else masks.reshape(60, width, 2).transpose(2, 0, 1) == 1
+    masks = cv2.resize(
+        generator.integers(0, 3, (6, 8, 2)).astype(np.uint8),
+        (width, 60),
+        interpolation=cv2.INTER_NEAREST,
+    )
+    masks = (
+        masks.reshape(60, width, 2).transpose(2, 0, 1)
+        if outputs > 1
+        else masks.reshape(60, width, 2).transpose(2, 0, 1) == 1
+    )
     truth = np.ascontiguousarray(masks[0].astype(np.uint8)[::-1])
     clicks = clicks_of([(3, 0, 1), (9, width - 1, outputs - 1), (-1, -1, -1, -1)])
     image = torch.from_numpy(generator.random((1, 3, 60, width), np.float32))
-    outcome = {"clicks": torch.from_numpy(clicks)[None], "masks": torch.from_numpy(np.stack([packed(m) for m in masks]))[None]}
+    outcome = {
+        "clicks": torch.from_numpy(clicks)[None],
+        "masks": torch.from_numpy(np.stack([packed(m) for m in masks]))[None],
+    }
     batch = {"image": image, "mask": torch.from_numpy(truth)[None], "outcome": outcome}
     report = Report(panel_height=120)
     row = report._row(_picture(batch, 0, 7, [0.4, 0.6], outputs > 1), "7.png")
@@ -88,7 +114,10 @@ def test_legends_lie_under_the_curves():
     put_legend_below(axis)
     figure.draw_without_rendering()
     renderer = canvas.get_renderer()
-    legend, label = axis.get_legend().get_window_extent(renderer), axis.xaxis.label.get_window_extent(renderer)
+    legend, label = (
+        axis.get_legend().get_window_extent(renderer),
+        axis.xaxis.label.get_window_extent(renderer),
+    )
     assert legend.y1 < label.y0 < axis.get_window_extent(renderer).y0
     assert legend.y0 >= 0
     assert legend.x0 >= 0
@@ -112,7 +141,9 @@ def test_heat_is_drawn_from_violet_to_yellow_over_a_darkened_photo(scale):
 def test_a_page_shows_the_heat_of_users_who_know_the_answers():
     image, mask = np.zeros((*SIZE, 3), np.uint8), thirds(0, 1, 0)
     heat = np.where(mask == 1, np.linspace(0.1, 0.9, SIZE[1], dtype=np.float32), np.float32(np.nan))
-    picture = Picture(3, image, mask, np.stack([packed(mask == 1)]), clicks_of([(30, 5)]), [0.9], False, heat)
+    picture = Picture(
+        3, image, mask, np.stack([packed(mask == 1)]), clicks_of([(30, 5)]), [0.9], False, heat
+    )
     found = Report(panel_height=120)._row(picture, "3.png")["heat"]
     assert (found["low"], found["high"]) == pytest.approx((0.1, 0.9))
     assert base64.b64decode(found["jpeg"]) == jpeg(heat_map(image, heat, 2.0))

@@ -32,14 +32,19 @@ class Told(Callback):
             os.kill(os.getpid(), self.number)
 
 
-@pytest.mark.parametrize(("step", "number"), [(step, (signal.SIGTERM, signal.SIGUSR1)[step % 2]) for step in range(EPOCHS * STEPS - 1)])
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [(step, (signal.SIGTERM, signal.SIGUSR1)[step % 2]) for step in range(EPOCHS * STEPS - 1)],
+)
 def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, step, number):  # noqa: F811
     source, before = undisturbed / "folder", signal.getsignal(number)
     with pytest.raises(SystemExit, match=f"{number.name}.*checkpoint=last"):
         trainer(tmp_path, Requeue(), Told(step, number), every=None).fit(module(), data(source))
     assert signal.getsignal(number) == before
     assert state(tmp_path)["global_step"] == step + 1
-    trainer(tmp_path, Requeue()).fit(module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    trainer(tmp_path, Requeue()).fit(
+        module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True
+    )
     assert_same_training(state(undisturbed), state(tmp_path))
 
 
@@ -58,11 +63,18 @@ def validating(root, *callbacks, interval, devices=1):
 
 
 @pytest.mark.parametrize(("step", "interval"), [(1, 1), (EPOCHS * STEPS, STEPS)])
-def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(undisturbed, tmp_path, step, interval):  # noqa: F811
+def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(
+    undisturbed,  # noqa: F811
+    tmp_path,
+    step,
+    interval,
+):
     source, cut = undisturbed / "folder", tmp_path / "cut"
     validating(tmp_path / "whole", interval=interval).fit(module(), data(source))
     with pytest.raises(SystemExit, match=r"SIGUSR1.*checkpoint=last"):
-        validating(cut, Requeue(), ToldInValidation(step, signal.SIGUSR1), interval=interval).fit(module(), data(source))
+        validating(cut, Requeue(), ToldInValidation(step, signal.SIGUSR1), interval=interval).fit(
+            module(), data(source)
+        )
     assert state(cut)["global_step"] == step
     validating(cut, Requeue(), interval=interval).fit(
         module(), data(source), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True
@@ -74,16 +86,22 @@ def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_pa
     source = undisturbed / "folder"
     trainer(tmp_path / "whole", devices=2).fit(module(), data(source, batch_size=2))
     with pytest.raises((SystemExit, ProcessExitedException)):
-        trainer(tmp_path / "cut", Requeue(), Told(2, signal.SIGTERM, rank=1), devices=2, every=None).fit(
-            module(), data(source, batch_size=2)
-        )
+        trainer(
+            tmp_path / "cut", Requeue(), Told(2, signal.SIGTERM, rank=1), devices=2, every=None
+        ).fit(module(), data(source, batch_size=2))
     file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     assert state(tmp_path / "cut")["global_step"] == 3
-    trainer(tmp_path / "cut", Requeue(), devices=2).fit(module(), data(source, batch_size=2), ckpt_path=file, weights_only=True)
+    trainer(tmp_path / "cut", Requeue(), devices=2).fit(
+        module(), data(source, batch_size=2), ckpt_path=file, weights_only=True
+    )
     assert_same_training(state(tmp_path / "whole"), state(tmp_path / "cut"))
 
 
-def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(undisturbed, tmp_path, monkeypatch):  # noqa: F811
+def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(
+    undisturbed,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("ENVIRONMENT", "BATCH")
     written = []
@@ -92,7 +110,9 @@ def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(undistur
         def on_save_checkpoint(self, trainer, *_):
             written.append(trainer.global_step)
 
-    trainer(tmp_path, Requeue(), Told(2, signal.SIGTERM), Written(), every=None).fit(module(), data(undisturbed / "folder"))
+    trainer(tmp_path, Requeue(), Told(2, signal.SIGTERM), Written(), every=None).fit(
+        module(), data(undisturbed / "folder")
+    )
     assert written == [2, 3, 4, 6]
     assert_same_training(state(undisturbed), state(tmp_path))
 
@@ -118,8 +138,14 @@ def test_a_shell_in_an_allocation_is_no_job_and_a_step_is(monkeypatch):
     assert slurm_job() == "12"
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # srun --pty bash
     assert slurm_job() is None
-    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")  # srun python train.py in what salloc opened
-    for key, value in {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}.items():
+    monkeypatch.setenv(
+        "SLURM_JOB_NAME", "interactive"
+    )  # srun python train.py in what salloc opened
+    for key, value in {
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+    }.items():
         monkeypatch.setenv(key, value)
     assert slurm_job() == "12"
     assert slurm_step()[0] == {"devices": 2, "num_nodes": 1}

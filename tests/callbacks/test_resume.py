@@ -41,16 +41,26 @@ EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
 def module(dropout=0.5, previous_mask=True, inference=None):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
-    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=2 + previous_mask, options=options)
+    network = ClickNetwork(
+        encoder=ENCODER, weights=None, guidance_channels=2 + previous_mask, options=options
+    )
     optimisation = Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2)
-    return ITIS(network, previous_mask=previous_mask, optimisation=optimisation, inference=inference)
+    return ITIS(
+        network, previous_mask=previous_mask, optimisation=optimisation, inference=inference
+    )
 
 
 def two_phases():
     """BRS, whose fine decoder begins to learn in the second of three epochs."""
     torch.manual_seed(3)
     network = BRSNetwork(ENCODER, None, width=8, norm="group")
-    return BRS(network, coarse_epochs=1, optimisation=Optimisation("adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine"))
+    return BRS(
+        network,
+        coarse_epochs=1,
+        optimisation=Optimisation(
+            "adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine"
+        ),
+    )
 
 
 def selection_and_refinement():
@@ -64,24 +74,57 @@ def selection_and_refinement():
 def ritm():
     """RITM's network, whose norms are live."""
     torch.manual_seed(3)
-    return ITIS(RITMNetwork(TINY_HRNET, None), previous_mask=True, optimisation=Optimisation("adamw", learning_rate=1e-3))
+    return ITIS(
+        RITMNetwork(TINY_HRNET, None),
+        previous_mask=True,
+        optimisation=Optimisation("adamw", learning_rate=1e-3),
+    )
 
 
 def simpleclick():
     """SimpleClick's network, whose head drops channels."""
     torch.manual_seed(3)
     network = SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16)
-    return ITIS(network, previous_mask=True, mask_map="probabilities", optimisation=Optimisation("adamw", learning_rate=1e-3))
+    return ITIS(
+        network,
+        previous_mask=True,
+        mask_map="probabilities",
+        optimisation=Optimisation("adamw", learning_rate=1e-3),
+    )
 
 
-def trainer(root, *callbacks, devices=1, every=1, epochs=EPOCHS, reset=0.3, previous_mask=True, precision="32-true"):
-    loop = UserLoop(reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,))
-    return quiet_trainer(root, [loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks], epochs, devices, precision)
+def trainer(
+    root,
+    *callbacks,
+    devices=1,
+    every=1,
+    epochs=EPOCHS,
+    reset=0.3,
+    previous_mask=True,
+    precision="32-true",
+):
+    loop = UserLoop(
+        reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,)
+    )
+    return quiet_trainer(
+        root,
+        [loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks],
+        epochs,
+        devices,
+        precision,
+    )
 
 
 def data(folder, batch_size=4, workers=0):
     return FolderDataModule(
-        str(folder), loading=Loading(num_workers=workers, batch_size=batch_size, augment=AUGMENT, eval_batch_size=3, distances=True)
+        str(folder),
+        loading=Loading(
+            num_workers=workers,
+            batch_size=batch_size,
+            augment=AUGMENT,
+            eval_batch_size=3,
+            distances=True,
+        ),
     )
 
 
@@ -94,7 +137,12 @@ def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **op
     with pytest.raises((Killed, ProcessRaisedException)):
         trainer(root, kill, **options).fit(method(), data(source, batch_size, workers))
     file = root / "checkpoints" / "last.ckpt"
-    trainer(root, **options).fit(method(), data(source, batch_size, workers), ckpt_path=file if file.exists() else None, weights_only=True)
+    trainer(root, **options).fit(
+        method(),
+        data(source, batch_size, workers),
+        ckpt_path=file if file.exists() else None,
+        weights_only=True,
+    )
     return state(root)
 
 
@@ -118,9 +166,15 @@ def assert_same_training(expected, resumed):
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("step", [1, STEPS, STEPS + 1, EPOCHS * STEPS - 1])  # at the ends, at an epoch's and behind it
-def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(undisturbed, tmp_path, step, early):
-    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early)))
+@pytest.mark.parametrize(
+    "step", [1, STEPS, STEPS + 1, EPOCHS * STEPS - 1]
+)  # at the ends, at an epoch's and behind it
+def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(
+    undisturbed, tmp_path, step, early
+):
+    assert_same_training(
+        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,23 +193,34 @@ def whole(undisturbed, tmp_path_factory):
 @pytest.mark.parametrize("method", [two_phases, selection_and_refinement])
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_run_of_two_phases_goes_on_in_either(undisturbed, whole, tmp_path, step, method):
-    assert_same_training(whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(step, True), method=method))
+    assert_same_training(
+        whole(method),
+        interrupted(tmp_path, undisturbed / "folder", Kill(step, True), method=method),
+    )
 
 
 @pytest.mark.parametrize("method", [ritm, simpleclick])
 def test_networks_of_other_recipes_go_on_too(undisturbed, whole, tmp_path, method):
-    assert_same_training(whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), method=method))
+    assert_same_training(
+        whole(method), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), method=method)
+    )
 
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
-    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(5, True), every=None))
+    assert_same_training(
+        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(5, True), every=None)
+    )
 
 
 def test_resumed_with_loader_processes(undisturbed, tmp_path):
-    assert_same_training(state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), workers=2))
+    assert_same_training(
+        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), workers=2)
+    )
 
 
-def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(undisturbed, tmp_path, monkeypatch):
+def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(
+    undisturbed, tmp_path, monkeypatch
+):
     (tmp_path / "config.yaml").write_text("name: mine")
     trainer(tmp_path, epochs=1).fit(module(), data(undisturbed / "folder"))
     assert state(tmp_path)["config"] == "name: mine"
@@ -190,7 +255,9 @@ def evaluated(root, source, *callbacks, **options):
     test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)
     test.test(module(), objects, verbose=False)
     figures = json.loads((root / "report.json").read_text())
-    return {key: value for key, value in figures.items() if "seconds" not in key}, (root / "objects.csv").read_text()
+    return {key: value for key, value in figures.items() if "seconds" not in key}, (
+        root / "objects.csv"
+    ).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -201,22 +268,32 @@ def evaluation(undisturbed, tmp_path_factory):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
-def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(undisturbed, evaluation, tmp_path, batch):
+def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(
+    undisturbed, evaluation, tmp_path, batch
+):
     root, whole = evaluation
     with pytest.raises(Killed):
         evaluated(tmp_path / "cut", undisturbed / "folder", KillTest(batch))
     (record,) = (tmp_path / "cut").glob("objects.*.jsonl")
     record.write_text(record.read_text() + '{"id": [7')  # cut while a line was written
     names = data(undisturbed / "folder").names("test")
-    assert len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).kept_ids()) == [0, 3, 6, 8][batch]
+    assert (
+        len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).kept_ids())
+        == [0, 3, 6, 8][batch]
+    )
     assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
     pages = [(folder / "report.html").read_text() for folder in (root, tmp_path / "cut")]
     assert pages[0].count("data:image/jpeg") == pages[1].count("data:image/jpeg") > 4
-    assert [line for line in pages[0].splitlines() if "jpeg" in line] == [line for line in pages[1].splitlines() if "jpeg" in line]
+    assert [line for line in pages[0].splitlines() if "jpeg" in line] == [
+        line for line in pages[1].splitlines() if "jpeg" in line
+    ]
 
 
 def outcome_of(*ids):
-    return {key: torch.zeros(len(ids), 2) for key in OUTCOME} | {"id": torch.tensor(ids), "curves": torch.full((len(ids), 2), 1 / 3)}
+    return {key: torch.zeros(len(ids), 2) for key in OUTCOME} | {
+        "id": torch.tensor(ids),
+        "curves": torch.full((len(ids), 2), 1 / 3),
+    }
 
 
 def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(tmp_path):
@@ -233,11 +310,22 @@ def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(
     assert back["starts"].dtype == torch.float64
     for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
         assert record(others).kept_ids() == set()
-    same = {"run": "elsewhere", "logger": "wandb", "trainer": {"accelerator": "cpu"}, "callbacks": {"report": None}, "overwrite": True}
+    same = {
+        "run": "elsewhere",
+        "logger": "wandb",
+        "trainer": {"accelerator": "cpu"},
+        "callbacks": {"report": None},
+        "overwrite": True,
+    }
     assert record(**same).kept_ids() == {4}
     assert not record(**same).held_by_another()
     trainers = [{"trainer": given} for given in ({"precision": "bf16"}, {"limit_test_batches": 2})]
-    for other in ({"name": "y"}, {"callbacks": {"loop": {"user": "z"}}}, *trainers, {"digests": {"a": "1"}}):
+    for other in (
+        {"name": "y"},
+        {"callbacks": {"loop": {"user": "z"}}},
+        *trainers,
+        {"digests": {"a": "1"}},
+    ):
         assert record(**other).kept_ids() == set()
         assert record(**other).held_by_another()
 
@@ -247,7 +335,9 @@ def test_a_file_that_is_replaced_under_its_path_is_another_evaluation(tmp_path):
     weights.write_bytes(b"one")
 
     def record():
-        return EvaluationRecord(tmp_path, {"model": {"pretrained": str(weights)}, "refiner": None}, ["a.png"])
+        return EvaluationRecord(
+            tmp_path, {"model": {"pretrained": str(weights)}, "refiner": None}, ["a.png"]
+        )
 
     record().keep(0, outcome_of(0), OUTCOME)
     assert record().kept_ids() == {0}
@@ -264,11 +354,23 @@ def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturb
     with pytest.raises(Killed):
         evaluated(cut, source, KillTest(2))
     for kind in ("images", "masks"):
-        (source / kind / "4.png").rename(source / kind / "00.png")  # the first object now, the others' ids move up
+        (source / kind / "4.png").rename(
+            source / kind / "00.png"
+        )  # the first object now, the others' ids move up
     assert evaluated(cut, source) == evaluated(whole, source)
 
 
-@pytest.mark.parametrize("cut", [b'{"id": [7', b'{"id": [7]}', b"\x00\xff\xfe", b'{"id": "x"}\n', b"[]\n", b'{"id": [[1], [2, 3]]}\n'])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b'{"id": [7',
+        b'{"id": [7]}',
+        b"\x00\xff\xfe",
+        b'{"id": "x"}\n',
+        b"[]\n",
+        b'{"id": [[1], [2, 3]]}\n',
+    ],
+)
 def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     record = EvaluationRecord(tmp_path, {}, ["a.png"])
     record.keep(0, outcome_of(4), OUTCOME)
@@ -295,9 +397,16 @@ def trained(root, source, devices, method):
     return state(root)
 
 
-@pytest.mark.parametrize("method", [lambda: module(dropout=0.0), two_phases, selection_and_refinement], ids=["itis", "brs", "two_in_one"])
+@pytest.mark.parametrize(
+    "method",
+    [lambda: module(dropout=0.0), two_phases, selection_and_refinement],
+    ids=["itis", "brs", "two_in_one"],
+)
 def test_two_ranks_learn_what_one_does_and_remember_the_same_clicks(undisturbed, tmp_path, method):
-    one, two = (trained(tmp_path / str(devices), undisturbed / "folder", devices, method) for devices in (1, 2))
+    one, two = (
+        trained(tmp_path / str(devices), undisturbed / "folder", devices, method)
+        for devices in (1, 2)
+    )
     assert one["global_step"] == two["global_step"] == EPOCHS * STEPS
     for name, weights in one["state_dict"].items():
         assert torch.allclose(weights, two["state_dict"][name], atol=1e-5), name
@@ -325,13 +434,17 @@ def test_two_ranks_evaluate_what_one_does(undisturbed, tmp_path, objects, refine
     for devices in (1, 2):
         root = tmp_path / str(devices)
         method = module(inference=InferenceOptions(refiner_of(refiner)))
-        trainer(root, devices=devices, precision="64-true").test(method, data(source), verbose=False)
+        trainer(root, devices=devices, precision="64-true").test(
+            method, data(source), verbose=False
+        )
         written.append((root / "objects.csv").read_text())
     assert written[0] == written[1]
     assert len(written[0].splitlines()) > 8
 
 
-@pytest.mark.parametrize("broken", [False, True], ids=["fewer objects than ranks", "a rank without a readable one"])
+@pytest.mark.parametrize(
+    "broken", [False, True], ids=["fewer objects than ranks", "a rank without a readable one"]
+)
 def test_a_rank_that_has_nothing_to_tell_holds_up_no_other(tmp_path, broken):
     for i in range(1 + broken):
         image, ids = draw(i, objects=1)
@@ -339,12 +452,16 @@ def test_a_rank_that_has_nothing_to_tell_holds_up_no_other(tmp_path, broken):
         write(tmp_path / "folder" / "masks" / f"{i}.png", ids)
     if broken:
         objects = data(tmp_path / "folder").objects("test")
-        (tmp_path / "folder" / "images" / "1.png").write_bytes((tmp_path / "folder" / "images" / "1.png").read_bytes()[:200])
+        (tmp_path / "folder" / "images" / "1.png").write_bytes(
+            (tmp_path / "folder" / "images" / "1.png").read_bytes()[:200]
+        )
         assert len(objects) == 2
     written = []
     for devices in (1, 2):
         root = tmp_path / str(devices)
-        trainer(root, Report(), devices=devices, precision="64-true").test(module(), data(tmp_path / "folder"), verbose=False)
+        trainer(root, Report(), devices=devices, precision="64-true").test(
+            module(), data(tmp_path / "folder"), verbose=False
+        )
         report = json.loads((root / "report.json").read_text())
         assert (report["objects"], len(report["errors"])) == (1, int(broken))
         written.append((root / "objects.csv").read_text())

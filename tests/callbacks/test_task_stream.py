@@ -46,7 +46,15 @@ def folder(tmp_path_factory):
 
 
 def data(folder, stage="tasks", **options):
-    given = {"classes": 2, "size": (40, 56), "holdout": 4, "length": 3, "sequences": 2, "batch_size": 2, "num_workers": 0}
+    given = {
+        "classes": 2,
+        "size": (40, 56),
+        "holdout": 4,
+        "length": 3,
+        "sequences": 2,
+        "batch_size": 2,
+        "num_workers": 0,
+    }
     return ClassFolderDataModule(str(folder), stage=stage, **given | options)
 
 
@@ -61,18 +69,35 @@ def baseline(kind=Consolidation):
     def make(pretrained=None, steps=4):
         torch.manual_seed(3)
         network = CLISNetwork(2, 6, 8, variational=False)
-        return ContinualBaseline(network, kind(), relearn_pretraining=0, pretrained=pretrained, steps=steps, optimisation=RATE)
+        return ContinualBaseline(
+            network,
+            kind(),
+            relearn_pretraining=0,
+            pretrained=pretrained,
+            steps=steps,
+            optimisation=RATE,
+        )
 
     return make
 
 
-METHODS = {"clis": clis, "naive": baseline(), "lwf": baseline(LwF), "ewc": baseline(EWC), "packnet": baseline(PackNet)}
+METHODS = {
+    "clis": clis,
+    "naive": baseline(),
+    "lwf": baseline(LwF),
+    "ewc": baseline(EWC),
+    "packnet": baseline(PackNet),
+}
 
 
 def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=None):
     loop = AnnotationLoop(user or SuperpixelUser(count=4, apart=25), segments=60)
     return quiet_trainer(
-        root, [loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks], epochs, devices, precision
+        root,
+        [loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks],
+        epochs,
+        devices,
+        precision,
     )
 
 
@@ -112,15 +137,23 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
     answers = [r for r in rows if r["kind"] == "answer"]
     assert len(answers) == 2 * 3 * 3
     assert len([r for r in rows if r["kind"] == "refined"]) == 2 * 3
-    matrix = {(int(r["task"]), int(r["image"])): float(r["basic"]) for r in answers if r["sequence"] == "1"}
+    matrix = {
+        (int(r["task"]), int(r["image"])): float(r["basic"])
+        for r in answers
+        if r["sequence"] == "1"
+    }
     found = figures["sequences"]["1"]
     assert found["forward"] == pytest.approx((matrix[0, 1] + matrix[0, 2]) / 2)
     assert found["backward"] == pytest.approx((matrix[2, 0] + matrix[2, 1]) / 2)
     basic = [float(r["basic"]) for r in rows if r["kind"] == "refined" and r["sequence"] == "1"]
     assert found["basic"] == pytest.approx(np.mean(basic))
-    assert figures["mean"]["forward"] == pytest.approx(np.mean([s["forward"] for s in figures["sequences"].values()]))
+    assert figures["mean"]["forward"] == pytest.approx(
+        np.mean([s["forward"] for s in figures["sequences"].values()])
+    )
     assert all(0 <= float(r["iou"]) <= 1 for r in rows)
-    assert sum(float(r["annotated"]) > 0 for r in rows if r["kind"] == "refined") >= 3  # the user had something to teach
+    assert (
+        sum(float(r["annotated"]) > 0 for r in rows if r["kind"] == "refined") >= 3
+    )  # the user had something to teach
     state = last(whole(name))
     assert state["epoch"] == 1
     assert state["optimizer_states"][0]["state"] == {}
@@ -131,9 +164,13 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
     assert [r["kind"] for r in figures["rounds"]] == ["round 0", "round 1"]
     for row in figures["rounds"]:
         taught = [r for r in rounds if r["kind"] == row["kind"] and r["passes"]]
-        assert row["basic"] == pytest.approx(np.mean([float(r["basic"]) for r in rounds if r["kind"] == row["kind"]]))
+        assert row["basic"] == pytest.approx(
+            np.mean([float(r["basic"]) for r in rounds if r["kind"] == row["kind"]])
+        )
         assert (row["seconds"] is None) == (not taught)
-        assert row["passes"] == (pytest.approx(np.mean([float(r["passes"]) for r in taught])) if taught else None)
+        assert row["passes"] == (
+            pytest.approx(np.mean([float(r["passes"]) for r in taught])) if taught else None
+        )
     if name in ("clis", "naive"):  # four steps, and three draws or the one answer
         assert {r["passes"] for r in rounds if r["passes"]} == {"7" if name == "clis" else "5"}
     if name == "clis":
@@ -150,7 +187,9 @@ def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretr
         trainer(tmp_path / str(length), epochs=1).fit(module, data(folder, length=length))
         state = last(tmp_path / str(length))
         assert not state["optimizer_states"][0]["state"]
-        sizes.append(sum(value.numel() * value.element_size() for value in state["state_dict"].values()))
+        sizes.append(
+            sum(value.numel() * value.element_size() for value in state["state_dict"].values())
+        )
     pair = 4 * (2 * module.embedding.latents + sum(module.network.counts))
     assert np.diff(sizes).tolist() == [pair, pair]
 
@@ -161,17 +200,24 @@ def test_images_smaller_than_the_pooling_are_played(name, folder, pretrained, tm
     assert 0 < json.loads((tmp_path / "transfer.json").read_text())["mean"]["backward"] < 1
 
 
-def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(folder, pretrained, whole, tmp_path):
+def test_a_sequence_begins_with_what_was_pretrained_whatever_came_before(
+    folder, pretrained, whole, tmp_path
+):
     for name in ("clis", "packnet"):
         both, alone = whole(name), tmp_path / name
         trainer(alone, epochs=1).fit(METHODS[name](pretrained[name]), data(folder, sequence=1))
-        figures = [json.loads((root / "transfer.json").read_text())["sequences"]["1"] for root in (both, alone)]
+        figures = [
+            json.loads((root / "transfer.json").read_text())["sequences"]["1"]
+            for root in (both, alone)
+        ]
         assert figures[0] == figures[1]
 
 
 @pytest.mark.parametrize("name", ["clis", "lwf", "ewc", "packnet"])
 @pytest.mark.parametrize("step", [3, 9])
-def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, step, folder, pretrained, whole, tmp_path):
+def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(
+    name, step, folder, pretrained, whole, tmp_path
+):
     class KillBatch(Callback):
         """Ends a training before a round, counted over the sequences."""
 
@@ -183,7 +229,12 @@ def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(name, st
     with pytest.raises(Killed):
         trainer(cut, KillBatch()).fit(METHODS[name](pretrained[name]), data(folder))
     again = trainer(cut)
-    again.fit(METHODS[name](pretrained[name]), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True)
+    again.fit(
+        METHODS[name](pretrained[name]),
+        data(folder),
+        ckpt_path=cut / "checkpoints" / "last.ckpt",
+        weights_only=True,
+    )
     assert_equal(last(whole(name))["state_dict"], last(cut)["state_dict"])
     assert (whole(name) / "transfer.csv").read_text() == (cut / "transfer.csv").read_text()
 
@@ -193,7 +244,9 @@ def test_killed_in_pretraining_it_goes_on_with_equal_weights(folder, tmp_path):
     with pytest.raises(Killed):
         trainer(tmp_path / "cut", Kill(3, True), epochs=3).fit(clis(), data(folder, "pretrain"))
     file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    trainer(tmp_path / "cut", epochs=3).fit(clis(), data(folder, "pretrain"), ckpt_path=file, weights_only=True)
+    trainer(tmp_path / "cut", epochs=3).fit(
+        clis(), data(folder, "pretrain"), ckpt_path=file, weights_only=True
+    )
     assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "cut")["state_dict"])
 
 
@@ -201,8 +254,12 @@ def test_killed_in_pretraining_it_goes_on_with_equal_weights(folder, tmp_path):
 def test_two_ranks_give_what_one_gives(name, folder, pretrained, tmp_path):
     for devices in (1, 2):
         root = tmp_path / str(devices)
-        method = METHODS[name](pretrained[name])  # before the Trainer, whose seed the ranks have in common
-        trainer(root, devices=devices, precision="64-true", epochs=1).fit(method, data(folder, sequence=1))
+        method = METHODS[name](
+            pretrained[name]
+        )  # before the Trainer, whose seed the ranks have in common
+        trainer(root, devices=devices, precision="64-true", epochs=1).fit(
+            method, data(folder, sequence=1)
+        )
     rows = [list(csv.DictReader((tmp_path / n / "transfer.csv").open())) for n in ("1", "2")]
     assert rows[0] == rows[1]
     weights = [last(tmp_path / n)["state_dict"] for n in ("1", "2")]
@@ -219,16 +276,24 @@ class Satisfied(SuperpixelUser):
 
 def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):
     cases = [(f"user {name}", METHODS[name], Satisfied(), name) for name in METHODS]
-    cases += [("steps", lambda p: baseline()(p, steps=0), None, "naive"), ("clis steps", lambda p: clis(p, steps=0), None, "clis")]
+    cases += [
+        ("steps", lambda p: baseline()(p, steps=0), None, "naive"),
+        ("clis steps", lambda p: clis(p, steps=0), None, "clis"),
+    ]
     for name, method, user, kind in cases:
         trainer(tmp_path / name, epochs=1, user=user).fit(method(pretrained[kind]), data(folder))
         rows = list(csv.DictReader((tmp_path / name / "transfer.csv").open()))
         assert all(r["iou"] == r["before"] for r in rows if r["kind"] == "refined"), name
         if kind == "naive":
-            assert_equal(torch.load(pretrained[kind], weights_only=True)["state_dict"], last(tmp_path / name)["state_dict"])
+            assert_equal(
+                torch.load(pretrained[kind], weights_only=True)["state_dict"],
+                last(tmp_path / name)["state_dict"],
+            )
 
 
-def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_what_it_owns(folder, pretrained, tmp_path):
+def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_what_it_owns(
+    folder, pretrained, tmp_path
+):
     losses, owned = [], []
 
     class Watch(Callback):
@@ -238,15 +303,26 @@ def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             if bool(batch["new"].any()):
                 labels = outputs["propagated"][:, None].long()
-                losses.append([-p.gather(1, labels).log().mean().item() for p in (self.before, outputs["probabilities"])])
+                losses.append(
+                    [
+                        -p.gather(1, labels).log().mean().item()
+                        for p in (self.before, outputs["probabilities"])
+                    ]
+                )
             if batch["last_round"] and isinstance(pl_module.consolidation, PackNet):
                 owner = pl_module.consolidation.owner("convolutions.3.weight")
-                owned.append((owner.clone(), pl_module.network.convolutions[3].weight.detach().clone()))
+                owned.append(
+                    (owner.clone(), pl_module.network.convolutions[3].weight.detach().clone())
+                )
 
-    trainer(tmp_path / "naive", Watch(), epochs=1).fit(baseline()(pretrained["naive"], steps=30), data(folder))
+    trainer(tmp_path / "naive", Watch(), epochs=1).fit(
+        baseline()(pretrained["naive"], steps=30), data(folder)
+    )
     assert len(losses) >= 3
     assert np.mean([after < before for before, after in losses]) > 0.7
-    trainer(tmp_path / "packnet", Watch(), epochs=1).fit(METHODS["packnet"](pretrained["packnet"]), data(folder))
+    trainer(tmp_path / "packnet", Watch(), epochs=1).fit(
+        METHODS["packnet"](pretrained["packnet"]), data(folder)
+    )
     for (owner, before), (_, after) in itertools.pairwise(owned):
         assert torch.equal(before[owner < 255], after[owner < 255])
     assert not torch.equal(owned[0][1], owned[-1][1])
@@ -266,8 +342,12 @@ def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["naive", "packnet"])
-def test_clis_pretraining_serves_the_others_whose_answers_are_its_own(name, folder, pretrained, tmp_path):
-    trainer(tmp_path / name, epochs=1, user=Satisfied()).fit(METHODS[name](pretrained["clis"]), data(folder, sequence=0))
+def test_clis_pretraining_serves_the_others_whose_answers_are_its_own(
+    name, folder, pretrained, tmp_path
+):
+    trainer(tmp_path / name, epochs=1, user=Satisfied()).fit(
+        METHODS[name](pretrained["clis"]), data(folder, sequence=0)
+    )
     state = torch.load(pretrained["clis"], weights_only=True)["state_dict"]
     assert bool(state["plain"])
     found = last(tmp_path / name)["state_dict"]["network.convolutions.3.weight"]
@@ -278,25 +358,43 @@ def test_clis_pretraining_serves_the_others_whose_answers_are_its_own(name, fold
 
     class Watch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-            seen.append((batch["probabilities"].clone(), pl_module.network(batch["image"], sample=0.0).softmax(1)))
+            seen.append(
+                (
+                    batch["probabilities"].clone(),
+                    pl_module.network(batch["image"], sample=0.0).softmax(1),
+                )
+            )
 
     plain = baseline()(pretrained["clis"])
     plain.load_pretrained(pretrained["clis"])
-    trainer(tmp_path / "clis", Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder, sequence=0))
+    trainer(tmp_path / "clis", Watch(), epochs=1).fit(
+        clis(pretrained["clis"]), data(folder, sequence=0)
+    )
     first = data(folder).images_of(0)[0]
     answer = plain.predict_current(data(folder).batch_of([first])["image"]).probabilities
-    assert torch.allclose(seen[0][1], answer, atol=1e-4)  # the first task's mean answer is the plain network's
+    assert torch.allclose(
+        seen[0][1], answer, atol=1e-4
+    )  # the first task's mean answer is the plain network's
 
 
 def test_spare_kernels_come_with_the_tasks_and_are_opened_by_them(folder, pretrained, tmp_path):
     def spare(pretrained):
         torch.manual_seed(3)
         network = CLISNetwork(2, 6, 8, spare=2)
-        options = {"samples": 3, "steps": 4, "update": "isolated", "optimisation": RATE, "pretrained": pretrained}
+        options = {
+            "samples": 3,
+            "steps": 4,
+            "update": "isolated",
+            "optimisation": RATE,
+            "pretrained": pretrained,
+        }
         return CLIS(network, ImageEmbedding((16, 24), 5, 4), **options)
 
     trainer(tmp_path, epochs=1).fit(spare(pretrained["clis"]), data(folder))
-    start, end = torch.load(pretrained["clis"], weights_only=True)["state_dict"], last(tmp_path)["state_dict"]
+    start, end = (
+        torch.load(pretrained["clis"], weights_only=True)["state_dict"],
+        last(tmp_path)["state_dict"],
+    )
     assert end["network.convolutions.3.weight.mean"].shape == (10, 10, 3, 3)
     given = start["network.convolutions.3.weight.mean"]
     assert torch.allclose(0.9 * end["network.convolutions.3.weight.mean"][:8, :8], given, atol=1e-5)
@@ -318,20 +416,34 @@ def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretraine
             seen.append((self.met, outputs["probabilities"]))
             assert pl_module.neighbour(batch["image"]) == [(batch["task"], 0.0, True)]
 
-    trainer(tmp_path, Watch(), epochs=1, precision=precision, user=Satisfied()).fit(clis(pretrained["clis"]), data(folder, rounds=1))
+    trainer(tmp_path, Watch(), epochs=1, precision=precision, user=Satisfied()).fit(
+        clis(pretrained["clis"]), data(folder, rounds=1)
+    )
     assert len(seen) == 3
     assert all(torch.equal(met, refined) for met, refined in seen)
 
 
-def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(folder, pretrained, tmp_path):
+def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(
+    folder, pretrained, tmp_path
+):
     seen = []
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            seen.append((batch["task"], batch["round"], batch["annotation"].clone(), batch["mask"], outputs["probabilities"].shape))
+            seen.append(
+                (
+                    batch["task"],
+                    batch["round"],
+                    batch["annotation"].clone(),
+                    batch["mask"],
+                    outputs["probabilities"].shape,
+                )
+            )
 
     trainer(tmp_path, Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder))
-    for (task, round, first, mask, shape), (_, _, second, _, _) in zip(seen[::2], seen[1::2], strict=True):
+    for (task, round, first, mask, shape), (_, _, second, _, _) in zip(
+        seen[::2], seen[1::2], strict=True
+    ):
         assert round == 0
         assert shape == (1, 2, 40, 56)
         given = first != 255
@@ -343,10 +455,17 @@ def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_
 def test_log_variances_learn_at_their_own_rate(folder, tmp_path):
     spreads = []
     for rate in (1, 20):
-        module = clis(optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}), pretraining="variational")
+        module = clis(
+            optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}),
+            pretraining="variational",
+        )
         trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "pretrain"))
         assert last(tmp_path / str(rate))["optimizer_states"][0]["state"]
-        found = [value.flatten() for name, value in module.named_parameters() if name.endswith("log_variance")]
+        found = [
+            value.flatten()
+            for name, value in module.named_parameters()
+            if name.endswith("log_variance")
+        ]
         spreads.append(torch.cat(found).std().item())
     assert spreads[1] > 5 * spreads[0]
 
@@ -375,14 +494,26 @@ def test_what_annotations_say_is_measured_before_it_is_learned(folder, pretraine
             seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
 
     trainer(tmp_path, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
-    rows = [r for r in csv.DictReader((tmp_path / "transfer.csv").open()) if r["kind"].startswith("round")]
+    rows = [
+        r
+        for r in csv.DictReader((tmp_path / "transfer.csv").open())
+        if r["kind"].startswith("round")
+    ]
     assert [float(row["propagated"]) for row in rows] == pytest.approx(seen)
     assert len(set(seen)) > 3
 
 
 def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
-    rows = {("error_mass", 4): (0.5, 0.7), ("random", 4): (0.4, 0.5), ("error_mass", 8): (0.6, 0.8), ("random", 8): (0.6, 0.8)}
-    found = {key: [{"before": "0.3", "basic": str(value)} for value in values] for key, values in rows.items()}
+    rows = {
+        ("error_mass", 4): (0.5, 0.7),
+        ("random", 4): (0.4, 0.5),
+        ("error_mass", 8): (0.6, 0.8),
+        ("random", 8): (0.6, 0.8),
+    }
+    found = {
+        key: [{"before": "0.3", "basic": str(value)} for value in values]
+        for key, values in rows.items()
+    }
     assert markdown(found, "basic").splitlines() == [
         "| | 0 | 4 | 8 |",
         "|---|---|---|---|",
@@ -392,29 +523,47 @@ def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
 
 
 def test_the_benchmark_begins_every_method_with_the_one_pretraining():
-    assert {start_of(method)[0] for method in METHOD_LINES} == {"pretrained", "pretrained-variational"}
+    assert {start_of(method)[0] for method in METHOD_LINES} == {
+        "pretrained",
+        "pretrained-variational",
+    }
     assert start_of("EWC, 100") == ("pretrained", [])
-    assert start_of("CLIS, variational from scratch") == ("pretrained-variational", ["--config", "clis/variational.yaml"])
+    assert start_of("CLIS, variational from scratch") == (
+        "pretrained-variational",
+        ["--config", "clis/variational.yaml"],
+    )
 
 
 def test_the_benchmark_takes_the_strengths_that_are_best_over_all_sets(tmp_path):
     for number, name in enumerate(("a", "b")):
         for method, candidates in CANDIDATES.items():
-            for place, value in enumerate(candidates):  # the first is best in a, the last in b, by more
+            for place, value in enumerate(
+                candidates
+            ):  # the first is best in a, the last in b, by more
                 run = folder_of(tmp_path / name, named(method, value))
                 run.mkdir(parents=True)
                 figure = 0.6 - 0.1 * place if number == 0 else 0.4 + 0.2 * place
-                (run / "transfer.json").write_text(json.dumps({"mean": dict.fromkeys(("basic", "forward", "backward"), figure)}))
+                (run / "transfer.json").write_text(
+                    json.dumps({"mean": dict.fromkeys(("basic", "forward", "backward"), figure)})
+                )
     found = strengths([tmp_path / "a", tmp_path / "b"])
-    assert found == {method: list(candidates.values())[-1] for method, candidates in CANDIDATES.items()}
+    assert found == {
+        method: list(candidates.values())[-1] for method, candidates in CANDIDATES.items()
+    }
     assert strengths([tmp_path / "a"])["EWC"] == ["model.consolidation.weight=100"]
     assert strengths([]) == {}
 
 
 def test_the_benchmark_prints_what_a_round_takes(capsys):
-    rounds = [{"basic": 0.8, "seconds": 1.5, "passes": 110.0}, {"basic": 0.85, "seconds": None, "passes": None}]
+    rounds = [
+        {"basic": 0.8, "seconds": 1.5, "passes": 110.0},
+        {"basic": 0.85, "seconds": None, "passes": None},
+    ]
     print_rounds({"CLIS": rounds})
-    assert capsys.readouterr().out.splitlines()[-2:] == ["| CLIS | round 1 | 0.800 | 1.50 | 110 |", "| CLIS | round 2 | 0.850 |  |  |"]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "| CLIS | round 1 | 0.800 | 1.50 | 110 |",
+        "| CLIS | round 2 | 0.850 |  |  |",
+    ]
 
 
 def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):

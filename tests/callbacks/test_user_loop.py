@@ -34,7 +34,11 @@ class Painter:
         logits = torch.full((len(batch["id"]), 1, *batch["image"].shape[-2:]), -5.0)
         for row, clicks in zip(logits, batch["clicks"], strict=True):
             for y, x, label, _ in clicks[clicks[:, 2] >= 0].tolist():
-                row[0, max(0, y - self.reach) : y + self.reach + 1, max(0, x - self.reach) : x + self.reach + 1] = 5.0 if label else -5.0
+                row[
+                    0,
+                    max(0, y - self.reach) : y + self.reach + 1,
+                    max(0, x - self.reach) : x + self.reach + 1,
+                ] = 5.0 if label else -5.0
         return logits
 
 
@@ -46,7 +50,11 @@ def played(folder, module, loop, batch_size):
     rows = {}
     for batch in data(folder, eval_batch_size=batch_size).test_dataloader():
         loop.play(module, batch)
-        for id, *row in zip(batch["id"].tolist(), *(batch["outcome"][key] for key in ("curves", "clicks", "masks")), strict=True):
+        for id, *row in zip(
+            batch["id"].tolist(),
+            *(batch["outcome"][key] for key in ("curves", "clicks", "masks")),
+            strict=True,
+        ):
             rows[id] = tuple(values.tolist() for values in row)
     return rows
 
@@ -57,17 +65,23 @@ def test_a_given_mask_is_where_the_game_starts(folder):
 
         def segment(self, batch):
             painted = super().segment(batch)[:, 0]
-            return torch.where(painted > 0, painted, torch.where(batch["previous"], 5.0, painted))[:, None]
+            return torch.where(painted > 0, painted, torch.where(batch["previous"], 5.0, painted))[
+                :, None
+            ]
 
     (batch, *_) = list(data(folder, eval_batch_size=4).test_dataloader())
     truth = batch["mask"].numpy() == 1
     batch["previous"] = torch.from_numpy(np.roll(truth, 9, axis=2))
-    starts = [iou(p, m) for p, m in zip(batch["previous"].numpy(), batch["mask"].numpy(), strict=True)]
+    starts = [
+        iou(p, m) for p, m in zip(batch["previous"].numpy(), batch["mask"].numpy(), strict=True)
+    ]
     UserLoop(max_clicks=2, full_curves=True).play(Keeper(3), batch)
     outcome = batch["outcome"]
     assert outcome["starts"].tolist() == starts
     assert (outcome["curves"][:, 0] > outcome["starts"]).any()
-    for (y, x, *_), previous, mask in zip(outcome["clicks"][:, 0].tolist(), batch["previous"].numpy(), truth, strict=True):
+    for (y, x, *_), previous, mask in zip(
+        outcome["clicks"][:, 0].tolist(), batch["previous"].numpy(), truth, strict=True
+    ):
         assert previous[y, x] != mask[y, x]  # the first click corrects the given mask
 
 
@@ -102,12 +116,16 @@ def test_the_recorded_masks_are_what_the_curve_measures(folder):
 
 @pytest.mark.parametrize("user", [None, ItisUser()])
 def test_lock_step_equals_one_by_one(folder, user):
-    assert played(folder, Painter(), UserLoop(user=user), 8) == played(folder, Painter(), UserLoop(user=user), 1)
+    assert played(folder, Painter(), UserLoop(user=user), 8) == played(
+        folder, Painter(), UserLoop(user=user), 1
+    )
 
 
 def test_lock_step_equals_one_by_one_with_a_real_network_in_float64(folder):
     torch.manual_seed(0)
-    network = ClickNetwork(encoder=ENCODER, weights=None, new_channels="mean", options={"decoder_channels": 16})
+    network = ClickNetwork(
+        encoder=ENCODER, weights=None, new_channels="mean", options={"decoder_channels": 16}
+    )
     module = ITIS(network).double().eval()
 
     class InDouble:
@@ -124,7 +142,9 @@ def test_a_compiled_network_is_played_eagerly(folder):
     def refuse(graph, inputs):
         raise AssertionError("compiled")
 
-    network = ClickNetwork(encoder=ENCODER, weights=None, compile={"backend": refuse}, options={"decoder_channels": 16})
+    network = ClickNetwork(
+        encoder=ENCODER, weights=None, compile={"backend": refuse}, options={"decoder_channels": 16}
+    )
     assert len(played(folder, ITIS(network).eval(), UserLoop(max_clicks=1), 8)) == 10
 
 
@@ -133,11 +153,16 @@ def test_a_perfect_mask_ends_the_game_and_an_empty_batch_is_none(folder):
 
     class Oracle:
         def segment(self, batch):
-            masks = torch.stack([torch.from_numpy(source.read(id).mask) for id in batch["id"].tolist()])
+            masks = torch.stack(
+                [torch.from_numpy(source.read(id).mask) for id in batch["id"].tolist()]
+            )
             return (masks == 1).double()[:, None] * 10 - 5
 
     rows = played(folder, Oracle(), UserLoop(full_curves=True, max_clicks=3), 8)
-    assert all(curve == [1.0] * 3 and sum(c[2] >= 0 for c in clicks) == 1 for curve, clicks, _ in rows.values())
+    assert all(
+        curve == [1.0] * 3 and sum(c[2] >= 0 for c in clicks) == 1
+        for curve, clicks, _ in rows.values()
+    )
     batch = {"id": torch.zeros(0, dtype=torch.int64), "errors": ["x"]}
     UserLoop().play(Oracle(), batch)
     assert "outcome" not in batch
@@ -171,14 +196,18 @@ def train_epoch(loop, loader, epoch, module=None):
         outputs = {"logits": module.segment(batch)}
         loop.on_train_batch_end(SimpleNamespace(current_epoch=epoch), module, outputs, batch, 0)
         assert module.calls == calls + 1  # the next click costs no further pass
-        for id, clicks, previous in zip(batch["id"].tolist(), batch["clicks"], batch.get("previous", batch["mask"]), strict=True):
+        for id, clicks, previous in zip(
+            batch["id"].tolist(), batch["clicks"], batch.get("previous", batch["mask"]), strict=True
+        ):
             seen[id] = (clicks[clicks[:, 2] >= 0], previous)
     return seen
 
 
 def test_every_epoch_adds_one_click_from_the_objects_own_errors(folder):
     loop = UserLoop(reset_probability=0.0, train_user=ItisUser())
-    loader = data(folder, batch_size=2).train_dataloader()  # whole images: view and source pixels are the same
+    loader = data(
+        folder, batch_size=2
+    ).train_dataloader()  # whole images: view and source pixels are the same
     loader.dataset.augment = None
     loader.batch_sampler.batch_size = 1
     before = train_epoch(loop, loader, 0)
@@ -191,7 +220,12 @@ def test_every_epoch_adds_one_click_from_the_objects_own_errors(folder):
         y, x, label, kind = grown[-1].tolist()
         assert truths[id][y, x] == label
         assert kind == REGION
-        prediction = Painter().segment({"id": [id], "image": torch.zeros(1, 3, *truths[id].shape), "clicks": clicks[None]})[0, 0] > 0
+        prediction = (
+            Painter().segment(
+                {"id": [id], "image": torch.zeros(1, 3, *truths[id].shape), "clicks": clicks[None]}
+            )[0, 0]
+            > 0
+        )
         assert bool(prediction[y, x]) != bool(label)
 
 
@@ -203,7 +237,9 @@ def test_resets_are_drawn_with_the_given_probability_and_reproducibly(folder):
         loop, counts = UserLoop(reset_probability=0.3, seed=seed), []
         for epoch in range(40):
             for batch in batches:
-                loop.on_train_batch_start(SimpleNamespace(current_epoch=epoch), None, dict(batch), 0)
+                loop.on_train_batch_start(
+                    SimpleNamespace(current_epoch=epoch), None, dict(batch), 0
+                )
                 if epoch:
                     counts.append(len(loop._delta.restarts) / 5)
                 loop.memory.apply([loop._delta])
@@ -226,8 +262,12 @@ def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch
     monkeypatch.setattr("callbacks.user_loop.from_all_ranks", counting)
     for images, epochs in ((5, 24), (40, 3)):
         sent.append([])
-        loop = UserLoop(reset_probability=1.0, previous_mask=previous_mask)  # the most that a step can send
-        loader = data(draw_folder(tmp_path / str(images), images), batch_size=5, augment=AUGMENT).train_dataloader()
+        loop = UserLoop(
+            reset_probability=1.0, previous_mask=previous_mask
+        )  # the most that a step can send
+        loader = data(
+            draw_folder(tmp_path / str(images), images), batch_size=5, augment=AUGMENT
+        ).train_dataloader()
         for epoch in range(epochs):
             train_epoch(loop, loader, epoch)
         held.append(len(pickle.dumps(loop.state_dict())))

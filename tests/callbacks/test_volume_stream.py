@@ -20,7 +20,14 @@ from callbacks.volume_report import VolumeReport, draw_labour
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
-from interseg.volumes.measures import dice, falling_confidence, labour, residual, step_confidence, touched_slices
+from interseg.volumes.measures import (
+    dice,
+    falling_confidence,
+    labour,
+    residual,
+    step_confidence,
+    touched_slices,
+)
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS
 from interseg.volumes.slices import index
@@ -41,19 +48,37 @@ def folder(tmp_path_factory):
 
 
 def data(folder, **options):
-    given = {"size": (8, 16, 14), "held_out": 2, "stream": 3, "permutations": 2, "rounds": 2, "margin": 2, "cache": str(folder / "cache")}
+    given = {
+        "size": (8, 16, 14),
+        "held_out": 2,
+        "stream": 3,
+        "permutations": 2,
+        "rounds": 2,
+        "margin": 2,
+        "cache": str(folder / "cache"),
+    }
     return VolumeFolderDataModule(str(folder), **given | options)
 
 
 def method(**options):
     torch.manual_seed(3)
-    network = nn.Sequential(nn.Conv3d(1, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.ReLU(), nn.Conv3d(6, 1, 3, padding=1))
-    return Dynamic3D(network, divisor=8, **{"replay": {"slots": 4, "size": 3}, "samples": 2, "steps": 3, "more_steps": 1} | options)
+    network = nn.Sequential(
+        nn.Conv3d(1, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.ReLU(), nn.Conv3d(6, 1, 3, padding=1)
+    )
+    return Dynamic3D(
+        network,
+        divisor=8,
+        **{"replay": {"slots": 4, "size": 3}, "samples": 2, "steps": 3, "more_steps": 1} | options,
+    )
 
 
 def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=None):
     return quiet_trainer(
-        root, [loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks], epochs, devices, precision
+        root,
+        [loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks],
+        epochs,
+        devices,
+        precision,
     )
 
 
@@ -70,9 +95,19 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            labelled = {axis: list(numbers) for axis, numbers in trainer.callbacks[0].labelled.items()}
+            labelled = {
+                axis: list(numbers) for axis, numbers in trainer.callbacks[0].labelled.items()
+            }
             answer = outputs["probabilities"][0, 0].numpy() > 0.5
-            seen.append((batch["mask"][0].numpy().astype(bool), answer, batch["proxy"], labelled, batch["labour"]))
+            seen.append(
+                (
+                    batch["mask"][0].numpy().astype(bool),
+                    answer,
+                    batch["proxy"],
+                    labelled,
+                    batch["labour"],
+                )
+            )
             assert outputs["probabilities"].shape == batch["volume"].shape
 
     trainer(tmp_path, Watch()).fit(method(), data(folder))
@@ -93,9 +128,15 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
     assert len(held) == 2 * 2 * 2  # after 2 volumes and after all 3, in both permutations
     assert {r["seen"] for r in held} == {"2", "3"}
     assert len([r for r in found if r["kind"] == "unseen"]) == 2 * 1
-    by = [[float(r["dice"]) for r in held if r["permutation"] == p and r["seen"] == "3"] for p in "01"]
-    assert figures["held_out"]["3"]["mean"]["mean"] == pytest.approx(np.mean([np.mean(v) for v in by]))
-    assert figures["held_out"]["3"]["min"]["std"] == pytest.approx(np.std([min(v) for v in by], ddof=1))
+    by = [
+        [float(r["dice"]) for r in held if r["permutation"] == p and r["seen"] == "3"] for p in "01"
+    ]
+    assert figures["held_out"]["3"]["mean"]["mean"] == pytest.approx(
+        np.mean([np.mean(v) for v in by])
+    )
+    assert figures["held_out"]["3"]["min"]["std"] == pytest.approx(
+        np.std([min(v) for v in by], ddof=1)
+    )
     assert figures["rounds"][1]["labour"] > figures["rounds"][0]["labour"]
     assert figures["rounds"][1]["proxy"] > figures["rounds"][0]["proxy"]
 
@@ -109,7 +150,9 @@ def whole(folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("step", [1, 5, 8])
-def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(step, folder, whole, tmp_path):
+def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(
+    step, folder, whole, tmp_path
+):
     class KillBatch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if 6 * trainer.current_epoch + batch_idx == step:
@@ -119,7 +162,9 @@ def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(ste
     with pytest.raises(Killed):
         trainer(cut, KillBatch()).fit(method(), data(folder))
     again = trainer(cut)
-    again.fit(method(), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True)
+    again.fit(
+        method(), data(folder), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True
+    )
     for part in ("state_dict", "optimizer_states", "replay"):
         assert_equal(last(whole)[part], last(cut)[part], part)
     assert (whole / "dice.csv").read_text() == (cut / "dice.csv").read_text()
@@ -128,7 +173,9 @@ def test_killed_in_a_stream_it_goes_on_with_equal_weights_replay_and_figures(ste
 def test_two_ranks_give_what_one_gives(folder, tmp_path):
     for devices in (1, 2):
         learner = method()  # before the Trainer, whose seed the ranks have in common
-        trainer(tmp_path / str(devices), devices=devices, precision="64-true", epochs=1).fit(learner, data(folder))
+        trainer(tmp_path / str(devices), devices=devices, precision="64-true", epochs=1).fit(
+            learner, data(folder)
+        )
     assert rows(tmp_path / "1") == rows(tmp_path / "2")
     for key, value in last(tmp_path / "1")["state_dict"].items():
         assert torch.allclose(value, last(tmp_path / "2")["state_dict"][key], atol=1e-5), key
@@ -140,7 +187,9 @@ def test_a_permutation_starts_anew_and_offline_epochs_do_not(folder, tmp_path):
     class Watch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if batch_idx == 0:
-                answers.setdefault(pl_module.start_anew, []).append((batch["answer"], len(pl_module.replay)))
+                answers.setdefault(pl_module.start_anew, []).append(
+                    (batch["answer"], len(pl_module.replay))
+                )
 
     for kind in ("permutation", "never", "volume"):
         trainer(tmp_path / kind, Watch()).fit(method(start_anew=kind), data(folder))
@@ -159,9 +208,14 @@ def test_each_volume_by_itself_gives_the_same_in_any_order(folder, tmp_path):
         trainer(tmp_path / name, epochs=1).fit(method(start_anew="volume"), source)
         orders[name] = rows(tmp_path / name)
     assert {row["kind"] for row in orders["forth"]} == {"round"}, "nothing is learned for others"
-    assert [row["volume"] for row in orders["forth"]] == [row["volume"] for row in orders["back"]][::-1]
+    assert [row["volume"] for row in orders["forth"]] == [row["volume"] for row in orders["back"]][
+        ::-1
+    ]
     forth, back = (
-        sorted(({k: v for k, v in row.items() if k != "seen"} for row in orders[name]), key=lambda row: (row["volume"], row["round"]))
+        sorted(
+            ({k: v for k, v in row.items() if k != "seen"} for row in orders[name]),
+            key=lambda row: (row["volume"], row["round"]),
+        )
         for name in ("forth", "back")
     )
     assert forth == back
@@ -187,17 +241,27 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
         def on_train_end(self, trainer, pl_module):
             for number in data_split(folder)[0]:
                 batch = trainer.datamodule.one(number)
-                answers.append(dice(pl_module.predict(batch["volume"])[0, 0].numpy() > 0.5, batch["mask"][0].numpy() > 0))
+                answers.append(
+                    dice(
+                        pl_module.predict(batch["volume"])[0, 0].numpy() > 0.5,
+                        batch["mask"][0].numpy() > 0,
+                    )
+                )
 
     offline = method(start_anew="never", replay=None, smoothing=False)
-    trainer(tmp_path, Watch(), epochs=3, loop=SliceLoop()).fit(offline, data(folder, permutations=3, rounds=1))
+    trainer(tmp_path, Watch(), epochs=3, loop=SliceLoop()).fit(
+        offline, data(folder, permutations=3, rounds=1)
+    )
     held = [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out"]
     assert held == pytest.approx(answers)
     assert {row["permutation"] for row in rows(tmp_path)} == {"2"}
 
 
 def test_offline_training_on_a_prefix_is_measured_on_the_rest_of_the_stream(folder, tmp_path):
-    offline, source = method(start_anew="never", replay=None, smoothing=False), data(folder, permutations=3, rounds=1, prefix=(1, 2))
+    offline, source = (
+        method(start_anew="never", replay=None, smoothing=False),
+        data(folder, permutations=3, rounds=1, prefix=(1, 2)),
+    )
     trainer(tmp_path, epochs=3, loop=SliceLoop()).fit(offline, source)
     learned = {row["volume"] for row in rows(tmp_path) if row["kind"] == "round"}
     unseen = {row["volume"] for row in rows(tmp_path) if row["kind"] == "unseen"}
@@ -212,12 +276,19 @@ def test_more_epochs_than_permutations_are_refused(folder, tmp_path):
         trainer(tmp_path, epochs=3).fit(method(), data(folder))
 
 
-def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_samples(folder, tmp_path):
+def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_samples(
+    folder, tmp_path
+):
     """Algorithm 5, lines 16 to 21, written out: plain gradient descent, two volumes, one round each."""
     from interseg.losses import weighted_cross_entropy_and_dice
     from lightning_modules.optimisation import Optimisation
 
-    given = {"augment": False, "steps": 3, "more_steps": 2, "optimisation": Optimisation("sgd", learning_rate=0.1, momentum=0.0)}
+    given = {
+        "augment": False,
+        "steps": 3,
+        "more_steps": 2,
+        "optimisation": Optimisation("sgd", learning_rate=0.1, momentum=0.0),
+    }
     seen = []
 
     class Watch(Callback):
@@ -238,7 +309,8 @@ def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_
         others = [sample for key, sample in buffer.items() if key != t]
         for _ in range(3 + 2 * i):
             losses = [
-                weighted_cross_entropy_and_dice(expected.segment({"volume": x}), y, w) for x, y, w in [(volume, target, weight), *others]
+                weighted_cross_entropy_and_dice(expected.segment({"volume": x}), y, w)
+                for x, y, w in [(volume, target, weight), *others]
             ]
             gradients = torch.autograd.grad(sum(losses) / len(losses), list(network.parameters()))
             with torch.no_grad():
@@ -253,12 +325,29 @@ def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_
     ("options", "confidence", "backend", "inclusive"),
     [
         ({}, lambda shape, labelled: step_confidence(shape, labelled, 4.0), "dis", False),
-        ({"omega": 2.0, "registration": "copy"}, lambda shape, labelled: step_confidence(shape, labelled, 2.0), "copy", False),
-        ({"confidence": "falling", "reach": 3.0}, lambda shape, labelled: falling_confidence(shape, labelled, 3.0), "dis", False),
-        ({"confidence": "none", "inclusive": True}, lambda shape, labelled: np.ones(shape), "dis", True),
+        (
+            {"omega": 2.0, "registration": "copy"},
+            lambda shape, labelled: step_confidence(shape, labelled, 2.0),
+            "copy",
+            False,
+        ),
+        (
+            {"confidence": "falling", "reach": 3.0},
+            lambda shape, labelled: falling_confidence(shape, labelled, 3.0),
+            "dis",
+            False,
+        ),
+        (
+            {"confidence": "none", "inclusive": True},
+            lambda shape, labelled: np.ones(shape),
+            "dis",
+            True,
+        ),
     ],
 )
-def test_a_rounds_target_and_weights_are_those_of_its_settings(options, confidence, backend, inclusive, folder, tmp_path):
+def test_a_rounds_target_and_weights_are_those_of_its_settings(
+    options, confidence, backend, inclusive, folder, tmp_path
+):
     """And the user is guided by what the segmenter has said, from the second round of a cold stream on."""
     asked = []
 
@@ -273,12 +362,22 @@ def test_a_rounds_target_and_weights_are_those_of_its_settings(options, confiden
             proxy = ProxyMask(volume, BACKENDS[backend])
             for axis, numbers in batch["labelled"].items():
                 proxy.label(axis, {number: truth[index(axis, number)] for number in numbers})
-            assert np.array_equal(batch["target"][0, 0].numpy() > 0.5, proxy.merged(inclusive=inclusive))
-            assert np.allclose(batch["confidence"][0, 0].numpy(), confidence(truth.shape, batch["labelled"]))
+            assert np.array_equal(
+                batch["target"][0, 0].numpy() > 0.5, proxy.merged(inclusive=inclusive)
+            )
+            assert np.allclose(
+                batch["confidence"][0, 0].numpy(), confidence(truth.shape, batch["labelled"])
+            )
             cold = batch["task"] == batch["round"] == 0
-            assert asked[-1] is None if cold else np.array_equal(asked[-1], pl_module.predict(batch["volume"])[0, 0])
+            assert (
+                asked[-1] is None
+                if cold
+                else np.array_equal(asked[-1], pl_module.predict(batch["volume"])[0, 0])
+            )
 
-    trainer(tmp_path, Watch(), epochs=1, loop=SliceLoop(User(), **options)).fit(method(), data(folder))
+    trainer(tmp_path, Watch(), epochs=1, loop=SliceLoop(User(), **options)).fit(
+        method(), data(folder)
+    )
     assert len(asked) == 6
 
 
@@ -287,7 +386,9 @@ def test_permutations_are_labelled_by_draws_of_their_own(folder, tmp_path):
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            labelled.setdefault(batch["sequence"], {})[int(batch["id"])] = {k: tuple(v) for k, v in batch["labelled"].items()}
+            labelled.setdefault(batch["sequence"], {})[int(batch["id"])] = {
+                k: tuple(v) for k, v in batch["labelled"].items()
+            }
 
     trainer(tmp_path, Watch(), loop=SliceLoop(SliceUser(guided=False))).fit(method(), data(folder))
     assert labelled[0].keys() == labelled[1].keys()
@@ -301,7 +402,9 @@ def test_what_a_stream_says_and_is_measured_by_is_of_its_precision(precision, fo
     class Watch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if batch["round"]:
-                assert np.array_equal(batch["answer"], answers[-1])  # nothing was learned in between
+                assert np.array_equal(
+                    batch["answer"], answers[-1]
+                )  # nothing was learned in between
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             answers.append(outputs["probabilities"][0, 0].numpy())
@@ -312,9 +415,15 @@ def test_what_a_stream_says_and_is_measured_by_is_of_its_precision(precision, fo
                         answer = pl_module.predict(one["volume"])[0, 0].numpy()
                     held.append(dice(answer > 0.5, one["mask"][0].numpy() > 0))
 
-    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, precision=precision).fit(method(), data(folder))
+    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, precision=precision).fit(
+        method(), data(folder)
+    )
     assert answers[0].dtype == np.float32
-    assert [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out" and row["seen"] == "3"] == held
+    assert [
+        float(row["dice"])
+        for row in rows(tmp_path)
+        if row["kind"] == "held_out" and row["seen"] == "3"
+    ] == held
 
 
 def test_weights_that_have_diverged_end_the_stream(folder, tmp_path):
@@ -342,7 +451,9 @@ def test_targets_are_smoothed_the_more_the_further_the_stream_down_to_a_floor(fo
             assert torch.allclose(target, (1 - share) * before + share * batch["target"])
             assert batch["task"] == 0 or not torch.equal(target, batch["target"])
 
-    learner = Watching(method().network, divisor=8, steps=1, smoothing_floor=0.6, smoothing_rate=0.3)
+    learner = Watching(
+        method().network, divisor=8, steps=1, smoothing_floor=0.6, smoothing_rate=0.3
+    )
     trainer(tmp_path, Watch(), epochs=1).fit(learner, data(folder))
     assert len(seen) == 3 * (1 + 6)
 
@@ -359,7 +470,9 @@ def test_augmentation_is_of_training_alone(folder, tmp_path):
 
 
 def test_the_unseen_rest_is_measured_on_demand(folder, tmp_path):
-    measured = quiet_trainer(tmp_path, [SliceLoop(SliceUser()), VolumeDice(every=1, unseen=False)], 1, 1, "32-true")
+    measured = quiet_trainer(
+        tmp_path, [SliceLoop(SliceUser()), VolumeDice(every=1, unseen=False)], 1, 1, "32-true"
+    )
     measured.fit(method(), data(folder))
     assert {row["kind"] for row in rows(tmp_path)} == {"round", "held_out"}
 
@@ -373,8 +486,13 @@ def test_the_page_shows_what_its_panels_are_named_after(folder, tmp_path, monkey
 
     from callbacks.figures import draw_panels
 
-    monkeypatch.setattr("callbacks.volume_report.draw_panels", lambda panels, *rest: drawn.append(panels) or draw_panels(panels, *rest))
-    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, loop=SliceLoop(SliceUser(weight=0.1))).fit(method(), data(folder))
+    monkeypatch.setattr(
+        "callbacks.volume_report.draw_panels",
+        lambda panels, *rest: drawn.append(panels) or draw_panels(panels, *rest),
+    )
+    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, loop=SliceLoop(SliceUser(weight=0.1))).fit(
+        method(), data(folder)
+    )
     assert len(drawn) == len(rounds) == 6
     for panels, (batch, answer) in zip(drawn, rounds, strict=True):
         truth = batch["mask"][0].numpy()
@@ -394,20 +512,35 @@ def test_the_page_shows_what_its_panels_are_named_after(folder, tmp_path, monkey
 
 def test_curves_are_means_over_volumes_against_mean_labour_and_over_the_stream():
     names = ("volume", "round", "proxy", "dice", "agreement", "labour")
-    table = [(0, 0, 0.2, 0.3, 0.1, 0.1), (0, 1, 0.4, 0.5, 0.3, 0.2), (1, 0, 0.6, 0.1, 0.5, 0.3), (1, 1, 0.8, 0.9, 0.5, 0.4)]
+    table = [
+        (0, 0, 0.2, 0.3, 0.1, 0.1),
+        (0, 1, 0.4, 0.5, 0.3, 0.2),
+        (1, 0, 0.6, 0.1, 0.5, 0.3),
+        (1, 1, 0.8, 0.9, 0.5, 0.4),
+    ]
     left, middle, right = draw_labour([dict(zip(names, row, strict=True)) for row in table]).axes
     lines = {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in left.lines}
     assert np.allclose(lines["proxy mask and truth"], [[0.2, 0.3], [0.4, 0.6]])
     assert np.allclose(lines["answer and truth"], [[0.2, 0.3], [0.2, 0.7]])
     assert np.allclose(lines["answer and proxy mask"], [[0.2, 0.3], [0.3, 0.4]])
-    assert [line.get_ydata().tolist() for line in middle.lines] == [pytest.approx(v) for v in ([0.4, 0.6], [0.5, 0.7], [0.3, 0.4])]
+    assert [line.get_ydata().tolist() for line in middle.lines] == [
+        pytest.approx(v) for v in ([0.4, 0.6], [0.5, 0.7], [0.3, 0.4])
+    ]
     assert right.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.3])
 
 
-def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(folder, tmp_path):
+def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(
+    folder, tmp_path
+):
     trainer(tmp_path / "full", loop=SliceLoop()).fit(method(), data(folder, rounds=1))
-    assert all(r["proxy"] == "1.0" and r["labour"] == "1.0" for r in rows(tmp_path / "full") if r["kind"] == "round")
-    trainer(tmp_path / "happy", loop=SliceLoop(SliceUser(), satisfied=0.7)).fit(method(), data(folder, rounds=4))
+    assert all(
+        r["proxy"] == "1.0" and r["labour"] == "1.0"
+        for r in rows(tmp_path / "full")
+        if r["kind"] == "round"
+    )
+    trainer(tmp_path / "happy", loop=SliceLoop(SliceUser(), satisfied=0.7)).fit(
+        method(), data(folder, rounds=4)
+    )
     found = [r for r in rows(tmp_path / "happy") if r["kind"] == "round"]
     stays = []
     for first, second in itertools.pairwise(found):
@@ -426,10 +559,15 @@ def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             answers.append(batch["answer"])
 
-    trainer(tmp_path / "second", Watch(), epochs=1).fit(method(pretrained=file, start_anew="volume"), data(folder))
+    trainer(tmp_path / "second", Watch(), epochs=1).fit(
+        method(pretrained=file, start_anew="volume"), data(folder)
+    )
     assert all(a is not None for a in answers)
     torch.save({"state_dict": {"network.other": torch.zeros(1)}}, tmp_path / "other.ckpt")
-    for wrong, message in (("nowhere", "nowhere cannot be read"), (str(tmp_path / "other.ckpt"), "other.ckpt does not fit")):
+    for wrong, message in (
+        ("nowhere", "nowhere cannot be read"),
+        (str(tmp_path / "other.ckpt"), "other.ckpt does not fit"),
+    ):
         with pytest.raises(InputError, match=message):
             trainer(tmp_path / "third", epochs=1).fit(method(pretrained=wrong), data(folder))
 
@@ -449,7 +587,9 @@ def test_a_volume_thinner_than_the_strides_of_the_configured_network_is_answered
 def test_a_network_of_another_size_answers_at_the_volumes_resolution(folder, tmp_path):
     learner = method(size=(4, 8, 8))
     trainer(tmp_path, epochs=1).fit(learner, data(folder, permutations=1))
-    assert {tuple(part.shape) for sample in learner.replay.samples for part in sample} == {(1, 1, 4, 8, 8)}
+    assert {tuple(part.shape) for sample in learner.replay.samples for part in sample} == {
+        (1, 1, 4, 8, 8)
+    }
     assert learner.predict(torch.rand(1, 1, 8, 16, 14)).shape == (1, 1, 8, 16, 14)
     assert len(rows(tmp_path)) > 6
 
@@ -468,13 +608,18 @@ def test_ranks_answer_with_the_same_running_statistics(folder, tmp_path):
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             norm = pl_module.network[1]
-            torch.save((norm.running_mean, norm.num_batches_tracked), tmp_path / f"{batch_idx}.{trainer.global_rank}.pt")
+            torch.save(
+                (norm.running_mean, norm.num_batches_tracked),
+                tmp_path / f"{batch_idx}.{trainer.global_rank}.pt",
+            )
 
     learner = method(replay=None)
     learner.network[1] = nn.BatchNorm3d(6)
     trainer(tmp_path, Watch(), devices=2, epochs=1).fit(learner, data(folder))
     for batch in range(6):
-        (mean, count), (other, seen) = (torch.load(tmp_path / f"{batch}.{rank}.pt", weights_only=True) for rank in (0, 1))
+        (mean, count), (other, seen) = (
+            torch.load(tmp_path / f"{batch}.{rank}.pt", weights_only=True) for rank in (0, 1)
+        )
         assert torch.equal(mean, other)
         assert count == seen > 0
 
@@ -508,7 +653,9 @@ print((root / "dice.csv").read_text(), resource.getrusage(resource.RUSAGE_SELF).
 
 def test_a_brain_at_its_own_resolution_takes_less_than_four_gigabytes(tmp_path):
     line = [sys.executable, "-c", NATIVE, str(tmp_path)]
-    done = subprocess.run(line, cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        line, cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     _, *table, peak = done.stdout.split()
     assert sum(",round," in row for row in table) == 1
@@ -523,12 +670,19 @@ def test_augmentation_moves_all_parts_alike():
         assert torch.equal(a, b)
         assert a.shape == volume.shape
         assert not torch.equal(a, volume)
-    flips = {tuple(augmented([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist()) for seed in range(60)}
+    flips = {
+        tuple(augmented([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist())
+        for seed in range(60)
+    }
     assert len(flips) == 8, "along each axis or not"
     ramp = torch.arange(40.0)[:, None].expand(40, 20)[None, None, None]
     for seed in range(5):
-        y, x = torch.gradient(augmented([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12])
-        assert torch.hypot(y, x).mean().item() == pytest.approx(1, abs=1e-3), "pixels stay square whatever the sides"
+        y, x = torch.gradient(
+            augmented([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12]
+        )
+        assert torch.hypot(y, x).mean().item() == pytest.approx(1, abs=1e-3), (
+            "pixels stay square whatever the sides"
+        )
         assert x.abs().mean() > 0.01
     flat = torch.full((1, 1, 4, 12, 10), 3.0)
     assert torch.allclose(augmented([flat], np.random.default_rng(0))[0], flat)
@@ -537,14 +691,22 @@ def test_augmentation_moves_all_parts_alike():
 def test_the_loss_is_entropy_and_dice_with_the_same_weights():
     from interseg.losses import weighted_cross_entropy_and_dice
 
-    logits, target, weight = torch.randn(2, 1, 2, 3, 4), torch.rand(2, 1, 2, 3, 4), torch.rand(2, 1, 2, 3, 4)
+    logits, target, weight = (
+        torch.randn(2, 1, 2, 3, 4),
+        torch.rand(2, 1, 2, 3, 4),
+        torch.rand(2, 1, 2, 3, 4),
+    )
     expected = 0.0
     for z, y, w in zip(logits, target, weight, strict=True):
         p, share = torch.sigmoid(z), w / w.sum()
         entropy = -(share * (y * p.log() + (1 - y) * (1 - p).log())).sum()
         expected += entropy + 1 - 2 * (share * p * y).sum() / (share * (p + y)).sum()
-    assert weighted_cross_entropy_and_dice(logits, target, weight).item() == pytest.approx(expected.item() / 2, rel=1e-5)
-    assert weighted_cross_entropy_and_dice(logits, target, 7 * weight).item() == pytest.approx(expected.item() / 2, rel=1e-5)
+    assert weighted_cross_entropy_and_dice(logits, target, weight).item() == pytest.approx(
+        expected.item() / 2, rel=1e-5
+    )
+    assert weighted_cross_entropy_and_dice(logits, target, 7 * weight).item() == pytest.approx(
+        expected.item() / 2, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(

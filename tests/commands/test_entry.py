@@ -36,7 +36,11 @@ def test_it_says_which_it_is_and_what_there_is(say):
 
 
 def test_a_command_that_there_is_not_ends_in_2_and_names_those_that_there_are(say):
-    assert say("train") == (2, "", "error: there is no command 'train'; use predict, annotate, check\n")
+    assert say("train") == (
+        2,
+        "",
+        "error: there is no command 'train'; use predict, annotate, check\n",
+    )
 
 
 @pytest.mark.parametrize("name", entry.COMMANDS)
@@ -57,14 +61,25 @@ def test_it_checks_data_as_the_script_does(say, tmp_path, monkeypatch):
     words = ("--config", "data/folder.yaml", f"data.root={data}", "--out")
     code, shown, _ = say("check", *words, tmp_path / "one.html")
     script = called("check.py", *words, tmp_path / "two.html", cwd=tmp_path)
-    assert (code, shown.replace("one.html", "")) == (script.returncode, script.stdout.replace("two.html", ""))
+    assert (code, shown.replace("one.html", "")) == (
+        script.returncode,
+        script.stdout.replace("two.html", ""),
+    )
     assert "objects" in shown
     assert (tmp_path / "one.html").read_text() == (tmp_path / "two.html").read_text()
 
 
 def test_what_a_person_can_mend_is_one_line(say, tmp_path):
     code, _, error = say(
-        "predict", "--checkpoint", "interseg-lite", "--images", tmp_path, "--clicks", tmp_path / "no.csv", "--out", tmp_path
+        "predict",
+        "--checkpoint",
+        "interseg-lite",
+        "--images",
+        tmp_path,
+        "--clicks",
+        tmp_path / "no.csv",
+        "--out",
+        tmp_path,
     )
     assert code == 2
     assert error.startswith("error: ")
@@ -77,7 +92,10 @@ def test_a_missing_extra_is_named(say, monkeypatch):
 
     monkeypatch.setattr(entry.importlib, "import_module", without)
     code, _, error = say("annotate", "--checkpoint", "interseg-lite", "--images", ".")
-    assert (code, error) == (2, "error: interseg annotate needs starlette; pip install 'interseg[annotate]'\n")
+    assert (code, error) == (
+        2,
+        "error: interseg annotate needs starlette; pip install 'interseg[annotate]'\n",
+    )
 
 
 def test_the_version_stands_in_one_place():

@@ -15,10 +15,16 @@ from tests.helpers.drawing import draw_folder
 
 OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
 OVERLAYS += [
-    ("two_in_one.yaml", f"two_in_one/{p.name}") for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml")) if p.name != "once.yaml"
+    ("two_in_one.yaml", f"two_in_one/{p.name}")
+    for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))
+    if p.name != "once.yaml"
 ]
 OVERLAYS += [("two_in_one/once.yaml", "two_in_one/pnr.yaml")]
-OVERLAYS += [("small.yaml", f"itis/{p.name}") for p in sorted((ROOT / "configs" / "itis").glob("*.yaml")) if p.name != "once.yaml"]
+OVERLAYS += [
+    ("small.yaml", f"itis/{p.name}")
+    for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))
+    if p.name != "once.yaml"
+]
 OVERLAYS += [("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
 OVERLAYS += [(method, "gpu.yaml") for method in ("itis/once.yaml", "ritm.yaml", "simpleclick.yaml")]
 OVERLAYS += [("itis/once.yaml", "quickstart.yaml")]
@@ -31,7 +37,11 @@ OTHERS = (
     "clis.yaml",
     "dynamic3d.yaml",
 )  # no method, or one of streams
-METHODS = [*sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS), "itis/once.yaml", "two_in_one/once.yaml"]
+METHODS = [
+    *sorted(p.name for p in (ROOT / "configs").glob("*.yaml") if p.name not in OTHERS),
+    "itis/once.yaml",
+    "two_in_one/once.yaml",
+]
 
 
 CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yaml"]
@@ -45,11 +55,31 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module", params=METHODS)
 def run(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param.replace("/", "-"), numbered=True) / "trained"
-    arguments = ["--config", request.param, "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
-    result = called("train.py", *arguments, *tiny(request.param), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    arguments = [
+        "--config",
+        request.param,
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        f"run={folder}",
+    ]
+    result = called(
+        "train.py",
+        *arguments,
+        *tiny(request.param),
+        f"loading.augment={CROP[0]}",
+        "trainer.max_epochs=2",
+    )
     assert result.returncode == 0, result.stderr
     assert f"run: {folder}" in result.stdout
-    result = called("evaluate.py", "--checkpoint", folder, "max_clicks=3", f"run={folder / 'eval'}", "full_curves=true")
+    result = called(
+        "evaluate.py",
+        "--checkpoint",
+        folder,
+        "max_clicks=3",
+        f"run={folder / 'eval'}",
+        "full_curves=true",
+    )
     assert result.returncode == 0, result.stderr
     (folder / "eval" / "printed.txt").write_text(result.stdout)
     return folder
@@ -82,7 +112,9 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     result = called("evaluate.py", *line, f"run={folder}", "loading.eval_batch_size=1")
     assert result.returncode == 0, result.stderr
     one, eight = (json.loads((f / "report.json").read_text()) for f in (folder, run / "eval"))
-    assert [one[k] for k in one if k.startswith(("noc", "fail"))] == [eight[k] for k in one if k.startswith(("noc", "fail"))]
+    assert [one[k] for k in one if k.startswith(("noc", "fail"))] == [
+        eight[k] for k in one if k.startswith(("noc", "fail"))
+    ]
     compared = called("compare.py", folder, run / "eval", "--out", run / "compare.html")
     assert compared.returncode == 0, compared.stderr
     assert "eval_batch_size=1" in compared.stdout.splitlines()[0]
@@ -103,9 +135,22 @@ def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
     clicked = {}
     points = "convert.yaml" not in run.parent.name
     for refiner in ("null", "brs", "f_brs_b") if points else ("null", "brs"):
-        line = ["--checkpoint", run, f"refiner={refiner}", "max_clicks=2", "full_curves=true", f"run={tmp_path / refiner}"]
-        line.append("callbacks.report=null")  # the pages of refined rounds are those of the runs whose YAML has a refiner
-        zoom = ["--config", "zoom.yaml", "zoom.long_side=64", "zoom.min_crop=24"] if refiner == "f_brs_b" else []
+        line = [
+            "--checkpoint",
+            run,
+            f"refiner={refiner}",
+            "max_clicks=2",
+            "full_curves=true",
+            f"run={tmp_path / refiner}",
+        ]
+        line.append(
+            "callbacks.report=null"
+        )  # the pages of refined rounds are those of the runs whose YAML has a refiner
+        zoom = (
+            ["--config", "zoom.yaml", "zoom.long_side=64", "zoom.min_crop=24"]
+            if refiner == "f_brs_b"
+            else []
+        )
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line), *zoom])
         assert evaluate.main() == 0
         report = json.loads((tmp_path / refiner / "report.json").read_text())
@@ -126,7 +171,11 @@ USERS = ("itis", "cluster", "random", "brs")
 
 def users_of(method, overlay):
     """All users for one overlay; the others have one each, in turn, since a user does not know what it corrects."""
-    return USERS if overlay == "itis/mask.yaml" else [USERS[OVERLAYS.index((method, overlay)) % len(USERS)]]
+    return (
+        USERS
+        if overlay == "itis/mask.yaml"
+        else [USERS[OVERLAYS.index((method, overlay)) % len(USERS)]]
+    )
 
 
 @pytest.mark.parametrize(("method", "overlay"), OVERLAYS)
@@ -168,16 +217,33 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
 def test_ritms_training_is_one_whatever_the_network(method):
     own, shared = load([method], []), load(["small.yaml", "itis/ritm.yaml"], [])
     assert own["callbacks"]["loop"]["inner_rounds"] == 3
-    assert own["callbacks"]["loop"] == {key: shared["callbacks"]["loop"][key] for key in own["callbacks"]["loop"]}
+    assert own["callbacks"]["loop"] == {
+        key: shared["callbacks"]["loop"][key] for key in own["callbacks"]["loop"]
+    }
     for key in ("guidance", "loss", "previous_mask", "mask_map"):
         assert own["model"][key] == shared["model"][key]
     assert own["loading"]["initial"] == shared["loading"]["initial"]
 
 
-@pytest.mark.parametrize("config", sorted(p.name for p in (ROOT / "configs" / "classical").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "config", sorted(p.name for p in (ROOT / "configs" / "classical").glob("*.yaml"))
+)
 def test_classical_methods_play_without_training(config, data, tmp_path, monkeypatch):
-    line = ["--config", f"classical/{config}", "--config", "data/folder.yaml", f"data.root={data}", "max_clicks=3", "full_curves=true"]
-    quiet = ["trainer.accelerator=cpu", "callbacks.progress=null", "trainer.enable_progress_bar=false", "loading.num_workers=0"]
+    line = [
+        "--config",
+        f"classical/{config}",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        "max_clicks=3",
+        "full_curves=true",
+    ]
+    quiet = [
+        "trainer.accelerator=cpu",
+        "callbacks.progress=null",
+        "trainer.enable_progress_bar=false",
+        "loading.num_workers=0",
+    ]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *line, *quiet, f"run={tmp_path}"])
     assert evaluate.main() == 0
     report = json.loads((tmp_path / "report.json").read_text())
@@ -194,7 +260,14 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
     spoiled = tmp_path / "spoiled"
     shutil.copytree(data, spoiled)
     (spoiled / "images" / "1.png").write_text("no image")
-    result = called("evaluate.py", "--checkpoint", run, "max_clicks=1", f"run={tmp_path / 'eval'}", f"data.root={spoiled}")
+    result = called(
+        "evaluate.py",
+        "--checkpoint",
+        run,
+        "max_clicks=1",
+        f"run={tmp_path / 'eval'}",
+        f"data.root={spoiled}",
+    )
     assert result.returncode == 1
     assert "1.png cannot be read as an image" in result.stderr
     assert "the figures are without this" in result.stderr
@@ -207,12 +280,24 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
         ("train.py", ["--config", "itis.yaml"], "PASCAL VOC 2012 is expected in"),
         ("train.py", [], "no model is configured"),
         ("train.py", ["--config", "itis.yaml", "trainer.max_epoch=2"], "did you mean max_epochs?"),
-        ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"], "logger is 'tensorboard'"),
-        ("train.py", ["--config", "small.yaml", "--config", "data/samples.yaml", "run=/proc/no/run"], "cannot be written"),
+        (
+            "train.py",
+            ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"],
+            "logger is 'tensorboard'",
+        ),
+        (
+            "train.py",
+            ["--config", "small.yaml", "--config", "data/samples.yaml", "run=/proc/no/run"],
+            "cannot be written",
+        ),
         ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
         ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
         ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
-        ("evaluate.py", [*CLASSICAL, "refiner.weight=1"], "refiner is {'weight': 1}; use one of brs"),
+        (
+            "evaluate.py",
+            [*CLASSICAL, "refiner.weight=1"],
+            "refiner is {'weight': 1}; use one of brs",
+        ),
         ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "turn it on by --config zoom.yaml"),
         ("compare.py", ["nowhere"], "nowhere holds no finished evaluation"),
     ],

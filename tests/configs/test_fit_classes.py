@@ -37,9 +37,18 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
-    line = ["--config", "convert.yaml", "--config", "data/class_images.yaml", f"data.images={IMAGES.replace('ROOT', str(data))}"]
+    line = [
+        "--config",
+        "convert.yaml",
+        "--config",
+        "data/class_images.yaml",
+        f"data.images={IMAGES.replace('ROOT', str(data))}",
+    ]
     line += [*tiny("convert.yaml"), f"model.network.classes={CLASSES}", "trainer.max_epochs=2"]
-    line += ["model.network.encoder_name=tu-tf_efficientnet_lite0", "model.network.decoder_channels=[256,128,64,32,16]"]
+    line += [
+        "model.network.encoder_name=tu-tf_efficientnet_lite0",
+        "model.network.decoder_channels=[256,128,64,32,16]",
+    ]
     result = called("train.py", *line, f"run={folder}")
     assert result.returncode == 0, result.stderr
     line = ["refiner=brs", f"max_clicks={CLICKS}", "full_curves=true", "trainer.precision=64-true"]
@@ -72,7 +81,9 @@ def played(run):
         (session,) = open_sessions(model, image[None], [id])
         pairs = [counted(session.mask, sample.mask)]
         for _ in range(CLICKS):
-            click = RitmUser().next_click(session.mask, sample.mask, session.clicks, np.random.default_rng(0))
+            click = RitmUser().next_click(
+                session.mask, sample.mask, session.clicks, np.random.default_rng(0)
+            )
             if click is not None:
                 session.click(*click[:3])
             pairs.append(counted(session.mask, sample.mask))
@@ -88,11 +99,22 @@ def test_figures_over_all_pixels_are_those_of_the_slow_reference(run, played):
         pairs = sum(pairs[k] for _, pairs in played)
         figures[f"pixels@{k}"] = sum(pairs[c, c] for c in range(CLASSES)) / pairs.sum()
         unions = {c: pairs[c].sum() + pairs[:, c].sum() - pairs[c, c] for c in range(CLASSES)}
-        figures[f"class_miou@{k}"] = np.mean([pairs[c, c] / union for c, union in unions.items() if union])
-        own = [[p[k][c, c] / (p[k][c].sum() + p[k][:, c].sum() - p[k][c, c]) for c in range(CLASSES) if p[k][c].sum()] for _, p in played]
+        figures[f"class_miou@{k}"] = np.mean(
+            [pairs[c, c] / union for c, union in unions.items() if union]
+        )
+        own = [
+            [
+                p[k][c, c] / (p[k][c].sum() + p[k][:, c].sum() - p[k][c, c])
+                for c in range(CLASSES)
+                if p[k][c].sum()
+            ]
+            for _, p in played
+        ]
         figures[f"miou@{k}"] = np.mean([np.mean(ious) for ious in own])
     assert {key: report[key] for key in figures} == pytest.approx(figures, abs=1e-12)
-    assert all(report[f"class_miou@{k}"] != report[f"class_miou@{k + 1}"] for k in range(CLICKS)), "every click changes the answers"
+    assert all(report[f"class_miou@{k}"] != report[f"class_miou@{k + 1}"] for k in range(CLICKS)), (
+        "every click changes the answers"
+    )
     assert figures["pixels@3"] > figures["pixels@0"]
     assert report["refinements"] > 0
     assert "refinements" in report["contributed"]
@@ -104,14 +126,21 @@ def test_clicks_say_the_class_of_their_pixel(run, played):
         [tuple(click) for click in clicks.tolist()] for clicks, _ in played
     ]
     assert any(click[2] > 1 for clicks, _ in played for click in clicks)
-    assert [row["name"] for row in rows] == build(resolve(trained_config(run / "checkpoints" / "last.ckpt"))["data"]).names("test")
+    assert [row["name"] for row in rows] == build(
+        resolve(trained_config(run / "checkpoints" / "last.ckpt"))["data"]
+    ).names("test")
 
 
 def test_the_page_draws_classes_and_its_legend_says_so(run):
     page = (run / "eval" / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 3 * CLICKS
     for label in range(CLASSES):
-        assert '<span style="background:#{:02x}{:02x}{:02x}"></span>class {}'.format(*colour_of(label), label) in page
+        assert (
+            '<span style="background:#{:02x}{:02x}{:02x}"></span>class {}'.format(
+                *colour_of(label), label
+            )
+            in page
+        )
     assert "class 3" not in page
     assert "negative click" not in page
     assert "<td>pixels of their class</td>" in page
@@ -126,10 +155,17 @@ def test_evaluations_of_classes_are_compared(run, tmp_path):
     report = json.loads((tmp_path / "eval" / "report.json").read_text())
     assert "refinements" not in report
     assert report["pixels@0"] == report["pixels@3"], "without a refiner clicks change nothing"
-    result = called("compare.py", tmp_path / "eval", run / "eval", "--out", tmp_path / "compare.html")
+    result = called(
+        "compare.py", tmp_path / "eval", run / "eval", "--out", tmp_path / "compare.html"
+    )
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "compare.html").read_text()
     assert page.count("<figure>") > 0
     for label in range(CLASSES):
-        assert '<span style="background:#{:02x}{:02x}{:02x}"></span>class {}'.format(*colour_of(label), label) in page
+        assert (
+            '<span style="background:#{:02x}{:02x}{:02x}"></span>class {}'.format(
+                *colour_of(label), label
+            )
+            in page
+        )
     assert "positive click" not in page

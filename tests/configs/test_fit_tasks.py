@@ -38,7 +38,11 @@ def root(tmp_path_factory):
 
 
 def fit(files, root, folder, *overrides):
-    line = [part for file in ("clis.yaml", *files, "data/class_folder.yaml") for part in ("--config", file)]
+    line = [
+        part
+        for file in ("clis.yaml", *files, "data/class_folder.yaml")
+        for part in ("--config", file)
+    ]
     steps = [*TASKS, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
     if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
         steps.append("model.steps=2")
@@ -62,7 +66,13 @@ def pretrained(root, tmp_path_factory):
 def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     checkpoint = pretrained[name if name in OWN else "clis"] / "checkpoints" / "last.ckpt"
     stage = ["data.stage=tasks", "trainer.max_epochs=1", "data.sequence=1"]
-    fit([*METHODS[name], "clis/tasks.yaml"], root, tmp_path, f"model.pretrained={checkpoint}", *stage)
+    fit(
+        [*METHODS[name], "clis/tasks.yaml"],
+        root,
+        tmp_path,
+        f"model.pretrained={checkpoint}",
+        *stage,
+    )
     figures = json.loads((tmp_path / "transfer.json").read_text())
     assert list(figures["sequences"]) == ["1"]
     assert 0 < figures["mean"]["backward"] < 1
@@ -82,12 +92,27 @@ def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrai
     kept, _ = records(tmp_path)
     figures = json.loads((tmp_path / "transfer.json").read_text())
     assert kept["transfer/backward"] == pytest.approx(figures["mean"]["backward"])
-    assert kept["tables/transfer/nrows"] == len((tmp_path / "transfer.csv").read_text().splitlines()) - 1
+    assert (
+        kept["tables/transfer/nrows"]
+        == len((tmp_path / "transfer.csv").read_text().splitlines()) - 1
+    )
     with (tmp_path / "transfer.csv").open() as file:
         rows = list(csv.DictReader(file))
     for key, kind in (("quality/first", "round 0"), ("quality/last", "round 1")):
-        assert kept[key] == pytest.approx(np.mean([float(row["iou"]) for row in rows if row["kind"] == kind]))
-    matrix = json.loads(next(tmp_path.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text())["data"]
-    answers = {(row["task"], row["image"]): float(row["iou"]) for row in rows if row["kind"] == "answer"}
-    assert {(str(line[0] - 1), str(i)): value for line in matrix for i, value in enumerate(line[1:])} == pytest.approx(answers)
-    assert kept["pictures/rounds/count"] == len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/rounds*"))) == 6
+        assert kept[key] == pytest.approx(
+            np.mean([float(row["iou"]) for row in rows if row["kind"] == kind])
+        )
+    matrix = json.loads(
+        next(tmp_path.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text()
+    )["data"]
+    answers = {
+        (row["task"], row["image"]): float(row["iou"]) for row in rows if row["kind"] == "answer"
+    }
+    assert {
+        (str(line[0] - 1), str(i)): value for line in matrix for i, value in enumerate(line[1:])
+    } == pytest.approx(answers)
+    assert (
+        kept["pictures/rounds/count"]
+        == len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/rounds*")))
+        == 6
+    )

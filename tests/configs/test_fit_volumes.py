@@ -15,7 +15,13 @@ from tests.helpers.volumes import case, save
 from tests.helpers.wandb_records import records
 
 ROOT = Path(__file__).parent.parent.parent
-OVERLAYS = {"": [], "vnet": ["data.size=[16,32,32]", "data.rounds=1"], "labelled": [], "offline": [], "static": ["data.rounds=2"]}
+OVERLAYS = {
+    "": [],
+    "vnet": ["data.size=[16,32,32]", "data.rounds=1"],
+    "labelled": [],
+    "offline": [],
+    "static": ["data.rounds=2"],
+}
 OVERLAYS["vnet"] += ["data.permutations=1", "trainer.max_epochs=1"]
 
 
@@ -32,10 +38,21 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     before = ["labelled"] if name == "offline" else []
-    files = ["dynamic3d.yaml", "data/volume_folder.yaml", *(f"dynamic3d/{part}.yaml" for part in (*before, name) if part)]
+    files = [
+        "dynamic3d.yaml",
+        "data/volume_folder.yaml",
+        *(f"dynamic3d/{part}.yaml" for part in (*before, name) if part),
+    ]
     line = [part for file in files for part in ("--config", file)]
     small = [] if name == "vnet" else ["model.network.channels=[4,8,8,8]"]
-    given = [*VOLUMES, *small, *OVERLAYS[name], f"data.root={root}", f"data.cache={root / 'cache'}", f"run={tmp_path}"]
+    given = [
+        *VOLUMES,
+        *small,
+        *OVERLAYS[name],
+        f"data.root={root}",
+        f"data.cache={root / 'cache'}",
+        f"run={tmp_path}",
+    ]
     given += ["logger=wandb"] if name == "static" else []
     monkeypatch.setattr(sys, "argv", ["train.py", *line, *given])
     train.main()
@@ -50,7 +67,9 @@ def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
     if name == "static":
         wandb.teardown()  # its process writes the last records when it ends
         kept, _ = records(tmp_path)
-        assert [kept["quality/first"], kept["quality/last"]] == pytest.approx([figures["rounds"][k]["dice"] for k in (0, -1)])
+        assert [kept["quality/first"], kept["quality/last"]] == pytest.approx(
+            [figures["rounds"][k]["dice"] for k in (0, -1)]
+        )
         assert kept["pictures/rounds/count"] == 4
 
 
@@ -62,8 +81,20 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_
     def killed(*_):
         raise Killed
 
-    line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *VOLUMES, "model.steps=3", "data.rounds=2"]
-    line += ["model.network.channels=[4,8,8,8]", f"data.root={root}", f"data.cache={root / 'cache'}"]
+    line = [
+        "--config",
+        "dynamic3d.yaml",
+        "--config",
+        "data/volume_folder.yaml",
+        *VOLUMES,
+        "model.steps=3",
+        "data.rounds=2",
+    ]
+    line += [
+        "model.network.channels=[4,8,8,8]",
+        f"data.root={root}",
+        f"data.cache={root / 'cache'}",
+    ]
 
     def rows(run, *more):
         monkeypatch.setattr(sys, "argv", ["train.py", *line, *more, f"run={run}"])
@@ -73,10 +104,14 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_
 
     whole, cut = rows(tmp_path / "whole"), tmp_path / "cut"
     with monkeypatch.context() as patch:
-        patch.setattr("callbacks.checkpoint.LastCheckpoint.on_train_epoch_end", killed)  # the last one is of the second or third round
+        patch.setattr(
+            "callbacks.checkpoint.LastCheckpoint.on_train_epoch_end", killed
+        )  # the last one is of the second or third round
         with pytest.raises(Killed):
             rows(cut, f"callbacks.checkpoint.every_n_steps={every}")
-    copyfile(tmp_path / "whole" / "metrics.csv", cut / "metrics.csv")  # as if it had been killed in its last round
+    copyfile(
+        tmp_path / "whole" / "metrics.csv", cut / "metrics.csv"
+    )  # as if it had been killed in its last round
     assert rows(cut, "checkpoint=last") == whole
 
 

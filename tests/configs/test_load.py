@@ -17,7 +17,9 @@ def write(tmp_path, text, name="a.yaml"):
 
 
 def test_files_merge_in_order_and_overrides_come_last():
-    config = resolve(load(["itis.yaml", "data/samples.yaml"], ["trainer.max_epochs=3", "loading.batch_size=2"]))
+    config = resolve(
+        load(["itis.yaml", "data/samples.yaml"], ["trainer.max_epochs=3", "loading.batch_size=2"])
+    )
     assert config["name"] == "itis"
     assert config["data"]["_target_"] == "datamodules.samples.SamplesDataModule"
     assert config["data"]["loading"]["batch_size"] == 2
@@ -35,14 +37,22 @@ def test_a_node_whose_target_changes_is_replaced_and_others_are_merged():
 
 
 def test_null_removes_a_callback_and_a_new_name_adds_one():
-    config = load(["itis.yaml"], ["callbacks.report=null", "callbacks.mine._target_=pytorch_lightning.callbacks.Timer"])
+    config = load(
+        ["itis.yaml"],
+        ["callbacks.report=null", "callbacks.mine._target_=pytorch_lightning.callbacks.Timer"],
+    )
     assert config["callbacks"]["report"] is None
     assert config["callbacks"]["mine"] == {"_target_": "pytorch_lightning.callbacks.Timer"}
 
 
 def test_an_argument_of_the_target_need_not_be_in_the_yaml():
     assert load(["itis.yaml"], ["model.long_side=7"])["model"]["long_side"] == 7
-    assert load(["itis.yaml"], ["model.network.options.decoder_channels=8"])["model"]["network"]["options"]["decoder_channels"] == 8
+    assert (
+        load(["itis.yaml"], ["model.network.options.decoder_channels=8"])["model"]["network"][
+            "options"
+        ]["decoder_channels"]
+        == 8
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,12 +97,18 @@ def test_a_file_in_the_working_folder_comes_before_ours(tmp_path, monkeypatch):
 
 
 def test_build_makes_nested_objects_and_lists():
-    node = {"_target_": "callbacks.user_loop.UserLoop", "user": {"_target_": "interseg.clicks.users.RandomUser"}, "targets": [0.5, 0.6]}
+    node = {
+        "_target_": "callbacks.user_loop.UserLoop",
+        "user": {"_target_": "interseg.clicks.users.RandomUser"},
+        "targets": [0.5, 0.6],
+    }
     loop = build(node)
     assert isinstance(loop, UserLoop)
     assert isinstance(loop.user, RandomUser)
     assert loop.target == 0.6
-    assert isinstance(build([{"_target_": "interseg.clicks.guidance.DiskGuidance", "radius": 2}])[0], DiskGuidance)
+    assert isinstance(
+        build([{"_target_": "interseg.clicks.guidance.DiskGuidance", "radius": 2}])[0], DiskGuidance
+    )
     assert build({"a": {"b": 1}}) == {"a": {"b": 1}}
 
 
@@ -104,7 +120,11 @@ def test_build_names_bad_arguments():
 
 
 def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monkeypatch):
-    write(tmp_path, "from interseg.clicks.users import User\nclass Mine(User):\n    pass\n", "ourlab.py")
+    write(
+        tmp_path,
+        "from interseg.clicks.users import User\nclass Mine(User):\n    pass\n",
+        "ourlab.py",
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="--trust ourlab"):
         find("ourlab.Mine")
@@ -117,9 +137,21 @@ def test_a_users_own_package_is_trusted_on_the_command_line_only(tmp_path, monke
         ("import lab_tools", "lab_nets.Mine", "lab_nets imports lab_tools, which is not there"),
         ("import lab_nets.deep", "lab_nets.Mine", "lab_nets imports lab_nets.deep, which is not"),
         ("from math import tau_", "lab_nets.Mine", r"lab_nets fails at its import \(ImportError: "),
-        ("[].x", "lab_nets.Mine", r"lab_nets fails at its import \(AttributeError: 'list' object has no"),
-        ("x = (", "lab_nets.Mine", r"lab_nets fails at its import \(SyntaxError: '\(' was never closed"),
-        ("raise ValueError('a\\nb')", "lab_nets.Mine", r"lab_nets fails at its import \(ValueError: a b\)"),
+        (
+            "[].x",
+            "lab_nets.Mine",
+            r"lab_nets fails at its import \(AttributeError: 'list' object has no",
+        ),
+        (
+            "x = (",
+            "lab_nets.Mine",
+            r"lab_nets fails at its import \(SyntaxError: '\(' was never closed",
+        ),
+        (
+            "raise ValueError('a\\nb')",
+            "lab_nets.Mine",
+            r"lab_nets fails at its import \(ValueError: a b\)",
+        ),
         ("", "lab_nets.deep.Mine", "there is no module lab_nets.deep$"),
         ("Mined = 1", "lab_nets.Mine", r"lab_nets has no Mine; did you mean Mined\?"),
     ],
@@ -139,14 +171,20 @@ def test_a_missing_module_is_told_from_one_that_fails(
     assert "\n" not in str(error.value)
 
 
-YAMLS = [p.relative_to(FOLDER) for p in FOLDER.rglob("*.yaml") if p.name != "default.yaml" and p.parent.name != "sweeps"]
+YAMLS = [
+    p.relative_to(FOLDER)
+    for p in FOLDER.rglob("*.yaml")
+    if p.name != "default.yaml" and p.parent.name != "sweeps"
+]
 
 
 @pytest.mark.parametrize("file", sorted(YAMLS), ids=str)
 def test_every_yaml_resolves_over_a_method(file):
     own = f"{file.parts[0]}.yaml"
     method = own if (FOLDER / own).exists() else "itis.yaml"
-    config = resolve(load(["data/samples.yaml", method, file]))  # not every method names its paper's data
+    config = resolve(
+        load(["data/samples.yaml", method, file])
+    )  # not every method names its paper's data
     assert find(config["model"]["_target_"])
     assert find(config["data"]["_target_"])
 

@@ -25,18 +25,44 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
-    arguments = ["--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}"]
-    result = called("train.py", *arguments, *tiny("small.yaml"), f"loading.augment={CROP[0]}", "trainer.max_epochs=2")
+    arguments = [
+        "--config",
+        "small.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        f"run={folder}",
+    ]
+    result = called(
+        "train.py",
+        *arguments,
+        *tiny("small.yaml"),
+        f"loading.augment={CROP[0]}",
+        "trainer.max_epochs=2",
+    )
     assert result.returncode == 0, result.stderr
     return folder
 
 
 def predict(run, images, clicks, out, *more):
-    return called("predict.py", "--checkpoint", run, "--images", images, "--clicks", clicks, "--out", out, *more)
+    return called(
+        "predict.py",
+        "--checkpoint",
+        run,
+        "--images",
+        images,
+        "--clicks",
+        clicks,
+        "--out",
+        out,
+        *more,
+    )
 
 
 def test_a_run_is_a_model_whose_sessions_answer_as_its_evaluation_did(run, data, tmp_path):
-    result = called("evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={tmp_path}", "full_curves=true")
+    result = called(
+        "evaluate.py", "--checkpoint", run, "max_clicks=3", f"run={tmp_path}", "full_curves=true"
+    )
     assert result.returncode == 0, result.stderr
     model = interseg.load(run, device="cpu")
     rows = list(csv.DictReader((tmp_path / "objects.csv").open()))
@@ -48,7 +74,9 @@ def test_a_run_is_a_model_whose_sessions_answer_as_its_evaluation_did(run, data,
         for k, text in enumerate(row["clicks"].split(), 1):
             y, x, label = map(int, text.split(":"))
             mask = session.click(y, x, label)
-            assert (mask & truth).sum() / (mask | truth).sum() == pytest.approx(float(row[f"iou@{k}"]), abs=2e-6)
+            assert (mask & truth).sum() / (mask | truth).sum() == pytest.approx(
+                float(row[f"iou@{k}"]), abs=2e-6
+            )
         assert len(session.clicks) == len(session.seconds) == 3
 
 
@@ -68,18 +96,30 @@ def test_a_checkpoint_alone_anywhere_is_loaded_and_evaluated(run, data, tmp_path
     alone = tmp_path / "elsewhere.ckpt"
     shutil.copy(run / "checkpoints" / "last.ckpt", alone)
     photo = data / "images" / "1.png"
-    one, other = (interseg.load(path, device="cpu").session(photo).click(20, 20) for path in (run, alone))
+    one, other = (
+        interseg.load(path, device="cpu").session(photo).click(20, 20) for path in (run, alone)
+    )
     assert np.array_equal(one, other)
     result = called("evaluate.py", "--checkpoint", alone, "max_clicks=1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "runs" / "small" / "called" / "report.json").read_text())["objects"] == 8
+    assert (
+        json.loads((tmp_path / "runs" / "small" / "called" / "report.json").read_text())["objects"]
+        == 8
+    )
 
 
 def test_an_exported_run_answers_as_the_run(run, data, tmp_path):
-    result = called("export.py", "--checkpoint", run, "--out", tmp_path / "export", "model.long_side=64")
+    result = called(
+        "export.py", "--checkpoint", run, "--out", tmp_path / "export", "model.long_side=64"
+    )
     assert result.returncode == 0, result.stderr
-    assert "ClickNetwork cannot be split: decoder.onnx runs it whole at every click" in result.stderr
-    models = interseg.load(run, "model.long_side=64", device="cpu"), interseg.load(tmp_path / "export", device="cpu")
+    assert (
+        "ClickNetwork cannot be split: decoder.onnx runs it whole at every click" in result.stderr
+    )
+    models = (
+        interseg.load(run, "model.long_side=64", device="cpu"),
+        interseg.load(tmp_path / "export", device="cpu"),
+    )
     sessions = [model.session(data / "images" / "0.png") for model in models]
     for session in sessions:
         session.click(30, 24)
@@ -112,7 +152,12 @@ def test_importing_the_package_imports_no_torch():
 
 
 def test_scripted_clicks_become_masks_and_annotations(run, data, tmp_path):
-    clicks = [("0.png", "left", 30, 24, 1), ("0.png", "left", 5, 5, 0), ("0.png", "right", 30, 72, 1), ("2.png", "1", 40, 70, 1)]
+    clicks = [
+        ("0.png", "left", 30, 24, 1),
+        ("0.png", "left", 5, 5, 0),
+        ("0.png", "right", 30, 72, 1),
+        ("2.png", "1", 40, 70, 1),
+    ]
     lines = ["image,object,y,x,label", *(",".join(map(str, row)) for row in clicks)]
     (tmp_path / "clicks.csv").write_text("\n".join(lines))
     result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out")
@@ -129,19 +174,36 @@ def test_scripted_clicks_become_masks_and_annotations(run, data, tmp_path):
     assert np.array_equal(ids == 1, expected["0.png", "left"].mask & ~right)
     content = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["0.png", "2.png"]
-    assert [row["area"] for row in content["annotations"]] == [int(session.mask.sum()) for session in expected.values()]
+    assert [row["area"] for row in content["annotations"]] == [
+        int(session.mask.sum()) for session in expected.values()
+    ]
     assert content["annotations"][0]["clicks"] == ["30:24:1", "5:5:0"]
 
 
 def test_bad_rows_are_named_and_counted_and_the_rest_is_done(run, data, tmp_path):
-    lines = ["image,object,y,x,label", "0.png,1,30,24,1", "0.png,2,300,24,1", "0.png,3,x,24,1", "none.png,1,3,3,1", "1.png,1,30,24,1"]
+    lines = [
+        "image,object,y,x,label",
+        "0.png,1,30,24,1",
+        "0.png,2,300,24,1",
+        "0.png,3,x,24,1",
+        "none.png,1,3,3,1",
+        "1.png,1,30,24,1",
+    ]
     lines += ["../images/2.png,1,3,3,1", "../data.csv,1,3,3,1", "3.png,1,3,3,7"]
     (tmp_path / "clicks.csv").write_text("\n".join(lines))
     result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out")
     assert result.returncode == 1
     left_out = [line for line in result.stderr.splitlines() if line.startswith("left out: ")]
-    assert "2 masks on 2 photos, 6 problems" in result.stdout or "3 masks on 3 photos, 5 problems" in result.stdout
-    for message in ("0.png, object 2: click (y=300, x=24) lies outside", "line 4: y is 'x'", "none.png does not exist", "has label 7"):
+    assert (
+        "2 masks on 2 photos, 6 problems" in result.stdout
+        or "3 masks on 3 photos, 5 problems" in result.stdout
+    )
+    for message in (
+        "0.png, object 2: click (y=300, x=24) lies outside",
+        "line 4: y is 'x'",
+        "none.png does not exist",
+        "has label 7",
+    ):
         assert any(message in line for line in left_out), (message, left_out)
     assert any("../data.csv: it lies outside" in line for line in left_out)
     assert "Traceback" not in result.stderr

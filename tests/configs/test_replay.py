@@ -19,8 +19,21 @@ from tests.helpers.drawing import draw_folder
 
 def test_pages_draw_the_answers_that_were_measured(tmp_path):
     draw_folder(tmp_path / "data", 1)
-    line = ["--trust", "tests", "--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={tmp_path / 'data'}"]
-    line += ["model.network={_target_: tests.helpers.tiny_network.TinyNetwork}", *TINY, "max_clicks=3", "callbacks.report=null"]
+    line = [
+        "--trust",
+        "tests",
+        "--config",
+        "small.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={tmp_path / 'data'}",
+    ]
+    line += [
+        "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}",
+        *TINY,
+        "max_clicks=3",
+        "callbacks.report=null",
+    ]
     for seed in (3, 4):
         result = called("evaluate.py", *line, f"seed={seed}", f"run={tmp_path / str(seed)}")
         assert result.returncode == 0, result.stderr
@@ -37,12 +50,25 @@ def test_pages_draw_the_answers_that_were_measured(tmp_path):
             sample = source.read(index)
             mask = answer_again(method, sample.image, run.clicks[index], index)
             assert iou(mask, sample.mask) == pytest.approx(run.curves[index, -1], abs=1e-6)
-            seen += jpeg(overlay(sample.image, mask, run.clicks[index], sample.mask, 220 / sample.image.shape[0])) in drawn
+            seen += (
+                jpeg(
+                    overlay(
+                        sample.image,
+                        mask,
+                        run.clicks[index],
+                        sample.mask,
+                        220 / sample.image.shape[0],
+                    )
+                )
+                in drawn
+            )
     assert seen == len(drawn) > 0
     text = page.read_text()
     assert text.index("noc@") < text.index("clicked_wrong")
     called("compare.py", *given, "--trust", "tests", "--out", page, "--clicks-only")
-    assert {base64.b64decode(found) for found in re.findall(r"base64,([^\"]+)\"", page.read_text())} != drawn
+    assert {
+        base64.b64decode(found) for found in re.findall(r"base64,([^\"]+)\"", page.read_text())
+    } != drawn
 
 
 def test_a_checkpoint_is_found_by_its_content(tmp_path):
@@ -50,7 +76,9 @@ def test_a_checkpoint_is_found_by_its_content(tmp_path):
     folder.mkdir(parents=True)
     (tmp_path / "run" / "checkpoints").mkdir()
     for name in ("a", "b"):
-        (tmp_path / "run" / "checkpoints" / f"{name}.ckpt").write_bytes(np.arange(ord(name), dtype=np.uint8).tobytes())
+        (tmp_path / "run" / "checkpoints" / f"{name}.ckpt").write_bytes(
+            np.arange(ord(name), dtype=np.uint8).tobytes()
+        )
     wanted = tmp_path / "run" / "checkpoints" / "b.ckpt"
     assert evaluated_file(folder, digest(wanted)) == wanted.resolve()
     wanted.write_bytes(b"later")

@@ -40,7 +40,14 @@ def forks():
 
 def arguments(data, run):
     return [
-        *("--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={data}", f"run={run}"),
+        *(
+            "--config",
+            "small.yaml",
+            "--config",
+            "data/folder.yaml",
+            f"data.root={data}",
+            f"run={run}",
+        ),
         *(*tiny("small.yaml"), f"loading.augment={CROP[0]}", "trainer.max_epochs=1"),
     ]
 
@@ -54,7 +61,15 @@ def run(data, tmp_path_factory):
 
 
 def evaluated(run, folder, *more, by=called):
-    line = ["--checkpoint", run, f"run={folder}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv", *more]
+    line = [
+        "--checkpoint",
+        run,
+        f"run={folder}",
+        "max_clicks=3",
+        "loading.eval_batch_size=2",
+        "logger=csv",
+        *more,
+    ]
     result = by("evaluate.py", *line)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -63,28 +78,51 @@ def evaluated(run, folder, *more, by=called):
 def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
     evaluated(run, tmp_path / "whole")
     for part in (2, 0, 1):
-        assert "the same command without shard=" in evaluated(run, tmp_path / "parts", f"shard={part}/3")
+        assert "the same command without shard=" in evaluated(
+            run, tmp_path / "parts", f"shard={part}/3"
+        )
         assert not (tmp_path / "parts" / "report.json").exists()
     assert "going on after 10 objects" in evaluated(run, tmp_path / "parts")
     whole, parts = ((tmp_path / name / "objects.csv").read_text() for name in ("whole", "parts"))
     assert whole == parts
-    figures = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "parts")]
-    assert len({json.dumps({k: v for k, v in f.items() if "seconds" not in k}) for f in figures}) == 1
+    figures = [
+        json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "parts")
+    ]
+    assert (
+        len({json.dumps({k: v for k, v in f.items() if "seconds" not in k}) for f in figures}) == 1
+    )
 
 
 @pytest.mark.parametrize(("shard", "folder"), [("3/3", True), ("1", True), ("0/2", False)])
 def test_a_part_that_is_none_is_named(run, tmp_path, shard, folder):
-    result = called("evaluate.py", "--checkpoint", run, f"shard={shard}", *([f"run={tmp_path}"] if folder else []))
+    result = called(
+        "evaluate.py",
+        "--checkpoint",
+        run,
+        f"shard={shard}",
+        *([f"run={tmp_path}"] if folder else []),
+    )
     assert result.returncode == 2
     assert "give shard=K/N" in result.stderr
 
 
 def test_the_progress_bar_tells_the_clicks_so_far_and_the_time_left(run, tmp_path):
     bar = "callbacks.progress={_target_: pytorch_lightning.callbacks.TQDMProgressBar, refresh_rate: 1}"
-    line = ["--checkpoint", run, f"run={tmp_path}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv", "callbacks.report=null", bar]
+    line = [
+        "--checkpoint",
+        run,
+        f"run={tmp_path}",
+        "max_clicks=3",
+        "loading.eval_batch_size=2",
+        "logger=csv",
+        "callbacks.report=null",
+        bar,
+    ]
     result = called("evaluate.py", *line, "trainer.enable_progress_bar=true")
     assert result.returncode == 0, result.stderr
-    shown = re.findall(r"(\d)/5 \[\d\d:\d\d<(\d\d:\d\d).*?NoC@85=([\d.]+)", result.stdout + result.stderr)
+    shown = re.findall(
+        r"(\d)/5 \[\d\d:\d\d<(\d\d:\d\d).*?NoC@85=([\d.]+)", result.stdout + result.stderr
+    )
     assert [int(batches) for batches, *_ in shown][-1] == 5
     rows = (tmp_path / "objects.csv").read_text().splitlines()
     place = rows[0].split(",").index("noc@85")
@@ -101,7 +139,12 @@ def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, f
     run = tmp_path / "run"
     assert called("train.py", *arguments(data, run)).returncode == 0
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
-    result = limited(forks, "train.py", [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"], len(before) // 2)
+    result = limited(
+        forks,
+        "train.py",
+        [*arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"],
+        len(before) // 2,
+    )
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -110,20 +153,34 @@ def test_a_full_disk_ends_training_with_one_error_and_a_whole_checkpoint(data, f
     assert "Traceback" not in result.stderr
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
-    assert called("train.py", *arguments(data, run), "trainer.max_epochs=3", "checkpoint=last").returncode == 0
+    assert (
+        called(
+            "train.py", *arguments(data, run), "trainer.max_epochs=3", "checkpoint=last"
+        ).returncode
+        == 0
+    )
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
 def test_a_full_disk_ends_an_evaluation_that_goes_on_later(run, forks, tmp_path):
     evaluated(run, tmp_path / "whole")
-    line = ["--checkpoint", run, f"run={tmp_path / 'cut'}", "max_clicks=3", "loading.eval_batch_size=2", "logger=csv"]
+    line = [
+        "--checkpoint",
+        run,
+        f"run={tmp_path / 'cut'}",
+        "max_clicks=3",
+        "loading.eval_batch_size=2",
+        "logger=csv",
+    ]
     config = (tmp_path / "whole" / "config.yaml").stat().st_size
     result = limited(forks, "evaluate.py", line, 3 * config)
     assert result.returncode == 2, result.stdout
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
     evaluated(run, tmp_path / "cut")
-    assert (tmp_path / "whole" / "objects.csv").read_text() == (tmp_path / "cut" / "objects.csv").read_text()
+    assert (tmp_path / "whole" / "objects.csv").read_text() == (
+        tmp_path / "cut" / "objects.csv"
+    ).read_text()
     page = tmp_path / "cut" / "report.html"
     page.unlink()
     (tmp_path / "cut" / "report.json").unlink()  # which is written last
@@ -143,7 +200,9 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
         assert kept[f"test/{key}"] == pytest.approx(figures[key])
     assert kept["tables/objects/nrows"] == 10
     assert kept["quality/curve_table/nrows"] == 3
-    assert [kept["quality/first"], kept["quality/last"]] == pytest.approx([figures["miou@1"], figures["miou@3"]])
+    assert [kept["quality/first"], kept["quality/last"]] == pytest.approx(
+        [figures["miou@1"], figures["miou@3"]]
+    )
     (media,) = (tmp_path / "eval").glob("wandb/offline-run-*/files/media")
     table = json.loads(next((media / "table" / "tables").glob("objects*.json")).read_text())
     assert table["columns"][:3] == ["id", "name", "noc@80"]
@@ -156,14 +215,18 @@ BRIEFLY = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
 def online(forks, data, run, server, *more, waits=BRIEFLY):
     """Train with a server at an address, which is waited for; what was printed."""
     environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, **waits}
-    result = forks.run("train.py", [*arguments(data, run), *more, "logger=wandb"], os.environ | environment)
+    result = forks.run(
+        "train.py", [*arguments(data, run), *more, "logger=wandb"], os.environ | environment
+    )
     assert result.returncode == 0, result.stderr
     assert (run / "checkpoints" / "last.ckpt").exists()
     return result.stderr
 
 
 def test_a_server_that_does_not_answer_stops_nothing(forks, data, tmp_path):
-    assert "Weights & Biases cannot be reached" in online(forks, data, tmp_path / "run", "http://127.0.0.1:9")
+    assert "Weights & Biases cannot be reached" in online(
+        forks, data, tmp_path / "run", "http://127.0.0.1:9"
+    )
     assert "train/loss" in records(tmp_path / "run")[0]
 
 
@@ -194,7 +257,15 @@ def test_a_run_that_goes_on_is_one_run_on_the_server(forks, data, tmp_path):
         printed = online(forks, data, tmp_path / "run", address, waits={})
         (first,) = server.history.values()
         assert first, printed
-        printed = online(forks, data, tmp_path / "run", address, "trainer.max_epochs=2", "checkpoint=last", waits={})
+        printed = online(
+            forks,
+            data,
+            tmp_path / "run",
+            address,
+            "trainer.max_epochs=2",
+            "checkpoint=last",
+            waits={},
+        )
     ((name, lines),) = server.history.items()
     assert name == (tmp_path / "run" / "wandb.id").read_text()
     steps = [line["trainer/global_step"] for line in lines if "train/loss" in line]
@@ -217,7 +288,9 @@ def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
     assert not logged_in()
     monkeypatch.delenv("WANDB_BASE_URL")
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
-    (tmp_path / "settings").write_text("[default]\nbase_url = https://wandb.example.org:8080\n")  # as `wandb login --host` keeps it
+    (tmp_path / "settings").write_text(
+        "[default]\nbase_url = https://wandb.example.org:8080\n"
+    )  # as `wandb login --host` keeps it
     assert not logged_in()
     (tmp_path / "netrc").write_text("machine wandb.example.org login user password c")
     assert logged_in()
@@ -248,7 +321,9 @@ def job(monkeypatch):
         monkeypatch.delenv(key, raising=False)
 
     def begin(**variables):
-        for key, value in ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"} | variables).items():
+        for key, value in (
+            {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"} | variables
+        ).items():
             monkeypatch.setenv(key, value)
 
     return begin
@@ -256,13 +331,21 @@ def job(monkeypatch):
 
 def test_commands_of_one_job_have_folders_of_their_own(tmp_path, job):
     job()
-    for config, expected in (({"a": 1}, "7"), ({"a": 2}, "7-2"), ({"a": 1}, "7"), ({"a": 3}, "7-3"), ({"a": 2}, "7-2")):
+    for config, expected in (
+        ({"a": 1}, "7"),
+        ({"a": 2}, "7-2"),
+        ({"a": 1}, "7"),
+        ({"a": 3}, "7-3"),
+        ({"a": 2}, "7-2"),
+    ):
         assert open_folder(own_folder(tmp_path, config), config).name == expected
     job(SLURM_STEP_ID="1")
     assert own_folder(tmp_path, {"a": 1}).name == "7-1"
 
 
-def test_commands_of_one_second_have_folders_of_their_own_and_their_ranks_share_them(tmp_path, job, monkeypatch):
+def test_commands_of_one_second_have_folders_of_their_own_and_their_ranks_share_them(
+    tmp_path, job, monkeypatch
+):
     class Frozen(datetime.datetime):
         @classmethod
         def now(cls, tz=None):
@@ -322,7 +405,9 @@ def test_a_job_that_was_queued_again_takes_no_other_runs_checkpoint(tmp_path, mo
     assert resume_point(config, folder, new) == file
 
 
-def test_a_job_whose_config_was_changed_before_it_was_queued_again_does_not_start_anew(tmp_path, monkeypatch, job):
+def test_a_job_whose_config_was_changed_before_it_was_queued_again_does_not_start_anew(
+    tmp_path, monkeypatch, job
+):
     old, new = {"name": "x", "model": {"width": 3}}, {"name": "x", "model": {"width": 4}}
     job()
     folder = open_folder(own_folder(tmp_path, old), old)
@@ -331,7 +416,9 @@ def test_a_job_whose_config_was_changed_before_it_was_queued_again_does_not_star
     torch.save({"state_dict": {}, "config": (folder / "config.yaml").read_text()}, file)
     job(SLURM_RESTART_COUNT="1")
     assert own_folder(tmp_path, new) == folder
-    with pytest.raises(InputError, match=r"another config \(model\.width: 3 -> 4\).*checkpoint=last.*run=PATH"):
+    with pytest.raises(
+        InputError, match=r"another config \(model\.width: 3 -> 4\).*checkpoint=last.*run=PATH"
+    ):
         resume_point({"checkpoint": None}, folder, new)
     assert resume_point({"checkpoint": "last"}, folder, new) == file
     assert resume_point({"checkpoint": None}, folder, old) == file
@@ -349,7 +436,9 @@ def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-    with subprocess.Popen(["bash", ROOT / "configs" / "slurm" / "train.sh"], env=environment) as script:
+    with subprocess.Popen(
+        ["bash", ROOT / "configs" / "slurm" / "train.sh"], env=environment
+    ) as script:
         while not (tmp_path / "begun").exists():
             time.sleep(0.05)
         script.send_signal(signal.SIGUSR1)
@@ -360,7 +449,9 @@ def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
 
 def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
     file = tmp_path / "metrics.csv"
-    file.write_text("epoch,step,loss\n0,0,1\n0,10,2\n0,20,3\n0,1")  # a full disk has cut the last row
+    file.write_text(
+        "epoch,step,loss\n0,0,1\n0,10,2\n0,20,3\n0,1"
+    )  # a full disk has cut the last row
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -385,8 +476,12 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         assert again == first[first.index(again) :]
         evaluated(run, folder, "shard=0/2")
         evaluated(run, folder, "loading.eval_batch_size=1")
-    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".yaml"} == files
-    assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2"), "the record tells their outcomes again"
+    assert {
+        file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".yaml"
+    } == files
+    assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2"), (
+        "the record tells their outcomes again"
+    )
     for damaged in (files["objects.csv"][:-20], b""):
         (folder / "objects.csv").write_bytes(damaged)
         assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2")

@@ -29,7 +29,15 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
-    line = ["--config", "itis/once.yaml", "--config", "data/folder.yaml", f"data.root={data}", f"run={folder}", *tiny("itis/once.yaml")]
+    line = [
+        "--config",
+        "itis/once.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        f"run={folder}",
+        *tiny("itis/once.yaml"),
+    ]
     result = called("train.py", *line, f"loading.augment={CROP[0]}", "trainer.max_epochs=1")
     assert result.returncode == 0, result.stderr
     return folder
@@ -42,14 +50,21 @@ def shipped(run, tmp_path, monkeypatch):
     return tmp_path / "models" / "tiny-net.ckpt"
 
 
-def test_a_shipped_network_is_its_run_in_half_precision_without_its_encoder_and_paths(run, shipped, data):
-    content, trained = read_checkpoint(shipped), read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
+def test_a_shipped_network_is_its_run_in_half_precision_without_its_encoder_and_paths(
+    run, shipped, data
+):
+    content, trained = (
+        read_checkpoint(shipped),
+        read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"],
+    )
     assert content.keys() == {"state_dict", "config"}
     assert str(data.parent) not in content["config"]
-    assert {key: value.half() if value.is_floating_point() else value for key, value in trained.items()}.keys() == content[
-        "state_dict"
-    ].keys()
-    assert all(torch.equal(value, halved(trained[key])) for key, value in content["state_dict"].items())
+    assert {
+        key: value.half() if value.is_floating_point() else value for key, value in trained.items()
+    }.keys() == content["state_dict"].keys()
+    assert all(
+        torch.equal(value, halved(trained[key])) for key, value in content["state_dict"].items()
+    )
     assert not [key for key in content["state_dict"] if key.startswith("network.encoder.model")]
     photo = np.asarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3)), np.uint8)
     answers = []
@@ -62,21 +77,62 @@ def test_a_shipped_network_is_its_run_in_half_precision_without_its_encoder_and_
 
 
 def test_every_command_takes_its_name(shipped, data, tmp_path):
-    line = [f"data.root={data}", "max_clicks=2", "callbacks.report=null", "logger=null", "trainer.accelerator=cpu"]
-    played = called("evaluate.py", "--checkpoint", "tiny-net", "--config", "data/folder.yaml", *line, f"run={tmp_path / 'played'}")
+    line = [
+        f"data.root={data}",
+        "max_clicks=2",
+        "callbacks.report=null",
+        "logger=null",
+        "trainer.accelerator=cpu",
+    ]
+    played = called(
+        "evaluate.py",
+        "--checkpoint",
+        "tiny-net",
+        "--config",
+        "data/folder.yaml",
+        *line,
+        f"run={tmp_path / 'played'}",
+    )
     assert played.returncode == 0, played.stderr
     assert json.loads((tmp_path / "played" / "report.json").read_text())["objects"] == 6
-    tuned = ["--config", "itis/once.yaml", "--config", "data/folder.yaml", f"data.root={data}", "weights=tiny-net", *tiny("itis/once.yaml")]
-    fit = called("train.py", *tuned, f"loading.augment={CROP[0]}", "trainer.max_epochs=1", f"run={tmp_path / 'tuned'}")
+    tuned = [
+        "--config",
+        "itis/once.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        "weights=tiny-net",
+        *tiny("itis/once.yaml"),
+    ]
+    fit = called(
+        "train.py",
+        *tuned,
+        f"loading.augment={CROP[0]}",
+        "trainer.max_epochs=1",
+        f"run={tmp_path / 'tuned'}",
+    )
     assert fit.returncode == 0, fit.stderr
     count = len(read_checkpoint(shipped)["state_dict"])
     assert f"weights: {count} of {count} are those of {shipped}" in fit.stdout
     with (tmp_path / "clicks.csv").open("w") as file:
-        csv.writer(file).writerows([("image", "object", "y", "x", "label"), ("0.png", "a", 20, 20, 1)])
-    words = ["--checkpoint", "tiny-net", "--images", data / "images", "--clicks", tmp_path / "clicks.csv", "--out", tmp_path / "out"]
+        csv.writer(file).writerows(
+            [("image", "object", "y", "x", "label"), ("0.png", "a", 20, 20, 1)]
+        )
+    words = [
+        "--checkpoint",
+        "tiny-net",
+        "--images",
+        data / "images",
+        "--clicks",
+        tmp_path / "clicks.csv",
+        "--out",
+        tmp_path / "out",
+    ]
     assert called("predict.py", *words, "--device", "cpu").returncode == 0
     other = called("evaluate.py", "--checkpoint", "tiny-nat")
-    assert other.stderr.strip().endswith("give the folder that train.py printed, or a checkpoint, or tiny-net")
+    assert other.stderr.strip().endswith(
+        "give the folder that train.py printed, or a checkpoint, or tiny-net"
+    )
 
 
 def test_what_cannot_ship_is_refused(run, tmp_path):

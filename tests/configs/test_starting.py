@@ -52,7 +52,10 @@ def refused(result, *parts):
 
 
 def files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
 
 
 PHOTOS = ["--config", "small.yaml", "--config", "data/samples.yaml"]
@@ -62,7 +65,10 @@ FAILING = {
     "a download for an evaluation": ("evaluate.py", ["--config", "itis.yaml", "data.root=nowhere"]),
     "weights": ("train.py", [*PHOTOS, "weights=nowhere"]),
     "a checkpoint": ("train.py", [*PHOTOS, "checkpoint=nowhere.ckpt"]),
-    "a callback": ("train.py", [*PHOTOS, "callbacks.noc.targets=[0.8]", "callbacks.mine=${nowhere}"]),
+    "a callback": (
+        "train.py",
+        [*PHOTOS, "callbacks.noc.targets=[0.8]", "callbacks.mine=${nowhere}"],
+    ),
     "the logger of a training": ("train.py", [*PHOTOS, "logger=tensorboard"]),
     "the logger of an evaluation": ("evaluate.py", [*PHOTOS, "logger=tensorboard"]),
 }
@@ -211,7 +217,9 @@ def replace(file):
     """Write other weights under a checkpoint's path."""
     content = torch.load(file, weights_only=True)
     weights = content["state_dict"]
-    other = {key: 1.01 * value if value.is_floating_point() else value for key, value in weights.items()}
+    other = {
+        key: 1.01 * value if value.is_floating_point() else value for key, value in weights.items()
+    }
     torch.save(content | {"state_dict": other}, file)
 
 
@@ -227,7 +235,14 @@ def test_a_file_that_a_config_names_is_known_by_its_content(data, tmp_path):
     file, folder = tmp_path / "selection.ckpt", tmp_path / "eval"
     method = ["--config", "two_in_one.yaml", "--config", "data/folder.yaml", f"data.root={data}"]
     line = [*method, *tiny("two_in_one.yaml"), *PLAY, f"run={folder}"]
-    torch.save({"state_dict": build_model(resolve(load([method[1]], tiny("two_in_one.yaml")))).state_dict()}, file)
+    torch.save(
+        {
+            "state_dict": build_model(
+                resolve(load([method[1]], tiny("two_in_one.yaml")))
+            ).state_dict()
+        },
+        file,
+    )
     line.append(f"model.network.selection_from={file}")
     played = succeeded(called("evaluate.py", *line))
     again = succeeded(called("evaluate.py", *line))

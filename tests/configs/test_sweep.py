@@ -15,7 +15,15 @@ SWEEPS = sorted((Path(__file__).parent.parent.parent / "configs" / "sweeps").glo
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_sweep_gives_jobs_that_train_takes(file, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DATA", "/some/data set")
-    monkeypatch.setattr("sys.argv", ["sweep.py", file.name, str(tmp_path), *(["--count", "5"] if "bayes" in file.read_text() else [])])
+    monkeypatch.setattr(
+        "sys.argv",
+        [
+            "sweep.py",
+            file.name,
+            str(tmp_path),
+            *(["--count", "5"] if "bayes" in file.read_text() else []),
+        ],
+    )
     sweep.main()
     jobs = [shlex.split(line) for line in (tmp_path / "jobs.txt").read_text().splitlines()]
     assert f"--array=0-{len(jobs) - 1} configs/slurm/train.sh" in capsys.readouterr().out
@@ -64,10 +72,29 @@ def test_draws_follow_their_distribution_and_are_the_same_again():
     [
         ({"method": "bayes", "parameters": {"a": {"value": 1}}}, None, "'bayes', --count None"),
         ({"method": "grid", "parameters": {"a": {"min": 1, "max": 2}}}, None, "a has no values"),
-        ({"method": "random", "parameters": {"a": {"mu": 1}}}, 3, "a needs `values`, or `min` and `max`; got mu"),
-        ({"method": "random", "parameters": {"a": {"min": 1, "max": 2, "distribution": "normal"}}}, 3, "distribution normal"),
+        (
+            {"method": "random", "parameters": {"a": {"mu": 1}}},
+            3,
+            "a needs `values`, or `min` and `max`; got mu",
+        ),
+        (
+            {
+                "method": "random",
+                "parameters": {"a": {"min": 1, "max": 2, "distribution": "normal"}},
+            },
+            3,
+            "distribution normal",
+        ),
         ({"method": "grid"}, None, "no parameters"),
-        ({"method": "grid", "parameters": {"a": {"value": 1}}, "command": ["${envvar:NOWHERE_SET}"]}, None, "NOWHERE_SET"),
+        (
+            {
+                "method": "grid",
+                "parameters": {"a": {"value": 1}},
+                "command": ["${envvar:NOWHERE_SET}"],
+            },
+            None,
+            "NOWHERE_SET",
+        ),
     ],
 )
 def test_what_cannot_be_queued_is_named(content, count, message, tmp_path):

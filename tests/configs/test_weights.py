@@ -17,7 +17,9 @@ from tests.helpers.drawing import draw_folder
 from tests.helpers.streams import TASKS, VOLUMES
 
 CLICKS = ("small.yaml", "brs.yaml", "two_in_one.yaml", "convert.yaml")
-OPTIMISATION = "{_target_: lightning_modules.optimisation.Optimisation, optimizer: adam, learning_rate: 0}"
+OPTIMISATION = (
+    "{_target_: lightning_modules.optimisation.Optimisation, optimizer: adam, learning_rate: 0}"
+)
 STILL = ["model.optimisation.learning_rate=0", "model.optimisation.weight_decay=0"]
 
 
@@ -34,7 +36,9 @@ def drawn(config, overrides, file):
     """Leave a checkpoint of a method with weights that no start has, each its own."""
     torch.manual_seed(7)
     state = build_model(resolve(load([config], overrides))).state_dict()
-    state = {k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v for k, v in state.items()}
+    state = {
+        k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v for k, v in state.items()
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": state}, file)
     return state
@@ -66,17 +70,42 @@ def test_every_click_method_starts_from_a_files_weights(method, data, tmp_path):
     config = (run / "config.yaml").read_text()
     assert f"weights: {file}" in config
     assert digest(file) in config
-    result = called("evaluate.py", "--checkpoint", run, "max_clicks=1", "callbacks.report=null", f"run={tmp_path / 'e'}")
+    result = called(
+        "evaluate.py",
+        "--checkpoint",
+        run,
+        "max_clicks=1",
+        "callbacks.report=null",
+        f"run={tmp_path / 'e'}",
+    )
     succeeded(result)
-    refused(called("evaluate.py", "--checkpoint", run, f"weights={file}"), "is what train.py starts from")
+    refused(
+        called("evaluate.py", "--checkpoint", run, f"weights={file}"),
+        "is what train.py starts from",
+    )
 
 
 def test_clis_starts_from_a_files_weights(classes, tmp_path):  # noqa: F811
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
-    line = [*TASKS, f"data.root={classes}", "loading.augment=[]", "trainer.max_epochs=1", "model.optimisation.learning_rate=0"]
+    line = [
+        *TASKS,
+        f"data.root={classes}",
+        "loading.augment=[]",
+        "trainer.max_epochs=1",
+        "model.optimisation.learning_rate=0",
+    ]
     torch.save({"state_dict": start_state("clis.yaml", classes)}, file)
     printed = succeeded(
-        called("train.py", "--config", "clis.yaml", "--config", "data/class_folder.yaml", *line, f"run={run}", f"weights={file}")
+        called(
+            "train.py",
+            "--config",
+            "clis.yaml",
+            "--config",
+            "data/class_folder.yaml",
+            *line,
+            f"run={run}",
+            f"weights={file}",
+        )
     )
     assert "are those of" in printed
     state = torch.load(file, weights_only=True)["state_dict"]
@@ -86,8 +115,13 @@ def test_clis_starts_from_a_files_weights(classes, tmp_path):  # noqa: F811
 def start_state(config, root):
     torch.manual_seed(7)
     given = [word for word in TASKS if word.startswith("model.")]
-    model = build_model(resolve(load([config, "data/class_folder.yaml"], [*given, f"data.root={root}"])))
-    return {k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    model = build_model(
+        resolve(load([config, "data/class_folder.yaml"], [*given, f"data.root={root}"]))
+    )
+    return {
+        k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v
+        for k, v in model.state_dict().items()
+    }
 
 
 def test_a_stream_of_volumes_starts_warm_from_a_files_weights(volumes, tmp_path, monkeypatch):  # noqa: F811
@@ -100,7 +134,9 @@ def test_a_stream_of_volumes_starts_warm_from_a_files_weights(volumes, tmp_path,
     met, meet = [], Dynamic3D.meet
     monkeypatch.setattr(Dynamic3D, "meet", lambda *given: met.append(meet(*given)) or met[-1])
     succeeded(called("train.py", *line, f"run={tmp_path / 'cold'}"))
-    assert [answer is None for answer in met] == [True, False] * 2, "a cold stream has no first answer"
+    assert [answer is None for answer in met] == [True, False] * 2, (
+        "a cold stream has no first answer"
+    )
     met.clear()
     succeeded(called("train.py", *line, f"run={run}", f"weights={file}"))
     assert len(met) == 4
@@ -112,11 +148,19 @@ def test_weights_that_do_not_fit_are_named_a_line_each_kind(data, tmp_path):
     base, run = tmp_path / "base" / "checkpoints" / "last.ckpt", tmp_path / "run"
     state = drawn("small.yaml", tiny("small.yaml"), base)
     masks = ["--config", "small.yaml", "--config", "itis/mask.yaml", "--config", "data/folder.yaml"]
-    line = [*masks, *tiny("small.yaml"), f"loading.augment={CROP[0]}", "trainer.max_epochs=1", *STILL]
+    line = [
+        *masks,
+        *tiny("small.yaml"),
+        f"loading.augment={CROP[0]}",
+        "trainer.max_epochs=1",
+        *STILL,
+    ]
     line += [f"data.root={data}", f"run={run}", f"weights={tmp_path / 'base'}"]
     content = state | {"elsewhere.weight": torch.zeros(2)}
     lost = [key for key in state if ".decoder." in key][:2]
-    torch.save({"state_dict": {key: value for key, value in content.items() if key not in lost}}, base)
+    torch.save(
+        {"state_dict": {key: value for key, value in content.items() if key not in lost}}, base
+    )
     printed = succeeded(called("train.py", *line)).splitlines()
     told = [text for text in printed if text.startswith("weights")]
     assert len(told) == 4
@@ -126,16 +170,31 @@ def test_weights_that_do_not_fit_are_named_a_line_each_kind(data, tmp_path):
     first = size.split(", ")[1]
     fits = {key: value for key, value in state.items() if key not in (first, *lost)}
     assert_started(run, fits, but=filter(running, state))
-    assert f"weights: {base}" in (run / "config.yaml").read_text(), "a run's folder means its last checkpoint"
+    assert f"weights: {base}" in (run / "config.yaml").read_text(), (
+        "a run's folder means its last checkpoint"
+    )
 
 
 def test_nothing_that_fits_is_an_error(data, tmp_path):
     file = tmp_path / "x.ckpt"
     torch.save({"state_dict": {"elsewhere.weight": torch.zeros(2)}}, file)
-    line = ["--config", "small.yaml", "--config", "data/folder.yaml", f"data.root={data}", *tiny("small.yaml")]
-    refused(called("train.py", *line, f"weights={file}", f"run={tmp_path / 'run'}"), "nothing in it fits ITIS")
+    line = [
+        "--config",
+        "small.yaml",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        *tiny("small.yaml"),
+    ]
+    refused(
+        called("train.py", *line, f"weights={file}", f"run={tmp_path / 'run'}"),
+        "nothing in it fits ITIS",
+    )
     file.write_bytes(b"junk")
-    refused(called("train.py", *line, f"weights={file}", f"run={tmp_path / 'run'}"), "cannot be read as a checkpoint")
+    refused(
+        called("train.py", *line, f"weights={file}", f"run={tmp_path / 'run'}"),
+        "cannot be read as a checkpoint",
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -147,7 +206,9 @@ def test_an_encoders_weights_are_fetched_only_where_the_file_lacks_some(tmp_path
     overrides = [*tiny("small.yaml"), "model.network.weights=null"]
     file = tmp_path / "x.ckpt"
     state = drawn("small.yaml", overrides, file)
-    config = resolve(load(["small.yaml"], [*overrides, "model.network.weights=imagenet", f"weights={file}"]))
+    config = resolve(
+        load(["small.yaml"], [*overrides, "model.network.weights=imagenet", f"weights={file}"])
+    )
     model, _ = start_model(config)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     key = next(key for key in state if ".encoder." in key)
@@ -159,8 +220,19 @@ def test_an_encoders_weights_are_fetched_only_where_the_file_lacks_some(tmp_path
 def test_a_run_that_goes_on_keeps_what_it_learned_since(data, tmp_path):
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
     start = drawn("small.yaml", tiny("small.yaml"), file)
-    line = ["--config", "small.yaml", "--config", "data/folder.yaml", *tiny("small.yaml"), f"data.root={data}"]
-    line += [f"loading.augment={CROP[0]}", f"weights={file}", "model.optimisation.schedule=constant"]
+    line = [
+        "--config",
+        "small.yaml",
+        "--config",
+        "data/folder.yaml",
+        *tiny("small.yaml"),
+        f"data.root={data}",
+    ]
+    line += [
+        f"loading.augment={CROP[0]}",
+        f"weights={file}",
+        "model.optimisation.schedule=constant",
+    ]
     succeeded(called("train.py", *line, f"run={run}", "trainer.max_epochs=1"))
     learned = weights_of(run)
     assert any(not torch.equal(learned[key], value) for key, value in start.items())

@@ -12,7 +12,12 @@ def built(tmp_path, text, *overrides):
 
 
 def test_a_data_node_of_ones_own_heeds_the_top_level(tmp_path):
-    data = built(tmp_path, "data: {_target_: datamodules.folder.FolderDataModule, root: a}", "loading.batch_size=3", "seed=7")
+    data = built(
+        tmp_path,
+        "data: {_target_: datamodules.folder.FolderDataModule, root: a}",
+        "loading.batch_size=3",
+        "seed=7",
+    )
     assert (data.loading.batch_size, data.loading.eval_batch_size, data.loading.seed) == (3, 4, 7)
     assert len(data.loading.augment) == 6
 
@@ -30,15 +35,34 @@ def test_volumes_take_the_seed_alone(tmp_path):
 
 def test_what_the_node_says_itself_stands(tmp_path):
     own = "{_target_: datamodules.base.Loading, batch_size: 2}"
-    data = built(tmp_path, f"data: {{_target_: datamodules.folder.FolderDataModule, root: a, loading: {own}}}", "loading.batch_size=5")
+    data = built(
+        tmp_path,
+        f"data: {{_target_: datamodules.folder.FolderDataModule, root: a, loading: {own}}}",
+        "loading.batch_size=5",
+    )
     assert (data.loading.batch_size, data.loading.augment) == (2, [])
-    assert built(tmp_path, "data: {_target_: datamodules.folder.FolderDataModule, root: a, loading: null}").loading.batch_size == 8
-    text = f"data: {{_target_: {STREAM}, root: a, classes: 2, batch_size: 2, augment: null, seed: 1}}"
+    assert (
+        built(
+            tmp_path,
+            "data: {_target_: datamodules.folder.FolderDataModule, root: a, loading: null}",
+        ).loading.batch_size
+        == 8
+    )
+    text = (
+        f"data: {{_target_: {STREAM}, root: a, classes: 2, batch_size: 2, augment: null, seed: 1}}"
+    )
     data = built(tmp_path, text, "loading.batch_size=5", "seed=7")
     assert (data.batch_size, data.augment, data.seed) == (2, [], 1)
 
 
 def test_a_target_on_the_command_line_is_wired_too():
-    config = load(["small.yaml"], ["data._target_=datamodules.folder.FolderDataModule", "data.root=a", "loading.batch_size=3"])
+    config = load(
+        ["small.yaml"],
+        [
+            "data._target_=datamodules.folder.FolderDataModule",
+            "data.root=a",
+            "loading.batch_size=3",
+        ],
+    )
     assert resolve(config)["data"]["loading"]["batch_size"] == 3
     assert load(["small.yaml"])["data"] is None

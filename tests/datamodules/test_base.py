@@ -13,7 +13,9 @@ from tests.helpers.training import AUGMENT
 
 
 def loader(folder, split="train", **options):
-    data = FolderDataModule(str(folder), loading=Loading(num_workers=0, batch_size=4, augment=AUGMENT, **options))
+    data = FolderDataModule(
+        str(folder), loading=Loading(num_workers=0, batch_size=4, augment=AUGMENT, **options)
+    )
     return getattr(data, f"{split}_dataloader")()
 
 
@@ -34,7 +36,12 @@ def test_a_training_batch_has_every_key_of_the_contract(folder):
 def test_the_coordinate_map_says_where_each_view_pixel_comes_from(folder):
     data = FolderDataModule(str(folder))
     source = data.objects("train")
-    dataset = ClickDataset(source, albumentations.Compose(AUGMENT[:4], additional_targets={"others": "mask", "to_source": "mask"}))
+    dataset = ClickDataset(
+        source,
+        albumentations.Compose(
+            AUGMENT[:4], additional_targets={"others": "mask", "to_source": "mask"}
+        ),
+    )
     for index in range(len(source)):
         item = dataset[(3, index)]
         y, x = item["to_source"].numpy().astype(int).transpose(2, 0, 1)
@@ -51,7 +58,10 @@ def test_an_item_is_a_function_of_seed_epoch_and_id(folder):
         return [dataset[(epoch, i)] for i in range(6)]
 
     def equal(a, b):
-        return all(torch.equal(x["image"], y["image"]) and np.array_equal(x["clicks"], y["clicks"]) for x, y in zip(a, b, strict=True))
+        return all(
+            torch.equal(x["image"], y["image"]) and np.array_equal(x["clicks"], y["clicks"])
+            for x, y in zip(a, b, strict=True)
+        )
 
     assert equal(items(1, 2), items(1, 2))
     assert not equal(items(1, 2), items(1, 3))
@@ -76,14 +86,18 @@ def test_every_epoch_has_its_own_order_and_the_ranks_share_it(folder):
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_evaluation_batches_hold_one_size_and_every_object_once(world_size):
     sizes = [(4, 5), (4, 5), (6, 5), (4, 5), (6, 5), (7, 7), (4, 5)]
-    batches = [b for rank in range(world_size) for b in same_size_batches(sizes, 2, rank, world_size)]
+    batches = [
+        b for rank in range(world_size) for b in same_size_batches(sizes, 2, rank, world_size)
+    ]
     assert sorted(i for b in batches for _, i in b) == list(range(7))
     assert all(len(b) <= 2 and len({sizes[i] for _, i in b}) == 1 for b in batches)
 
 
 def test_every_rank_of_an_evaluation_has_an_object():
     sizes = [(4, 5), (6, 5)]
-    assert [same_size_batches(sizes, 2, rank, 5) for rank in range(5)] == [[[(0, i)]] for i in (0, 1, 0, 1, 0)]
+    assert [same_size_batches(sizes, 2, rank, 5) for rank in range(5)] == [
+        [[(0, i)]] for i in (0, 1, 0, 1, 0)
+    ]
 
 
 def test_evaluation_shows_whole_images_in_source_pixels_without_clicks(folder):
@@ -126,7 +140,9 @@ def test_training_data_with_problems_too_few_objects_or_none_are_refused(folder)
 
 def test_views_of_different_sizes_ask_for_a_crop(folder):
     data = FolderDataModule(str(folder), loading=Loading(num_workers=0, batch_size=10))
-    with pytest.raises(InputError, match=r"views of \(72, 80\) and \(72, 96\) pixels cannot be one batch"):
+    with pytest.raises(
+        InputError, match=r"views of \(72, 80\) and \(72, 96\) pixels cannot be one batch"
+    ):
         next(iter(data.train_dataloader()))
 
 

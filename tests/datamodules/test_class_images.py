@@ -27,7 +27,12 @@ def root(tmp_path):
 
 
 def configured(root, *overrides):
-    words = [f"data.images.root={root}", "data.images.classes=3", "data.images.size=[40,56]", "data.images.holdout=4"]
+    words = [
+        f"data.images.root={root}",
+        "data.images.classes=3",
+        "data.images.size=[40,56]",
+        "data.images.holdout=4",
+    ]
     words += ["data.images.length=1", "loading.num_workers=0", "loading.batch_size=2", *overrides]
     return build(resolve(load(["convert.yaml", "data/class_images.yaml"], words))["data"])
 

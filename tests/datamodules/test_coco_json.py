@@ -8,7 +8,14 @@ from pycocotools import mask as coco_mask
 
 from configs import build, load, resolve
 from datamodules.coco import CocoDataModule, CocoSource
-from datamodules.coco_json import NO_CATEGORY, check_content, check_polygons, is_certain, read_json, unpacked
+from datamodules.coco_json import (
+    NO_CATEGORY,
+    check_content,
+    check_polygons,
+    is_certain,
+    read_json,
+    unpacked,
+)
 from interseg.errors import InputError
 
 
@@ -28,7 +35,12 @@ def test_run_lengths_are_unpacked_as_pycocotools_packs_them(seed):
     assert np.array_equal(flat.reshape(mask.shape, order="F"), mask)
 
 
-GARBAGE = [("{", "character '{'"), ("o", "ends within a number"), ("ooooooooo1", "character"), (" ", "character ' '")]
+GARBAGE = [
+    ("{", "character '{'"),
+    ("o", "ends within a number"),
+    ("ooooooooo1", "character"),
+    (" ", "character ' '"),
+]
 
 
 @pytest.mark.parametrize(("text", "message"), GARBAGE)
@@ -40,7 +52,9 @@ def test_what_is_no_run_lengths_is_told(text, message):
 @pytest.mark.parametrize("seed", range(30))
 def test_polygons_that_are_not_drawn_to_see_cover_pixels(seed):
     rng = np.random.default_rng(seed)
-    polygon = (rng.random(2 * rng.integers(3, 8)) * rng.choice([2, 10, 40]) + rng.choice([-20, 0, 30])).tolist()
+    polygon = (
+        rng.random(2 * rng.integers(3, 8)) * rng.choice([2, 10, 40]) + rng.choice([-20, 0, 30])
+    ).tolist()
     drawn = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects([polygon], 50, 60))).any()
     assert drawn or not is_certain(polygon, (50, 60))
     assert (check_polygons([polygon], (50, 60)) is None) == drawn
@@ -69,7 +83,10 @@ def test_what_is_bad_is_named_and_its_neighbours_go_on(coco):
 
 
 def test_training_goes_on_without_bad_annotations_and_evaluation_counts_them(coco):
-    edit(coco / "annotations.json", lambda content: content["annotations"][0].update(segmentation=None))
+    edit(
+        coco / "annotations.json",
+        lambda content: content["annotations"][0].update(segmentation=None),
+    )
     words = [
         f"data.root={coco}",
         "data.images=images",
@@ -119,7 +136,10 @@ def test_one_file_for_all_splits_is_said_or_split_by_image(coco):
         "data.split=[0.8,0.2] parts them by image"
     ]
     parts = CocoDataModule(str(coco), annotations="annotations.json", split=[0.6, 0.4])
-    images = [{parts.source(split).image(index) for index in range(len(parts.source(split)))} for split in ("train", "val", "test")]
+    images = [
+        {parts.source(split).image(index) for index in range(len(parts.source(split)))}
+        for split in ("train", "val", "test")
+    ]
     assert [len(found) for found in images] == [2, 1, 1]
     assert not images[0] & images[2]
     assert images[1] == images[2]
@@ -128,7 +148,9 @@ def test_one_file_for_all_splits_is_said_or_split_by_image(coco):
     for split in ("train", "test"):
         (coco / "annotations" / f"{split}.json").write_text((coco / "annotations.json").read_text())
     assert not CocoDataModule(str(coco)).source("train").notes
-    with pytest.raises(InputError, match=r"each split has a file of its own, .*train\.json, and data\.split is"):
+    with pytest.raises(
+        InputError, match=r"each split has a file of its own, .*train\.json, and data\.split is"
+    ):
         CocoDataModule(str(coco), split=[0.8, 0.2]).source("train")
 
 
@@ -153,7 +175,9 @@ def test_a_byte_order_mark_is_no_error(coco):
     assert len(CocoSource(path, coco / "images")) == 6
 
 
-@pytest.mark.parametrize("key", ["id", "image_id", "segmentation", "category_id", "area", "iscrowd"])
+@pytest.mark.parametrize(
+    "key", ["id", "image_id", "segmentation", "category_id", "area", "iscrowd"]
+)
 def test_a_missing_key_is_named_or_does_without(key, coco):
     content = json.loads((coco / "annotations.json").read_text())
     for row in content["annotations"]:

@@ -31,7 +31,13 @@ def two_series(tmp_path):
 
 
 def volume(root, series):
-    words = [f"data.root={root}", "data.held_out=0", "data.size=null", "data.crop=none", f"data.cache={root}/cache"]
+    words = [
+        f"data.root={root}",
+        "data.held_out=0",
+        "data.size=null",
+        "data.crop=none",
+        f"data.cache={root}/cache",
+    ]
     words += [] if series is None else [f"data.series={series}"]
     data = build(resolve(load(["data/volume_folder.yaml"], words))["data"])
     assert isinstance(data, VolumeFolderDataModule)
@@ -40,14 +46,17 @@ def volume(root, series):
 
 def test_a_config_chooses_one_of_two_series(two_series):
     with pytest.raises(
-        InputError, match=r"case holds 2 DICOM series: 1\.2\.3 \(T2, 6 slices\); 1\.2\.4 \(ADC, 6 slices\); say which by data\.series="
+        InputError,
+        match=r"case holds 2 DICOM series: 1\.2\.3 \(T2, 6 slices\); 1\.2\.4 \(ADC, 6 slices\); say which by data\.series=",
     ):
         volume(two_series, None)
     for series in ("T2", "'1.2.3'"):
         found = volume(two_series, series)
         assert np.array_equal(found.image, VOXELS)
         assert found.spacing == (2, 1, 1)
-    assert np.array_equal(volume(two_series, "ADC").image, VOXELS[::-1]), "in the order of their places, and no other series' cache"
+    assert np.array_equal(volume(two_series, "ADC").image, VOXELS[::-1]), (
+        "in the order of their places, and no other series' cache"
+    )
 
 
 def test_a_case_of_nci_isbi_may_hold_several_folders_of_series(tmp_path):
@@ -66,7 +75,9 @@ def test_other_files_beside_slices_are_no_slices(two_series):
     (two_series / "images" / "case" / "notes.txt").write_text("of the archive")
     assert volume(two_series, "T2").image.shape == VOXELS.shape
     (two_series / "images" / "case" / "7.dcm").write_bytes(b"cut")
-    with pytest.raises(InputError, match=r"7\.dcm is of no DICOM series, it is damaged or cut short"):
+    with pytest.raises(
+        InputError, match=r"7\.dcm is of no DICOM series, it is damaged or cut short"
+    ):
         volume(two_series, "ADC")
 
 

@@ -78,8 +78,12 @@ def bytes_of(root, name, pixels, keep, **options):
 
 
 def huge(root):
-    header = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
-    (root / "a.png").write_bytes(header + zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IDAT" + b"\0\0\0\0IEND")
+    header = (
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    )
+    (root / "a.png").write_bytes(
+        header + zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IDAT" + b"\0\0\0\0IEND"
+    )
     return read_image(root / "a.png")
 
 
@@ -90,10 +94,15 @@ def turned(root, orientation, mask, others=()):
     photos, files = {}, {}
     for name, number, how in (("a", orientation, mask), *others):
         photos[f"{name}.png"] = (np.ascontiguousarray(stored[number]), {"orientation": number})
-        files[f"{name}.png"] = np.ascontiguousarray((upright if how == "upright" else stored[number])[..., 0] // 255)
+        files[f"{name}.png"] = np.ascontiguousarray(
+            (upright if how == "upright" else stored[number])[..., 0] // 255
+        )
     found = masks(root, files, photos)
     source = FolderSource(root / "images", root / "masks")
-    lies = all(np.array_equal(sample.image[..., 0] > 0, sample.mask > 0) for sample in map(source.read, range(len(source))))
+    lies = all(
+        np.array_equal(sample.image[..., 0] > 0, sample.mask > 0)
+        for sample in map(source.read, range(len(source)))
+    )
     return lies, found.get("notes", [])
 
 
@@ -120,39 +129,115 @@ PHOTOS = [
     ("colours", lambda root: same(photo(root, "a.png", PHOTO), PHOTO), True),
     ("upper-case suffix", lambda root: same(photo(root, "a.PNG", PHOTO), PHOTO), True),
     ("grey", lambda root: same(photo(root, "a.png", PHOTO[..., 0]), grey(PHOTO[..., 0])), True),
-    ("grey and alpha", lambda root: same(photo(root, "a.png", PHOTO[..., :2]), grey(PHOTO[..., 0])), True),
-    ("colours and alpha", lambda root: same(photo(root, "a.png", np.dstack([PHOTO, PHOTO[..., 0]])), PHOTO), True),
-    ("palette", lambda root: near(photo(root, "a.png", PHOTO // 64 * 64, "P"), PHOTO // 64 * 64, 60), True),
-    ("palette and alpha", lambda root: same(photo(root, "a.tif", coloured(BOX, RED, BLUE), "PA"), coloured(BOX, RED, BLUE)), True),
-    ("black and white", lambda root: same(photo(root, "a.png", BOX * 255, "1"), grey(BOX * 255)), True),
+    (
+        "grey and alpha",
+        lambda root: same(photo(root, "a.png", PHOTO[..., :2]), grey(PHOTO[..., 0])),
+        True,
+    ),
+    (
+        "colours and alpha",
+        lambda root: same(photo(root, "a.png", np.dstack([PHOTO, PHOTO[..., 0]])), PHOTO),
+        True,
+    ),
+    (
+        "palette",
+        lambda root: near(photo(root, "a.png", PHOTO // 64 * 64, "P"), PHOTO // 64 * 64, 60),
+        True,
+    ),
+    (
+        "palette and alpha",
+        lambda root: same(
+            photo(root, "a.tif", coloured(BOX, RED, BLUE), "PA"), coloured(BOX, RED, BLUE)
+        ),
+        True,
+    ),
+    (
+        "black and white",
+        lambda root: same(photo(root, "a.png", BOX * 255, "1"), grey(BOX * 255)),
+        True,
+    ),
     ("CMYK", lambda root: near(photo(root, "a.tif", PHOTO, "CMYK"), PHOTO), True),
     ("YCbCr", lambda root: near(photo(root, "a.tif", PHOTO, "YCbCr"), PHOTO), True),
     ("LAB", lambda root: near(photo(root, "a.tif", PHOTO, "LAB"), PHOTO, 30), True),
     ("16 bits", lambda root: same(photo(root, "a.png", FULL), grey(FULL // 256)), True),
-    ("16 bits, big-endian", lambda root: same(photo(root, "a.tif", FULL.astype(">u2")), grey(FULL // 256)), True),
-    ("12 bits in 16", lambda root: same(photo(root, "a.png", MEDIUM), grey(MEDIUM // 16)), True),
-    ("8 bits in 16", lambda root: same(photo(root, "a.tif", PHOTO[..., 0].astype(np.uint16)), grey(PHOTO[..., 0])), True),
-    ("14 bits declared", lambda root: same(photo(root, "a.tif", MEDIUM, tiffinfo={281: 2**14 - 1}), grey(MEDIUM // 64)), True),
-    ("12 bits in 16, colours", lambda root: same(photo(root, "a.png", DEEP), (DEEP // 16).astype(np.uint8)), True),
-    ("12 bits in 16, colours, TIFF", lambda root: same(photo(root, "a.tif", DEEP), (DEEP // 16).astype(np.uint8)), True),
-    ("fractions", lambda root: same(photo(root, "a.tif", (PHOTO[..., 0] / 255).astype(np.float32)), grey(PHOTO[..., 0])), True),
     (
-        "floating, own range",
-        lambda root: near(photo(root, "a.tif", (PHOTO[..., 0] / 9 - 7).astype(np.float32)), grey(PHOTO[..., 0]), 1),
+        "16 bits, big-endian",
+        lambda root: same(photo(root, "a.tif", FULL.astype(">u2")), grey(FULL // 256)),
         True,
     ),
-    ("32 bits", lambda root: near(photo(root, "a.tif", PHOTO[..., 0].astype(np.int32) * 1000), grey(PHOTO[..., 0]), 1), True),
+    ("12 bits in 16", lambda root: same(photo(root, "a.png", MEDIUM), grey(MEDIUM // 16)), True),
+    (
+        "8 bits in 16",
+        lambda root: same(
+            photo(root, "a.tif", PHOTO[..., 0].astype(np.uint16)), grey(PHOTO[..., 0])
+        ),
+        True,
+    ),
+    (
+        "14 bits declared",
+        lambda root: same(
+            photo(root, "a.tif", MEDIUM, tiffinfo={281: 2**14 - 1}), grey(MEDIUM // 64)
+        ),
+        True,
+    ),
+    (
+        "12 bits in 16, colours",
+        lambda root: same(photo(root, "a.png", DEEP), (DEEP // 16).astype(np.uint8)),
+        True,
+    ),
+    (
+        "12 bits in 16, colours, TIFF",
+        lambda root: same(photo(root, "a.tif", DEEP), (DEEP // 16).astype(np.uint8)),
+        True,
+    ),
+    (
+        "fractions",
+        lambda root: same(
+            photo(root, "a.tif", (PHOTO[..., 0] / 255).astype(np.float32)), grey(PHOTO[..., 0])
+        ),
+        True,
+    ),
+    (
+        "floating, own range",
+        lambda root: near(
+            photo(root, "a.tif", (PHOTO[..., 0] / 9 - 7).astype(np.float32)), grey(PHOTO[..., 0]), 1
+        ),
+        True,
+    ),
+    (
+        "32 bits",
+        lambda root: near(
+            photo(root, "a.tif", PHOTO[..., 0].astype(np.int32) * 1000), grey(PHOTO[..., 0]), 1
+        ),
+        True,
+    ),
     (
         "NaN",
         lambda root: photo(root, "a.tif", np.full((H, W), np.nan, np.float32)),
         "error: ROOT/a.tif has 768 pixels of NaN or infinity; repair or remove the file",
     ),
     ("GIF of one frame", lambda root: frames(root, "a.gif", 1), [40, 40, 40]),
-    ("GIF of three frames", lambda root: frames(root, "a.gif", 3), "error: ROOT/a.gif has 3 frames; save each as a file of its own"),
-    ("TIFF of three pages", lambda root: frames(root, "a.tif", 3), "error: ROOT/a.tif has 3 frames; save each as a file of its own"),
+    (
+        "GIF of three frames",
+        lambda root: frames(root, "a.gif", 3),
+        "error: ROOT/a.gif has 3 frames; save each as a file of its own",
+    ),
+    (
+        "TIFF of three pages",
+        lambda root: frames(root, "a.tif", 3),
+        "error: ROOT/a.tif has 3 frames; save each as a file of its own",
+    ),
     ("MPO, as phones write it", lambda root: frames(root, "a.jpg", 2, format="MPO"), [40, 40, 40]),
-    ("orientation 6, no mask", lambda root: same(photo(root, "a.png", PHOTO, orientation=6), np.rot90(PHOTO, -1)), True),
-    ("orientation 5, no mask", lambda root: same(photo(root, "a.png", PHOTO, orientation=5), PHOTO.swapaxes(0, 1)), True),
+    (
+        "orientation 6, no mask",
+        lambda root: same(photo(root, "a.png", PHOTO, orientation=6), np.rot90(PHOTO, -1)),
+        True,
+    ),
+    (
+        "orientation 5, no mask",
+        lambda root: same(photo(root, "a.png", PHOTO, orientation=5), PHOTO.swapaxes(0, 1)),
+        True,
+    ),
     (
         "above Pillow's limit",
         huge,
@@ -182,8 +267,16 @@ PHOTOS = [
 ]
 
 MASKS = [
-    ("0 and 1", lambda root: masks(root, {"a.png": BOX}), {"objects": {"a.png: object 1": (140, 0)}}),
-    ("0 and 255", lambda root: masks(root, {"a.png": BOX * 255}), {"objects": {"a.png: object 1": (140, 0)}}),
+    (
+        "0 and 1",
+        lambda root: masks(root, {"a.png": BOX}),
+        {"objects": {"a.png: object 1": (140, 0)}},
+    ),
+    (
+        "0 and 255",
+        lambda root: masks(root, {"a.png": BOX * 255}),
+        {"objects": {"a.png: object 1": (140, 0)}},
+    ),
     (
         "0/1 beside 0/255",
         lambda root: masks(root, {"a.png": BOX, "b.png": BOX * 255}),
@@ -202,9 +295,19 @@ MASKS = [
     (
         "ids",
         lambda root: masks(root, {"a.png": TWO, "b.png": BOX}),
-        {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0), "b.png: object 1": (140, 0)}},
+        {
+            "objects": {
+                "a.png: object 1": (140, 0),
+                "a.png: object 2": (48, 0),
+                "b.png: object 1": (140, 0),
+            }
+        },
     ),
-    ("ids and 255", lambda root: masks(root, {"a.png": VOID}), {"objects": {"a.png: object 1": (140, 32), "a.png: object 2": (48, 32)}}),
+    (
+        "ids and 255",
+        lambda root: masks(root, {"a.png": VOID}),
+        {"objects": {"a.png: object 1": (140, 32), "a.png: object 2": (48, 32)}},
+    ),
     (
         "0/255 among ids that ignore 255",
         lambda root: masks(root, {"a.png": VOID, "b.png": BOX * 255}),
@@ -218,15 +321,27 @@ MASKS = [
     (
         "0/255 among ids that do not",
         lambda root: masks(root, {"a.png": TWO, "b.png": BOX * 255}),
-        {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0), "b.png: object 1": (140, 0)}},
+        {
+            "objects": {
+                "a.png: object 1": (140, 0),
+                "a.png: object 2": (48, 0),
+                "b.png: object 1": (140, 0),
+            }
+        },
     ),
-    ("trimap", lambda root: masks(root, {"a.png": TRIMAP}), {"objects": {"a.png: object 1": (140, 32)}}),
+    (
+        "trimap",
+        lambda root: masks(root, {"a.png": TRIMAP}),
+        {"objects": {"a.png: object 1": (140, 32)}},
+    ),
     (
         "trimap among ids",
         lambda root: masks(root, {"a.png": TWO, "b.png": TRIMAP}),
         {
             "objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)},
-            "problems": ["ROOT/masks/b.png has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"],
+            "problems": [
+                "ROOT/masks/b.png has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
+            ],
         },
     ),
     (
@@ -239,7 +354,11 @@ MASKS = [
         lambda root: masks(root, {"a.png": (TWO, {"mode": "P"})}),
         {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)}},
     ),
-    ("black and white", lambda root: masks(root, {"a.png": (BOX * 255, {"mode": "1"})}), {"objects": {"a.png: object 1": (140, 0)}}),
+    (
+        "black and white",
+        lambda root: masks(root, {"a.png": (BOX * 255, {"mode": "1"})}),
+        {"objects": {"a.png: object 1": (140, 0)}},
+    ),
     (
         "grey and opaque alpha",
         lambda root: masks(root, {"a.png": np.dstack([BOX * 255, ALPHA])}),
@@ -250,7 +369,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": np.dstack([BOX * 255, HOLED])}),
         {
             "objects": {},
-            "problems": ["ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"],
+            "problems": [
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"
+            ],
         },
     ),
     (
@@ -263,7 +384,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": np.dstack([grey(BOX * 255), HOLED])}),
         {
             "objects": {},
-            "problems": ["ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"],
+            "problems": [
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"
+            ],
         },
     ),
     (
@@ -288,7 +411,12 @@ MASKS = [
     ),
     (
         "colours on white",
-        lambda root: masks(root, {"a.png": coloured(TWO, (255,) * 3, RED, (0, 0, 0))}, kind="colours", background="#ffffff"),
+        lambda root: masks(
+            root,
+            {"a.png": coloured(TWO, (255,) * 3, RED, (0, 0, 0))},
+            kind="colours",
+            background="#ffffff",
+        ),
         {"objects": {"a.png: object #ff0000": (140, 0), "a.png: object #000000": (48, 0)}},
     ),
     (
@@ -298,7 +426,9 @@ MASKS = [
     ),
     (
         "palette, kind=colours",
-        lambda root: masks(root, {"a.png": (coloured(BOX, (0, 0, 0), RED), {"mode": "P"})}, kind="colours"),
+        lambda root: masks(
+            root, {"a.png": (coloured(BOX, (0, 0, 0), RED), {"mode": "P"})}, kind="colours"
+        ),
         {"objects": {"a.png: object #ff0000": (140, 0)}},
     ),
     (
@@ -306,7 +436,9 @@ MASKS = [
         lambda root: masks(root, {"a.jpg": coloured(TWO, (0, 0, 0), RED, BLUE)}, kind="colours"),
         {
             "objects": {},
-            "problems": ["ROOT/masks/a.jpg has 410 colours, most without areas of their own; save it as PNG without anti-aliasing"],
+            "problems": [
+                "ROOT/masks/a.jpg has 410 colours, most without areas of their own; save it as PNG without anti-aliasing"
+            ],
         },
     ),
     (
@@ -314,10 +446,16 @@ MASKS = [
         lambda root: masks(root, {"a.jpg": (BOX * 255, FRINGED), "b.png": BOX * 255}),
         {
             "objects": {"a.png: object 1": (140, 0), "b.png: object 1": (140, 0)},
-            "notes": ["masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.jpg)"],
+            "notes": [
+                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.jpg)"
+            ],
         },
     ),
-    ("JPEG, kind=ids on demand", lambda root: len(masks(root, {"a.jpg": (BOX * 255, FRINGED)}, kind="ids")["objects"]) > 20, True),
+    (
+        "JPEG, kind=ids on demand",
+        lambda root: len(masks(root, {"a.jpg": (BOX * 255, FRINGED)}, kind="ids")["objects"]) > 20,
+        True,
+    ),
     (
         "ids as JPEG",
         lambda root: masks(root, {"a.jpg": (TWO * 60, FRINGED), "b.png": BOX}),
@@ -333,7 +471,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": SOFT}),
         {
             "objects": {"a.png: object 1": (136, 0)},
-            "notes": ["masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.png)"],
+            "notes": [
+                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.png)"
+            ],
         },
     ),
     (
@@ -351,7 +491,9 @@ MASKS = [
         lambda root: masks(root, {"a.npy": SOFT / 255, "b.png": BOX}),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.npy has values that are no whole numbers (float64); a mask holds ids or classes, no probabilities"],
+            "problems": [
+                "ROOT/masks/a.npy has values that are no whole numbers (float64); a mask holds ids or classes, no probabilities"
+            ],
         },
     ),
     (
@@ -359,7 +501,11 @@ MASKS = [
         lambda root: masks(root, {"a.npy": TWO.astype(np.int64)}),
         {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)}},
     ),
-    (".npy of truths", lambda root: masks(root, {"a.npy": BOX > 0}), {"objects": {"a.png: object 1": (140, 0)}}),
+    (
+        ".npy of truths",
+        lambda root: masks(root, {"a.npy": BOX > 0}),
+        {"objects": {"a.png: object 1": (140, 0)}},
+    ),
     (
         ".npy of objects",
         lambda root: masks(root, {"a.npy": np.array([{"mask": 1}], object), "b.png": BOX}),
@@ -373,7 +519,10 @@ MASKS = [
     (
         ".npy of classes one-hot",
         lambda root: masks(root, {"a.npy": np.eye(3)[TWO], "b.png": BOX}),
-        {"objects": {"b.png: object 1": (140, 0)}, "problems": ["ROOT/masks/a.npy holds an array of (24, 32, 3); a mask is (H, W)"]},
+        {
+            "objects": {"b.png: object 1": (140, 0)},
+            "problems": ["ROOT/masks/a.npy holds an array of (24, 32, 3); a mask is (H, W)"],
+        },
     ),
     (
         "GIF with ignored pixels",
@@ -385,15 +534,21 @@ MASKS = [
         lambda root: masks(root, {"a.tif": (grey(BOX), {"mode": "CMYK"}), "b.png": BOX}),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.tif is stored as CMYK, which holds no labels; save the mask as a grey PNG"],
+            "problems": [
+                "ROOT/masks/a.tif is stored as CMYK, which holds no labels; save the mask as a grey PNG"
+            ],
         },
     ),
     (
         "colours of 16 bits",
-        lambda root: masks(root, {"a.png": np.repeat(TWO[..., None].astype(np.uint16) * 300, 3, -1), "b.png": BOX}),
+        lambda root: masks(
+            root, {"a.png": np.repeat(TWO[..., None].astype(np.uint16) * 300, 3, -1), "b.png": BOX}
+        ),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.png has several channels of 16 bits; save ids or classes as a grey PNG of one channel"],
+            "problems": [
+                "ROOT/masks/a.png has several channels of 16 bits; save ids or classes as a grey PNG of one channel"
+            ],
         },
     ),
     (
@@ -406,7 +561,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": BOX * 0, "b.png": BOX}),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.png has no object (values [0]); draw one or remove the mask"],
+            "problems": [
+                "ROOT/masks/a.png has no object (values [0]); draw one or remove the mask"
+            ],
         },
     ),
     (
@@ -414,7 +571,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": BOX[:-1], "b.png": BOX}),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.png is 23 x 32, its image 24 x 32; a mask has its image's size"],
+            "problems": [
+                "ROOT/masks/a.png is 23 x 32, its image 24 x 32; a mask has its image's size"
+            ],
         },
     ),
     (
@@ -422,7 +581,9 @@ MASKS = [
         lambda root: masks(root, {"a.png": b"no mask", "b.png": BOX}),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.png cannot be read as a mask (it is in no known format); replace or remove the file"],
+            "problems": [
+                "ROOT/masks/a.png cannot be read as a mask (it is in no known format); replace or remove the file"
+            ],
         },
     ),
 ]
@@ -430,12 +591,18 @@ MASKS = [
 NAMES = [
     (
         "hidden files",
-        lambda root: masks(root, {"a.png": BOX, "._a.png": b"mac", ".DS_Store": b"mac"}, {"a.png": PHOTO, "._a.png": b"mac"}),
+        lambda root: masks(
+            root,
+            {"a.png": BOX, "._a.png": b"mac", ".DS_Store": b"mac"},
+            {"a.png": PHOTO, "._a.png": b"mac"},
+        ),
         {"objects": {"a.png: object 1": (140, 0)}},
     ),
     (
         "a_mask.png",
-        lambda root: masks(root, {"a_mask.png": BOX, "b-seg.png": BOX}, {"a.jpg": PHOTO, "b.jpg": PHOTO}),
+        lambda root: masks(
+            root, {"a_mask.png": BOX, "b-seg.png": BOX}, {"a.jpg": PHOTO, "b.jpg": PHOTO}
+        ),
         {"objects": {"a.jpg: object 1": (140, 0), "b.jpg: object 1": (140, 0)}},
     ),
     (
@@ -451,16 +618,28 @@ NAMES = [
         lambda root: masks(root, {"a_mask.png": BOX, "a_gt.png": TWO}, {"a.jpg": PHOTO}),
         "error: a_gt.png and a_mask.png may both be the mask of a; keep one in ROOT/masks",
     ),
-    ("a.jpg.png", lambda root: masks(root, {"a.jpg.png": BOX}, {"a.jpg": PHOTO}), {"objects": {"a.jpg: object 1": (140, 0)}}),
-    ("case", lambda root: masks(root, {"img_A.PNG": BOX}, {"IMG_a.JPG": PHOTO}), {"objects": {"IMG_a.JPG: object 1": (140, 0)}}),
+    (
+        "a.jpg.png",
+        lambda root: masks(root, {"a.jpg.png": BOX}, {"a.jpg": PHOTO}),
+        {"objects": {"a.jpg: object 1": (140, 0)}},
+    ),
+    (
+        "case",
+        lambda root: masks(root, {"img_A.PNG": BOX}, {"IMG_a.JPG": PHOTO}),
+        {"objects": {"IMG_a.JPG: object 1": (140, 0)}},
+    ),
     (
         "composed and decomposed",
-        lambda root: masks(root, {unicodedata.normalize("NFD", "é.png"): BOX}, {"é.jpg": PHOTO})["objects"],
+        lambda root: masks(root, {unicodedata.normalize("NFD", "é.png"): BOX}, {"é.jpg": PHOTO})[
+            "objects"
+        ],
         {"é.jpg: object 1": (140, 0)},
     ),
     (
         "other files",
-        lambda root: masks(root, {"a.png": BOX, "notes.txt": b"", "b.png": BOX}, {"a.png": PHOTO, "c.csv": b""}),
+        lambda root: masks(
+            root, {"a.png": BOX, "notes.txt": b"", "b.png": BOX}, {"a.png": PHOTO, "c.csv": b""}
+        ),
         {
             "objects": {"a.png: object 1": (140, 0)},
             "left_out": [
@@ -473,11 +652,16 @@ NAMES = [
     (
         "a photo without a mask",
         lambda root: masks(root, {"a.png": BOX}, {"a.png": PHOTO, "b.png": PHOTO}),
-        {"objects": {"a.png: object 1": (140, 0)}, "problems": ["ROOT/images/b.png has no mask in ROOT/masks"]},
+        {
+            "objects": {"a.png: object 1": (140, 0)},
+            "problems": ["ROOT/images/b.png has no mask in ROOT/masks"],
+        },
     ),
     (
         "folders below",
-        lambda root: masks(root, {"a.png": BOX, "more/b.png": BOX}, {"a.png": PHOTO, "more/b.png": PHOTO}),
+        lambda root: masks(
+            root, {"a.png": BOX, "more/b.png": BOX}, {"a.png": PHOTO, "more/b.png": PHOTO}
+        ),
         {
             "objects": {"a.png: object 1": (140, 0)},
             "left_out": [
@@ -488,7 +672,12 @@ NAMES = [
     ),
     (
         "nested",
-        lambda root: masks(root, {"a.png": BOX, "more/a.png": TWO}, {"a.png": PHOTO, "more/a.png": PHOTO}, nested=True),
+        lambda root: masks(
+            root,
+            {"a.png": BOX, "more/a.png": TWO},
+            {"a.png": PHOTO, "more/a.png": PHOTO},
+            nested=True,
+        ),
         {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)}},
     ),
     (
@@ -501,8 +690,16 @@ NAMES = [
         lambda root: masks(root, {"b.png": BOX}, {"a.jpg": PHOTO}),
         "error: no file of ROOT/masks has the stem of an image in ROOT/images; masks are named like their images",
     ),
-    ("no split", lambda root: split_of(root, "test"), ["0.png", "1.png", "2.png", "3.png", "4.png"]),
-    ("split, training", lambda root: split_of(root, "train", split=[0.6, 0.4]), ["2.png", "3.png", "4.png"]),
+    (
+        "no split",
+        lambda root: split_of(root, "test"),
+        ["0.png", "1.png", "2.png", "3.png", "4.png"],
+    ),
+    (
+        "split, training",
+        lambda root: split_of(root, "train", split=[0.6, 0.4]),
+        ["2.png", "3.png", "4.png"],
+    ),
     ("split, test", lambda root: split_of(root, "test", split=[0.6, 0.4]), ["0.png", "1.png"]),
     (
         "split, no shares",
@@ -515,7 +712,12 @@ TURNS = [
     (
         "orientation 3, mask upright",
         lambda root: turned(root, 3, "upright"),
-        (True, ["photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"]),
+        (
+            True,
+            [
+                "photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"
+            ],
+        ),
     ),
     ("orientation 6, mask upright", lambda root: turned(root, 6, "upright"), (True, [])),
     ("orientation 6, mask as stored", lambda root: turned(root, 6, "stored"), (True, [])),
@@ -523,19 +725,35 @@ TURNS = [
     (
         "3 and 6, masks as stored",
         lambda root: turned(root, 3, "stored", [("b", 6, "stored")]),
-        (True, ["photos whose EXIF orientation fits their masks both ways, read as stored, since masks of others are drawn so: 1 (a.png)"]),
+        (
+            True,
+            [
+                "photos whose EXIF orientation fits their masks both ways, read as stored, since masks of others are drawn so: 1 (a.png)"
+            ],
+        ),
     ),
     (
         "3 and 6, masks upright",
         lambda root: turned(root, 3, "upright", [("b", 6, "upright")]),
-        (True, ["photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"]),
+        (
+            True,
+            [
+                "photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"
+            ],
+        ),
     ),
     (
         "6, mask fits neither",
-        lambda root: masks(root, {"a.png": BOX[1:], "b.png": BOX}, {"a.png": (PHOTO, {"orientation": 6}), "b.png": PHOTO}),
+        lambda root: masks(
+            root,
+            {"a.png": BOX[1:], "b.png": BOX},
+            {"a.png": (PHOTO, {"orientation": 6}), "b.png": PHOTO},
+        ),
         {
             "objects": {"b.png: object 1": (140, 0)},
-            "problems": ["ROOT/masks/a.png is 23 x 32, its image 24 x 32 (EXIF orientation 6); a mask has its image's size"],
+            "problems": [
+                "ROOT/masks/a.png is 23 x 32, its image 24 x 32 (EXIF orientation 6); a mask has its image's size"
+            ],
         },
     ),
 ]
@@ -543,8 +761,16 @@ TURNS = [
 RUNS = {"size": [H, W], "counts": [4, 3, H * W - 7]}
 COCO = [
     ("polygon", lambda root: coco(root, {}), {"objects": {"a.png: thing (1)": (140, 0)}}),
-    ("run lengths", lambda root: coco(root, {"segmentation": RUNS}), {"objects": {"a.png: thing (1)": (3, 0)}}),
-    ("compressed run lengths", lambda root: coco(root, {"segmentation": rle(BOX)}), {"objects": {"a.png: thing (1)": (140, 0)}}),
+    (
+        "run lengths",
+        lambda root: coco(root, {"segmentation": RUNS}),
+        {"objects": {"a.png: thing (1)": (3, 0)}},
+    ),
+    (
+        "compressed run lengths",
+        lambda root: coco(root, {"segmentation": rle(BOX)}),
+        {"objects": {"a.png: thing (1)": (140, 0)}},
+    ),
     (
         "run lengths of another size",
         lambda root: coco(root, {}, {"segmentation": {**RUNS, "size": [W, H]}}),
@@ -562,16 +788,22 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths of 7 pixels, its image has 768"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 7 pixels, its image has 768)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 7 pixels, its image has 768)"
+            ],
         },
     ),
     (
         "run lengths cut",
-        lambda root: coco(root, {}, {"segmentation": {**rle(BOX), "counts": rle(BOX)["counts"][:-3]}}),
+        lambda root: coco(
+            root, {}, {"segmentation": {**rle(BOX), "counts": rle(BOX)["counts"][:-3]}}
+        ),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths of 460 pixels, its image has 768"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 460 pixels, its image has 768)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 460 pixels, its image has 768)"
+            ],
         },
     ),
     (
@@ -580,7 +812,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths that cannot be read (character '{')"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cannot be read (character '{'))"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cannot be read (character '{'))"
+            ],
         },
     ),
     (
@@ -589,7 +823,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths that cover no pixel"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cover no pixel)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cover no pixel)"
+            ],
         },
     ),
     (
@@ -598,7 +834,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has no segmentation"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"
+            ],
         },
     ),
     (
@@ -607,7 +845,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has no segmentation"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"
+            ],
         },
     ),
     (
@@ -616,7 +856,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has no segmentation"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has no segmentation)"
+            ],
         },
     ),
     (
@@ -624,7 +866,9 @@ COCO = [
         lambda root: coco(root, {}, {"segmentation": [[6, 4], [20, 4], [20, 14]]}),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
-            "problems": ["annotation 2 has a polygon of 2 numbers; it takes x and y of three points at least"],
+            "problems": [
+                "annotation 2 has a polygon of 2 numbers; it takes x and y of three points at least"
+            ],
             "notes": [
                 "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon of 2 numbers; it takes x and y of three points at least)"
             ],
@@ -635,7 +879,9 @@ COCO = [
         lambda root: coco(root, {}, {"segmentation": [[[6, 4], [20, 4], [20, 14]]]}),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
-            "problems": ["annotation 2 has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"],
+            "problems": [
+                "annotation 2 has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"
+            ],
             "notes": [
                 "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points)"
             ],
@@ -646,7 +892,9 @@ COCO = [
         lambda root: coco(root, {}, {"segmentation": [[6, 4, 20, 4, 20, 14, 6]]}),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
-            "problems": ["annotation 2 has a polygon of 7 numbers; it takes x and y of three points at least"],
+            "problems": [
+                "annotation 2 has a polygon of 7 numbers; it takes x and y of three points at least"
+            ],
             "notes": [
                 "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon of 7 numbers; it takes x and y of three points at least)"
             ],
@@ -658,7 +906,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has polygons that cover no pixel"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"
+            ],
         },
     ),
     (
@@ -666,7 +916,9 @@ COCO = [
         lambda root: coco(root, {}, {"segmentation": [[6e4, 4e4, 7e4, 4e4, 7e4, 5e4]]}),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
-            "problems": ["annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels"],
+            "problems": [
+                "annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels"
+            ],
             "notes": [
                 "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels)"
             ],
@@ -678,7 +930,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has polygons that cover no pixel"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"
+            ],
         },
     ),
     (
@@ -692,7 +946,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation number 2 has id None; ids are whole numbers"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation number 2 has id None; ids are whole numbers)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation number 2 has id None; ids are whole numbers)"
+            ],
         },
     ),
     (
@@ -701,7 +957,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 1 has the id 1 of another annotation"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 1 has the id 1 of another annotation)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 1 has the id 1 of another annotation)"
+            ],
         },
     ),
     (
@@ -710,7 +968,9 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 is of image 7, which is not among the good images"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (annotation 2 is of image 7, which is not among the good images)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 is of image 7, which is not among the good images)"
+            ],
         },
     ),
     (
@@ -724,22 +984,31 @@ COCO = [
         {
             "objects": {},
             "problems": ["ROOT/a.json: all 1 annotations are crowds, which are no objects"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (ROOT/a.json: all 1 annotations are crowds, which are no objects)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (ROOT/a.json: all 1 annotations are crowds, which are no objects)"
+            ],
             "left_out": ["crowds, which are no objects: 1 (1)"],
         },
     ),
     (
         "a crowd beside an object",
         lambda root: coco(root, {}, {"iscrowd": 1}),
-        {"objects": {"a.png: thing (1)": (140, 0)}, "left_out": ["crowds, which are no objects: 1 (2)"]},
+        {
+            "objects": {"a.png: thing (1)": (140, 0)},
+            "left_out": ["crowds, which are no objects: 1 (2)"],
+        },
     ),
     (
         "no image file",
-        lambda root: coco(root, {}, images=[{"id": 1, "file_name": "b.png", "height": H, "width": W}]),
+        lambda root: coco(
+            root, {}, images=[{"id": 1, "file_name": "b.png", "height": H, "width": W}]
+        ),
         {
             "objects": {},
             "problems": ["ROOT/images/b.png does not exist; image 1 has 1 annotations"],
-            "notes": ["entries of ROOT/a.json that cannot be used: 1 (ROOT/images/b.png does not exist; image 1 has 1 annotations)"],
+            "notes": [
+                "entries of ROOT/a.json that cannot be used: 1 (ROOT/images/b.png does not exist; image 1 has 1 annotations)"
+            ],
         },
     ),
     (
@@ -758,7 +1027,9 @@ COCO = [
     ),
     (
         "image outside",
-        lambda root: coco(root, {}, images=[{"id": 1, "file_name": "../a.png", "height": H, "width": W}]),
+        lambda root: coco(
+            root, {}, images=[{"id": 1, "file_name": "../a.png", "height": H, "width": W}]
+        ),
         {
             "objects": {},
             "problems": [
@@ -772,7 +1043,9 @@ COCO = [
     ),
     (
         "image at an absolute path",
-        lambda root: coco(root, {}, images=[{"id": 1, "file_name": "C:\\a.png", "height": H, "width": W}]),
+        lambda root: coco(
+            root, {}, images=[{"id": 1, "file_name": "C:\\a.png", "height": H, "width": W}]
+        ),
         {
             "objects": {},
             "problems": [
@@ -946,15 +1219,27 @@ VOLUMES = [
     ),
     ("GIPL", lambda root: volume(root, "a.gipl"), (6, True)),
     ("VTK", lambda root: volume(root, "a.vtk"), (6, True)),
-    ("voxels elsewhere", elsewhere, "error: ROOT/a.mhd names '../secret.raw', which leads out of its folder; keep the voxels beside it"),
+    (
+        "voxels elsewhere",
+        elsewhere,
+        "error: ROOT/a.mhd names '../secret.raw', which leads out of its folder; keep the voxels beside it",
+    ),
     ("DICOM", dicom, ((32, 24, 6), 2.0)),
     (
         "DICOM, two series",
         lambda root: dicom(root, second=True),
         "error: ROOT/case holds 2 DICOM series: 1.2.3 (T2, 6 slices); 1.2.4 (ADC, 6 slices); say which by data.series=ID_OR_DESCRIPTION",
     ),
-    ("DICOM, a series by description", lambda root: dicom(root, second=True, series="ADC"), ((32, 24, 6), 2.0)),
-    ("DICOM, a series by id", lambda root: dicom(root, second=True, series="1.2.3"), ((32, 24, 6), 2.0)),
+    (
+        "DICOM, a series by description",
+        lambda root: dicom(root, second=True, series="ADC"),
+        ((32, 24, 6), 2.0),
+    ),
+    (
+        "DICOM, a series by id",
+        lambda root: dicom(root, second=True, series="1.2.3"),
+        ((32, 24, 6), 2.0),
+    ),
     (
         "DICOM, no such series",
         lambda root: dicom(root, second=True, series="T1"),
@@ -980,10 +1265,18 @@ VOLUMES = [
         lambda root: dicom(root, places=(0, 2, 4, 0, 2, 4)),
         "error: ROOT/case has several slices at 0 mm: it mixes volumes; leave one in the folder",
     ),
-    ("folder without slices", lambda root: read_volume(root), "error: ROOT holds no DICOM series; give the folder of its slices"),
+    (
+        "folder without slices",
+        lambda root: read_volume(root),
+        "error: ROOT holds no DICOM series; give the folder of its slices",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "maker", "expected"), [*PHOTOS, *MASKS, *NAMES, *TURNS, *COCO, *CLASSES, *VOLUMES])
-def test_a_file_gives_its_value_or_the_line_that_says_what_is_wrong(name, maker, expected, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "maker", "expected"), [*PHOTOS, *MASKS, *NAMES, *TURNS, *COCO, *CLASSES, *VOLUMES]
+)
+def test_a_file_gives_its_value_or_the_line_that_says_what_is_wrong(
+    name, maker, expected, tmp_path
+):
     assert outcome(maker, tmp_path) == expected

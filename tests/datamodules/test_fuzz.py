@@ -24,7 +24,13 @@ from tests.helpers.people import PHOTO, POLYGON, TWO, VOXELS, H, W, save
 def steady(examples: int) -> settings:
     """The same examples in every run, none kept on the disk."""
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=checks)
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=checks,
+    )
 
 
 def image_of(path: Path) -> np.ndarray:
@@ -101,7 +107,9 @@ FORMATS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # Pillow warns of what it then refuses
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::RuntimeWarning"
+)  # Pillow warns of what it then refuses
 @pytest.mark.parametrize(("name", "read", "examples"), FORMATS, ids=[row[0] for row in FORMATS])
 def test_a_damaged_file_gives_a_right_array_or_an_input_error(name, read, examples, tmp_path):
     path = tmp_path / name
@@ -127,23 +135,64 @@ def test_a_damaged_file_gives_a_right_array_or_an_input_error(name, read, exampl
 
 
 CONTENT = {
-    "images": [{"id": 1, "file_name": "a.png", "height": H, "width": W}, {"id": 2, "file_name": "b.png", "height": H, "width": W}],
+    "images": [
+        {"id": 1, "file_name": "a.png", "height": H, "width": W},
+        {"id": 2, "file_name": "b.png", "height": H, "width": W},
+    ],
     "annotations": [
-        {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 140, "segmentation": POLYGON},
-        {"id": 2, "image_id": 1, "category_id": 2, "iscrowd": 0, "area": 3, "segmentation": {"size": [H, W], "counts": [4, 3, H * W - 7]}},
-        {"id": 3, "image_id": 2, "category_id": 1, "iscrowd": 1, "area": 9, "segmentation": {"size": [H, W], "counts": "X12O10000O1"}},
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "area": 140,
+            "segmentation": POLYGON,
+        },
+        {
+            "id": 2,
+            "image_id": 1,
+            "category_id": 2,
+            "iscrowd": 0,
+            "area": 3,
+            "segmentation": {"size": [H, W], "counts": [4, 3, H * W - 7]},
+        },
+        {
+            "id": 3,
+            "image_id": 2,
+            "category_id": 1,
+            "iscrowd": 1,
+            "area": 9,
+            "segmentation": {"size": [H, W], "counts": "X12O10000O1"},
+        },
     ],
     "categories": [{"id": 1, "name": "thing"}, {"id": 2, "name": "stuff"}],
 }
-LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.integers(-2, 40) | st.floats() | st.text(max_size=8)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.integers(-2, 40)
+    | st.floats()
+    | st.text(max_size=8)
+)
 VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=8
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
 
 
 def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The way to every value of a JSON."""
-    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
     return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
 
 
@@ -188,7 +237,10 @@ def test_an_edited_coco_file_gives_right_masks_or_an_input_error(tmp_path_factor
 
 
 @steady(100)
-@given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes_are_a_coco_file_or_an_input_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(content)

@@ -66,7 +66,11 @@ def epochs(sampler, count):
 def test_an_object_is_its_parts_object_after_all_before(root):
     source = joined(root).objects("train")
     alone = [FolderDataModule(str(root / name)).objects("train") for name in ("big", "small")]
-    places = [(name, part, i) for name, part in zip(("big", "small"), alone, strict=True) for i in range(len(part))]
+    places = [
+        (name, part, i)
+        for name, part in zip(("big", "small"), alone, strict=True)
+        for i in range(len(part))
+    ]
     assert len(source) == len(places) == 10
     for id, (name, part, i) in enumerate(places):
         assert source.name(id) == f"{name}/{part.name(i)}"
@@ -96,7 +100,10 @@ def test_a_walk_gives_every_object_the_same_share_and_none_twice_in_an_epoch():
         assert Counter(seen) == dict.fromkeys(range(100, 107), taken)
 
 
-@pytest.mark.parametrize(("weights", "shares"), [(None, (6, 4)), ({"big": 0.5}, (3, 4)), ({"small": 0.4, "big": 0.8}, (6, 2))])
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [(None, (6, 4)), ({"big": 0.5}, (3, 4)), ({"small": 0.4, "big": 0.8}, (6, 2))],
+)
 def test_weights_are_how_often_an_object_is_seen(root, weights, shares):
     sampler = joined(root, weights).train_dataloader().batch_sampler.sampler
     seen = epochs(sampler, 12)
@@ -112,7 +119,10 @@ def test_weights_are_how_often_an_object_is_seen(root, weights, shares):
 
 def test_one_part_is_trained_in_the_order_that_it_has_by_itself(root):
     alone = FolderDataModule(str(root / "big"), loading=Loading(num_workers=0, batch_size=2))
-    samplers = [data.train_dataloader().batch_sampler.sampler for data in (joined(root, train=["big"]), alone)]
+    samplers = [
+        data.train_dataloader().batch_sampler.sampler
+        for data in (joined(root, train=["big"]), alone)
+    ]
     assert epochs(samplers[0], 3) == epochs(samplers[1], 3)
 
 
@@ -120,7 +130,9 @@ def test_one_part_is_trained_in_the_order_that_it_has_by_itself(root):
 def test_ranks_share_an_epoch_of_one_process(world_size):
     walks = [Walk(np.arange(7)[::-1].copy(), 3), Walk(np.arange(7, 16), 9)]
     (whole,) = epochs(WalkSampler(walks, 1, 0, seed=4), 1)
-    ranks = [epochs(WalkSampler(walks, world_size, rank, seed=4), 1)[0] for rank in range(world_size)]
+    ranks = [
+        epochs(WalkSampler(walks, world_size, rank, seed=4), 1)[0] for rank in range(world_size)
+    ]
     assert [item for step in zip(*ranks, strict=True) for item in step] == whole
 
 
@@ -139,14 +151,24 @@ def module():
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.0}
     network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
-    return ITIS(network, previous_mask=True, mask_map="probabilities", optimisation=Optimisation(learning_rate=1e-3))
+    return ITIS(
+        network,
+        previous_mask=True,
+        mask_map="probabilities",
+        optimisation=Optimisation(learning_rate=1e-3),
+    )
 
 
 def train(root, sets, *callbacks, devices=1, checkpoint=None):
     learner = module().double()  # a checkpoint is read before Lightning would do it
     loop = UserLoop(reset_probability=0.3, previous_mask=True, inner_rounds=3)
     trainer = quiet_trainer(root, [loop, *callbacks], 2, devices, "64-true")
-    trainer.fit(learner, joined(sets, {"small": 0.5}, batch_size=4 // devices), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(
+        learner,
+        joined(sets, {"small": 0.5}, batch_size=4 // devices),
+        ckpt_path=checkpoint,
+        weights_only=True,
+    )
     return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
 
 
@@ -159,7 +181,9 @@ def undisturbed(root, tmp_path_factory):
 def test_a_killed_training_goes_on_as_if_it_had_not_been(root, undisturbed, tmp_path):
     with pytest.raises(Killed):
         train(tmp_path, root, LastCheckpoint(1), Kill(3, True))
-    resumed = train(tmp_path, root, LastCheckpoint(1), checkpoint=tmp_path / "checkpoints" / "last.ckpt")
+    resumed = train(
+        tmp_path, root, LastCheckpoint(1), checkpoint=tmp_path / "checkpoints" / "last.ckpt"
+    )
     assert resumed["global_step"] == 4
     for part in ("state_dict", "optimizer_states"):
         assert_equal(undisturbed[part], resumed[part], part)
@@ -175,14 +199,22 @@ def test_two_ranks_learn_what_one_does(root, undisturbed, tmp_path):
 
 def test_photos_that_are_trained_and_evaluated_on_are_refused(root):
     data = joined(root, evaluate=["small", "held"])
-    with pytest.raises(InputError, match=r"data.parts.small: training and evaluation see the same objects.*data.split.*or name it in one"):
+    with pytest.raises(
+        InputError,
+        match=r"data.parts.small: training and evaluation see the same objects.*data.split.*or name it in one",
+    ):
         data.objects("train")
     with pytest.raises(InputError, match=r"data.parts.held: training and evaluation see"):
         joined(root, train=["held", "big"], evaluate=["held"]).objects("train")
     assert not any("same objects" in line for line in joined(root).objects("train").notes)
-    parts = {name: FolderDataModule(str(root / name), split=[0.5, 0.5]) for name in ("big", "small")}
+    parts = {
+        name: FolderDataModule(str(root / name), split=[0.5, 0.5]) for name in ("big", "small")
+    }
     apart = JoinedDataModule(parts)
-    images = [{source.image(i) for i in range(len(source))} for source in map(apart.objects, ("train", "test"))]
+    images = [
+        {source.image(i) for i in range(len(source))}
+        for source in map(apart.objects, ("train", "test"))
+    ]
     assert images[0]
     assert images[1]
     assert not images[0] & images[1]
@@ -232,16 +264,37 @@ def test_coco_and_lvis_are_read_by_the_config(tmp_path, root):
         file = f"{split}2017/{number:012}.jpg"
         write(tmp_path / file, image)
         row = {"id": number, "height": 72, "width": 96}
-        outline = {"id": 1, "image_id": number, "category_id": 1, "segmentation": box, "area": 1200, "iscrowd": 0}
+        outline = {
+            "id": 1,
+            "image_id": number,
+            "category_id": 1,
+            "segmentation": box,
+            "area": 1200,
+            "iscrowd": 0,
+        }
         for name, entry, shapes in (
             (f"instances_{split}2017", {"file_name": file.split("/")[1]}, [outline]),
-            (f"lvis_v1_{split}", {"coco_url": f"http://images.cocodataset.org/{file}"}, [outline, outline | {"id": 2}]),
+            (
+                f"lvis_v1_{split}",
+                {"coco_url": f"http://images.cocodataset.org/{file}"},
+                [outline, outline | {"id": 2}],
+            ),
         ):
-            content = {"images": [row | entry], "annotations": shapes, "categories": [{"id": 1, "name": "dog"}]}
+            content = {
+                "images": [row | entry],
+                "annotations": shapes,
+                "categories": [{"id": 1, "name": "dog"}],
+            }
             path = tmp_path / "annotations" / f"{name}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(content))
-    data = build(resolve(load(["data/joined.yaml"], [f"data.parts.{n}.root={tmp_path}" for n in ("coco", "lvis")]))["data"])
+    data = build(
+        resolve(
+            load(
+                ["data/joined.yaml"], [f"data.parts.{n}.root={tmp_path}" for n in ("coco", "lvis")]
+            )
+        )["data"]
+    )
     assert data.names("train") == [
         "coco/000000000001.jpg: dog (1)",
         "lvis/train2017/000000000001.jpg: dog (1)",
@@ -249,5 +302,8 @@ def test_coco_and_lvis_are_read_by_the_config(tmp_path, root):
     ]
     assert data.names("test") == ["000000000002.jpg: dog (1)"]
     assert isinstance(data.parts["lvis"], CocoDataModule)
-    one = load(["data/joined.yaml"], ["data.parts.lvis=null", "data.weights.lvis=0.5", f"data.parts.coco.root={tmp_path}"])
+    one = load(
+        ["data/joined.yaml"],
+        ["data.parts.lvis=null", "data.weights.lvis=0.5", f"data.parts.coco.root={tmp_path}"],
+    )
     assert build(resolve(one)["data"]).names("train") == ["000000000001.jpg: dog (1)"]

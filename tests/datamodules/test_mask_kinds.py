@@ -27,7 +27,9 @@ def object_mask(seed, height=72, width=96):
 def test_a_jpeg_of_an_object_is_soft_and_cut_at_half_near_the_object(seed, quality, size):
     truth = object_mask(seed, *size)
     found = jpeg(truth, quality)
-    assert kind_of(found, lossy=True) == ("soft" if np.setdiff1d(found, (0, 255)).size else "binary")
+    assert kind_of(found, lossy=True) == (
+        "soft" if np.setdiff1d(found, (0, 255)).size else "binary"
+    )
     labels, ignored = labels_of(found, "soft")
     assert ignored is None
     assert (labels != truth // 255).mean() < 0.01
@@ -35,7 +37,11 @@ def test_a_jpeg_of_an_object_is_soft_and_cut_at_half_near_the_object(seed, quali
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "smooth", [lambda m: cv2.GaussianBlur(m, (5, 5), 0), lambda m: cv2.resize(m, (64, 48), interpolation=cv2.INTER_AREA)]
+    "smooth",
+    [
+        lambda m: cv2.GaussianBlur(m, (5, 5), 0),
+        lambda m: cv2.resize(m, (64, 48), interpolation=cv2.INTER_AREA),
+    ],
 )
 def test_anti_aliased_edges_are_soft(seed, smooth):
     assert kind_of(smooth(object_mask(seed)).astype(np.int32)) == "soft"
@@ -45,7 +51,9 @@ def nuclei(count=150, seed=0):
     """Small discs of two to five pixels' radius, an id each."""
     rng, ids = np.random.default_rng(seed), np.zeros((256, 256), np.int32)
     for id in range(1, count + 1):
-        cv2.circle(ids, (int(rng.integers(256)), int(rng.integers(256))), int(rng.integers(2, 6)), id, -1)
+        cv2.circle(
+            ids, (int(rng.integers(256)), int(rng.integers(256))), int(rng.integers(2, 6)), id, -1
+        )
     return ids
 
 
@@ -103,16 +111,27 @@ def found(*values, kind=None):
 
 
 def test_what_is_odd_is_named_and_its_neighbours_go_on():
-    files = {"ids": found(0, 3, 7, 255), "one": found(0, 1), "white": found(0, 255), "grey": found(0, 128, 255), "none": found(0)}
+    files = {
+        "ids": found(0, 3, 7, 255),
+        "one": found(0, 1),
+        "white": found(0, 255),
+        "grey": found(0, 128, 255),
+        "none": found(0),
+    }
     kinds, odd = settle(files)
     assert kinds == {"ids": "ids", "one": "binary", "none": "empty"}
     assert odd.keys() == {"white", "grey"}
     del files["ids"]
-    assert settle(files) == ({"one": "binary", "white": "binary", "grey": "trimap", "none": "empty"}, {})
+    assert settle(files) == (
+        {"one": "binary", "white": "binary", "grey": "trimap", "none": "empty"},
+        {},
+    )
     files["ids"] = found(0, 3, 7)
     assert settle(files)[1].keys() == {"grey"}
     _, odd = settle({"white": found(0, 255), "half": found(0, 128)})
-    assert odd == {"half": "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"}
+    assert odd == {
+        "half": "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+    }
 
 
 @pytest.mark.parametrize(

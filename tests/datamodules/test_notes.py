@@ -23,7 +23,9 @@ def test_lines_of_several_splits_are_told_once(tmp_path):
     assert (data.notes, data.left_out, data.problems) == ([], [], []), "nothing was listed yet"
     for split in ("train", "test", "train"):
         data.objects(split)
-    assert data.notes == ["masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (1.png)"]
+    assert data.notes == [
+        "masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (1.png)"
+    ]
     assert data.left_out == ["files in images/ that are no images by their suffix: 1 (notes.txt)"]
     assert data.problems == []
 
@@ -50,7 +52,9 @@ def test_a_folder_is_split_by_image_and_the_seed(tmp_path):
         data = FolderDataModule(str(tmp_path), split=shares, loading=Loading(seed=seed))
         source = data.objects(split)
         assert not data.notes
-        assert [source.name(i).split(":")[0] for i in range(len(source))] == [source.image(i) for i in range(len(source))]
+        assert [source.name(i).split(":")[0] for i in range(len(source))] == [
+            source.image(i) for i in range(len(source))
+        ]
         return {source.image(index) for index in range(len(source))}
 
     parts = [images(split) for split in ("train", "val", "test")]
@@ -60,7 +64,10 @@ def test_a_folder_is_split_by_image_and_the_seed(tmp_path):
     assert images("val", shares=[0.5, 0.5]) == images("test", shares=[0.5, 0.5])
     assert len(images("train", shares=[0.5, 0.5]) | images("test", shares=[0.5, 0.5])) == 20
     (tmp_path / "test").mkdir()
-    with pytest.raises(InputError, match=r"has test/ and data\.split is \[0\.7, 0\.1, 0\.2\]; leave data\.split out"):
+    with pytest.raises(
+        InputError,
+        match=r"has test/ and data\.split is \[0\.7, 0\.1, 0\.2\]; leave data\.split out",
+    ):
         images("test")
 
 
@@ -71,9 +78,26 @@ def test_all_objects_of_an_image_are_on_one_side():
     assert not {images[i] for i in train} & {images[i] for i in test}
 
 
-@pytest.mark.parametrize("split", [0.8, "0.8,0.2", [0.8], [0.8, 0.3], [1.2, -0.2], [0.5, "x"], [0.5, True], [0.1] * 10, [], {"train": 1}])
+@pytest.mark.parametrize(
+    "split",
+    [
+        0.8,
+        "0.8,0.2",
+        [0.8],
+        [0.8, 0.3],
+        [1.2, -0.2],
+        [0.5, "x"],
+        [0.5, True],
+        [0.1] * 10,
+        [],
+        {"train": 1},
+    ],
+)
 def test_shares_that_are_none_are_told(split):
-    with pytest.raises(InputError, match=r"give two or three shares that sum to 1, e\.g\. data\.split=\[0\.8,0\.2\]"):
+    with pytest.raises(
+        InputError,
+        match=r"give two or three shares that sum to 1, e\.g\. data\.split=\[0\.8,0\.2\]",
+    ):
         checked_shares(split)
 
 
@@ -99,7 +123,9 @@ class Long(ObjectSource):
         return Sample(np.zeros((2, self.width, 3), np.uint8), mask, np.zeros_like(mask))
 
 
-@pytest.mark.parametrize(("width", "kind"), [(2**15 - 1, "torch.int16"), (2**15, "torch.int32"), (70000, "torch.int32")])
+@pytest.mark.parametrize(
+    ("width", "kind"), [(2**15 - 1, "torch.int16"), (2**15, "torch.int32"), (70000, "torch.int32")]
+)
 def test_coordinates_of_long_photos_do_not_overflow(width, kind):
     view = ClickDataset(Long(width))[0, 0]
     assert str(view["to_source"].dtype) == kind

@@ -41,7 +41,10 @@ def save_palette(path: Path, ids: np.ndarray) -> None:
 def save_sbd(folder: Path, name: str, image: np.ndarray, ids: np.ndarray) -> None:
     write(folder / "img" / f"{name}.jpg", image)
     (folder / "inst").mkdir(parents=True, exist_ok=True)
-    savemat(folder / "inst" / f"{name}.mat", {"GTinst": {"Segmentation": ids, "Categories": np.arange(1, ids.max() + 1)}})
+    savemat(
+        folder / "inst" / f"{name}.mat",
+        {"GTinst": {"Segmentation": ids, "Categories": np.arange(1, ids.max() + 1)}},
+    )
 
 
 def thin(height=72, width=96):
@@ -59,12 +62,18 @@ def pascal(tmp_path):
     for i, name in enumerate(("2007_1", "2007_2", "2007_3")):
         image, ids = draw(i)
         ids[:3] = 255
-        ids[ids == 2] = 16  # grey value of the palette's 16 equals that of 1 in the reference code's reading
+        ids[ids == 2] = (
+            16  # grey value of the palette's 16 equals that of 1 in the reference code's reading
+        )
         write(voc / "JPEGImages" / f"{name}.jpg", image)
         save_palette(voc / "SegmentationObject" / f"{name}.png", ids)
     lists = voc / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
-    for part, names in (("train", "2007_1\n2007_2\n"), ("val", "2007_3\n"), ("trainval", "2007_1\n2007_2\n2007_3\n")):
+    for part, names in (
+        ("train", "2007_1\n2007_2\n"),
+        ("val", "2007_3\n"),
+        ("trainval", "2007_1\n2007_2\n2007_3\n"),
+    ):
         (lists / f"{part}.txt").write_text(names)
     save_sbd(sbd, "2008_9", *draw(9, objects=3))
     save_sbd(sbd, "2007_1", *draw(0))
@@ -103,12 +112,17 @@ def test_sbd_has_its_own_lists_and_training_drops_thin_objects(pascal):
     for root in (pascal, folder):
         data = SbdDataModule(str(root))
         data.prepare_data()
-        assert [data.source("train").name(i) for i in (0, 4)] == ["2007_1.jpg: object 1", "2008_9.jpg: object 3"]
+        assert [data.source("train").name(i) for i in (0, 4)] == [
+            "2007_1.jpg: object 1",
+            "2008_9.jpg: object 3",
+        ]
         assert len(data.source("test")) == 2
         assert np.array_equal(data.source("test").read(0).mask, thin() == 1)
     (folder / "train.txt").write_text("2007_3\n")
     train = SbdDataModule(str(folder)).source("train")
-    assert [train.name(i) for i in range(len(train))] == ["2007_3.jpg: object 2"]  # the line fills 60 / 3600 of its box
+    assert [train.name(i) for i in range(len(train))] == [
+        "2007_3.jpg: object 2"
+    ]  # the line fills 60 / 3600 of its box
 
 
 def test_objects_are_listed_with_area_and_box():
@@ -121,7 +135,9 @@ def test_the_list_is_kept_and_made_again_when_a_file_changes(pascal, cache, monk
     data = SbdDataModule(str(pascal))
     first = data.source("train").entries
     assert len(list(cache.glob("objects-*.json"))) == 1
-    monkeypatch.setattr(instances, "objects_of", lambda labels: pytest.fail("the list was made again"))
+    monkeypatch.setattr(
+        instances, "objects_of", lambda labels: pytest.fail("the list was made again")
+    )
     assert data.source("train").entries == first
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
@@ -129,7 +145,9 @@ def test_the_list_is_kept_and_made_again_when_a_file_changes(pascal, cache, monk
     assert len(data.source("train")) == len(first) - 2
     next(cache.glob("objects-*.json")).write_text("{")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/no")
-    assert len(data.source("train")) == len(first) - 2  # a broken or unwritable cache only costs time
+    assert (
+        len(data.source("train")) == len(first) - 2
+    )  # a broken or unwritable cache only costs time
 
 
 @pytest.fixture
@@ -137,21 +155,33 @@ def kitti(tmp_path):
     """Two street scenes: cars 3 and 7 and a person; class * 256 + instance in 16 bits."""
     for i in range(2):
         image, ids = draw(i, objects=3)
-        values = np.select([ids == 1, ids == 2, ids == 3], [26 * 256 + 3, 26 * 256 + 7, 24 * 256 + 1], 7 * 256)
+        values = np.select(
+            [ids == 1, ids == 2, ids == 3], [26 * 256 + 3, 26 * 256 + 7, 24 * 256 + 1], 7 * 256
+        )
         values[70:] = 26 * 256  # cars that were not told apart
         write(tmp_path / "kitti" / "training" / "image_2" / f"{i:06d}_10.png", image)
-        write(tmp_path / "kitti" / "training" / "instance" / f"{i:06d}_10.png", values.astype(np.uint16))
+        write(
+            tmp_path / "kitti" / "training" / "instance" / f"{i:06d}_10.png",
+            values.astype(np.uint16),
+        )
     return tmp_path / "kitti"
 
 
 def test_kitti_gives_cars_and_ignores_groups(kitti):
     data = KittiDataModule(str(kitti))
     source = data.source("test")
-    assert [source.name(i) for i in range(4)] == [f"00000{i}_10.png: object {n}" for i in (0, 1) for n in (1, 2)]
+    assert [source.name(i) for i in range(4)] == [
+        f"00000{i}_10.png: object {n}" for i in (0, 1) for n in (1, 2)
+    ]
     _, ids = draw(1, objects=3)
     assert np.array_equal(source.read(3).mask[:70] == 1, ids[:70] == 2)
     assert (source.read(3).mask[70:] == 255).all()
-    assert set(np.unique(read_cars(kitti / "training" / "instance" / "000000_10.png"))) == {0, 1, 2, 255}
+    assert set(np.unique(read_cars(kitti / "training" / "instance" / "000000_10.png"))) == {
+        0,
+        1,
+        2,
+        255,
+    }
     (kitti / "training" / "instance" / "000001_10.png").unlink()
     with pytest.raises(InputError, match="000001_10 is in one of"):
         data.source("test")
@@ -166,8 +196,14 @@ def davis(tmp_path):
             if (v, frame) == (1, 2):
                 ids[:] = 0
             write(tmp_path / "JPEGImages" / "480p" / video / f"{frame:05d}.jpg", image)
-            write(tmp_path / "Annotations" / "480p" / video / f"{frame:05d}.png", (ids > 0).astype(np.uint8) * 255)
-            write(tmp_path / "initial" / video / f"{frame:05d}.png", np.roll(ids > 0, 4 * frame, 1).astype(np.uint8) * 255)
+            write(
+                tmp_path / "Annotations" / "480p" / video / f"{frame:05d}.png",
+                (ids > 0).astype(np.uint8) * 255,
+            )
+            write(
+                tmp_path / "initial" / video / f"{frame:05d}.png",
+                np.roll(ids > 0, 4 * frame, 1).astype(np.uint8) * 255,
+            )
     (tmp_path / "ImageSets" / "2016").mkdir(parents=True)
     (tmp_path / "ImageSets" / "2016" / "val.txt").write_text("bear\nswan\n")
     return tmp_path
@@ -182,14 +218,18 @@ def test_davis_gives_the_worst_initial_masks_of_each_video(davis):
     assert np.array_equal(sample.previous, np.roll(truth, 8, 1))
     assert 0 < iou(sample.previous, sample.mask) < 1
     assert len(DavisDataModule(str(davis), worst=None).source("test")) == 5
-    lines = [f"/JPEGImages/480p/bear/{i:05d}.jpg /Annotations/480p/bear/{i:05d}.png" for i in range(3)]
+    lines = [
+        f"/JPEGImages/480p/bear/{i:05d}.jpg /Annotations/480p/bear/{i:05d}.png" for i in range(3)
+    ]
     (davis / "ImageSets" / "480p").mkdir()
     (davis / "ImageSets" / "480p" / "val.txt").write_text("\n".join(lines))
     assert len(DavisDataModule(str(davis), worst=None).source("test")) == 3
 
 
 def test_initial_masks_reach_the_batch_and_bad_ones_are_named(davis):
-    data = DavisDataModule(str(davis), loading=build(resolve(load([], ["loading.num_workers=0"]))["loading"]))
+    data = DavisDataModule(
+        str(davis), loading=build(resolve(load([], ["loading.num_workers=0"]))["loading"])
+    )
     (batch,) = list(data.test_dataloader())
     assert batch["previous"].shape == (2, 72, 96)
     assert batch["previous"].any()
@@ -216,14 +256,22 @@ def test_any_channel_above_zero_is_the_object(config, tmp_path):
 def test_berkeley_is_grabcuts_layout_under_other_names(grabcut):
     (grabcut / "data_GT").rename(grabcut / "images")
     (grabcut / "boundary_GT").rename(grabcut / "masks")
-    assert len(build(resolve(load(["data/berkeley.yaml"], [f"data.root={grabcut}"]))["data"]).source("test")) == 4
+    assert (
+        len(
+            build(resolve(load(["data/berkeley.yaml"], [f"data.root={grabcut}"]))["data"]).source(
+                "test"
+            )
+        )
+        == 4
+    )
 
 
 def test_a_closed_machine_is_told_what_to_put_where(tmp_path, monkeypatch):
     for proxy in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
     with pytest.raises(
-        InputError, match=r"VOCdevkit/VOC2012 and could not be downloaded.*VOCtrainval_11-May-2012.*data/samples.yaml needs no"
+        InputError,
+        match=r"VOCdevkit/VOC2012 and could not be downloaded.*VOCtrainval_11-May-2012.*data/samples.yaml needs no",
     ):
         PascalDataModule(str(tmp_path / "new")).prepare_data()
     with pytest.raises(InputError, match=r"benchmark.tgz"):
@@ -270,7 +318,10 @@ def test_damaged_and_missing_instance_files_are_named(pascal):
 
 
 def test_a_photo_of_another_size_is_named(pascal):
-    write(pascal / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2007_3.jpg", np.zeros((9, 9, 3), np.uint8))
+    write(
+        pascal / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2007_3.jpg",
+        np.zeros((9, 9, 3), np.uint8),
+    )
     source = PascalDataModule(str(pascal)).source("test")
     assert isinstance(source, InstanceMapSource)
     with pytest.raises(InputError, match="a mask has its image's size"):

@@ -80,7 +80,9 @@ def test_coco_reads_polygons_keyholes_and_leaves_crowds_out(coco):
     assert square.mask[10:40, 10:40].all()
     assert square.mask.sum() == 900
     assert ring.mask.sum() == 40 * 50 - 20 * 30
-    assert (ring.others > 0).sum() == 900 + (source.coco.anns[99]["area"] > 0) * (ring.others[:3, :3] > 0).sum()
+    assert (ring.others > 0).sum() == 900 + (source.coco.anns[99]["area"] > 0) * (
+        ring.others[:3, :3] > 0
+    ).sum()
     assert not (square.others[square.mask == 1]).any()
     assert source.name(1) == "0.jpg: thing (2)"
 
@@ -106,7 +108,10 @@ def test_coco_takes_categories_and_draws_objects_of_different_images(coco):
     assert len({name.split(":")[0] for name in drawn}) == 3
     assert drawn == names(categories="seen", per_category=3)
     assert len(names(per_category=1)) == 2
-    with pytest.raises(InputError, match="categories has 'dog'; use seen, unseen or names of the file: kite, person"):
+    with pytest.raises(
+        InputError,
+        match="categories has 'dog'; use seen, unseen or names of the file: kite, person",
+    ):
         names(categories=["dog"])
 
 
@@ -130,7 +135,9 @@ def test_the_samples_are_many_tight_and_split_by_photo():
     data = SamplesDataModule()
     train, test = data.source("train"), data.source("test")
     assert len(train) + len(test) >= 60
-    photos = [{image["file_name"] for image in source.coco.imgs.values()} for source in (train, test)]
+    photos = [
+        {image["file_name"] for image in source.coco.imgs.values()} for source in (train, test)
+    ]
     assert not photos[0] & photos[1]
     assert len(photos[0] | photos[1]) >= 12
     areas, holes = [], 0
@@ -149,10 +156,19 @@ def test_the_samples_are_many_tight_and_split_by_photo():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: (f / "images" / "0.png").write_text("no image"), "0.png cannot be read as an image"),
+        (
+            lambda f: (f / "images" / "0.png").write_text("no image"),
+            "0.png cannot be read as an image",
+        ),
         (lambda f: (f / "masks" / "0.png").write_text("no mask"), "0.png cannot be read as a mask"),
-        (lambda f: write(f / "masks" / "0.png", np.ones((5, 6), np.uint8)), "0.png is 5 x 6, its image 72 x 96"),
-        (lambda f: write(f / "masks" / "0.png", np.zeros((72, 96), np.uint8)), "0.png has no object"),
+        (
+            lambda f: write(f / "masks" / "0.png", np.ones((5, 6), np.uint8)),
+            "0.png is 5 x 6, its image 72 x 96",
+        ),
+        (
+            lambda f: write(f / "masks" / "0.png", np.zeros((72, 96), np.uint8)),
+            "0.png has no object",
+        ),
         (lambda f: (f / "masks" / "0.png").unlink(), "0.png has no mask in"),
     ],
 )

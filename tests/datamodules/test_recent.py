@@ -46,12 +46,22 @@ def test_hqsegs_sets_are_evaluated_as_one_and_cut_at_half(hqseg):
     data = data_of("hqseg44k", hqseg)
     source = data.source("test")
     assert data.source("val").name(3) == source.name(3)
-    assert [source.name(i).split("/")[0] for i in range(len(source))] == ["DIS5K", "ThinObject", "COIFT", "HRSOD"]
+    assert [source.name(i).split("/")[0] for i in range(len(source))] == [
+        "DIS5K",
+        "ThinObject",
+        "COIFT",
+        "HRSOD",
+    ]
     for index, number in enumerate((0, 2, 4, 5)):
         assert np.array_equal(source.read(index).mask == 1, soft(draw(number)[1]) > 127.5)
     train = data.source("train")
-    assert [train.name(i).split(":")[0] for i in range(len(train))] == ["DIS5K/1.jpg", "ThinObject/3.jpg"]
-    (hqseg / "thin_object_detection/HRSOD/masks_max255").rename(hqseg / "thin_object_detection/HRSOD/masks")
+    assert [train.name(i).split(":")[0] for i in range(len(train))] == [
+        "DIS5K/1.jpg",
+        "ThinObject/3.jpg",
+    ]
+    (hqseg / "thin_object_detection/HRSOD/masks_max255").rename(
+        hqseg / "thin_object_detection/HRSOD/masks"
+    )
     write(hqseg / "thin_object_detection/HRSOD/masks/5.png", (draw(5)[1] > 0).astype(np.uint8))
     only = data_of("hqseg44k", hqseg, "data.sets=[HRSOD]")
     assert np.array_equal(only.source("test").read(0).mask == 1, draw(5)[1] > 0)
@@ -70,7 +80,10 @@ def davis585(tmp_path):
             mask = (ids == object).astype(np.uint8) * 255
             for kind, moved in (("", 0), ("init_sp_", 4), ("init_stm_", 9)):
                 written = np.roll(mask, moved, 1)
-                write(tmp_path / video / f"{kind}object{object}_00009.png", np.repeat(written[..., None], 3, 2) if kind else written)
+                write(
+                    tmp_path / video / f"{kind}object{object}_00009.png",
+                    np.repeat(written[..., None], 3, 2) if kind else written,
+                )
     return tmp_path
 
 
@@ -78,13 +91,19 @@ def davis585(tmp_path):
 def test_davis_585_starts_from_the_chosen_masks(davis585, initial, moved):
     data = data_of("davis585", davis585, f"data.initial={initial}")
     source = data.source("test")
-    assert [source.name(i) for i in range(4)] == [f"{v}/object{k}_00009.png" for v in ("bear", "dance") for k in (1, 2)]
+    assert [source.name(i) for i in range(4)] == [
+        f"{v}/object{k}_00009.png" for v in ("bear", "dance") for k in (1, 2)
+    ]
     assert [source.image(i) for i in range(4)] == ["bear/00009.jpg"] * 2 + ["dance/00009.jpg"] * 2
     for index, (number, object) in enumerate([(0, 1), (0, 2), (1, 1), (1, 2)]):
         sample, mask = source.read(index), draw(number)[1] == object
         assert np.array_equal(sample.mask == 1, mask)
         assert sample.mask.shape == source.size(index)
-        assert sample.previous is None if moved is None else np.array_equal(sample.previous, np.roll(mask, moved, 1))
+        assert (
+            sample.previous is None
+            if moved is None
+            else np.array_equal(sample.previous, np.roll(mask, moved, 1))
+        )
     assert ("previous" in data.single("test", 0)) == (moved is not None)
 
 
@@ -117,7 +136,9 @@ def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):
     small = data_of("tetris", tmp_path, "data.long_side=49").source("test")
     assert small.size(0) == (37, 49)  # 72 / 96 * 49 = 36.75
     sample = small.read(0)
-    reduced = cv2.resize((draw(0)[1] == 1).astype(np.uint8), (49, 37), interpolation=cv2.INTER_LINEAR)
+    reduced = cv2.resize(
+        (draw(0)[1] == 1).astype(np.uint8), (49, 37), interpolation=cv2.INTER_LINEAR
+    )
     assert np.array_equal(sample.mask, reduced)
     assert sample.image.shape == (37, 49, 3)
     assert sample.others.any()
@@ -129,7 +150,9 @@ def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):
         data_of("tetris", tmp_path, "data.names=none.txt").source("test")
 
 
-def test_cells_of_the_tracking_challenge_keep_their_order_and_frames_without_a_map_are_left_out(tmp_path):
+def test_cells_of_the_tracking_challenge_keep_their_order_and_frames_without_a_map_are_left_out(
+    tmp_path,
+):
     for number, video in enumerate(("01", "02")):
         for frame in range(3):
             image, ids = draw(3 * number + frame)
@@ -139,7 +162,9 @@ def test_cells_of_the_tracking_challenge_keep_their_order_and_frames_without_a_m
                 write(tmp_path / f"{video}_{kind}" / "SEG" / f"man_seg{frame:03}.tif", labels)
     data = data_of("phc_u373", tmp_path)
     test = data.source("test")
-    assert [test.name(i) for i in range(len(test))] == [f"t{k}.tif: object {i}" for k in ("000", "002") for i in (1, 2)]
+    assert [test.name(i) for i in range(len(test))] == [
+        f"t{k}.tif: object {i}" for k in ("000", "002") for i in (1, 2)
+    ]
     for index, (frame, id) in enumerate([(3, 1), (3, 2), (5, 1), (5, 2)]):
         sample = test.read(index)
         assert np.array_equal(sample.mask, (draw(frame)[1] == id).astype(np.uint8))

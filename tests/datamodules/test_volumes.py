@@ -49,8 +49,22 @@ def brats_2020(root):
 def brats_2015(root):
     for i in range(6):
         image, mask = case(i)
-        save(image, root / "HGG" / f"p{i}" / f"VSD.Brain.XX.O.MR_Flair.{i}" / f"VSD.Brain.XX.O.MR_Flair.{i}.mha")
-        save(mask * 2, root / "HGG" / f"p{i}" / f"VSD.Brain_3more.XX.O.OT.{i}" / f"VSD.Brain_3more.XX.O.OT.{i}.mha")
+        save(
+            image,
+            root
+            / "HGG"
+            / f"p{i}"
+            / f"VSD.Brain.XX.O.MR_Flair.{i}"
+            / f"VSD.Brain.XX.O.MR_Flair.{i}.mha",
+        )
+        save(
+            mask * 2,
+            root
+            / "HGG"
+            / f"p{i}"
+            / f"VSD.Brain_3more.XX.O.OT.{i}"
+            / f"VSD.Brain_3more.XX.O.OT.{i}.mha",
+        )
     return BratsDataModule
 
 
@@ -61,8 +75,17 @@ def dicom(root):
         for number, pixels in enumerate(image.astype(np.int16)):
             one = SimpleITK.GetImageFromArray(pixels[None])
             one.SetSpacing((0.5, 1.0, 2.0))
-            tags = {"0020|000e": f"1.2.3.{i}", "0020|000d": f"1.2.{i}", "0020|0013": str(number), "0008|0060": "MR"}
-            tags |= {"0020|0032": f"0\\0\\{2.0 * number}", "0020|0037": "1\\0\\0\\0\\1\\0", "0018|0050": "2.0"}
+            tags = {
+                "0020|000e": f"1.2.3.{i}",
+                "0020|000d": f"1.2.{i}",
+                "0020|0013": str(number),
+                "0008|0060": "MR",
+            }
+            tags |= {
+                "0020|0032": f"0\\0\\{2.0 * number}",
+                "0020|0037": "1\\0\\0\\0\\1\\0",
+                "0018|0050": "2.0",
+            }
             for tag, value in tags.items():
                 one.SetMetaData(tag, value)
             path = root / "images" / f"Prostate{i}" / "study" / "series" / f"{number:03}.dcm"
@@ -72,7 +95,9 @@ def dicom(root):
             writer.SetFileName(str(path))
             writer.Execute(one)
         save(mask, root / "labels" / f"Prostate{i}_truth.nrrd")
-    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves the process in "C", where nothing reads UTF-8
+    locale.setlocale(
+        locale.LC_ALL, before
+    )  # writing DICOM leaves the process in "C", where nothing reads UTF-8
     return NciIsbiDataModule
 
 
@@ -89,7 +114,10 @@ def test_published_layouts_are_read_cropped_resized_and_normalised(layout, tmp_p
     data = layout(tmp_path / "set")(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL)
     assert len(data.objects("train")) == 6
     volumes = [data.one(i) for i in range(6)]
-    assert all(v["volume"].shape == (1, 1, 8, 16, 16) and v["mask"].shape == (1, 8, 16, 16) for v in volumes)
+    assert all(
+        v["volume"].shape == (1, 1, 8, 16, 16) and v["mask"].shape == (1, 8, 16, 16)
+        for v in volumes
+    )
     for v in volumes:
         inside, outside = v["volume"][0][v["mask"] == 1], v["volume"][0][v["mask"] == 0]
         assert inside.mean() > outside.mean() + 1
@@ -116,8 +144,12 @@ def test_orientation_is_respected(tmp_path):
 def test_one_channel_of_several_is_taken(tmp_path):
     image, mask = case(0)
     save(mask, tmp_path / "b.nii.gz")
-    along = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)])
-    vectors = SimpleITK.Compose([SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)])
+    along = SimpleITK.JoinSeries(
+        [SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)]
+    )
+    vectors = SimpleITK.Compose(
+        [SimpleITK.GetImageFromArray(pixels) for pixels in (image, image * 2)]
+    )
     along.SetSpacing((0.5, 1.0, 2.0, 1.0))
     vectors.SetSpacing((0.5, 1.0, 2.0))
     for name, several in {"along.nii.gz": along, "vectors.nrrd": vectors}.items():
@@ -125,7 +157,9 @@ def test_one_channel_of_several_is_taken(tmp_path):
         files = VolumeFiles(tmp_path / name, tmp_path / "b.nii.gz")
         assert np.array_equal(read_case(files, channel=0).image, image)
         assert np.array_equal(read_case(files, channel=1).image, image * 2)
-        with pytest.raises(InputError, match=f"{name} has 2 channels; say which to take, data.channel=0 to 1"):
+        with pytest.raises(
+            InputError, match=f"{name} has 2 channels; say which to take, data.channel=0 to 1"
+        ):
             read_case(files)
         with pytest.raises(InputError, match=r"2 channels, data\.channel=2"):
             read_case(files, channel=2)
@@ -139,7 +173,9 @@ def test_crops_and_sizes():
     target = cropped_volume(volume, "target", 0)
     spans = [len(np.unique(found)) for found in np.nonzero(mask)]
     assert target.image.shape == tuple(spans)
-    assert cropped_volume(volume, "target", 2).image.shape == tuple(min(s + 4, n) for s, n in zip(spans, image.shape, strict=True))
+    assert cropped_volume(volume, "target", 2).image.shape == tuple(
+        min(s + 4, n) for s, n in zip(spans, image.shape, strict=True)
+    )
     half = resized_volume(volume, (5, 7, 6))
     assert half.spacing == (4.0, 2.0, 1.0)
     assert half.image.shape == half.mask.shape == (5, 7, 6)
@@ -153,22 +189,36 @@ def test_volumes_of_any_spacing_are_brought_to_one(tmp_path):
         image, mask = case(i)
         save(image, tmp_path / "images" / f"c{i}.nrrd", spacing)
         save(mask, tmp_path / "labels" / f"c{i}.nrrd", spacing)
-    given = {"size": None, "spacing": (2.0, 1.0, 0.5), "crop": "none", "held_out": 1, "cache": str(tmp_path / "cache")}
+    given = {
+        "size": None,
+        "spacing": (2.0, 1.0, 0.5),
+        "crop": "none",
+        "held_out": 1,
+        "cache": str(tmp_path / "cache"),
+    }
     source = VolumeFolderDataModule(str(tmp_path), **given)
     source.objects("train")
     ones = [source.one(i) for i in range(3)]
-    assert [tuple(one["mask"].shape[1:]) for one in ones] == [(10, 14, 12), (5, 14, 24), (15, 10, 10)]
+    assert [tuple(one["mask"].shape[1:]) for one in ones] == [
+        (10, 14, 12),
+        (5, 14, 24),
+        (15, 10, 10),
+    ]
     for one, own in zip(ones, [1.0, 1.0, 3.0 * 0.7 * 0.4], strict=True):
         assert np.allclose(one["spacing"], [2.0, 1.0, 0.5], rtol=0.05)
         millilitres = case(int(one["id"]))[1].sum() * own
-        assert float(one["mask"].sum() * one["spacing"].prod()) == pytest.approx(millilitres, rel=0.1)
+        assert float(one["mask"].sum() * one["spacing"].prod()) == pytest.approx(
+            millilitres, rel=0.1
+        )
     assert np.array_equal(ones[0]["mask"][0], case(0)[1])
 
 
 @pytest.fixture
 def data(tmp_path):
     def make(**options):
-        return VolumeFolderDataModule(str(tmp_path / "set"), **{"cache": str(tmp_path / "cache"), **SMALL, **options})
+        return VolumeFolderDataModule(
+            str(tmp_path / "set"), **{"cache": str(tmp_path / "cache"), **SMALL, **options}
+        )
 
     folder(tmp_path / "set")
     return make
@@ -180,7 +230,9 @@ def test_a_permutation_is_the_stream_in_another_order_and_rounds_come_in_a_row(d
     orders = [module.order(k) for k in range(2)]
     assert sorted(orders[0]) == sorted(orders[1]) == module.split()[1]
     assert len(orders[0]) == 3
-    rows = [(b["task"], b["round"], b["last_round"], int(b["id"])) for b in module.train_dataloader()]
+    rows = [
+        (b["task"], b["round"], b["last_round"], int(b["id"])) for b in module.train_dataloader()
+    ]
     assert rows == [(t, r, int(r == 1), i) for t, i in enumerate(orders[0]) for r in range(2)]
     by_volume = data(normalise="volume")
     one = by_volume.one(0)["volume"]
@@ -200,7 +252,12 @@ def test_a_prefix_is_the_first_volumes_of_a_permutation_in_orders_of_their_own(d
 
 
 def load(arguments):
-    return VolumeFolderDataModule(arguments[0], cache=arguments[1], **SMALL).one(3)["volume"].sum().item()
+    return (
+        VolumeFolderDataModule(arguments[0], cache=arguments[1], **SMALL)
+        .one(3)["volume"]
+        .sum()
+        .item()
+    )
 
 
 def test_the_cache_serves_several_processes_and_changes_with_files_and_settings(data, tmp_path):
@@ -235,7 +292,10 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error(r"size is \[8, 0, 8\]; give D, H and W", size=[8, 0, 8])
     error("margin=-1", margin=-1)
     error("seed is -1", seed=-1)
-    error(r"spacing is \[1, 1, 1\], size \[8, 16, 16\]; give mm along D, H and W with data.size=null", spacing=(1, 1, 1))
+    error(
+        r"spacing is \[1, 1, 1\], size \[8, 16, 16\]; give mm along D, H and W with data.size=null",
+        spacing=(1, 1, 1),
+    )
     error(r"spacing is \[1, 0, 1\], size null", spacing=(1, 0, 1), size=None)
     error(r"spacing is \[nan, 1, 1\], size null", spacing=(float("nan"), 1, 1), size=None)
     error("has 1 channels, data.channel=1", channel=1)
@@ -248,10 +308,14 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     save(mask[:, :-1], labels / "c0.nrrd")
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
     save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
-    error(r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, the image's at \(0, 0, 0\)")
+    error(
+        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, the image's at \(0, 0, 0\)"
+    )
     save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.5))
     error("lies elsewhere than its image: its voxel")
-    save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.03))  # 0.27 mm over nine slices, above a tenth of 0.5 mm
+    save(
+        mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.03)
+    )  # 0.27 mm over nine slices, above a tenth of 0.5 mm
     error("lies elsewhere than its image: its voxel")
     for angle in (0.3, 0.01):
         c, s = np.cos(angle), np.sin(angle)
@@ -287,17 +351,24 @@ def test_labels_of_a_scaled_file_are_the_whole_numbers_they_mean(tmp_path):
     save(image, tmp_path / "a.nii.gz")
     save(np.where(mask > 0, np.float32(0.9999999), np.float32(1e-6)), tmp_path / "b.nrrd")
     for values in (None, [1]):
-        assert np.array_equal(read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nrrd"), values).mask, mask)
+        assert np.array_equal(
+            read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nrrd"), values).mask, mask
+        )
 
 
 @pytest.mark.parametrize("layout", [folder, brats_2020, nifti_pairs])
 def test_a_case_that_lies_there_twice_is_named(layout, tmp_path):
     kind = layout(tmp_path / "set")
-    unpacked = sorted((tmp_path / "set").rglob("*000_*.nii.gz" if layout is brats_2020 else "c0.nii.gz"))
+    unpacked = sorted(
+        (tmp_path / "set").rglob("*000_*.nii.gz" if layout is brats_2020 else "c0.nii.gz")
+    )
     for path in unpacked:
         SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path).removesuffix(".gz"))
     image = unpacked[0]
-    with pytest.raises(InputError, match=rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; remove one of them"):
+    with pytest.raises(
+        InputError,
+        match=rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; remove one of them",
+    ):
         kind(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL).objects("train")
 
 
@@ -317,9 +388,20 @@ def test_series_and_pairs_may_lie_side_by_side(tmp_path):
     image = SimpleITK.ReadImage(str(tmp_path / "images" / "c0.nii.gz"))
     SimpleITK.WriteImage(image, str(tmp_path / "images" / "Prostate3.nii.gz"))
     (tmp_path / "labels" / "Prostate3_truth.nrrd").rename(tmp_path / "labels" / "Prostate3.nrrd")
-    with pytest.raises(InputError, match=r"images/Prostate3/study/series and .*images/Prostate3\.nii\.gz are one case"):
+    with pytest.raises(
+        InputError,
+        match=r"images/Prostate3/study/series and .*images/Prostate3\.nii\.gz are one case",
+    ):
         NciIsbiDataModule(str(tmp_path), cache=str(tmp_path / "cache"), **SMALL).objects("train")
-    assert sorted(names) == ["c0.nii.gz", "c1.nii.gz", "c2.nii.gz", "c3.nii.gz", "c4.nii.gz", "c5.nii.gz", *["series"] * 6]
+    assert sorted(names) == [
+        "c0.nii.gz",
+        "c1.nii.gz",
+        "c2.nii.gz",
+        "c3.nii.gz",
+        "c4.nii.gz",
+        "c5.nii.gz",
+        *["series"] * 6,
+    ]
 
 
 def test_a_shared_cache_is_readable_as_other_files_are(data, tmp_path):
@@ -331,7 +413,9 @@ def test_a_shared_cache_is_readable_as_other_files_are(data, tmp_path):
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()} == {0o644}
 
 
-@pytest.mark.parametrize("kind", [MsdDataModule, BratsDataModule, NciIsbiDataModule, VolumeFolderDataModule])
+@pytest.mark.parametrize(
+    "kind", [MsdDataModule, BratsDataModule, NciIsbiDataModule, VolumeFolderDataModule]
+)
 def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
     with pytest.raises(InputError, match="is expected in"):
         kind(str(tmp_path / "none"), **SMALL).objects("train")
@@ -355,7 +439,9 @@ def test_labels_are_those_of_the_very_name(tmp_path):
         save(image, tmp_path / "images" / f"{name}.nii.gz")
         save(mask, tmp_path / "labels" / f"{name}.nrrd")
     files = VolumeFolderDataModule(str(tmp_path)).files()
-    assert [(f.image.name, f.label.name) for f in files] == [(f"case.{k}.nii.gz", f"case.{k}.nrrd") for k in (1, 2)]
+    assert [(f.image.name, f.label.name) for f in files] == [
+        (f"case.{k}.nii.gz", f"case.{k}.nrrd") for k in (1, 2)
+    ]
     save(mask, tmp_path / "labels" / "case.1.nii.gz")
     with pytest.raises(InputError, match="2 files of labels of its name"):
         VolumeFolderDataModule(str(tmp_path)).files()
@@ -373,14 +459,18 @@ def test_formats_of_two_files_are_one_volume(tmp_path):
         save(image, root / "images" / f"c{suffix}")
         save(mask, root / "labels" / f"c{suffix}")
         assert len(list((root / "images").iterdir())) == 2
-        source = VolumeFolderDataModule(str(root), **SMALL | {"held_out": 0, "stream": None, "cache": str(tmp_path / "cache")})
+        source = VolumeFolderDataModule(
+            str(root), **SMALL | {"held_out": 0, "stream": None, "cache": str(tmp_path / "cache")}
+        )
         before = source.objects("train").read(0)
         assert len(source.objects("train")) == 1
         assert before.mask.sum() > 0
         save(2 * image, root / "images" / f"c{suffix}")
         stamp = (root / "images" / f"c{suffix}").stat().st_mtime_ns
         os.utime(root / "images" / f"c{suffix}", ns=(stamp, stamp))
-        assert not np.array_equal(source.objects("train").read(0).image, before.image), "the voxels' file counts"
+        assert not np.array_equal(source.objects("train").read(0).image, before.image), (
+            "the voxels' file counts"
+        )
 
 
 def test_a_crop_of_what_is_not_0_holds_the_target():

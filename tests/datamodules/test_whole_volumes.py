@@ -20,7 +20,10 @@ def written(path, pixels=VOXELS, zipped=False):
     return path
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha", "a.nrrd", "a.gipl", "a.vtk", "a.mrc", "a.tif", "a.tif.zip"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.nii", "a.nii.gz", "a.mha", "a.nrrd", "a.gipl", "a.vtk", "a.mrc", "a.tif", "a.tif.zip"],
+)
 def test_a_volume_cut_anywhere_is_refused_or_whole(name, tmp_path):
     path = written(tmp_path / name.removesuffix(".zip"), zipped=name.endswith(".zip"))
     content = path.read_bytes()
@@ -30,7 +33,9 @@ def test_a_volume_cut_anywhere_is_refused_or_whole(name, tmp_path):
     for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
         try:
-            assert np.array_equal(SimpleITK.GetArrayFromImage(read_volume(path)), whole), f"{length} of {len(content)} bytes"
+            assert np.array_equal(SimpleITK.GetArrayFromImage(read_volume(path)), whole), (
+                f"{length} of {len(content)} bytes"
+            )
         except InputError as error:
             refused += 1
             assert str(path) in str(error)  # noqa: PT017
@@ -50,7 +55,11 @@ def test_a_nifti_2_and_a_big_endian_header_are_understood(tmp_path):
     swapped = bytearray(header)
     for at, size in [(0, 4), *((40 + 2 * i, 2) for i in range(8)), (72, 2), (108, 4)]:
         swapped[at : at + size] = header[at : at + size][::-1]
-    assert bytes_needed(bytes(swapped), joined=True) == bytes_needed(header, joined=True) == 352 + 2 * VOXELS.size
+    assert (
+        bytes_needed(bytes(swapped), joined=True)
+        == bytes_needed(header, joined=True)
+        == 352 + 2 * VOXELS.size
+    )
     second = bytearray(540)
     second[:4], second[12:14], second[16:80], second[168:176] = (
         (540).to_bytes(4, "little"),
@@ -68,14 +77,19 @@ def test_a_compressed_volume_with_a_wrong_checksum_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[-6] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"a\.nii\.gz cannot be read as a volume, it is damaged or cut short \(CRC check failed"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.nii\.gz cannot be read as a volume, it is damaged or cut short \(CRC check failed",
+    ):
         read_volume(path)
 
 
 def test_a_compressed_file_of_too_few_voxels_is_refused(tmp_path):
     content = written(tmp_path / "a.nii").read_bytes()
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content[:-10]))
-    with pytest.raises(InputError, match=r"b\.nii\.gz is cut short: its voxels need 982 bytes, it has 972"):
+    with pytest.raises(
+        InputError, match=r"b\.nii\.gz is cut short: its voxels need 982 bytes, it has 972"
+    ):
         read_volume(tmp_path / "b.nii.gz")
 
 
@@ -92,7 +106,9 @@ def test_voxels_as_text_are_read(tmp_path):
     ]
     lines += ["POINT_DATA 8", "SCALARS scalars float 1", "LOOKUP_TABLE default", values, ""]
     (tmp_path / "a.vtk").write_text("\n".join(lines))
-    assert SimpleITK.GetArrayFromImage(read_volume(tmp_path / "a.vtk")).ravel().tolist() == list(range(8))
+    assert SimpleITK.GetArrayFromImage(read_volume(tmp_path / "a.vtk")).ravel().tolist() == list(
+        range(8)
+    )
 
 
 @pytest.mark.parametrize("name", ["a.vtk", "a.nrrd", "a.nii.gz", "none.vtk"])
@@ -107,7 +123,9 @@ def test_reading_leaves_the_locale_as_it_is(name, tmp_path):
                 read_volume(path)
         else:
             read_volume(path)
-        assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8", "else text is opened as ASCII from here on"
+        assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8", (
+            "else text is opened as ASCII from here on"
+        )
     finally:
         locale.setlocale(locale.LC_ALL, before)
 
@@ -119,6 +137,8 @@ def test_a_stream_with_a_volume_cut_short_does_not_begin(tmp_path):
             written(tmp_path / folder / f"{number}.nii.gz", (VOXELS > 100).astype(np.uint8))
     path = tmp_path / "images" / "2.nii.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    data = VolumeFolderDataModule(str(tmp_path), held_out=1, size=(4, 4, 4), cache=str(tmp_path / "cache"))
+    data = VolumeFolderDataModule(
+        str(tmp_path), held_out=1, size=(4, 4, 4), cache=str(tmp_path / "cache")
+    )
     with pytest.raises(InputError, match=r"2\.nii\.gz cannot be read as a volume"):
         data.train_dataloader()

@@ -35,7 +35,13 @@ def model_of_classes():
 
 def project_of(folder, out, **options):
     """A project on the photos of a drawn folder."""
-    return Project(options.pop("model", None) or tiny_model(), options.pop("digest", "tiny"), folder / "images", out, **options)
+    return Project(
+        options.pop("model", None) or tiny_model(),
+        options.pop("digest", "tiny"),
+        folder / "images",
+        out,
+        **options,
+    )
 
 
 class Page:

@@ -31,21 +31,43 @@ CROP = [
 ]
 LIGHT = [f"model.network.encoder={ENCODER}", "model.network.weights=null"]
 OWN = {
-    "brs.yaml": [*LIGHT, "model.coarse_epochs=1", "model.network.norm=group", "model.network.width=8"],
+    "brs.yaml": [
+        *LIGHT,
+        "model.coarse_epochs=1",
+        "model.network.norm=group",
+        "model.network.width=8",
+    ],
     "two_in_one.yaml": [
         *LIGHT,
         *("model.network.norm=group", "model.network.width=16", "model.network.crop_size=16"),
         *("model.selection_epochs=1", "model.selected=[0,1]"),
     ],
     "two_in_one/once.yaml": [
-        *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1", "model.network.crop_size=16"),
-        *("model.selection_epochs=1", "model.selected=[0,1]", "model.long_side=[64,64]", "callbacks.features.folder=null"),
+        *(
+            "model.network.width=32",
+            "model.network.outlines=8",
+            "model.network.blocks=1",
+            "model.network.crop_size=16",
+        ),
+        *(
+            "model.selection_epochs=1",
+            "model.selected=[0,1]",
+            "model.long_side=[64,64]",
+            "callbacks.features.folder=null",
+        ),
     ],
-    "convert.yaml": [f"model.network.encoder_name={ENCODER}", "model.network.decoder_channels=[32,16,16,8,8]"],
+    "convert.yaml": [
+        f"model.network.encoder_name={ENCODER}",
+        "model.network.decoder_channels=[32,16,16,8,8]",
+    ],
     "ritm.yaml": [f"model.network.encoder={TINY_HRNET}", "model.network.pretrained=null"],
     "simpleclick.yaml": [
         *("model.network.encoder=test_vit", "model.network.pretrained=null", "model.long_side=64"),
-        *("model.network.widths=[16,16,16,16]", "model.network.width=16", "model.optimisation.learning_rate=3e-4"),
+        *(
+            "model.network.widths=[16,16,16,16]",
+            "model.network.width=16",
+            "model.optimisation.learning_rate=3e-4",
+        ),
     ],
     "itis/once.yaml": [
         *("model.network.width=32", "model.network.outlines=8", "model.network.blocks=1"),
@@ -62,7 +84,9 @@ def tiny(method):
 def command(name, *arguments, cwd=ROOT):
     """A command in a process of its own, without a network."""
     line = [sys.executable, ROOT / name, *map(str, arguments)]
-    return subprocess.run(line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300
+    )
 
 
 def called(name, *arguments, cwd=ROOT):
@@ -76,4 +100,6 @@ def called(name, *arguments, cwd=ROOT):
         with pytest.raises(SystemExit) as ended:
             guarded(main)
     torch.set_float32_matmul_precision("highest")
-    return SimpleNamespace(returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue())
+    return SimpleNamespace(
+        returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue()
+    )

@@ -6,13 +6,18 @@ import cv2
 import numpy as np
 
 
-def draw(seed: int, height: int = 72, width: int = 96, objects: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    seed: int, height: int = 72, width: int = 96, objects: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
     """A noisy photo (H, W, 3) with bright ellipses, and its instance map (H, W) with ids 1, 2, ..."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 90, (height, width, 3)).astype(np.uint8)
     ids = np.zeros((height, width), np.uint8)
     for id in range(1, objects + 1):
-        centre = (int(width * (id - 0.5) / objects), int(rng.integers(height // 3, 2 * height // 3)))
+        centre = (
+            int(width * (id - 0.5) / objects),
+            int(rng.integers(height // 3, 2 * height // 3)),
+        )
         axes = (int(rng.integers(8, width // (2 * objects) - 3)), int(rng.integers(8, height // 3)))
         cv2.ellipse(ids, centre, axes, 0, 0, 360, id, -1)
     image[ids > 0] += 120

@@ -1,6 +1,7 @@
 """Commands as processes of their own without their imports: forks of one process that has imported them and done nothing else.
 
-What needs a real process (limits, signals, what is written as it ends) is given one in a hundredth of the time of `python NAME.py`.
+What needs a real process (limits, signals, what is written as it ends) is given one in a hundredth
+of the time of `python NAME.py`.
 """
 
 import json
@@ -32,11 +33,21 @@ class Forks:
             self.socket, theirs = socket.socketpair()
             with theirs:
                 line = [sys.executable, "-m", "tests.helpers.forking", str(theirs.fileno())]
-                self.process = subprocess.Popen(line, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+                self.process = subprocess.Popen(
+                    line, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                )
         pipes = [os.pipe() for _ in range(2)]
-        given = {"name": str(ROOT / name), "arguments": list(map(str, arguments)), "env": dict(env), "cwd": str(cwd), "size": size}
+        given = {
+            "name": str(ROOT / name),
+            "arguments": list(map(str, arguments)),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "size": size,
+        }
         content = json.dumps(given).encode()
-        socket.send_fds(self.socket, [len(content).to_bytes(4, "big")], [write for _, write in pipes])
+        socket.send_fds(
+            self.socket, [len(content).to_bytes(4, "big")], [write for _, write in pipes]
+        )
         self.socket.sendall(content)
         for _, write in pipes:
             os.close(write)

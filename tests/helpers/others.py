@@ -26,7 +26,9 @@ class Squares:
         self.bright, self.sets = image.mean(2) > 110, self.sets + 1
 
     def predict(self, points, labels, mask):
-        logits = squares(self.bright.shape, points, labels, self.reach) + np.where(self.bright, 2.5, -2.5)
+        logits = squares(self.bright.shape, points, labels, self.reach) + np.where(
+            self.bright, 2.5, -2.5
+        )
         if mask is not None:
             logits = logits + np.where(mask > (0 if self.gives == "logits" else 0.5), 0.25, -0.25)
         if self.gives == "mask":

@@ -2,7 +2,10 @@
 
 import torch
 
-CURVES = torch.tensor([[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]], dtype=torch.float64)
+CURVES = torch.tensor(
+    [[0.5, 0.86, 0.7, 0.91], [0.9, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.84], [0.2, 0.4, 0.6, 0.85]],
+    dtype=torch.float64,
+)
 PLAYED = {
     "id": torch.arange(4),
     "curves": CURVES,

@@ -37,7 +37,9 @@ def coloured(labels: np.ndarray, *colours: tuple[int, int, int]) -> np.ndarray:
     return np.array(colours, np.uint8)[labels]
 
 
-def save(path: Path, pixels: np.ndarray, mode: str | None = None, orientation: int = 1, **options: Any) -> Path:
+def save(
+    path: Path, pixels: np.ndarray, mode: str | None = None, orientation: int = 1, **options: Any
+) -> Path:
     """Write a picture by its suffix, through Pillow: .npy by NumPy, colours of 16 bits by OpenCV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
@@ -61,20 +63,31 @@ def told(source: ObjectSource, root: Path) -> dict[str, Any]:
         mask = source.read(index).mask
         objects[source.name(index)] = (int((mask == 1).sum()), int((mask == 255).sum()))
     lines = {"problems": source.problems, "notes": source.notes, "left_out": source.left_out}
-    return {"objects": objects} | {kind: [line.replace(str(root), "ROOT") for line in found] for kind, found in lines.items() if found}
+    return {"objects": objects} | {
+        kind: [line.replace(str(root), "ROOT") for line in found]
+        for kind, found in lines.items()
+        if found
+    }
 
 
-def photo(root: Path, name: str, pixels: np.ndarray, mode: str | None = None, **options: Any) -> np.ndarray:
+def photo(
+    root: Path, name: str, pixels: np.ndarray, mode: str | None = None, **options: Any
+) -> np.ndarray:
     """Write a photo and read it."""
     return read_image(save(root / name, pixels, mode, **options))
 
 
-def masks(root: Path, files: dict[str, Any], photos: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+def masks(
+    root: Path, files: dict[str, Any], photos: dict[str, Any] | None = None, **options: Any
+) -> dict[str, Any]:
     """Write masks with their photos, `a.png` and so on unless they are given, and list them.
 
     A file is an array, or (array, options of `save`).
     """
-    for folder, content in {"images": photos or {f"{Path(name).stem}.png": PHOTO for name in files}, "masks": files}.items():
+    for folder, content in {
+        "images": photos or {f"{Path(name).stem}.png": PHOTO for name in files},
+        "masks": files,
+    }.items():
         for name, given in content.items():
             pixels, how = given if isinstance(given, tuple) else (given, {})
             path = root / folder / name
@@ -91,8 +104,13 @@ def coco(root: Path, *rows: dict[str, Any], **parts: Any) -> dict[str, Any]:
     save(root / "images" / "a.png", PHOTO)
     good = {"image_id": 1, "category_id": 1, "iscrowd": 0, "area": 140, "segmentation": POLYGON}
     annotations = [{"id": number} | good | row for number, row in enumerate(rows, 1)]
-    annotations = [{key: value for key, value in row.items() if value != "absent"} for row in annotations]
-    content = {"images": [{"id": 1, "file_name": "a.png", "height": H, "width": W}], "categories": [{"id": 1, "name": "thing"}]}
+    annotations = [
+        {key: value for key, value in row.items() if value != "absent"} for row in annotations
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": H, "width": W}],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
     (root / "a.json").write_text(json.dumps(content | {"annotations": annotations} | parts))
     return told(CocoSource(root / "a.json", root / "images"), root)
 
@@ -111,7 +129,9 @@ VOXELS = np.random.default_rng(1).integers(1, 1000, (6, H, W)).astype(np.int16)
 TARGET = np.repeat(BOX[None], 6, 0)
 
 
-def volume(root: Path, name: str, keep: float = 1.0, data: str | None = None, zipped: bool = False) -> tuple[int, bool]:
+def volume(
+    root: Path, name: str, keep: float = 1.0, data: str | None = None, zipped: bool = False
+) -> tuple[int, bool]:
     """Write a volume, cut one of its files, and read the case: its slices, and whether they are those that were written.
 
     Args:
@@ -137,8 +157,19 @@ def write_series(folder: Path, id: str, description: str, places: list[float]) -
     paths = []
     for number, place in enumerate(places):
         one = SimpleITK.GetImageFromArray(VOXELS[number % len(VOXELS)][None])
-        tags = {"0020|000e": id, "0008|103e": description, "0020|000d": "1.2", "0008|0018": f"{id}.{number + 1}", "0008|0060": "MR"}
-        tags |= {"0020|0013": str(number), "0020|0032": f"0\\0\\{place}", "0020|0037": "1\\0\\0\\0\\1\\0", "0018|0050": "2"}
+        tags = {
+            "0020|000e": id,
+            "0008|103e": description,
+            "0020|000d": "1.2",
+            "0008|0018": f"{id}.{number + 1}",
+            "0008|0060": "MR",
+        }
+        tags |= {
+            "0020|0013": str(number),
+            "0020|0032": f"0\\0\\{place}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0018|0050": "2",
+        }
         for tag, value in tags.items():
             one.SetMetaData(tag, value)
         paths.append(folder / f"{id}_{number}.dcm")
@@ -146,7 +177,9 @@ def write_series(folder: Path, id: str, description: str, places: list[float]) -
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(paths[-1]))
         writer.Execute(one)
-    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves the process in "C", where nothing reads UTF-8
+    locale.setlocale(
+        locale.LC_ALL, before
+    )  # writing DICOM leaves the process in "C", where nothing reads UTF-8
     return paths
 
 

@@ -9,7 +9,10 @@ from interseg.clicks.layout import clicks_of
 def random_masks(seed, height, width, smoothness, ignore=True):
     """A truth with ignored pixels and a prediction that differs from it, blobs of the given size."""
     rng = np.random.default_rng(seed)
-    fields = [ndimage.gaussian_filter(rng.standard_normal((height, width)), smoothness, mode="wrap") for _ in range(3)]
+    fields = [
+        ndimage.gaussian_filter(rng.standard_normal((height, width)), smoothness, mode="wrap")
+        for _ in range(3)
+    ]
     mask = (fields[0] > 0).astype(np.uint8)
     prediction = fields[0] + fields[1] > 0
     if ignore:
@@ -44,7 +47,9 @@ def depth_of(region, clicks):
 
 
 def neighbours(y, x, shape, corners):
-    steps = [(-1, 0), (1, 0), (0, -1), (0, 1)] + ([(-1, -1), (-1, 1), (1, -1), (1, 1)] if corners else [])
+    steps = [(-1, 0), (1, 0), (0, -1), (0, 1)] + (
+        [(-1, -1), (-1, 1), (1, -1), (1, 1)] if corners else []
+    )
     return [(y + v, x + u) for v, u in steps if 0 <= y + v < shape[0] and 0 <= x + u < shape[1]]
 
 

@@ -10,7 +10,8 @@ from interseg.clicks.layout import clicks_of
 from interseg.inference.refine import Scene
 
 ENCODER = "tu-test_efficientnet"
-"""timm's smallest encoder, from a random start, for networks that are played and trained but need no features."""
+"""timm's smallest encoder, from a random start, for networks that are played and trained but need
+no features."""
 
 
 class Small(nn.Module):
@@ -63,7 +64,10 @@ def scene(net, objects=4, flip=False, sizes=((20, 24),)):
 
 def batch(size=(40, 60)):
     generator = torch.Generator().manual_seed(2)
-    rows = [[[20, 30, 1, 0], [5, 5, 0, 0], [-1, -1, -1, -1]], [[18, 12, 1, 0], [30, 50, 0, 0], [22, 16, 1, 0]]]
+    rows = [
+        [[20, 30, 1, 0], [5, 5, 0, 0], [-1, -1, -1, -1]],
+        [[18, 12, 1, 0], [30, 50, 0, 0], [22, 16, 1, 0]],
+    ]
     previous = torch.zeros(2, *size, dtype=torch.bool)
     previous[0, 15:25, 25:38] = previous[1, 14:24, 8:20] = True
     return {

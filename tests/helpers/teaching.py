@@ -29,17 +29,27 @@ def draw_classes(root: Path, count: int = 8) -> Path:
     """Images with two classes, in the layout of `data/class_folder.yaml`."""
     for i in range(count):
         image, ids = draw(i, *SIZE)
-        write(root / "images" / f"{i}.png", cv2.GaussianBlur(image, (0, 0), 2))  # white noise has no superpixels
+        write(
+            root / "images" / f"{i}.png", cv2.GaussianBlur(image, (0, 0), 2)
+        )  # white noise has no superpixels
         write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
     return root
 
 
 def config_of(root: Path, *files: str, overrides: tuple[str, ...] = ()) -> dict:
     """The training command's merged config, made tiny."""
-    given = [*TASKS, f"data.root={root}", "loading.augment=[]", f"callbacks.loop.segments={SEGMENTS}", "callbacks.loop.user.count=3"]
+    given = [
+        *TASKS,
+        f"data.root={root}",
+        "loading.augment=[]",
+        f"callbacks.loop.segments={SEGMENTS}",
+        "callbacks.loop.user.count=3",
+    ]
     small = ["model.steps=3", "callbacks.progress=null", "trainer.enable_model_summary=false"]
     small += [] if files and files[0] != "clis/tasks.yaml" else ["model.samples=2"]
-    small += ["model.relearn_pretraining=0"] * ("clis/packnet.yaml" in files)  # else nothing is left to be taught
+    small += ["model.relearn_pretraining=0"] * (
+        "clis/packnet.yaml" in files
+    )  # else nothing is left to be taught
     return load(["clis.yaml", *files, "data/class_folder.yaml"], [*given, *small, *overrides])
 
 
@@ -71,9 +81,23 @@ class Recorded(Callback):
         earlier = self.rounds[-1]["annotation"] if batch["round"] else np.full(SIZE, 255, np.uint8)
         annotation = batch["annotation"][0].numpy().copy()
         image = (batch["image"][0] * 255).round().byte().movedim(0, -1).numpy()
-        row = {"task": batch["task"], "round": batch["round"], "last": bool(batch["last_round"]), "annotation": annotation}
-        row |= {"new": np.where(annotation != earlier, annotation, 255).astype(np.uint8), "segments": superpixels(image, SEGMENTS)}
-        self.rounds.append(row | {"met": batch["probabilities"][0].clone(), "refined": outputs["probabilities"][0].clone()})
+        row = {
+            "task": batch["task"],
+            "round": batch["round"],
+            "last": bool(batch["last_round"]),
+            "annotation": annotation,
+        }
+        row |= {
+            "new": np.where(annotation != earlier, annotation, 255).astype(np.uint8),
+            "segments": superpixels(image, SEGMENTS),
+        }
+        self.rounds.append(
+            row
+            | {
+                "met": batch["probabilities"][0].clone(),
+                "refined": outputs["probabilities"][0].clone(),
+            }
+        )
 
 
 def played(root: Path, run: Path, folder: Path, *files: str, rounds: int = 2) -> list[dict]:
@@ -91,7 +115,10 @@ def photos_of(root: Path, folder: Path, *files: str) -> Path:
     for number, index in enumerate(source.images_of(0)):
         for kind in ("images", "masks"):
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            copyfile(getattr(source.objects("train").files[index], kind[:-1]), folder / kind / f"{number}.png")
+            copyfile(
+                getattr(source.objects("train").files[index], kind[:-1]),
+                folder / kind / f"{number}.png",
+            )
     return folder
 
 
@@ -126,7 +153,9 @@ class Pupil:
         return answer
 
     def try_(self, do, **more):
-        status, answer = ask(self.address, f"/api/photos/{self.key}/act", {"version": self.version, "do": do, **more})
+        status, answer = ask(
+            self.address, f"/api/photos/{self.key}/act", {"version": self.version, "do": do, **more}
+        )
         if status == 200:
             self.version = answer["version"]
         return status, answer

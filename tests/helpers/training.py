@@ -9,7 +9,9 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from configs.run import AtomicCheckpointIO
 
 
-def quiet_trainer(root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true") -> Trainer:
+def quiet_trainer(
+    root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true"
+) -> Trainer:
     """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write; several ranks are forked."""
     seed_everything(5, verbose=False)
     return Trainer(
@@ -49,7 +51,9 @@ class Kill(Callback):
 
 
 def memory(checkpoint):
-    return next(value for key, value in checkpoint["callbacks"].items() if key.startswith("UserLoop"))
+    return next(
+        value for key, value in checkpoint["callbacks"].items() if key.startswith("UserLoop")
+    )
 
 
 def assert_equal(a, b, where=""):

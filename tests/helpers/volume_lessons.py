@@ -29,9 +29,24 @@ def draw_volumes(root: Path, count: int = 5) -> Path:
 
 def config_of(root: Path, *overrides: str) -> dict:
     """The training command's merged config, made tiny."""
-    small = ["model.network.channels=[4,8,8,8]", f"data.root={root}", f"data.cache={root / 'cache'}", "data.size=null", "data.crop=none"]
-    small += ["data.rounds=2", "data.permutations=1", "trainer.max_epochs=1", "trainer.enable_model_summary=false", "callbacks.report=null"]
-    return load(["dynamic3d.yaml", "data/volume_folder.yaml"], [*VOLUMES, *small, "callbacks.progress=null", *overrides])
+    small = [
+        "model.network.channels=[4,8,8,8]",
+        f"data.root={root}",
+        f"data.cache={root / 'cache'}",
+        "data.size=null",
+        "data.crop=none",
+    ]
+    small += [
+        "data.rounds=2",
+        "data.permutations=1",
+        "trainer.max_epochs=1",
+        "trainer.enable_model_summary=false",
+        "callbacks.report=null",
+    ]
+    return load(
+        ["dynamic3d.yaml", "data/volume_folder.yaml"],
+        [*VOLUMES, *small, "callbacks.progress=null", *overrides],
+    )
 
 
 class Recorded(Callback):
@@ -42,9 +57,23 @@ class Recorded(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         proxy = next(callback for callback in trainer.callbacks if hasattr(callback, "proxy")).proxy
-        slices = {(axis, number): mask.copy() for axis, masks in proxy.slices.items() for number, mask in masks.items()}
-        row = {"id": int(batch["id"]), "task": batch["task"], "round": batch["round"], "last": bool(batch["last_round"]), "slices": slices}
-        row |= {"refined": outputs["probabilities"][0, 0].clone(), "proxy": batch["proxy"].copy(), "met": batch["answer"]}
+        slices = {
+            (axis, number): mask.copy()
+            for axis, masks in proxy.slices.items()
+            for number, mask in masks.items()
+        }
+        row = {
+            "id": int(batch["id"]),
+            "task": batch["task"],
+            "round": batch["round"],
+            "last": bool(batch["last_round"]),
+            "slices": slices,
+        }
+        row |= {
+            "refined": outputs["probabilities"][0, 0].clone(),
+            "proxy": batch["proxy"].copy(),
+            "met": batch["answer"],
+        }
         self.rounds.append(row)
 
 
@@ -60,7 +89,9 @@ def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
     fit.fit(build_model(config), data)
 
 
-def lessons_of(run: Path, volumes: list[Path], out: Path, clicks: Model | None = None, *overrides: str) -> VolumeLessons:
+def lessons_of(
+    run: Path, volumes: list[Path], out: Path, clicks: Model | None = None, *overrides: str
+) -> VolumeLessons:
     """Lessons of a run."""
     return VolumeLessons(open_volumes(str(run), overrides, volumes, out, "cpu"), clicks)
 

@@ -1,6 +1,7 @@
 """Weights & Biases over HTTP on this machine, as far as runs and sweeps ask: its own server is not to be had as a package.
 
-It takes a sweep from `wandb sweep`, gives agents the grid's runs one by one, and keeps what runs send.
+It takes a sweep from `wandb sweep`, gives agents the grid's runs one by one, and keeps what runs
+send.
 """
 
 import contextlib
@@ -48,34 +49,77 @@ class Handler(BaseHTTPRequestHandler):
 
     def take(self, run, files):
         """Keep what a run logged."""
-        self.server.history[run] += map(json.loads, files.get("wandb-history.jsonl", {}).get("content", []))
+        self.server.history[run] += map(
+            json.loads, files.get("wandb-history.jsonl", {}).get("content", [])
+        )
 
     def Viewer(self, _):
-        return {"viewer": {"id": "1", "entity": "someone", "username": "someone", "flags": "{}", "teams": {"edges": []}}}
+        return {
+            "viewer": {
+                "id": "1",
+                "entity": "someone",
+                "username": "someone",
+                "flags": "{}",
+                "teams": {"edges": []},
+            }
+        }
 
     def RunResumeStatus(self, given):
         bucket, lines = None, self.server.history.get(given["name"], [])
         if given["name"] in self.server.buckets:
             bucket = {
-                **{"name": given["name"], "displayName": given["name"], "config": "{}", "summaryMetrics": "{}", "wandbConfig": '{"t": {}}'},
-                **{"logLineCount": 0, "eventsLineCount": 0, "historyLineCount": len(lines), "eventsTail": "[]", "tags": []},
+                **{
+                    "name": given["name"],
+                    "displayName": given["name"],
+                    "config": "{}",
+                    "summaryMetrics": "{}",
+                    "wandbConfig": '{"t": {}}',
+                },
+                **{
+                    "logLineCount": 0,
+                    "eventsLineCount": 0,
+                    "historyLineCount": len(lines),
+                    "eventsTail": "[]",
+                    "tags": [],
+                },
                 "historyTail": json.dumps([json.dumps(line) for line in lines[-1:]]),
             }
         return {"model": PROJECT | {"bucket": bucket}}
 
     def UpsertBucket(self, given):
         name = given.get("name") or given["id"]
-        bucket = {"id": name, "name": name, "displayName": name, "config": "{}", "project": PROJECT, "sweepName": given.get("sweep")}
+        bucket = {
+            "id": name,
+            "name": name,
+            "displayName": name,
+            "config": "{}",
+            "project": PROJECT,
+            "sweepName": given.get("sweep"),
+        }
         self.server.buckets[name] = given
         return {"upsertBucket": {"bucket": bucket, "inserted": True}}
 
     def UpsertSweep(self, given):
         self.server.sweep = yaml.safe_load(given["config"])
         self.server.waiting = list(enumerate(combinations(self.server.sweep)))
-        return {"upsertSweep": {"sweep": {"name": "tried", "project": PROJECT}, "configValidationWarnings": []}}
+        return {
+            "upsertSweep": {
+                "sweep": {"name": "tried", "project": PROJECT},
+                "configValidationWarnings": [],
+            }
+        }
 
     def SweepWithRuns(self, _):
-        return {"project": {"sweep": {"id": "1", "name": "tried", "config": yaml.dump(self.server.sweep), "runs": {"edges": []}}}}
+        return {
+            "project": {
+                "sweep": {
+                    "id": "1",
+                    "name": "tried",
+                    "config": yaml.dump(self.server.sweep),
+                    "runs": {"edges": []},
+                }
+            }
+        }
 
     def CreateAgent(self, _):
         self.server.agents += 1
@@ -87,7 +131,14 @@ class Handler(BaseHTTPRequestHandler):
             if self.server.waiting:
                 number, values = self.server.waiting.pop(0)
                 args = {key: {"value": value} for key, value in values.items()}
-                commands = [{"type": "run", "run_id": f"swept{number}", "program": self.server.sweep["program"], "args": args}]
+                commands = [
+                    {
+                        "type": "run",
+                        "run_id": f"swept{number}",
+                        "program": self.server.sweep["program"],
+                        "args": args,
+                    }
+                ]
             else:
                 commands = [{"type": "exit"}]
         return {"agentHeartbeat": {"agent": {"id": given["id"]}, "commands": json.dumps(commands)}}
@@ -97,7 +148,12 @@ class Handler(BaseHTTPRequestHandler):
 def serving(handler=Handler):
     """A server and its address; it has `buckets` and `history` by a run's id."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.lock, server.buckets, server.history, server.agents = threading.Lock(), {}, defaultdict(list), 0
+        server.lock, server.buckets, server.history, server.agents = (
+            threading.Lock(),
+            {},
+            defaultdict(list),
+            0,
+        )
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server, f"http://127.0.0.1:{server.server_port}"

@@ -16,7 +16,9 @@ def picture(seed=0, height=48, width=64):
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     mask = ((y - 24) / 14) ** 2 + ((x - 30) / 18) ** 2 <= 1
-    image = np.where(mask[..., None], (0.7, 0.3, 0.2), (0.2, 0.3, 0.6)) + generator.normal(0, 0.05, (height, width, 3))
+    image = np.where(mask[..., None], (0.7, 0.3, 0.2), (0.2, 0.3, 0.6)) + generator.normal(
+        0, 0.05, (height, width, 3)
+    )
     return np.clip(image, 0, 1).astype(np.float32), mask.astype(np.uint8)
 
 
@@ -62,7 +64,9 @@ def test_grabcut_starts_from_the_previous_mask():
     image, mask = picture()
     wrong = np.zeros(mask.shape, bool)
     wrong[:, :3] = True
-    given = METHODS["grabcut"](image, seeds_of(clicks_of([(24, 30, 1), (2, 60, 0)]), *mask.shape, 2), mask == 1)
+    given = METHODS["grabcut"](
+        image, seeds_of(clicks_of([(24, 30, 1), (2, 60, 0)]), *mask.shape, 2), mask == 1
+    )
     assert iou(given > 0.5, mask) > 0.95
     assert METHODS["grabcut"](image, np.ones(mask.shape, np.uint8), mask == 1).all()
 
@@ -71,10 +75,19 @@ def energy(labels, lab, seeds, smoothness, bins):
     """Boykov and Jolly's energy, term by term; infinite where a seed has the other label."""
     costs = _colour_costs(lab, seeds, bins)
     height, width = labels.shape
-    pairs = [((y, x), (y + dy, x + dx)) for y in range(height) for x in range(width) for dy, dx in ((0, 1), (1, 0))]
+    pairs = [
+        ((y, x), (y + dy, x + dx))
+        for y in range(height)
+        for x in range(width)
+        for dy, dx in ((0, 1), (1, 0))
+    ]
     pairs = [(p, q) for p, q in pairs if q[0] < height and q[1] < width]
     mean = np.mean([((lab[p] - lab[q]) ** 2).sum() for p, q in pairs])
-    total = sum(smoothness * np.exp(-((lab[p] - lab[q]) ** 2).sum() / (2 * mean)) for p, q in pairs if labels[p] != labels[q])
+    total = sum(
+        smoothness * np.exp(-((lab[p] - lab[q]) ** 2).sum() / (2 * mean))
+        for p, q in pairs
+        if labels[p] != labels[q]
+    )
     for p in itertools.product(range(height), range(width)):
         if (seeds[p] == 1 and not labels[p]) or (seeds[p] == BACKGROUND and labels[p]):
             return np.inf

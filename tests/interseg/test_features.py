@@ -116,12 +116,16 @@ def test_two_processes_fill_one_folder(tmp_path):
     assert counts.get() + counts.get() <= 8
     encode = Counted()
     assert FeatureStore("a", tmp_path).features(IMAGES, encode)[1] == 0
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".safetensors"], "no part of a file is left"
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".safetensors"
+    ], "no part of a file is left"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file.* cannot be written .*; give another folder of features, or null"):
+    with pytest.raises(
+        InputError, match=r"file.* cannot be written .*; give another folder of features, or null"
+    ):
         FeatureStore("a", tmp_path / "file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == Path(tmp_path, "interseg", "features")

@@ -17,6 +17,13 @@ def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_beside_it(tmp_
 
 
 def test_a_table_has_its_columns_alone(tmp_path):
-    write_table(tmp_path / "t.csv", ["name", "dice"], [{"name": "a, b", "dice": 0.5, "seconds": 3}, {"name": "c\nd"}])
+    write_table(
+        tmp_path / "t.csv",
+        ["name", "dice"],
+        [{"name": "a, b", "dice": 0.5, "seconds": 3}, {"name": "c\nd"}],
+    )
     with (tmp_path / "t.csv").open(newline="") as file:
-        assert list(csv.DictReader(file)) == [{"name": "a, b", "dice": "0.5"}, {"name": "c\nd", "dice": ""}]
+        assert list(csv.DictReader(file)) == [
+            {"name": "a, b", "dice": "0.5"},
+            {"name": "c\nd", "dice": ""},
+        ]

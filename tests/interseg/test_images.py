@@ -38,8 +38,12 @@ def test_the_size_of_a_mask_says_whether_its_photo_is_turned(orientation, uprigh
     path = save(tmp_path / "a.jpg", PHOTO, orientation)
     stored, shown = read_image(path, upright=False), read_image(path)
     swaps = orientation in (5, 6, 7, 8)
-    assert np.array_equal(read_image(path, (72, 96), upright), shown if upright and not swaps else stored)
-    assert np.array_equal(read_image(path, (96, 72), upright), shown if swaps or upright else stored)
+    assert np.array_equal(
+        read_image(path, (72, 96), upright), shown if upright and not swaps else stored
+    )
+    assert np.array_equal(
+        read_image(path, (96, 72), upright), shown if swaps or upright else stored
+    )
 
 
 def test_a_square_photo_fits_both_ways_and_a_foreign_size_says_nothing():
@@ -65,7 +69,9 @@ def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path):
     content = save(tmp_path / "a.png", PHOTO, 6).read_bytes()
     at = content.index(b"eXIf") - 4
     end = at + 12 + int.from_bytes(content[at : at + 4], "big")
-    (tmp_path / "b.png").write_bytes(content[:at] + content[end:-12] + content[at:end] + content[-12:])
+    (tmp_path / "b.png").write_bytes(
+        content[:at] + content[end:-12] + content[at:end] + content[-12:]
+    )
     assert image_size(tmp_path / "b.png").orientation == 6
     assert np.array_equal(read_image(tmp_path / "b.png"), read_image(tmp_path / "a.png"))
 

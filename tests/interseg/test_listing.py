@@ -25,7 +25,19 @@ def test_a_name_is_without_suffix_and_in_one_form(file, name):
 
 def test_a_folder_is_listed_with_what_is_left_out(tmp_path):
     (tmp_path / "below" / ".hidden").mkdir(parents=True)
-    files = ("b.PNG", "a.jpg", ".c.png", "._a.jpg", "n.npy", "1.txt", "2.txt", "3.txt", "4.txt", "below/d.gif", "below/.hidden/e.png")
+    files = (
+        "b.PNG",
+        "a.jpg",
+        ".c.png",
+        "._a.jpg",
+        "n.npy",
+        "1.txt",
+        "2.txt",
+        "3.txt",
+        "4.txt",
+        "below/d.gif",
+        "below/.hidden/e.png",
+    )
     for name in files:
         (tmp_path / name).touch()
     found = list_images(tmp_path)

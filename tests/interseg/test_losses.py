@@ -37,11 +37,18 @@ def test_bootstrapping_takes_the_worst_share_of_each_images_valid_pixels(fractio
     expected = []
     for z, y in zip(logits, mask, strict=True):
         losses = sorted(
-            (cross_entropy(a, b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255), reverse=True
+            (
+                cross_entropy(a, b)
+                for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True)
+                if b != 255
+            ),
+            reverse=True,
         )
         kept = losses[: math.ceil(fraction * len(losses))]
         expected.append(sum(kept) / len(kept))
-    assert bootstrapped_cross_entropy(logits, mask, fraction).item() == pytest.approx(sum(expected) / 3)
+    assert bootstrapped_cross_entropy(logits, mask, fraction).item() == pytest.approx(
+        sum(expected) / 3
+    )
 
 
 def test_ignored_pixels_have_no_gradient_and_an_all_void_image_adds_nothing():
@@ -69,13 +76,19 @@ def focal_reference(logits, mask, gamma, alpha, divisors=None):
     """RITM's loss, pixel by pixel: (value, each image's sum of weights over its number of pixels), which may be given."""
     value, found = 0.0, []
     for image, (z, y) in enumerate(zip(logits, mask, strict=True)):
-        pixels = [(a, b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255]
+        pixels = [
+            (a, b)
+            for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True)
+            if b != 255
+        ]
         right = [1 / (1 + math.exp(-a if b else a)) for a, b in pixels]
         weights = [(1 - p) ** gamma for p in right]
         found.append(sum(weights) / len(pixels))
         divisor = divisors[image] if divisors else found[-1]
         balance = [alpha if b else 1 - alpha for _, b in pixels]
-        total = sum(a * w / divisor * -math.log(p) for a, w, p in zip(balance, weights, right, strict=True))
+        total = sum(
+            a * w / divisor * -math.log(p) for a, w, p in zip(balance, weights, right, strict=True)
+        )
         value += total / len(pixels) / len(logits)
     return value, found
 
@@ -97,7 +110,9 @@ def test_normalized_focal_and_its_gradient_are_those_of_the_paper(gamma, alpha):
             moved = logits.clone()
             moved[place] += step
             sides.append(focal_reference(moved, mask, gamma, alpha, divisors)[0])
-        assert gradients[False][place].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, abs=1e-8)
+        assert gradients[False][place].item() == pytest.approx(
+            (sides[0] - sides[1]) / 2e-5, abs=1e-8
+        )
     assert torch.equal(gradients[False], gradients[True]) == (gamma == 0)
 
 
@@ -109,9 +124,13 @@ def test_a_fraction_outside_its_range_is_refused():
 def boundary_aware_reference(logits, mask, width, scale):
     """Two-in-one, eq. 2 and 3, with its gradient: pixel by pixel, by the distance to each of the object's boundary pixels."""
     batch, height, rows = mask.shape
-    labels = [mask[b, y, x].item() for b in range(batch) for y in range(height) for x in range(rows)]
+    labels = [
+        mask[b, y, x].item() for b in range(batch) for y in range(height) for x in range(rows)
+    ]
     ones, zeros = labels.count(1), labels.count(0)
-    share = {1: zeros / (ones + zeros), 0: ones / (ones + zeros)} if ones and zeros else {1: 1, 0: 1}
+    share = (
+        {1: zeros / (ones + zeros), 0: ones / (ones + zeros)} if ones and zeros else {1: 1, 0: 1}
+    )
     total, gradient = 0.0, torch.zeros_like(logits)
     for b in range(batch):
         inside = [(y, x) for y in range(height) for x in range(rows) if mask[b, y, x] == 1]
@@ -129,12 +148,16 @@ def boundary_aware_reference(logits, mask, width, scale):
                 w = d / scale if label == 0 and d <= width else 0
                 weight = share[label] * (1 + w)
                 total += weight * cross_entropy(logits[b, 0, y, x].item(), label)
-                gradient[b, 0, y, x] = weight * (1 / (1 + math.exp(-logits[b, 0, y, x].item())) - label)
+                gradient[b, 0, y, x] = weight * (
+                    1 / (1 + math.exp(-logits[b, 0, y, x].item())) - label
+                )
     return total / (ones + zeros), gradient / (ones + zeros)
 
 
 def drawn(*rows):
-    return torch.tensor([[int(c) if c != "v" else 255 for c in row] for row in rows], dtype=torch.uint8)[None]
+    return torch.tensor(
+        [[int(c) if c != "v" else 255 for c in row] for row in rows], dtype=torch.uint8
+    )[None]
 
 
 @pytest.mark.parametrize(
@@ -145,12 +168,24 @@ def drawn(*rows):
         drawn("00000000", "00000000", "00000000", "00000001"),  # background beyond the band
         drawn("11111111", "11111111", "11111111", "11111111"),  # no background at all
         drawn("00000000", "00000000", "00000000", "00000000"),  # no object at all
-        torch.cat([drawn("01110000", "01v10000", "01110000", "00000000"), drawn("11111111", "11111111", "11111110", "11111111")]),
+        torch.cat(
+            [
+                drawn("01110000", "01v10000", "01110000", "00000000"),
+                drawn("11111111", "11111111", "11111110", "11111111"),
+            ]
+        ),
     ],
 )
 @pytest.mark.parametrize("width", [0.0, 3.0, 40.0])
 def test_the_boundary_aware_loss_is_its_equation(mask, width):
-    logits = torch.randn(len(mask), 1, *mask.shape[1:], generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(
+        len(mask),
+        1,
+        *mask.shape[1:],
+        generator=torch.Generator().manual_seed(1),
+        dtype=torch.float64,
+        requires_grad=True,
+    )
     distance = torch.stack([torch.from_numpy(distance_to(m.numpy() == 1)) for m in mask])
     loss = BoundaryAwareCrossEntropy(width, 255)(logits, mask, distance)
     loss.backward()
@@ -182,7 +217,10 @@ def test_a_wrong_pixel_far_from_the_object_costs_more_up_to_the_band():
 def test_processes_that_share_their_counts_have_the_loss_of_their_joined_batches():
     logits, mask = random_batch(2)
     counts = label_counts(mask) / 3
-    parts = [balanced_cross_entropy(z[None], m[None], counts=counts) for z, m in zip(logits, mask, strict=True)]
+    parts = [
+        balanced_cross_entropy(z[None], m[None], counts=counts)
+        for z, m in zip(logits, mask, strict=True)
+    ]
     assert sum(parts).item() / 3 == pytest.approx(balanced_cross_entropy(logits, mask).item())
 
 
@@ -191,7 +229,11 @@ def test_soft_jaccard_is_one_minus_intersection_over_union_of_probabilities():
     mask[2] = 255
     expected = []
     for z, y in zip(logits[:2], mask[:2], strict=True):
-        pairs = [(1 / (1 + math.exp(-a)), b) for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True) if b != 255]
+        pairs = [
+            (1 / (1 + math.exp(-a)), b)
+            for a, b in zip(z.flatten().tolist(), y.flatten().tolist(), strict=True)
+            if b != 255
+        ]
         both = sum(p * b for p, b in pairs)
         expected.append(1 - both / sum(p + b - p * b for p, b in pairs))
     assert soft_jaccard(logits, mask).item() == pytest.approx(sum(expected) / 3)
@@ -206,7 +248,12 @@ def test_soft_jaccard_is_the_only_loss_that_weighs_a_missed_pixel_by_the_objects
     missed = logits.clone()
     missed[:, :, 0, 0] = -9.0
     costs = [
-        [(loss(missed[i : i + 1], mask[i : i + 1]) - loss(logits[i : i + 1], mask[i : i + 1])).item() for i in (0, 1)]
+        [
+            (
+                loss(missed[i : i + 1], mask[i : i + 1]) - loss(logits[i : i + 1], mask[i : i + 1])
+            ).item()
+            for i in (0, 1)
+        ]
         for loss in (soft_jaccard, binary_cross_entropy)
     ]
     assert costs[0][0] == pytest.approx(1 / 8, rel=0.1)

@@ -17,7 +17,9 @@ def test_later_masks_are_drawn_over_earlier_ones():
     assert draw_ids([one, two]).tolist() == [[1] * 5, [1] * 5, [2] * 5, [2] * 5]
 
 
-@pytest.mark.parametrize(("count", "depth"), [(3, np.uint8), (254, np.uint8), (255, np.uint16), (3000, np.uint16)])
+@pytest.mark.parametrize(
+    ("count", "depth"), [(3, np.uint8), (254, np.uint8), (255, np.uint16), (3000, np.uint16)]
+)
 def test_ids_are_read_back_whatever_their_number(count, depth, tmp_path):
     ids = np.arange(60 * 60).reshape(60, 60) % (count + 1)
     write_ids(tmp_path / "masks" / "a.png", ids)

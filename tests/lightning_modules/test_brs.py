@@ -18,19 +18,32 @@ def shapes(encoder):
     seen = {}
     hooks = {f"{name}": module for name, module in network.named_modules() if name}
     for name, module in hooks.items():
-        module.register_forward_hook(lambda m, i, o, name=name: seen.__setitem__(name, o) if isinstance(o, torch.Tensor) else None)
+        module.register_forward_hook(
+            lambda m, i, o, name=name: (
+                seen.__setitem__(name, o) if isinstance(o, torch.Tensor) else None
+            )
+        )
     with torch.no_grad():
         network(torch.rand(1, 3, 64, 96), torch.rand(1, 2, 64, 96))
-    return {name: (o.shape[1], 64 // o.shape[2]) for name, o in seen.items() if o.dim() == 4}, network
+    return {
+        name: (o.shape[1], 64 // o.shape[2]) for name, o in seen.items() if o.dim() == 4
+    }, network
 
 
 def test_the_network_is_the_tables():
     size, network = shapes("densenet121")
-    assert [size[f"excitations.{i}"] for i in range(4)] == [(256, 4), (512, 8), (1024, 16), (1024, 32)]
+    assert [size[f"excitations.{i}"] for i in range(4)] == [
+        (256, 4),
+        (512, 8),
+        (1024, 16),
+        (1024, 32),
+    ]
     assert [network.excitations[i].scale[1].out_channels for i in range(4)] == [16, 32, 64, 64]
     assert [size[f"coarse.skips.{i}"] for i in range(3)] == [(64, 4), (128, 8), (256, 16)]
     for i, (width, reduction) in enumerate(((512, 32), (256, 16), (128, 8), (64, 4))):
-        assert [size[f"coarse.blocks.{i}.{k}"] for k in range(3)] == [(width, reduction)] * 2 + [(width // 2, reduction)]
+        assert [size[f"coarse.blocks.{i}.{k}"] for k in range(3)] == [(width, reduction)] * 2 + [
+            (width // 2, reduction)
+        ]
     assert [size[f"coarse.ups.{i}"] for i in range(3)] == [(256, 16), (128, 8), (64, 4)]
     assert size["coarse.prediction"] == (1, 4)
     assert size["coarse.enlarge"] == (1, 1)
@@ -43,7 +56,11 @@ def test_the_network_is_the_tables():
     assert size["fine.head.0"] == (16, 1)
     for module in (network.coarse, network.fine):
         for block in module.modules():
-            if isinstance(block, nn.Sequential) and len(block) == 3 and isinstance(block[1], nn.PReLU):
+            if (
+                isinstance(block, nn.Sequential)
+                and len(block) == 3
+                and isinstance(block[1], nn.PReLU)
+            ):
                 assert block[0].bias is None
                 assert isinstance(block[2], nn.BatchNorm2d)
 
@@ -64,7 +81,12 @@ def batch():
     clicks = pad_clicks([clicks_of([(3, 4, 1)]), clicks_of([(9, 9, 1), (50, 50, 0)])])
     mask = torch.zeros(2, 64, 96).byte()
     mask[:, :20, :20] = 1
-    return {"id": torch.tensor([4, 7]), "image": torch.rand(2, 3, 64, 96), "mask": mask, "clicks": clicks}
+    return {
+        "id": torch.tensor([4, 7]),
+        "image": torch.rand(2, 3, 64, 96),
+        "mask": mask,
+        "clicks": clicks,
+    }
 
 
 def test_any_size_goes_in_and_the_output_is_chosen():
@@ -92,7 +114,11 @@ class Epoch:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_the_fine_decoder_waits_for_its_phase(optimizer, monkeypatch):
-    module = BRS(network(), coarse_epochs=2, optimisation=Optimisation(optimizer, learning_rate=1e-3, weight_decay=0.1))
+    module = BRS(
+        network(),
+        coarse_epochs=2,
+        optimisation=Optimisation(optimizer, learning_rate=1e-3, weight_decay=0.1),
+    )
     monkeypatch.setattr(BRS, "log", lambda *a, **k: None)
     for epoch, trains in ((0, False), (1, False), (2, True)):
         module._trainer = Epoch(epoch)
@@ -104,13 +130,19 @@ def test_the_fine_decoder_waits_for_its_phase(optimizer, monkeypatch):
         assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
         module.on_before_optimizer_step(setup["optimizer"])
         setup["optimizer"].step()
-        changed = {k.split(".")[0] for k, v in module.network.state_dict().items() if not torch.equal(v, before[k])}
+        changed = {
+            k.split(".")[0]
+            for k, v in module.network.state_dict().items()
+            if not torch.equal(v, before[k])
+        }
         assert ("fine" in changed) == trains
         assert {"encoder", "coarse", "excitations"} <= changed
 
 
 def test_rates_are_the_papers_for_a_mean_loss():
-    module = BRS(network(), optimisation=build(resolve(load(["brs.yaml"]))["model"]["optimisation"]))
+    module = BRS(
+        network(), optimisation=build(resolve(load(["brs.yaml"]))["model"]["optimisation"])
+    )
     module._trainer = Epoch(25)
     rates = [g["lr"] for g in module.configure_optimizers()["optimizer"].param_groups]
     assert rates == pytest.approx([1e-9 * 360 * 360, *[1e-7 * 360 * 360] * 3], rel=0.01)

@@ -25,7 +25,9 @@ def test_a_batch_is_segmented_object_by_object(method, long_side):
 
 
 def test_an_unknown_method_and_a_missing_key_are_named():
-    with pytest.raises(InputError, match="method is 'watershed'; use one of random_walker, grabcut"):
+    with pytest.raises(
+        InputError, match="method is 'watershed'; use one of random_walker, grabcut"
+    ):
         Classical("watershed")
     with pytest.raises(ValueError, match="no 'clicks'"):
         Classical("geodesic").segment({"image": torch.zeros(1, 3, 4, 4)})

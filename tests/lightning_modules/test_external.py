@@ -21,12 +21,23 @@ from tests.helpers.drawing import draw, draw_folder
 from tests.helpers.others import Network, Remembering, Squares, function
 from tests.helpers.sam import Decoder, Encoder, export_pair, small_sam, small_sam2
 
-QUIET = ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "loading.num_workers=0", "max_clicks=3", "full_curves=true"]
+QUIET = [
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "loading.num_workers=0",
+    "max_clicks=3",
+    "full_curves=true",
+]
 CLICKS = [Click(30, 24), Click(12, 70, 0), Click(40, 60), Click(5, 5, 0)]
 
 
 def photos(count=1, width=96):
-    return torch.stack([torch.from_numpy(draw(i, width=width)[0]).permute(2, 0, 1).float() / 255 for i in range(count)])
+    return torch.stack(
+        [
+            torch.from_numpy(draw(i, width=width)[0]).permute(2, 0, 1).float() / 255
+            for i in range(count)
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +47,23 @@ def pair(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return {make.__name__: str(make(tmp_path_factory.mktemp(make.__name__))) for make in (small_sam, small_sam2)}
+    return {
+        make.__name__: str(make(tmp_path_factory.mktemp(make.__name__)))
+        for make in (small_sam, small_sam2)
+    }
 
 
-@pytest.fixture(scope="module", params=["squares", "masks", "state", "network", "function", "pair", "small_sam", "small_sam2"])
+@pytest.fixture(
+    scope="module",
+    params=["squares", "masks", "state", "network", "function", "pair", "small_sam", "small_sam2"],
+)
 def method(request, pair, folders):
-    own = {"squares": Squares, "masks": lambda: Squares(gives="mask"), "state": Remembering, "network": Network}
+    own = {
+        "squares": Squares,
+        "masks": lambda: Squares(gives="mask"),
+        "state": Remembering,
+        "network": Network,
+    }
     own |= {"function": lambda: function, "pair": lambda: OnnxPair(*map(str, pair))}
     made = own[request.param]() if request.param in own else TransformersSam(folders[request.param])
     return External(made).eval()
@@ -73,11 +95,15 @@ def test_a_mask_to_start_from_counts_and_so_do_earlier_answers(pair, folders):
     start = np.zeros((72, 96), bool)
     start[20:50, 30:60] = True
     kinds = [lambda **_: Squares(), lambda **options: OnnxPair(*map(str, pair), **options)]
-    kinds += [lambda name=name, **options: TransformersSam(folders[name], **options) for name in folders]
+    kinds += [
+        lambda name=name, **options: TransformersSam(folders[name], **options) for name in folders
+    ]
     for kind in kinds:
         answers = []
         for options, mask in (({}, None), ({}, start), ({"previous_mask": False}, start)):
-            (session,) = open_sessions(External(kind(**options)).eval(), photos(), masks=None if mask is None else [mask])
+            (session,) = open_sessions(
+                External(kind(**options)).eval(), photos(), masks=None if mask is None else [mask]
+            )
             session.click(30, 24)
             answers.append(session.probabilities)
         assert not np.array_equal(answers[0], answers[1])
@@ -86,7 +112,10 @@ def test_a_mask_to_start_from_counts_and_so_do_earlier_answers(pair, folders):
 
 
 def test_masks_logits_and_probabilities_are_read_as_what_they_are():
-    read = [External(Squares(gives=gives), answers) for gives, answers in (("logits", "logits"), ("probabilities", "probabilities"))]
+    read = [
+        External(Squares(gives=gives), answers)
+        for gives, answers in (("logits", "logits"), ("probabilities", "probabilities"))
+    ]
     sessions = [open_sessions(one, photos())[0] for one in (*read, External(Squares(gives="mask")))]
     for session in sessions:
         session.click(30, 24)
@@ -117,7 +146,11 @@ class Wrong:
 @pytest.mark.parametrize(
     ("answer", "answers", "message"),
     [
-        (np.zeros((3, 4)), "logits", r"Wrong answered \(3, 4\) of float64; a mask or logits are \(72, 96\)"),
+        (
+            np.zeros((3, 4)),
+            "logits",
+            r"Wrong answered \(3, 4\) of float64; a mask or logits are \(72, 96\)",
+        ),
         (np.full((72, 96), np.nan), "logits", "Wrong answered NaN"),
         (np.full((72, 96), 1.5), "probabilities", "no probabilities; set model.answers=logits"),
     ],
@@ -140,7 +173,9 @@ def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
     (tmp_path / "junk.onnx").write_text("junk")
     with pytest.raises(InputError, match=r"junk.onnx cannot be opened by onnxruntime"):
         open_sessions(External(OnnxPair(*[str(tmp_path / "junk.onnx")] * 2)), photos())
-    with pytest.raises(InputError, match=r"encoder.onnx has no input has_mask_input, image_embeddings"):
+    with pytest.raises(
+        InputError, match=r"encoder.onnx has no input has_mask_input, image_embeddings"
+    ):
         open_sessions(External(OnnxPair(*[str(pair[0])] * 2)), photos())[0].click(3, 3)
     with pytest.raises(InputError, match="cannot be had"):
         TransformersSam(str(tmp_path / "nowhere"))
@@ -152,7 +187,11 @@ def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
 def test_a_trusted_packages_own_classes_and_functions_are_built_and_what_it_imports_is_not():
     assert find("tests.helpers.others.Squares", ["tests"]) is Squares
     assert find("tests.helpers.others.made", ["tests"]).__name__ == "made"
-    for target in ("tests.helpers.commands.Path", "tests.helpers.commands.guarded", "tests.helpers.others.np"):
+    for target in (
+        "tests.helpers.commands.Path",
+        "tests.helpers.commands.guarded",
+        "tests.helpers.others.np",
+    ):
         with pytest.raises(InputError, match="is no class that a config may build"):
             find(target, ["tests"])
     with pytest.raises(InputError, match="is not trusted"):
@@ -163,13 +202,23 @@ def test_the_pair_is_what_its_modules_give_in_torch(pair):
     image, (session,) = photos(), open_sessions(External(OnnxPair(*map(str, pair))), photos())
     pixels = (image[0] * 255).byte().permute(1, 2, 0).numpy()
     shown = np.asarray(Image.fromarray(pixels).resize((1024, 768), Image.Resampling.BILINEAR))
-    embedding, before = Encoder()(torch.from_numpy(shown.copy()).float()), torch.zeros(1, 1, 256, 256)
+    embedding, before = (
+        Encoder()(torch.from_numpy(shown.copy()).float()),
+        torch.zeros(1, 1, 256, 256),
+    )
     for count, click in enumerate(CLICKS, 1):
         answer_together([session], [click])
         points = torch.tensor([[[c.x * 1024 / 96, c.y * 768 / 72] for c in CLICKS[:count]]])
         labels = torch.tensor([[float(c.label) for c in CLICKS[:count]]])
         with torch.no_grad():
-            given = embedding, points, labels, before, torch.tensor([float(count > 1)]), torch.tensor([72.0, 96.0])
+            given = (
+                embedding,
+                points,
+                labels,
+                before,
+                torch.tensor([float(count > 1)]),
+                torch.tensor([72.0, 96.0]),
+            )
             masks, _, before = Decoder()(*given)
         assert np.allclose(session.steps[-1].logits[0], masks[0, 0], atol=1e-4)
 
@@ -179,15 +228,22 @@ def test_of_several_answers_the_one_with_the_best_score_is_taken(tmp_path, pair)
     answers = [open_sessions(External(kind), photos())[0] for kind in (one, three)]
     for session in answers:
         session.click(30, 24)
-    assert np.allclose(answers[1].steps[-1].logits, 0 * answers[0].steps[-1].logits, atol=1e-6)  # the third is multiplied by 0
+    assert np.allclose(
+        answers[1].steps[-1].logits, 0 * answers[0].steps[-1].logits, atol=1e-6
+    )  # the third is multiplied by 0
 
 
 @pytest.mark.parametrize("name", ["small_sam", "small_sam2"])
 def test_sam_answers_as_transformers_own_pipeline_does(name, folders):
     import transformers
 
-    processor = {"small_sam": transformers.SamProcessor, "small_sam2": transformers.Sam2Processor}[name]
-    image_processor = {"small_sam": transformers.SamImageProcessor, "small_sam2": transformers.Sam2ImageProcessor}[name]
+    processor = {"small_sam": transformers.SamProcessor, "small_sam2": transformers.Sam2Processor}[
+        name
+    ]
+    image_processor = {
+        "small_sam": transformers.SamImageProcessor,
+        "small_sam2": transformers.Sam2ImageProcessor,
+    }[name]
     given = {"small_sam": {}, "small_sam2": {"target_size": 64}}[name]
     process = processor(image_processor.from_pretrained(folders[name]), **given)
     predictor = TransformersSam(folders[name])
@@ -196,15 +252,24 @@ def test_sam_answers_as_transformers_own_pipeline_does(name, folders):
     before = None
     for count, click in enumerate(CLICKS[:3], 1):
         answer_together([session], [click])
-        points, labels = [[[[c.x, c.y] for c in CLICKS[:count]]]], [[[c.label for c in CLICKS[:count]]]]
-        inputs = process(images=image, input_points=points, input_labels=labels, return_tensors="pt")
-        shown = {key: inputs[key] for key in ("pixel_values", "input_labels")} | {"input_points": inputs["input_points"].float()}
+        points, labels = (
+            [[[[c.x, c.y] for c in CLICKS[:count]]]],
+            [[[c.label for c in CLICKS[:count]]]],
+        )
+        inputs = process(
+            images=image, input_points=points, input_labels=labels, return_tensors="pt"
+        )
+        shown = {key: inputs[key] for key in ("pixel_values", "input_labels")} | {
+            "input_points": inputs["input_points"].float()
+        }
         with torch.no_grad():
             found = predictor.sam(**shown, input_masks=before, multimask_output=count == 1)
         best = int(found.iou_scores[0, 0].argmax())
         before = found.pred_masks[:, 0, best : best + 1]
         sizes = {"small_sam": [inputs.get("reshaped_input_sizes")], "small_sam2": []}[name]
-        (masks,) = process.post_process_masks([before], inputs["original_sizes"], *sizes, binarize=False)
+        (masks,) = process.post_process_masks(
+            [before], inputs["original_sizes"], *sizes, binarize=False
+        )
         assert np.allclose(session.steps[-1].logits[0], masks[0, 0], atol=1e-6)
         assert session.steps[-1].logits.std() > 0.001
     assert before.shape[-1] == 16
@@ -215,12 +280,25 @@ def test_sam_answers_as_transformers_own_pipeline_does(name, folders):
 def test_every_yaml_is_played_with_all_figures(config, pair, folders, tmp_path):
     data = draw_folder(tmp_path / "data", 2)
     named = {
-        "own.yaml": ["--trust", "tests", "model.predictor._target_=tests.helpers.others.made", "model.predictor.reach=9"],
+        "own.yaml": [
+            "--trust",
+            "tests",
+            "model.predictor._target_=tests.helpers.others.made",
+            "model.predictor.reach=9",
+        ],
         "onnx.yaml": [f"model.predictor.encoder={pair[0]}", f"model.predictor.decoder={pair[1]}"],
         "sam.yaml": [f"model.predictor.model={folders['small_sam']}"],
         "sam2.yaml": [f"model.predictor.model={folders['small_sam2']}"],
     }[config]
-    line = ["--config", f"external/{config}", "--config", "data/folder.yaml", f"data.root={data}", *named, *QUIET]
+    line = [
+        "--config",
+        f"external/{config}",
+        "--config",
+        "data/folder.yaml",
+        f"data.root={data}",
+        *named,
+        *QUIET,
+    ]
     line += [] if config == "own.yaml" else ["callbacks.report=null"]
     result = called("evaluate.py", *line, f"run={tmp_path / 'whole'}")
     assert result.returncode == 0, result.stderr
@@ -232,9 +310,19 @@ def test_every_yaml_is_played_with_all_figures(config, pair, folders, tmp_path):
     if config != "onnx.yaml":
         return
     for part in ("0/2", "1/2", None):
-        result = called("evaluate.py", *line, f"run={tmp_path / 'parts'}", *([f"shard={part}"] if part else []))
+        result = called(
+            "evaluate.py", *line, f"run={tmp_path / 'parts'}", *([f"shard={part}"] if part else [])
+        )
         assert result.returncode == 0, result.stderr
-    assert (tmp_path / "parts" / "objects.csv").read_text() == (tmp_path / "whole" / "objects.csv").read_text()
-    result = called("compare.py", f"a={tmp_path / 'whole'}", f"b={tmp_path / 'parts'}", "--out", tmp_path / "compare.html")
+    assert (tmp_path / "parts" / "objects.csv").read_text() == (
+        tmp_path / "whole" / "objects.csv"
+    ).read_text()
+    result = called(
+        "compare.py",
+        f"a={tmp_path / 'whole'}",
+        f"b={tmp_path / 'parts'}",
+        "--out",
+        tmp_path / "compare.html",
+    )
     assert result.returncode == 0, result.stderr
     assert "encoding_seconds" in result.stdout

@@ -21,12 +21,19 @@ from tests.helpers.small_network import ENCODER
 
 
 def network(channels=2):
-    return ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, options={"decoder_channels": 16})
+    return ClickNetwork(
+        encoder=ENCODER, weights=None, guidance_channels=channels, options={"decoder_channels": 16}
+    )
 
 
 def batch(**more):
     clicks = pad_clicks([clicks_of([(3, 4, 1)]), clicks_of([(9, 9, 0)])])
-    return {"id": torch.tensor([4, 7]), "image": torch.rand(2, 3, 64, 96), "mask": torch.ones(2, 64, 96).byte(), "clicks": clicks} | more
+    return {
+        "id": torch.tensor([4, 7]),
+        "image": torch.rand(2, 3, 64, 96),
+        "mask": torch.ones(2, 64, 96).byte(),
+        "clicks": clicks,
+    } | more
 
 
 def test_a_missing_key_is_named():
@@ -39,7 +46,11 @@ def test_a_missing_key_is_named():
 def test_the_mask_channel_is_read():
     torch.manual_seed(0)
     module = ITIS(network(3), previous_mask=True).eval()
-    torch.nn.init.normal_(next(m for m in module.network.encoder.modules() if isinstance(m, GuidedConvolution)).guidance.weight)
+    torch.nn.init.normal_(
+        next(
+            m for m in module.network.encoder.modules() if isinstance(m, GuidedConvolution)
+        ).guidance.weight
+    )
     empty = torch.zeros(2, 64, 96, dtype=torch.bool)
     assert not torch.equal(
         module.segment(batch(previous=empty, image=torch.zeros(2, 3, 64, 96))),
@@ -55,7 +66,9 @@ def test_channels_of_network_and_module_must_agree():
 def test_large_images_are_reduced_for_the_network_and_answered_in_full_size():
     module = ITIS(network(), guidance=DiskGuidance(), long_side=48).eval()
     seen = []
-    module.network.register_forward_pre_hook(lambda _, inputs: seen.append([tuple(i.shape[-2:]) for i in inputs]))
+    module.network.register_forward_pre_hook(
+        lambda _, inputs: seen.append([tuple(i.shape[-2:]) for i in inputs])
+    )
     assert module.segment(batch()).shape == (2, 1, 64, 96)
     assert seen == [[(32, 48), (32, 48)]]
     module.train()
@@ -77,7 +90,11 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
 
 
 def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps():
-    optimisation = build(resolve(load(["itis.yaml"], ["model.optimisation.rates.clicks=1000"]))["model"]["optimisation"])
+    optimisation = build(
+        resolve(load(["itis.yaml"], ["model.optimisation.rates.clicks=1000"]))["model"][
+            "optimisation"
+        ]
+    )
     module = ITIS(network(), optimisation=optimisation)
     module.trainer = type("T", (), {"estimated_stepping_batches": 100, "current_epoch": 0})()
     optimizer = module.configure_optimizers()["optimizer"]
@@ -97,7 +114,14 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
 
 
 def test_a_schedule_begins_anew_with_a_methods_next_phase():
-    module = type("M", (), {"trainer": type("T", (), {"estimated_stepping_batches": 160, "max_epochs": 16})(), "current_epoch": 0})()
+    module = type(
+        "M",
+        (),
+        {
+            "trainer": type("T", (), {"estimated_stepping_batches": 160, "max_epochs": 16})(),
+            "current_epoch": 0,
+        },
+    )()
     schedule = Optimisation(schedule="cosine", warmup=4, anew=[10])
     factors = {}
     for epoch, step in ((0, 0), (5, 50), (9, 99), (10, 100), (10, 104), (13, 130), (15, 159)):
@@ -115,7 +139,9 @@ def test_unknown_optimisers_schedules_and_origins_are_named():
         Optimisation("lion")
     with pytest.raises(InputError, match="schedule='linear'"):
         Optimisation(schedule="linear")
-    with pytest.raises(InputError, match="rates has 'head'; the weights of ITIS come from encoder, clicks, decoder"):
+    with pytest.raises(
+        InputError, match="rates has 'head'; the weights of ITIS come from encoder, clicks, decoder"
+    ):
         ITIS(network(), optimisation=Optimisation(rates={"head": 2})).configure_optimizers()
 
 
@@ -129,9 +155,18 @@ def once(refiner=None, **options):
     torch.manual_seed(0)
     network = OnceNetwork("test_vit", None, width=32, outlines=8, blocks=1)
     inference = InferenceOptions(REFINERS[refiner]() if refiner else None, **options)
-    module = ITIS(network, DiskGuidance(), previous_mask=True, mask_map="mask", long_side=[64, 64], inference=inference).eval()
+    module = ITIS(
+        network,
+        DiskGuidance(),
+        previous_mask=True,
+        mask_map="mask",
+        long_side=[64, 64],
+        inference=inference,
+    ).eval()
     seen = []
-    module.network.encoder.register_forward_hook(lambda encoder, inputs, output: seen.append(tuple(inputs[0].shape)))
+    module.network.encoder.register_forward_hook(
+        lambda encoder, inputs, output: seen.append(tuple(inputs[0].shape))
+    )
     return module, seen
 
 
@@ -145,7 +180,9 @@ def test_a_session_encodes_its_photo_once_whatever_is_clicked_and_undone(refiner
     module, seen = once(refiner, flip=flip)
     (session,) = open_sessions(module, photo())
     once_a_photo = [(1, 3, 64, 64)] * (2 if flip else 1)
-    assert seen == once_a_photo, "resized to the network's view, and mirrored where both are answered"
+    assert seen == once_a_photo, (
+        "resized to the network's view, and mirrored where both are answered"
+    )
     for place in ((20, 30), (60, 80), (10, 90)):
         session.click(*place)
     session.undo()
@@ -167,7 +204,9 @@ def test_a_changed_photo_is_encoded_for_every_energy():
 
 
 def test_a_zoomed_box_is_encoded_when_it_is_new():
-    module, seen = once(zoom=ZoomIn(min_crop=20, recompute=0.0))  # kept as long as it holds the positive clicks
+    module, seen = once(
+        zoom=ZoomIn(min_crop=20, recompute=0.0)
+    )  # kept as long as it holds the positive clicks
     mask = np.zeros((80, 100), bool)
     mask[20:40, 30:60] = True
     (session,) = open_sessions(module, photo(), masks=[mask])
@@ -199,7 +238,9 @@ def test_answers_from_what_was_encoded_are_those_of_the_whole_network():
     first = [session.steps[1].mask for session in sessions]
     with torch.no_grad():
         clicks = pad_clicks([session.clicks for session in sessions])
-        plain = module.segment({"image": images, "clicks": clicks, "previous": torch.from_numpy(np.stack(first))})
+        plain = module.segment(
+            {"image": images, "clicks": clicks, "previous": torch.from_numpy(np.stack(first))}
+        )
     for session, logits in zip(sessions, plain, strict=True):
         assert torch.allclose(session.steps[-1].logits, logits, atol=1e-4)
     (alone,) = open_sessions(module, images[1:])
@@ -211,7 +252,9 @@ def test_answers_from_what_was_encoded_are_those_of_the_whole_network():
 def test_clicks_reach_the_view_in_their_places_and_the_mask_as_it_is():
     module, _ = once()
     shown = []
-    module.network.decoder.register_forward_pre_hook(lambda decoder, inputs: shown.append(inputs[1]))
+    module.network.decoder.register_forward_pre_hook(
+        lambda decoder, inputs: shown.append(inputs[1])
+    )
     mask = np.zeros((80, 100), bool)
     mask[40:, 50:] = True
     (session,) = open_sessions(module, photo(), masks=[mask])

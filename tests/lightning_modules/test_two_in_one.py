@@ -24,7 +24,9 @@ from tests.helpers.small_network import ENCODER
 
 def network(**options):
     torch.manual_seed(0)
-    return TwoInOneNetwork(ENCODER, None, **{"width": 16, "norm": "group", "crop_size": 16} | options)
+    return TwoInOneNetwork(
+        ENCODER, None, **{"width": 16, "norm": "group", "crop_size": 16} | options
+    )
 
 
 def object_mask(height=64, width=96):
@@ -39,7 +41,13 @@ def batch(*clicks, size=(64, 96), **more):
     masks = torch.stack([object_mask(*size)] * len(clicks))
     image = torch.rand(len(clicks), 3, *size) * 0.3 + masks[:, None] * 0.5
     rows = pad_clicks([clicks_of(c) for c in clicks])
-    given = {"id": torch.arange(len(clicks)), "image": image, "mask": masks, "clicks": rows, "states": [{} for _ in clicks]}
+    given = {
+        "id": torch.arange(len(clicks)),
+        "image": image,
+        "mask": masks,
+        "clicks": rows,
+        "states": [{} for _ in clicks],
+    }
     return given | {"to_source": torch.zeros(len(clicks), *size, 2, dtype=torch.int16)} | more
 
 
@@ -55,7 +63,12 @@ class Fitting:
 
 
 def fitting(epoch, monkeypatch, **options):
-    module = TwoInOne(network(), selection_epochs=1, optimisation=Optimisation("adamw", 1e-3, weight_decay=0.1), **options).train()
+    module = TwoInOne(
+        network(),
+        selection_epochs=1,
+        optimisation=Optimisation("adamw", 1e-3, weight_decay=0.1),
+        **options,
+    ).train()
     monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
     module._trainer, module._seed = Fitting(epoch), 3
     return module
@@ -63,17 +76,34 @@ def fitting(epoch, monkeypatch, **options):
 
 def test_the_networks_are_the_papers():
     wide = TwoInOneNetwork("resnet101", None)
-    convolutions = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in wide.refinement.modules() if isinstance(m, nn.Conv2d)]
-    assert convolutions == [(512, 512, 3), (1, 512, 3), (512, 256, 3), (256, 256, 3), (256, 1, 1)]  # the first two are one of 513
+    convolutions = [
+        (m.in_channels, m.out_channels, m.kernel_size[0])
+        for m in wide.refinement.modules()
+        if isinstance(m, nn.Conv2d)
+    ]
+    assert convolutions == [
+        (512, 512, 3),
+        (1, 512, 3),
+        (512, 256, 3),
+        (256, 256, 3),
+        (256, 1, 1),
+    ]  # the first two are one of 513
     assert [type(m) for m in wide.refinement[0]] == [GuidedConvolution, nn.BatchNorm2d, nn.ReLU]
     assert wide.selection.head.in_channels == 512
     with torch.no_grad():
         logits, features = wide.eval()(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96))
     assert logits.shape == (1, 1, 64, 96)
     assert features.shape == (1, 512, 8, 12)
-    assert TwoInOneNetwork("resnet101", None, guidance_channels=2).refinement[0][0].guidance.in_channels == 2
+    assert (
+        TwoInOneNetwork("resnet101", None, guidance_channels=2)
+        .refinement[0][0]
+        .guidance.in_channels
+        == 2
+    )
     parts = wide.parameters_by_origin()
-    assert sum(len(part) for part in parts.values()) == len([p for p in wide.parameters() if p.requires_grad])
+    assert sum(len(part) for part in parts.values()) == len(
+        [p for p in wide.parameters() if p.requires_grad]
+    )
     assert [tuple(p.shape) for p in parts["refinement_clicks"]] == [(512, 1, 3, 3)]
 
 
@@ -81,7 +111,11 @@ def test_the_networks_are_the_papers():
 def test_crops_are_cut_where_the_boxes_say(crop):
     net = network(crop=crop, crop_size=8)
     ramp = torch.arange(96.0).expand(1, 1, 64, 96)
-    cut = net.cut(torch.cat([ramp, ramp.new_tensor(range(64))[None, None, :, None].expand(1, 1, 64, 96)], 1), [Box(8, 16, 40, 80)], 1)
+    cut = net.cut(
+        torch.cat([ramp, ramp.new_tensor(range(64))[None, None, :, None].expand(1, 1, 64, 96)], 1),
+        [Box(8, 16, 40, 80)],
+        1,
+    )
     assert torch.allclose(cut[0, 0, 0], 16 + 8 * (torch.arange(8) + 0.5) - 0.5, atol=0.5)
     assert torch.allclose(cut[0, 1, :, 0], 8 + 4 * (torch.arange(8) + 0.5) - 0.5, atol=0.5)
     features = torch.rand(2, 5, 8, 12)
@@ -100,7 +134,9 @@ def test_a_box_finer_than_the_features_and_odd_sizes_go_through():
             logits, features = module.network(torch.rand(1, 3, 50, 70), torch.rand(1, 1, 50, 70))
             assert logits.shape == (1, 1, 50, 70)
             assert features.shape[-2:] == (8, 12)
-            refined = module.network.refine(features, torch.rand(1, 1, 50, 70), [Box(49, 69, 50, 70)])
+            refined = module.network.refine(
+                features, torch.rand(1, 1, 50, 70), [Box(49, 69, 50, 70)]
+            )
         assert refined.shape == (1, 1, 16, 16)
         assert refined.isfinite().all()
 
@@ -130,7 +166,9 @@ def test_the_first_click_selects_and_later_ones_run_the_light_network_alone():
     assert torch.equal(refined, at_once)
     assert not torch.equal(refined, selected)
     assert played["states"] == [{}, {}], "states are replaced, never changed"
-    assert all(one is two for one, two in zip(states, after, strict=True)), "a refinement leaves nothing behind"
+    assert all(one is two for one, two in zip(states, after, strict=True)), (
+        "a refinement leaves nothing behind"
+    )
     for row, state in enumerate(states):
         box = state["crop"].with_clicks(clicks_of(more[1:]))
         outside = torch.ones(64, 96, dtype=torch.bool)
@@ -144,7 +182,10 @@ def test_objects_in_different_rounds_are_answered_each_in_its_own():
     module = TwoInOne(network()).eval()
     one, two = [(30, 40, 1)], [(30, 40, 1), (16, 30, 1, BOUNDARY)]
     with torch.no_grad():
-        both, alone = module.segment(batch(one, two)), [module.segment(batch(one)), module.segment(batch(two, two))]
+        both, alone = (
+            module.segment(batch(one, two)),
+            [module.segment(batch(one)), module.segment(batch(two, two))],
+        )
     assert torch.allclose(both[:1], alone[0], atol=1e-4)
     assert both.shape == (2, 1, 64, 96)
 
@@ -155,9 +196,14 @@ def test_boundary_clicks_are_one_map_and_signed_ones_two():
         (1, [(30, 40, 1), (16, 30, 1, BOUNDARY), (43, 59, 1, BOUNDARY)]),
         (2, [(30, 40, 1), (16, 30, 1), (43, 59, 0)]),
     ):
-        module = TwoInOne(network(guidance_channels=channels), threshold=0.999999).eval()  # no pixel is that likely: the whole image
+        module = TwoInOne(
+            network(guidance_channels=channels), threshold=0.999999
+        ).eval()  # no pixel is that likely: the whole image
         cut = module.network.cut
-        module.network.cut = lambda maps, boxes, stride, cut=cut: (seen.append((maps.clone(), boxes)), cut(maps, boxes, stride))[1]
+        module.network.cut = lambda maps, boxes, stride, cut=cut: (
+            seen.append((maps.clone(), boxes)),
+            cut(maps, boxes, stride),
+        )[1]
         with torch.no_grad():
             module.segment(batch(clicks))
     (_, boxes), (one, _), _, (two, _) = seen
@@ -173,7 +219,10 @@ def test_a_crop_grows_to_a_click_beyond_it():
     module = TwoInOne(network(), padding=0, threshold=0.5).eval()
     seen = []
     refine = module.network.refine
-    module.network.refine = lambda features, maps, boxes: (seen.append(boxes), refine(features, maps, boxes))[1]
+    module.network.refine = lambda features, maps, boxes: (
+        seen.append(boxes),
+        refine(features, maps, boxes),
+    )[1]
     for corner in ((0, 0), (63, 95)):
         with torch.no_grad():
             module.segment(batch([(30, 40, 1), (*corner, 1, BOUNDARY)]))
@@ -186,12 +235,28 @@ def test_a_crop_grows_to_a_click_beyond_it():
         (1, [(16, 30, 1, BOUNDARY)], "the first click selects the object"),
         (1, [(16, 30, 0)], "the first click selects the object"),
         (1, [], "the first click selects the object"),
-        (1, [(30, 40, 1), (5, 6, 0)], r"click \(y=5, x=6\) is of kind region; .* the first are of kind boundary, on the object's boundary"),
-        (1, [(30, 40, 1), (5, 6, 0, BOUNDARY)], r"click \(y=5, x=6\) has label 0; a click on the object's boundary has label 1"),
-        (1, [(30, 40, 1), (70, 30, 1, BOUNDARY)], r"click \(y=70, x=30\) lies outside the image of 64 x 96"),
+        (
+            1,
+            [(30, 40, 1), (5, 6, 0)],
+            r"click \(y=5, x=6\) is of kind region; .* the first are of kind boundary, on the object's boundary",
+        ),
+        (
+            1,
+            [(30, 40, 1), (5, 6, 0, BOUNDARY)],
+            r"click \(y=5, x=6\) has label 0; a click on the object's boundary has label 1",
+        ),
+        (
+            1,
+            [(30, 40, 1), (70, 30, 1, BOUNDARY)],
+            r"click \(y=70, x=30\) lies outside the image of 64 x 96",
+        ),
         (1, [(300, 40, 1)], "lies outside the image"),
         (2, [(16, 30, 1, BOUNDARY)], "the first click selects the object"),
-        (2, [(30, 40, 1), (5, 6, 1, BOUNDARY)], r"click \(y=5, x=6\) is of kind boundary; .* of kind region, on object or background"),
+        (
+            2,
+            [(30, 40, 1), (5, 6, 1, BOUNDARY)],
+            r"click \(y=5, x=6\) is of kind boundary; .* of kind region, on object or background",
+        ),
         (2, [(30, 40, 1), (5, 6, 2)], r"a click has label 2; .* knows 1 and 0"),
     ],
 )
@@ -226,14 +291,20 @@ def test_a_second_run_starts_from_the_selection_of_a_first_one(tmp_path):
     torch.save({"state_dict": first.state_dict()}, tmp_path / "last.ckpt")
     second = network(selection_from=str(tmp_path / "last.ckpt"), guidance_channels=2)
     for key, value in second.state_dict().items():
-        same = value.shape == first.network.state_dict()[key].shape and torch.equal(value, first.network.state_dict()[key])
+        same = value.shape == first.network.state_dict()[key].shape and torch.equal(
+            value, first.network.state_dict()[key]
+        )
         assert same == (not key.startswith("refinement."))
 
 
 def with_distance(given):
     from interseg.distance import distance_to
 
-    return given | {"distance": torch.stack([torch.from_numpy(distance_to(m.numpy() == 1)) for m in given["mask"]])}
+    return given | {
+        "distance": torch.stack(
+            [torch.from_numpy(distance_to(m.numpy() == 1)) for m in given["mask"]]
+        )
+    }
 
 
 @pytest.mark.parametrize(("epoch", "trained"), [(0, {"encoder", "selection"}), (1, {"refinement"})])
@@ -246,7 +317,11 @@ def test_each_phase_trains_its_own_network(epoch, trained, monkeypatch):
     assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
     module.on_before_optimizer_step(optimizer)
     optimizer.step()
-    assert {k.split(".")[0] for k, v in module.network.state_dict().items() if not torch.equal(v, before[k])} == trained
+    assert {
+        k.split(".")[0]
+        for k, v in module.network.state_dict().items()
+        if not torch.equal(v, before[k])
+    } == trained
     assert outputs["logits"].shape == (2, 1, 64, 96)
 
 
@@ -257,7 +332,9 @@ def test_the_refinement_learns_from_middling_selections_only(monkeypatch):
     predictions[0, 16:44, 20:60] = True
     predictions[1, 16:44, 20:36] = True
     logits = torch.from_numpy(np.where(predictions, 9.0, -9.0))[:, None]
-    assert [round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)] == [1.0, 0.4, 0.0]
+    assert [
+        round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)
+    ] == [1.0, 0.4, 0.0]
     (picked,) = module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given)
     assert picked.row == 1
     assert (picked.clicks[:, 2:] == (1, BOUNDARY)).all()
@@ -331,21 +408,36 @@ def slow_refinement_step(module, given):
     network = module.network
     kept, parts = [], []
     for row in range(len(given["id"])):
-        one = {key: value[row : row + 1] for key, value in given.items() if isinstance(value, torch.Tensor)}
+        one = {
+            key: value[row : row + 1]
+            for key, value in given.items()
+            if isinstance(value, torch.Tensor)
+        }
         with torch.no_grad():
-            logits, features = network(one["image"], module.guidance(one["clicks"][:, :1], 64, 96)[:, :1])
+            logits, features = network(
+                one["image"], module.guidance(one["clicks"][:, :1], 64, 96)[:, :1]
+            )
         prediction, mask = (logits[0, 0] > 0).numpy(), one["mask"][0].numpy()
         if not module.selected[0] <= iou(prediction, mask) <= module.selected[1]:
             continue
-        clicks = module.draw_clicks(prediction, mask, np.random.default_rng((3, 1, int(one["id"]))), np.zeros((64, 96), bool))
+        clicks = module.draw_clicks(
+            prediction,
+            mask,
+            np.random.default_rng((3, 1, int(one["id"]))),
+            np.zeros((64, 96), bool),
+        )
         likely = (logits[0, 0].sigmoid() > module.threshold).nonzero()
         low, high = likely.min(0).values.tolist(), likely.max(0).values.tolist()
-        box = Box(max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)).with_clicks(clicks)
+        box = Box(
+            max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)
+        ).with_clicks(clicks)
         one_label = torch.from_numpy(clicks_of([(y, x, 1) for y, x, *_ in clicks.tolist()]))[None]
         maps = module.guidance(one_label, 64, 96)[:, :1]
         answer = restored(network.refine(features, maps, [box]), box, (64, 96))
         target = torch.full((1, 64, 96), 255, dtype=torch.uint8)
-        target[:, box.top : box.bottom, box.left : box.right] = one["mask"][:, box.top : box.bottom, box.left : box.right]
+        target[:, box.top : box.bottom, box.left : box.right] = one["mask"][
+            :, box.top : box.bottom, box.left : box.right
+        ]
         weight = 1 + boundary_weight(one["distance"])
         twice = torch.ones_like(weight)
         for y, x, *_ in clicks.tolist():
@@ -362,9 +454,16 @@ def test_a_refinement_step_is_the_slow_one_on_different_objects(monkeypatch):
     masks[0, 8:30, 10:50] = 1
     masks[1, 30:60, 40:90] = 1
     masks[2, 20:50, 5:35] = 1
-    given = with_distance(batch([(20, 30, 1)], [(45, 60, 1)], [(35, 20, 1)]) | {"mask": masks, "id": torch.tensor([7, 8, 9])})
-    shown = torch.stack([torch.roll(m, s, 1) for m, s in zip(masks, (14, 0, 8), strict=True)])  # the second is selected rightly
-    monkeypatch.setattr(type(module.network), "forward", lambda self, image, maps: selected_by(image, shown, given))
+    given = with_distance(
+        batch([(20, 30, 1)], [(45, 60, 1)], [(35, 20, 1)])
+        | {"mask": masks, "id": torch.tensor([7, 8, 9])}
+    )
+    shown = torch.stack(
+        [torch.roll(m, s, 1) for m, s in zip(masks, (14, 0, 8), strict=True)]
+    )  # the second is selected rightly
+    monkeypatch.setattr(
+        type(module.network), "forward", lambda self, image, maps: selected_by(image, shown, given)
+    )
     kept, expected = slow_refinement_step(module, given)
     assert kept == [0, 2]
     outputs = module.training_step(given, 0)
@@ -387,7 +486,9 @@ def test_the_selections_norms_stand_still_while_the_refinement_learns(monkeypatc
     before = {k: v.clone() for k, v in module.network.state_dict().items()}
     module.training_step(with_distance(batch([(30, 40, 1)], [(31, 41, 1)])), 0)
     after = module.network.state_dict()
-    moved = {k.split(".")[0] for k in before if "running" in k and not torch.equal(before[k], after[k])}
+    moved = {
+        k.split(".")[0] for k in before if "running" in k and not torch.equal(before[k], after[k])
+    }
     assert moved == {"refinement"}
 
 
@@ -407,6 +508,11 @@ def test_a_naive_crop_is_cut_and_pasted_by_the_same_cells():
     assert box == Box(8, 8, 48, 48)
     assert net.snapped(Box(60, 90, 61, 91), features, (62, 93)) == Box(56, 88, 62, 93)
     ramp = torch.arange(12.0).expand(1, 16, 8, 12) * 8 + 3.5
-    cells, pixels = net.cut(ramp, [box], 8), net.cut(torch.arange(96.0).expand(1, 1, 64, 96), [box], 1)
+    cells, pixels = (
+        net.cut(ramp, [box], 8),
+        net.cut(torch.arange(96.0).expand(1, 1, 64, 96), [box], 1),
+    )
     assert torch.allclose(cells[0, 0, 0, 4:12], pixels[0, 0, 0, 4:12], atol=1.5)
-    assert TwoInOneNetwork(ENCODER, None, width=16).snapped(Box(15, 15, 41, 41), features, (64, 96)) == Box(15, 15, 41, 41)
+    assert TwoInOneNetwork(ENCODER, None, width=16).snapped(
+        Box(15, 15, 41, 41), features, (64, 96)
+    ) == Box(15, 15, 41, 41)

@@ -23,7 +23,9 @@ def network(**options):
 
 
 def module(**options):
-    return TwoInOne(network(), selection_epochs=1, threshold=0.5, padding=4, selected=(0.0, 1.0), **options).eval()
+    return TwoInOne(
+        network(), selection_epochs=1, threshold=0.5, padding=4, selected=(0.0, 1.0), **options
+    ).eval()
 
 
 FIRST, MORE = [(30, 40, 1)], [(30, 40, 1), (16, 30, 1, BOUNDARY), (43, 59, 1, BOUNDARY)]
@@ -50,9 +52,13 @@ def test_what_is_known_of_a_photo_changes_no_selection(size):
 
 def test_a_selection_is_that_of_the_itis_network_that_it_was_taken_from(tmp_path):
     torch.manual_seed(3)
-    itis = ITIS(OnceNetwork("test_vit", None, **SIZES), previous_mask=True, mask_map="probabilities").eval()
+    itis = ITIS(
+        OnceNetwork("test_vit", None, **SIZES), previous_mask=True, mask_map="probabilities"
+    ).eval()
     torch.save({"state_dict": itis.state_dict()}, tmp_path / "itis.ckpt")
-    own = TwoInOne(network(selection_from=str(tmp_path / "itis.ckpt")), guidance=itis.guidance).eval()
+    own = TwoInOne(
+        network(selection_from=str(tmp_path / "itis.ckpt")), guidance=itis.guidance
+    ).eval()
     given = batch(FIRST)
     with torch.no_grad():
         expected = itis.segment(given | {"previous": torch.zeros(1, 64, 96)})
@@ -61,14 +67,25 @@ def test_a_selection_is_that_of_the_itis_network_that_it_was_taken_from(tmp_path
     again = network(selection_from=str(tmp_path / "own.ckpt"))
     for key, value in again.selection.state_dict().items():
         assert torch.equal(value, own.network.selection.state_dict()[key])
-    with pytest.raises(InputError, match=r"own.ckpt does not fit, .* or of ITIS with an encode-once network"):
-        TwoInOneOnceNetwork("test_vit", None, width=64, outlines=8, blocks=1, selection_from=str(tmp_path / "own.ckpt"))
+    with pytest.raises(
+        InputError, match=r"own.ckpt does not fit, .* or of ITIS with an encode-once network"
+    ):
+        TwoInOneOnceNetwork(
+            "test_vit",
+            None,
+            width=64,
+            outlines=8,
+            blocks=1,
+            selection_from=str(tmp_path / "own.ckpt"),
+        )
 
 
 def test_a_session_encodes_and_selects_once():
     own, calls = module(), []
     own.network.encoder.register_forward_hook(lambda *_: calls.append("encoder"))
-    own.network.selection.decoder.context.register_forward_hook(lambda *_: calls.append("selection"))
+    own.network.selection.decoder.context.register_forward_hook(
+        lambda *_: calls.append("selection")
+    )
     own.network.refinement.register_forward_hook(lambda *_: calls.append("refinement"))
     with torch.no_grad():
         encoded = own.encode(batch(FIRST)["image"])
@@ -94,9 +111,13 @@ class At(Fitting):
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection_has_none(epoch, monkeypatch):
+def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection_has_none(
+    epoch, monkeypatch
+):
     own, calls, drawn = training(epoch, monkeypatch), [], []
-    own.network.selection.decoder.context.register_forward_hook(lambda *_: calls.append("selection"))
+    own.network.selection.decoder.context.register_forward_hook(
+        lambda *_: calls.append("selection")
+    )
     draw = own.draw_clicks
     monkeypatch.setattr(own, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     loop = UserLoop(iterative=False, inner_rounds=3, train_user=BoundaryUser(spacing=2))
@@ -112,7 +133,11 @@ def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection
         assert all((rows[1:, 3] == BOUNDARY).all() for rows in clicks)
         with torch.no_grad():
             own.eval()
-            assert torch.allclose(outputs["logits"], own.segment({k: v for k, v in given.items() if k != "states"}), atol=1e-5)
+            assert torch.allclose(
+                outputs["logits"],
+                own.segment({k: v for k, v in given.items() if k != "states"}),
+                atol=1e-5,
+            )
 
 
 def test_without_inner_rounds_clicks_are_drawn(monkeypatch):

@@ -30,17 +30,33 @@ ZOOM = ZoomIn(long_side=48, min_crop=16)
 
 
 def itis(channels=2, long_side=None, mask_map="distance", **options):
-    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=channels, new_channels="mean", options={"decoder_channels": 16})
+    network = ClickNetwork(
+        encoder=ENCODER,
+        weights=None,
+        guidance_channels=channels,
+        new_channels="mean",
+        options={"decoder_channels": 16},
+    )
     inference = InferenceOptions(**options)
-    return ITIS(network, previous_mask=channels == 3, mask_map=mask_map, long_side=long_side, inference=inference)
+    return ITIS(
+        network,
+        previous_mask=channels == 3,
+        mask_map=mask_map,
+        long_side=long_side,
+        inference=inference,
+    )
 
 
 def once(channels=3, refiner=None, **options):
-    network = OnceNetwork("test_vit", None, guidance_channels=channels, width=32, outlines=8, blocks=1)
+    network = OnceNetwork(
+        "test_vit", None, guidance_channels=channels, width=32, outlines=8, blocks=1
+    )
     chosen = InferenceOptions(refiner=REFINERS[refiner]() if refiner else None, **options)
     if chosen.refiner:
         chosen.refiner.evaluations = chosen.refiner.iterations = 3
-    return ITIS(network, previous_mask=channels == 3, mask_map="mask", long_side=[48, 64], inference=chosen)
+    return ITIS(
+        network, previous_mask=channels == 3, mask_map="mask", long_side=[48, 64], inference=chosen
+    )
 
 
 def recipe(network, refiner=None, **options):
@@ -48,7 +64,12 @@ def recipe(network, refiner=None, **options):
     chosen = REFINERS[refiner]() if refiner else None
     if chosen:
         chosen.evaluations = chosen.iterations = 3
-    return ITIS(network, previous_mask=True, mask_map="probabilities", inference=InferenceOptions(refiner=chosen, **options))
+    return ITIS(
+        network,
+        previous_mask=True,
+        mask_map="probabilities",
+        inference=InferenceOptions(refiner=chosen, **options),
+    )
 
 
 def ritm(**options):
@@ -56,7 +77,9 @@ def ritm(**options):
 
 
 def simpleclick(**options):
-    return recipe(SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16), **options)
+    return recipe(
+        SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16), **options
+    )
 
 
 def refined(name, **options):
@@ -66,16 +89,29 @@ def refined(name, **options):
 
 
 def brs():
-    return BRS(BRSNetwork(ENCODER, None, width=8, norm="group"), inference=InferenceOptions(REFINERS["f_brs_b"]()))
+    return BRS(
+        BRSNetwork(ENCODER, None, width=8, norm="group"),
+        inference=InferenceOptions(REFINERS["f_brs_b"]()),
+    )
 
 
 def two_in_one(guidance_channels):
-    network = TwoInOneNetwork(ENCODER, None, output_stride=16, width=16, crop_size=16, guidance_channels=guidance_channels, norm="group")
+    network = TwoInOneNetwork(
+        ENCODER,
+        None,
+        output_stride=16,
+        width=16,
+        crop_size=16,
+        guidance_channels=guidance_channels,
+        norm="group",
+    )
     return TwoInOne(network, long_side=48)
 
 
 def converted(classes):
-    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, classes, 3, padding=1))
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, classes, 3, padding=1)
+    )
     return ConvertedNetwork(network, inference=InferenceOptions(REFINERS["brs"]()))
 
 
@@ -92,11 +128,19 @@ METHODS = {
     "once": once,
     "once, zoom and flip": lambda: once(zoom=ZOOM, flip=True),
     "once, f_brs_a, zoom and flip": lambda: once(refiner="f_brs_a", zoom=ZOOM, flip=True),
-    **{f"once, {name}": lambda name=name: once(2, name) for name in ("brs", "rgb_brs", "f_brs_b", "f_brs_c")},
-    **{make.__name__: make for make in (ritm, simpleclick)},
-    **{f"{make.__name__}, brs": lambda make=make: make(refiner="brs") for make in (ritm, simpleclick)},
     **{
-        f"{make.__name__}, {name}, zoom and flip": lambda make=make, name=name: make(refiner=name, zoom=ZOOM, flip=True)
+        f"once, {name}": lambda name=name: once(2, name)
+        for name in ("brs", "rgb_brs", "f_brs_b", "f_brs_c")
+    },
+    **{make.__name__: make for make in (ritm, simpleclick)},
+    **{
+        f"{make.__name__}, brs": lambda make=make: make(refiner="brs")
+        for make in (ritm, simpleclick)
+    },
+    **{
+        f"{make.__name__}, {name}, zoom and flip": lambda make=make, name=name: make(
+            refiner=name, zoom=ZOOM, flip=True
+        )
         for make in (ritm, simpleclick)
         for name in ("f_brs_a", "f_brs_b")
     },
@@ -117,7 +161,10 @@ METHODS = {
 def test_a_session_is_what_its_clicks_alone_give(name):
     torch.manual_seed(0)
     rng = np.random.default_rng(1)
-    method, image = METHODS[name]().eval(), torch.rand(3, 56, 64, generator=torch.Generator().manual_seed(3))
+    method, image = (
+        METHODS[name]().eval(),
+        torch.rand(3, 56, 64, generator=torch.Generator().manual_seed(3)),
+    )
     image[:, 10:30, 12:40] += 1
     image = image / 2
 
@@ -128,10 +175,30 @@ def test_a_session_is_what_its_clicks_alone_give(name):
     def draw(number):
         label = 1 if number == 0 else int(rng.integers(max(2, method.outputs)))
         kind = BOUNDARY if name == "two_in_one" and number else REGION
-        return Click(int(rng.integers(10, 30)), int(rng.integers(12, 40)), 1 if kind == BOUNDARY else label, kind)
+        return Click(
+            int(rng.integers(10, 30)),
+            int(rng.integers(12, 40)),
+            1 if kind == BOUNDARY else label,
+            kind,
+        )
 
     session, kept, undone, answers = opened(), [], [], set()
-    for action in ("click", "click", "undo", "redo", "click", "undo", "undo", "click", "redo", "click", "click", "reset", "click", "click"):
+    for action in (
+        "click",
+        "click",
+        "undo",
+        "redo",
+        "click",
+        "undo",
+        "undo",
+        "click",
+        "redo",
+        "click",
+        "click",
+        "reset",
+        "click",
+        "click",
+    ):
         if action == "click":
             click = draw(len(kept))
             answer_together([session], [click])
@@ -152,8 +219,12 @@ def test_a_session_is_what_its_clicks_alone_give(name):
     assert np.array_equal(session.probabilities, fresh.probabilities)
     assert np.array_equal(session.mask, fresh.mask)
     assert_equal_states(session.state, fresh.state)
-    assert ("counts" in session.state) == bool(method.inference.refiner), "random labels need refinement"
-    while len(session.clicks):  # back to the first answers, which the clicks after them have not changed
+    assert ("counts" in session.state) == bool(method.inference.refiner), (
+        "random labels need refinement"
+    )
+    while len(
+        session.clicks
+    ):  # back to the first answers, which the clicks after them have not changed
         session.undo()
         fresh.undo()
         assert np.array_equal(session.probabilities, fresh.probabilities)
@@ -164,7 +235,9 @@ def test_a_session_is_what_its_clicks_alone_give(name):
 def assert_equal_states(one, other):
     assert one.keys() == other.keys()
     for key, value in one.items():
-        if isinstance(value, dict) and any(isinstance(part, torch.Tensor) for part in value.values()):
+        if isinstance(value, dict) and any(
+            isinstance(part, torch.Tensor) for part in value.values()
+        ):
             assert_equal_states(value, other[key])
             continue
         tensors = isinstance(value, torch.Tensor | np.ndarray)

@@ -5,7 +5,14 @@ from interseg.clicks.users.border import BorderUser
 from interseg.clicks.users.extreme import ExtremeUser, ForesightUser
 from interseg.clicks.users.jitter import JitterUser
 from interseg.clicks.users.mistaken import MistakenUser
-from interseg.clicks.users.rules import BrsUser, ClusterUser, DeepUser, ItisUser, RandomUser, RitmUser
+from interseg.clicks.users.rules import (
+    BrsUser,
+    ClusterUser,
+    DeepUser,
+    ItisUser,
+    RandomUser,
+    RitmUser,
+)
 from interseg.clicks.users.sampled import SampledUser
 from interseg.clicks.users.unhelpful import NeedlessUser, NegativeFirstUser, RepeatingUser
 

@@ -14,7 +14,13 @@ from interseg.clicks.layout import Click, Clicks, Mask
 class User:
     """Base of the click simulators."""
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         """Choose the click that this user makes next.
 
         Args:
@@ -36,4 +42,7 @@ class User:
         generators: Sequence[np.random.Generator],
     ) -> list[Click | None]:
         """`next_click` of every object of a batch; object by object, so that a batch never changes a click."""
-        return [self.next_click(*arguments) for arguments in zip(predictions, masks, clicks, generators, strict=True)]
+        return [
+            self.next_click(*arguments)
+            for arguments in zip(predictions, masks, clicks, generators, strict=True)
+        ]

@@ -13,13 +13,20 @@ class BorderUser(User):
     """A random wrong pixel near the true outline; where none is, of those that are nearest to it.
 
     Args:
-        width: largest distance in pixels to a pixel of another label; the image's border is no outline.
+        width: largest distance in pixels to a pixel of another label; the image's border is no
+            outline.
     """
 
     def __init__(self, width: float = 3.0) -> None:
         self.width = width
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         distance = np.full(mask.shape, np.inf, np.float32)
         wrong = np.zeros(mask.shape, bool)
         for label, region in missed_by_label(prediction, mask).items():
@@ -29,6 +36,8 @@ class BorderUser(User):
         zero_clicked(wrong, clicks)
         if not wrong.any():
             return None
-        candidates = np.flatnonzero(wrong & (distance <= max(self.width, float(distance[wrong].min()))))
+        candidates = np.flatnonzero(
+            wrong & (distance <= max(self.width, float(distance[wrong].min())))
+        )
         y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
         return Click(y, x, int(mask[y, x]))

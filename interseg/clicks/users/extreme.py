@@ -1,8 +1,8 @@
 """Bounds of what a click can bring: a user who knows the answer to every click, and takes the best or the worst.
 
-The contract: a game tells such a user, besides what every user is told, an **outlook**, a function from clicks to the quality of the
-answer that each of them alone would get now. The session is asked and stays as it is, so the user is as pure as the others, and
-knows nothing of networks.
+The contract: a game tells such a user, besides what every user is told, an **outlook**, a function
+from clicks to the quality of the answer that each of them alone would get now. The session is asked
+and stays as it is, so the user is as pure as the others, and knows nothing of networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,9 @@ class Foreseen(NamedTuple):
 class ForesightUser(User):
     """Base of users who are told what each click would bring."""
 
-    def choose(self, outlook: Outlook, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks) -> tuple[Click, Foreseen] | None:
+    def choose(
+        self, outlook: Outlook, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks
+    ) -> tuple[Click, Foreseen] | None:
         """Choose the next click; None where nothing is left to correct.
 
         Args:
@@ -55,18 +57,27 @@ class ForesightUser(User):
         """
         raise NotImplementedError
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         """Raise `InputError`: without a session there is no outlook."""
         name = type(self).__name__
-        raise InputError(f"{name} must know the answers to clicks, which evaluation alone tells it; give it as callbacks.loop.user")
+        raise InputError(
+            f"{name} must know the answers to clicks, which evaluation alone tells it; give it as callbacks.loop.user"
+        )
 
 
 class ExtremeUser(ForesightUser):
     """The wrong pixel whose click gives the best, or the worst, IoU next: greedy bounds, round by round.
 
-    Every wrong pixel that was not clicked is weighed, each with its true label, where they are at most `candidates`: the choice is then
-    exact. Else those of the finest grid that has so few, and the click of RITM's user, so that the best is never below it in a round.
-    The first in row-major order among equals.
+    Every wrong pixel that was not clicked is weighed, each with its true label, where they are at
+    most `candidates`: the choice is then exact. Else those of the finest grid that has so few, and
+    the click of RITM's user, so that the best is never below it in a round. The first in row-major
+    order among equals.
 
     Args:
         best: the best click; False for the worst.
@@ -78,7 +89,9 @@ class ExtremeUser(ForesightUser):
             raise InputError(f"candidates is {candidates}; give 1 or more")
         self.best, self.candidates = best, candidates
 
-    def choose(self, outlook: Outlook, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks) -> tuple[Click, Foreseen] | None:
+    def choose(
+        self, outlook: Outlook, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks
+    ) -> tuple[Click, Foreseen] | None:
         wrong = wrong_pixels(prediction, mask)
         free = wrong.copy()
         zero_clicked(free, clicks)

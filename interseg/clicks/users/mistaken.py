@@ -22,10 +22,20 @@ class MistakenUser(User):
             raise InputError(f"probability is {probability}; give 0 to 1")
         self.probability, self.user = probability, user or RitmUser()
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         click = self.user.next_click(prediction, mask, clicks, generator)
         if click is None or generator.random() >= self.probability:
             return click
-        known = {0, 1} if prediction.dtype == bool else {0, *np.unique(mask[mask != IGNORE]).tolist()}
+        known = (
+            {0, 1} if prediction.dtype == bool else {0, *np.unique(mask[mask != IGNORE]).tolist()}
+        )
         others = sorted(known - {click.label})
-        return click._replace(label=int(others[generator.integers(len(others))])) if others else click
+        return (
+            click._replace(label=int(others[generator.integers(len(others))])) if others else click
+        )

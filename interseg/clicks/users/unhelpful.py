@@ -1,6 +1,7 @@
 """Users whose clicks say nothing new: a negative one first, the last one again, one on what is already right.
 
-Each is honest: the label is the true one at its pixel. They cost clicks, and show whether a network keeps what it had.
+Each is honest: the label is the true one at its pixel. They cost clicks, and show whether a network
+keeps what it had.
 """
 
 import numpy as np
@@ -25,7 +26,13 @@ class NegativeFirstUser(User):
     def __init__(self, count: int = 1, user: User | None = None) -> None:
         self.count, self.user = count, user or RitmUser()
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         if len(clicks) < self.count and wrong_pixels(prediction, mask).any():
             depth = interior_distance(mask == 0)
             zero_clicked(depth, clicks)
@@ -46,7 +53,13 @@ class RepeatingUser(User):
     def __init__(self, times: int = 1, user: User | None = None) -> None:
         self.times, self.user = times, user or RitmUser()
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         if not wrong_pixels(prediction, mask).any():
             return None
         if len(clicks) % (self.times + 1) == 0:
@@ -74,7 +87,13 @@ class NeedlessUser(User):
             raise InputError(f"probability is {probability}; give 0 to 1")
         self.probability, self.user = probability, user or RitmUser()
 
-    def next_click(self, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks, generator: np.random.Generator) -> Click | None:
+    def next_click(
+        self,
+        prediction: Mask,
+        mask: NDArray[np.uint8],
+        clicks: Clicks,
+        generator: np.random.Generator,
+    ) -> Click | None:
         if not any(region.any() for region in missed_by_label(prediction, mask).values()):
             return None
         if generator.random() < self.probability:

@@ -7,7 +7,13 @@ import pytest
 from tests.helpers.teaching import draw_classes, photos_of, pretrain
 from tests.helpers.volume_lessons import config_of, draw_volumes, fit
 
-FILES = {"clis": [], "naive": ["clis/naive.yaml"], "lwf": ["clis/lwf.yaml"], "ewc": ["clis/ewc.yaml"], "packnet": ["clis/packnet.yaml"]}
+FILES = {
+    "clis": [],
+    "naive": ["clis/naive.yaml"],
+    "lwf": ["clis/lwf.yaml"],
+    "ewc": ["clis/ewc.yaml"],
+    "packnet": ["clis/packnet.yaml"],
+}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,15 @@ from annotate.teaching.server import make_app
 from tests.helpers.teaching import Pupil, lessons_of, state_of
 from tests.helpers.training import assert_equal
 
-SAID = [("label", 5, 6, 0), ("label", 20, 30, 1), ("teach",), ("label", 30, 50, 1), ("teach",), ("label", 12, 20, 0), ("next",)]
+SAID = [
+    ("label", 5, 6, 0),
+    ("label", 20, 30, 1),
+    ("teach",),
+    ("label", 30, 50, 1),
+    ("teach",),
+    ("label", 12, 20, 0),
+    ("next",),
+]
 
 
 def say(person, said):
@@ -38,7 +46,15 @@ def serve(run, photos, out, place):
 def kept(out):
     """What the journal has of what was said."""
     path = out / "journal" / "0.png.jsonl"
-    events = [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")] if path.exists() else []
+    events = (
+        [
+            json.loads(line)
+            for line in path.read_bytes().splitlines(keepends=True)
+            if line.endswith(b"\n")
+        ]
+        if path.exists()
+        else []
+    )
     return [event["do"] for event in events if event["do"] in ("label", "teach", "next")]
 
 
@@ -46,7 +62,9 @@ def live(run, photos, out, seconds):
     """Go on with what is to be said, to a server that is killed some seconds after its first answer."""
     place = bound("127.0.0.1", 0)
     place.listen()
-    process = multiprocessing.get_context("fork").Process(target=serve, args=(run, photos, out, place))
+    process = multiprocessing.get_context("fork").Process(
+        target=serve, args=(run, photos, out, place)
+    )
     process.start()
     begun, acknowledged, ready = len(kept(out)), [], threading.Event()
 

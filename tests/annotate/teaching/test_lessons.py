@@ -40,12 +40,16 @@ def refined(monkeypatch):
     from callbacks.person_loop import PersonLoop
 
     original = PersonLoop.on_train_batch_end
-    monkeypatch.setattr(PersonLoop, "on_train_batch_end", lambda *given: watch(*given, before=original))
+    monkeypatch.setattr(
+        PersonLoop, "on_train_batch_end", lambda *given: watch(*given, before=original)
+    )
     return seen
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_rounds_taught_through_the_page_are_those_of_the_training_command(name, root, photos, pretrained, refined, tmp_path):
+def test_rounds_taught_through_the_page_are_those_of_the_training_command(
+    name, root, photos, pretrained, refined, tmp_path
+):
     rounds = played(root, pretrained(name), tmp_path / "command", *FILES[name])
     assert sum((row["new"] != 255).any() for row in rounds) >= 3
     with taught(pretrained(name), photos, tmp_path / "page") as (_, address):
@@ -82,7 +86,9 @@ def say(person, labels, kind="superpixel"):
     return shown
 
 
-def test_lessons_that_are_closed_or_killed_go_on_with_what_was_acknowledged(photos, pretrained, tmp_path):
+def test_lessons_that_are_closed_or_killed_go_on_with_what_was_acknowledged(
+    photos, pretrained, tmp_path
+):
     run = pretrained("clis")
     with taught(run, photos, tmp_path / "whole") as (_, address):
         for name in ("0.png", "1.png"):
@@ -107,7 +113,9 @@ def test_lessons_that_are_closed_or_killed_go_on_with_what_was_acknowledged(phot
         person.learn("next")
     journal = (tmp_path / "cut" / "journal" / "0.png.jsonl").read_text().splitlines(keepends=True)
     kept = next(number for number, line in enumerate(journal) if '"do":"next"' in line) + 1
-    (before / "journal" / "0.png.jsonl").write_text("".join(journal[:kept]))  # killed in the round: it was acknowledged and not learned
+    (before / "journal" / "0.png.jsonl").write_text(
+        "".join(journal[:kept])
+    )  # killed in the round: it was acknowledged and not learned
     with taught(run, photos, before) as (_, address):
         person = Pupil(address, "1.png")
         say(person, LABELS[:2])
@@ -116,7 +124,10 @@ def test_lessons_that_are_closed_or_killed_go_on_with_what_was_acknowledged(phot
         person.learn("next")
     assert_equal(state_of(tmp_path / "whole"), state_of(before))
     for name in ("0.png", "1.png"):
-        lines = [(out / "journal" / f"{name}.jsonl").read_text().splitlines() for out in (tmp_path / "whole", before)]
+        lines = [
+            (out / "journal" / f"{name}.jsonl").read_text().splitlines()
+            for out in (tmp_path / "whole", before)
+        ]
         assert [untimed(line) for line in lines[0]] == [untimed(line) for line in lines[1]]
 
 
@@ -143,7 +154,9 @@ def test_a_checkpoint_that_is_lost_is_made_again_of_the_journals(photos, pretrai
     assert_equal(state, state_of(tmp_path))
 
 
-def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(photos, pretrained, tmp_path, monkeypatch):
+def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(
+    photos, pretrained, tmp_path, monkeypatch
+):
     run = pretrained("clis")
     with taught(run, photos, tmp_path / "plain") as (lessons, address):
         person = Pupil(address)
@@ -169,12 +182,17 @@ def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(photos,
         go_on.set()
         monkeypatch.undo()
         person.wait("waiting")
-        assert person.try_("cancel") == (400, {"error": "there is nothing to cancel, the round is over"})
+        assert person.try_("cancel") == (
+            400,
+            {"error": "there is nothing to cancel, the round is over"},
+        )
         assert np.array_equal(answer(person.learn()), answer(expected))
     assert_equal(state_of(tmp_path / "plain"), state_of(tmp_path / "cancelled"))
 
 
-def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(photos, pretrained, tmp_path, monkeypatch):
+def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(
+    photos, pretrained, tmp_path, monkeypatch
+):
     from lightning_modules.clis import CLIS
 
     with taught(pretrained("clis"), photos, tmp_path) as (_, address):
@@ -192,7 +210,9 @@ def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(photos, p
         assert person.learn()["round"] == 1
 
 
-def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_where_they_are_none(photos, pretrained, tmp_path):
+def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_where_they_are_none(
+    photos, pretrained, tmp_path
+):
     with taught(pretrained("naive"), photos, tmp_path) as (lessons, address):
         person = Pupil(address)
         segments = lessons.meeting.segments
@@ -210,8 +230,21 @@ def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_
             "label is 2": {"do": "label", "kind": "superpixel", "y": 3, "x": 3, "label": 2},
             "kind is": {"do": "label", "kind": "<b>", "y": 3, "x": 3, "label": 1},
             "y is": {"do": "label", "kind": "click", "y": 40, "x": 3, "label": 1},
-            "radius is": {"do": "label", "kind": "click", "y": 4, "x": 3, "label": 1, "radius": 1e9},
-            "outside": {"do": "label", "kind": "scribble", "points": [[-30, -30]], "radius": 1, "label": 1},
+            "radius is": {
+                "do": "label",
+                "kind": "click",
+                "y": 4,
+                "x": 3,
+                "label": 1,
+                "radius": 1e9,
+            },
+            "outside": {
+                "do": "label",
+                "kind": "scribble",
+                "points": [[-30, -30]],
+                "radius": 1,
+                "label": 1,
+            },
             "nothing that can be done": {"do": "forget"},
             "nothing to redo": {"do": "redo"},
         }
@@ -222,7 +255,10 @@ def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_
         stale = Pupil(address)
         say(person, [(35, 50, 0)])
         assert stale.try_("undo")[0] == 409
-        assert ask(address, f"/api/photos/{key_of('1.png')}/act", {"version": 0, "do": "teach"})[0] == 400, "not met yet"
+        assert (
+            ask(address, f"/api/photos/{key_of('1.png')}/act", {"version": 0, "do": "teach"})[0]
+            == 400
+        ), "not met yet"
         shown = person.learn()
         assert (shown["undo"], shown["new"]) == (False, 0)
         assert person.try_("undo")[0] == 400, "what was taught stays"
@@ -291,13 +327,20 @@ def test_gates_retrieval_and_maps_are_shown(photos, pretrained, tmp_path):
         assert ask(address, f"/api/photos/{person.key}/map/mask")[0] == 404
         assert ask(address, f"/api/photos/{key_of('0.png')}/map/segments")[0] == 400, "it is done"
         chosen = person.show()["wished"]
-        assert chosen == wished(lessons.meeting.uncertainty, ids, np.full(SIZE, 255, np.uint8), apart=25 * np.sqrt(40 * 56 / (256 * 352)))
+        assert chosen == wished(
+            lessons.meeting.uncertainty,
+            ids,
+            np.full(SIZE, 255, np.uint8),
+            apart=25 * np.sqrt(40 * 56 / (256 * 352)),
+        )
 
 
 def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pretrained, tmp_path):
     played(root, pretrained("clis"), tmp_path / "tasks")
     with taught(tmp_path / "tasks", photos, tmp_path / "out") as (_, address):
-        begun = torch.load(tmp_path / "out" / "checkpoints" / "start.ckpt", weights_only=True)["state_dict"]
+        begun = torch.load(tmp_path / "out" / "checkpoints" / "start.ckpt", weights_only=True)[
+            "state_dict"
+        ]
         assert_equal(state_of(tmp_path / "tasks"), begun)
         neighbour = Pupil(address).get("/api/lessons")["photos"][0]["neighbour"]
         assert neighbour == [-3, 0.0, True], "the first of the three photos before"
@@ -329,7 +372,9 @@ def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
     lessons.close()
 
 
-def test_strangers_and_bodies_that_are_none_are_refused_and_the_lessons_go_on(photos, pretrained, tmp_path):
+def test_strangers_and_bodies_that_are_none_are_refused_and_the_lessons_go_on(
+    photos, pretrained, tmp_path
+):
     with taught(pretrained("naive"), photos, tmp_path) as (_, address):
         person = Pupil(address)
         path = f"/api/photos/{person.key}/act"

@@ -18,11 +18,15 @@ from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of
 from tests.helpers.volume_lessons import SHAPE
 from tests.helpers.volume_lessons import lessons_of as volume_lessons_of
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium; apt-get install chromium"
+)
 LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1)]
 
 
-def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(browser, photos, pretrained, tmp_path):
+def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(
+    browser, photos, pretrained, tmp_path
+):
     reference = lessons_of(pretrained("clis"), photos, tmp_path / "requests")
     with running(make_app(reference)) as address:
         reference.start()
@@ -50,7 +54,9 @@ def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(browser, photos,
         tab.press("t")
         tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
         shown = lessons.told(key_of("0.png"))
-        assert np.array_equal(answer(shown), answer(expected)), "the page's labels teach what the requests do"
+        assert np.array_equal(answer(shown), answer(expected)), (
+            "the page's labels teach what the requests do"
+        )
         tab.expect(tab.page.locator("#tasks canvas")).to_have_count(1)
         tab.page.reload()
         tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
@@ -67,7 +73,10 @@ def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(browser, photos,
         assert tab.errors == []
         tab.page.close()
         lessons.close()
-    events = [json.loads(line) for line in (tmp_path / "page" / "journal" / "0.png.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line)
+        for line in (tmp_path / "page" / "journal" / "0.png.jsonl").read_text().splitlines()
+    ]
     lecture = replay(events)
     assert [label.kind for label in lecture.labels] == ["superpixel"] * 3
     assert lecture.finished
@@ -86,25 +95,33 @@ def test_a_person_labels_slices_of_a_volume_and_teaches(browser, volumes, dynami
         tab.expect(tab.page.locator("#teach")).to_be_disabled()
         tab.page.locator("#asked button", has_text="axial").click()
         number = lessons.guide(lessons.order[0].key)["asked"][0][0]
-        tab.expect(tab.page.locator(".plane span").first).to_have_text(f"axial {number + 1} of 10 · asked for")
+        tab.expect(tab.page.locator(".plane span").first).to_have_text(
+            f"axial {number + 1} of 10 · asked for"
+        )
         tab.press("c")
         tab.click(6, 6)
         tab.expect(tab.page.locator("#facts")).to_contain_text("1 slice ·")
         tab.click(1, 1, button="right")
         tab.expect(tab.page.locator("#undo")).to_be_enabled()
-        session = tiny_model().session(np.repeat(np.ascontiguousarray(lessons.grey(0)[number])[..., None], 3, 2))
+        session = tiny_model().session(
+            np.repeat(np.ascontiguousarray(lessons.grey(0)[number])[..., None], 3, 2)
+        )
         session.click(6, 6, 1)
         session.click(1, 1, 0)
         until_drawn(tab, lessons, 2)
         thing = lessons.order[0].rounds.labelled[0, number]
-        assert np.array_equal(decode(thing.runs["1"], slice_size(SHAPE, 0)), session.mask), "the page's clicks give the session's mask"
+        assert np.array_equal(decode(thing.runs["1"], slice_size(SHAPE, 0)), session.mask), (
+            "the page's clicks give the session's mask"
+        )
         tab.press("Control+z")
         tab.press("b")
         tab.canvas, tab.size, tab.aspect = "#plane1", slice_size(SHAPE, 1), 2.0 / 0.5
         tab.page.mouse.move(*tab.at(4, 4))
         tab.page.mouse.down()
         until_drawn(tab, lessons, 1)
-        tab.page.wait_for_timeout(500)  # the answer to what was done before comes in the middle of a stroke, and does not end it
+        tab.page.wait_for_timeout(
+            500
+        )  # the answer to what was done before comes in the middle of a stroke, and does not end it
         tab.page.mouse.move(*tab.at(4, 8), steps=5)
         tab.page.mouse.up()
         tab.expect(tab.page.locator("#facts")).to_contain_text("2 slices")
@@ -123,7 +140,10 @@ def test_a_person_labels_slices_of_a_volume_and_teaches(browser, volumes, dynami
         lessons.close()
     assert (tmp_path / "answers" / "c0.nii.gz").exists()
     drawn = lessons.order[0].rounds.labelled
-    assert [action.kind for _, thing in sorted(drawn.items()) for action in thing.actions] == ["click", "stroke"]
+    assert [action.kind for _, thing in sorted(drawn.items()) for action in thing.actions] == [
+        "click",
+        "stroke",
+    ]
 
 
 def until_drawn(tab, lessons, actions):

@@ -18,7 +18,15 @@ from interseg.volumes.slices import index
 from tests.helpers.annotating import ask, tiny_model
 from tests.helpers.teaching import state_of
 from tests.helpers.training import assert_equal
-from tests.helpers.volume_lessons import SHAPE, Labeller, Recorded, config_of, fit, lessons_of, voxels
+from tests.helpers.volume_lessons import (
+    SHAPE,
+    Labeller,
+    Recorded,
+    config_of,
+    fit,
+    lessons_of,
+    voxels,
+)
 from tests.helpers.volumes import case, save
 
 
@@ -49,10 +57,16 @@ def refined(monkeypatch):
     return seen
 
 
-def test_rounds_taught_through_the_page_are_those_of_the_training_command(volumes, dynamic, refined, tmp_path):
+def test_rounds_taught_through_the_page_are_those_of_the_training_command(
+    volumes, dynamic, refined, tmp_path
+):
     watch = Recorded()
     weights = dynamic / "checkpoints" / "last.ckpt"
-    fit(config_of(volumes, f"model.pretrained={weights}", "model.replay={slots: 3, size: 2}"), tmp_path / "command", watch)
+    fit(
+        config_of(volumes, f"model.pretrained={weights}", "model.replay={slots: 3, size: 2}"),
+        tmp_path / "command",
+        watch,
+    )
     assert len(watch.rounds) == 4
     ids = [row["id"] for row in watch.rounds if row["round"] == 0]
     files = []
@@ -60,10 +74,13 @@ def test_rounds_taught_through_the_page_are_those_of_the_training_command(volume
         image, _ = case(id, SHAPE)
         save(image, tmp_path / "volumes" / f"v{task}.nii.gz")
         files.append(tmp_path / "volumes" / f"v{task}.nii.gz")
-    lessons = lessons_of(dynamic, files, tmp_path / "page", None, "model.replay={slots: 3, size: 2}")
+    lessons = lessons_of(
+        dynamic, files, tmp_path / "page", None, "model.replay={slots: 3, size: 2}"
+    )
     fresh = {"keys": [], "samples": [], "drawable": [], "seen": 0, "newest": None}
     with pytest.MonkeyPatch.context() as patch, running(make_app(lessons)) as address:
-        # the command began with an empty buffer, and ids are those of its data set: what is drawn depends on them
+        # the command began with an empty buffer, and ids are those of its data set: what is drawn
+        # depends on them
         patch.setattr("configs.teaching_volumes.remembered_by", lambda checkpoint: fresh)
         lessons.scans.first_id = 0
         ids_of = dict(enumerate(ids))
@@ -81,16 +98,22 @@ def test_rounds_taught_through_the_page_are_those_of_the_training_command(volume
             for place in sorted(row["slices"].keys() - known):
                 person.draw(place, row["slices"][place])
             merged = decode_volume(person.guide()["proxy"], SHAPE)
-            assert np.array_equal(merged, row["proxy"]), "the page shows the proxy mask that is learned"
+            assert np.array_equal(merged, row["proxy"]), (
+                "the page shows the proxy mask that is learned"
+            )
             shown = person.learn("next" if row["last"] else "teach")
             assert torch.equal(refined[-1][0], row["refined"]), "to the last digit"
             assert np.array_equal(refined[-1][1], row["proxy"])
-            assert np.array_equal(decode_volume(shown["answer"], SHAPE), row["refined"].numpy() > 0.5)
+            assert np.array_equal(
+                decode_volume(shown["answer"], SHAPE), row["refined"].numpy() > 0.5
+            )
         lessons.close()
     assert_equal(state_of(tmp_path / "command"), state_of(tmp_path / "page"))
 
 
-def test_lessons_go_on_where_they_were_closed_and_a_cancelled_round_is_none(volumes, dynamic, tmp_path, monkeypatch):
+def test_lessons_go_on_where_they_were_closed_and_a_cancelled_round_is_none(
+    volumes, dynamic, tmp_path, monkeypatch
+):
     volume = volumes / "images" / "c0.nii.gz"
     _, mask = case(0, SHAPE)
     places = [(0, 5), (1, 6)]
@@ -107,9 +130,13 @@ def test_lessons_go_on_where_they_were_closed_and_a_cancelled_round_is_none(volu
         person = Labeller(address, volume.name)
         assert [(one["axis"], one["number"]) for one in person.show()["slices"]] == places
         with monkeypatch.context() as patch:
-            patch.setattr(lessons, "update", lambda done, of: (person.act("cancel"), lessons._check()))
+            patch.setattr(
+                lessons, "update", lambda done, of: (person.act("cancel"), lessons._check())
+            )
             person.version = person.show()["version"]
-            status, _ = ask(address, f"/api/photos/{person.key}/act", {"version": person.version, "do": "teach"})
+            status, _ = ask(
+                address, f"/api/photos/{person.key}/act", {"version": person.version, "do": "teach"}
+            )
             person.version += 1
             assert status == 200
             until = person.wait("waiting")
@@ -160,10 +187,14 @@ def test_slices_are_drawn_by_clicks_of_a_network_and_by_brush(volumes, dynamic, 
     with taught(dynamic, [volume], tmp_path / "brush") as (_, address):
         person = Labeller(address, volume.name)
         assert not person.get("/api/lessons")["clicks"]
-        assert person.try_("click", axis=0, number=4, y=1, x=1, label=1)[0] == 400, "there is no network"
+        assert person.try_("click", axis=0, number=4, y=1, x=1, label=1)[0] == 400, (
+            "there is no network"
+        )
 
 
-def test_guidance_asks_for_slices_that_are_not_labelled_and_labour_grows(volumes, dynamic, tmp_path):
+def test_guidance_asks_for_slices_that_are_not_labelled_and_labour_grows(
+    volumes, dynamic, tmp_path
+):
     volume = volumes / "images" / "c2.nii.gz"
     _, mask = case(2, SHAPE)
     with taught(dynamic, [volume], tmp_path) as (_, address):
@@ -191,7 +222,10 @@ def test_what_is_exported_has_the_files_own_geometry(orientation, volumes, dynam
     truth = SimpleITK.GetImageFromArray(mask)
     truth.CopyInformation(made)
     own_truth = SimpleITK.GetArrayFromImage(SimpleITK.DICOMOrient(truth, orientation))
-    with taught(dynamic, [path], tmp_path / "out", None, "data.crop=nonzero", "data.margin=1") as (lessons, address):
+    with taught(dynamic, [path], tmp_path / "out", None, "data.crop=nonzero", "data.margin=1") as (
+        lessons,
+        address,
+    ):
         person = Labeller(address, path.name)
         shape = tuple(person.show()["size"])
         box = lessons.scans.scan(0).box
@@ -207,11 +241,17 @@ def test_what_is_exported_has_the_files_own_geometry(orientation, volumes, dynam
         assert np.allclose(written.GetSpacing(), own.GetSpacing())
         assert np.allclose(written.GetOrigin(), own.GetOrigin())
         assert np.allclose(written.GetDirection(), own.GetDirection())
-    assert np.array_equal(SimpleITK.GetArrayFromImage(written), own_truth), "all slices were labelled: the proxy mask is the truth"
+    assert np.array_equal(SimpleITK.GetArrayFromImage(written), own_truth), (
+        "all slices were labelled: the proxy mask is the truth"
+    )
 
 
-def test_what_a_run_remembers_is_replayed_and_its_volumes_keep_their_numbers(volumes, dynamic, tmp_path):
-    lesson = open_volumes(str(dynamic), [], [volumes / "images" / "c0.nii.gz"], tmp_path / "out", "cpu")
+def test_what_a_run_remembers_is_replayed_and_its_volumes_keep_their_numbers(
+    volumes, dynamic, tmp_path
+):
+    lesson = open_volumes(
+        str(dynamic), [], [volumes / "images" / "c0.nii.gz"], tmp_path / "out", "cpu"
+    )
     kept = torch.load(dynamic / "checkpoints" / "last.ckpt", weights_only=True)["replay"]["keys"]
     assert kept
     assert lesson.scans()[0, 0, 0, 0, 1]["id"].item() == max(kept) + 1
@@ -219,7 +259,9 @@ def test_what_a_run_remembers_is_replayed_and_its_volumes_keep_their_numbers(vol
         person = Labeller(address, "c0.nii.gz")
         person.draw((0, 5), np.ones(SHAPE[1:], bool))
         person.learn()
-    keys = torch.load(tmp_path / "out" / "checkpoints" / "last.ckpt", weights_only=True)["replay"]["keys"]
+    keys = torch.load(tmp_path / "out" / "checkpoints" / "last.ckpt", weights_only=True)["replay"][
+        "keys"
+    ]
     assert keys == [*kept, max(kept) + 1]
 
 
@@ -227,9 +269,14 @@ def test_what_cannot_be_taught_is_named(volumes, dynamic, tmp_path):
     with pytest.raises(InputError, match="there is no volume"):
         open_volumes(str(dynamic), [], [tmp_path / "none.nii"], tmp_path / "a", "cpu")
     (tmp_path / "bad.nii.gz").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"bad\.nii\.gz cannot be read"), taught(dynamic, [tmp_path / "bad.nii.gz"], tmp_path / "b"):
+    with (
+        pytest.raises(InputError, match=r"bad\.nii\.gz cannot be read"),
+        taught(dynamic, [tmp_path / "bad.nii.gz"], tmp_path / "b"),
+    ):
         pass
     other = tmp_path / "more" / "c0.nii.gz"
     save(case(4, SHAPE)[0], other)
     with pytest.raises(InputError, match="share a name"):
-        open_volumes(str(dynamic), [], [volumes / "images" / "c0.nii.gz", other], tmp_path / "c", "cpu")
+        open_volumes(
+            str(dynamic), [], [volumes / "images" / "c0.nii.gz", other], tmp_path / "c", "cpu"
+        )

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from interseg.clicks.boundary import BoundaryUser, CentreUser, RefinementClicks, SelectionClick, error_kinds, outline, selection_click
+from interseg.clicks.boundary import (
+    BoundaryUser,
+    CentreUser,
+    RefinementClicks,
+    SelectionClick,
+    error_kinds,
+    outline,
+    selection_click,
+)
 from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
 from interseg.errors import InputError
 from tests.helpers.scenes import neighbours, slow_components
@@ -22,7 +30,9 @@ def blobs(seed, height=24, width=31):
 
     field = gaussian_filter(rng.normal(size=(height, width)), 3)
     mask = (field > np.quantile(field, 0.6)).astype(np.uint8)
-    prediction = gaussian_filter(rng.normal(size=(height, width)), 2) * 0.5 + gaussian_filter(field, 1) > np.quantile(field, 0.6)
+    prediction = gaussian_filter(rng.normal(size=(height, width)), 2) * 0.5 + gaussian_filter(
+        field, 1
+    ) > np.quantile(field, 0.6)
     mask[rng.random((height, width)) < 0.02] = 255
     return prediction, mask
 
@@ -43,16 +53,28 @@ def slow_boundary_clicks(prediction, mask, clicks, spacing):
     truth = mask == 1
     clusters = [(c, True) for c in slow_components(truth & ~prediction)]
     clusters += [(c, False) for c in slow_components((mask == 0) & prediction)]
-    large = [c for c in clusters if len(c[0]) >= 0.01 * truth.sum()] or sorted(clusters, key=lambda c: -len(c[0]))[:1]
+    large = [c for c in clusters if len(c[0]) >= 0.01 * truth.sum()] or sorted(
+        clusters, key=lambda c: -len(c[0])
+    )[:1]
     boundary, predicted = slow_outline(truth), slow_outline(prediction)
     for least, reach in ((spacing, spacing), (1, math.inf)):
-        allowed = {b for b in boundary if all(math.dist(b, c[:2]) >= least for c in clicks[1:].tolist())}
+        allowed = {
+            b for b in boundary if all(math.dist(b, c[:2]) >= least for c in clicks[1:].tolist())
+        }
         answers = {}
         for cluster, missed in large:
             own = [b for b in boundary if b in cluster]
             if missed and own:
-                touching = [p for p in predicted if any(q in cluster for q in neighbours(*p, mask.shape, True))] or predicted
-                away = {b: min((math.dist(b, p) for p in touching), default=math.inf) for b in own if b in allowed}
+                touching = [
+                    p
+                    for p in predicted
+                    if any(q in cluster for q in neighbours(*p, mask.shape, True))
+                ] or predicted
+                away = {
+                    b: min((math.dist(b, p) for p in touching), default=math.inf)
+                    for b in own
+                    if b in allowed
+                }
                 best = max(away.values(), default=None)
             else:
                 near = {b: min(math.dist(b, p) for p in cluster) for b in boundary}
@@ -61,7 +83,9 @@ def slow_boundary_clicks(prediction, mask, clicks, spacing):
                 if best is not None and best > min(near.values()) + reach:
                     away = {}
             if away:
-                equal = [b for b in away if away[b] == best or math.isclose(away[b], best, abs_tol=1e-5)]
+                equal = [
+                    b for b in away if away[b] == best or math.isclose(away[b], best, abs_tol=1e-5)
+                ]
                 answers.setdefault(len(cluster), []).append(slow_middle(equal))
         if answers:
             return answers[max(answers)]
@@ -89,7 +113,10 @@ def test_boundary_clicks_are_the_equations(seed, earlier, spacing):
 @given(st.integers(0, 10**6))
 def test_clusters_are_the_slow_ones(seed):
     prediction, mask = blobs(seed)
-    found = {(frozenset(map(tuple, np.argwhere(c.region()).tolist())), missed) for c, missed in error_kinds(prediction, mask, 0.0)}
+    found = {
+        (frozenset(map(tuple, np.argwhere(c.region()).tolist())), missed)
+        for c, missed in error_kinds(prediction, mask, 0.0)
+    }
     slow = {(frozenset(c), True) for c in slow_components((mask == 1) & ~prediction)}
     slow |= {(frozenset(c), False) for c in slow_components((mask == 0) & prediction)}
     assert found == {(frozenset((int(y), int(x)) for y, x in c), m) for c, m in slow}
@@ -127,7 +154,9 @@ def test_an_object_that_fills_the_image_has_the_border_as_boundary():
     mask = np.ones((20, 30), np.uint8)
     prediction = mask.astype(bool)
     prediction[:8, :8] = False
-    assert BoundaryUser().next_click(prediction, mask, clicks_of([(10, 15, 1)]), RNG(0)) == Click(0, 0, 1, BOUNDARY)
+    assert BoundaryUser().next_click(prediction, mask, clicks_of([(10, 15, 1)]), RNG(0)) == Click(
+        0, 0, 1, BOUNDARY
+    )
 
 
 def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
@@ -147,7 +176,9 @@ def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
 def test_both_users_begin_at_the_centre_and_stop_when_nothing_is_wrong():
     mask = square()
     for user in (BoundaryUser(), CentreUser()):
-        assert user.next_click(np.zeros(mask.shape, bool), mask, no_clicks(), RNG(0)) == Click(20, 20, 1)
+        assert user.next_click(np.zeros(mask.shape, bool), mask, no_clicks(), RNG(0)) == Click(
+            20, 20, 1
+        )
         assert user.next_click(mask == 1, mask, no_clicks(), RNG(0)) is None
         assert user.next_click(mask == 1, mask, clicks_of([(20, 20, 1)]), RNG(0)) is None
 
@@ -169,14 +200,23 @@ def test_where_the_network_does_not_follow_both_users_go_on_to_the_next_error():
     prediction = mask.astype(bool)
     prediction[22:50, 60:100] = True  # excess, the larger
     prediction[40:60, 20:45] = False  # missed
-    for user, said in ((BoundaryUser(), {(1, BOUNDARY)}), (CentreUser(), {(0, REGION), (1, REGION)})):
+    for user, said in (
+        (BoundaryUser(), {(1, BOUNDARY)}),
+        (CentreUser(), {(0, REGION), (1, REGION)}),
+    ):
         clicks = clicks_of([(40, 40, 1)])
         for _ in range(14):
-            clicks = np.concatenate([clicks, clicks_of([user.next_click(prediction, mask, clicks, RNG(0))])])
+            clicks = np.concatenate(
+                [clicks, clicks_of([user.next_click(prediction, mask, clicks, RNG(0))])]
+            )
         assert {(label, kind) for *_, label, kind in clicks[1:].tolist()} == said
         left = clicks[1:, 1] < 46
         assert 0 < left.sum() < 14  # clicks at both errors
-        gaps = [math.dist(a[:2], b[:2]) for i, a in enumerate(clicks[1:7].tolist()) for b in clicks[1:7].tolist()[:i]]
+        gaps = [
+            math.dist(a[:2], b[:2])
+            for i, a in enumerate(clicks[1:7].tolist())
+            for b in clicks[1:7].tolist()[:i]
+        ]
         assert min(gaps) >= 10
 
 
@@ -184,10 +224,14 @@ def test_the_edge_of_a_views_padding_is_no_boundary():
     mask, padding = square(), np.zeros((40, 40), bool)
     padding[:, 30:] = True
     plain, padded = outline(mask == 1), outline(mask == 1, padding)
-    assert {tuple(p) for p in plain} - {tuple(p) for p in padded} == {(y, 29) for y in range(11, 29)}
+    assert {tuple(p) for p in plain} - {tuple(p) for p in padded} == {
+        (y, 29) for y in range(11, 29)
+    }
     prediction = mask.astype(bool)
     prediction[:, 15:] = False
-    clicks = np.concatenate([RefinementClicks(perturbation=0)(prediction, mask, RNG(s), padding) for s in range(20)])
+    clicks = np.concatenate(
+        [RefinementClicks(perturbation=0)(prediction, mask, RNG(s), padding) for s in range(20)]
+    )
     assert not any(11 <= y < 29 and x == 29 for y, x, *_ in clicks.tolist())
 
 
@@ -203,7 +247,9 @@ def test_the_selection_click_is_the_centre_of_mass_or_the_deepest_pixel():
     assert selection_click(np.full((5, 5), 255, np.uint8)) is None
 
 
-@pytest.mark.parametrize("mask", [square(), square(top=10, bottom=12, left=10, right=13), square(bottom=11, right=11)])
+@pytest.mark.parametrize(
+    "mask", [square(), square(top=10, bottom=12, left=10, right=13), square(bottom=11, right=11)]
+)
 def test_a_displaced_selection_click_stays_on_the_object_even_a_tiny_one(mask):
     draw = SelectionClick(displacement=8)
     clicks = np.concatenate([draw(mask, np.zeros_like(mask), RNG(i)) for i in range(200)])
@@ -213,7 +259,9 @@ def test_a_displaced_selection_click_stays_on_the_object_even_a_tiny_one(mask):
     distances = [math.dist(c[:2], centre[:2]) for c in clicks.tolist()]
     assert max(distances) <= 8
     assert len({tuple(c) for c in clicks.tolist()}) > min(60, (mask == 1).sum() - 1)
-    assert len(SelectionClick()(np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8), RNG(0))) == 0
+    assert (
+        len(SelectionClick()(np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8), RNG(0))) == 0
+    )
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -226,10 +274,15 @@ def test_training_draws_two_to_four_clusters_and_perturbs(signed):
     counts, moves = set(), []
     still = RefinementClicks(signed, perturbation=0)
     for seed in range(60):
-        clicks, unmoved = RefinementClicks(signed)(prediction, mask, RNG(seed)), still(prediction, mask, RNG(seed))
+        clicks, unmoved = (
+            RefinementClicks(signed)(prediction, mask, RNG(seed)),
+            still(prediction, mask, RNG(seed)),
+        )
         assert clicks[:, 2:].tolist() == unmoved[:, 2:].tolist()
         counts.add(len(clicks))
-        moves += [math.dist(a[:2], b[:2]) for a, b in zip(clicks.tolist(), unmoved.tolist(), strict=True)]
+        moves += [
+            math.dist(a[:2], b[:2]) for a, b in zip(clicks.tolist(), unmoved.tolist(), strict=True)
+        ]
         if signed:
             assert all(label == (mask[y, x] == 1) for y, x, label, _ in clicks.tolist())
             assert all(prediction[y, x] != mask[y, x] for y, x, *_ in clicks.tolist())
@@ -256,12 +309,20 @@ def test_a_batch_is_clicked_as_its_objects():
     scenes = [blobs(seed) for seed in range(6)]
     clicks = [no_clicks(), *[clicks_of([(1, 1, 1)])] * 5]
     for user in (BoundaryUser(), CentreUser()):
-        batched = user.next_clicks([p for p, _ in scenes], [m for _, m in scenes], clicks, [RNG(i) for i in range(6)])
-        assert batched == [user.next_click(p, m, c, RNG(i)) for i, ((p, m), c) in enumerate(zip(scenes, clicks, strict=True))]
+        batched = user.next_clicks(
+            [p for p, _ in scenes], [m for _, m in scenes], clicks, [RNG(i) for i in range(6)]
+        )
+        assert batched == [
+            user.next_click(p, m, c, RNG(i))
+            for i, ((p, m), c) in enumerate(zip(scenes, clicks, strict=True))
+        ]
 
 
 @pytest.mark.parametrize("user", [BoundaryUser(), CentreUser()], ids=lambda u: type(u).__name__)
 @pytest.mark.parametrize("clicks", [no_clicks(), clicks_of([(20, 20, 1)])], ids=["first", "later"])
 def test_users_of_one_object_refuse_classes(user, clicks):
-    with pytest.raises(InputError, match="this user clicks one object against background, not classes; use another one"):
+    with pytest.raises(
+        InputError,
+        match="this user clicks one object against background, not classes; use another one",
+    ):
         user.next_click(np.zeros((40, 40), np.uint8), square(), clicks, RNG(0))

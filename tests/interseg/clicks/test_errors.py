@@ -6,9 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from interseg.clicks.errors import deepest_pixel, error_clusters, missed_by_label, wrong_pixels, zero_clicked
+from interseg.clicks.errors import (
+    deepest_pixel,
+    error_clusters,
+    missed_by_label,
+    wrong_pixels,
+    zero_clicked,
+)
 from interseg.clicks.layout import Click, clicks_of, no_clicks
-from tests.helpers.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
+from tests.helpers.scenes import (
+    depth_of,
+    random_classes,
+    random_masks,
+    slow_components,
+    wrong_where,
+)
 
 SCENES = [random_masks, random_classes]
 
@@ -57,32 +69,54 @@ def test_a_class_that_the_truth_has_not_is_never_missed():
     width=st.integers(1, 16),
     smoothness=st.sampled_from([0.0, 1.0, 3.0]),
 )
-def test_clusters_are_the_slow_ones_and_know_their_boxes_depths_and_clicks(seed, scene, height, width, smoothness):
+def test_clusters_are_the_slow_ones_and_know_their_boxes_depths_and_clicks(
+    seed, scene, height, width, smoothness
+):
     prediction, mask, clicks = scene(seed, height, width, smoothness)
     clusters = error_clusters(prediction, mask)
     regions = [frozenset(map(tuple, np.argwhere(c.region()).tolist())) for c in clusters]
-    assert sorted(map(sorted, regions)) == sorted(map(sorted, slow_components(wrong_where(prediction, mask))))
+    assert sorted(map(sorted, regions)) == sorted(
+        map(sorted, slow_components(wrong_where(prediction, mask)))
+    )
     for cluster, pixels in zip(clusters, regions, strict=True):
         assert cluster.area == len(pixels)
-        box = slice(cluster.top, cluster.top + cluster.pixels.shape[0]), slice(cluster.left, cluster.left + cluster.pixels.shape[1])
+        box = (
+            slice(cluster.top, cluster.top + cluster.pixels.shape[0]),
+            slice(cluster.left, cluster.left + cluster.pixels.shape[1]),
+        )
         assert (cluster.top, cluster.left) == tuple(min(p[axis] for p in pixels) for axis in (0, 1))
-        assert (box[0].stop - 1, box[1].stop - 1) == tuple(max(p[axis] for p in pixels) for axis in (0, 1))
+        assert (box[0].stop - 1, box[1].stop - 1) == tuple(
+            max(p[axis] for p in pixels) for axis in (0, 1)
+        )
         region = cluster.region()
         depth = depth_of(region, no_clicks())
         assert np.allclose(cluster.distance_to_boundary(), depth[box])
-        assert np.allclose(cluster.unclicked(cluster.distance_to_boundary(), clicks), depth_of(region, clicks)[box])
+        assert np.allclose(
+            cluster.unclicked(cluster.distance_to_boundary(), clicks), depth_of(region, clicks)[box]
+        )
         region[clicks[:, 0], clicks[:, 1]] = False
-        assert np.allclose(cluster.distance_to_boundary_and(clicks), depth_of(region, no_clicks())[box])
+        assert np.allclose(
+            cluster.distance_to_boundary_and(clicks), depth_of(region, no_clicks())[box]
+        )
         inner = depth.copy()
         inner[[0, -1]] = inner[:, [0, -1]] = 0
         assert np.allclose(cluster.without_image_border(cluster.distance_to_boundary()), inner[box])
         y, x = min(pixels)
-        assert cluster.click_at((y - cluster.top, x - cluster.left), mask) == Click(y, x, int(mask[y, x]))
+        assert cluster.click_at((y - cluster.top, x - cluster.left), mask) == Click(
+            y, x, int(mask[y, x])
+        )
 
 
 def test_clicks_are_taken_out_of_a_window_and_only_of_it():
     values = np.ones((3, 4))
-    zero_clicked(values, clicks_of([(10, 20, 1), (12, 23, 0), (9, 20, 1), (10, 24, 1), (13, 20, 1), (10, 19, 1), (0, 0, 1)]), 10, 20)
+    zero_clicked(
+        values,
+        clicks_of(
+            [(10, 20, 1), (12, 23, 0), (9, 20, 1), (10, 24, 1), (13, 20, 1), (10, 19, 1), (0, 0, 1)]
+        ),
+        10,
+        20,
+    )
     assert np.argwhere(values == 0).tolist() == [[0, 0], [2, 3]]
 
 
@@ -101,17 +135,25 @@ def slow_deepest(region, clicks):
     threshold=st.sampled_from([-1.0, 0.0, 0.7]),
     count=st.integers(0, 6),
 )
-def test_the_deepest_pixel_is_that_of_one_transform_of_the_whole_region(seed, height, width, smoothness, threshold, count):
+def test_the_deepest_pixel_is_that_of_one_transform_of_the_whole_region(
+    seed, height, width, smoothness, threshold, count
+):
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.standard_normal((height, width)), smoothness, mode="wrap")
     region = field > threshold * field.std()
     clicks = clicks_of(rng.integers(0, (height, width, 2), (count, 3)).tolist())
     found = deepest_pixel(region, clicks)
-    assert found == (pytest.approx(slow_deepest(region, clicks)[0]), *slow_deepest(region, clicks)[1:])
+    assert found == (
+        pytest.approx(slow_deepest(region, clicks)[0]),
+        *slow_deepest(region, clicks)[1:],
+    )
 
 
 def test_many_components_fall_back_to_one_transform():
     rng = np.random.default_rng(0)
     region = rng.random((200, 200)) > 0.8
     found = deepest_pixel(region, no_clicks())
-    assert found == (pytest.approx(slow_deepest(region, no_clicks())[0]), *slow_deepest(region, no_clicks())[1:])
+    assert found == (
+        pytest.approx(slow_deepest(region, no_clicks())[0]),
+        *slow_deepest(region, no_clicks())[1:],
+    )

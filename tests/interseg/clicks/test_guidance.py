@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from interseg.clicks.guidance import DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance, mask_distance
+from interseg.clicks.guidance import (
+    DiskGuidance,
+    DistanceGuidance,
+    FlooredGaussianGuidance,
+    GaussianGuidance,
+    mask_distance,
+)
 from interseg.clicks.layout import BOUNDARY, clicks_of, no_clicks, pad_clicks
 from interseg.errors import InputError
 
@@ -62,9 +68,17 @@ def test_mask_distance_is_zero_on_the_mask_and_one_without():
     assert (channel[1] == 1).all()
 
 
-@pytest.mark.parametrize("guidance", [GaussianGuidance(), FlooredGaussianGuidance(), DiskGuidance(), DistanceGuidance()])
+@pytest.mark.parametrize(
+    "guidance", [GaussianGuidance(), FlooredGaussianGuidance(), DiskGuidance(), DistanceGuidance()]
+)
 def test_clicks_that_say_neither_object_nor_background_are_refused(guidance):
-    with pytest.raises(InputError, match="a click on the boundary was given to a network of positive and negative clicks"):
+    with pytest.raises(
+        InputError,
+        match="a click on the boundary was given to a network of positive and negative clicks",
+    ):
         guidance(pad_clicks([no_clicks(), clicks_of([(1, 2, 0), (3, 4, 1, BOUNDARY)])]), 8, 9)
-    with pytest.raises(InputError, match="a click has label 3; a network of positive and negative clicks knows 1 and 0"):
+    with pytest.raises(
+        InputError,
+        match="a click has label 3; a network of positive and negative clicks knows 1 and 0",
+    ):
         guidance(pad_clicks([clicks_of([(1, 2, 3)])]), 8, 9)

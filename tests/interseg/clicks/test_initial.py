@@ -63,7 +63,11 @@ def test_tiny_objects_get_a_click_and_absent_ones_no_positive():
 def test_surrounding_negatives_are_farthest_points():
     mask, _ = scene()
     clicks = InitialClicks(centre_probability=0)
-    ring = np.argwhere((ndimage.distance_transform_edt(mask != 1) >= 5) & (ndimage.distance_transform_edt(mask != 1) <= 40) & (mask == 0))
+    ring = np.argwhere(
+        (ndimage.distance_transform_edt(mask != 1) >= 5)
+        & (ndimage.distance_transform_edt(mask != 1) <= 40)
+        & (mask == 0)
+    )
     chosen = clicks._surround(ring, np.random.default_rng(3))
     for n in range(1, len(chosen)):
         distance = np.array([((chosen[:n] - p) ** 2).sum(1).min() for p in ring])
@@ -82,7 +86,10 @@ def test_ritms_clicks_never_lie_and_never_fall_twice():
         assert (mask[clicks[:, 0], clicks[:, 1]] == clicks[:, 2]).all()
         assert (clicks[:, 3] == REGION).all()
         assert (clicks[:, 2] == 1).any()
-        assert len({(y, x, label) for y, x, label, _ in clicks.tolist() if label}) == (clicks[:, 2] == 1).sum()
+        assert (
+            len({(y, x, label) for y, x, label, _ in clicks.tolist() if label})
+            == (clicks[:, 2] == 1).sum()
+        )
 
 
 def test_ritms_numbers_of_clicks_decay():
@@ -97,7 +104,9 @@ def test_ritms_numbers_of_clicks_decay():
 
 def test_ritms_negative_clicks_are_in_regions_of_their_probability():
     mask, others, _ = ritm_sets(0)
-    border = cv2.dilate((mask == 1).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0  # a tenth of the root of 3000
+    border = (
+        cv2.dilate((mask == 1).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0
+    )  # a tenth of the root of 3000
     border &= mask == 0
     for regions, where in (((0, 1, 0), others > 0), ((0, 0, 1), border), ((1, 0, 0), mask == 0)):
         clicks = np.concatenate(ritm_sets(200, regions=regions)[2])
@@ -106,11 +115,16 @@ def test_ritms_negative_clicks_are_in_regions_of_their_probability():
         assert len(negative) > 300
     clicks = np.concatenate(ritm_sets(1000)[2])
     negative = clicks[clicks[:, 2] == 0]
-    on_others, on_border = others[negative[:, 0], negative[:, 1]] > 0, border[negative[:, 0], negative[:, 1]]
+    on_others, on_border = (
+        others[negative[:, 0], negative[:, 1]] > 0,
+        border[negative[:, 0], negative[:, 1]],
+    )
     free = (mask == 0).sum()
     assert abs(on_others.mean() - (0.4 + 0.1 * (others > 0).sum() / free)) < 0.03
     assert abs(on_border.mean() - (0.5 + 0.1 * border.sum() / free)) < 0.03
-    alone = RitmInitialClicks(regions=(0, 1, 0))(mask, np.zeros_like(others), np.random.default_rng(0))
+    alone = RitmInitialClicks(regions=(0, 1, 0))(
+        mask, np.zeros_like(others), np.random.default_rng(0)
+    )
     assert (mask[alone[:, 0], alone[:, 1]] == alone[:, 2]).all()
 
 

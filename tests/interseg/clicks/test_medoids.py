@@ -30,7 +30,14 @@ def test_every_medoid_is_the_best_of_its_cluster(seed, count, size):
 
 
 def test_clear_clusters_are_found_from_most_starts():
-    points = np.array([(y + dy, x + dx) for y, x in ((10, 10), (10, 60), (60, 30)) for dy in (-2, 0, 2) for dx in (-2, 0, 2)])
+    points = np.array(
+        [
+            (y + dy, x + dx)
+            for y, x in ((10, 10), (10, 60), (60, 30))
+            for dy in (-2, 0, 2)
+            for dx in (-2, 0, 2)
+        ]
+    )
     best = min(cost(points, points[list(c)]) for c in itertools.combinations(range(len(points)), 3))
     found = [cost(points, medoids(points, 3, np.random.default_rng(seed))) for seed in range(20)]
     assert min(found) == pytest.approx(best)

@@ -18,7 +18,13 @@ def view(height=40, width=50, step=1, offset=(0, 0)):
 def test_clicks_are_appended_and_an_object_that_starts_anew_forgets_clicks_and_mask():
     memory = ClickMemory()
     stored = StoredMask.from_view(np.ones((40, 50), bool), view())
-    memory.apply([Delta(restarts={7: clicks_of([(1, 2, 1)])}, added={7: [Click(3, 4, 0)]}, masks={7: stored})])
+    memory.apply(
+        [
+            Delta(
+                restarts={7: clicks_of([(1, 2, 1)])}, added={7: [Click(3, 4, 0)]}, masks={7: stored}
+            )
+        ]
+    )
     memory.apply([Delta(added={7: [Click(5, 6, 1, BOUNDARY)]})])
     assert memory.clicks(7).tolist() == [[1, 2, 1, 0], [3, 4, 0, 0], [5, 6, 1, BOUNDARY]]
     assert memory.mask(7) is stored
@@ -62,12 +68,22 @@ def filled():
     memory = ClickMemory()
     for id in (4, 2):
         mask = StoredMask.from_view(np.random.default_rng(id).random((7, 9)) > 0.5, view(7, 9))
-        memory.apply([Delta(restarts={id: clicks_of([(id, 1, 1, BOUNDARY), (2, id, 0)])}, masks={id: mask} if id == 4 else {})])
+        memory.apply(
+            [
+                Delta(
+                    restarts={id: clicks_of([(id, 1, 1, BOUNDARY), (2, id, 0)])},
+                    masks={id: mask} if id == 4 else {},
+                )
+            ]
+        )
     return memory
 
 
 def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_the_memory_survives_a_checkpoint_that_loads_weights_only():
@@ -85,7 +101,10 @@ def test_a_memory_of_before_clicks_had_kinds_is_loaded_with_clicks_on_regions():
     state = filled().state_dict()
     memory = ClickMemory()
     memory.load_state_dict(state | {"clicks": state["clicks"][:, :3]})
-    assert {id: memory.clicks(id).tolist() for id in (2, 4)} == {2: [[2, 1, 1, 0], [2, 2, 0, 0]], 4: [[4, 1, 1, 0], [2, 4, 0, 0]]}
+    assert {id: memory.clicks(id).tolist() for id in (2, 4)} == {
+        2: [[2, 1, 1, 0], [2, 2, 0, 0]],
+        4: [[4, 1, 1, 0], [2, 4, 0, 0]],
+    }
     assert np.array_equal(memory.mask(4).bits, filled().mask(4).bits)
     memory.apply([Delta(added={2: [Click(5, 6, 1, BOUNDARY)]})])
     assert memory.clicks(2).tolist()[2:] == [[5, 6, 1, BOUNDARY]]

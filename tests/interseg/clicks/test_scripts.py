@@ -24,18 +24,31 @@ def test_the_rows_of_a_table_become_objects_in_the_order_of_their_first_clicks(t
         ("a.jpg", "1", "object"),
         ("b.jpg", "dog", "object"),
     ]
-    assert [o.clicks for o in objects] == [[Click(3, 4, 1), Click(7, 8, 0)], [Click(5, 6, 1)], [Click(1, 2, 1, BOUNDARY)]]
+    assert [o.clicks for o in objects] == [
+        [Click(3, 4, 1), Click(7, 8, 0)],
+        [Click(5, 6, 1)],
+        [Click(1, 2, 1, BOUNDARY)],
+    ]
 
 
 def test_a_list_of_objects_says_the_same(tmp_path):
     content = [
-        {"image": "b.jpg", "object": "cat", "category": "animal", "clicks": [[3, 4, 1], {"y": 7, "x": 8, "label": 0}]},
+        {
+            "image": "b.jpg",
+            "object": "cat",
+            "category": "animal",
+            "clicks": [[3, 4, 1], {"y": 7, "x": 8, "label": 0}],
+        },
         {"image": "a.jpg", "clicks": [[5, 6]]},
         {"image": "b.jpg", "object": "dog", "clicks": [{"y": 1, "x": 2, "kind": "boundary"}]},
     ]
     objects, problems = script(tmp_path, json.dumps(content), "clicks.json")
     assert problems == []
-    assert [o.clicks for o in objects] == [[Click(3, 4, 1), Click(7, 8, 0)], [Click(5, 6, 1)], [Click(1, 2, 1, BOUNDARY)]]
+    assert [o.clicks for o in objects] == [
+        [Click(3, 4, 1), Click(7, 8, 0)],
+        [Click(5, 6, 1)],
+        [Click(1, 2, 1, BOUNDARY)],
+    ]
     assert objects[0].category == "animal"
 
 
@@ -60,9 +73,13 @@ def test_a_bad_row_leaves_its_object_out_and_the_others_go_on(row, message, tmp_
     assert re.search(message, problems[0])
 
 
-@pytest.mark.parametrize("clicks", ["[]", "[[1]]", "null", '[{"y": 1}]', '["1,2"]', "[[true, 1, 1]]"])
+@pytest.mark.parametrize(
+    "clicks", ["[]", "[[1]]", "null", '[{"y": 1}]', '["1,2"]', "[[true, 1, 1]]"]
+)
 def test_a_bad_object_of_a_list_is_named_by_its_number(clicks, tmp_path):
-    text = f'[{{"image": "a.jpg", "clicks": {clicks}}}, {{"image": "b.jpg", "clicks": [[1, 2, 1]]}}]'
+    text = (
+        f'[{{"image": "a.jpg", "clicks": {clicks}}}, {{"image": "b.jpg", "clicks": [[1, 2, 1]]}}]'
+    )
     objects, problems = script(tmp_path, text, "clicks.json")
     assert [o.image for o in objects] == ["b.jpg"]
     assert len(problems) == 1

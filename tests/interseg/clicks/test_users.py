@@ -5,8 +5,22 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from interseg.clicks.layout import Click, clicks_of, no_clicks
-from interseg.clicks.users import BrsUser, ClusterUser, DeepUser, ItisUser, RandomUser, RitmUser, User
-from tests.helpers.scenes import depth_of, random_classes, random_masks, slow_components, wrong_where
+from interseg.clicks.users import (
+    BrsUser,
+    ClusterUser,
+    DeepUser,
+    ItisUser,
+    RandomUser,
+    RitmUser,
+    User,
+)
+from tests.helpers.scenes import (
+    depth_of,
+    random_classes,
+    random_masks,
+    slow_components,
+    wrong_where,
+)
 
 USERS = [RitmUser(), DeepUser(), BrsUser(), ItisUser(), ClusterUser(), RandomUser()]
 
@@ -35,7 +49,9 @@ def ritm_reference(prediction, mask, clicks):
 )
 def test_ritm_clicks_where_two_exact_transforms_would(seed, height, width, smoothness):
     prediction, mask, clicks = random_masks(seed, height, width, smoothness)
-    assert RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == ritm_reference(prediction, mask, clicks)
+    assert RitmUser().next_click(
+        prediction, mask, clicks, np.random.default_rng(0)
+    ) == ritm_reference(prediction, mask, clicks)
 
 
 @settings(max_examples=150, deadline=None)
@@ -47,12 +63,21 @@ def test_ritm_breaks_ties_in_row_major_order(data, height, width):
 
     prediction, mask = bits(), bits().astype(np.uint8)
     clicks = no_clicks()
-    assert RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0)) == ritm_reference(prediction, mask, clicks)
+    assert RitmUser().next_click(
+        prediction, mask, clicks, np.random.default_rng(0)
+    ) == ritm_reference(prediction, mask, clicks)
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10**6), height=st.integers(1, 40), width=st.integers(1, 40), smoothness=st.sampled_from([0.0, 1.0, 5.0]))
-def test_deep_clicks_are_in_the_inner_half_of_the_error_that_ritm_clicks(seed, height, width, smoothness):
+@given(
+    seed=st.integers(0, 10**6),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    smoothness=st.sampled_from([0.0, 1.0, 5.0]),
+)
+def test_deep_clicks_are_in_the_inner_half_of_the_error_that_ritm_clicks(
+    seed, height, width, smoothness
+):
     prediction, mask, clicks = random_masks(seed, height, width, smoothness)
     click = DeepUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
     expected = ritm_reference(prediction, mask, clicks)
@@ -72,7 +97,10 @@ def test_deep_clicks_are_uniform_over_that_half():
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     inner = {(y, x) for y, x in np.argwhere(depth > depth.max() / 2).tolist()}
     generator = np.random.default_rng(0)
-    drawn = [DeepUser().next_click(nothing, mask, no_clicks(), generator)[:2] for _ in range(30 * len(inner))]
+    drawn = [
+        DeepUser().next_click(nothing, mask, no_clicks(), generator)[:2]
+        for _ in range(30 * len(inner))
+    ]
     counts = np.array([drawn.count(pixel) for pixel in inner])
     assert set(drawn) == inner
     assert ((counts - 30) ** 2 / 30).sum() < len(inner) + 4 * np.sqrt(2 * len(inner))  # chi-square
@@ -83,7 +111,9 @@ def test_ritm_tie_between_signs_is_negative():
     mask[1:4, 1:4] = 1
     prediction = np.zeros((5, 11), bool)
     prediction[1:4, 7:10] = True
-    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(2, 8, 0)
+    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(
+        2, 8, 0
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,7 +123,9 @@ def test_brs_clicks_the_more_frequent_error_where_it_is_deepest(seed, height, wi
     click = BrsUser().next_click(prediction, mask, clicks, np.random.default_rng(0))
     missed, excess = (mask == 1) & ~prediction, (mask == 0) & prediction
     label = int(missed.sum() >= excess.sum())
-    depth = ndimage.distance_transform_edt(np.pad(missed if label else excess, 1))[1:-1, 1:-1].astype(np.float32)
+    depth = ndimage.distance_transform_edt(np.pad(missed if label else excess, 1))[
+        1:-1, 1:-1
+    ].astype(np.float32)
     depth[clicks[:, 0], clicks[:, 1]] = 0
     if depth.any():
         y, x = np.unravel_index(depth.argmax(), depth.shape)
@@ -106,10 +138,19 @@ def itis_reference(prediction, mask, clicks):
     """All maxima that ITIS' rule allows, by plain loops over the pixels of the largest cluster."""
     height, width = mask.shape
     for inside in sorted(slow_components(wrong_where(prediction, mask)), key=lambda c: -len(c)):
-        outside = [(y, x) for y in range(-1, height + 1) for x in range(-1, width + 1) if (y, x) not in inside]
+        outside = [
+            (y, x)
+            for y in range(-1, height + 1)
+            for x in range(-1, width + 1)
+            if (y, x) not in inside
+        ]
         stops = outside + [(y, x) for y, x, *_ in clicks.tolist() if (y, x) in inside]
         distance = {p: min((p[0] - y) ** 2 + (p[1] - x) ** 2 for y, x in stops) for p in inside}
-        inner = {p: d for p, d in distance.items() if 0 < p[0] < height - 1 and 0 < p[1] < width - 1 and d > 0}
+        inner = {
+            p: d
+            for p, d in distance.items()
+            if 0 < p[0] < height - 1 and 0 < p[1] < width - 1 and d > 0
+        }
         candidates = inner or {p: d for p, d in distance.items() if d > 0}
         if candidates:
             return {p for p, d in candidates.items() if d == max(candidates.values())}
@@ -141,8 +182,14 @@ def test_itis_breaks_ties_at_random_and_reproducibly():
     mask = np.zeros((20, 40), np.uint8)
     mask[5:10, 5:35] = 1
     prediction = np.zeros((20, 40), bool)
-    clicks = {ItisUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(40)}
-    again = {ItisUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(40)}
+    clicks = {
+        ItisUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(40)
+    }
+    again = {
+        ItisUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(40)
+    }
     assert len(clicks) > 5
     assert clicks == again
     assert {(y, label) for y, _, label, _ in clicks} == {(7, 1)}
@@ -153,7 +200,10 @@ def test_cluster_user_draws_clusters_by_size_and_clicks_their_centre():
     mask[5:14, 5:14] = 1  # 81 pixels
     mask[8:11, 40:43] = 1  # 9 pixels
     prediction = np.zeros((20, 60), bool)
-    clicks = [ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
+    clicks = [
+        ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(400)
+    ]
     assert set(clicks) == {Click(9, 9, 1), Click(9, 41, 1)}
     assert 0.85 < clicks.count(Click(9, 9, 1)) / 400 < 0.95
 
@@ -161,7 +211,10 @@ def test_cluster_user_draws_clusters_by_size_and_clicks_their_centre():
 def test_random_user_is_uniform_over_wrong_pixels():
     mask = np.array([[1, 1, 0, 255]], np.uint8)
     prediction = np.array([[False, True, True, True]])
-    clicks = [RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
+    clicks = [
+        RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(400)
+    ]
     assert set(clicks) == {Click(0, 0, 1), Click(0, 2, 0)}
     assert 0.42 < clicks.count(Click(0, 0, 1)) / 400 < 0.58
 
@@ -186,11 +239,17 @@ def test_every_user_stops_at_a_perfect_mask_and_never_repeats_a_pixel(user):
 def test_batched_clicks_equal_single_ones(user: User, scene):
     games = [scene(seed, 30, 40, 3.0) for seed in range(6)]
     single = [user.next_click(*game, np.random.default_rng(i)) for i, game in enumerate(games)]
-    batched = user.next_clicks(*zip(*games, strict=True), [np.random.default_rng(i) for i in range(6)])
+    batched = user.next_clicks(
+        *zip(*games, strict=True), [np.random.default_rng(i) for i in range(6)]
+    )
     assert batched == single
 
 
-SIZES = {"height": st.integers(1, 24), "width": st.integers(1, 24), "smoothness": st.sampled_from([0.0, 0.5, 1.0, 3.0])}
+SIZES = {
+    "height": st.integers(1, 24),
+    "width": st.integers(1, 24),
+    "smoothness": st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+}
 
 
 def deepest(region, clicks):
@@ -216,13 +275,19 @@ def test_ritm_clicks_the_lower_of_two_classes_that_are_as_deep():
     mask = np.zeros((5, 11), np.uint8)
     mask[1:4, 1:4], mask[1:4, 7:10] = 3, 2
     prediction = np.zeros_like(mask)
-    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(2, 8, 2)
-    assert RitmUser().next_click(prediction, mask, clicks_of([(2, 8, 2)]), np.random.default_rng(0)) == Click(2, 2, 3)
+    assert RitmUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(0)) == Click(
+        2, 8, 2
+    )
+    assert RitmUser().next_click(
+        prediction, mask, clicks_of([(2, 8, 2)]), np.random.default_rng(0)
+    ) == Click(2, 2, 3)
 
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**6), **SIZES)
-def test_brs_clicks_the_class_with_most_missed_pixels_that_were_not_all_clicked(seed, height, width, smoothness):
+def test_brs_clicks_the_class_with_most_missed_pixels_that_were_not_all_clicked(
+    seed, height, width, smoothness
+):
     prediction, mask, clicks = random_classes(seed, height, width, smoothness)
     missed = {label: wrong_where(prediction, mask) & (mask == label) for label in range(4)}
     expected = None
@@ -236,7 +301,9 @@ def test_brs_clicks_the_class_with_most_missed_pixels_that_were_not_all_clicked(
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 10**6), scene=st.sampled_from([random_masks, random_classes]), **SIZES)
-def test_the_cluster_user_clicks_a_clusters_deepest_pixel_as_what_it_is(seed, scene, height, width, smoothness):
+def test_the_cluster_user_clicks_a_clusters_deepest_pixel_as_what_it_is(
+    seed, scene, height, width, smoothness
+):
     prediction, mask, clicks = scene(seed, height, width, smoothness)
     allowed = set()
     for pixels in slow_components(wrong_where(prediction, mask)):
@@ -253,7 +320,11 @@ def test_the_cluster_user_clicks_a_clusters_deepest_pixel_as_what_it_is(seed, sc
 def test_the_random_user_clicks_a_wrong_pixel_as_what_it_is(seed, scene, height, width, smoothness):
     prediction, mask, clicks = scene(seed, height, width, smoothness)
     clicked = {(y, x) for y, x, *_ in clicks.tolist()}
-    allowed = {Click(y, x, int(mask[y, x])) for y, x in np.argwhere(wrong_where(prediction, mask)).tolist() if (y, x) not in clicked}
+    allowed = {
+        Click(y, x, int(mask[y, x]))
+        for y, x in np.argwhere(wrong_where(prediction, mask)).tolist()
+        if (y, x) not in clicked
+    }
     click = RandomUser().next_click(prediction, mask, clicks, np.random.default_rng(seed))
     assert click in allowed or (click is None and not allowed)
 
@@ -261,14 +332,20 @@ def test_the_random_user_clicks_a_wrong_pixel_as_what_it_is(seed, scene, height,
 def test_chance_falls_on_classes_as_on_objects():
     mask = np.array([[3, 2, 0, 255, 1, 0, 2, 2]], np.uint8)
     prediction = np.array([[3, 0, 3, 1, 1, 0, 0, 0]], np.uint8)
-    drawn = [RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(800)]
+    drawn = [
+        RandomUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(800)
+    ]
     assert set(drawn) == {Click(0, 1, 2), Click(0, 2, 0), Click(0, 6, 2), Click(0, 7, 2)}
     assert all(0.2 < drawn.count(click) / 800 < 0.3 for click in set(drawn))
     mask = np.zeros((20, 60), np.uint8)
     mask[5:14, 5:14] = 3  # 81 pixels
     mask[8:11, 40:43] = 2  # 9 pixels
     prediction = np.where(mask > 0, 1, 0).astype(np.uint8)
-    clicks = [ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed)) for seed in range(400)]
+    clicks = [
+        ClusterUser().next_click(prediction, mask, no_clicks(), np.random.default_rng(seed))
+        for seed in range(400)
+    ]
     assert set(clicks) == {Click(9, 9, 3), Click(9, 41, 2)}
     assert 0.85 < clicks.count(Click(9, 9, 3)) / 400 < 0.95
 
@@ -277,13 +354,21 @@ def test_chance_falls_on_classes_as_on_objects():
 def test_every_user_stops_at_perfect_classes_and_never_repeats_a_pixel(user):
     rng = np.random.default_rng(1)
     prediction, mask, _ = random_classes(3, 8, 9, 1.0)
-    assert user.next_click(np.where(mask == 255, 2, mask).astype(np.uint8), mask, no_clicks(), rng) is None
+    assert (
+        user.next_click(np.where(mask == 255, 2, mask).astype(np.uint8), mask, no_clicks(), rng)
+        is None
+    )
     clicks = no_clicks()
     while (click := user.next_click(prediction, mask, clicks, rng)) is not None:
         assert isinstance(click, Click)
         assert click[2:] == (mask[click[:2]], 0)
         clicks = np.concatenate([clicks, clicks_of([click])])
-    assert len({tuple(c[:2]) for c in clicks.tolist()}) == len(clicks) == wrong_where(prediction, mask).sum() > 10
+    assert (
+        len({tuple(c[:2]) for c in clicks.tolist()})
+        == len(clicks)
+        == wrong_where(prediction, mask).sum()
+        > 10
+    )
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda u: type(u).__name__)
@@ -291,4 +376,7 @@ def test_two_classes_are_clicked_as_an_object_against_background(user):
     for seed in range(20):
         prediction, mask, clicks = random_masks(seed, 20, 25, 2.0)
         as_object = user.next_click(prediction, mask, clicks, np.random.default_rng(seed))
-        assert user.next_click(prediction.astype(np.uint8), mask, clicks, np.random.default_rng(seed)) == as_object
+        assert (
+            user.next_click(prediction.astype(np.uint8), mask, clicks, np.random.default_rng(seed))
+            == as_object
+        )

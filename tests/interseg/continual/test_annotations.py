@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from interseg.clicks.layout import clicks_of
-from interseg.continual.annotations import Scene, StrokeUser, clicked, longest_chord, no_annotation, scribbled
+from interseg.continual.annotations import (
+    Scene,
+    StrokeUser,
+    clicked,
+    longest_chord,
+    no_annotation,
+    scribbled,
+)
 from interseg.errors import InputError
 
 
@@ -22,12 +29,16 @@ def test_clicks_and_scribbles_are_annotations():
 def stroke(user, prediction, mask, before=None):
     before = no_annotation(mask.shape) if before is None else before
     nothing = np.zeros(mask.shape)
-    return user.annotate(Scene(prediction, mask, nothing, nothing.astype(np.int64), before), np.random.default_rng(0))
+    return user.annotate(
+        Scene(prediction, mask, nothing, nothing.astype(np.int64), before), np.random.default_rng(0)
+    )
 
 
 def random_scene(seed):
     rng = np.random.default_rng(seed)
-    mask, prediction = (np.kron(rng.integers(0, 3, (6, 8)), np.ones((6, 6), int)).astype(np.uint8) for _ in range(2))
+    mask, prediction = (
+        np.kron(rng.integers(0, 3, (6, 8)), np.ones((6, 6), int)).astype(np.uint8) for _ in range(2)
+    )
     mask[:2, :5] = 255
     return prediction, mask
 

@@ -35,7 +35,9 @@ def learn(net, images, mask, memory, steps=20, rate=0.05):
 
 def task(seed):
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, 3, 6, 7, generator=generator), torch.randint(0, 2, (1, 6, 7), generator=generator)
+    return torch.rand(1, 3, 6, 7, generator=generator), torch.randint(
+        0, 2, (1, 6, 7), generator=generator
+    )
 
 
 def test_lwf_is_the_distillation_of_the_answers_before():
@@ -77,7 +79,9 @@ def test_ewcs_fisher_is_the_hand_computed_one():
     image = torch.rand(1, 1, 3, 4)
     x = image.flatten()
     p = torch.sigmoid((0.3 + 0.4) * x)
-    expected = (p * (1 - p) * x**2).mean()  # for each logit's weight, a pixel's score is (label - p) x
+    expected = (
+        p * (1 - p) * x**2
+    ).mean()  # for each logit's weight, a pixel's score is (label - p) x
     found = attached(EWC(draws=3000), net).fisher(net, image)["0.weight"].flatten()
     assert torch.allclose(found, expected.expand(2), rtol=0.1)
 
@@ -91,14 +95,22 @@ def test_ewcs_penalty_is_the_sum_over_tasks_with_constant_memory():
         images, mask = task(seed)
         learn(net, images, mask, Consolidation(), 5)
         torch.manual_seed(seed)
-        fishers.append((memory.fisher(net, images), {n: p.detach().clone() for n, p in net.named_parameters()}))
+        fishers.append(
+            (memory.fisher(net, images), {n: p.detach().clone() for n, p in net.named_parameters()})
+        )
         torch.manual_seed(seed)
         memory.end(net, images)
     learn(net, *task(9), Consolidation(), 5)
     for fisher, anchor in fishers:
-        expected += sum((fisher[n] * (p - anchor[n]) ** 2).sum().item() for n, p in net.named_parameters())
+        expected += sum(
+            (fisher[n] * (p - anchor[n]) ** 2).sum().item() for n, p in net.named_parameters()
+        )
     assert memory.penalty(net, net(task(0)[0])).item() == pytest.approx(1.5 * expected, rel=1e-3)
-    assert sum(b.numel() for b in memory.buffers()) == size == 3 * sum(p.numel() for p in net.parameters())
+    assert (
+        sum(b.numel() for b in memory.buffers())
+        == size
+        == 3 * sum(p.numel() for p in net.parameters())
+    )
 
 
 def test_ewc_holds_what_an_earlier_task_needs():
@@ -124,7 +136,9 @@ def test_packnet_frees_the_smallest_weights_and_never_moves_an_earlier_tasks():
         images, mask = task(number)
         learn(net, images, mask, memory)
         largest = net[0].weight.detach().abs()[memory.owner("0.weight") == FREE].sort().values
-        memory.end(net, images, lambda images=images, mask=mask: learn(net, images, mask, memory, 5))
+        memory.end(
+            net, images, lambda images=images, mask=mask: learn(net, images, mask, memory, 5)
+        )
         owner, weight = memory.owner("0.weight"), net[0].weight.detach()
         taken = int((owner == number).sum())
         assert taken == len(largest) - int(0.5 * len(largest))

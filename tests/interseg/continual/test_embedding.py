@@ -38,7 +38,9 @@ def test_images_are_embedded_whatever_their_size_and_learned():
 
 def test_the_paper_has_three_blocks_and_two_dense_layers_each_way():
     net = ImageEmbedding()
-    assert [type(m).__name__ for m in net.encoder.modules() if not list(m.children())].count("Conv2d") == 3
+    assert [type(m).__name__ for m in net.encoder.modules() if not list(m.children())].count(
+        "Conv2d"
+    ) == 3
     assert [m.out_features for m in net.encoder if isinstance(m, torch.nn.Linear)] == [400, 800]
     assert net.decoder(net.expand(torch.zeros(1, 400)).view(-1, *net.grid)).shape == (1, 3, 64, 88)
 
@@ -80,6 +82,12 @@ def test_the_usual_distance_is_the_median_to_the_nearest_other():
     nearest = []
     for i in range(5):
         own = Normal(m[i], v[i].mul(0.5).exp())
-        nearest.append(min(kl_divergence(own, Normal(m[j], v[j].mul(0.5).exp())).sum().item() for j in range(5) if j != i))
+        nearest.append(
+            min(
+                kl_divergence(own, Normal(m[j], v[j].mul(0.5).exp())).sum().item()
+                for j in range(5)
+                if j != i
+            )
+        )
     assert usual_distance(m, v).item() == pytest.approx(sorted(nearest)[2])
     assert usual_distance(m[:1], v[:1]).item() == math.inf

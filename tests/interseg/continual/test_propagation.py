@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from interseg.continual.propagation import energy, lab, neighbour_sum, normalised, propagate, similarity
+from interseg.continual.propagation import (
+    energy,
+    lab,
+    neighbour_sum,
+    normalised,
+    propagate,
+    similarity,
+)
 
 
 def scene(classes=3, height=12, width=15, seed=0, patches=4):
@@ -17,7 +24,11 @@ def scene(classes=3, height=12, width=15, seed=0, patches=4):
     for _ in range(patches):
         y, x = rng.integers(height - 2), rng.integers(width - 2)
         annotation[y : y + 2, x : x + 2] = rng.integers(classes)
-    return prior, torch.from_numpy(annotation), similarity(torch.from_numpy(lab(image)).double(), 20)
+    return (
+        prior,
+        torch.from_numpy(annotation),
+        similarity(torch.from_numpy(lab(image)).double(), 20),
+    )
 
 
 def slow_energy(theta, prior, annotation, colours, contrast, weight):
@@ -27,14 +38,19 @@ def slow_energy(theta, prior, annotation, colours, contrast, weight):
     for y in range(height):
         for x in range(width):
             p = [theta[c, y, x].item() for c in range(classes)]
-            total += sum(v * (math.log(v) - math.log(prior[c, y, x].item())) for c, v in enumerate(p))
+            total += sum(
+                v * (math.log(v) - math.log(prior[c, y, x].item())) for c, v in enumerate(p)
+            )
             if annotation[y, x] != 255:
                 total -= weight * math.log(p[annotation[y, x]])
             for v, u in ((y, x + 1), (y + 1, x), (y + 1, x + 1), (y + 1, x - 1)):
                 if 0 <= v < height and 0 <= u < width:
                     q = [theta[c, v, u].item() for c in range(classes)]
                     gap = sum((colours[k, y, x] - colours[k, v, u]) ** 2 for k in range(3))
-                    kl = [sum(a * (math.log(a) - math.log(b)) for a, b in zip(s, t, strict=True)) for s, t in ((p, q), (q, p))]
+                    kl = [
+                        sum(a * (math.log(a) - math.log(b)) for a, b in zip(s, t, strict=True))
+                        for s, t in ((p, q), (q, p))
+                    ]
                     total += math.exp(-contrast * gap) * sum(kl) / 2
     return total
 
@@ -54,9 +70,19 @@ def test_neighbours_are_summed_with_their_pairs_weights():
     found = neighbour_sum(maps, similarity(colours, 2.0))
     for y in range(4):
         for x in range(5):
-            near = [(v, u) for v in range(max(0, y - 1), min(4, y + 2)) for u in range(max(0, x - 1), min(5, x + 2)) if (v, u) != (y, x)]
-            weights = [torch.exp(-2 * ((colours[:, y, x] - colours[:, v, u]) ** 2).sum()) for v, u in near]
-            assert torch.allclose(found[:, y, x], sum(w * maps[:, v, u] for w, (v, u) in zip(weights, near, strict=True)))
+            near = [
+                (v, u)
+                for v in range(max(0, y - 1), min(4, y + 2))
+                for u in range(max(0, x - 1), min(5, x + 2))
+                if (v, u) != (y, x)
+            ]
+            weights = [
+                torch.exp(-2 * ((colours[:, y, x] - colours[:, v, u]) ** 2).sum()) for v, u in near
+            ]
+            assert torch.allclose(
+                found[:, y, x],
+                sum(w * maps[:, v, u] for w, (v, u) in zip(weights, near, strict=True)),
+            )
 
 
 @pytest.mark.parametrize("weight", [10.0, 1000.0])
@@ -70,7 +96,9 @@ def test_no_descent_finds_less_energy(weight, strength, classes):
     found = energy(theta, prior, annotation, pairs, weight)
     for start in (theta, prior):
         logits = start.log().clone().requires_grad_()
-        descent = torch.optim.LBFGS([logits], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
+        descent = torch.optim.LBFGS(
+            [logits], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=1e-9
+        )
 
         def closure(logits=logits, descent=descent):
             descent.zero_grad()
@@ -91,14 +119,22 @@ def test_few_turns_reach_the_energy_of_401_steps_of_adam():
         energy(normalised(logits.softmax(0)), prior, annotation, pairs, 10.0).backward()
         adam.step()
     slow = energy(normalised(logits.detach().softmax(0)), prior, annotation, pairs, 10.0)
-    assert energy(propagate(prior, annotation, pairs, 10.0, iterations=30), prior, annotation, pairs, 10.0) <= slow
+    assert (
+        energy(
+            propagate(prior, annotation, pairs, 10.0, iterations=30), prior, annotation, pairs, 10.0
+        )
+        <= slow
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 6])
 def test_without_asking_for_more_turns_the_minimum_is_near(classes):
     prior, annotation, pairs = scene(classes, 71, 93, patches=12)
     pairs = [10 * w for w in pairs]
-    found, least = (propagate(prior, annotation, pairs, **turns) for turns in ({}, {"iterations": 2000, "tolerance": 1e-8}))
+    found, least = (
+        propagate(prior, annotation, pairs, **turns)
+        for turns in ({}, {"iterations": 2000, "tolerance": 1e-8})
+    )
     energies = [energy(theta, prior, annotation, pairs).item() for theta in (found, least)]
     assert energies[1] <= energies[0] <= 1.003 * energies[1]
     assert (found.argmax(0) == least.argmax(0)).double().mean() > 0.99

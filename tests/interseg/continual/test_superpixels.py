@@ -34,7 +34,11 @@ def annotate(user, prediction, mask, unsure, before=None, seed=0, epistemic=None
 
 def slow_worth(user, scene, centre, pixels):
     """How early the rule annotates a superpixel."""
-    maps = {"mutual_information": scene.epistemic, "epistemic_mass": scene.epistemic, "error_size": np.ones(scene.mask.shape)}
+    maps = {
+        "mutual_information": scene.epistemic,
+        "epistemic_mass": scene.epistemic,
+        "error_size": np.ones(scene.mask.shape),
+    }
     values = maps.get(user.order, scene.uncertainty)
     if user.order in ("entropy", "mutual_information"):
         return np.mean([values[y, x] for y, x in pixels])
@@ -85,7 +89,9 @@ def slow(user, scene):
         rows.append(((key[0], round(key[1], 9)), s, centre, valid))
     chosen, found = [], np.full(mask.shape, 255, np.uint8)
     for _, s, centre, valid in sorted(rows, key=lambda r: r[:2]):
-        if len(chosen) < user.count and all(np.linalg.norm(centre - c) >= user.apart for c in chosen):
+        if len(chosen) < user.count and all(
+            np.linalg.norm(centre - c) >= user.apart for c in chosen
+        ):
             chosen.append(centre)
             for y, x in valid:
                 found[y, x] = labels[s]
@@ -96,13 +102,17 @@ def slow(user, scene):
 @pytest.mark.parametrize("seed", range(3))
 def test_annotations_are_the_slow_rules(seed, order):
     rng = np.random.default_rng(seed)
-    blocks = np.kron(rng.integers(0, 2, (2, 3)), np.ones((3, 3), int))  # so that some superpixels lie inside their class
+    blocks = np.kron(
+        rng.integers(0, 2, (2, 3)), np.ones((3, 3), int)
+    )  # so that some superpixels lie inside their class
     mask = np.kron(blocks, np.ones((10, 10), int)).astype(np.uint8)
     noisy = rng.random(mask.shape) < 0.12
     mask[noisy] = rng.integers(0, 3, noisy.sum())
     mask[rng.random(mask.shape) < 0.05] = 255
     share = np.kron(rng.random((6, 9)), np.ones((10, 10)))
-    prediction = np.where(rng.random(mask.shape) < share, mask, rng.integers(0, 3, mask.shape)).astype(np.uint8)
+    prediction = np.where(
+        rng.random(mask.shape) < share, mask, rng.integers(0, 3, mask.shape)
+    ).astype(np.uint8)
     before = no_annotation(mask.shape)
     before[:10, :30] = 1
     unsure = np.kron(rng.random((6, 9)), np.ones((10, 10))) + rng.random(mask.shape) / 10
@@ -115,11 +125,14 @@ def test_annotations_are_the_slow_rules(seed, order):
 
 def test_the_paper_annotates_what_is_uncertain_and_error_mass_what_is_wrong_and_large():
     mask, prediction = np.zeros((60, 90), np.uint8), np.zeros((60, 90), np.uint8)
-    prediction[10:50, 10:50] = 1  # a large error that the network is sure of, and a small one that it is not
+    prediction[10:50, 10:50] = (
+        1  # a large error that the network is sure of, and a small one that it is not
+    )
     prediction[30:40, 70:80] = 1
     unsure = np.where(np.arange(90) < 60, 0.1, 0.5) * np.ones((60, 1))
     first = {
-        order: grid()[annotate(SuperpixelUser(1, 25, order=order), prediction, mask, unsure) == 0] for order in ("entropy", "error_mass")
+        order: grid()[annotate(SuperpixelUser(1, 25, order=order), prediction, mask, unsure) == 0]
+        for order in ("entropy", "error_mass")
     }
     assert set(first["entropy"]) == {3 * 9 + 7}
     assert set(first["error_mass"]) <= {2 * 9 + 2, 2 * 9 + 3, 3 * 9 + 2, 3 * 9 + 3}
@@ -133,7 +146,9 @@ def test_the_official_order_fills_up_with_what_is_right():
     mask = np.zeros((60, 90), np.uint8)
     prediction = mask.copy()
     prediction[:10, :10] = 1
-    found = annotate(SuperpixelUser(count=5, apart=15, order="official"), prediction, mask, scene()[2])
+    found = annotate(
+        SuperpixelUser(count=5, apart=15, order="official"), prediction, mask, scene()[2]
+    )
     assert (found[:10, :10] == 0).all()
     assert len(np.unique(grid()[found == 0])) == 5
 

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from interseg.evaluation.boundaries import band_iou, boundary_agreement, outline_f, outlines_agree
 from tests.helpers.scenes import neighbours, random_classes, random_masks
 
-SIZES = {"height": st.integers(1, 14), "width": st.integers(1, 14), "smoothness": st.sampled_from([0.0, 1.0, 3.0])}
+SIZES = {
+    "height": st.integers(1, 14),
+    "width": st.integers(1, 14),
+    "smoothness": st.sampled_from([0.0, 1.0, 3.0]),
+}
 
 
 def slow_band(region, width):
@@ -18,7 +22,9 @@ def slow_band(region, width):
     height, across = region.shape
     found = set()
     for y, x in np.argwhere(region).tolist():
-        window = [(v, u) for v in range(y - width, y + width + 1) for u in range(x - width, x + width + 1)]
+        window = [
+            (v, u) for v in range(y - width, y + width + 1) for u in range(x - width, x + width + 1)
+        ]
         if any(not (0 <= v < height and 0 <= u < across and region[v, u]) for v, u in window):
             found.add((y, x))
     return found
@@ -46,7 +52,9 @@ def test_both_figures_are_what_their_definitions_say(seed, reach, height, width,
     prediction, mask, _ = random_masks(seed, height, width, smoothness)
     region, truth = prediction & (mask != 255), mask == 1
     ours, theirs = slow_band(region, reach), slow_band(truth, reach)
-    assert band_iou(region, truth, reach) == (len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0)
+    assert band_iou(region, truth, reach) == (
+        len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
+    )
     assert outline_f(region, truth, reach) == pytest.approx(slow_f(region, truth, reach))
     whole = boundary_agreement(prediction, mask)
     diagonal = math.hypot(height, width)
@@ -58,7 +66,9 @@ def test_both_figures_are_what_their_definitions_say(seed, reach, height, width,
 def test_the_widths_are_shares_of_the_diagonal():
     truth = np.zeros((300, 400), bool)
     truth[100:200, 100:200] = True
-    shifted = np.roll(truth, 4, 1)  # the diagonal is 500: bands of 10 pixels, outlines that match within 4
+    shifted = np.roll(
+        truth, 4, 1
+    )  # the diagonal is 500: bands of 10 pixels, outlines that match within 4
     frame, common = 100**2 - 80**2, 2 * 96 * 10 + 2 * 80 * 6 - 2 * 0
     found = outlines_agree(shifted, truth)
     assert found.f == 1
@@ -82,5 +92,7 @@ def test_an_ignored_band_hides_where_the_outline_runs():
 def test_of_several_classes_the_mean_counts():
     prediction, mask, _ = random_classes(3, 20, 24, 2.0)
     valid = mask != 255
-    each = [outlines_agree((prediction == k) & valid, mask == k) for k in range(4) if (mask == k).any()]
+    each = [
+        outlines_agree((prediction == k) & valid, mask == k) for k in range(4) if (mask == k).any()
+    ]
     assert boundary_agreement(prediction, mask) == pytest.approx(tuple(np.mean(each, axis=0)))

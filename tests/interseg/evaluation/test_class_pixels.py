@@ -21,7 +21,9 @@ def game(seed, played):
     for k in range(played):
         masks[k] = np.where((rng.random(shape) < 0.5) & (truth != 255), truth, answers[-1])
         answers.append(masks[k])
-    made = SimpleNamespace(first_mask=answers[0], masks=masks, ious=[0.5] * played, truth=truth, max_clicks=MAX_CLICKS)
+    made = SimpleNamespace(
+        first_mask=answers[0], masks=masks, ious=[0.5] * played, truth=truth, max_clicks=MAX_CLICKS
+    )
     return made, answers
 
 
@@ -31,7 +33,11 @@ def slow_figures(games):
         pairs = []
         for played, answers in games:
             answer = answers[min(k, len(answers) - 1)]  # the last one stays
-            pairs += [(t, a) for t, a in zip(played.truth.ravel().tolist(), answer.ravel().tolist(), strict=True) if t != 255]
+            pairs += [
+                (t, a)
+                for t, a in zip(played.truth.ravel().tolist(), answer.ravel().tolist(), strict=True)
+                if t != 255
+            ]
         ious = []
         for c in range(CLASSES):
             union = sum(c in pair for pair in pairs)
@@ -60,15 +66,21 @@ def test_a_games_pixels_are_counted_by_true_and_given_class():
     for k, answer in enumerate([*answers, answers[-1]]):
         for true in range(CLASSES):
             for given in range(CLASSES):
-                assert confusion[k, true, given] == ((played.truth == true) & (answer == given)).sum()
+                assert (
+                    confusion[k, true, given] == ((played.truth == true) & (answer == given)).sum()
+                )
 
 
 def test_a_class_that_neither_truth_nor_answers_have_counts_nothing():
     truth, answer = np.array([[0, 0, 1, 255]], np.uint8), np.array([[0, 1, 1, 3]], np.uint8)
-    played = SimpleNamespace(first_mask=answer, masks=np.zeros((1, 1, 4), np.uint8), ious=[], truth=truth, max_clicks=1)
+    played = SimpleNamespace(
+        first_mask=answer, masks=np.zeros((1, 1, 4), np.uint8), ious=[], truth=truth, max_clicks=1
+    )
     confusion = ClassPixels(CLASSES).outcome(played)["confusion"]
     figures = ClassPixels(CLASSES).figures({"confusion": confusion[None]})
-    assert figures == pytest.approx({f"pixels@{k}": 2 / 3 for k in (0, 1)} | {f"class_miou@{k}": 1 / 2 for k in (0, 1)})
+    assert figures == pytest.approx(
+        {f"pixels@{k}": 2 / 3 for k in (0, 1)} | {f"class_miou@{k}": 1 / 2 for k in (0, 1)}
+    )
 
 
 def test_the_report_draws_both_against_the_clicks():
@@ -76,5 +88,8 @@ def test_the_report_draws_both_against_the_clicks():
     figures |= {"class_miou@0": 0.4, "class_miou@1": 0.5, "class_miou@2": 0.6}
     plot = ClassPixels(CLASSES).plot(figures)
     assert list(plot.x) == [0, 1, 2]
-    assert plot.lines == {"pixels of their class": [0.1, 0.2, 0.3], "mean IoU over classes": [0.4, 0.5, 0.6]}
+    assert plot.lines == {
+        "pixels of their class": [0.1, 0.2, 0.3],
+        "mean IoU over classes": [0.4, 0.5, 0.6],
+    }
     assert ClassPixels(CLASSES).sentence(figures) == ""

@@ -17,19 +17,37 @@ def evaluation(folder, curves, seed=0, names=None, **config):
     folder.mkdir()
     noc = [int(np.argmax(np.array(c) >= 0.85)) + 1 if max(c) >= 0.85 else len(c) for c in curves]
     (folder / "report.json").write_text(json.dumps({"noc@85": float(np.mean(noc)), "auc": 0.5}))
-    OmegaConf.save(OmegaConf.create({"name": "x", "run": str(folder), "seed": seed} | config), folder / "config.yaml")
+    OmegaConf.save(
+        OmegaConf.create({"name": "x", "run": str(folder), "seed": seed} | config),
+        folder / "config.yaml",
+    )
     with (folder / "objects.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "name", "noc@85", *(f"iou@{k + 1}" for k in range(len(curves[0]))), "clicks"])
+        writer.writerow(
+            ["id", "name", "noc@85", *(f"iou@{k + 1}" for k in range(len(curves[0]))), "clicks"]
+        )
         for i, curve in reversed(list(enumerate(curves))):
-            writer.writerow([i, (names or "abcdefgh")[i], noc[i], *curve, "3:4:1 5:6:0 7:8:1:boundary"])
+            writer.writerow(
+                [i, (names or "abcdefgh")[i], noc[i], *curve, "3:4:1 5:6:0 7:8:1:boundary"]
+            )
     return Evaluation(folder)
 
 
 @pytest.fixture
 def runs(tmp_path):
-    a = [evaluation(tmp_path / f"a{s}", [[0.5, 0.9], [0.2, 0.3], [0.9, 0.9 + s / 100]], s) for s in range(2)]
-    b = [evaluation(tmp_path / f"b{s}", [[0.9, 0.9], [0.2, 0.3], [0.5, 0.6 + s / 100]], s, model={"width": 3}) for s in range(2)]
+    a = [
+        evaluation(tmp_path / f"a{s}", [[0.5, 0.9], [0.2, 0.3], [0.9, 0.9 + s / 100]], s)
+        for s in range(2)
+    ]
+    b = [
+        evaluation(
+            tmp_path / f"b{s}",
+            [[0.9, 0.9], [0.2, 0.3], [0.5, 0.6 + s / 100]],
+            s,
+            model={"width": 3},
+        )
+        for s in range(2)
+    ]
     return a, b
 
 
@@ -42,7 +60,9 @@ def test_an_evaluation_is_read_in_the_order_of_ids(runs):
 
 
 def test_runs_that_differ_in_their_seed_are_one_method(runs):
-    first, second = methods([(None, run) for run in (runs[0][0], runs[1][0], runs[0][1], runs[1][1])])
+    first, second = methods(
+        [(None, run) for run in (runs[0][0], runs[1][0], runs[0][1], runs[1][1])]
+    )
     assert (len(first.runs), len(second.runs)) == (2, 2)
     assert (first.name, second.name) == ("x", "x, width=3")
     assert first.curves[2].tolist() == pytest.approx([0.9, 0.905])
@@ -56,12 +76,16 @@ def test_runs_that_differ_in_their_seed_are_one_method(runs):
 def test_draws_of_one_network_and_user_are_one_method(tmp_path):
     user = {"_target_": "interseg.clicks.users.SampledUser"}
     drawn = [
-        evaluation(tmp_path / f"draw{n}", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": seed}})
+        evaluation(
+            tmp_path / f"draw{n}", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": seed}}
+        )
         for n, seed in enumerate(["${seed}", 1, 2])
     ]
     (method,) = methods([(None, run) for run in drawn])
     assert len(method.runs) == 3
-    again = evaluation(tmp_path / "again", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": 0}})
+    again = evaluation(
+        tmp_path / "again", [[0.5, 0.9]], callbacks={"loop": {"user": user, "seed": 0}}
+    )
     with pytest.raises(InputError, match=r"draw0 and .*again are both of seed 0"):
         methods([(None, run) for run in (*drawn, again)])
 
@@ -92,11 +116,16 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
 
 
 def test_two_checkpoints_of_one_run_are_no_two_seeds(tmp_path):
-    early, late = (evaluation(tmp_path / name, [[0.5, 0.9]], weights=name) for name in ("early", "late"))
+    early, late = (
+        evaluation(tmp_path / name, [[0.5, 0.9]], weights=name) for name in ("early", "late")
+    )
     for given in (None, "x"):
         with pytest.raises(InputError, match=r"early and .*late are both of seed 0"):
             methods([(given, early), (given, late)])
-    assert [method.name for method in methods([("early", early), ("late", late)])] == ["early", "late"]
+    assert [method.name for method in methods([("early", early), ("late", late)])] == [
+        "early",
+        "late",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
     boxes[0, 2:] = torch.tensor([(20, 30, 60, 90), (10, 20, 70, 100)])
     boxes[1, 2:] = torch.tensor([(25, 30, 60, 90), (15, 20, 70, 100)])
     boxes[2, 2:] = torch.tensor([(0, 0, 100, 90), (0, 0, 100, 100)])
-    boxes[3, 2:] = torch.tensor([(40, 30, 60, 90), (30, 20, 70, 100)])  # cut at the top, padding or not
+    boxes[3, 2:] = torch.tensor(
+        [(40, 30, 60, 90), (30, 20, 70, 100)]
+    )  # cut at the top, padding or not
     figures = figures_of(boxes, (0.8, 0.85))
     assert figures["outside"] == 1
     assert figures["noc@80"] == (2 + 1 + 4 + 4) / 4
@@ -70,13 +72,16 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
     rng = np.random.default_rng(seed)
 
     def drawn():
-        (top, bottom), (left, right) = (sorted(rng.choice(side + 1, 2, replace=False).tolist()) for side in IMAGE[2:])
+        (top, bottom), (left, right) = (
+            sorted(rng.choice(side + 1, 2, replace=False).tolist()) for side in IMAGE[2:]
+        )
         return top, left, bottom, right
 
     rows = [(IMAGE, drawn(), drawn(), drawn()) for _ in range(12)]
-    rows = [(image, truth, Box(*truth).grown(7 * (i % 3), *IMAGE[2:]), crop) for i, (image, truth, _, crop) in enumerate(rows[:6])] + rows[
-        6:
-    ]
+    rows = [
+        (image, truth, Box(*truth).grown(7 * (i % 3), *IMAGE[2:]), crop)
+        for i, (image, truth, _, crop) in enumerate(rows[:6])
+    ] + rows[6:]
     rows += [(IMAGE, row[1], row[1], IMAGE) for row in rows[:2]]
     outcome = {"boxes": torch.tensor(rows), "drawn": torch.ones(len(rows))}
     outside = [bool((within(truth) & ~within(crop)).any()) for _, truth, _, crop in rows]
@@ -85,12 +90,20 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
     for padding in PADDINGS:
         shown = [np.zeros(IMAGE[2:], bool) for _ in rows]
         for pixels, (_, _, (top, left, bottom, right), _) in zip(shown, rows, strict=True):
-            pixels[max(0, top - padding) : bottom + padding, max(0, left - padding) : right + padding] = True
-        held = [not (within(row[1]) & ~pixels).any() for row, pixels in zip(rows, shown, strict=True)]
+            pixels[
+                max(0, top - padding) : bottom + padding, max(0, left - padding) : right + padding
+            ] = True
+        held = [
+            not (within(row[1]) & ~pixels).any() for row, pixels in zip(rows, shown, strict=True)
+        ]
         assert figures[f"recall+{padding}"] == pytest.approx(np.mean(held))
-        assert figures[f"area_reduction+{padding}"] == pytest.approx(np.mean([1 - pixels.mean() for pixels in shown]))
+        assert figures[f"area_reduction+{padding}"] == pytest.approx(
+            np.mean([1 - pixels.mean() for pixels in shown])
+        )
     curves = torch.rand(len(rows), 5, dtype=torch.float64)
-    expected = [[0.0] * 5 if out else curve for out, curve in zip(outside, curves.tolist(), strict=True)]
+    expected = [
+        [0.0] * 5 if out else curve for out, curve in zip(outside, curves.tolist(), strict=True)
+    ]
     assert Crops(16).counted(outcome, curves).tolist() == expected
 
 
@@ -102,7 +115,9 @@ def test_a_game_leaves_the_boxes_of_image_object_trimmed_box_and_crop():
         ({}, [[0] * 4] * 2),
         ({"trimmed": Box(4, 6, 9, 20), "crop": Box(0, 1, 14, 25)}, [[4, 6, 9, 20], [0, 1, 14, 25]]),
     ):
-        found = Crops(16).outcome(SimpleNamespace(session=SimpleNamespace(state=state, size=(30, 40)), truth=truth))
+        found = Crops(16).outcome(
+            SimpleNamespace(session=SimpleNamespace(state=state, size=(30, 40)), truth=truth)
+        )
         assert set(found) == set(Crops.keys)
         assert found["boxes"].tolist() == [[0, 0, 30, 40], [5, 7, 9, 20], *kept]
         assert found["drawn"] == drawn_through(truth == 1, Box(*kept[1]), 16)
@@ -118,7 +133,9 @@ def test_an_object_is_drawn_through_cells_the_better_the_more_there_are():
     assert finer[-1] > 0.98
     square = np.zeros((96, 96), bool)
     square[16:80, 16:80] = True
-    assert drawn_through(square, Box(16, 16, 80, 80), 4) == 1, "nothing is lost of what fills its crop"
+    assert drawn_through(square, Box(16, 16, 80, 80), 4) == 1, (
+        "nothing is lost of what fills its crop"
+    )
     assert drawn_through(square, Box(16, 16, 80, 48), 64) == 0.5, "but what lies outside is"
     assert drawn_through(square, Box(0, 0, 0, 0), 64) == 0
 

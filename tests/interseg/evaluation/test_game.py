@@ -23,7 +23,10 @@ class Painter:
         for row, clicks in zip(logits, batch["clicks"].tolist(), strict=True):
             for y, x, label, _ in clicks:
                 if label >= 0:
-                    window = slice(max(0, y - self.reach), y + self.reach + 1), slice(max(0, x - self.reach), x + self.reach + 1)
+                    window = (
+                        slice(max(0, y - self.reach), y + self.reach + 1),
+                        slice(max(0, x - self.reach), x + self.reach + 1),
+                    )
                     row[0][window] = 5.0 if label else -5.0
         return logits
 
@@ -38,7 +41,9 @@ def truth(seed=0):
 def games(count=1, reach=5, user=None, **options):
     sessions = open_sessions(Plain(Painter(reach)), torch.zeros(count, 3, 24, 32), undoable=False)
     given = {"max_clicks": 6} | options
-    return [Game(session, truth(i), user or RitmUser(), **given) for i, session in enumerate(sessions)]
+    return [
+        Game(session, truth(i), user or RitmUser(), **given) for i, session in enumerate(sessions)
+    ]
 
 
 def test_a_game_ends_at_its_target_and_keeps_its_last_iou():
@@ -138,9 +143,17 @@ def test_classes_are_measured_by_their_mean():
     outcome = game.outcome()
     assert outcome["masks"].shape == (4, 24, 32)
     for k in range(4):
-        assert outcome["curves"][k].item() == pytest.approx(mean_iou(outcome["masks"][k].numpy(), mask, 3))
+        assert outcome["curves"][k].item() == pytest.approx(
+            mean_iou(outcome["masks"][k].numpy(), mask, 3)
+        )
     assert outcome["curves"][-1] > outcome["starts"]
-    clicked = [[outcome["masks"][k][y, x].item() == label for y, x, label, _ in session.clicks[: k + 1].tolist()] for k in range(4)]
+    clicked = [
+        [
+            outcome["masks"][k][y, x].item() == label
+            for y, x, label, _ in session.clicks[: k + 1].tolist()
+        ]
+        for k in range(4)
+    ]
     assert outcome["correct"].tolist() == [sum(row) for row in clicked]
 
 

@@ -7,7 +7,15 @@ import torch.multiprocessing as mp
 
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
-from interseg.evaluation.metrics import EFFORT_TARGETS, OUTCOME, Interactions, clicks_to, effort, interval, summarise
+from interseg.evaluation.metrics import (
+    EFFORT_TARGETS,
+    OUTCOME,
+    Interactions,
+    clicks_to,
+    effort,
+    interval,
+    summarise,
+)
 from interseg.evaluation.refinements import Refinements
 from tests.helpers.outcomes import CURVES, PLAYED
 
@@ -45,7 +53,11 @@ def test_effort_is_what_a_user_gives_and_gets_who_stops_at_a_target(target):
         clicks.append(given)
         obtained.append(curve[given - 1])
     (row,) = effort(CURVES, (target,))
-    assert row == {"target": target, "clicks": np.mean(clicks), "miou": pytest.approx(np.mean(obtained))}
+    assert row == {
+        "target": target,
+        "clicks": np.mean(clicks),
+        "miou": pytest.approx(np.mean(obtained)),
+    }
 
 
 def test_clicks_to_mean_needs_full_curves_and_may_never_come():
@@ -133,7 +145,13 @@ def test_a_contribution_says_how_clicks_are_counted_and_adds_its_figures():
     assert metric.outcome_clicked().tolist() == [[0.0] * 4, *CURVES[1:].tolist()]
     assert metric.outcome["curves"].tolist() == CURVES.tolist()
     plain = summarise(PLAYED, (0.85,), full_curves=True)
-    own = {"noc@85": (4 + 1 + 4 + 4) / 4, "failures@85": 2, "failures_reference@85": 3, "hard": 1, "contributed": ["hard", "outside"]}
+    own = {
+        "noc@85": (4 + 1 + 4 + 4) / 4,
+        "failures@85": 2,
+        "failures_reference@85": 3,
+        "hard": 1,
+        "contributed": ["hard", "outside"],
+    }
     assert figures == plain | own
 
 
@@ -142,12 +160,26 @@ def test_figures_of_clicks_are_those_of_the_clicks_that_were_given():
     clicks = torch.full((4, 3, 4), -1)
     for row, count in zip(clicks, given, strict=True):
         row[:count] = torch.tensor([5, 6, 0, 0])
-    seconds = torch.tensor([[(k + 1.0) / (i + 2) if k < given[i] else 0 for k in range(3)] for i in range(4)], dtype=torch.float64)
-    outcome = PLAYED | {"curves": CURVES[:, :3], "clicks": clicks, "correct": torch.tensor(correct), "network_seconds": seconds}
-    figures = summarise(outcome | {"simulator_seconds": torch.tensor([0.5, 0.25, 0, 0.75])}, (0.85,), full_curves=False)
+    seconds = torch.tensor(
+        [[(k + 1.0) / (i + 2) if k < given[i] else 0 for k in range(3)] for i in range(4)],
+        dtype=torch.float64,
+    )
+    outcome = PLAYED | {
+        "curves": CURVES[:, :3],
+        "clicks": clicks,
+        "correct": torch.tensor(correct),
+        "network_seconds": seconds,
+    }
+    figures = summarise(
+        outcome | {"simulator_seconds": torch.tensor([0.5, 0.25, 0, 0.75])},
+        (0.85,),
+        full_curves=False,
+    )
     for k in (1, 2, 3):
         rows = [i for i in range(4) if given[i] >= k]
-        assert figures[f"accuracy@{k}"] == pytest.approx(np.mean([correct[i][k - 1] / k for i in rows]))
+        assert figures[f"accuracy@{k}"] == pytest.approx(
+            np.mean([correct[i][k - 1] / k for i in rows])
+        )
         assert figures[f"seconds@{k}"] == pytest.approx(np.mean([k / (i + 2) for i in rows]))
     assert figures["clicked"] == (1 + 2 + 3) + 1 + (1 + 2)
     assert figures["clicked_wrong"] == (0 + 1 + 0) + 1 + (0 + 0)
@@ -169,29 +201,54 @@ def test_objects_that_have_not_reached_the_target_after_k_clicks_are_counted_and
     generator = np.random.default_rng(0)
     curves = generator.random((7, 12))
     clicks = torch.ones(7, 12, 4, dtype=torch.int64)
-    more = {"curves": torch.from_numpy(curves), "outlines": torch.from_numpy(generator.random((7, 12, 2))), "clicks": clicks}
-    more |= {"id": torch.arange(7), "starts": torch.zeros(7), "correct": torch.ones(7, 12), "network_seconds": torch.ones(7, 12)}
-    figures = summarise(more | {"simulator_seconds": torch.zeros(7)}, (0.85, 0.95), full_curves=True)
+    more = {
+        "curves": torch.from_numpy(curves),
+        "outlines": torch.from_numpy(generator.random((7, 12, 2))),
+        "clicks": clicks,
+    }
+    more |= {
+        "id": torch.arange(7),
+        "starts": torch.zeros(7),
+        "correct": torch.ones(7, 12),
+        "network_seconds": torch.ones(7, 12),
+    }
+    figures = summarise(
+        more | {"simulator_seconds": torch.zeros(7)}, (0.85, 0.95), full_curves=True
+    )
     for q in (85, 95):
         for k in (5, 10):
-            assert figures[f"nof{k}@{q}"] == sum(max(curve[:k]) < q / 100 for curve in curves.tolist())
+            assert figures[f"nof{k}@{q}"] == sum(
+                max(curve[:k]) < q / 100 for curve in curves.tolist()
+            )
         assert f"nof20@{q}" not in figures
     assert figures["noc@95"] == np.mean([noc_reference(c, 0.95) for c in curves])
     assert figures["5-miou"] == figures["miou@5"] == pytest.approx(curves[:, 4].mean())
     for number, name in enumerate(("boundary_iou", "boundary_f")):
         means = more["outlines"][..., number].mean(0)
         assert [figures[f"{name}@{k}"] for k in range(1, 13)] == pytest.approx(means.tolist())
-    assert "5-miou" not in summarise(more | {"simulator_seconds": torch.zeros(7)}, (0.85,), full_curves=False)
+    assert "5-miou" not in summarise(
+        more | {"simulator_seconds": torch.zeros(7)}, (0.85,), full_curves=False
+    )
 
 
 def test_harm_and_medians_are_of_the_clicks_that_were_given():
-    curves = torch.tensor([[0.5, 0.49, 0.6, 0.6], [0.3, 0.3, 0.3, 0.3], [0.2, 0.9, 0.5, 0.51]], dtype=torch.float64)
+    curves = torch.tensor(
+        [[0.5, 0.49, 0.6, 0.6], [0.3, 0.3, 0.3, 0.3], [0.2, 0.9, 0.5, 0.51]], dtype=torch.float64
+    )
     clicks = torch.full((3, 4, 4), -1)
     clicks[0, :4], clicks[1, :1], clicks[2, :3] = 1, 1, 1
     seconds = torch.tensor([[1.0, 2, 3, 4], [9, 0, 0, 0], [5, 6, 7, 0]])
     starts = torch.tensor([0.0, 0.8, 0.0], dtype=torch.float64)
-    more = {"curves": curves, "clicks": clicks, "starts": starts, "network_seconds": seconds, "correct": torch.zeros(3, 4)}
-    figures = summarise(PLAYED | {"outlines": torch.ones(3, 4, 2)} | more, (0.85,), full_curves=False)
+    more = {
+        "curves": curves,
+        "clicks": clicks,
+        "starts": starts,
+        "network_seconds": seconds,
+        "correct": torch.zeros(3, 4),
+    }
+    figures = summarise(
+        PLAYED | {"outlines": torch.ones(3, 4, 2)} | more, (0.85,), full_curves=False
+    )
     assert figures["regress"] == 3 / 8  # 0.5 to 0.49, 0.8 to 0.3, 0.9 to 0.5
     assert figures["regress_2"] == 2 / 8
     assert figures["median_seconds_per_click"] == 4.5

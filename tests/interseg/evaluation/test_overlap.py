@@ -16,7 +16,11 @@ def test_iou_leaves_out_ignored_pixels_and_calls_an_empty_union_one():
 def test_the_iou_of_an_object_is_that_of_its_counted_pixels(seed):
     rng = np.random.default_rng(seed)
     mask, prediction = rng.choice([0, 1, 255], (6, 7)).astype(np.uint8), rng.random((6, 7)) < 0.5
-    pixels = [(p, m == 1) for p, m in zip(prediction.ravel().tolist(), mask.ravel().tolist(), strict=True) if m != 255]
+    pixels = [
+        (p, m == 1)
+        for p, m in zip(prediction.ravel().tolist(), mask.ravel().tolist(), strict=True)
+        if m != 255
+    ]
     assert iou(prediction, mask) == sum(p and m for p, m in pixels) / sum(p or m for p, m in pixels)
 
 
@@ -24,7 +28,10 @@ def test_the_iou_of_an_object_is_that_of_its_counted_pixels(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_confusion_counts_the_valid_pixels_of_each_true_and_given_class(seed, kind):
     rng = np.random.default_rng(seed)
-    mask, prediction = rng.choice([0, 1, 3, 19, 255], (6, 7)).astype(np.uint8), rng.integers(0, 20, (6, 7)).astype(kind)
+    mask, prediction = (
+        rng.choice([0, 1, 3, 19, 255], (6, 7)).astype(np.uint8),
+        rng.integers(0, 20, (6, 7)).astype(kind),
+    )
     expected = np.zeros((20, 20), int)
     for pixel in np.ndindex(mask.shape):
         if mask[pixel] != 255:
@@ -34,7 +41,11 @@ def test_confusion_counts_the_valid_pixels_of_each_true_and_given_class(seed, ki
 
 def slow_ious(prediction, mask, classes):
     found = []
-    pixels = [(p, m) for p, m in zip(prediction.ravel().tolist(), mask.ravel().tolist(), strict=True) if m != 255]
+    pixels = [
+        (p, m)
+        for p, m in zip(prediction.ravel().tolist(), mask.ravel().tolist(), strict=True)
+        if m != 255
+    ]
     for c in range(classes):
         both = sum(p == m == c for p, m in pixels)
         union = sum(c in (p, m) for p, m in pixels)

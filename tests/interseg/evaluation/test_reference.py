@@ -1,8 +1,10 @@
 """The field's evaluation, written again from its rules with scipy alone, gives the clicks and the NoC that ours gives.
 
-Rules: the prediction starts empty; an error region's pixels get their exact distance to its outside, the image's border being outside,
-clicked pixels 0; the click is the first maximum in row-major order of the type whose maximum is larger, negative at a tie; IoU over
-pixels that are not ignored; stop at the target, 20 clicks at most; NoC is the first click that reaches the target, else 20.
+Rules: the prediction starts empty; an error region's pixels get their exact distance to its
+outside, the image's border being outside, clicked pixels 0; the click is the first maximum in
+row-major order of the type whose maximum is larger, negative at a tie; IoU over pixels that are not
+ignored; stop at the target, 20 clicks at most; NoC is the first click that reaches the target, else
+20.
 """
 
 import csv
@@ -88,19 +90,44 @@ def test_the_command_prints_the_references_noc(tmp_path):
     root = draw_folder(tmp_path / "data", 3)
     for seed, file in enumerate(sorted((root / "images").iterdir())):
         write(file, noisy(seed, 25 + 10 * seed)[0])
-    line = ["--config", "external/own.yaml", "--trust", "tests", "model.predictor._target_=tests.helpers.others.Squares"]
-    line += ["--config", "data/folder.yaml", f"data.root={root}", "model.predictor.reach=5", f"run={tmp_path / 'eval'}"]
-    result = called("evaluate.py", *line, "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "loading.num_workers=0")
+    line = [
+        "--config",
+        "external/own.yaml",
+        "--trust",
+        "tests",
+        "model.predictor._target_=tests.helpers.others.Squares",
+    ]
+    line += [
+        "--config",
+        "data/folder.yaml",
+        f"data.root={root}",
+        "model.predictor.reach=5",
+        f"run={tmp_path / 'eval'}",
+    ]
+    result = called(
+        "evaluate.py",
+        *line,
+        "trainer.accelerator=cpu",
+        "trainer.enable_progress_bar=false",
+        "loading.num_workers=0",
+    )
     assert result.returncode == 0, result.stderr
     data = FolderDataModule(root=str(root))
     data.prepare_data()
-    source, rows = data.source("test"), list(csv.DictReader((tmp_path / "eval" / "objects.csv").open()))
+    source, rows = (
+        data.source("test"),
+        list(csv.DictReader((tmp_path / "eval" / "objects.csv").open())),
+    )
     assert len(rows) == 6
     for row in rows:
         sample = source.read(int(row["id"]))
-        clicks, ious = reference_sample(Squares(5), np.asarray(sample.image), np.asarray(sample.mask), max(TARGETS))
+        clicks, ious = reference_sample(
+            Squares(5), np.asarray(sample.image), np.asarray(sample.mask), max(TARGETS)
+        )
         assert row["clicks"] == " ".join(f"{y}:{x}:{label}" for y, x, label in clicks)
-        assert [float(row[f"iou@{k}"]) for k in range(1, len(ious) + 1)] == pytest.approx(ious, abs=1e-6)
+        assert [float(row[f"iou@{k}"]) for k in range(1, len(ious) + 1)] == pytest.approx(
+            ious, abs=1e-6
+        )
         for target in TARGETS:
             assert int(row[f"noc@{100 * target:g}"]) == reference_noc(ious, target)
     assert len({row["noc@85"] for row in rows}) > 1

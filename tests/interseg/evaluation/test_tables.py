@@ -4,7 +4,12 @@ from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.tables import shown, write_objects
 from tests.helpers.outcomes import CURVES, PLAYED
 
-CLICKS = [clicks_of([(1, 2), (3, 4, 0)]), clicks_of([(5, 6, 1)]), clicks_of([(7, 8), (9, 10, 1, BOUNDARY)]), clicks_of([])]
+CLICKS = [
+    clicks_of([(1, 2), (3, 4, 0)]),
+    clicks_of([(5, 6, 1)]),
+    clicks_of([(7, 8), (9, 10, 1, BOUNDARY)]),
+    clicks_of([]),
+]
 
 
 class Hard(Contribution):
@@ -24,7 +29,9 @@ class Hard(Contribution):
 def test_the_objects_that_are_written_are_read_back_with_their_clicks(tmp_path):
     names = ["a", "b, the second", 'c "quoted"', "d"]
     for own, noc in (([], [2, 1, 4, 4]), ([Hard()], [4, 1, 4, 4])):
-        write_objects(tmp_path / "objects.csv", PLAYED | {"clicks": pad_clicks(CLICKS)}, names, (0.85,), own)
+        write_objects(
+            tmp_path / "objects.csv", PLAYED | {"clicks": pad_clicks(CLICKS)}, names, (0.85,), own
+        )
         header, rows = read_objects(tmp_path / "objects.csv")
         assert header == ["noc@85", "iou@1", "iou@2", "iou@3", "iou@4"]
         assert [row.name for row in rows] == [f"{i} {name}" for i, name in enumerate(names)]
@@ -36,8 +43,23 @@ def test_the_objects_that_are_written_are_read_back_with_their_clicks(tmp_path):
 
 
 def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
-    figures = {"objects": 3, "auc": 0.5, "clicked": 4, "clicked_wrong": 0, "contributed": ["first", "second"], "first": 0, "second": 7}
-    figures |= {"noc@85": 2.0, "failures@85": 0, "clicks_to_mean@85": None, "miou@1": 0.4, "miou@2": 0.5, "network_seconds_per_click": 0.1}
+    figures = {
+        "objects": 3,
+        "auc": 0.5,
+        "clicked": 4,
+        "clicked_wrong": 0,
+        "contributed": ["first", "second"],
+        "first": 0,
+        "second": 7,
+    }
+    figures |= {
+        "noc@85": 2.0,
+        "failures@85": 0,
+        "clicks_to_mean@85": None,
+        "miou@1": 0.4,
+        "miou@2": 0.5,
+        "network_seconds_per_click": 0.1,
+    }
     expected = [
         "objects",
         "noc@85",

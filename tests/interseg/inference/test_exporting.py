@@ -11,7 +11,12 @@ import torch
 import yaml
 
 import interseg
-from interseg.clicks.guidance import DiskGuidance, DistanceGuidance, FlooredGaussianGuidance, GaussianGuidance
+from interseg.clicks.guidance import (
+    DiskGuidance,
+    DistanceGuidance,
+    FlooredGaussianGuidance,
+    GaussianGuidance,
+)
 from interseg.errors import InputError
 from interseg.inference.exported import ExportedModel
 from interseg.inference.exporting import export
@@ -32,13 +37,25 @@ CLICKS = [(30, 24, 1), (5, 30, 0), (33, 20, 1)]
 
 def once(encoder="tf_efficientnet_lite0", channels=3):
     network = OnceNetwork(encoder, None, guidance_channels=channels, width=32, outlines=8, blocks=1)
-    return ITIS(network, DiskGuidance(5), previous_mask=channels == 3, mask_map="mask", long_side=[64, 96])
+    return ITIS(
+        network, DiskGuidance(5), previous_mask=channels == 3, mask_map="mask", long_side=[64, 96]
+    )
 
 
 def whole(channels=2, mask_map="mask", long_side=48, guidance=None):
-    options = {"guidance_channels": channels, "new_channels": "mean", "options": {"decoder_channels": 16}}
+    options = {
+        "guidance_channels": channels,
+        "new_channels": "mean",
+        "options": {"decoder_channels": 16},
+    }
     network = ClickNetwork(encoder=ENCODER, weights=None, **options)
-    return ITIS(network, guidance or DiskGuidance(3), previous_mask=channels == 3, mask_map=mask_map, long_side=long_side)
+    return ITIS(
+        network,
+        guidance or DiskGuidance(3),
+        previous_mask=channels == 3,
+        mask_map=mask_map,
+        long_side=long_side,
+    )
 
 
 METHODS = {
@@ -83,29 +100,45 @@ def test_its_answers_are_the_sessions_in_torch(name, exported):
         photo = drawn(*size)
         for start in (None, photo.mean(2) > 110):
             session = model.session(photo, mask=start)
-            (expected,) = open_sessions(method, tensor_of(photo), masks=None if start is None else [start])
+            (expected,) = open_sessions(
+                method, tensor_of(photo), masks=None if start is None else [start]
+            )
             for click in CLICKS:
                 session.click(*click)
                 expected.click(*click)
-                assert np.abs(session.steps[-1].logits - expected.steps[-1].logits[0].numpy()).max() < 1e-4
+                assert (
+                    np.abs(session.steps[-1].logits - expected.steps[-1].logits[0].numpy()).max()
+                    < 1e-4
+                )
                 sure = np.abs(expected.steps[-1].logits[0].numpy()) > 1e-4
                 assert np.array_equal(session.mask[sure], expected.mask[sure])
 
 
 def test_the_mask_before_counts_and_there_need_be_none(exported):
     _, folder = exported("itis/once.yaml")
-    photo, pair = drawn(72, 96), OnnxPair(str(folder / "encoder.onnx"), str(folder / "decoder.onnx"))
+    photo, pair = (
+        drawn(72, 96),
+        OnnxPair(str(folder / "encoder.onnx"), str(folder / "decoder.onnx")),
+    )
     encoded, points, labels = pair.encode(photo), np.array([[24, 30]], np.float32), np.array([1])
-    answers = [pair.decode(encoded, (72, 96), points, labels, mask, {}).logits for mask in (None, photo.mean(2) > 110)]
+    answers = [
+        pair.decode(encoded, (72, 96), points, labels, mask, {}).logits
+        for mask in (None, photo.mean(2) > 110)
+    ]
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
 
 
 def test_sams_own_client_is_answered(exported):
     """A photo at a long side of 1024, points in its pixels, a mask of 256 x 256, the inputs by SAM's names."""
     method, folder = exported("itis/once.yaml")
-    encoder, decoder = (onnxruntime.InferenceSession(str(folder / name)) for name in ("encoder.onnx", "decoder.onnx"))
+    encoder, decoder = (
+        onnxruntime.InferenceSession(str(folder / name))
+        for name in ("encoder.onnx", "decoder.onnx")
+    )
     photo = np.repeat(np.repeat(drawn(72, 96), 8, 0), 8, 1)  # 576 x 768
-    shown = torch.nn.functional.interpolate(tensor_of(photo), (768, 1024), mode="bilinear", antialias=True)
+    shown = torch.nn.functional.interpolate(
+        tensor_of(photo), (768, 1024), mode="bilinear", antialias=True
+    )
     values = (shown[0].permute(1, 2, 0) * 255).numpy()
     (embedding,) = encoder.run(None, {encoder.get_inputs()[0].name: values})
     given = {
@@ -121,7 +154,9 @@ def test_sams_own_client_is_answered(exported):
     assert 0 <= scores[0, 0] <= 1
     (expected,) = open_sessions(method, shown.clamp(0, 1))
     expected.click(320, 256)
-    logits = torch.nn.functional.interpolate(expected.steps[-1].logits[None], (576, 768), mode="bilinear")[0, 0].numpy()
+    logits = torch.nn.functional.interpolate(
+        expected.steps[-1].logits[None], (576, 768), mode="bilinear"
+    )[0, 0].numpy()
     assert np.abs(masks[0, 0] - logits).max() < 0.05
     assert (low[0, 0, 192:] == -20).all()
     given |= {"mask_input": np.where(low > 0, low, -5), "has_mask_input": np.ones(1, np.float32)}
@@ -130,7 +165,12 @@ def test_sams_own_client_is_answered(exported):
 
 @pytest.mark.parametrize(
     "guidance",
-    [DiskGuidance(4), GaussianGuidance(5, 9), FlooredGaussianGuidance(), DistanceGuidance(30, True)],
+    [
+        DiskGuidance(4),
+        GaussianGuidance(5, 9),
+        FlooredGaussianGuidance(),
+        DistanceGuidance(30, True),
+    ],
     ids=lambda g: type(g).__name__,
 )
 def test_guidance_in_a_graph_is_the_methods(guidance):
@@ -162,7 +202,10 @@ print(sorted({{"torch", "pytorch_lightning", "transformers"}} & sys.modules.keys
     assert result.stdout.strip() == "[]", result.stderr
     (expected,) = open_sessions(method, tensor_of(drawn(72, 96)))
     expected.click(30, 24)
-    assert np.abs(np.load(tmp_path / "mask.npy", allow_pickle=False) - expected.probabilities).max() < 1e-4
+    assert (
+        np.abs(np.load(tmp_path / "mask.npy", allow_pickle=False) - expected.probabilities).max()
+        < 1e-4
+    )
 
 
 def test_an_export_is_played_as_an_external_pair(exported):
@@ -180,7 +223,14 @@ def test_an_export_is_played_as_an_external_pair(exported):
 def test_its_files_say_what_they_are(exported):
     _, folder = exported("small.yaml")
     about = json.loads((folder / "interseg.json").read_text())
-    assert about == {"format": 1, "name": "tiny", "network": "ClickNetwork", "split": False, "previous": "none", "long_side": 48}
+    assert about == {
+        "format": 1,
+        "name": "tiny",
+        "network": "ClickNetwork",
+        "split": False,
+        "previous": "none",
+        "long_side": 48,
+    }
     assert json.loads((exported("itis/once.yaml")[1] / "interseg.json").read_text())["split"]
     card = yaml.safe_load((folder / "x-anylabeling.yaml").read_text())
     assert card["type"] == "segment_anything"
@@ -197,7 +247,11 @@ def test_what_cannot_be_exported_or_loaded_is_one_clear_error(exported, tmp_path
     with pytest.raises(InputError, match="device is 'tpu'"):
         interseg.load(folder, device="tpu")
     session = interseg.load(folder, device="cpu").session(drawn(72, 96))
-    for wrong, message in (((80, 3), "lies outside"), ((3, 3, 2), "has label 2"), ((3, 3, 1, "line"), "kind is 'line'")):
+    for wrong, message in (
+        ((80, 3), "lies outside"),
+        ((3, 3, 2), "has label 2"),
+        ((3, 3, 1, "line"), "kind is 'line'"),
+    ):
         with pytest.raises(InputError, match=message):
             session.click(*wrong)
     with pytest.raises(InputError, match="there is no click to undo"):

@@ -13,7 +13,10 @@ def rosenbrock(x):
 def quadratic(seed, size):
     generator = torch.Generator().manual_seed(seed)
     root = torch.randn(size, size, generator=generator, dtype=torch.float64)
-    matrix, aim = root @ root.T + torch.eye(size, dtype=torch.float64), torch.randn(size, generator=generator, dtype=torch.float64)
+    matrix, aim = (
+        root @ root.T + torch.eye(size, dtype=torch.float64),
+        torch.randn(size, generator=generator, dtype=torch.float64),
+    )
     return lambda x: 0.5 * (x - aim) @ matrix @ (x - aim)
 
 
@@ -48,10 +51,21 @@ def by_scipy(function, start, **options):
         energy.backward()
         return energy.item(), point.grad.numpy()
 
-    return scipy.optimize.minimize(both, start.numpy(), jac=True, method="L-BFGS-B", options={"maxcor": 20, "ftol": 0, **options})
+    return scipy.optimize.minimize(
+        both,
+        start.numpy(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxcor": 20, "ftol": 0, **options},
+    )
 
 
-PROBLEMS = [(rosenbrock, 2), (rosenbrock, 6), *((quadratic(i, 5 + i), 5 + i) for i in range(4)), *((logistic(i, 8), 8) for i in range(4))]
+PROBLEMS = [
+    (rosenbrock, 2),
+    (rosenbrock, 6),
+    *((quadratic(i, 5 + i), 5 + i) for i in range(4)),
+    *((logistic(i, 8), 8) for i in range(4)),
+]
 
 
 def test_every_problem_of_a_batch_ends_where_scipys_ends():
@@ -96,10 +110,15 @@ def test_the_recursion_is_the_inverse_hessian_of_the_bfgs_formula():
 
 
 def test_a_search_stops_at_the_first_point_that_is_good_enough():
-    found = minimise([torch.full((2,), -1.0, dtype=torch.float64)], answers([rosenbrock], done=lambda energy: energy < 1))[0]
+    found = minimise(
+        [torch.full((2,), -1.0, dtype=torch.float64)],
+        answers([rosenbrock], done=lambda energy: energy < 1),
+    )[0]
     assert 0.01 < found.answer.energy < 1
     assert found.answer.done
-    (at_once,) = minimise([torch.ones(2, dtype=torch.float64)], answers([rosenbrock], done=lambda energy: energy < 1))
+    (at_once,) = minimise(
+        [torch.ones(2, dtype=torch.float64)], answers([rosenbrock], done=lambda energy: energy < 1)
+    )
     assert at_once.evaluations == 1
     assert at_once.moved
 
@@ -113,7 +132,9 @@ def test_the_budget_is_kept_and_the_best_point_is_given():
             energies.append(given[0].energy)
             return given
 
-        (found,) = minimise([torch.full((2,), -1.5, dtype=torch.float64)], evaluate, evaluations=budget)
+        (found,) = minimise(
+            [torch.full((2,), -1.5, dtype=torch.float64)], evaluate, evaluations=budget
+        )
         assert len(energies) == found.evaluations == budget
         assert found.answer.energy == min(energies)
 

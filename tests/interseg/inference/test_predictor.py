@@ -16,13 +16,17 @@ from tests.helpers.small_network import answered, batch, encode, network, same
 def test_without_options_the_answer_is_the_plain_one():
     net, given = network(), batch()
     with torch.no_grad():
-        assert torch.allclose(answered(Predictor(net, encode), given).logits, net(given["image"], encode(given)))
+        assert torch.allclose(
+            answered(Predictor(net, encode), given).logits, net(given["image"], encode(given))
+        )
 
 
 def test_flip_averaging_makes_the_answer_symmetric():
     net, given = network(), batch()
     mirrored = given | {"image": given["image"].flip(-1), "clicks": given["clicks"].clone()}
-    mirrored["clicks"][..., 1] = torch.where(given["clicks"][..., 2] >= 0, 59 - given["clicks"][..., 1], -1)
+    mirrored["clicks"][..., 1] = torch.where(
+        given["clicks"][..., 2] >= 0, 59 - given["clicks"][..., 1], -1
+    )
     predictor = Predictor(net, encode, options=InferenceOptions(flip=True))
     with torch.no_grad():
         straight, flipped = (answered(predictor, one).logits for one in (given, mirrored))
@@ -39,7 +43,12 @@ def test_zoom_in_shows_the_box_and_pastes_the_answer():
             return guidance[:, :1] - guidance[:, 1:]
 
     given = batch()
-    answer, states = answered(Predictor(Plain(), encode, options=InferenceOptions(zoom=ZoomIn(long_side=48, min_crop=10))), given)
+    answer, states = answered(
+        Predictor(
+            Plain(), encode, options=InferenceOptions(zoom=ZoomIn(long_side=48, min_crop=10))
+        ),
+        given,
+    )
     assert answer.shape == (2, 1, 40, 60)
     boxes = [state["box"] for state in states]
     assert boxes[0] == Box(12, 22, 27, 41)  # rows 15 to 24 and columns 25 to 37, 1.4 times as large
@@ -55,8 +64,13 @@ def test_zoom_in_shows_the_box_and_pastes_the_answer():
 
 def test_variables_of_another_view_are_forgotten():
     given = batch()
-    predictor = Predictor(network(), encode, options=InferenceOptions(MapRefiner(), ZoomIn(long_side=32, min_crop=10)))
-    given["states"] = [{"variables": torch.zeros(2), "box": None}, {"variables": torch.zeros(2), "box": Box(0, 0, 3, 3)}]
+    predictor = Predictor(
+        network(), encode, options=InferenceOptions(MapRefiner(), ZoomIn(long_side=32, min_crop=10))
+    )
+    given["states"] = [
+        {"variables": torch.zeros(2), "box": None},
+        {"variables": torch.zeros(2), "box": Box(0, 0, 3, 3)},
+    ]
     for state in answered(predictor, given).states:
         assert "variables" not in state or len(state["variables"]) > 2
 
@@ -65,7 +79,11 @@ def test_feature_variables_outlive_a_change_of_view():
     given = batch()
     kept = torch.full((16,), 0.01, dtype=torch.float64)
     given["states"] = [{"variables": kept, "box": Box(0, 0, 3, 3)}, {}]
-    predictor = Predictor(network(), encode, options=InferenceOptions(FeatureRefiner("b"), ZoomIn(long_side=32, min_crop=10)))
+    predictor = Predictor(
+        network(),
+        encode,
+        options=InferenceOptions(FeatureRefiner("b"), ZoomIn(long_side=32, min_crop=10)),
+    )
     state = answered(predictor, given).states[0]
     assert len(state["variables"]) == 16
     assert state["box"] != Box(0, 0, 3, 3)
@@ -73,11 +91,17 @@ def test_feature_variables_outlive_a_change_of_view():
 
 def test_a_round_can_be_played_again_from_its_states():
     given = batch()
-    predictor = Predictor(network(), encode, options=InferenceOptions(BRS(), ZoomIn(long_side=32, min_crop=10), flip=True))
+    predictor = Predictor(
+        network(),
+        encode,
+        options=InferenceOptions(BRS(), ZoomIn(long_side=32, min_crop=10), flip=True),
+    )
     first = answered(predictor, given)
     assert any(state.get("counts") for state in first.states)
     later = given | {"previous": first.logits[:, 0] > 0, "states": first.states}
-    later["clicks"] = torch.cat([given["clicks"], torch.tensor([[[16, 27, 0, 0]], [[15, 9, 0, 0]]])], 1)
+    later["clicks"] = torch.cat(
+        [given["clicks"], torch.tensor([[[16, 27, 0, 0]], [[15, 9, 0, 0]]])], 1
+    )
     second, again = answered(predictor, later), answered(predictor, later)
     assert torch.equal(second.logits, again.logits)
     assert same(second.states, again.states)
@@ -92,7 +116,9 @@ def test_an_image_that_was_reduced_before_is_not_reduced_again():
         plain = answered(predictor, given).logits
         encoded = reduced_image(given["image"], 30)
         assert torch.equal(answered(predictor, given | {"encoded": encoded}).logits, plain)
-        assert not torch.equal(answered(predictor, given | {"encoded": {"image": 1 - encoded["image"]}}).logits, plain)
+        assert not torch.equal(
+            answered(predictor, given | {"encoded": {"image": 1 - encoded["image"]}}).logits, plain
+        )
     assert plain.shape == (2, 1, 40, 60)
     assert {tuple(image.shape[-2:]) for image in seen} == {(20, 30)}
 
@@ -102,17 +128,27 @@ def test_flip_averaging_survives_half_precision():
         def forward(self, image, guidance):
             return torch.full_like(image[:, :1], 30.0).bfloat16()
 
-    assert answered(Predictor(Sure(), encode, options=InferenceOptions(flip=True)), batch()).logits.isfinite().all()
+    assert (
+        answered(Predictor(Sure(), encode, options=InferenceOptions(flip=True)), batch())
+        .logits.isfinite()
+        .all()
+    )
 
 
 def test_a_missing_key_and_a_click_outside_are_named():
     given = batch()
     with pytest.raises(ValueError, match="the batch has no 'states'"):
-        Predictor(network(), encode)({key: value for key, value in given.items() if key != "states"})
+        Predictor(network(), encode)(
+            {key: value for key, value in given.items() if key != "states"}
+        )
     zoomed = Predictor(network(), encode, options=InferenceOptions(zoom=ZoomIn()))
     with pytest.raises(ValueError, match="the batch has no 'previous'"):
         zoomed({key: value for key, value in given.items() if key != "previous"})
     with pytest.raises(InputError, match=r"click \(y=70, x=1\) lies outside"):
-        Predictor(network(), encode)(given | {"clicks": torch.tensor([[[70, 1, 1, 0]], [[1, 1, 1, 0]]])})
-    with pytest.raises(InputError, match=r"zoom is \{'long_side': 400\}; turn it on by --config zoom\.yaml"):
+        Predictor(network(), encode)(
+            given | {"clicks": torch.tensor([[[70, 1, 1, 0]], [[1, 1, 1, 0]]])}
+        )
+    with pytest.raises(
+        InputError, match=r"zoom is \{'long_side': 400\}; turn it on by --config zoom\.yaml"
+    ):
         InferenceOptions(zoom={"long_side": 400})

@@ -29,11 +29,19 @@ def test_the_gradient_of_the_energy_is_that_of_finite_differences(name, flip):
             logits = logits_of([2, 0], variables)
             labels = [wanted_labels(given.clicks[i], 20, 24, refiner.reach) for i in (2, 0)]
             return (
-                sum(corrective_energy(w, y, refiner.mean) for w, y in zip(logits, labels, strict=True)) + refiner.inertia(variables).sum()
+                sum(
+                    corrective_energy(w, y, refiner.mean)
+                    for w, y in zip(logits, labels, strict=True)
+                )
+                + refiner.inertia(variables).sum()
             )
 
-        start = torch.randn(2, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
-        direction = torch.randn(2, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        start = torch.randn(
+            2, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        ).requires_grad_()
+        direction = torch.randn(
+            2, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+        )
         (gradient,) = torch.autograd.grad(energy(start), start)
         step = 1e-6
         numeric = (energy(start + step * direction) - energy(start - step * direction)) / (2 * step)
@@ -57,10 +65,15 @@ def test_clicked_pixels_get_their_labels_and_the_network_stays_as_it_was(name):
             assert torch.equal(logits[i], plain[i])
         else:
             assert state["counts"]["refinements"] == 1
-            energies = [corrective_energy(w, labels, REFINERS[name]().mean).item() for w in (plain[i], logits[i])]
+            energies = [
+                corrective_energy(w, labels, REFINERS[name]().mean).item()
+                for w in (plain[i], logits[i])
+            ]
             assert energies[1] < energies[0]
     if name in ("brs", "dist_map_brs"):
-        assert all(right(w, wanted_labels(c, 20, 24, 0)) for w, c in zip(logits, given.clicks, strict=True))
+        assert all(
+            right(w, wanted_labels(c, 20, 24, 0)) for w, c in zip(logits, given.clicks, strict=True)
+        )
     assert any(state for state in states)
 
 
@@ -70,7 +83,15 @@ def test_a_batch_is_refined_as_its_objects_one_by_one(name, flip):
     given = scene(network(), objects=6, flip=flip, sizes=((20, 24), (16, 18)))
     together, states = refined(REFINERS[name](), given)
     for i in range(6):
-        part = Scene(given.network, [given.images[i]], [given.maps[i]], [given.restore[i]], [given.clicks[i]], flip, [i])
+        part = Scene(
+            given.network,
+            [given.images[i]],
+            [given.maps[i]],
+            [given.restore[i]],
+            [given.clicks[i]],
+            flip,
+            [i],
+        )
         (alone,), (state,) = refined(REFINERS[name](), part)
         assert torch.allclose(together[i], alone, atol=1e-9)
         assert state.get("counts") == states[i].get("counts")
@@ -86,11 +107,16 @@ def test_brs_lowers_the_energy_as_far_as_scipy_does():
 
     def energy(x):
         delta = torch.from_numpy(x).view(1, 2, 20, 24).requires_grad_()
-        value = corrective_energy(net(given.images[0], given.maps[0] + delta)[0], labels, mean=False) + 1e-3 * (delta**2).sum()
+        value = (
+            corrective_energy(net(given.images[0], given.maps[0] + delta)[0], labels, mean=False)
+            + 1e-3 * (delta**2).sum()
+        )
         value.backward()
         return value.item(), delta.grad.numpy().ravel()
 
-    theirs = scipy.optimize.minimize(energy, np.zeros(960), jac=True, method="L-BFGS-B", options={"maxcor": 20, "maxiter": 300})
+    theirs = scipy.optimize.minimize(
+        energy, np.zeros(960), jac=True, method="L-BFGS-B", options={"maxcor": 20, "maxiter": 300}
+    )
 
     class ToTheEnd(BRS):
         """Goes on after the labels are right, as scipy does."""
@@ -114,7 +140,9 @@ def test_what_was_found_is_carried_over_to_the_next_click():
     given.clicks[0] = clicks(3, 4)
     (_,), (state,) = refined(BRS(), given)
     (again,), (after,) = refined(BRS(), given, [state])
-    assert after["counts"]["refinements"] == 1  # nothing is wrong any more: only the forward pass, with the maps found before
+    assert (
+        after["counts"]["refinements"] == 1
+    )  # nothing is wrong any more: only the forward pass, with the maps found before
     assert right(again, wanted_labels(given.clicks[0], 20, 24, 0))
     assert torch.equal(after["variables"], state["variables"])
 
@@ -126,7 +154,9 @@ def test_a_round_counts_on_from_its_state_and_can_be_played_again_from_it(name):
     (first,), (state,) = refined(REFINERS[name](), given)
     assert state["counts"]["refinements"] == 1
     wrong = [(y, x) for y in range(20) for x in range(24) if first[0, y, x] < 0]
-    later = given._replace(clicks=[np.concatenate([given.clicks[0], clicks_of([(*wrong[len(wrong) // 2], 1)])])])
+    later = given._replace(
+        clicks=[np.concatenate([given.clicks[0], clicks_of([(*wrong[len(wrong) // 2], 1)])])]
+    )
     logits, (after,) = refined(REFINERS[name](), later, [state])
     assert after["counts"]["refinements"] == 2
     assert after["counts"]["refinement_evaluations"] > state["counts"]["refinement_evaluations"]
@@ -142,7 +172,9 @@ def test_squares_are_clipped_at_the_border_and_a_clicked_pixel_keeps_its_label()
     assert wanted[0, 0] == 1
     assert wanted[0, 1] == 0
     assert wanted[1, 0] == 0
-    assert set(wanted) == {(y, x) for y in (0, 1) for x in (0, 1, 2)} | {(y, x) for y in (18, 19) for x in (22, 23)}
+    assert set(wanted) == {(y, x) for y in (0, 1) for x in (0, 1, 2)} | {
+        (y, x) for y in (18, 19) for x in (22, 23)
+    }
     given = scene(network(), objects=1)
     given.clicks[0] = clicks_of([(0, 0, 1), (0, 12, 0), (7, 0, 1), (19, 23, 0)])
     for name in FAST:
@@ -203,7 +235,11 @@ def test_a_round_runs_what_no_variable_changes_once_refined_or_not(name, monkeyp
     net = network()
     given, ran = scene(net), []
     convolve = nn.Conv2d._conv_forward
-    monkeypatch.setattr(nn.Conv2d, "_conv_forward", lambda self, *a: (ran.append(1) if self is net.stem else None, convolve(self, *a))[1])
+    monkeypatch.setattr(
+        nn.Conv2d,
+        "_conv_forward",
+        lambda self, *a: (ran.append(1) if self is net.stem else None, convolve(self, *a))[1],
+    )
     answers, states = refined(refiner_of(name), given)
     assert any(state.get("counts") for state in states)
     assert len(ran) == 1

@@ -33,7 +33,9 @@ def test_a_rerun_computes_only_what_follows_the_layer(point):
     assert torch.equal(net(images, maps), network()(images, maps))
 
 
-@pytest.mark.parametrize(("architecture", "points"), [("DeepLabV3Plus", "abc"), ("Unet", "abc"), ("FPN", "ac")])
+@pytest.mark.parametrize(
+    ("architecture", "points"), [("DeepLabV3Plus", "abc"), ("Unet", "abc"), ("FPN", "ac")]
+)
 def test_every_click_network_names_its_points_and_is_rerun_exactly(architecture, points):
     torch.manual_seed(0)
     net = ClickNetwork(architecture, ENCODER, None, new_channels="mean").eval()
@@ -46,7 +48,9 @@ def test_every_click_network_names_its_points_and_is_rerun_exactly(architecture,
             change = lambda features: features * 1.1 - 0.05  # noqa: E731
             with changed(layer, change):
                 slow = net(images[rows], maps[rows])
-            assert torch.allclose(again(lambda: net(images[rows], maps[rows]), change, rows), slow, atol=1e-4)
+            assert torch.allclose(
+                again(lambda: net(images[rows], maps[rows]), change, rows), slow, atol=1e-4
+            )
             kept = {id(m) for module in again.outputs for m in module.modules()}
             counts.append(len(kept))
     assert counts == sorted(counts)

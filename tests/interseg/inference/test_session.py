@@ -29,16 +29,22 @@ class Counter:
         self.batches.append(len(batch["id"]))
         logits = torch.full((len(batch["id"]), self.outputs, *batch["image"].shape[-2:]), -5.0)
         states = []
-        for row, (clicks, state) in enumerate(zip(batch["clicks"].tolist(), batch["states"], strict=True)):
+        for row, (clicks, state) in enumerate(
+            zip(batch["clicks"].tolist(), batch["states"], strict=True)
+        ):
             given = [c for c in clicks if c[2] >= 0]
-            assert state.get("count", 0) == len(given) - 1, "the state is the one of the click before"
+            assert state.get("count", 0) == len(given) - 1, (
+                "the state is the one of the click before"
+            )
             if self.outputs > 1:
                 logits[row, 0] = 0
             else:
                 logits[row][batch["previous"][row][None]] = 3
             y, x, label, _ = given[-1]
             channel = label if self.outputs > 1 else 0
-            logits[row, channel, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = 5.0 if label or self.outputs > 1 else -5.0
+            logits[row, channel, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = (
+                5.0 if label or self.outputs > 1 else -5.0
+            )
             logits[row] += batch["encoded"]["mean"][row] / 10
             states.append({"count": len(given), "seen": (*state.get("seen", ()), (y, x))})
         return Answer(logits, states)
@@ -54,7 +60,12 @@ def opened(segmenter=None, **options):
 
 
 def snapshot(session):
-    return session.mask.copy(), session.probabilities.copy(), session.clicks.copy(), dict(session.state)
+    return (
+        session.mask.copy(),
+        session.probabilities.copy(),
+        session.clicks.copy(),
+        dict(session.state),
+    )
 
 
 def assert_same(one, other):
@@ -65,7 +76,9 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("outputs", [1, 4])
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_is_clicked_undone_and_redone_a_session_is_what_its_clicks_alone_give(seed, outputs):
+def test_whatever_is_clicked_undone_and_redone_a_session_is_what_its_clicks_alone_give(
+    seed, outputs
+):
     rng = np.random.default_rng(seed)
     segmenter = Counter(outputs)
     session, kept, undone = opened(segmenter), [], []
@@ -73,7 +86,9 @@ def test_whatever_is_clicked_undone_and_redone_a_session_is_what_its_clicks_alon
     for _ in range(60):
         action = rng.choice([*["click"] * 5, *["undo"] * 2, *["redo"] * 2, "reset"])
         if action == "click":
-            click = Click(int(rng.integers(20)), int(rng.integers(30)), int(rng.integers(max(2, outputs))))
+            click = Click(
+                int(rng.integers(20)), int(rng.integers(30)), int(rng.integers(max(2, outputs)))
+            )
             session.click(*click[:3])
             kept, undone = [*kept, click], []
         elif action == "undo" and kept:
@@ -127,8 +142,12 @@ def test_an_image_is_encoded_once_and_its_answers_take_time():
 def test_sessions_are_answered_together_as_one_by_one_whatever_their_sizes():
     segmenter = Counter()
     sizes = [(20, 30), (20, 30), (16, 16), (20, 30)]
-    together = [open_sessions(segmenter, image(*size, seed=i)[None], [i])[0] for i, size in enumerate(sizes)]
-    alone = [open_sessions(segmenter, image(*size, seed=i)[None], [i])[0] for i, size in enumerate(sizes)]
+    together = [
+        open_sessions(segmenter, image(*size, seed=i)[None], [i])[0] for i, size in enumerate(sizes)
+    ]
+    alone = [
+        open_sessions(segmenter, image(*size, seed=i)[None], [i])[0] for i, size in enumerate(sizes)
+    ]
     for k in range(3):
         clicks = [Click(k + i, 2 * k + i, (k + i) % 2) for i in range(4)]
         answer_together(together, clicks)
@@ -190,7 +209,9 @@ def test_a_boundary_click_is_a_kind_that_some_segmenters_know():
         def segment(self, batch):
             return batch["image"][:, :1]
 
-    with pytest.raises(InputError, match=r"click \(y=4, x=4\) is of kind boundary; this method knows region"):
+    with pytest.raises(
+        InputError, match=r"click \(y=4, x=4\) is of kind boundary; this method knows region"
+    ):
         opened(Plain(Painter())).click(4, 4, kind="boundary")
     with pytest.raises(InputError, match="kind is 'edge'; use region or boundary"):
         session.click(4, 4, kind="edge")

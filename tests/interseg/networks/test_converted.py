@@ -20,8 +20,15 @@ class UNet(nn.Module):
     def __init__(self, classes=1, first=None):
         super().__init__()
         self.down = nn.Sequential(first or nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.3))
-        self.deep = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.LeakyReLU(0.3), nn.Upsample(scale_factor=2))
-        self.up = nn.Sequential(nn.Conv2d(24, 8, 3, padding=1), nn.LeakyReLU(0.3), nn.Conv2d(8, classes, 1))
+        self.deep = nn.Sequential(
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding=1),
+            nn.LeakyReLU(0.3),
+            nn.Upsample(scale_factor=2),
+        )
+        self.up = nn.Sequential(
+            nn.Conv2d(24, 8, 3, padding=1), nn.LeakyReLU(0.3), nn.Conv2d(8, classes, 1)
+        )
 
     def forward(self, x):
         x = self.down(x)
@@ -33,8 +40,12 @@ def networks():
     return {
         "own": UNet(),
         "smp": smp.Unet("resnet18", encoder_weights=None, classes=1),
-        "timm's own padding": smp.DeepLabV3Plus("tu-tf_efficientnet_lite0", encoder_weights=None, classes=3),
-        "torchvision": torchvision.models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4),
+        "timm's own padding": smp.DeepLabV3Plus(
+            "tu-tf_efficientnet_lite0", encoder_weights=None, classes=3
+        ),
+        "torchvision": torchvision.models.segmentation.lraspp_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=4
+        ),
         "no bias": UNet(2, nn.Conv2d(3, 8, 5, padding=2, bias=False, padding_mode="reflect")),
     }
 
@@ -73,8 +84,18 @@ def test_maps_go_through_the_first_convolution_with_the_photos_weights(name):
 
 def played(network, clicks, rounds=1):
     torch.manual_seed(1)
-    predictor = Predictor(network, lambda view: torch.zeros_like(view["image"]), options=InferenceOptions(BRS()), click_maps=3)
-    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": pad_clicks([clicks_of(clicks)]), "states": [{}]}
+    predictor = Predictor(
+        network,
+        lambda view: torch.zeros_like(view["image"]),
+        options=InferenceOptions(BRS()),
+        click_maps=3,
+    )
+    batch = {
+        "id": torch.tensor([7]),
+        "image": torch.rand(1, 3, 64, 64),
+        "clicks": pad_clicks([clicks_of(clicks)]),
+        "states": [{}],
+    }
     for _ in range(rounds):
         logits, states = answered(predictor, batch)
         batch |= {"states": states}
@@ -89,11 +110,16 @@ def test_clicked_pixels_get_their_class(classes):
         network.network.up[2].weight.mul_(20)  # an untrained network hardly answers to its input
     before, _, _ = played(network, [[0, 0, 0]])
     labels = (before[0, 0] <= 0).long() if classes == 1 else (before[0].argmax(0) + 1) % classes
-    clicks = [[y, x, int(labels[y, x])] for y, x in ((5, 6), (40, 50), (60, 12))]  # each says that the network is wrong
+    clicks = [
+        [y, x, int(labels[y, x])] for y, x in ((5, 6), (40, 50), (60, 12))
+    ]  # each says that the network is wrong
     before, after, state = played(network, clicks)
     assert after.shape == (1, classes, 64, 64)
     for y, x, label in clicks:
-        answers = [int(o[0, 0, y, x] > 0) if classes == 1 else int(o[0, :, y, x].argmax()) for o in (before, after)]
+        answers = [
+            int(o[0, 0, y, x] > 0) if classes == 1 else int(o[0, :, y, x].argmax())
+            for o in (before, after)
+        ]
         assert answers[0] != label
         assert answers[1] == label
     assert state["counts"]["refinements"] == 1
@@ -103,7 +129,10 @@ def test_clicked_pixels_get_their_class(classes):
 
 def test_a_click_of_a_class_that_the_network_does_not_know_is_named():
     for classes, label, known in ((1, 2, "0 to 1"), (4, 4, "0 to 3")):
-        with pytest.raises(InputError, match=rf"click \(y=5, x=6\) on object 7 has class {label}; the network knows classes {known}"):
+        with pytest.raises(
+            InputError,
+            match=rf"click \(y=5, x=6\) on object 7 has class {label}; the network knows classes {known}",
+        ):
             played(Converted(UNet(classes)).eval(), [[5, 6, label]])
 
 
@@ -141,11 +170,26 @@ def test_any_size_goes_in_and_comes_out_and_zoom_is_for_one_object():
     network = Converted(networks()["timm's own padding"]).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
-        assert network(torch.rand(1, 3, 75, 100), torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
-    batch = {"id": torch.tensor([7]), "image": torch.rand(1, 3, 64, 64), "clicks": pad_clicks([clicks_of([(1, 1, 1)])]), "states": [{}]}
+        assert network(torch.rand(1, 3, 75, 100), torch.rand(1, 3, 75, 100)).shape == (
+            1,
+            3,
+            75,
+            100,
+        )
+    batch = {
+        "id": torch.tensor([7]),
+        "image": torch.rand(1, 3, 64, 64),
+        "clicks": pad_clicks([clicks_of([(1, 1, 1)])]),
+        "states": [{}],
+    }
     batch["previous"] = torch.zeros(1, 64, 64, dtype=torch.bool)
     with pytest.raises(InputError, match="the network has 3 classes"):
-        Predictor(network, lambda view: torch.zeros_like(view["image"]), options=InferenceOptions(zoom=ZoomIn()), click_maps=3)(batch)
+        Predictor(
+            network,
+            lambda view: torch.zeros_like(view["image"]),
+            options=InferenceOptions(zoom=ZoomIn()),
+            click_maps=3,
+        )(batch)
 
 
 def test_the_mean_energy_of_several_classes_is_that_of_its_formula():
@@ -154,6 +198,11 @@ def test_the_mean_energy_of_several_classes_is_that_of_its_formula():
     logits = torch.randn(3, 5, 6, dtype=torch.float64)
     labels = np.array([[0, 0, 2], [1, 2, 0], [4, 5, 0]], np.int64)
     p = logits.softmax(0)
-    errors = [sum((float(k == c) - p[k, y, x].item()) ** 2 for k in range(3)) for y, x, c in labels.tolist()]
+    errors = [
+        sum((float(k == c) - p[k, y, x].item()) ** 2 for k in range(3))
+        for y, x, c in labels.tolist()
+    ]
     assert corrective_energy(logits, labels, mean=False).item() == pytest.approx(sum(errors))
-    assert corrective_energy(logits, labels, mean=True).item() == pytest.approx(errors[0] + (errors[1] + errors[2]) / 2)
+    assert corrective_energy(logits, labels, mean=True).item() == pytest.approx(
+        errors[0] + (errors[1] + errors[2]) / 2
+    )

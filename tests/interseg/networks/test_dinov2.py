@@ -27,10 +27,14 @@ def test_the_weights_under_timms_names_compute_what_the_file_computes(onnxruntim
 
     model = onnx.load(str(dinov2.packaged_file()))
     tokens = "/backbone/layernorm/Add_1_output_0"
-    model.graph.output.append(onnx.helper.make_tensor_value_info(tokens, onnx.TensorProto.FLOAT, None))
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(tokens, onnx.TensorProto.FLOAT, None)
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     encoder = FrozenEncoder(dinov2.NAME, "package", [11])
     image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     shown = ((image - encoder.mean) / encoder.std).numpy()
@@ -53,7 +57,9 @@ def test_another_file_in_the_packages_place_is_refused(tmp_path, monkeypatch):
         dinov2.packaged_state_dict()
     file.parent.mkdir(parents=True)
     file.write_bytes(b"other")
-    with pytest.raises(InputError, match=f"has SHA-256 {hashlib.sha256(b'other').hexdigest()[:12]}"):
+    with pytest.raises(
+        InputError, match=f"has SHA-256 {hashlib.sha256(b'other').hexdigest()[:12]}"
+    ):
         dinov2.packaged_state_dict()
 
 
@@ -76,6 +82,8 @@ def test_positions_of_a_smaller_grid_are_read_off_the_table_without_smoothing():
     Model.pos_embed[0, 1:, 0] = rows.repeat_interleave(9)
     patches = torch.zeros(2, 3, 3, 2)
     found = dinov2.add_positions(Model, patches)[:, 1:, 0].view(2, 3, 3)
-    assert np.allclose(found, rows[[1, 4, 7]][None, :, None].expand(2, 3, 3), atol=1e-6), "the rows at the cells' centres"
+    assert np.allclose(found, rows[[1, 4, 7]][None, :, None].expand(2, 3, 3), atol=1e-6), (
+        "the rows at the cells' centres"
+    )
     same = dinov2.add_positions(Model, torch.zeros(1, 9, 9, 2))[0, :, 0]
     assert torch.equal(same, Model.pos_embed[0, :, 0])

@@ -26,7 +26,11 @@ def test_the_packaged_weights_know_a_cat_and_an_espresso(photo, classes):
     image = getattr(skimage.data, photo)()
     edge = min(image.shape[:2])
     left = (image.shape[1] - edge) // 2
-    x = torch.from_numpy(resize(image[:edge, left : left + edge], (224, 224), anti_aliasing=True)).float().permute(2, 0, 1)
+    x = (
+        torch.from_numpy(resize(image[:edge, left : left + edge], (224, 224), anti_aliasing=True))
+        .float()
+        .permute(2, 0, 1)
+    )
     best = model.eval()((x[None] - 0.5) / 0.5).argmax().item()
     assert best in classes
 
@@ -35,7 +39,9 @@ def test_new_channels_start_from_zero_so_that_clicks_change_nothing_yet(network)
     network.eval()
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(network(image, torch.zeros(1, 2, 64, 64)), network(image, torch.rand(1, 2, 64, 64)))
+        assert torch.equal(
+            network(image, torch.zeros(1, 2, 64, 64)), network(image, torch.rand(1, 2, 64, 64))
+        )
     stem = next(m for m in network.encoder.modules() if isinstance(m, GuidedConvolution))
     assert torch.equal(stem.photo.weight, packaged_state_dict(LITE)["conv_stem.weight"])
     assert not stem.guidance.weight.any()
@@ -48,16 +54,25 @@ def test_the_guided_convolution_is_one_convolution_over_all_channels():
     torch.nn.init.normal_(widened.guidance.weight)
     x = torch.rand(2, 5, 9, 11)
     weight = torch.cat([photo.weight, widened.guidance.weight], 1)
-    assert torch.allclose(widened(x), torch.nn.functional.conv2d(x, weight, photo.bias, 2, 1), atol=1e-6)
+    assert torch.allclose(
+        widened(x), torch.nn.functional.conv2d(x, weight, photo.bias, 2, 1), atol=1e-6
+    )
 
 
 def test_parameters_are_told_apart_by_where_they_start_from(network):
-    parts = {name: {id(p) for p in parameters} for name, parameters in network.parameters_by_origin().items()}
+    parts = {
+        name: {id(p) for p in parameters}
+        for name, parameters in network.parameters_by_origin().items()
+    }
     stem = next(m for m in network.encoder.modules() if isinstance(m, GuidedConvolution))
     assert id(stem.photo.weight) in parts["encoder"]
     assert parts["clicks"] == {id(stem.guidance.weight)}
     assert id(network.network.segmentation_head[0].weight) in parts["decoder"]
-    assert sum(map(len, parts.values())) == len(set.union(*parts.values())) == sum(p.requires_grad for p in network.parameters())
+    assert (
+        sum(map(len, parts.values()))
+        == len(set.union(*parts.values()))
+        == sum(p.requires_grad for p in network.parameters())
+    )
 
 
 def test_a_network_that_reads_no_photo_is_refused():
@@ -66,12 +81,17 @@ def test_a_network_that_reads_no_photo_is_refused():
 
 
 def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):
-    assert not any(n.training for n in batch_norms(ClickNetwork(encoder=LITE, weights=None).encoder))
+    assert not any(
+        n.training for n in batch_norms(ClickNetwork(encoder=LITE, weights=None).encoder)
+    )
     network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     network(torch.rand(2, 3, 64, 64), torch.rand(2, 2, 64, 64)).mean().backward()
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
-    assert all(not n.training and not any(p.requires_grad for p in n.parameters()) for n in batch_norms(network.encoder))
+    assert all(
+        not n.training and not any(p.requires_grad for p in n.parameters())
+        for n in batch_norms(network.encoder)
+    )
     assert not list(batch_norms(network.network.decoder))
 
 
@@ -83,7 +103,9 @@ def test_any_size_goes_in_and_comes_out(network, size):
 def test_channels_last_changes_the_layout_only():
     torch.manual_seed(0)
     plain = ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 32}).eval()
-    last = ClickNetwork(encoder=LITE, weights="package", channels_last=True, options={"decoder_channels": 32}).eval()
+    last = ClickNetwork(
+        encoder=LITE, weights="package", channels_last=True, options={"decoder_channels": 32}
+    ).eval()
     last.load_state_dict(plain.state_dict())
     image, guidance = torch.rand(1, 3, 64, 96), torch.rand(1, 2, 64, 96)
     with torch.no_grad():
@@ -93,7 +115,12 @@ def test_channels_last_changes_the_layout_only():
 def test_compiling_changes_neither_the_output_nor_the_checkpoint():
     torch.manual_seed(0)
     plain = ClickNetwork(encoder=ENCODER, weights=None, options={"decoder_channels": 16}).eval()
-    compiled = ClickNetwork(encoder=ENCODER, weights=None, compile={"backend": "eager"}, options={"decoder_channels": 16}).eval()
+    compiled = ClickNetwork(
+        encoder=ENCODER,
+        weights=None,
+        compile={"backend": "eager"},
+        options={"decoder_channels": 16},
+    ).eval()
     compiled.load_state_dict(plain.state_dict())
     image, guidance = torch.rand(1, 3, 64, 64), torch.rand(1, 2, 64, 64)
     with torch.no_grad():
@@ -104,7 +131,10 @@ def test_compiling_changes_neither_the_output_nor_the_checkpoint():
     ("arguments", "message"),
     [
         ({"architecture": "DeepLabV4"}, "architecture is 'DeepLabV4'"),
-        ({"encoder": "tu-resnet18", "weights": "package"}, "no package carries weights of the encoder 'tu-resnet18'"),
+        (
+            {"encoder": "tu-resnet18", "weights": "package"},
+            "no package carries weights of the encoder 'tu-resnet18'",
+        ),
         ({"encoder": LITE, "weights": "coco"}, "weights is 'coco'"),
         ({"encoder": LITE, "weights": None, "new_channels": "one"}, "new_channels='one'"),
     ],
@@ -115,6 +145,8 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_weights_that_cannot_be_downloaded_name_the_way_without_a_network(monkeypatch):
-    monkeypatch.setattr(timm, "create_model", lambda *a, **k: (_ for _ in ()).throw(OSError("no route to host")))
+    monkeypatch.setattr(
+        timm, "create_model", lambda *a, **k: (_ for _ in ()).throw(OSError("no route to host"))
+    )
     with pytest.raises(InputError, match=r"no route to host.*weights=package"):
         load_encoder_weights(torch.nn.Identity(), "tu-xception65", "imagenet")

@@ -45,7 +45,9 @@ def test_what_is_known_of_a_photo_changes_no_answer(network, size):
         assert torch.equal(network(image, maps, features=network.features(image)), plain)
         encoded = network.encode(image)
         assert all(len(part) == 2 for part in encoded.values())
-        assert torch.equal(network(torch.zeros_like(image), maps, encoded), plain), "what is encoded is all that is read of a photo"
+        assert torch.equal(network(torch.zeros_like(image), maps, encoded), plain), (
+            "what is encoded is all that is read of a photo"
+        )
         alone = network(image[1:], maps[1:], {key: part[1:] for key, part in encoded.items()})
         assert torch.allclose(alone, plain[1:], atol=1e-5), "photos do not see each other"
 
@@ -76,7 +78,9 @@ def test_a_frozen_encoder_learns_nothing_and_lies_in_no_checkpoint(network):
     parts = network.parameters_by_origin()
     assert parts["encoder"] == []
     assert all(p.grad is not None for p in parts["decoder"]), "everything else learns"
-    assert {id(p) for p in parts["decoder"]} == {id(p) for p in network.parameters() if p.requires_grad}
+    assert {id(p) for p in parts["decoder"]} == {
+        id(p) for p in network.parameters() if p.requires_grad
+    }
     network.zero_grad()
     network.eval()
     state = network.state_dict()
@@ -90,7 +94,9 @@ def test_a_changed_photo_is_encoded_with_a_gradient(network):
     with_encoder = image.grad.clone()
     image.grad = None
     network(image, guidance(count=1), features=network.features(image.detach())).mean().backward()
-    assert not torch.allclose(with_encoder, image.grad), "the gradient reaches the photo through the encoder too"
+    assert not torch.allclose(with_encoder, image.grad), (
+        "the gradient reaches the photo through the encoder too"
+    )
     network.zero_grad()
 
 
@@ -111,10 +117,15 @@ def test_a_checkpoint_goes_back_into_a_network_on_the_same_encoder(kind, tmp_pat
 def test_a_checkpoint_of_another_encoder_is_refused(network):
     state = network.state_dict()
     state["encoder.digest"] = state["encoder.digest"] ^ 1
-    with pytest.raises(InputError, match=r"trained on an encoder of digest \w+, this .* has \w+; build it from the weights"):
+    with pytest.raises(
+        InputError,
+        match=r"trained on an encoder of digest \w+, this .* has \w+; build it from the weights",
+    ):
         network.load_state_dict(state)
     with pytest.raises(RuntimeError, match=r"Missing key.*decoder"):
-        network.load_state_dict({key: value for key, value in network.state_dict().items() if "last" not in key})
+        network.load_state_dict(
+            {key: value for key, value in network.state_dict().items() if "last" not in key}
+        )
 
 
 def test_a_fine_tuned_encoder_learns_and_is_kept():
@@ -128,7 +139,9 @@ def test_a_fine_tuned_encoder_learns_and_is_kept():
     other = small(frozen=False)
     state["encoder.model.patch_embed.proj.weight"] += 1
     other.load_state_dict(state)
-    assert torch.equal(other.encoder.model.patch_embed.proj.weight, state["encoder.model.patch_embed.proj.weight"])
+    assert torch.equal(
+        other.encoder.model.patch_embed.proj.weight, state["encoder.model.patch_embed.proj.weight"]
+    )
 
 
 def test_a_random_encoder_is_the_same_whenever_it_is_built():
@@ -167,7 +180,10 @@ def test_unknown_encoders_and_weights_are_named(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(InputError, match=r"could not be downloaded \(no route to host\); .*model.network.pretrained=package"):
+    with pytest.raises(
+        InputError,
+        match=r"could not be downloaded \(no route to host\); .*model.network.pretrained=package",
+    ):
         FrozenEncoder("test_vit", "hub")
 
 
@@ -215,12 +231,17 @@ def test_likeness_is_the_largest_cosine_to_a_clicked_token():
     tokens = normalize(torch.randn(3, 2, 20, 5, generator=generator), dim=3)
     share = torch.zeros(3, 20)
     share[0, [3, 7]] = torch.tensor([0.5, 0.1])
-    share[1, 4], share[1, 9] = 0.011, 0.01  # smaller than counts: the best covered counts all the same
+    share[1, 4], share[1, 9] = (
+        0.011,
+        0.01,
+    )  # smaller than counts: the best covered counts all the same
     found = likeness_to_clicks(tokens, share)
     for row, clicked in enumerate(([3, 7], [4])):
         for kind in range(2):
             for token in range(20):
-                wanted = max(float(tokens[row, kind, token] @ tokens[row, kind, other]) for other in clicked)
+                wanted = max(
+                    float(tokens[row, kind, token] @ tokens[row, kind, other]) for other in clicked
+                )
                 assert float(found[row, kind, token]) == pytest.approx(wanted, abs=1e-5)
     assert (found[2] == -1).all(), "without a click nothing is alike"
 
@@ -246,7 +267,10 @@ def test_a_block_without_pooling_is_plain_attention():
     tokens = x.flatten(2).transpose(1, 2)
     normed = block.before(tokens)
     query, (key, value) = block.query(normed), block.key_value(normed).chunk(2, 2)
-    heads = [scaled_dot_product_attention(q, k, v) for q, k, v in zip(query.chunk(2, 2), key.chunk(2, 2), value.chunk(2, 2), strict=True)]
+    heads = [
+        scaled_dot_product_attention(q, k, v)
+        for q, k, v in zip(query.chunk(2, 2), key.chunk(2, 2), value.chunk(2, 2), strict=True)
+    ]
     after = tokens + block.out(torch.cat(heads, 2))
     wide = block.wide(block.between(after)).transpose(1, 2).unflatten(2, (4, 5))
     wide = torch.nn.functional.gelu(wide + block.near(wide))

@@ -67,10 +67,16 @@ def test_clicks_and_the_previous_mask_change_the_answer(make, channel):
 def test_every_weight_learns_and_has_one_origin(make, channels):
     network = make(guidance_channels=channels)
     (network(photo(), guidance()[:, :channels]) ** 2).mean().backward()
-    assert not [name for name, weights in network.named_parameters() if weights.grad is None or not weights.grad.any()]
+    assert not [
+        name
+        for name, weights in network.named_parameters()
+        if weights.grad is None or not weights.grad.any()
+    ]
     parts = network.parameters_by_origin()
     assert set(parts) == {"encoder", "clicks", "decoder"}
-    assert sorted(id(p) for part in parts.values() for p in part) == sorted(id(p) for p in network.parameters())
+    assert sorted(id(p) for part in parts.values() for p in part) == sorted(
+        id(p) for p in network.parameters()
+    )
 
 
 def test_without_clicks_it_can_be_converted(make):
@@ -89,7 +95,9 @@ def test_patches_of_photo_and_guidance_are_projected_alike_and_summed():
     network = simpleclick().eval()
     image, maps = photo((32, 48), 1), torch.rand(1, 3, 32, 48)
     seen = []
-    hook = network.encoder.blocks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    hook = network.encoder.blocks.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
     with torch.no_grad():
         network.tokens(image, maps)
         hook.remove()
@@ -98,13 +106,20 @@ def test_patches_of_photo_and_guidance_are_projected_alike_and_summed():
         for y in range(2):
             for x in range(3):  # six patches of 16 x 16, one after the other
                 token = network.encoder.patch_embed.proj.bias + network.clicks.bias
-                for channels, layer in ((normal, network.encoder.patch_embed.proj), (maps, network.clicks)):
+                for channels, layer in (
+                    (normal, network.encoder.patch_embed.proj),
+                    (maps, network.clicks),
+                ):
                     patch = channels[0, :, 16 * y : 16 * y + 16, 16 * x : 16 * x + 16].flatten()
                     token = token + layer.weight.flatten(1) @ patch
                 rows.append(token)
         grid = network.encoder.patch_embed.grid_size
         places = network.encoder.pos_embed[:, 1:].unflatten(1, grid).permute(0, 3, 1, 2)
-        places = interpolate(places, (2, 3), mode="bicubic", antialias=True).flatten(2).transpose(1, 2)[0]
+        places = (
+            interpolate(places, (2, 3), mode="bicubic", antialias=True)
+            .flatten(2)
+            .transpose(1, 2)[0]
+        )
     assert network.clicks.weight.shape == network.encoder.patch_embed.proj.weight.shape
     assert torch.allclose(seen[0][0, 1:], torch.stack(rows) + places, atol=1e-4)
 
@@ -123,7 +138,12 @@ def test_a_click_network_without_guidance_is_the_vit_itself():
 
 def test_the_pyramid_has_levels_at_four_two_one_and_half_times_the_grid():
     levels = Pyramid(64, WIDTHS)(torch.rand(2, 64, 4, 6))
-    assert [tuple(level.shape) for level in levels] == [(2, 16, 16, 24), (2, 24, 8, 12), (2, 32, 4, 6), (2, 40, 2, 3)]
+    assert [tuple(level.shape) for level in levels] == [
+        (2, 16, 16, 24),
+        (2, 24, 8, 12),
+        (2, 32, 4, 6),
+        (2, 40, 2, 3),
+    ]
 
 
 def test_a_level_of_the_pyramid_sees_its_own_tokens_alone():
@@ -135,7 +155,9 @@ def test_a_level_of_the_pyramid_sees_its_own_tokens_alone():
     tokens = torch.rand(1, 64, 4, 6)
     other = tokens.clone()
     other[:, :, 2, 4] += 1
-    for level, (y, x, side) in zip(pyramid.levels, [(8, 16, 4), (4, 8, 2), (2, 4, 1), (1, 2, 1)], strict=True):
+    for level, (y, x, side) in zip(
+        pyramid.levels, [(8, 16, 4), (4, 8, 2), (2, 4, 1), (1, 2, 1)], strict=True
+    ):
         changed = (level(other) - level(tokens)).abs().amax((0, 1)) > 0
         expected = torch.zeros_like(changed)
         expected[y : y + side, x : x + side] = True
@@ -146,14 +168,21 @@ def test_guidance_is_embedded_at_the_stem_of_hrnet():
     network = ritm().eval()
     encoder, maps = network.encoder, guidance((32, 32), 1)
     seen = []
-    hook = encoder.model.conv2.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    hook = encoder.model.conv2.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
     with torch.no_grad():
         encoder(torch.cat([photo((32, 32), 1), maps], 1))
         hook.remove()
         embedding, model = encoder.embedding, encoder.model
-        mixed = torch.einsum("oc,bchw->bohw", embedding.mix.weight[:, :, 0, 0], maps) + embedding.mix.bias[:, None, None]
+        mixed = (
+            torch.einsum("oc,bchw->bohw", embedding.mix.weight[:, :, 0, 0], maps)
+            + embedding.mix.bias[:, None, None]
+        )
         mixed = torch.where(mixed > 0, mixed, 0.2 * mixed)
-        embedded = 0.05 * conv2d(mixed, embedding.shrink.weight, embedding.shrink.bias, stride=2, padding=1)
+        embedded = 0.05 * conv2d(
+            mixed, embedding.shrink.weight, embedding.shrink.bias, stride=2, padding=1
+        )
         stem = torch.relu(model.bn1(model.conv1(photo((32, 32), 1))))
     assert torch.allclose(seen[0], stem + embedded, atol=1e-5)
 
@@ -176,7 +205,10 @@ def test_resolutions_are_joined_at_the_finest():
 def test_norms_are_frozen_replaced_or_live(monkeypatch):
     assert not list(batch_norms(ritm()))
     assert all(norm.training for norm in batch_norms(ritm(norm="batch").train()))
-    monkeypatch.setattr("interseg.networks.frozen.downloaded", lambda name, options: timm.create_model(name, num_classes=0))
+    monkeypatch.setattr(
+        "interseg.networks.frozen.downloaded",
+        lambda name, options: timm.create_model(name, num_classes=0),
+    )
     frozen = RITMNetwork(TINY_HRNET, "hub", norm="frozen").train()
     assert list(batch_norms(frozen))
     assert not any(norm.training or norm.weight.requires_grad for norm in batch_norms(frozen))
@@ -190,7 +222,11 @@ def test_random_weights_are_the_seeds(make):
     options = {"norm": "group"} if cls is RITMNetwork else {"widths": WIDTHS, "width": 16}
     name = TINY_HRNET if cls is RITMNetwork else "test_vit"
     other = cls(name, None, **options)
-    assert any(not torch.equal(a, b) for a, b in zip(network.encoder.parameters(), other.encoder.parameters(), strict=True) if a.dim() > 3)
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(network.encoder.parameters(), other.encoder.parameters(), strict=True)
+        if a.dim() > 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,10 +234,16 @@ def test_random_weights_are_the_seeds(make):
     [
         (lambda: RITMNetwork("resnet18", None), "encoder is 'resnet18'; use an HRNet: hrnet_w18"),
         (lambda: RITMNetwork(TINY_HRNET, "package"), "no package carries weights"),
-        (lambda: RITMNetwork(TINY_HRNET, None, norm="frozen"), "norm is frozen, and pretrained null"),
+        (
+            lambda: RITMNetwork(TINY_HRNET, None, norm="frozen"),
+            "norm is frozen, and pretrained null",
+        ),
         (lambda: RITMNetwork(TINY_HRNET, None, norm="layer"), "norm is 'layer'"),
         (lambda: SimpleClickNetwork("test_resnet", None), "which is no plain ViT"),
-        (lambda: SimpleClickNetwork("test_vit", None, widths=(8, 8)), r"widths are \[8, 8\]; give four"),
+        (
+            lambda: SimpleClickNetwork("test_vit", None, widths=(8, 8)),
+            r"widths are \[8, 8\]; give four",
+        ),
     ],
 )
 def test_bad_arguments_are_named(build, message):

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from interseg.errors import InputError
-from interseg.volumes.measures import dice, distance_to_slices, falling_confidence, labour, residual, step_confidence, touched_slices
+from interseg.volumes.measures import (
+    dice,
+    distance_to_slices,
+    falling_confidence,
+    labour,
+    residual,
+    step_confidence,
+    touched_slices,
+)
 from interseg.volumes.users import SliceUser, guided_slices
 from tests.helpers.blobs import volume
 
@@ -22,7 +30,11 @@ def test_distances_and_confidences_are_the_equations():
 
 def test_the_residual_is_the_equation_and_guides_to_where_it_is_large():
     rng = np.random.default_rng(0)
-    proxy, probabilities, labelled = rng.random((6, 7, 8)) > 0.5, rng.random((6, 7, 8)), {0: [2], 1: [3]}
+    proxy, probabilities, labelled = (
+        rng.random((6, 7, 8)) > 0.5,
+        rng.random((6, 7, 8)),
+        {0: [2], 1: [3]},
+    )
     distance = distance_to_slices(proxy.shape, labelled)
     expected = 0.7 * np.abs(proxy - probabilities) + 0.3 * distance / distance.max()
     assert np.allclose(residual(proxy, probabilities, labelled), expected)
@@ -44,8 +56,13 @@ def test_labour_is_the_share_of_the_targets_slices():
     parts = np.zeros((9, 4, 4), bool)
     parts[[1, 2, 7], 1:3] = True
     assert touched_slices(parts) == (3, 2, 4)
-    everything = SliceUser((0, 1), 9, guided=False).annotate(parts, parts, None, {}, np.random.default_rng(0))
-    assert labour({axis: list(masks) for axis, masks in everything.items()}, touched_slices(parts)) == 2  # all of it, along two axes
+    everything = SliceUser((0, 1), 9, guided=False).annotate(
+        parts, parts, None, {}, np.random.default_rng(0)
+    )
+    assert (
+        labour({axis: list(masks) for axis, masks in everything.items()}, touched_slices(parts))
+        == 2
+    )  # all of it, along two axes
     assert labour({0: range(6), 1: range(6)}, (23, 43, 50)) == pytest.approx(6 / 23 + 6 / 43)
     assert round(100 * labour({0: range(6), 1: range(6)}, (23, 43, 50))) == 40
     with pytest.raises(InputError, match="the target is empty"):

@@ -19,7 +19,9 @@ def slow_proxy(image, mask, axis, numbers, carry):
             proxy[index(axis, j)] = mask[index(axis, j)]
         else:
             k = min(sorted(numbers), key=lambda n: abs(j - n))
-            fixed, moving = (np.ascontiguousarray(image[index(axis, i)], np.float32) for i in (j, k))
+            fixed, moving = (
+                np.ascontiguousarray(image[index(axis, i)], np.float32) for i in (j, k)
+            )
             proxy[index(axis, j)] = carry(fixed, moving, mask[index(axis, k)])
     return proxy
 
@@ -87,8 +89,14 @@ def test_more_slices_make_a_better_proxy_and_flow_beats_the_copy():
     [
         (lambda: ProxyMask(np.full((2, 3, 4), np.nan)), "finite values"),
         (lambda: ProxyMask(np.zeros((3, 4))), r"got \(3, 4\)"),
-        (lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(0, {2: np.zeros((3, 4), bool)}), "slice 2 .* along axis 0: there are 2"),
-        (lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(1, {0: np.zeros((3, 4), bool)}), r"there are 3 of \(2, 4\)"),
+        (
+            lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(0, {2: np.zeros((3, 4), bool)}),
+            "slice 2 .* along axis 0: there are 2",
+        ),
+        (
+            lambda: ProxyMask(np.zeros((2, 3, 4)), copy).label(1, {0: np.zeros((3, 4), bool)}),
+            r"there are 3 of \(2, 4\)",
+        ),
     ],
 )
 def test_bad_volumes_and_slices_are_named(make, message):

@@ -6,7 +6,14 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from interseg.errors import InputError
 from interseg.volumes.measures import dice
-from interseg.volumes.registration import BACKENDS, affine, affine_spline, backend_of, copy, dis_flow
+from interseg.volumes.registration import (
+    BACKENDS,
+    affine,
+    affine_spline,
+    backend_of,
+    copy,
+    dis_flow,
+)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -34,8 +41,13 @@ def test_the_spline_takes_up_what_the_affine_map_leaves_and_comes_first_on_the_w
     places = [0.75 * (y - 40) + 33 + bend, 0.75 * (x - 42) + 51 - bend]
     moving = map_coordinates(image, places, order=1, mode="nearest").astype(np.float32)
     moving_mask = map_coordinates(mask.astype(float), places, order=1) > 0.5
-    found = {carry: dice(carry(image, moving, moving_mask), mask) for carry in (copy, affine, affine_spline)}
-    assert found[affine_spline] > found[affine] + 0.01  # in the other order, or without it, there is no gain
+    found = {
+        carry: dice(carry(image, moving, moving_mask), mask)
+        for carry in (copy, affine, affine_spline)
+    }
+    assert (
+        found[affine_spline] > found[affine] + 0.01
+    )  # in the other order, or without it, there is no gain
     assert found[affine] > found[copy] + 0.3
 
 

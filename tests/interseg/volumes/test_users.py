@@ -18,7 +18,9 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
     user = SliceUser((0, 2), 2, guided=False)
     seen = []
     for round in range(12):
-        given = user.annotate(proxy.merged(), mask, None, proxy.labelled, np.random.default_rng(round))
+        given = user.annotate(
+            proxy.merged(), mask, None, proxy.labelled, np.random.default_rng(round)
+        )
         for axis, labels in given.items():
             for number, drawn in labels.items():
                 assert np.array_equal(drawn, mask[index(axis, number)])
@@ -26,7 +28,9 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
                 assert (axis, number) not in seen
                 seen.append((axis, number))
             proxy.label(axis, labels)
-    assert len([s for s in seen if s[0] == 0]) == touched_slices(mask)[0]  # all of them, and no more
+    assert (
+        len([s for s in seen if s[0] == 0]) == touched_slices(mask)[0]
+    )  # all of them, and no more
     assert given[0] == {}
 
 
@@ -36,7 +40,13 @@ def test_the_user_follows_the_guidance():
     probabilities = np.zeros(mask.shape)
     probabilities[11] = 1.0
     chosen = [
-        next(iter(SliceUser((0,), 1).annotate(proxy.merged(), mask, probabilities, {0: [2]}, np.random.default_rng(seed))[0]))
+        next(
+            iter(
+                SliceUser((0,), 1).annotate(
+                    proxy.merged(), mask, probabilities, {0: [2]}, np.random.default_rng(seed)
+                )[0]
+            )
+        )
         for seed in range(80)
     ]
     assert chosen.count(11) > 25
@@ -50,7 +60,10 @@ def test_the_users_weight_is_of_the_difference_and_the_rest_of_the_distance():
     chosen = {}
     for weight in (0.0, 1.0):
         user = SliceUser((0,), 1, touched=False, weight=weight)
-        rounds = (user.annotate(proxy, proxy, probabilities, {0: [0]}, np.random.default_rng(seed)) for seed in range(40))
+        rounds = (
+            user.annotate(proxy, proxy, probabilities, {0: [0]}, np.random.default_rng(seed))
+            for seed in range(40)
+        )
         chosen[weight] = [next(iter(labels[0])) for labels in rounds]
     assert {*chosen[1.0]} == {3}
     assert chosen[0.0].count(3) < 12
@@ -61,7 +74,9 @@ def test_slices_that_the_target_does_not_touch_are_labelled_on_demand_only():
     truth = np.zeros((9, 4, 4), bool)
     truth[5, 1:3, 1:3] = True
     for touched, count in ((True, 1), (False, 9)):
-        given = SliceUser((0,), 9, guided=False, touched=touched).annotate(truth, truth, None, {}, np.random.default_rng(0))
+        given = SliceUser((0,), 9, guided=False, touched=touched).annotate(
+            truth, truth, None, {}, np.random.default_rng(0)
+        )
         assert len(given[0]) == count
 
 
