@@ -63,24 +63,27 @@ class TokenBlock(nn.Module):
 def likeness_to_clicks(
     tokens: Tensor, share: Tensor, most: int = 48, least: float = 0.02
 ) -> Tensor:
-    """Compute the largest cosine similarity of each token to a clicked one.
+    """Compute the largest cosine similarity of each token to a token with a click, for each sign.
 
     Args:
         tokens: (B, S, N, C) of unit length, of S kinds of features.
-        share: (B, N) of each token's pixels that clicks of one sign cover.
-        most: so many tokens, those that clicks cover best, are compared with.
-        least: share from which a token counts as clicked; the best covered one of a photo does so
-            anyway.
+        share: (B, 2, N) share of each token's pixels that the clicks of a sign cover.
+        most: Largest number of clicked tokens of a sign; those that clicks cover best are taken.
+        least: Share from which a token counts as clicked; the best covered one counts in any case.
 
     Returns:
-        (B, S, N) in [-1, 1]; -1 without a click.
+        (B, S, 2, N) in [-1, 1]; -1 for a sign without a click.
     """
-    weight, chosen = share.topk(min(most, share.shape[1]), dim=1)
-    best = torch.arange(weight.shape[1], device=weight.device) == 0
+    weight, chosen = share.topk(min(most, share.shape[2]), dim=2)
+    best = torch.arange(weight.shape[2], device=weight.device) == 0
     counted = (weight >= least) | ((weight > 0) & best)
+    # the best covered token stands in for those that do not count: no maximum changes, and the
+    # tensor of all similarities needs no mask
+    chosen = torch.where(counted, chosen, chosen[:, :, :1]).flatten(1)
     index = chosen[:, None, :, None].expand(-1, tokens.shape[1], -1, tokens.shape[3])
-    cosine = tokens @ tokens.gather(2, index).transpose(2, 3)
-    return cosine.masked_fill(~counted[:, None, None], -1.0).amax(3)
+    cosine = tokens.gather(2, index) @ tokens.transpose(2, 3)
+    largest = cosine.unflatten(2, (2, -1)).amax(3)
+    return largest.masked_fill(~counted[:, None, :, :1], -1.0)
 
 
 def likeness_to_regions(tokens: Tensor, share: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pixel_shuffle
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, pixel_shuffle
 
 from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness_to_regions
 
@@ -63,7 +63,8 @@ class Decoder(nn.Module):
         share = shares(maps, grid).flatten(2)
         found = []
         for key in sorted(key for key in encoded if key.startswith(("own", "compared"))):
-            found += [likeness_to_clicks(encoded[key], share[:, sign]) for sign in (0, 1)]
+            clicked = likeness_to_clicks(encoded[key], share[:, :2])
+            found += [clicked[:, :, 0], clicked[:, :, 1]]
             if self.has_mask:
                 found.append(likeness_to_regions(encoded[key], share[:, 2]))
         return torch.cat(found, 1).unflatten(2, grid)
@@ -105,8 +106,11 @@ def unit(before: int, after: int, stride: int) -> nn.Sequential:
 
 
 def shares(maps: Tensor, grid: torch.Size) -> Tensor:
-    """Give the mean of maps (B, C, H, W) in each cell of a grid (h, w)."""
-    height, width = maps.shape[-2:]
-    if height % grid[0] or width % grid[1]:
-        return adaptive_avg_pool2d(maps, (grid[0], grid[1]))
-    return avg_pool2d(maps, (height // grid[0], width // grid[1]))  # ten times as fast
+    """Compute the mean of maps (B, C, H, W) in each cell of a grid (h, w)."""
+    (height, width), (rows, columns) = maps.shape[-2:], grid
+    if height % rows or width % columns:
+        return adaptive_avg_pool2d(maps, (rows, columns))
+    # sums over rows first, channels last: four times as fast as avg_pool2d on a CPU
+    lines = maps.permute(0, 2, 3, 1).unflatten(1, (rows, height // rows)).sum(2)
+    cells = lines.unflatten(2, (columns, width // columns)).sum(3)
+    return cells.permute(0, 3, 1, 2) * (rows * columns / (height * width))

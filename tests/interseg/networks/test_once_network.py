@@ -3,10 +3,11 @@
 import pytest
 import timm
 import torch
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import adaptive_avg_pool2d, normalize, scaled_dot_product_attention
 
 from interseg.errors import InputError
 from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness_to_regions
+from interseg.networks.click_decoder import shares
 from interseg.networks.converted import Converted
 from interseg.networks.frozen import FrozenEncoder, digest_of
 from interseg.networks.once_network import OnceNetwork, with_noise
@@ -229,20 +230,21 @@ def test_a_network_that_is_given_no_clicks_is_made_interactive_by_conversion(net
 def test_likeness_is_the_largest_cosine_to_a_clicked_token():
     generator = torch.Generator().manual_seed(0)
     tokens = normalize(torch.randn(3, 2, 20, 5, generator=generator), dim=3)
-    share = torch.zeros(3, 20)
-    share[0, [3, 7]] = torch.tensor([0.5, 0.1])
-    share[1, 4], share[1, 9] = (
-        0.011,
-        0.01,
-    )  # smaller than counts: the best covered counts all the same
+    share = torch.zeros(3, 2, 20)
+    share[0, 0, [3, 7]] = torch.tensor([0.5, 0.1])
+    share[0, 1, [5, 9, 11]] = torch.tensor([0.1, 0.019, 0.02])  # 0.019 is too small to count
+    # smaller than counts: the best covered one counts all the same
+    share[1, 0, 4], share[1, 0, 9] = 0.011, 0.01
     found = likeness_to_clicks(tokens, share)
-    for row, clicked in enumerate(([3, 7], [4])):
+    assert found.shape == (3, 2, 2, 20)
+    for row, sign, clicked in ((0, 0, [3, 7]), (0, 1, [5, 11]), (1, 0, [4])):
         for kind in range(2):
             for token in range(20):
                 wanted = max(
                     float(tokens[row, kind, token] @ tokens[row, kind, other]) for other in clicked
                 )
-                assert float(found[row, kind, token]) == pytest.approx(wanted, abs=1e-5)
+                assert float(found[row, kind, sign, token]) == pytest.approx(wanted, abs=1e-5)
+    assert (found[1, :, 1] == -1).all(), "a sign without a click has nothing alike"
     assert (found[2] == -1).all(), "without a click nothing is alike"
 
 
@@ -258,6 +260,14 @@ def test_likeness_to_a_mask_is_that_to_its_mean_and_to_the_rests():
             wanted = tokens[0, kind] @ (mean / mean.norm())
             assert torch.allclose(found[0, 2 * kind + region], wanted, atol=1e-5)
     assert not likeness_to_regions(tokens, torch.zeros(1, 20))[0, ::2].any()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("grid", [(4, 3), (3, 5)])
+def test_shares_are_means_of_cells(layout, grid):
+    maps = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    found = shares(maps.contiguous(memory_format=layout), torch.Size(grid))
+    assert torch.allclose(found, adaptive_avg_pool2d(maps, grid), atol=1e-6)
 
 
 def test_a_block_without_pooling_is_plain_attention():
