@@ -1,7 +1,7 @@
 """Proxy masks by each registration: Dice with the truth against slices labelled, and times as ratios, of an incremental round too.
 
     python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml
-    data.root=PATH [--volumes 4] [--slices 2 4 6]
+    data.root=PATH [--first 0] [--volumes 4] [--slices 2 4 6]
 
 The same random slices for every registration, as many along both planes.
 """
@@ -20,13 +20,18 @@ from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS, Carry, dis_flow
 from interseg.volumes.users import SliceUser
 
-ROWS: dict[str, Carry] = BACKENDS | {"dis_preset": partial(dis_flow, least=24, stride=3)}
-"""`dis_preset` is OpenCV's medium preset on slices of their own size."""
+ROWS: dict[str, Carry] = BACKENDS | {
+    "dis_trusted": partial(dis_flow, sure=None),
+    "dis_preset": partial(dis_flow, least=24, stride=3, sure=None),
+}
+"""`dis_trusted` trusts the flow everywhere, `dis_preset` also takes OpenCV's medium preset on slices
+of their own size."""
 
 
 def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--volumes", type=int, default=4)
+    arguments.add_argument("--first", type=int, default=0, help="number of the first volume")
     arguments.add_argument("--slices", type=int, nargs="+", default=[2, 4, 6])
     arguments.add_argument("--backends", nargs="+", choices=ROWS, default=list(ROWS))
     options = arguments.parse_intermixed_args()
@@ -37,7 +42,7 @@ def main() -> None:
     scores: dict[str, list[list[float]]] = {name: [] for name in options.backends}
     whole: dict[str, float] = dict.fromkeys(options.backends, 0.0)
     last: dict[str, float] = dict.fromkeys(options.backends, 0.0)
-    for index in range(min(options.volumes, len(dataset))):
+    for index in range(len(dataset))[options.first :][: options.volumes]:
         volume = dataset.read(index)
         truth = volume.mask.astype(bool)
         rounds = slices_of(truth, options.slices, index)

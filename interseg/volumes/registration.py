@@ -24,42 +24,79 @@ def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.boo
 
 
 def dis_flow(
-    fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 60, stride: int = 2
+    fixed: Slice,
+    moving: Slice,
+    mask: NDArray[np.bool_],
+    least: int = 60,
+    stride: int = 2,
+    window: float = 1.5,
+    sure: float | None = 0.4,
 ) -> NDArray[np.bool_]:
-    """By OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
+    """Carry a mask by OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
 
     Its medium preset is made for photos, patches of 8 pixels at half their size. Slices are
-    smaller, and worth its time four times over (benchmarks/registration.md).
+    smaller, and worth its time four times over. Between slices that are nearly the same the flow
+    follows noise; where it explains little of their difference it is shortened, down to a copy of
+    the mask (benchmarks/registration.md).
 
     Args:
-        fixed: image (h, w) whose mask is wanted.
-        moving: image (h, w).
-        mask: of the moving image.
-        least: pixels of a side; smaller slices are enlarged for the search by a whole number, as
-            far as OpenCV takes them. The mask of a slice that is out of its limits all the same is
-            copied.
-        stride: pixels between patches.
+        fixed: Image (h, w) whose mask is wanted.
+        moving: Image (h, w).
+        mask: Mask of the moving image.
+        least: Smallest side in pixels; smaller slices are enlarged for the search by a whole
+            number, as far as OpenCV takes them. The mask of a slice that is out of its limits all
+            the same is copied.
+        stride: Distance between patches in pixels.
+        window: Standard deviation in pixels of the window in which differences are compared.
+        sure: Share of the difference from which the flow is trusted fully; None trusts it always.
     """
     scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
     if scale * min(fixed.shape) < LEAST or scale * max(fixed.shape) > LARGEST:
         return mask.copy()
-    grey = [
+    still, moved = (
         cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         for image in to_bytes(fixed, moving)
-    ]
+    )
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setPatchStride(stride)
-    flow = search.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+    flow = search.calc(still, moved, None)  # type: ignore[call-overload]
+    if sure is not None:
+        trust = np.minimum(explained(still, moved, flow, window * scale) / sure, 1)
+        flow = flow * trust[..., None]
     flow = cv2.resize(flow, (fixed.shape[1], fixed.shape[0]), interpolation=cv2.INTER_AREA) / scale
-    y, x = np.indices(fixed.shape, np.float32)
-    carried = cv2.remap(
-        mask.astype(np.float32),
-        x + flow[..., 0],
-        y + flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-    )
-    return np.asarray(carried) > 0.5
+    carried = moved_by(flow, mask.astype(np.float32), cv2.BORDER_CONSTANT)
+    return carried > 0.5
+
+
+def explained(
+    fixed: NDArray[np.uint8], moving: NDArray[np.uint8], flow: NDArray[np.float32], window: float
+) -> NDArray[np.float32]:
+    """Compute the share of two images' squared difference that a flow explains round each pixel.
+
+    Args:
+        fixed: Image (h, w).
+        moving: Image (h, w).
+        flow: Displacement (h, w, 2) in pixels, x first, of each pixel of the fixed image.
+        window: Standard deviation in pixels of the Gaussian window of the means.
+
+    Returns:
+        (h, w) in [0, 1]; 1 where the images do not differ, 0 where the flow makes it worse.
+    """
+    still, other = fixed.astype(np.float32), moving.astype(np.float32)
+    moved = moved_by(flow, other, cv2.BORDER_REPLICATE)
+    before = cv2.GaussianBlur((still - other) ** 2, (0, 0), window)
+    after = cv2.GaussianBlur((still - moved) ** 2, (0, 0), window)
+    return np.clip(1 - after / np.maximum(before, 1e-3), 0, 1).astype(np.float32)
+
+
+def moved_by(
+    flow: NDArray[np.float32], image: NDArray[np.float32], border: int
+) -> NDArray[np.float32]:
+    """Sample an image (h, w) where a flow (h, w, 2) points, with one of OpenCV's borders."""
+    y, x = np.indices(image.shape, np.float32)
+    places = x + flow[..., 0], y + flow[..., 1]
+    moved = cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(moved, np.float32)
 
 
 def affine(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

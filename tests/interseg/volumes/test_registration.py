@@ -13,6 +13,7 @@ from interseg.volumes.registration import (
     backend_of,
     copy,
     dis_flow,
+    explained,
 )
 
 
@@ -49,6 +50,40 @@ def test_the_spline_takes_up_what_the_affine_map_leaves_and_comes_first_on_the_w
         found[affine_spline] > found[affine] + 0.01
     )  # in the other order, or without it, there is no gain
     assert found[affine] > found[copy] + 0.3
+
+
+def test_a_flow_that_follows_noise_is_not_trusted():
+    y, x = np.indices((60, 64))
+    mask = np.hypot(y - 30, x - 32) < 14
+    lost = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        noise = [gaussian_filter(rng.normal(size=mask.shape), 2) for _ in range(2)]
+        fixed, moving = (2.0 * mask + 0.3 * part / part.std() for part in noise)
+        masks = [dis_flow(fixed, moving, mask, sure=sure) for sure in (None, 0.4)]
+        lost.append([1 - dice(found, mask) for found in masks])
+    trusted, doubted = np.mean(lost, 0)
+    assert trusted > 0.01, "the flow moves what does not move"
+    assert doubted < 0.1 * trusted
+
+
+def test_what_a_flow_explains_is_the_share_of_the_difference_that_it_takes_away():
+    rng = np.random.default_rng(1)
+    image = gaussian_filter(rng.normal(size=(40, 44)), 2)
+    image = np.round(255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
+    moving = np.roll(image, 3, 1)
+    flow = np.zeros((40, 44, 2), np.float32)
+    flow[:20, :, 0] = 3  # the truth in the upper half, nothing in the lower one
+    found = explained(image, moving, flow, 2.0)
+    assert (found[:10, 10:30] > 0.99).all()
+    assert (found[30:] == 0).all()
+    moved = image.astype(float)
+    moved[20:] = moving[20:]  # but for what the border replicates, away from the place asked for
+    before = gaussian_filter((image - moving.astype(float)) ** 2, 2, mode="mirror")
+    after = gaussian_filter((image - moved) ** 2, 2, mode="mirror")
+    assert found[20, 20] == pytest.approx(1 - after[20, 20] / before[20, 20], abs=0.02)
+    assert 0 < found[20, 20] < 1
+    assert (explained(image, image, np.zeros((40, 44, 2), np.float32), 2.0) == 1).all()
 
 
 @pytest.mark.parametrize("carry", [dis_flow, affine, affine_spline])
