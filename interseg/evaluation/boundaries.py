@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.boundary import outline
+from interseg.clicks.outlines import outline
 from interseg.clicks.layout import IGNORE, Mask
 from interseg.distance import distance_to
 
