@@ -30,7 +30,8 @@ from datamodules.scans import Preparation, ScanDataset
 from interseg.clicks.layout import Click, Mask
 from interseg.errors import InputError
 from interseg.inference.model import Model
-from interseg.inference.session import Session, answer_together
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import Session
 from interseg.volumes.measures import estimated_labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of

@@ -13,7 +13,8 @@ from interseg.clicks.users import ForesightUser, User
 from interseg.clicks.users.extreme import Foreseen
 from interseg.evaluation.boundaries import Agreement, boundary_agreement
 from interseg.evaluation.overlap import iou, mean_iou
-from interseg.inference.session import Session, answer_together, foresee
+from interseg.inference.rounds import answer_together, foresee
+from interseg.inference.session import Session
 
 
 class Game:

@@ -79,7 +79,7 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
 
     rows = [(IMAGE, drawn(), drawn(), drawn()) for _ in range(12)]
     rows = [
-        (image, truth, Box(*truth).grown(7 * (i % 3), *IMAGE[2:]), crop)
+        (image, truth, Box(*truth).grow(7 * (i % 3), *IMAGE[2:]), crop)
         for i, (image, truth, _, crop) in enumerate(rows[:6])
     ] + rows[6:]
     rows += [(IMAGE, row[1], row[1], IMAGE) for row in rows[:2]]
