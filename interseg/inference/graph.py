@@ -221,9 +221,10 @@ class Decoder(nn.Module):
             (1, 1, 256, 256) in SAM's square.
         """
         size = orig_im_size[0].long(), orig_im_size[1].long()
-        shape = torch._shape_as_tensor(image_embeddings)
-        view = shape[2], shape[3]
-        if self.view is not None:
+        if self.view is None:
+            shape = torch._shape_as_tensor(image_embeddings)
+            view = shape[2], shape[3]
+        else:  # the embeddings are one row
             view = torch.tensor(self.view[0]), torch.tensor(self.view[1])
         y, x = self._in_view(point_coords[0], orig_im_size, view)
         squares = squared_distance(y, x, view)

@@ -1,4 +1,7 @@
-"""A slice's mask carried to another slice of the volume by registering their images (dynamic interactive learning, eq. 5)."""
+"""Registration: a slice's mask is moved to another slice of the volume by their images.
+
+Dynamic interactive learning, eq. 5.
+"""
 
 from collections.abc import Callable
 
@@ -11,37 +14,38 @@ from interseg.errors import InputError
 
 Slice = NDArray[np.floating]
 Carry = Callable[[Slice, Slice, NDArray[np.bool_]], NDArray[np.bool_]]
-"""Fixed image (h, w), moving image (h, w) and the moving one's mask to the fixed one's mask."""
+"""Function from fixed image (h, w), moving image (h, w) and the moving image's mask to the fixed
+image's mask."""
 
 
 LEAST, LARGEST = 16, 32766
-"""Pixels of a side that OpenCV's flow takes; it ends the process on some smaller ones."""
+"""Sides in pixels between which OpenCV's flow works; it ends the process on some smaller ones."""
 
 
 def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask as it is: the control."""
+    """Return a copy of the mask: the control."""
     return mask.copy()
 
 
 def dis_flow(
     fixed: Slice, moving: Slice, mask: NDArray[np.bool_], least: int = 60, stride: int = 2
 ) -> NDArray[np.bool_]:
-    """By OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
+    """Move a mask by OpenCV's dense inverse search optical flow (Kroeger et al. 2016).
 
-    Its medium preset is made for photos, patches of 8 pixels at half their size. Slices are
-    smaller, and worth its time four times over (benchmarks/registration.md).
+    Its medium preset is made for photos: patches of 8 pixels at half their size. Slices are
+    smaller, so that four times its time is affordable (benchmarks/registration.md).
 
     Args:
-        fixed: image (h, w) whose mask is wanted.
-        moving: image (h, w).
-        mask: of the moving image.
-        least: pixels of a side; smaller slices are enlarged for the search by a whole number, as
-            far as OpenCV takes them. The mask of a slice that is out of its limits all the same is
-            copied.
-        stride: pixels between patches.
+        fixed: (h, w) image of the wanted mask.
+        moving: (h, w) image of the given mask.
+        mask: (h, w) mask of the moving image.
+        least: Side in pixels; smaller slices are enlarged for the search by a whole number, within
+            OpenCV's limits. The mask of a slice beyond these limits is copied.
+        stride: Distance of patches in pixels.
     """
-    scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
-    if scale * min(fixed.shape) < LEAST or scale * max(fixed.shape) > LARGEST:
+    short, long = min(fixed.shape), max(fixed.shape)
+    scale = max(1, min(-(-least // short), LARGEST // long))
+    if scale * short < LEAST or scale * long > LARGEST:
         return mask.copy()
     grey = [
         cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
@@ -63,13 +67,16 @@ def dis_flow(
 
 
 def affine(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """By an affine map of most mutual information (SimpleITK)."""
-    return _registered(fixed, moving, mask, spline=False)
+    """Move a mask by the affine map of largest mutual information (SimpleITK)."""
+    return _register(fixed, moving, mask, spline=False)
 
 
 def affine_spline(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """By an affine map, then a 4 x 4 B-spline, of most mutual information (SimpleITK): the paper's family."""
-    return _registered(fixed, moving, mask, spline=True)
+    """Move a mask by an affine map, then a 4 x 4 B-spline, of largest mutual information.
+
+    This is the paper's kind of registration, by SimpleITK.
+    """
+    return _register(fixed, moving, mask, spline=True)
 
 
 BACKENDS: dict[str, Carry] = {
@@ -78,26 +85,31 @@ BACKENDS: dict[str, Carry] = {
     "affine": affine,
     "copy": copy,
 }
-"""By the names that configs use."""
+"""Registrations by their names in configs; the list is closed."""
 
 
 def backend_of(name: str) -> Carry:
-    """Return a backend by name; raises `InputError` for an unknown one."""
+    """Return a registration by name; raises `InputError` for an unknown one."""
     if name not in BACKENDS:
         raise InputError(f"registration is {name!r}; use one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
 
 
 def to_bytes(*images: Slice) -> list[NDArray[np.uint8]]:
-    """Images on one grey scale, 0 to 255 from the least to the largest value of them all."""
-    low, high = min(float(i.min()) for i in images), max(float(i.max()) for i in images)
-    return [np.round((i - low) * (255 / max(high - low, 1e-12))).astype(np.uint8) for i in images]
+    """Scale images to one grey scale from 0 to 255, the least and the largest value of all."""
+    low = min(float(image.min()) for image in images)
+    high = max(float(image.max()) for image in images)
+    factor = 255 / max(high - low, 1e-12)
+    return [np.round((image - low) * factor).astype(np.uint8) for image in images]
 
 
-def _registered(
+def _register(
     fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool
 ) -> NDArray[np.bool_]:
-    """Register as the paper leaves open, by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
+    """Register two images and move the mask; a registration that fails copies the mask.
+
+    The paper gives no settings; here there are 32 bins, two levels and 50 iterations.
+    """
     still, moved = (
         SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving)
     )
@@ -117,13 +129,8 @@ def _registered(
             transform = SimpleITK.CompositeTransform([transform, grid])
     except RuntimeError:  # constant slices have no information to share
         return mask.copy()
-    carried = SimpleITK.Resample(
-        SimpleITK.GetImageFromArray(mask.astype(np.float32)),
-        still,
-        transform,
-        SimpleITK.sitkLinear,
-        0.0,
-    )
+    source = SimpleITK.GetImageFromArray(mask.astype(np.float32))
+    carried = SimpleITK.Resample(source, still, transform, SimpleITK.sitkLinear, 0.0)
     return SimpleITK.GetArrayFromImage(carried) > 0.5
 
 
