@@ -40,7 +40,7 @@ from interseg.evaluation.stream_comparison import (
     stream_methods,
     transfer_table,
 )
-from interseg.evaluation.tables import explanations, print_table, shown
+from interseg.evaluation.tables import explanations, print_table, select_shown
 from interseg.files import write_whole
 
 
@@ -181,7 +181,7 @@ def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
 
 def figures(method: Method) -> dict[str, str]:
     """Mean and standard deviation over seeds of the shown figures."""
-    found = {key: method.figure(key) for key in shown(method.runs[0].figures)}
+    found = {key: method.figure(key) for key in select_shown(method.runs[0].figures)}
     return {
         key: f"{v[0]:.4g}" + (f" ± {v[1]:.2g}" if v[1] else "")
         for key, v in found.items()

@@ -31,7 +31,7 @@ from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.evaluation.records import EvaluationRecord
-from interseg.evaluation.tables import print_table, shown
+from interseg.evaluation.tables import print_table, select_shown
 
 EXAMPLES = (
     "--checkpoint RUN",
@@ -72,7 +72,7 @@ def main() -> int:
     ) as folder:
         data.record = record = EvaluationRecord(folder, written, names, shard)
         refuse_another(record, config["overwrite"])
-        if record.finished():
+        if record.is_finished():
             return rank_zero_only(finish)(record) or 0
         model = evaluated_model(config, file, options.trust)
         open_folder(folder, written)
@@ -125,10 +125,10 @@ def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
 
 def finish(record: EvaluationRecord) -> int:
     """Print the figures and what could not be read; the exit code says whether all of the set was."""
-    figures = record.reported()
+    figures = record.read_report()
     if not figures:
         raise InputError(f"{record.folder} holds no finished evaluation; see what stopped it")
-    print_table({"": {key: f"{figures[key]:.4g}" for key in shown(figures)}})
+    print_table({"": {key: f"{figures[key]:.4g}" for key in select_shown(figures)}})
     print(f"report: {record.folder / 'report.html'}")
     for line in figures["errors"]:
         print(f"left out: {line}", file=sys.stderr)

@@ -24,7 +24,8 @@ from interseg.clicks.layout import KINDS, Click, Mask
 from interseg.errors import InputError
 from interseg.images import image_header
 from interseg.inference.model import Model
-from interseg.inference.session import Session, answer_together
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import Session
 from interseg.listing import list_images
 
 LIVELY = 3

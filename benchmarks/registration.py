@@ -53,7 +53,7 @@ def main() -> None:
                 for axis, masks in labels.items():
                     proxy.label(axis, masks)
                 seconds = time.perf_counter() - started
-                row.append(dice(proxy.merged(), truth))
+                row.append(dice(proxy.merge(), truth))
             last[name] += seconds
             once = ProxyMask(volume.image, ROWS[name])
             started = time.perf_counter()

@@ -16,7 +16,7 @@ from interseg.batches import VolumeBatch
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.files import write_table, write_whole
-from interseg.volumes.measures import dice, touched_slices
+from interseg.volumes.measures import count_touched, dice
 from interseg.volumes.slices import Mask
 from interseg.volumes.stream import VolumeMethod, VolumeStream
 
@@ -184,5 +184,5 @@ def round_figures(batch: VolumeBatch, answer: Mask) -> dict[str, Any]:
         "agreement": dice(answer, batch["proxy"]),
         "labour": batch["labour"],
         "slices": sum(len(numbers) for numbers in batch["labelled"].values()),
-        "touched": sum(touched_slices(truth)[axis] for axis in batch["labelled"]),
+        "touched": sum(count_touched(truth)[axis] for axis in batch["labelled"]),
     }

@@ -13,7 +13,7 @@ from interseg.batches import ClickBatch
 from interseg.clicks.layout import Clicks, unpad_clicks
 from interseg.errors import InputError
 from interseg.features import FeatureStore, cache_folder
-from interseg.views import Box, cropped
+from interseg.views import Box, crop_view
 
 
 @runtime_checkable
@@ -132,7 +132,7 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
         Box(y * cell[0], x * cell[1], (y + window[0]) * cell[0], (x + window[1]) * cell[1])
         for y, x in places
     ]
-    views = [cropped(batch, row, box, box.size) for row, box in enumerate(boxes)]
+    views = [crop_view(batch, row, box, box.size) for row, box in enumerate(boxes)]
     for key in ("mask", "to_source", "distance"):
         if key in batch:
             batch[key] = torch.stack(

@@ -59,7 +59,7 @@ class NumberOfClicks(Callback):
             finished = data_of(
                 trainer, EvaluationData
             ).finished  # another rank may have begun to keep new ones
-            for outcome in self.record.kept():
+            for outcome in self.record.read_batches():
                 if finished.issuperset(outcome["id"].tolist()):
                     self.interactions.update(outcome)
 
@@ -96,7 +96,7 @@ class NumberOfClicks(Callback):
             else None
         )
         if bar is not None:
-            so_far = self.interactions.clicked()
+            so_far = self.interactions.own_curves()
             bar.set_postfix(
                 {
                     f"NoC@{100 * q:g}": f"{clicks_to(so_far, q).double().mean():.2f}"

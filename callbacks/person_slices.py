@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from callbacks.lookup import data_of, method_of
 from callbacks.slice_loop import SliceLoop
 from interseg.batches import VolumeBatch
-from interseg.volumes.measures import estimated_labour
+from interseg.volumes.measures import estimate_labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.stream import OpenVolumes, TaughtVolumeMethod
 from interseg.volumes.teacher import LearnedVolume, MetVolume, SliceTeacher
@@ -48,8 +48,8 @@ class PersonSlices(SliceLoop):
         proxy = ProxyMask(batch["volume"][0, 0].float().cpu().numpy(), self.carry, self.threads)
         for axis, labels in told.slices.items():
             proxy.label(axis, labels)
-        self.labelled, merged = proxy.labelled, proxy.merged(inclusive=self.inclusive)
-        cost = estimated_labour(self.labelled, merged)
+        self.labelled, merged = proxy.labelled, proxy.merge(inclusive=self.inclusive)
+        cost = estimate_labour(self.labelled, merged)
         self._fill(batch, merged, self._confidence(merged.shape), told.new, cost)
         batch["answer"], batch["labelled"], batch["last_round"] = (
             probabilities,

@@ -251,7 +251,7 @@ def _draw_quality(left: Any, right: Any, noc: NumberOfClicks) -> None:
     """Draw IoU against clicks on one axis, and the share of objects that reached each target on another."""
     curves, reached_by = (
         noc.interactions.outcome["curves"].numpy(),
-        noc.interactions.outcome_clicked().numpy(),
+        noc.interactions.all_curves().numpy(),
     )
     clicks = np.arange(1, curves.shape[1] + 1)
     left.fill_between(

@@ -15,11 +15,11 @@ from interseg.batches import VolumeBatch
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.volumes.measures import (
+    count_touched,
     dice,
     falling_confidence,
     labour,
     step_confidence,
-    touched_slices,
 )
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of
@@ -87,8 +87,8 @@ class SliceLoop(Callback):
             self._fill(batch, truth, np.ones(truth.shape), batch["round"] == 0, 1.0)
         else:
             new = self._label(batch, truth, probabilities, self.user)
-            merged = self._proxy(batch, truth).merged(inclusive=self.inclusive)
-            cost = labour(self.labelled, touched_slices(truth))
+            merged = self._proxy(batch, truth).merge(inclusive=self.inclusive)
+            cost = labour(self.labelled, count_touched(truth))
             self._fill(batch, merged, self._confidence(truth.shape), new, cost)
         batch["answer"], batch["labelled"] = probabilities, self.labelled
 
@@ -101,7 +101,7 @@ class SliceLoop(Callback):
     ) -> bool:
         """Add the user's new slices to the proxy mask; return whether there are any."""
         proxy = self._proxy(batch, truth)
-        before = proxy.merged(inclusive=self.inclusive)
+        before = proxy.merge(inclusive=self.inclusive)
         new: dict[int, dict[int, Mask]] = {}
         if self.satisfied is None or dice(before, truth) <= self.satisfied:
             place = (self.seed, batch["sequence"], int(batch["id"]), batch["round"])

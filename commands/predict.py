@@ -17,7 +17,8 @@ from interseg.clicks.layout import format_click
 from interseg.clicks.scripts import ScriptedObject, read_script
 from interseg.errors import InputError
 from interseg.inference.model import Model
-from interseg.inference.session import Session, answer_together
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import Session
 from interseg.masks import CocoWriter, draw_ids, write_ids
 
 EXAMPLES = (

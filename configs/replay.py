@@ -14,8 +14,9 @@ from configs.run import build_model
 from interseg.checkpoints import digest
 from interseg.clicks.layout import Click, Clicks, Mask
 from interseg.errors import InputError
+from interseg.inference.rounds import answer_together
 from interseg.inference.segmenter import Plain
-from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.session import open_sessions
 
 NEAR = (".", "..", "../..")
 """Where an evaluation's run may lie, seen from the evaluation's folder."""

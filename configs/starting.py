@@ -96,7 +96,7 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
         raise InputError(
             f"{folder} holds a trained run; give run=PATH for another folder, or leave run= away"
         )
-    if not record.held_by_another():
+    if not record.has_others():
         return
     if overwrite:
         rank_zero_only(record.forget_others)()

@@ -184,7 +184,7 @@ class ClickDataModule(ResumableDataModule):
     def setup(self, stage: str) -> None:
         """Find what an evaluation has finished; the first rank's view holds, since another job may be writing."""
         if stage == "test" and self.record is not None:
-            self.finished = from_all_ranks(self.record.kept_ids())[0]
+            self.finished = from_all_ranks(self.record.read_ids())[0]
             if self.finished and self._ranks()[0] == 0:
                 print(
                     f"{self.record.folder}: going on after {len(self.finished)} objects", flush=True

@@ -18,7 +18,7 @@ from datamodules.volumes import VolumeDataModule
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.images import image_size
-from interseg.listing import counted
+from interseg.listing import name_some
 
 PICTURES = 12
 """Pictures of a part, from all over it."""
@@ -114,7 +114,7 @@ def compare_with_training(data: ClickDataModule, found: Findings) -> None:
     for split, part in parts.items():
         pairs = nearest_pairs(train.fingerprints, part.fingerprints)
         alike = [pair for pair in pairs if pair.distance <= ALIKE]
-        found.notes += counted(
+        found.notes += name_some(
             f"photos of train that look like one of {split}",
             [f"{pair.first} like {pair.second}" for pair in alike],
         )

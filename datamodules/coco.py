@@ -20,7 +20,7 @@ from datamodules.sources import ObjectSource, Sample, existing_folder
 from datamodules.splits import checked_shares, part_of, same_objects
 from interseg.errors import InputError
 from interseg.images import image_header, read_image
-from interseg.listing import counted
+from interseg.listing import name_some
 
 CACHED_IMAGES = 16
 """Decoded images and object maps that a worker keeps: all of a small set, little of a large one."""
@@ -111,10 +111,10 @@ class CocoSource(ObjectSource):
             self.rows = [row for row in self.rows if row["category_id"] in wanted]
         if per_category is not None:
             self.rows = drawn(self.rows, per_category)
-        self.left_out += counted(
+        self.left_out += name_some(
             "crowds, which are no objects", [str(row["id"]) for row in rows if row.get("iscrowd")]
         )
-        self.notes += counted(f"entries of {annotations} that cannot be used", self.problems)
+        self.notes += name_some(f"entries of {annotations} that cannot be used", self.problems)
 
     def _wanted(self, categories: Sequence[str] | str) -> set[int]:
         """Ids of categories; raises `InputError` for a name that the file does not know."""

@@ -29,7 +29,7 @@ from datamodules.splits import checked_shares, part_of, same_objects
 from interseg.errors import InputError
 from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
-from interseg.listing import counted
+from interseg.listing import name_some
 
 COLOURS = {"colours": "ids", "binary": "any"}
 """How `read_labels` takes the colours of a kind's masks; those of others are refused."""
@@ -94,7 +94,7 @@ class FolderSource(ObjectSource):
             for stem, found in self.kinds.items()
             if kind == "auto" and found == "soft"
         ]
-        self.notes += counted(
+        self.notes += name_some(
             "masks with soft edges, cut at half (data.kind=ids reads their values as ids)", soft
         )
         self.notes += note_photos(

@@ -13,7 +13,7 @@ from datamodules.resuming import EpochSampler
 from datamodules.sources import ObjectSource, Sample
 from datamodules.splits import note_of_same_objects
 from interseg.errors import InputError
-from interseg.listing import counted
+from interseg.listing import name_some
 
 
 class Walk(NamedTuple):
@@ -220,7 +220,7 @@ class JoinedDataModule(ClickDataModule):
         kept = [index for index, image in enumerate(images) if image not in self.without[name]]
         thinned = Subset(source, kept)
         left = sorted(self.without[name])
-        thinned.left_out = [*source.left_out, *counted("images that data.without names", left)]
+        thinned.left_out = [*source.left_out, *name_some("images that data.without names", left)]
         return thinned
 
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:

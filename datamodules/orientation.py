@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from interseg.images import Header, Size
-from interseg.listing import counted
+from interseg.listing import name_some
 
 
 def check_fit(size: Size, mask: tuple[int, int]) -> str | None:
@@ -34,8 +34,8 @@ def note_photos(photos: Iterable[tuple[str, Header]], upright: bool) -> list[str
     both = [name for name, header in photos if header.size.ambiguous]
     deep = [name for name, header in photos if header.deep]
     return [
-        *counted(f"photos whose EXIF orientation fits their masks both ways, read {how}", both),
-        *counted(
+        *name_some(f"photos whose EXIF orientation fits their masks both ways, read {how}", both),
+        *name_some(
             "photos of more than 8 bits, scaled by the bits that each declares or needs", deep
         ),
     ]

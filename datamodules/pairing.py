@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from interseg.errors import InputError
-from interseg.listing import LABEL_SUFFIXES, counted, list_images
+from interseg.listing import LABEL_SUFFIXES, list_images, name_some
 
 SUFFIX = re.compile(r"[_-](mask|masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
 """What tools append to the name of an image's mask."""
@@ -43,7 +43,7 @@ def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
         )
     files = {name: (photos.files[name], labels.files[owners[name]]) for name in sorted(owners)}
     taken = set(owners.values())
-    alone = counted(
+    alone = name_some(
         f"masks in {masks.name}/ without an image",
         [path.name for name, path in labels.files.items() if name not in taken],
     )

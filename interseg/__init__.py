@@ -1,4 +1,7 @@
-"""Interactive image segmentation: `interseg.load(RUN).session("photo.jpg").click(y, x)`; nothing here imports Lightning."""
+"""Interactive image segmentation: `interseg.load(RUN).session("photo.jpg").click(y, x)`.
+
+Nothing in this package imports Lightning.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +17,18 @@ if TYPE_CHECKING:
 def load(
     path: str | Path, *overrides: str, device: str = "auto", trusted: Sequence[str] = ()
 ) -> "Model | ExportedModel":
-    """Load what train.py has trained, to open sessions on photos.
+    """Load a trained model, to open sessions on photos.
 
     Args:
-        path: of a run's folder, or of a checkpoint anywhere: its config is inside. Or what
-            export.py wrote, which needs no torch.
-        overrides: `key=value` of the config, as evaluate.py takes them: "refiner=f_brs_b",
-            "flip=true", "model.long_side=640".
-        device: "auto" for a GPU where there is one, "cpu", "cuda", ...
-        trusted: packages of yours whose classes the config names.
+        path: Path of a run's folder of train.py; of a checkpoint anywhere, which holds its config;
+            or of an export of export.py, which needs no torch.
+        overrides: `key=value` of the config, as for evaluate.py: "refiner=f_brs_b", "flip=true",
+            "model.long_side=640".
+        device: "auto" for a GPU if there is one, "cpu", "cuda", ...
+        trusted: Names of your own packages whose classes the config names.
 
     Raises:
-        InputError: no checkpoint there, or none of a method that answers clicks.
+        InputError: No checkpoint there, or one of a method that does not answer clicks.
     """
     if (Path(path) / "interseg.json").is_file():
         from interseg.inference.exported import load_exported

@@ -1,7 +1,7 @@
-"""Batches: the dictionaries that data modules load and loops add to, every key documented once, with shapes and units.
+"""Batches: the keys that data modules load and loops add, with shapes and units.
 
-A batch of a stream is one round of one task: its image or volume comes as many times in a row as
-the task may have rounds.
+A batch of a stream is one round of one task: its image or volume is repeated as many times as the
+task may have rounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from torch import Tensor
 
 
 class ClickBatch(TypedDict, total=False):
-    """B objects of one size, from a data module of clicks; what the loop adds stands last."""
+    """B objects of one size, from a data module of clicks; the keys that the loop adds are last."""
 
     id: Tensor
-    """(B,) int64: the object's number in its source, stable over ranks, epochs and restarts."""
+    """(B,) int64 number of the object in its source, stable over ranks, epochs and restarts."""
     image: Tensor
     """(B, 3, H, W) float32 RGB in [0, 1]."""
     mask: Tensor
@@ -31,31 +31,29 @@ class ClickBatch(TypedDict, total=False):
     distance: Tensor
     """(B, H, W) float32 pixels to the object, 0 on it; in training, with `Loading.distances`."""
     previous: Tensor
-    """(B, H, W) bool (uint8 classes) the mask before this round; added by the loop, or the one to
-    start from in sets that have one.
+    """(B, H, W) bool (uint8 classes) mask before this round; added by the loop, or the initial mask
+    of data sets that have one.
 
     float32 probabilities for a segmenter with `soft_previous`."""
     features: list[Tensor]
-    """Training only: (B, C, h, w) of each level of a frozen encoder, where a callback keeps
-    them."""
+    """Training only: (B, C, h, w) of each level of a frozen encoder, if a callback stores them."""
     errors: list[str]
-    """Evaluation only: objects of this batch that could not be read, left out of the tensors."""
+    """Evaluation only: objects of this batch that could not be read and are not in the tensors."""
     encoded: dict[str, Tensor]
-    """Answers only: (B, ...) each, what `encode` gave."""
+    """Answers only: (B, ...) results of `encode`."""
     states: list[Mapping[str, Any]]
-    """Answers only: what the answer to the click before gave, of each object; empty before the
-    first."""
+    """Answers only: state of each object after its previous answer; empty before the first."""
     outcome: dict[str, Tensor]
-    """Evaluation only: what the games left (`interseg/evaluation/game.py`)."""
+    """Evaluation only: outcomes of the games (`interseg/evaluation/game.py`)."""
 
 
 class Round(TypedDict, total=False):
-    """Place of a batch in a stream."""
+    """The place of a batch in a stream."""
 
     sequence: int
-    """Number of the sequence of tasks, of volumes of the permutation: 0, 1, ..."""
+    """Number of the sequence of tasks, or of the permutation of volumes: 0, 1, ..."""
     task: int
-    """Number of the task in it: 0, 1, ..."""
+    """Number of the task in the sequence: 0, 1, ..."""
     round: int
     """Number of the round in the task: 0, 1, ..."""
     last_round: int
@@ -65,7 +63,7 @@ class Round(TypedDict, total=False):
 class TaskBatch(Round, total=False):
     """B images of one size with classes at every pixel: a round of a task, which has one image.
 
-    A batch of pretraining has `id`, `image` and `mask` alone.
+    A batch of pretraining has only `id`, `image` and `mask`.
     """
 
     id: Required[Tensor]
@@ -75,13 +73,13 @@ class TaskBatch(Round, total=False):
     mask: Required[Tensor]
     """(B, H, W) uint8 classes, 255 = ignore."""
     probabilities: Tensor
-    """(B, C, H, W) answer before the round; this and all below is added by the annotation loop."""
+    """(B, C, H, W) answer before the round; the annotation loop adds this key and all below."""
     uncertainty: Tensor
     """(B, H, W) of the answer, in nats."""
     epistemic: Tensor
-    """(B, H, W) part of the uncertainty that more learning would take away, in nats."""
+    """(B, H, W) part of the uncertainty that more learning would remove, in nats."""
     annotation: Tensor
-    """(B, H, W) uint8 classes that the user has given in the task so far, 255 elsewhere."""
+    """(B, H, W) uint8 classes that the user has given in this task so far, 255 elsewhere."""
     new: Tensor
     """(B,) int64 numbers of superpixels, clicks or scribbles that were annotated in this round."""
 
@@ -98,9 +96,9 @@ class VolumeBatch(Round, total=False):
     spacing: Required[Tensor]
     """(1, 3) float32 mm between voxels along D, H, W."""
     answer: NDArray[np.floating] | None
-    """(D, H, W) probabilities before the round, None where the segmenter has learned nothing.
+    """(D, H, W) probabilities before the round, None if the segmenter has not learned anything.
 
-    This and all below is added by the slice loop.
+    The slice loop adds this key and all below.
     """
     labelled: Mapping[int, Sequence[int]]
     """Numbers of the slices that the user has labelled so far, by axis."""
@@ -111,7 +109,7 @@ class VolumeBatch(Round, total=False):
     proxy: NDArray[np.bool_]
     """(D, H, W) proxy mask that follows from the labelled slices."""
     target: Tensor
-    """(1, 1, D, H, W) proxy mask in the volume's precision, to learn from."""
+    """(1, 1, D, H, W) proxy mask in the volume's precision, as the target of learning."""
     confidence: Tensor
     """(1, 1, D, H, W) weights of the target's voxels in the loss (eq. 11 and 12)."""
 
@@ -121,5 +119,6 @@ def require(batch: Mapping[str, object], *keys: str) -> None:
     for key in keys:
         if key not in batch:
             found = ", ".join(sorted(batch))
-            described = "interseg/batches.py describes the keys"
-            raise ValueError(f"the batch has no {key!r} (it has {found}); {described}")
+            raise ValueError(
+                f"the batch has no {key!r} (it has {found}); interseg/batches.py describes the keys"
+            )

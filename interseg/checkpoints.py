@@ -1,4 +1,4 @@
-"""Reading checkpoints: tensors and plain values only, one clear error for what is none, and what tells their contents apart."""
+"""Checkpoints: reading tensors and plain values only, with clear errors, and digests of files."""
 
 import functools
 import hashlib
@@ -9,34 +9,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from interseg.errors import InputError
 
 UNREAD = ("name", "run", "logger", "checkpoint", "shard", "evaluated", "digests")
-"""Keys of a config under which a string is not the path of a file that a run reads to begin
-with."""
+"""Config keys whose strings are not paths of files that a run reads at its start."""
 
 SETTLED = 2 * 10**9
-"""Nanoseconds after which a change cannot bear the time of the one before it."""
+"""Nanoseconds after which a new change of a file is sure to have another time."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint on the CPU, its weights under `state_dict`; raises `InputError` for a damaged or foreign file."""
+    """Read a checkpoint on the CPU, with its weights under `state_dict`.
+
+    Raises:
+        InputError: A damaged or foreign file.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         content["state_dict"]
         return content
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged or foreign files
+    except Exception as error:  # RuntimeError, UnpicklingError, EOFError, KeyError, ...
         reason = str(error).splitlines()[0][:160]
-        if reason.startswith(
-            "Weights only load failed"
-        ):  # advice that would unpickle a stranger's objects
+        # torch's own advice would unpickle a stranger's objects
+        if reason.startswith("Weights only load failed"):
             reason = "it is none, or holds more than tensors and plain values"
         raise InputError(f"{path} cannot be read as a checkpoint: {reason}") from None
 
 
 def digest(path: str | Path) -> str:
-    """Compute a file's SHA-256, once a process unless it has changed."""
+    """Compute a file's SHA-256; a process reads a file again only if it has changed."""
     status = os.stat(path)
     settled = time.time_ns() - status.st_mtime_ns > SETTLED
     compute = _digest if settled else _digest.__wrapped__
@@ -60,5 +63,14 @@ def _named_files(value: Any) -> Iterator[str]:
         if os.path.isfile(value):
             yield value
     elif isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
+        parts = value.values() if isinstance(value, Mapping) else value
+        for part in parts:
             yield from _named_files(part)
+
+
+def mismatches(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """List the keys that only one of two state dicts has, else those of different shapes."""
+    missing = sorted(given.keys() ^ own.keys())
+    if missing:
+        return missing
+    return [key for key, value in own.items() if given[key].shape != value.shape]

@@ -1,9 +1,9 @@
-"""Click segmenters without learning, the peers that every machine can run: random walks, GrabCut, graph cut, geodesic distance.
+"""Click segmenters without learning: random walks, GrabCut, graph cut, geodesic distance.
 
-Each is a well-kept library's algorithm under the same interface: photo and seeds in, probability of
-the object out. Clicks become seeds of a few pixels; until the first negative click the image's
-border counts as background, since all but GrabCut need both kinds (the literature is silent; a
-person clicks on objects that are mostly inside the picture).
+Each is a library's algorithm with the same interface: photo and seeds in, probability of the object
+out. Clicks become seeds of a few pixels. Until the first negative click, the image's border counts
+as background, since all but GrabCut need both kinds of seeds (the literature is silent; people
+click on objects that are mostly inside the picture).
 """
 
 from collections.abc import Callable
@@ -30,13 +30,15 @@ BACKGROUND = 2
 
 
 def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
-    """Discs round the clicks, later ones over earlier ones; without a negative click the border is background.
+    """Draw discs round the clicks, later ones over earlier ones.
+
+    Without a negative click, the border is background.
 
     Args:
         clicks: (n, 4) y, x, label, kind.
-        height: of the image in pixels.
-        width: of the image in pixels.
-        radius: of the discs in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        radius: Radius of the discs in pixels.
     """
     seeds = np.zeros((height, width), np.uint8)
     if not (clicks[:, 2] == 0).any():
@@ -52,13 +54,15 @@ def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
 def random_walker(
     image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, beta: float = 130.0
 ) -> Probability:
-    """Probability that a random walk reaches an object seed first (Grady 2006; scikit-image's conjugate gradients).
+    """Compute the probability that a random walk reaches an object seed first.
+
+    The source is Grady 2006, by scikit-image's conjugate gradients.
 
     Args:
-        image: see `Image`.
-        seeds: see `Seeds`.
-        previous: not used.
-        beta: how strongly edges stop the walk.
+        image: See `Image`.
+        seeds: See `Seeds`.
+        previous: Not used.
+        beta: Strength with which edges stop the walk.
     """
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
@@ -78,37 +82,30 @@ def grabcut(
     rounds: int = 5,
     reach: float = 0.25,
 ) -> Probability:
-    """OpenCV's GrabCut (Rother, Kolmogorov and Blake 2004) from the previous mask.
+    """Run OpenCV's GrabCut (Rother, Kolmogorov and Blake 2004) from the previous mask.
 
     Args:
-        image: see `Image`.
-        seeds: see `Seeds`; hard constraints.
-        previous: (H, W) probable object. Without one, the pixels within `reach` of a positive seed
-            are.
-        rounds: of re-estimating colours and cutting.
-        reach: in parts of the shorter side.
+        image: See `Image`.
+        seeds: See `Seeds`; they are hard constraints.
+        previous: (H, W) probable object; without one, the pixels within `reach` of a positive seed.
+        rounds: Number of rounds of re-estimating colours and cutting.
+        reach: Distance as a share of the shorter side.
     """
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
     if previous is None or not previous.any():
-        distance = cv2.distanceTransform(
-            (seeds != 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-        )
+        others = (seeds != 1).astype(np.uint8)
+        distance = cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         previous = distance <= reach * min(seeds.shape)
     mask = np.where(previous, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     mask[seeds == 1], mask[seeds == BACKGROUND] = cv2.GC_FGD, cv2.GC_BGD
     if not np.isin(mask, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
         return np.ones(seeds.shape)
     cv2.setRNGSeed(0)  # the colours' mixtures start from k-means
-    cv2.grabCut(
-        (image * 255).astype(np.uint8),
-        mask,
-        (0, 0, 1, 1),
-        np.zeros((1, 65)),
-        np.zeros((1, 65)),
-        rounds,
-        cv2.GC_INIT_WITH_MASK,
-    )
+    pixels = (image * 255).astype(np.uint8)
+    inside, outside = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models, filled by OpenCV
+    unused = (0, 0, 1, 1)
+    cv2.grabCut(pixels, mask, unused, inside, outside, rounds, cv2.GC_INIT_WITH_MASK)
     return np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float64)
 
 
@@ -125,11 +122,14 @@ def graph_cut(
     mean d^2))` of neighbouring colours.
 
     Args:
-        image: see `Image`.
-        seeds: see `Seeds`; hard constraints.
-        previous: not used.
-        smoothness: weight of the boundary term.
-        bins: of the histograms along each axis.
+        image: See `Image`.
+        seeds: See `Seeds`; they are hard constraints.
+        previous: Not used.
+        smoothness: Weight of the boundary term.
+        bins: Number of the histograms' bins along each axis.
+
+    Raises:
+        InputError: The package PyMaxflow is missing.
     """
     try:
         import maxflow
@@ -140,23 +140,24 @@ def graph_cut(
     lab = rgb2lab(image)
     graph = maxflow.GraphFloat()
     nodes = graph.add_grid_nodes(seeds.shape)
-    squares = {axis: (np.diff(lab, axis=axis) ** 2).sum(-1) for axis in (0, 1)}
-    scale = 2 * max(1e-6, float(np.concatenate([s.ravel() for s in squares.values()]).mean()))
-    for axis, structure in (
-        (0, [[0, 0, 0], [0, 0, 0], [0, 1, 0]]),
-        (1, [[0, 0, 0], [0, 0, 1], [0, 0, 0]]),
-    ):
-        weights = np.zeros(seeds.shape)
-        weights[tuple(slice(0, -1) if a == axis else slice(None) for a in (0, 1))] = (
-            smoothness * np.exp(-squares[axis] / scale)
-        )
-        graph.add_grid_edges(nodes, weights, np.array(structure), symmetric=True)
+    down, across = ((np.diff(lab, axis=axis) ** 2).sum(-1) for axis in (0, 1))
+    scale = 2 * max(1e-6, float(np.concatenate([down.ravel(), across.ravel()]).mean()))
+    weights = np.zeros(seeds.shape)
+    weights[:-1] = smoothness * np.exp(-down / scale)
+    below = np.array([[0, 0, 0], [0, 0, 0], [0, 1, 0]])
+    graph.add_grid_edges(nodes, weights, below, symmetric=True)
+    weights = np.zeros(seeds.shape)
+    weights[:, :-1] = smoothness * np.exp(-across / scale)
+    right = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 0]])
+    graph.add_grid_edges(nodes, weights, right, symmetric=True)
     costs = _colour_costs(lab, seeds, bins)
     forced = 1e9
+    to_object = np.where(seeds == BACKGROUND, 0, costs[1])
+    to_background = np.where(seeds == 1, 0, costs[0])
     graph.add_grid_tedges(
         nodes,
-        np.where(seeds == 1, forced, np.where(seeds == BACKGROUND, 0, costs[1])),
-        np.where(seeds == BACKGROUND, forced, np.where(seeds == 1, 0, costs[0])),
+        np.where(seeds == 1, forced, to_object),
+        np.where(seeds == BACKGROUND, forced, to_background),
     )
     graph.maxflow()
     return (~graph.get_grid_segments(nodes)).astype(np.float64)
@@ -165,14 +166,16 @@ def graph_cut(
 def _colour_costs(
     lab: NDArray[np.float64], seeds: Seeds, bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(H, W) minus log likelihood of each pixel's colour among the object's and among the background's seeds."""
-    cells = np.clip((lab - (0, -100, -100)) / (100, 200, 200) * bins, 0, bins - 1e-6).astype(int)
+    """Compute each pixel's minus log likelihood (H, W) by object seeds and by background seeds."""
+    scaled = (lab - (0, -100, -100)) / (100, 200, 200)
+    cells = np.clip(scaled * bins, 0, bins - 1e-6).astype(int)
     costs = []
     for label in (1, BACKGROUND):
         counts = np.zeros((bins, bins, bins))
         np.add.at(counts, tuple(cells[seeds == label].T), 1)
         counts = cv2.GaussianBlur(counts, (0, 0), 0.7) + 1e-3 * max(1.0, counts.sum())
-        costs.append(-np.log(counts / counts.sum())[tuple(np.moveaxis(cells, -1, 0))])
+        log_likelihoods = np.log(counts / counts.sum())
+        costs.append(-log_likelihoods[tuple(np.moveaxis(cells, -1, 0))])
     return costs[0], costs[1]
 
 
@@ -183,34 +186,31 @@ def geodesic(
     step: float = 0.005,
     bins: int = 8,
 ) -> Probability:
-    """Nearer to which seeds, along paths on which the likelihood of being object changes little (Bai and Sapiro 2007).
+    """Compare the geodesic distances to object and background seeds (Bai and Sapiro 2007).
 
-    The likelihood comes from smoothed Lab histograms of the seeds; paths are scikit-image's
-    minimal-cost paths.
+    Paths are short if the likelihood of being object changes little along them. The likelihood
+    comes from smoothed Lab histograms of the seeds; paths are scikit-image's minimal-cost paths.
 
     Args:
-        image: see `Image`.
-        seeds: see `Seeds`.
-        previous: not used.
-        step: cost of a pixel over which the likelihood does not change; larger follows the plain
-            distance more.
-        bins: of the histograms along each axis.
+        image: See `Image`.
+        seeds: See `Seeds`.
+        previous: Not used.
+        step: Cost of a pixel at which the likelihood does not change; with a larger step, distances
+            are more like plain ones.
+        bins: Number of the histograms' bins along each axis.
     """
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
     costs = _colour_costs(rgb2lab(image), seeds, bins)
     likelihood = cv2.GaussianBlur(expit(costs[1] - costs[0]), (0, 0), 1.0)
     change = np.hypot(*np.gradient(likelihood))
-    distances = [
-        MCP_Geometric(step + change).find_costs(np.argwhere(seeds == label))[0]
-        for label in (1, BACKGROUND)
-    ]
-    return np.where(
-        seeds > 0, seeds == 1, distances[1] / np.maximum(distances[0] + distances[1], 1e-9)
-    ).astype(np.float64)
+    to_object, _ = MCP_Geometric(step + change).find_costs(np.argwhere(seeds == 1))
+    to_background, _ = MCP_Geometric(step + change).find_costs(np.argwhere(seeds == BACKGROUND))
+    share = to_background / np.maximum(to_object + to_background, 1e-9)
+    return np.where(seeds > 0, seeds == 1, share).astype(np.float64)
 
 
 METHODS: dict[str, Callable[..., Probability]] = {
     f.__name__: f for f in (random_walker, grabcut, graph_cut, geodesic)
 }
-"""By the names that configs use."""
+"""Methods by their names in configs, which are the functions' names; the list is closed."""

@@ -1,4 +1,4 @@
-"""The one collective that this package makes: small Python values from every rank to every rank."""
+"""The only collective of this package: small Python values from every rank to every rank."""
 
 from typing import TypeVar
 
@@ -8,7 +8,10 @@ T = TypeVar("T")
 
 
 def from_all_ranks(value: T) -> list[T]:
-    """Gather the value of each rank in rank order; `[value]` without a process group. Every rank must call it."""
+    """Gather the value of each rank in rank order; `[value]` without a process group.
+
+    Every rank must call it.
+    """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [value]
     values: list[T] = [value] * torch.distributed.get_world_size()

@@ -1,5 +1,8 @@
-"""The one exception for what a person can mend: bad data, a wrong path, an unknown key."""
+"""The exception for errors that a person can repair: bad data, a wrong path, an unknown key."""
 
 
 class InputError(ValueError):
-    """Says in one line what was got and what to do; the commands print it without a traceback."""
+    """An error whose one line tells the value received and what to do.
+
+    The commands print it without a traceback.
+    """

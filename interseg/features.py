@@ -1,8 +1,8 @@
-"""Features that an encoder computes once a photo, kept for training: in memory, or on disk for every process and every run.
+"""Encoder features stored for training, in memory or on disk for all processes and runs.
 
-An entry's name is the digest of the pixels that the encoder was shown, so that a photo, its view
-and its flip tell themselves apart, objects of one photo share an entry, and a file that was
-replaced is encoded anew. Its folder is the encoder's.
+An entry is named by the digest of the encoder's input pixels. So a photo, its view and its flip
+have different entries, objects of one photo share an entry, and a replaced file is encoded again.
+Each encoder has its own folder.
 """
 
 import hashlib
@@ -19,33 +19,40 @@ from interseg.errors import InputError
 from interseg.files import whole
 
 Levels = list[Tensor]
-"""Features (C, h, w) of one photo, a level each."""
+"""Features (C, h, w) of one photo, one tensor a level."""
 GIGA = 1e9
 
 
 def cache_folder() -> Path:
-    """Give the folder of features, `$XDG_CACHE_HOME/interseg/features` (`~/.cache` by default)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "features")
+    """Return the folder of features, `interseg/features` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "interseg", "features")
 
 
 def key_of(image: Tensor) -> str:
-    """Compute the name of what an encoder is shown: the digest of a photo's (3, H, W) size and pixels, in steps of 1 / 255."""
+    """Compute an entry's name: the digest of a photo's (3, H, W) size and pixels.
+
+    Pixels are rounded to steps of 1 / 255.
+    """
     pixels = (image.detach() * 255).round().to("cpu", torch.uint8).contiguous()
-    return hashlib.blake2b(
-        pixels.numpy().tobytes(), digest_size=16, key=str(tuple(pixels.shape)).encode()
-    ).hexdigest()
+    size = str(tuple(pixels.shape)).encode()
+    return hashlib.blake2b(pixels.numpy().tobytes(), digest_size=16, key=size).hexdigest()
 
 
 class FeatureStore:
-    """Features in half precision by encoder and photo.
+    """A store of features in half precision, by encoder and photo.
 
-    Several processes may fill one folder: entries are written whole, and whoever comes second
-    writes the same.
+    Several processes may fill one folder: entries are complete when they appear, and all processes
+    write the same entries.
 
     Args:
-        encoder: key of the encoder, the name of its folder.
-        folder: of all encoders; None keeps features in memory.
-        limit: most gigabytes (1e9 bytes) of this encoder's entries; what comes later is not kept.
+        encoder: Key of the encoder, the name of its folder.
+        folder: Folder of all encoders; None keeps features in memory.
+        limit: Largest size of this encoder's entries in gigabytes (1e9 bytes); later entries are
+            not stored.
+
+    Raises:
+        InputError: A folder that cannot be written.
     """
 
     def __init__(self, encoder: str, folder: Path | None, limit: float = 20.0) -> None:
@@ -53,16 +60,17 @@ class FeatureStore:
         self.limit, self.full = limit * GIGA, False
         self.memory: dict[str, Levels] = {}
         self.bytes = 0
-        """Of what is kept."""
+        """Size of the stored entries."""
         if self.folder is not None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise unwritable(self.folder, error) from None
-            self.bytes = sum(entry.stat().st_size for entry in self.folder.glob("??/*.safetensors"))
+            entries = self.folder.glob("??/*.safetensors")
+            self.bytes = sum(entry.stat().st_size for entry in entries)
 
     def get(self, key: str) -> Levels | None:
-        """Read an entry; None where it is not kept. A damaged one is removed."""
+        """Read an entry; None if there is none. A damaged entry is removed."""
         if self.folder is None:
             return self.memory.get(key)
         path = self._path(key)
@@ -76,15 +84,18 @@ class FeatureStore:
         return [found[str(i)] for i in range(len(found))]
 
     def put(self, key: str, levels: Levels) -> None:
-        """Keep an entry, unless the limit is reached; raises `InputError` where the folder cannot be written."""
+        """Store an entry, unless the limit is reached.
+
+        Raises:
+            InputError: A folder that cannot be written.
+        """
         size = sum(level.numel() * 2 for level in levels)
         if self.bytes + size > self.limit:
             self.full = True
             return
-        kept = {
-            str(i): level.detach().to("cpu", torch.float16).contiguous()
-            for i, level in enumerate(levels)
-        }
+        kept = {}
+        for i, level in enumerate(levels):
+            kept[str(i)] = level.detach().to("cpu", torch.float16).contiguous()
         if self.folder is None:
             self.memory[key] = list(kept.values())
         else:
@@ -100,15 +111,15 @@ class FeatureStore:
     def features(
         self, images: Tensor, encode: Callable[[Tensor], Sequence[Tensor]]
     ) -> tuple[list[Tensor], int]:
-        """Look up photos, and encode and keep those that are new, each once.
+        """Look up photos, and encode and store the new ones, each once.
 
         Args:
             images: (B, 3, H, W) in [0, 1].
-            encode: photos to levels (B, C, h, w).
+            encode: Function from photos to levels (B, C, h, w).
 
         Returns:
-            The levels (B, C, h, w) in the images' precision, rounded to half precision whether they
-            were kept or not, and the number of photos that were encoded.
+            The levels (B, C, h, w) in the images' precision, rounded to half precision even if they
+            were not stored, and the number of photos that were encoded.
         """
         keys = [key_of(image) for image in images]
         found = {key: self.get(key) for key in dict.fromkeys(keys)}
@@ -120,10 +131,8 @@ class FeatureStore:
                 found[key] = [level[row].half() for level in levels]
                 self.put(key, found[key] or [])
         rows = [found[key] or [] for key in keys]
-        return [
-            torch.stack(list(level)).to(images.device, images.dtype)
-            for level in zip(*rows, strict=True)
-        ], len(new)
+        stacked = [torch.stack(list(level)) for level in zip(*rows, strict=True)]
+        return [level.to(images.device, images.dtype) for level in stacked], len(new)
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
@@ -131,8 +140,9 @@ class FeatureStore:
 
 
 def unwritable(folder: Path, error: Exception) -> InputError:
-    """Make the error of a folder that features cannot be written to."""
+    """Make the error for a folder that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error)[:120]
     return InputError(
-        f"{folder} cannot be written ({reason}); give another folder of features, or null to keep them in memory"
+        f"{folder} cannot be written ({reason}); "
+        "give another folder of features, or null to keep them in memory"
     )

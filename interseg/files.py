@@ -1,4 +1,4 @@
-"""Files that are seen whole or not at all, whoever looks and whatever is killed while they are written."""
+"""Files that appear complete or not at all, even if a process is killed while it writes them."""
 
 import csv
 import io
@@ -12,10 +12,12 @@ from typing import Any
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Open a file beside the place of another, which is moved there at the end: whoever looks sees the old one or the new one."""
-    part = path.with_name(
-        f".{path.name}.{platform.node()}.{os.getpid()}"
-    )  # jobs that share a folder write the same
+    """Yield the path of a temporary file, which replaces `path` at the end.
+
+    Readers see the old file or the new one, never a part.
+    """
+    # jobs that share a folder may write the same file: the name has machine and process
+    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     try:
         yield part
         part.replace(path)
@@ -24,13 +26,16 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text so."""
+    """Write a text file that appears complete or not at all."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8", newline="")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write a CSV table so: of each row what the columns name, empty where it has nothing."""
+    """Write a CSV table that appears complete or not at all.
+
+    Of each row the values of `columns` are written; missing ones are empty.
+    """
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, extrasaction="ignore")
     writer.writeheader()

@@ -1,7 +1,7 @@
 """Image files: photos as a person sees them, or one clear error that names the file.
 
-Every reader of the project reads through this module and `interseg.labels`, so that a kind of file
-is understood, or refused, everywhere alike.
+All readers of the project use this module and `interseg.labels`, so that each kind of file is read
+or refused in the same way everywhere.
 """
 
 from collections.abc import Iterator
@@ -30,15 +30,14 @@ FLIPS = {
 """Whether an EXIF orientation flips rows and columns, after height and width were swapped (EXIF
 2.3, section 4.6.4)."""
 LARGEST_SIDE = 2**24
-"""Coordinates are carried through augmentation as float32, which holds every whole number up to
-here."""
+"""Largest side in pixels: augmentation holds coordinates as float32, which is exact up to here."""
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
-"""Formats whose further frames are images of their own; the further ones of MPO, which phones
-write, are previews."""
+"""Formats whose further frames are separate images; in MPO, which phones write, they are
+previews."""
 
 
 class Size(NamedTuple):
-    """A photo's size in pixels, and the EXIF orientation (1: none) that a viewer applies to what is stored."""
+    """The size of a photo's stored pixels, and its EXIF orientation (1: none)."""
 
     height: int
     width: int
@@ -46,30 +45,36 @@ class Size(NamedTuple):
 
     @property
     def stored(self) -> tuple[int, int]:
-        """(height, width) of the stored pixels."""
+        """Height and width of the stored pixels."""
         return (self.height, self.width)
 
     @property
     def upright(self) -> tuple[int, int]:
-        """(height, width) as a viewer shows it."""
-        return (
-            (self.width, self.height) if self.orientation in TURNED else (self.height, self.width)
-        )
+        """Height and width in a viewer."""
+        if self.orientation in TURNED:
+            return (self.width, self.height)
+        return (self.height, self.width)
 
     @property
     def ambiguous(self) -> bool:
-        """Whether an orientation leaves the size as it is, so that a mask fits the photo with and without it."""
+        """Whether there is an orientation that does not change the size.
+
+        A mask then fits the photo with and without it.
+        """
         return self.orientation != 1 and self.stored == self.upright
 
     def turns(self, mask: tuple[int, int] | None, upright: bool = True) -> bool:
-        """Tell whether the orientation is applied to fit a mask of (height, width); where both fit, `upright` says it."""
+        """Test whether the orientation is applied, given a mask's (height, width).
+
+        `upright` decides if the mask fits with and without it, or in neither case.
+        """
         if mask is None or self.ambiguous or mask not in (self.stored, self.upright):
             return upright
         return self.upright == mask
 
 
 class Header(NamedTuple):
-    """What a photo's file says before its pixels are decoded."""
+    """The header of a photo's file, read before its pixels are decoded."""
 
     size: Size
     deep: bool
@@ -81,25 +86,24 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """Read a photo as (H, W, 3) uint8 RGB.
 
-    An EXIF orientation is applied, as viewers and annotation tools do; with the size of its mask,
-    it is applied where that makes both fit. Alpha is dropped. Channels of more than 8 bits are
+    An EXIF orientation is applied, as in viewers and annotation tools; with the size of a mask, it
+    is applied if the photo then fits the mask. Alpha is dropped. Channels of more than 8 bits are
     scaled (`interseg.depth`).
 
     Args:
-        path: of the file.
-        size: (height, width) of the mask or of the annotations that go with the photo; None for a
-            photo alone.
-        upright: apply an orientation where the mask fits with and without it.
+        path: Path of the file.
+        size: (height, width) of the photo's mask or annotations; None for a photo without them.
+        upright: Whether to apply an orientation if the mask fits with and without it.
 
     Raises:
-        InputError: no such file, no image, several in one file, a larger one than
+        InputError: A missing file, not an image, several images in one file, or more pixels than
             `PIL.Image.MAX_IMAGE_PIXELS` allows.
     """
-    with opened(path, "an image") as file:
+    with open_image(path, "an image") as file:
         found = header_of(file, path)
-        pixels, bits = decoded(file, path, found.deep), declared_bits(file)
+        pixels, bits = decode(file, path, found.deep), declared_bits(file)
     if found.size.turns(size, upright):
-        pixels = turned(pixels, found.size.orientation)
+        pixels = turn(pixels, found.size.orientation)
     if found.deep:
         pixels = to_bytes(pixels, bits, path)
     if pixels.ndim == 2:
@@ -108,7 +112,11 @@ def read_image(
 
 
 def photo_of(image: Any) -> NDArray[np.uint8]:
-    """Read a photo from a path, or take pixels (H, W, 3) uint8 RGB as they are; raises `InputError` for anything else."""
+    """Read a photo from a path, or return pixels (H, W, 3) uint8 RGB unchanged.
+
+    Raises:
+        InputError: Anything else.
+    """
     if isinstance(image, str | Path):
         return read_image(Path(image))
     pixels = np.asarray(image)
@@ -119,16 +127,15 @@ def photo_of(image: Any) -> NDArray[np.uint8]:
     return pixels
 
 
-def decoded(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
+def decode(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
     """Decode RGB (H, W, 3), or grey values (H, W) of more than 8 bits."""
     if file.mode.startswith("I") or file.mode == "F":
         return np.array(file)
-    rgb = np.array(file.convert("RGB"))  # which finds out whether the file is whole
+    rgb = np.array(file.convert("RGB"))  # raises an error if the file is incomplete
     if not deep:
         return rgb
-    pixels = cv2.imdecode(
-        np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED
-    )  # Pillow drops the lower 8 bits of colours
+    # by OpenCV, since Pillow drops the lower 8 bits of colours
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise InputError(
             f"{path} has colours of 16 bits that cannot be decoded; save it with 8 bits a channel"
@@ -137,16 +144,14 @@ def decoded(file: Image.Image, path: Path, deep: bool) -> NDArray[Any]:
 
 
 def is_deep_colour(file: Image.Image) -> bool:
-    """Tell whether an opened file has several channels of 16 bits."""
+    """Test whether an open file has several channels of 16 bits."""
+    if file.format not in ("PNG", "TIFF") or file.mode.startswith("I"):
+        return False
     tiles = getattr(file, "tile", [])
-    return (
-        file.format in ("PNG", "TIFF")
-        and not file.mode.startswith("I")
-        and any(";16" in str(tile[3]) for tile in tiles)
-    )
+    return any(";16" in str(tile[3]) for tile in tiles)
 
 
-def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turn stored pixels (H, W, ...) upright."""
     rows, columns = FLIPS.get(orientation, (False, False))
     if orientation in TURNED:
@@ -155,39 +160,50 @@ def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def declared_bits(file: Image.Image) -> int | None:
-    """Read how many bits of a value a TIFF declares to use, by MaxSampleValue or BitsPerSample; None where none."""
+    """Read the number of bits of a value that a TIFF declares; None if it declares none.
+
+    It is declared by MaxSampleValue or BitsPerSample.
+    """
     tags = getattr(file, "tag_v2", {})
-    largest, bits = (tags.get(tag) for tag in (281, 258))
+    largest, bits = tags.get(281), tags.get(258)
     if largest:
         return int(max(largest) if isinstance(largest, tuple) else largest).bit_length()
-    return int(max(bits) if isinstance(bits, tuple) else bits) if bits else None
+    if not bits:
+        return None
+    return int(max(bits) if isinstance(bits, tuple) else bits)
 
 
 def image_size(path: Path) -> Size:
-    """Read a photo's size from its header; raises `InputError` for what is no image."""
+    """Read a photo's size from its header; raises `InputError` if it is not an image."""
     return image_header(path).size
 
 
 def image_header(path: Path) -> Header:
-    """Read a photo's header; raises `InputError` for what is no image."""
-    with opened(path, "an image") as file:
+    """Read a photo's header; raises `InputError` if it is not an image."""
+    with open_image(path, "an image") as file:
         return header_of(file, path)
 
 
 def header_of(file: Image.Image, path: Path) -> Header:
-    """Describe an opened photo, without decoding it. Pillow turns TIFFs upright by itself."""
-    silent = file.format == "TIFF" or (
-        file.format == "PNG" and "exif" not in file.info and not has_late_exif(path)
-    )
+    """Read the header of an open photo, without decoding its pixels.
+
+    Pillow itself turns TIFFs upright.
+    """
+    silent = file.format == "TIFF"
+    if file.format == "PNG":
+        silent = "exif" not in file.info and not has_late_exif(path)
     deep = file.mode.startswith("I") or file.mode == "F" or is_deep_colour(file)
     orientation = 1 if silent else file.getexif().get(ExifTags.Base.Orientation, 1)
-    return Header(
-        Size(file.height, file.width, orientation if orientation in range(1, 9) else 1), deep
-    )
+    if orientation not in range(1, 9):
+        orientation = 1
+    return Header(Size(file.height, file.width, orientation), deep)
 
 
 def has_late_exif(path: Path) -> bool:
-    """Tell whether a PNG has EXIF behind its pixels, for which Pillow would decode them; chunk by chunk (PNG, section 5.3)."""
+    """Test whether a PNG has EXIF behind its pixels, by reading its chunks (PNG, section 5.3).
+
+    Pillow would decode the pixels for that.
+    """
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
@@ -198,13 +214,14 @@ def has_late_exif(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path, kind: str) -> Iterator[Image.Image]:
-    """Open an image file of one frame; whatever is wrong with it is one `InputError`."""
+def open_image(path: Path, kind: str) -> Iterator[Image.Image]:
+    """Open an image file of one frame; every problem of the file is an `InputError`."""
     try:
         with Image.open(path) as file:
             if max(file.size) > LARGEST_SIDE:
                 raise InputError(
-                    f"{path} is {file.height} x {file.width} pixels; sides of at most {LARGEST_SIDE} are read"
+                    f"{path} is {file.height} x {file.width} pixels; "
+                    f"sides of at most {LARGEST_SIDE} are read"
                 )
             check_frames(file, path)
             yield file
@@ -216,16 +233,20 @@ def opened(path: Path, kind: str) -> Iterator[Image.Image]:
         raise InputError(f"{path} is too large ({first_line(error)}); reduce or cut it") from None
     except UnidentifiedImageError:
         raise InputError(
-            f"{path} cannot be read as {kind} (it is in no known format); replace or remove the file"
+            f"{path} cannot be read as {kind} (it is in no known format); "
+            "replace or remove the file"
         ) from None
-    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error, ... for damaged files
+    except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
         raise InputError(
             f"{path} cannot be read as {kind} ({first_line(error)}); replace or remove the file"
         ) from None
 
 
 def check_frames(file: Image.Image, path: Path) -> None:
-    """Raise `InputError` for an animation or a stack; a further frame of another size is a preview."""
+    """Raise `InputError` for an animation or a stack.
+
+    A second frame of another size is a preview.
+    """
     count = getattr(file, "n_frames", 1) if file.format in ANIMATED else 1
     if count == 1:
         return
@@ -237,5 +258,6 @@ def check_frames(file: Image.Image, path: Path) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Give an error's first line, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    """Return an error's first line, or its class if it has no text."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:120]

@@ -1,4 +1,4 @@
-"""The files of a folder by name: what counts as an image, and what is left out."""
+"""The files of a folder by name: images, and files that are left out."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from interseg.errors import InputError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 LABEL_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 SHOWN = 3
-"""Files that a line names."""
+"""Number of files that a line names."""
 
 
 class Listing(NamedTuple):
-    """The images of a folder by their names without suffix, and what was left out, a line a kind."""
+    """The images of a folder by name without suffix, and the others, one line a kind."""
 
     files: dict[str, Path]
     left_out: list[str]
@@ -23,15 +23,18 @@ class Listing(NamedTuple):
 def list_images(
     folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES, nested: bool = False
 ) -> Listing:
-    """List the images of a folder, sorted by name; raises `InputError` where two share a name.
+    """List the images of a folder, sorted by name.
 
     Hidden files (macOS' `._a.jpg`) are skipped. Names are in one Unicode normal form, and
-    `a.jpg.png` is named like `a.jpg`.
+    `a.jpg.png` has the name of `a.jpg`.
 
     Args:
-        folder: to look into.
-        suffixes: that count, in any case.
-        nested: look into folders below it too; their names are part of the images'.
+        folder: Folder to list.
+        suffixes: Suffixes of images, in upper or lower case.
+        nested: Whether to list the folders below too; their names are part of the images'.
+
+    Raises:
+        InputError: Two images with one name.
     """
     files: dict[str, Path] = {}
     others, folders = [], []
@@ -48,17 +51,18 @@ def list_images(
         name = plain_name(inner)
         if name in files:
             raise InputError(
-                f"{files[name].name} and {path.name} in {folder} share a stem; masks are matched by stem, keep one"
+                f"{files[name].name} and {path.name} in {folder} share a stem; "
+                "masks are matched by stem, keep one"
             )
         files[name] = path
-    left_out = counted(f"files in {folder.name}/ that are no images by their suffix", others)
+    left_out = name_some(f"files in {folder.name}/ that are no images by their suffix", others)
     if not nested:
-        left_out += counted(f"folders in {folder.name}/, which data.nested=true reads", folders)
+        left_out += name_some(f"folders in {folder.name}/, which data.nested=true reads", folders)
     return Listing(files, left_out)
 
 
 def plain_name(path: Path) -> str:
-    """Give a file's name without its suffix, nor an image's before that, in Unicode's composed form."""
+    """Return a file's name without suffix, and without an image suffix before it, in NFC."""
     stem = path.with_suffix("")
     if stem.suffix.lower() in IMAGE_SUFFIXES:
         stem = stem.with_suffix("")
@@ -66,30 +70,30 @@ def plain_name(path: Path) -> str:
 
 
 def image_files(folder: Path) -> dict[str, Path]:
-    """List the images of a folder by stem, sorted; raises `InputError` where two share a stem."""
+    """List the images of a folder by stem, sorted; raises `InputError` if two share a stem."""
     return list_images(folder).files
 
 
-def counted(what: str, names: Iterable[str]) -> list[str]:
-    """Make a line of names of a kind and their number; none where there are none."""
+def name_some(what: str, names: Iterable[str]) -> list[str]:
+    """Make a line with the number of names of a kind and the first of them; [] without names."""
     names = list(names)
-    return (
-        [f"{what}: {len(names)} ({', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)})"]
-        if names
-        else []
-    )
+    if not names:
+        return []
+    first = ", ".join(names[:SHOWN])
+    rest = ", ..." if len(names) > SHOWN else ""
+    return [f"{what}: {len(names)} ({first}{rest})"]
 
 
 def inside(folder: Path, name: str, source: Path | str) -> Path:
-    """Join a folder and a name that a file gives.
+    """Join a folder and a name from a file.
 
     Args:
-        folder: that holds all files of a data set.
-        name: of one, relative to it.
-        source: file that gives the name, for messages.
+        folder: Folder with all files of a data set.
+        name: Name of a file, relative to the folder.
+        source: File that holds the name, for messages.
 
     Raises:
-        InputError: the name is absolute or leads out of the folder.
+        InputError: The name is absolute or leads out of the folder.
     """
     if leads_out(name):
         raise InputError(
@@ -99,6 +103,6 @@ def inside(folder: Path, name: str, source: Path | str) -> Path:
 
 
 def leads_out(name: str) -> bool:
-    """Tell whether a name, in the notation of any system, is absolute or goes up."""
+    """Test whether a name, in the notation of any system, is absolute or goes up."""
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or parts[0] == "" or parts[0].endswith(":") or "\0" in name

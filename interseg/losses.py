@@ -1,4 +1,4 @@
-"""Losses on one logit a pixel; ignored pixels never count, and every image weighs the same."""
+"""Losses on one logit a pixel; ignored pixels never count, and all images have equal weight."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,15 @@ from interseg.clicks.layout import IGNORE
 
 
 def bootstrapped_cross_entropy(logits: Tensor, mask: Tensor, fraction: float = 0.25) -> Tensor:
-    """Mean cross-entropy of the worst `fraction` of each image's valid pixels, then the mean over images (ITIS, section 4.2).
+    """Average the cross-entropy of the worst `fraction` of each image's valid pixels over images.
 
-    The number of pixels is rounded up, at least one; an image without a valid pixel adds 0.
+    The number of pixels is rounded up, at least one; an image without a valid pixel adds 0. The
+    source is ITIS, section 4.2.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
-        fraction: of the valid pixels, in (0, 1].
+        fraction: Share of the valid pixels, in (0, 1].
     """
     loss = pixel_cross_entropy(logits, mask)
     valid = (mask != IGNORE).flatten(1).sum(1)
@@ -26,14 +27,16 @@ def bootstrapped_cross_entropy(logits: Tensor, mask: Tensor, fraction: float = 0
 
 
 def pixel_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
-    """(B, H * W) binary cross-entropy of each pixel, 0 where the mask is ignore."""
+    """Compute the binary cross-entropy (B, H * W) of each pixel, 0 at ignored pixels."""
     truth = (mask == 1).to(logits.dtype)
     loss = binary_cross_entropy_with_logits(logits[:, 0], truth, reduction="none")
     return (loss * (mask != IGNORE)).flatten(1)
 
 
 def binary_cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
-    """Mean cross-entropy of the valid pixels of each image, then the mean over images; an image without a valid pixel adds 0.
+    """Average the mean cross-entropy of each image's valid pixels over images.
+
+    An image without a valid pixel adds 0.
 
     Args:
         logits: (B, 1, H, W).
@@ -50,36 +53,37 @@ def normalized_focal(
     alpha: float = 0.5,
     constant_weights: bool = True,
 ) -> Tensor:
-    """Focal loss divided by the mean of its own weights in each image (Sofiiuk et al. 2019, eq. 3; RITM, section 3.4).
+    """Compute the focal loss, divided by the mean of its weights in each image.
 
-    The divisor is held constant. In the papers the weights themselves are not, so that the gradient
-    grows where a pixel that was wrong becomes less so; held constant too, a step is one on weighted
-    cross-entropy, which a short training from a fresh decoder prefers.
+    The divisor is a constant of the gradient. In the papers the weights are not, so that the
+    gradient grows for wrong pixels that improve. If they are constants too, a step is a step of
+    weighted cross-entropy, which works better in a short training of a new decoder. The sources are
+    Sofiiuk et al. 2019, eq. 3, and RITM, section 3.4.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
-        gamma: focusing exponent.
-        alpha: weight of object pixels; background has 1 - alpha.
-        constant_weights: let no gradient through the weights; False as in the papers. The value is
-            the same.
+        gamma: Focusing exponent.
+        alpha: Weight of object pixels; background pixels have 1 - alpha.
+        constant_weights: Whether to stop the gradient at the weights; False as in the papers. The
+            value is the same.
     """
     loss = pixel_cross_entropy(logits, mask)
     truth, valid = (mask == 1).flatten(1), (mask != IGNORE).flatten(1)
-    weight = (1 - torch.exp(-(loss.detach() if constant_weights else loss))) ** gamma * valid
-    weight = (
-        weight / weight.detach().sum(1, keepdim=True).clamp_min(1e-8) * valid.sum(1, keepdim=True)
-    )
+    surprise = loss.detach() if constant_weights else loss
+    weight = (1 - torch.exp(-surprise)) ** gamma * valid
+    total = weight.detach().sum(1, keepdim=True).clamp_min(1e-8)
+    weight = weight / total * valid.sum(1, keepdim=True)
     balance = torch.where(truth, alpha, 1 - alpha)
     return ((loss * weight * balance).sum(1) / valid.sum(1).clamp_min(1)).mean()
 
 
 def soft_jaccard(logits: Tensor, mask: Tensor) -> Tensor:
-    """Compute 1 minus the overlap of probabilities and object over their union in each image, then the mean over images.
+    """Average 1 minus the soft IoU of probabilities and object over images.
 
-    Rahman & Wang 2016, section 2. The only one of these losses that weighs a missed pixel by the
-    object's size. An image without an object pixel counts its probabilities alone, one without a
-    valid pixel adds 0.
+    The source is Rahman & Wang 2016, section 2. It is the only one of these losses in which a
+    missed pixel weighs more in a small object. For an image without object pixels only the
+    probabilities count; an image without a valid pixel adds 0.
 
     Args:
         logits: (B, 1, H, W).
@@ -94,43 +98,43 @@ def soft_jaccard(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def boundary_weight(distance: Tensor, width: float = 40.0, scale: float = 255.0) -> Tensor:
-    """w(p) of the boundary-aware loss (two-in-one, eq. 2): d / scale for background pixels with d <= width, else 0.
+    """Compute w(p) of the boundary-aware loss: d / scale for background with d <= width, else 0.
 
-    The paper prints the distance squared: with 40 pixels that would be a band of 6, so it is read
-    as not squared.
+    The source is two-in-one, eq. 2. The paper prints the distance squared; with 40 pixels that
+    would be a band of 6 pixels, so the distance is taken as not squared.
 
     Args:
-        distance: (B, H, W) pixels from each pixel to the object, 0 on it
-            (`interseg.distance.distance_to`): for a background pixel the nearest pixel of the
-            object is one of its boundary.
-        width: of the band in pixels; 0 for no weight anywhere.
-        scale: pixels for a weight of 1.
+        distance: (B, H, W) distance in pixels of each pixel to the object, 0 on it
+            (`interseg.distance.distance_to`); for a background pixel, that is the distance to the
+            object's boundary.
+        width: Width of the band in pixels; 0 for no weight anywhere.
+        scale: Distance in pixels at which the weight is 1.
     """
     return torch.where(distance <= width, distance / scale, 0.0)
 
 
 def label_counts(mask: Tensor) -> Tensor:
-    """(2,) float64 numbers of object and of background pixels in masks (B, H, W)."""
+    """Count object and background pixels in masks (B, H, W), as (2,) float64."""
     return torch.stack([(mask == 1).sum(), (mask == 0).sum()]).double()
 
 
 def balanced_cross_entropy(
     logits: Tensor, mask: Tensor, weight: Tensor | None = None, counts: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy whose labels weigh the same, however many pixels each has (two-in-one, eq. 1 and 3).
+    """Compute the cross-entropy with equal weight of both labels, whatever their pixel numbers.
 
-    The paper's sum over pixels as a mean over the valid ones. A pixel weighs as much as the
-    frequency of the other label, which is the normalised inverse frequency of its own; where there
-    is one label only there is nothing to balance and it weighs 1.
+    The source is two-in-one, eq. 1 and 3; the paper's sum over pixels is a mean over the valid ones
+    here. The weight of a pixel is the frequency of the other label, which is the normalised inverse
+    frequency of its own; if there is only one label, it is 1.
 
     Args:
         logits: (B, 1, H, W).
         mask: (B, H, W) in {0, 1, 255}.
         weight: (B, H, W) factor of each pixel, `1 + boundary_weight(...)` for the boundary-aware
             loss.
-        counts: (2,) object and background pixels that one process has on average, of those that
-            share a step; this batch's own by default. With it the mean of the processes' losses is
-            the loss of their joined batches.
+        counts: (2,) numbers of object and background pixels, averaged over the processes of a step;
+            this batch's own by default. With it, the mean of the processes' losses is the loss of
+            their joined batches.
     """
     loss = pixel_cross_entropy(logits, mask)
     counts = label_counts(mask) if counts is None else counts
@@ -143,19 +147,19 @@ def balanced_cross_entropy(
 
 
 def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean cross-entropy plus 1 - soft Dice, both with the same weights (dynamic interactive learning, eq. 9; the paper names both).
+    """Compute the mean cross-entropy plus 1 - soft Dice, both with the same weights.
+
+    The source is dynamic interactive learning, eq. 9; the paper names both losses.
 
     Args:
         logits: (B, 1, ...) of the target.
         target: (B, 1, ...) in [0, 1]; smoothed labels are in between.
         weight: (B, 1, ...) confidence in the target; its scale does not matter.
     """
-    share = weight / weight.flatten(1).sum(1).clamp_min(1e-8).view(-1, *[1] * (weight.dim() - 1))
-    entropy = (
-        (share * binary_cross_entropy_with_logits(logits, target, reduction="none"))
-        .flatten(1)
-        .sum(1)
-    )
+    total_weight = weight.flatten(1).sum(1).clamp_min(1e-8)
+    share = weight / total_weight.view(-1, *[1] * (weight.dim() - 1))
+    losses = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    entropy = (share * losses).flatten(1).sum(1)
     probabilities = logits.sigmoid()
     both = (share * probabilities * target).flatten(1).sum(1)
     total = (share * (probabilities + target)).flatten(1).sum(1)
@@ -163,7 +167,10 @@ def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tens
 
 
 class BoundaryAwareCrossEntropy(nn.Module):
-    """BA-CE as a part of a config; with `width: 0` the class-balanced cross-entropy that the paper compares it to (CB-CE)."""
+    """BA-CE as a part of a config.
+
+    With `width: 0`, it is the class-balanced cross-entropy (CB-CE) of the paper's comparison.
+    """
 
     def __init__(self, width: float = 40.0, scale: float = 255.0) -> None:
         super().__init__()
@@ -177,10 +184,17 @@ class BoundaryAwareCrossEntropy(nn.Module):
         emphasis: Tensor | float = 1.0,
         counts: Tensor | None = None,
     ) -> Tensor:
-        """`balanced_cross_entropy` with `boundary_weight`, and a further factor (B, H, W) of the pixels."""
-        return balanced_cross_entropy(
-            logits, mask, (1 + boundary_weight(distance, self.width, self.scale)) * emphasis, counts
-        )
+        """Compute `balanced_cross_entropy` with `boundary_weight` and a further factor of pixels.
+
+        Args:
+            logits: (B, 1, H, W).
+            mask: (B, H, W) in {0, 1, 255}.
+            distance: (B, H, W), see `boundary_weight`.
+            emphasis: (B, H, W) further factor of each pixel.
+            counts: See `balanced_cross_entropy`.
+        """
+        weight = (1 + boundary_weight(distance, self.width, self.scale)) * emphasis
+        return balanced_cross_entropy(logits, mask, weight, counts)
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -223,7 +237,7 @@ class FocalAndJaccard(NormalizedFocal):
 
     Args:
         region: Weight of the region's loss.
-        gamma, alpha, constant_weights: of `normalized_focal`.
+        gamma, alpha, constant_weights: See `normalized_focal`.
     """
 
     def __init__(

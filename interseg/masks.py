@@ -1,4 +1,4 @@
-"""Masks as files: instance ids of a photo as PNG, the objects of many photos as one COCO JSON with run lengths."""
+"""Mask files: ids of a photo's objects as PNG, objects of many photos as COCO JSON."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from interseg.errors import InputError
 from interseg.files import whole, write_whole
 
 LARGEST_BYTE = 254
-"""The last id of an 8-bit file, in which 255 is ignored (datamodules/folder.py)."""
+"""Last id of an 8-bit file, in which 255 is ignored (datamodules/folder.py)."""
 
 
 def draw_ids(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:
@@ -26,7 +26,7 @@ def draw_ids(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:
 
 
 def write_ids(path: Path, ids: NDArray[np.integer]) -> None:
-    """Write ids (H, W) as a grey PNG: of 8 bits, or of 16 where there are more than 254 of them."""
+    """Write ids (H, W) as a grey PNG of 8 bits, or of 16 bits for more than 254 ids."""
     if ids.max(initial=0) > np.iinfo(np.uint16).max:
         raise InputError(f"{path}: {ids.max()} objects are more than a PNG's 65535")
     pixels = ids.astype(np.uint8 if ids.max(initial=0) <= LARGEST_BYTE else np.uint16)
@@ -36,7 +36,7 @@ def write_ids(path: Path, ids: NDArray[np.integer]) -> None:
 
 
 class CocoWriter:
-    """The annotations of a COCO file, gathered object by object."""
+    """A writer of COCO files, which collects annotations object by object."""
 
     def __init__(self) -> None:
         self.images: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ class CocoWriter:
         self.categories: dict[str, int] = {}
 
     def add_image(self, name: str, size: tuple[int, int]) -> int:
-        """Add a photo of (height, width); gives its id."""
+        """Add a photo of (height, width); returns its id."""
         id = len(self.images) + 1
         self.images.append({"id": id, "file_name": name, "height": size[0], "width": size[1]})
         return id

@@ -16,7 +16,7 @@ from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.refinements import Refinements
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.segmenter import Answer
-from interseg.views import Side, reduced, reduced_image
+from interseg.views import Side, reduce_batch, reduce_image
 
 
 class InteractiveModule(LightningModule):
@@ -58,11 +58,11 @@ class InteractiveModule(LightningModule):
 
     def shown(self, batch: ClickBatch) -> ClickBatch:
         """Give what the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
-        return batch if self.training else reduced(batch, self.long_side)
+        return batch if self.training else reduce_batch(batch, self.long_side)
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Compute what does not depend on clicks, once an image: here the reduced one."""
-        return reduced_image(images, self.long_side)
+        return reduce_image(images, self.long_side)
 
     def start(self, batch: ClickBatch) -> Tensor | None:
         """Give logits (B, K, H, W) before the first click at test time; None for a method that says nothing without clicks."""

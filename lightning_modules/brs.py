@@ -14,7 +14,7 @@ from interseg.clicks.guidance import DistanceGuidance, Guidance
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import BinaryCrossEntropy
 from interseg.networks.brs_network import BRSNetwork
-from interseg.views import enlarged
+from interseg.views import resize_logits
 from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 
@@ -62,7 +62,9 @@ class BRS(InteractiveModule):
         """(B, 1, H, W) logits from `image` and `clicks`: the forward pass alone."""
         require(batch, "image", "clicks")
         view = self.shown(batch)
-        return enlarged(self.network(view["image"], self._maps(view)), batch["image"].shape[-2:])
+        return resize_logits(
+            self.network(view["image"], self._maps(view)), batch["image"].shape[-2:]
+        )
 
     def _maps(self, view: ClickBatch) -> Tensor:
         return self.guidance(view["clicks"], *view["image"].shape[-2:])

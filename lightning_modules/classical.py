@@ -10,7 +10,7 @@ from interseg.batches import ClickBatch, require
 from interseg.classical import METHODS, seeds_of
 from interseg.clicks.layout import unpad_clicks
 from interseg.errors import InputError
-from interseg.views import enlarged, reduced
+from interseg.views import reduce_batch, resize_logits
 from lightning_modules.base import InteractiveModule
 
 
@@ -44,7 +44,7 @@ class Classical(InteractiveModule):
     def segment(self, batch: ClickBatch) -> Tensor:
         """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
         require(batch, "image", "clicks")
-        view = reduced(batch, self.long_side)
+        view = reduce_batch(batch, self.long_side)
         images = view["image"].permute(0, 2, 3, 1).float().cpu().numpy()
         masks = view["previous"].cpu().numpy() if "previous" in view else [None] * len(images)
         maps = []
@@ -54,4 +54,4 @@ class Classical(InteractiveModule):
             seeds = seeds_of(clicks, image.shape[0], image.shape[1], self.radius)
             maps.append(self.method(image, seeds, previous, **self.options))
         logits = torch.logit(torch.from_numpy(np.stack(maps)), eps=1e-6)[:, None].to(view["image"])
-        return enlarged(logits, batch["image"].shape[-2:])
+        return resize_logits(logits, batch["image"].shape[-2:])

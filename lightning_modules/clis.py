@@ -254,7 +254,7 @@ class CLIS(TaskLearner):
         }
         return own | {
             f"network.{key}": value
-            for key, value in (unknown | self.network.widened(network)).items()
+            for key, value in (unknown | self.network.widen(network)).items()
         }
 
     def prepare(self, data: TaskStream) -> None:

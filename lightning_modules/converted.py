@@ -14,7 +14,7 @@ from interseg.evaluation.contributions import Contribution
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import binary_cross_entropy
 from interseg.networks.converted import Converted
-from interseg.views import enlarged
+from interseg.views import resize_logits
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
@@ -59,7 +59,7 @@ class ConvertedNetwork(InteractiveModule):
     def segment(self, batch: ClickBatch) -> Tensor:
         """Give logits (B, K, H, W) from `image` alone."""
         require(batch, "image", "clicks")
-        return enlarged(self.network(self.shown(batch)["image"]), batch["image"].shape[-2:])
+        return resize_logits(self.network(self.shown(batch)["image"]), batch["image"].shape[-2:])
 
     def start(self, batch: ClickBatch) -> Tensor:
         """Give the answer before the first click."""

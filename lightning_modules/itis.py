@@ -15,13 +15,13 @@ from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.encoding import Encoding
 from interseg.inference.predictor import InferenceOptions, Predictor
-from interseg.inference.refine import encode_view
+from interseg.inference.scene import encode_view
 from interseg.losses import BootstrappedCrossEntropy
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
 from interseg.networks.ritm_network import RITMNetwork
 from interseg.networks.simpleclick_network import SimpleClickNetwork
-from interseg.views import Side, check_side, enlarged
+from interseg.views import Side, check_side, resize_logits
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
 
@@ -87,7 +87,7 @@ class ITIS(InteractiveModule):
         """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = self.shown(batch)
-        return enlarged(self._answer(view, batch), batch["image"].shape[-2:])
+        return resize_logits(self._answer(view, batch), batch["image"].shape[-2:])
 
     def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
         """Run the network on a view, on what is known of the photos of its batch."""

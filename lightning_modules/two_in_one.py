@@ -30,13 +30,13 @@ from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
 from interseg.evaluation.encoding import Encoding
 from interseg.evaluation.overlap import iou
-from interseg.inference.refine import encode_view
+from interseg.inference.scene import encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
 from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
-from interseg.views import Box, Side, check_side, enlarged, restored, scaled_box
+from interseg.views import Box, Side, check_side, resize_logits, restore, scale_box
 from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
 from lightning_modules.optimisation import Optimisation
 
@@ -149,9 +149,9 @@ class TwoInOne(InteractiveModule):
             boxes = [
                 states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)
             ]
-            boxes = [self.network.snapped(box, features, size) for box in boxes]
+            boxes = [self.network.snap(box, features, size) for box in boxes]
             answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
-        return Answer(enlarged(answers, batch["image"].shape[-2:]), states)
+        return Answer(resize_logits(answers, batch["image"].shape[-2:]), states)
 
     def _select(
         self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
@@ -167,10 +167,10 @@ class TwoInOne(InteractiveModule):
         seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
         for i, row, feature in zip(rows, logits, features, strict=True):
             trimmed = trimmed_box(row[0], self.threshold)
-            box = trimmed.grown(self.padding, *seen)
+            box = trimmed.grow(self.padding, *seen)
             boxes = {
-                "trimmed": scaled_box(trimmed, seen, full),
-                "crop": scaled_box(box, seen, full),
+                "trimmed": scale_box(trimmed, seen, full),
+                "crop": scale_box(box, seen, full),
             }
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
 
@@ -219,7 +219,7 @@ class TwoInOne(InteractiveModule):
         logits = self.network.refine(features, maps, boxes)
         return torch.cat(
             [
-                restored(row[None], box, (size[0], size[1]))
+                restore(row[None], box, (size[0], size[1]))
                 for row, box in zip(logits, boxes, strict=True)
             ]
         )
@@ -306,11 +306,11 @@ class TwoInOne(InteractiveModule):
                 if len(clicks):
                     box = (
                         trimmed_box(logits[row, 0], self.threshold)
-                        .grown(self.padding, *masks[row].shape)
+                        .grow(self.padding, *masks[row].shape)
                         .with_clicks(clicks)
                     )
                     picked.append(
-                        Selected(row, clicks, self.network.snapped(box, features, masks[row].shape))
+                        Selected(row, clicks, self.network.snap(box, features, masks[row].shape))
                     )
         return picked
 

@@ -30,13 +30,14 @@ from datamodules.scans import Preparation, ScanDataset
 from interseg.clicks.layout import Click, Mask
 from interseg.errors import InputError
 from interseg.inference.model import Model
-from interseg.inference.session import Session, answer_together
-from interseg.volumes.measures import estimated_labour
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import Session
+from interseg.volumes.measures import estimate_labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of
 from interseg.volumes.slices import index
 from interseg.volumes.teacher import LearnedVolume, MetVolume, SliceTeacher, ToldSlices
-from interseg.volumes.users import SliceUser, asked_slices
+from interseg.volumes.users import SliceUser, choose_slices
 
 LIVELY = 4
 """Slices whose sessions are kept."""
@@ -228,7 +229,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             if fresh:
                 proxy.label(axis, fresh)
         self._proxy = item.key, proxy, runs
-        return proxy.merged(inclusive=self.inclusive), proxy
+        return proxy.merge(inclusive=self.inclusive), proxy
 
     def told(self, key: str) -> dict[str, Any]:
         """Tell a page all of a volume but its voxels and its proxy mask."""
@@ -272,7 +273,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
                     (self.seed, met.id, met.round, len(item.rounds.labelled))
                 )
                 user = self.user
-                asked = asked_slices(
+                asked = choose_slices(
                     merged,
                     met.probabilities,
                     proxy.labelled,
@@ -281,7 +282,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
                     user.weight,
                     generator,
                 )
-            labour = estimated_labour(proxy.labelled, merged)
+            labour = estimate_labour(proxy.labelled, merged)
             version = len(item.journal.events)
             return {
                 "version": version,

@@ -1,1 +1,1 @@
-"""Clicks: their layout, the sets that training starts from, the users who click, where predictions are wrong, guidance, the memory."""
+"""Clicks: layout, initial sets for training, simulated users, error clusters, guidance, memory."""

@@ -1,4 +1,4 @@
-"""Where a prediction is wrong: clusters of wrong pixels, and the pixel deepest in them."""
+"""Errors of a prediction: clusters of wrong pixels, and the pixel deepest in them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,31 +22,27 @@ class Cluster:
         area: int,
         image_shape: tuple[int, ...],
     ) -> None:
-        self.pixels, self.top, self.left, self.area, self.image_shape = (
-            pixels,
-            top,
-            left,
-            area,
-            image_shape,
-        )
+        self.pixels, self.area, self.image_shape = pixels, area, image_shape
+        self.top, self.left = top, left
 
     def region(self) -> NDArray[np.bool_]:
-        """(H, W) the cluster's pixels in the image."""
+        """Mark the cluster's pixels (H, W) in the image."""
+        height, width = self.pixels.shape
+        rows = slice(self.top, self.top + height)
+        columns = slice(self.left, self.left + width)
         region = np.zeros(self.image_shape, bool)
-        region[
-            self.top : self.top + self.pixels.shape[0], self.left : self.left + self.pixels.shape[1]
-        ] = self.pixels
+        region[rows, columns] = self.pixels
         return region
 
     def distance_to_boundary(self) -> NDArray[np.float32]:
-        """(h, w) distance of each pixel of the cluster to the nearest pixel outside it."""
+        """Measure each pixel's distance (h, w) to the nearest pixel outside the cluster."""
         return interior_distance(self.pixels)
 
     def distance_to_boundary_and(self, clicks: Clicks) -> NDArray[np.float32]:
-        """(h, w) distance to the boundary or to the nearest click in the cluster, whichever is smaller."""
-        return interior_distance(self.unclicked(self.pixels, clicks))
+        """Measure each pixel's distance (h, w) to the boundary or to the nearest click."""
+        return interior_distance(self.clear_clicked(self.pixels, clicks))
 
-    def unclicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
+    def clear_clicked(self, values: np.ndarray, clicks: Clicks) -> np.ndarray:
         """Return a copy of (h, w) values with the clicked pixels set to 0."""
         values = values.copy()
         zero_clicked(values, clicks, self.top, self.left)
@@ -81,7 +77,10 @@ def wrong_pixels(prediction: Mask, mask: NDArray[np.uint8]) -> NDArray[np.bool_]
 
 
 def missed_by_label(prediction: Mask, mask: NDArray[np.uint8]) -> dict[int, NDArray[np.bool_]]:
-    """Find the valid pixels (H, W) of each label, in ascending order, that are not given it: what a click of that label may correct."""
+    """Find, for each label in ascending order, the valid pixels (H, W) that miss it.
+
+    These are the pixels that a click of that label may correct.
+    """
     if prediction.dtype != bool:
         labels = [label for label in np.unique(mask).tolist() if label != IGNORE]
         return {label: (mask == label) & (prediction != label) for label in labels}
@@ -102,30 +101,26 @@ def connected_clusters(region: NDArray[np.bool_]) -> list[Cluster]:
     )
     clusters = []
     for label in range(1, count):
-        left, top, width, height, area = (int(v) for v in boxes[label])
-        clusters.append(
-            Cluster(
-                labels[top : top + height, left : left + width] == label,
-                top,
-                left,
-                area,
-                region.shape,
-            )
-        )
+        left, top, width, height, area = boxes[label].tolist()
+        pixels = labels[top : top + height, left : left + width] == label
+        clusters.append(Cluster(pixels, top, left, area, region.shape))
     return clusters
 
 
 def zero_clicked(values: np.ndarray, clicks: Clicks, top: int = 0, left: int = 0) -> None:
-    """Set the clicked pixels of a window (h, w), whose first pixel is (top, left), to 0, in place."""
+    """Set the clicked pixels of a window (h, w) that begins at (top, left) to 0, in place."""
     y, x = clicks[:, 0] - top, clicks[:, 1] - left
     inside = (y >= 0) & (y < values.shape[0]) & (x >= 0) & (x < values.shape[1])
     values[y[inside], x[inside]] = 0
 
 
 def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """Find the pixel of a region farthest from its outside (beyond the image is outside), clicked pixels counted as depth 0.
+    """Find the pixel of a region that is farthest from its outside.
 
-    Returns (depth, y, x) of the first maximum in row-major order, (0, 0, 0) where nothing is left.
+    Pixels beyond the image are outside; clicked pixels have depth 0.
+
+    Returns:
+        (depth, y, x) of the first maximum in row-major order; (0, 0, 0) if no pixel is left.
     """
     left, top, width, height = cv2.boundingRect(region.view(np.uint8))
     if width == 0:
@@ -139,15 +134,15 @@ def deepest_pixel(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int
 
 
 def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """Find the deepest pixel of a region if its depth is at least 2; otherwise anything shallower.
+    """Find the deepest pixel of a region if its depth is at least 2; otherwise any shallower one.
 
     Pixels of depth 2 and more are those that one erosion leaves. The open disk of such a pixel's
-    depth lies within two pixels of the eroded component that holds it, so each component is
-    measured in its own widened box, the largest first, and the rest is skipped once no box can hold
-    a larger disk. Boxes that overlap so much that they cost more than the region end in one
-    transform of all of it.
+    depth lies within two pixels of the eroded component that holds it. So each component is
+    measured in its own widened box, the largest first, until no remaining box can hold a larger
+    disk. If the boxes overlap and measuring them costs more than the region, the whole region is
+    measured instead.
     """
-    core = _eroded(region, np.ones((3, 3), np.uint8))
+    core = _erode(region, np.ones((3, 3), np.uint8))
     contours, _ = cv2.findContours(core, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = np.array([cv2.boundingRect(c) for c in contours], np.int64).reshape(-1, 4)
     corners, ends = np.maximum(boxes[:, :2] - 2, 0), boxes[:, :2] + boxes[:, 2:] + 2
@@ -160,9 +155,8 @@ def _deepest_in_cores(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float,
         measured += (right[i] - left[i]) * (bottom[i] - top[i])
         if measured > region.size:
             return _deepest_in_box(region, 0, 0, clicks)
-        found = _deepest_in_box(
-            region[top[i] : bottom[i], left[i] : right[i]], int(top[i]), int(left[i]), clicks
-        )
+        box = region[top[i] : bottom[i], left[i] : right[i]]
+        found = _deepest_in_box(box, int(top[i]), int(left[i]), clicks)
         if (-found[0], *found[1:]) < (-best[0], *best[1:]):
             best = found
     return best
@@ -178,12 +172,14 @@ def _deepest_in_box(
 
 
 def _deepest_in_rim(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, int, int]:
-    """Find the same in a region whose unclicked pixels all have a depth below 2: root 2 where the four neighbours are in it, else 1."""
-    for kernel, depth in (
-        (cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), float(np.sqrt(np.float32(2)))),
-        (np.ones((1, 1), np.uint8), 1.0),
-    ):
-        left = _eroded(region, kernel)
+    """Find the deepest pixel of a region whose unclicked pixels all have a depth below 2.
+
+    The depth is root 2 where all four neighbours are in the region, else 1.
+    """
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    root_2 = float(np.sqrt(np.float32(2)))
+    for kernel, depth in ((cross, root_2), (np.ones((1, 1), np.uint8), 1.0)):
+        left = _erode(region, kernel)
         zero_clicked(left, clicks)
         y, x = divmod(int(left.argmax()), left.shape[1])
         if left[y, x]:
@@ -191,5 +187,5 @@ def _deepest_in_rim(region: NDArray[np.bool_], clicks: Clicks) -> tuple[float, i
     return 0.0, 0, 0
 
 
-def _eroded(region: NDArray[np.bool_], kernel: NDArray[Any]) -> NDArray[Any]:
+def _erode(region: NDArray[np.bool_], kernel: NDArray[Any]) -> NDArray[Any]:
     return cv2.erode(region.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

@@ -12,28 +12,29 @@ from interseg.distance import distance_to, interior_distance
 from interseg.errors import InputError
 
 SQUARE = np.ones((3, 3), np.uint8)
-"""What erosions and dilations of one pixel are made with."""
+"""Kernel of erosions and dilations by one pixel."""
 
 
 class InitialClicks:
-    """The clicks that a training object starts from, as iFCN draws them (Xu et al. 2016, section 3.2; ITIS supplementary).
+    """The clicks that a training object starts from, drawn as in iFCN.
 
-    With probability `centre_probability` a single click at the object's centre. Otherwise 1 to
-    `positives` clicks inside the object eroded by `margin` pixels and at least `step` pixels apart
-    (fewer where the object has no room), and negative clicks by one of three strategies drawn
-    uniformly: (1) 0 to `negatives` random pixels of the ring that lies `margin` to `ring` pixels
-    outside the object; (2) 0 to `negatives_per_other` on each other object of the image; (3) 1 to
-    `negatives` round the object: a random pixel of the ring, then always the one farthest from
-    those before.
+    With probability `centre_probability` there is a single click at the object's centre. Otherwise
+    there are 1 to `positives` clicks inside the object eroded by `margin` pixels, at least `step`
+    pixels apart (fewer where the object has no room), and negative clicks by one of three
+    strategies drawn uniformly: (1) 0 to `negatives` random pixels of the ring that lies `margin` to
+    `ring` pixels outside the object; (2) 0 to `negatives_per_other` on each other object of the
+    image; (3) 1 to `negatives` round the object: a random pixel of the ring, then always the pixel
+    farthest from the earlier ones. The source is Xu et al. 2016, section 3.2, and ITIS'
+    supplementary.
 
     Args:
-        positives: most positive clicks.
-        negatives: most negative clicks of strategies 1 and 3.
-        negatives_per_other: most negative clicks on each other object (strategy 2).
-        margin: distance in pixels that clicks keep from the object's boundary.
-        step: least distance in pixels between two positive clicks.
-        ring: outer distance in pixels of the ring round the object.
-        centre_probability: probability of a single click at the centre.
+        positives: Largest number of positive clicks.
+        negatives: Largest number of negative clicks in strategies 1 and 3.
+        negatives_per_other: Largest number of negative clicks on each other object (strategy 2).
+        margin: Distance in pixels that clicks keep from the object's boundary.
+        step: Least distance in pixels between two positive clicks.
+        ring: Outer distance in pixels of the ring round the object.
+        centre_probability: Probability of a single click at the centre.
     """
 
     def __init__(
@@ -46,11 +47,8 @@ class InitialClicks:
         ring: int = 40,
         centre_probability: float = 0.3,
     ) -> None:
-        self.positives, self.negatives, self.negatives_per_other = (
-            positives,
-            negatives,
-            negatives_per_other,
-        )
+        self.positives, self.negatives = positives, negatives
+        self.negatives_per_other = negatives_per_other
         self.margin, self.step, self.ring = margin, step, ring
         self.centre_probability = centre_probability
 
@@ -61,11 +59,11 @@ class InitialClicks:
 
         Args:
             mask: (H, W) in {0, 1, 255}.
-            others: (H, W) ids of the image's other objects, 0 where there is none.
-            generator: the only source of randomness.
+            others: (H, W) ids of the image's other objects, 0 elsewhere.
+            generator: The only source of randomness.
 
         Returns:
-            (n, 4) clicks; no positive one if the view shows no pixel of the object.
+            (n, 4) clicks; none is positive if the view shows no pixel of the object.
         """
         inside = interior_distance(mask == 1)
         if generator.random() < self.centre_probability:
@@ -77,9 +75,8 @@ class InitialClicks:
         else:
             outside = distance_to(mask == 1)
             ring = np.argwhere((outside >= self.margin) & (outside <= self.ring) & (mask == 0))
-            negative = (
-                self._random(ring, generator) if strategy == 0 else self._surround(ring, generator)
-            )
+            draw = self._random if strategy == 0 else self._surround
+            negative = draw(ring, generator)
         return np.concatenate([label_pixels(positive, 1), label_pixels(negative, 0)])
 
     def _positive_clicks(
@@ -100,11 +97,9 @@ class InitialClicks:
         self, candidates: NDArray[np.int64], generator: np.random.Generator
     ) -> NDArray[np.int64]:
         count = min(int(generator.integers(self.negatives + 1)), len(candidates))
-        return (
-            candidates[generator.choice(len(candidates), count, replace=False)]
-            if count
-            else candidates[:0]
-        )
+        if count == 0:
+            return candidates[:0]
+        return candidates[generator.choice(len(candidates), count, replace=False)]
 
     def _on_others(
         self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
@@ -124,32 +119,35 @@ class InitialClicks:
             return candidates
         chosen = [candidates[generator.integers(len(candidates))]]
         nearest = ((candidates - chosen[0]) ** 2).sum(1)
-        for _ in range(min(int(generator.integers(1, self.negatives + 1)), len(candidates)) - 1):
+        count = min(int(generator.integers(1, self.negatives + 1)), len(candidates))
+        for _ in range(count - 1):
             chosen.append(candidates[nearest.argmax()])
             nearest = np.minimum(nearest, ((candidates - chosen[-1]) ** 2).sum(1))
         return np.array(chosen, np.int64)
 
 
 class RitmInitialClicks(InitialClicks):
-    """The clicks that RITM trains on, before its inner rounds (Sofiiuk et al. 2021, section 3.2; the numbers from the official code).
+    """The clicks that RITM trains on, before its inner rounds.
 
-    1 to `most` positive clicks anywhere in the object, which with probability `erode_probability`
-    is first eroded by `erosion` pixels; 0 to `most` negative clicks, each in a region drawn anew:
-    the whole background, the other objects (the background where there is none), or a border round
-    the object, as wide as `border` times the root of its area. The k-th number is `decay` times as
-    probable as the one before.
+    There are 1 to `most` positive clicks anywhere in the object, which with probability
+    `erode_probability` is first eroded by `erosion` pixels. There are 0 to `most` negative clicks,
+    each in a region of its own draw: the whole background, the other objects (the background if
+    there are none), or a border round the object, whose width is `border` times the root of the
+    object's area. The k-th number of clicks is `decay` times as probable as the one before. The
+    source is Sofiiuk et al. 2021, section 3.2; the numbers are from the official code.
 
     Args:
-        most: most clicks of a sign.
-        decay: ratio of the probabilities of k + 1 and k clicks.
-        erosion: in pixels (of the 3 x 3 square).
-        erode_probability: of an erosion; none where 10 pixels or fewer would be left.
-        border: width of the border as a share of the root of the object's area.
-        regions: probabilities of background, other objects and border.
+        most: Largest number of clicks of a sign.
+        decay: Ratio of the probabilities of k + 1 and k clicks.
+        erosion: Depth of the erosion in pixels (of the 3 x 3 square).
+        erode_probability: Probability of an erosion; an erosion that would leave 10 pixels or fewer
+            is not made.
+        border: Width of the border as a share of the root of the object's area.
+        regions: Probabilities of background, other objects and border.
 
     Raises:
-        InputError: probabilities of regions that do not sum to 1, or a number that cannot be drawn
-            from.
+        InputError: Probabilities of regions that do not sum to 1, or a number of clicks that cannot
+            be drawn.
     """
 
     def __init__(
@@ -167,7 +165,8 @@ class RitmInitialClicks(InitialClicks):
             )
         if len(regions) != 3 or min(regions) < 0 or not np.isclose(sum(regions), 1):
             raise InputError(
-                f"regions is {list(regions)}; give the probabilities of background, others and border, which sum to 1"
+                f"regions is {list(regions)}; give the probabilities of background, others and "
+                "border, which sum to 1"
             )
         self.most, self.decay, self.regions = most, decay, [float(share) for share in regions]
         self.erosion, self.erode_probability, self.border = erosion, erode_probability, border
@@ -177,23 +176,22 @@ class RitmInitialClicks(InitialClicks):
     ) -> Clicks:
         """Draw one initial set; see `InitialClicks`."""
         inside = mask == 1
-        positives = 1 + drawn_number(self.most, self.decay, generator)
+        positives = 1 + draw_number(self.most, self.decay, generator)
         if generator.random() < self.erode_probability:
             eroded = cv2.erode(inside.view(np.uint8), SQUARE, iterations=self.erosion).astype(bool)
             inside = eroded if eroded.sum() > 10 else inside
-        positive = drawn_pixels(np.flatnonzero(inside), positives, generator)
-        negatives = drawn_number(self.most + 1, self.decay, generator)
-        counts = generator.multinomial(negatives, self.regions)
-        regions = [np.flatnonzero(region) for region in self._outside(mask, others)]
+        positive = draw_pixels(np.flatnonzero(inside), positives, generator)
+        negatives = draw_number(self.most + 1, self.decay, generator)
+        counts = generator.multinomial(negatives, self.regions).tolist()
         negative = [
-            drawn_pixels(region, int(count), generator)
-            for region, count in zip(regions, counts, strict=True)
+            draw_pixels(np.flatnonzero(region), count, generator)
+            for region, count in zip(self._outside(mask, others), counts, strict=True)
         ]
-        pixels = [
-            np.column_stack(np.unravel_index(found, mask.shape))
-            for found in (positive, np.concatenate(negative))
-        ]
-        return np.concatenate([label_pixels(pixels[0], 1), label_pixels(pixels[1], 0)])
+        rows = []
+        for label, found in ((1, positive), (0, np.concatenate(negative))):
+            pixels = np.column_stack(np.unravel_index(found, mask.shape))
+            rows.append(label_pixels(pixels, label))
+        return np.concatenate(rows)
 
     def _outside(
         self, mask: NDArray[np.uint8], others: NDArray[np.integer]
@@ -206,20 +204,24 @@ class RitmInitialClicks(InitialClicks):
         return [background, other if other.any() else background, grown & background]
 
 
-def drawn_number(count: int, decay: float, generator: np.random.Generator) -> int:
+def draw_number(count: int, decay: float, generator: np.random.Generator) -> int:
     """Draw a number below `count`, each `decay` times as probable as the one before."""
     weights = decay ** np.arange(count)
     return int(generator.choice(count, p=weights / weights.sum()))
 
 
-def drawn_pixels(
+def draw_pixels(
     candidates: NDArray[np.int64], count: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw different pixels of some, all of them where there are fewer."""
+    """Draw `count` different candidates, or all of them if there are fewer."""
     return generator.choice(candidates, min(count, len(candidates)), replace=False)
 
 
 def centre_click(inside: NDArray[np.float32]) -> Clicks:
-    """Make a positive click at the pixel that lies deepest in the object, given `interior_distance`; none where the object is empty."""
+    """Make a positive click at the pixel deepest in the object; none if the object is empty.
+
+    Args:
+        inside: (H, W) `interior_distance` of the object.
+    """
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
     return clicks_of([(int(y), int(x), 1)]) if inside[y, x] > 0 else no_clicks()

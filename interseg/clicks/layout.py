@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REGION, BOUNDARY = 0, 1
-"""Kinds of clicks: on a pixel of the label's region, and on the object's boundary, where the object
-has a pixel (two-in-one)."""
+"""Kinds of clicks: on a pixel of the label's region, or on a pixel of the object's boundary
+(two-in-one)."""
 KINDS = ("region", "boundary")
-"""The kinds' names, by their number."""
+"""Names of the kinds, in the order of their numbers."""
 IGNORE = 255
 """The mask value of pixels that count neither as object nor as background."""
 Mask = NDArray[np.bool_] | NDArray[np.uint8]
-"""(H, W) of a prediction: bool, True on the object; uint8 classes where a method knows several."""
+"""(H, W) of a prediction: bool, True on the object; or uint8 classes if a method knows several."""
 
 
 class Click(NamedTuple):
@@ -28,7 +28,7 @@ class Click(NamedTuple):
     y: int
     x: int
     label: int = 1
-    """1 for object, 0 for background; the number of a class where a network knows several."""
+    """1 for object, 0 for background; or the number of a class if a network knows several."""
     kind: int = REGION
 
 
@@ -47,51 +47,52 @@ def clicks_of(rows: Iterable[Sequence[int]]) -> Clicks:
 
 
 def label_pixels(pixels: NDArray[np.integer], label: int) -> Clicks:
-    """Make clicks of one label (n, 4) on pixels (n, 2)."""
-    return np.column_stack([pixels, np.tile(np.array([label, REGION], np.int64), (len(pixels), 1))])
+    """Make clicks (n, 4) of one label on pixels (n, 2)."""
+    suffix = np.array([label, REGION], np.int64)
+    return np.column_stack([pixels, np.tile(suffix, (len(pixels), 1))])
 
 
 def format_click(click: Sequence[int]) -> str:
-    """Write a click as `y:x:label`, with `:boundary` where it is one."""
+    """Write a click as `y:x:label`, followed by `:boundary` for a boundary click."""
     y, x, label, kind = click
-    return f"{y}:{x}:{label}" + f":{KINDS[kind]}" * (kind != REGION)
+    text = f"{y}:{x}:{label}"
+    return text if kind == REGION else f"{text}:{KINDS[kind]}"
 
 
 def parse_click(text: str) -> Click:
-    """Read what `format_click` writes; raises `ValueError` for anything else."""
+    """Read the text that `format_click` writes; raises `ValueError` for any other."""
     y, x, label, *kind = text.split(":")
     number = KINDS.index(kind[0]) if len(kind) == 1 else REGION
     if len(kind) > 1:
-        raise ValueError(f"{text!r} is no click")
+        raise ValueError(f"{text!r} is not a click; give y:x:label or y:x:label:kind")
     return Click(int(y), int(x), int(label), number)
 
 
 def check_clicks(
     clicks: Clicks, height: int, width: int, classes: int = 2, kinds: Sequence[int] = (REGION,)
 ) -> None:
-    """Raise `InputError` for the first click that cannot be given.
+    """Raise `InputError` for the first click that is not allowed.
 
     Args:
         clicks: (n, 4).
-        height: of the image in pixels.
-        width: of the image in pixels.
-        classes: number of labels that are known, 2 for object and background.
-        kinds: that are known.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        classes: Number of labels that the method knows, 2 for object and background.
+        kinds: Kinds of clicks that the method knows.
     """
     check_inside(clicks, height, width)
     for y, x, label, kind in np.asarray(clicks).tolist():
         if not 0 <= label < classes:
-            known = (
-                "1 for object, 0 for background"
-                if classes == 2
-                else f"a class from 0 to {classes - 1}"
-            )
+            known = "1 for object, 0 for background"
+            if classes != 2:
+                known = f"a class from 0 to {classes - 1}"
             raise InputError(f"click (y={y}, x={x}) has label {label}; use {known}")
         if kind not in kinds:
             given = KINDS[kind] if 0 <= kind < len(KINDS) else kind
             known = " or ".join(KINDS[k] for k in kinds)
             raise InputError(
-                f"click (y={y}, x={x}) is of kind {given}; this method knows {known} (callbacks.loop.user)"
+                f"click (y={y}, x={x}) is of kind {given}; "
+                f"this method knows {known} (callbacks.loop.user)"
             )
 
 
@@ -100,13 +101,14 @@ def check_inside(clicks: Clicks, height: int, width: int) -> None:
     for y, x in np.asarray(clicks)[:, :2].tolist():
         if not (0 <= y < height and 0 <= x < width):
             raise InputError(
-                f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; clicks are (y, x, label) with y first"
+                f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; "
+                "clicks are (y, x, label) with y first"
             )
 
 
 def pad_clicks(clicks: Sequence[Clicks]) -> "Tensor":
-    """Stack click lists of different lengths to (B, N, 4) int64, padded with -1; N is at least 1."""
-    import torch  # here, so that clicks of an exported network need none
+    """Stack click lists to (B, N, 4) int64, the shorter ones padded with -1; N is at least 1."""
+    import torch  # here, so that an exported network's clicks work without torch
 
     longest = max((len(c) for c in clicks), default=0)
     padded = np.full((len(clicks), max(longest, 1), 4), -1, np.int64)
@@ -116,12 +118,14 @@ def pad_clicks(clicks: Sequence[Clicks]) -> "Tensor":
 
 
 def unpad_clicks(clicks: "Tensor") -> list[Clicks]:
-    """Take the padding rows away: (B, N, 4) to B arrays (n, 4), the inverse of `pad_clicks`."""
+    """Remove the padding rows: (B, N, 4) to B arrays (n, 4), the inverse of `pad_clicks`."""
     return [c[c[:, 2] >= 0] for c in clicks.cpu().numpy().astype(np.int64)]
 
 
 def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
-    """Move a view's clicks to the pixels of its source image; a click on padding has no source pixel and is dropped.
+    """Move a view's clicks to the pixels of its source image.
+
+    A click on padding has no source pixel and is dropped.
 
     Args:
         clicks: (n, 4) in view pixels.
@@ -133,10 +137,11 @@ def to_source(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
 
 
 def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
-    """Move source clicks to the view pixels whose source is nearest; clicks that the view does not show are dropped.
+    """Move source clicks to the view pixels whose source is nearest.
 
-    A view pixel stands for the source pixels within the spacing of its neighbours, so that a click
-    between two sampled pixels of a reduced view survives, and one beyond the crop does not.
+    Clicks that the view does not show are dropped. A view pixel stands for the source pixels within
+    the spacing of its neighbours, so that a click between two sampled pixels of a reduced view is
+    kept and a click beyond the crop is not.
 
     Args:
         clicks: (n, 4) in source pixels.
@@ -158,13 +163,12 @@ def to_view(clicks: Clicks, coordinates: NDArray[np.integer]) -> Clicks:
 def _spacing(
     source_y: NDArray[np.int64], source_x: NDArray[np.int64], row: int, column: int
 ) -> float:
-    """Measure the largest source distance between a view pixel and its four neighbours in the view; at least 1."""
+    """Measure the largest source distance from a view pixel to its four neighbours, at least 1."""
+    height, width = source_y.shape
     spacing = 1.0
     for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-        if 0 <= r < source_y.shape[0] and 0 <= c < source_y.shape[1] and source_y[r, c] >= 0:
-            down, across = (
-                source_y[r, c] - source_y[row, column],
-                source_x[r, c] - source_x[row, column],
-            )
+        if 0 <= r < height and 0 <= c < width and source_y[r, c] >= 0:
+            down = source_y[r, c] - source_y[row, column]
+            across = source_x[r, c] - source_x[row, column]
             spacing = max(spacing, float(np.hypot(down, across)))
     return spacing

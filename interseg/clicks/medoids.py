@@ -1,4 +1,4 @@
-"""Clicks at the medoids of the object and of the ring round it, as BRS draws them for training."""
+"""Training clicks of BRS: at the medoids of the object and of the ring round it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,16 @@ from interseg.distance import distance_to
 def medoids(
     points: NDArray[np.int64], count: int, generator: np.random.Generator, iterations: int = 50
 ) -> NDArray[np.int64]:
-    """`count` of the points, such that each is the one nearest to all points of its own cluster (Park and Jun 2009).
+    """Find medoids: points with the least sum of distances to their own cluster.
 
     Clusters and medoids are found in turns from a random start, until nothing changes; the sum of
-    distances never rises.
+    distances never rises (Park and Jun 2009).
 
     Args:
-        points: (n, 2); all of them where there are no more than `count`.
-        count: of medoids.
-        generator: draws the start.
-        iterations: most turns.
+        points: (n, 2); all are returned if there are no more than `count`.
+        count: Number of medoids.
+        generator: Source of the random start.
+        iterations: Largest number of turns.
 
     Returns:
         (min(n, count), 2) of the points.
@@ -32,10 +32,11 @@ def medoids(
     for _ in range(iterations):
         cluster = distances[:, chosen].argmin(1)
         cluster[chosen] = np.arange(count)
-        within = [np.flatnonzero(cluster == k) for k in range(count)]
-        moved = np.array(
-            [members[distances[np.ix_(members, members)].sum(0).argmin()] for members in within]
-        )
+        moved = np.empty_like(chosen)
+        for k in range(count):
+            members = np.flatnonzero(cluster == k)
+            sums = distances[np.ix_(members, members)].sum(0)
+            moved[k] = members[sums.argmin()]
         if (moved == chosen).all():
             break
         chosen = moved
@@ -43,17 +44,18 @@ def medoids(
 
 
 class MedoidClicks(InitialClicks):
-    """BRS' training clicks (section 3.1): 1 to `positives` medoids of the object, 0 to `negatives` of the ring round it.
+    """BRS' training clicks (section 3.1).
 
-    Clusters are those of at most `candidates` random pixels of each region: the medoids of more
-    differ by a pixel or two, and cost the square.
+    There are 1 to `positives` medoids of the object and 0 to `negatives` of the ring round it. At
+    most `candidates` random pixels of each region are clustered: with more, the medoids differ by a
+    pixel or two, and the time grows with the square.
 
     Args:
-        positives: most positive clicks.
-        negatives: most negative clicks.
-        margin: distance in pixels at which the ring begins.
-        ring: distance in pixels at which the ring ends.
-        candidates: pixels that are clustered.
+        positives: Largest number of positive clicks.
+        negatives: Largest number of negative clicks.
+        margin: Distance in pixels at which the ring begins.
+        ring: Distance in pixels at which the ring ends.
+        candidates: Largest number of pixels that are clustered.
     """
 
     def __init__(

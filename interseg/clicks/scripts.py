@@ -1,4 +1,4 @@
-"""Scripted clicks: which objects of which photos are clicked where, from a CSV or JSON file."""
+"""Scripted clicks: the clicks on each object of each photo, read from a CSV or JSON file."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from interseg.clicks.layout import KINDS, REGION, Click
 from interseg.errors import InputError
 
 COLUMNS = ("image", "object", "y", "x", "label", "kind", "category")
-"""Of a CSV file, a row a click; `object`, `label`, `kind` and `category` may be left out."""
+"""Columns of a CSV file, one row a click; `object`, `label`, `kind` and `category` are optional."""
 
 
 class ScriptedObject(NamedTuple):
@@ -20,27 +20,28 @@ class ScriptedObject(NamedTuple):
     image: str
     """Name of the photo's file."""
     object: str
-    """What the object is called among those of its photo."""
+    """Name of the object, unique in its photo."""
     clicks: list[Click]
     category: str = "object"
 
 
 class Script(NamedTuple):
-    """The objects of a file in the order of their first clicks, and what is wrong with it, a line each."""
+    """A file's objects in the order of their first clicks, and its problems, one line each."""
 
     objects: list[ScriptedObject]
     problems: list[str]
 
 
 def read_script(path: Path) -> Script:
-    """Read a file of clicks; an object with a bad row is left out, and the row named.
+    """Read a file of clicks.
 
-    A CSV file has a row a click: `image,object,y,x,label,kind,category`. A JSON file has a list of
-    objects: `{"image": "a.jpg", "object": 1, "clicks": [[y, x, label], ...], "category": "cat"}`,
-    where a click may also be `{"y": 3, "x": 4, "label": 1, "kind": "boundary"}`.
+    An object with a bad row is skipped, and a problem names the row. A CSV file has one row a
+    click: `image,object,y,x,label,kind,category`. A JSON file has a list of objects: `{"image":
+    "a.jpg", "object": 1, "clicks": [[y, x, label], ...], "category": "cat"}`, where a click may
+    also be `{"y": 3, "x": 4, "label": 1, "kind": "boundary"}`.
 
     Raises:
-        InputError: no such file, another format, none of the columns.
+        InputError: A missing file, another format or missing columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -53,21 +54,22 @@ def read_script(path: Path) -> Script:
     if path.suffix.lower() == ".csv":
         return gather(csv_rows(path, text))
     raise InputError(
-        f"{path} is no file of clicks; give a .csv with {','.join(COLUMNS[:5])} or a .json"
+        f"{path} is not a file of clicks; give a .csv with {','.join(COLUMNS[:5])} or a .json"
     )
 
 
 class Row(NamedTuple):
-    """Some clicks of an object, as they stand in a file."""
+    """Clicks of one object, before they are checked."""
 
     where: str
+    """Place in the file, for messages."""
     values: dict[str, Any]
     """`image`, `object`, `category`."""
     clicks: list[Any]
 
 
 def csv_rows(path: Path, text: str) -> Iterator[Row]:
-    """Yield the rows of a CSV file; raises `InputError` for one without the columns."""
+    """Yield the rows of a CSV file; raises `InputError` for missing columns."""
     table = csv.DictReader(io.StringIO(text))
     missing = {"image", "y", "x"} - set(table.fieldnames or [])
     if missing:
@@ -75,18 +77,16 @@ def csv_rows(path: Path, text: str) -> Iterator[Row]:
             f"{path} has no column {', '.join(sorted(missing))}; a row is {','.join(COLUMNS)}"
         )
     for row in table:
-        given = {
-            key: value for key, value in row.items() if key is not None and value not in (None, "")
-        }
+        given = {k: v for k, v in row.items() if k is not None and v not in (None, "")}
         yield Row(f"{path}, line {table.line_num}", given, [given])
 
 
 def json_rows(path: Path, text: str) -> Iterator[Row]:
-    """Yield the objects of a JSON file; raises `InputError` for what is no list of them."""
+    """Yield the objects of a JSON file; raises `InputError` if it holds no list of them."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} is no JSON file ({error})") from None
+        raise InputError(f"{path} is not a JSON file ({error})") from None
     if not isinstance(content, list):
         raise InputError(
             f"{path} holds {type(content).__name__}; a file of clicks is a list of objects"
@@ -94,21 +94,20 @@ def json_rows(path: Path, text: str) -> Iterator[Row]:
     for number, item in enumerate(content, 1):
         values = item if isinstance(item, dict) else {}
         clicks = values.get("clicks")
-        yield Row(
-            f"{path}, object {number}", values, clicks if isinstance(clicks, list) else [None]
-        )
+        if not isinstance(clicks, list):
+            clicks = [None]
+        yield Row(f"{path}, object {number}", values, clicks)
 
 
 def gather(rows: Iterator[Row]) -> Script:
-    """Put the clicks of each object together."""
+    """Join the clicks of each object."""
     objects: dict[tuple[str, str], ScriptedObject] = {}
     problems: list[str] = []
     spoiled: set[tuple[str, str]] = set()
     for row in rows:
         key = (str(row.values.get("image", "")), str(row.values.get("object", "1")))
-        found = objects.setdefault(
-            key, ScriptedObject(*key, [], str(row.values.get("category", "object")))
-        )
+        category = str(row.values.get("category", "object"))
+        found = objects.setdefault(key, ScriptedObject(*key, [], category))
         try:
             if not key[0]:
                 raise ValueError("it names no image")
@@ -116,19 +115,21 @@ def gather(rows: Iterator[Row]) -> Script:
         except (ValueError, TypeError, KeyError) as error:
             problems.append(f"{row.where}: {error}; its object is left out")
             spoiled.add(key)
-    empty = [key for key, found in objects.items() if not found.clicks and key not in spoiled]
-    problems += [f"{image}, object {name}: it has no clicks" for image, name in empty]
-    return Script(
-        [found for key, found in objects.items() if key not in spoiled and found.clicks], problems
-    )
+    sound = [found for key, found in objects.items() if key not in spoiled]
+    problems += [f"{o.image}, object {o.object}: it has no clicks" for o in sound if not o.clicks]
+    return Script([found for found in sound if found.clicks], problems)
 
 
 def as_click(given: Any) -> Click:
-    """Read a click from `[y, x, label]` or a mapping of `y`, `x`, `label`, `kind`; raises `ValueError` for anything else."""
+    """Read a click from `[y, x, label]` or a mapping of `y`, `x`, `label` and `kind`.
+
+    Raises:
+        ValueError: Anything else.
+    """
     if isinstance(given, list) and len(given) in (2, 3):
         given = dict(zip(("y", "x", "label"), given, strict=False))
     if not isinstance(given, dict) or not {"y", "x"} <= given.keys():
-        raise ValueError(f"{given!r} is no click; give y, x and label")
+        raise ValueError(f"{given!r} is not a click; give y, x and label")
     kind = str(given.get("kind", KINDS[REGION]))
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; use {' or '.join(KINDS)}")

@@ -1,4 +1,7 @@
-"""Agreement of two outlines: boundary IoU (Cheng et al. 2021) and the boundary F-measure (Perazzi et al. 2016)."""
+"""Agreement of two outlines: boundary IoU and the boundary F-measure.
+
+The sources are Cheng et al. 2021 and Perazzi et al. 2016.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.boundary import outline
 from interseg.clicks.layout import IGNORE, Mask
+from interseg.clicks.outlines import outline
 from interseg.distance import distance_to
 
 IOU_WIDTH = 0.02
@@ -19,7 +22,7 @@ F_TOLERANCE = 0.008
 
 
 class Agreement(NamedTuple):
-    """How well an outline was met, both from 0 to 1."""
+    """Agreement of an outline with the true one, two figures from 0 to 1."""
 
     iou: float
     """Intersection over union of the bands inside the two outlines."""
@@ -28,10 +31,11 @@ class Agreement(NamedTuple):
 
 
 def boundary_agreement(prediction: Mask, mask: NDArray[np.uint8]) -> Agreement:
-    """Measure an outline against the true one; of several classes, the mean over those that the truth has.
+    """Measure an outline against the true one.
 
-    What is predicted on ignored pixels is taken away first, from a true object too: where an
-    ignored band surrounds the object, as in GrabCut, both outlines are the band's inner edge.
+    With several classes, it is the mean over the classes that the truth has. Ignored pixels are
+    removed from prediction and truth first: where an ignored band surrounds the object, as in
+    GrabCut, both outlines are the band's inner edge.
 
     Args:
         prediction: (H, W) bool, or uint8 classes.
@@ -40,24 +44,24 @@ def boundary_agreement(prediction: Mask, mask: NDArray[np.uint8]) -> Agreement:
     valid = mask != IGNORE
     if prediction.dtype == bool:
         return outlines_agree(prediction.astype(bool, copy=False) & valid, mask == 1)
-    found = [
-        outlines_agree((prediction == k) & valid, mask == k)
-        for k in np.unique(mask[valid]).tolist()
-    ]
-    return Agreement(*np.mean(found, axis=0).tolist()) if found else Agreement(1.0, 1.0)
+    classes = np.unique(mask[valid]).tolist()
+    if not classes:
+        return Agreement(1.0, 1.0)
+    found = [outlines_agree((prediction == k) & valid, mask == k) for k in classes]
+    return Agreement(*np.mean(found, axis=0).tolist())
 
 
 def outlines_agree(region: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Agreement:
-    """Measure both figures of two regions (H, W); 1 where neither has an outline, 0 where one has none."""
+    """Measure both figures of two regions (H, W).
+
+    They are 1 if neither has an outline, 0 if one has none.
+    """
     diagonal = math.hypot(*region.shape)
     left, top, width, height = cv2.boundingRect((region | truth).view(np.uint8))
-    rows, columns = (
-        slice(max(0, top - 1), top + height + 1),
-        slice(max(0, left - 1), left + width + 1),
-    )
-    region, truth = (
-        np.ascontiguousarray(part[rows, columns]) for part in (region, truth)
-    )  # no outline lies beyond
+    rows = slice(max(0, top - 1), top + height + 1)  # no outline lies beyond
+    columns = slice(max(0, left - 1), left + width + 1)
+    region = np.ascontiguousarray(region[rows, columns])
+    truth = np.ascontiguousarray(truth[rows, columns])
     return Agreement(
         band_iou(region, truth, max(1, round(IOU_WIDTH * diagonal))),
         outline_f(region, truth, math.ceil(F_TOLERANCE * diagonal)),
@@ -65,9 +69,9 @@ def outlines_agree(region: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Agree
 
 
 def band(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Find a region's pixels (H, W) within some pixels of its outside, along rows and columns; beyond the image is outside.
+    """Find a region's pixels (H, W) within `width` pixels of its outside, along rows and columns.
 
-    As the official code's erosions by 3 x 3 pixels, `width` of them.
+    Pixels beyond the image are outside. The official code erodes `width` times by 3 x 3 pixels.
     """
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return region > cv2.erode(
@@ -76,24 +80,32 @@ def band(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 
 
 def band_iou(region: NDArray[np.bool_], truth: NDArray[np.bool_], width: int) -> float:
-    """Intersection over union of two regions' bands (Cheng et al. 2021, eq. 3); 1 where both are empty."""
+    """Measure the IoU of two regions' bands (Cheng et al. 2021, eq. 3); 1 if both are empty."""
     ours, theirs = band(region, width), band(truth, width)
     union = int(np.count_nonzero(ours | theirs))
     return int(np.count_nonzero(ours & theirs)) / union if union else 1.0
 
 
 def outline_f(region: NDArray[np.bool_], truth: NDArray[np.bool_], tolerance: float) -> float:
-    """F-measure of two regions' outlines, which match within a tolerance in pixels; the image's border is no outline."""
+    """Measure the F-measure of two regions' outlines, which match within `tolerance` pixels.
+
+    The image's border does not count as outline.
+    """
     ours, theirs = outline(region), outline(truth)
     if not len(ours) or not len(theirs):
         return float(len(ours) == len(theirs))
-    precision = np.mean(distance_to(drawn(theirs, region.shape))[tuple(ours.T)] <= tolerance)
-    recall = np.mean(distance_to(drawn(ours, region.shape))[tuple(theirs.T)] <= tolerance)
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+    precision = _share_near(ours, theirs, region.shape, tolerance)
+    recall = _share_near(theirs, ours, region.shape, tolerance)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def drawn(pixels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Draw pixels (n, 2) into an empty image (H, W)."""
+def _share_near(
+    pixels: NDArray[np.int64],
+    others: NDArray[np.int64],
+    shape: tuple[int, ...],
+    tolerance: float,
+) -> float:
+    """Measure the share of pixels (n, 2) within a tolerance of any of the others (m, 2)."""
     canvas = np.zeros(shape, bool)
-    canvas[tuple(pixels.T)] = True
-    return canvas
+    canvas[tuple(others.T)] = True
+    return float(np.mean(distance_to(canvas)[tuple(pixels.T)] <= tolerance))

@@ -1,4 +1,4 @@
-"""Pixels of several classes: how many have their class, and the IoU of the classes over a whole set (BRS, Table 3)."""
+"""Accuracy of class pixels over a whole set: pixel accuracy and mean IoU (BRS, Table 3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,14 @@ from interseg.evaluation.overlap import confusion
 
 
 class ClassPixels(Contribution):
-    """Pixel accuracy and mean IoU from the pixels of all images together, which an image's own mean IoU is not.
+    """Pixel accuracy and mean IoU from the pixels of all images together.
 
-    `pixels@k` is the share of valid pixels that the k-th answer gives their class, `class_miou@k`
-    the mean IoU over the classes that occur in truth or answers; k = 0 is before the first click.
+    They differ from means over images. `pixels@k` is the share of valid pixels that have their
+    class in the k-th answer, `class_miou@k` the mean IoU over the classes that occur in truth or
+    answers; k = 0 is before the first click.
 
     Args:
-        classes: number of classes, K.
+        classes: Number of classes, K.
     """
 
     keys = ("confusion",)
@@ -28,7 +29,10 @@ class ClassPixels(Contribution):
         self.classes = classes
 
     def outcome(self, game: Game) -> dict[str, Tensor]:
-        """Give `confusion` (R + 1, K, K) int64: pixels of each true class (rows) that answers 0, 1, ... give each class."""
+        """Return `confusion` (R + 1, K, K) int64 of the answers 0, 1, ..., R.
+
+        Rows are true classes, columns predicted ones, values numbers of pixels.
+        """
         masks = [game.first_mask, *game.masks[: len(game.ious)]]
         pairs = [confusion(mask, game.truth, self.classes) for mask in masks]
         pairs += [pairs[-1]] * (game.max_clicks + 1 - len(pairs))
@@ -38,13 +42,15 @@ class ClassPixels(Contribution):
         """Measure each answer over all images."""
         figures = {}
         for k, pairs in enumerate(outcome["confusion"].sum(0).double()):
-            right, union = pairs.diag(), pairs.sum(0) + pairs.sum(1) - pairs.diag()
+            right = pairs.diag()
+            union = pairs.sum(0) + pairs.sum(1) - right
+            occurs = union > 0
             figures[f"pixels@{k}"] = float(right.sum() / pairs.sum())
-            figures[f"class_miou@{k}"] = float((right[union > 0] / union[union > 0]).mean())
+            figures[f"class_miou@{k}"] = float((right[occurs] / union[occurs]).mean())
         return figures
 
     def plot(self, figures: Mapping[str, Any]) -> Plot | None:
-        """Draw both against the clicks."""
+        """Return both figures against the clicks."""
         clicks = range(figures["max_clicks"] + 1)
         names = {"pixels of their class": "pixels", "mean IoU over classes": "class_miou"}
         lines = {label: [figures[f"{name}@{k}"] for k in clicks] for label, name in names.items()}

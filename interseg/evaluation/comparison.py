@@ -1,4 +1,7 @@
-"""Evaluations of the same objects set against each other: runs that differ in their seed alone are one method, objects are paired."""
+"""Comparison of evaluations of the same objects.
+
+Runs that differ only in their seed are one method, and the objects of methods are paired.
+"""
 
 import csv
 import json
@@ -20,28 +23,28 @@ OWN = (
     *("run", "seed", "weights", "evaluated", "digests", "checkpoint", "shard", "overwrite"),
     *("logger", "loading.num_workers", "callbacks.loop.seed"),
 )
-"""Keys of a config in which runs of one method may differ; so they may in paths of checkpoints."""
+"""Config keys in which runs of one method may differ; paths of checkpoints may differ too."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A finished evaluation's folder, read.
+    """The content of a finished evaluation's folder.
 
     Raises:
-        InputError: a folder without whole `report.json`, `objects.csv` and `config.yaml`.
+        InputError: A folder without complete `report.json`, `objects.csv` and `config.yaml`.
     """
 
     folder: Path
     figures: dict[str, Any] = field(init=False)
     config: dict[str, Any] = field(init=False)
     names: list[str] = field(init=False)
-    """Of the objects, by their number."""
+    """Names of the objects, by their number."""
     noc: dict[str, NDArray[np.float64]] = field(init=False)
-    """(n,) clicks of each object, by figure: `noc@85`."""
+    """(n,) clicks of each object, by figure, e.g. `noc@85`."""
     curves: NDArray[np.float64] = field(init=False)
     """(n, R) IoU after each click."""
     clicks: list[NDArray[np.int64]] = field(init=False)
-    """(m, 4) y, x, label, kind of each object."""
+    """(m, 4) clicks y, x, label, kind of each object."""
 
     def __post_init__(self) -> None:
         try:
@@ -50,31 +53,25 @@ class Evaluation:
             header, rows = read_objects(self.folder / "objects.csv")
         except InputError:
             raise
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            yaml.YAMLError,
-        ) as error:  # what the readers raise for damaged files
+        # the errors that the readers raise for damaged files
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise InputError(
-                f"{self.folder} holds no finished evaluation ({error}); give folders that evaluate.py printed"
+                f"{self.folder} holds no finished evaluation ({error}); "
+                "give folders that evaluate.py printed"
             ) from None
         if len(rows) != figures.get("objects", len(rows)):
             raise InputError(
-                f"{self.folder / 'objects.csv'} has {len(rows)} objects, its report.json {figures['objects']}; evaluate again"
+                f"{self.folder / 'objects.csv'} has {len(rows)} objects, its report.json "
+                f"{figures['objects']}; evaluate again"
             )
+        columns = {key: np.array([row.figures[key] for row in rows]) for key in header}
+        ious = [column for key, column in columns.items() if key.startswith("iou@")]
         values = {
             "figures": figures,
             "config": config,
             "names": [row.name for row in rows],
-            "noc": {
-                key: np.array([row.figures[key] for row in rows])
-                for key in header
-                if key.startswith("noc@")
-            },
-            "curves": np.array(
-                [[row.figures[key] for key in header if key.startswith("iou@")] for row in rows]
-            ),
+            "noc": {key: column for key, column in columns.items() if key.startswith("noc@")},
+            "curves": np.stack(ious, axis=1) if ious else np.zeros((len(rows), 0)),
             "clicks": [row.clicks for row in rows],
         }
         for key, value in values.items():
@@ -86,7 +83,7 @@ class Row(NamedTuple):
 
     id: int
     name: str
-    """Its id too."""
+    """The id, a space and the object's name."""
     figures: dict[str, float]
     clicks: NDArray[np.int64]
     """(m, 4) y, x, label, kind."""
@@ -96,7 +93,7 @@ def read_objects(file: Path) -> tuple[list[str], list[Row]]:
     """Read the names of an evaluation's figures of objects, and its objects by id.
 
     Raises:
-        InputError: a file that was cut or changed; it names the line.
+        InputError: A file that was cut or changed; the message names the line.
     """
     rows = []
     with file.open(newline="", encoding="utf-8") as lines:
@@ -105,21 +102,11 @@ def read_objects(file: Path) -> tuple[list[str], list[Row]]:
             keys = [key for key in table.fieldnames or [] if key.startswith(("noc@", "iou@"))]
             for row in table:
                 clicks = clicks_of(map(parse_click, row["clicks"].split()))
-                rows.append(
-                    Row(
-                        int(row["id"]),
-                        f"{row['id']} {row['name']}",
-                        {key: float(row[key]) for key in keys},
-                        clicks,
-                    )
-                )
-        except (
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            csv.Error,
-        ):  # a column, a number or the rest of a line is missing
+                name = f"{row['id']} {row['name']}"
+                figures = {key: float(row[key]) for key in keys}
+                rows.append(Row(int(row["id"]), name, figures, clicks))
+        # a column, a number or the rest of a line is missing
+        except (KeyError, ValueError, TypeError, AttributeError, csv.Error):
             raise InputError(
                 f"{file}, line {table.line_num}: not as evaluate.py writes it; evaluate again"
             ) from None
@@ -130,14 +117,14 @@ def read_objects(file: Path) -> tuple[list[str], list[Row]]:
 
 @dataclass(frozen=True)
 class Method:
-    """Evaluations of one method, a seed each."""
+    """Evaluations of one method, each with another seed."""
 
     name: str
     runs: Sequence[Evaluation]
 
     @property
     def names(self) -> list[str]:
-        """Of the objects."""
+        """Names of the objects."""
         return self.runs[0].names
 
     @cached_property
@@ -147,111 +134,125 @@ class Method:
 
     @property
     def areas(self) -> NDArray[np.float64]:
-        """(n,) area under each object's curve, as `interseg.evaluation.metrics.area_under_curve` takes it of their mean."""
+        """(n,) area under each object's curve.
+
+        `interseg.evaluation.metrics.area_under_curve` measures the area under their mean.
+        """
         curves = self.curves
-        return (
-            np.trapezoid(curves, axis=1) / (curves.shape[1] - 1)
-            if curves.shape[1] > 1
-            else curves[:, 0]
-        )
+        steps = curves.shape[1] - 1
+        return np.trapezoid(curves, axis=1) / steps if steps > 0 else curves[:, 0]
 
     def noc(self, key: str) -> NDArray[np.float64]:
-        """(n,) clicks, the mean over seeds."""
+        """Average the clicks (n,) of each object over seeds."""
         return np.mean([run.noc[key] for run in self.runs], axis=0)
 
     def figure(self, key: str) -> tuple[float, float] | None:
-        """Mean and sample standard deviation over seeds (0 for a single one); None where a run has none."""
+        """Return a figure's mean and sample standard deviation over seeds.
+
+        The deviation of a single seed is 0. None if a run has no such figure.
+        """
         values = [float(run.figures[key]) for run in self.runs if run.figures.get(key) is not None]
         if len(values) < len(self.runs):
             return None
-        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return float(np.mean(values)), deviation
 
 
 def methods(named: Sequence[tuple[str | None, Evaluation]]) -> list[Method]:
-    """Group evaluations by method, see `grouped`.
+    """Group evaluations by method, see `group_runs`.
 
     Raises:
-        InputError: evaluations of different objects, targets or rounds; two of one method and seed.
+        InputError: Evaluations of different objects, targets or rounds; two of one method and seed.
     """
-    found = [Method(name, runs) for name, runs in grouped(named).items()]
+    found = [Method(name, runs) for name, runs in group_runs(named).items()]
     first = found[0].runs[0]
     for method in found:
         for run in method.runs:
-            if run.names != first.names:
-                odd = sorted(set(run.names) ^ set(first.names)) or run.names
-                raise InputError(
-                    f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; compare evaluations of one set"
-                )
-            if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
-                ours, theirs = (
-                    f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}"
-                    for r in (run, first)
-                )
-                raise InputError(
-                    f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same"
-                )
-        of_seed: dict[tuple[Any, Any], Path] = {}
-        for run in method.runs:
-            seeds = seeds_of(run.config)
-            if seeds in of_seed:
-                same = (
-                    f"{method.name}: {of_seed[seeds]} and {run.folder} are both of seed {seeds[0]}"
-                )
-                raise InputError(
-                    f"{same}; give each seed once, or a name each (NAME=EVALUATION) to set them side by side"
-                )
-            of_seed[seeds] = run.folder
+            _check_same_games(run, first)
+        _check_seeds(method)
     return found
 
 
+def _check_same_games(run: Evaluation, first: Evaluation) -> None:
+    """Raise `InputError` if two evaluations differ in objects, targets or rounds."""
+    if run.names != first.names:
+        odd = sorted(set(run.names) ^ set(first.names)) or run.names
+        raise InputError(
+            f"{run.folder} and {first.folder} are of different objects, e.g. {odd[0]}; "
+            "compare evaluations of one set"
+        )
+    if run.noc.keys() != first.noc.keys() or run.curves.shape != first.curves.shape:
+        ours, theirs = (
+            f"{', '.join(r.noc)} of {r.curves.shape[1]} clicks in {r.folder}" for r in (run, first)
+        )
+        raise InputError(f"targets or max_clicks differ: {ours}, {theirs}; evaluate with the same")
+
+
+def _check_seeds(method: Method) -> None:
+    """Raise `InputError` if two of a method's evaluations have the same seeds."""
+    folders: dict[tuple[Any, Any], Path] = {}
+    for run in method.runs:
+        seeds = seeds_of(run.config)
+        if seeds in folders:
+            raise InputError(
+                f"{method.name}: {folders[seeds]} and {run.folder} are both of seed {seeds[0]}; "
+                "give each seed once, or a name each (NAME=EVALUATION) to set them side by side"
+            )
+        folders[seeds] = run.folder
+
+
 def seeds_of(config: dict[str, Any]) -> tuple[Any, Any]:
-    """Read an evaluation's seeds: of its network, and of its user's draws."""
+    """Read an evaluation's seeds: the network's, and that of the user's draws."""
     loop = (config.get("callbacks") or {}).get("loop") or {}
-    drawn = loop.get("seed", "${seed}")
-    return config.get("seed"), config.get("seed") if drawn == "${seed}" else drawn
+    seed, drawn = config.get("seed"), loop.get("seed", "${seed}")
+    return seed, seed if drawn == "${seed}" else drawn
 
 
 class Run(Protocol):
-    """What is grouped by its config."""
+    """A run that can be grouped by its config."""
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Folder of the run."""
 
     @property
     def config(self) -> dict[str, Any]:
-        """What made it."""
+        """Config of the run."""
 
 
 R = TypeVar("R", bound=Run)
 
 
-def grouped(named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN) -> dict[str, list[R]]:
-    """Group runs by method, in the order given: those of one name, or without names those whose configs differ in `own` keys alone.
+def group_runs(
+    named: Sequence[tuple[str | None, R]], own: Sequence[str] = OWN
+) -> dict[str, list[R]]:
+    """Group runs by method, in the order given.
 
-    Methods without a name are called by what their configs say of them and not of all, or by their
-    folders.
+    Runs of one name belong together; without names, runs whose configs differ only in `own` keys.
+    A method without a name is called by the config values that distinguish it from the others, or
+    by its folder.
     """
-    groups: dict[str, list[tuple[str | None, R]]] = {}
+    groups: dict[str, list[R]] = {}
+    given: list[str | None] = []
     for name, run in named:
-        groups.setdefault(name or json.dumps(flat(run.config, own), sort_keys=True), []).append(
-            (name, run)
-        )
-    unnamed = [group[0][1] for group in groups.values() if group[0][0] is None]
-    names = [group[0][0] or told_apart(group[0][1], unnamed, own) for group in groups.values()]
+        key = name or json.dumps(flat(run.config, own), sort_keys=True)
+        if key not in groups:
+            given.append(name)
+        groups.setdefault(key, []).append(run)
+    firsts = [runs[0] for runs in groups.values()]
+    unnamed = [run for name, run in zip(given, firsts, strict=True) if name is None]
+    names = [name or tell_apart(run, unnamed, own) for name, run in zip(given, firsts, strict=True)]
     names = [
-        name if names.count(name) == 1 else str(group[0][1].folder)
-        for name, group in zip(names, groups.values(), strict=True)
+        name if names.count(name) == 1 else str(run.folder)
+        for name, run in zip(names, firsts, strict=True)
     ]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{twice[0]} is given twice, once by a name; give each folder once")
-    return {
-        name: [run for _, run in group] for name, group in zip(names, groups.values(), strict=True)
-    }
+    return dict(zip(names, groups.values(), strict=True))
 
 
 def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> dict[str, Any]:
-    """Leaves of a config by dotted path, without `own` keys."""
+    """Flatten a config to its leaves by dotted path, without `own` keys."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         where = f"{path}{key}"
@@ -264,29 +265,37 @@ def flat(config: dict[str, Any], own: Sequence[str] = OWN, path: str = "") -> di
     return leaves
 
 
-def told_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str:
-    """Return a run's name, and the leaves of its config that not all runs share, at most three."""
-    leaves, rest = flat(run.config, own), [flat(other.config, own) for other in others]
-    differs = [
-        key
-        for key, value in leaves.items()
-        if key != "name" and any(other.get(key) != value for other in rest)
-    ]
-    differs = [key for key in differs if not isinstance(leaves[key], list)][:3]
+def tell_apart(run: Run, others: Sequence[Run], own: Sequence[str] = OWN) -> str:
+    """Name a run by its name and at most three leaves of its config that not all runs share."""
+    leaves = flat(run.config, own)
+    rest = [flat(other.config, own) for other in others]
+    differing = []
+    for key, value in leaves.items():
+        if key == "name" or isinstance(value, list):
+            continue
+        if any(other.get(key) != value for other in rest):
+            differing.append(format_leaf(key, value))
     name = str(leaves.get("name", run.folder.name))
-    return ", ".join([name, *(told(key, leaves[key]) for key in differs)])
+    return ", ".join([name, *differing[:3]])
 
 
-def told(key: str, value: Any) -> str:
-    """Write a leaf in short: the last part of its path and its value, a class by its node and its name."""
+def format_leaf(key: str, value: Any) -> str:
+    """Write a leaf in short: the last part of its path and its value.
+
+    A class is written as the name of its node and its own name.
+    """
     *node, last = key.split(".")
-    return (
-        f"{node[-1]}={value.split('.')[-1]}" if last == "_target_" and node else f"{last}={value}"
-    )
+    if last == "_target_" and node:
+        return f"{node[-1]}={value.split('.')[-1]}"
+    return f"{last}={value}"
 
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:
-    """Find the objects on which methods differ most, by the range of their areas under the curve, the largest first."""
+    """Find the objects on which methods differ most, the largest difference first.
+
+    The difference is the range of the methods' areas under the curve.
+    """
     areas = np.array([method.areas for method in found])
     spread = np.ptp(areas, axis=0)
-    return [int(i) for i in np.argsort(-spread, kind="stable")[:count] if spread[i] > 0]
+    order = np.argsort(-spread, kind="stable")[:count].tolist()
+    return [i for i in order if spread[i] > 0]

@@ -1,4 +1,7 @@
-"""Crops of a method that leaves parts of an image out: what they hold, and what they spare (two-in-one, Fig. 3a)."""
+"""Crops of a method that leaves parts of an image out: recall and saved area.
+
+The figures are those of two-in-one, Fig. 3a.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,21 +17,23 @@ from interseg.evaluation.game import Game
 from interseg.views import Box, box_of
 
 PADDINGS = (0, 5, 10, 20, 30, 40, 60, 80)
-"""Pixels at which crops are measured."""
+"""Paddings in pixels at which crops are measured."""
 NO_BOX = Box(0, 0, 0, 0)
 
 
 class Crops(Contribution):
-    """The boxes that a method keeps of an image, as `trimmed` and, with its padding, `crop` in a session's state.
+    """Figures of the boxes that a method keeps of an image.
 
+    A session's state holds the box as `trimmed` and, with the method's padding, as `crop`.
     `recall+p` is the share of objects that the trimmed box with a padding of p pixels holds,
-    `area_reduction+p` the mean share of the image outside it, `outside` the number of objects that
-    the method's own crop does not hold: they need all clicks. `drawn_by_cells` is the mean IoU of
-    objects drawn through the crop's cells (`drawn_through`), about the best that an answer of so
-    many cells can be, and `drawn_above_85` the share of the objects where it is .85 or more.
+    `area_reduction+p` the mean share of the image outside that box, and `outside` the number of
+    objects that the method's own crop does not hold; these need all clicks. `drawn_by_cells` is the
+    mean IoU of objects drawn through the crop's cells (`iou_through_cells`), about the best IoU
+    that an answer of that many cells can reach, and `drawn_above_85` the share of objects with .85
+    or more.
 
     Args:
-        cells: of a crop's sides.
+        cells: Number of cells along a crop's side.
     """
 
     keys, shown = ("boxes", "drawn"), ("outside",)
@@ -37,28 +42,31 @@ class Crops(Contribution):
         self.cells = cells
 
     def outcome(self, game: Game) -> dict[str, Tensor]:
-        """Give `boxes` (4, 4): top, left, bottom, right of image, object, trimmed box and crop, empty before the first click; `drawn`."""
-        state = game.session.state
-        kept = state.get("trimmed", NO_BOX), state.get("crop", NO_BOX)
-        boxes = torch.tensor([Box(0, 0, *game.session.size), box_of(game.truth == 1), *kept])
-        return {
-            "boxes": boxes,
-            "drawn": torch.tensor(drawn_through(game.truth == 1, kept[1], self.cells)),
-        }
+        """Return `boxes` (4, 4) and `drawn` (), the object's IoU through the crop's cells.
 
-    def counted(self, outcome: Mapping[str, Tensor], curves: Tensor) -> Tensor:
+        The rows of `boxes` are image, object, trimmed box and crop; the columns top, left, bottom
+        and right. The last two boxes are empty before the first click.
+        """
+        state, truth = game.session.state, game.truth == 1
+        trimmed, crop = state.get("trimmed", NO_BOX), state.get("crop", NO_BOX)
+        boxes = [Box(0, 0, *game.session.size), box_of(truth), trimmed, crop]
+        drawn = iou_through_cells(truth, crop, self.cells)
+        return {"boxes": torch.tensor(boxes), "drawn": torch.tensor(drawn)}
+
+    def adjust_curves(self, outcome: Mapping[str, Tensor], curves: Tensor) -> Tensor:
         """Let an object that its crop does not hold need every click."""
         _, truth, _, crop = outcome["boxes"].unbind(1)
-        return curves.masked_fill((~holds(crop, truth) & (area(crop) > 0))[:, None], 0)
+        return curves.masked_fill(misses(crop, truth)[:, None], 0)
 
     def figures(self, outcome: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Measure the crops; nothing where none was made."""
+        """Measure the crops; no figures if no crop was made."""
         image, truth, trimmed, crop = outcome["boxes"].unbind(1)
-        if not bool(area(crop).any()):
+        made = area(crop) > 0
+        if not bool(made.any()):
             return {}
-        figures: dict[str, float] = {"outside": int((~holds(crop, truth) & (area(crop) > 0)).sum())}
-        drawn = outcome["drawn"][area(crop) > 0]
-        figures |= {
+        drawn = outcome["drawn"][made]
+        figures: dict[str, float] = {
+            "outside": int(misses(crop, truth).sum()),
             "drawn_by_cells": float(drawn.mean()),
             "drawn_above_85": float((drawn >= 0.85).double().mean()),
         }
@@ -71,26 +79,37 @@ class Crops(Contribution):
         return figures
 
     def plot(self, figures: Mapping[str, Any]) -> Plot | None:
-        """Draw recall and area reduction against the padding."""
+        """Return recall and area reduction against the padding."""
         if "outside" not in figures:
             return None
         names = {"objects held whole": "recall", "area left out": "area_reduction"}
-        lines = {label: [figures[f"{name}+{p}"] for p in PADDINGS] for label, name in names.items()}
+        lines = {}
+        for label, name in names.items():
+            lines[label] = [figures[f"{name}+{padding}"] for padding in PADDINGS]
         return Plot("Crops", "padding of the crops in pixels", "share", PADDINGS, lines)
 
     def sentence(self, figures: Mapping[str, Any]) -> str:
         """Say how many objects lie outside their crops."""
         if "outside" not in figures:
             return ""
-        count = f"which count {figures['max_clicks']} clicks: {figures['outside']}"
-        cells = f"Drawn through the crop's cells, objects have a mean IoU of {figures['drawn_by_cells']:.3f}"
-        return f"Objects that the method's own crop does not hold, {count}. {cells}; {figures['drawn_above_85']:.0%} reach .85."
+        return (
+            f"Objects that the method's own crop does not hold, which count "
+            f"{figures['max_clicks']} clicks: {figures['outside']}. Drawn through the crop's "
+            f"cells, objects have a mean IoU of {figures['drawn_by_cells']:.3f}; "
+            f"{figures['drawn_above_85']:.0%} reach .85."
+        )
 
 
-def drawn_through(truth: NDArray[np.bool_], box: Box, cells: int) -> float:
-    """Compute the IoU of an object (H, W) with what is left of it by the cells of a crop: their means, enlarged, above a half.
+def iou_through_cells(truth: NDArray[np.bool_], box: Box, cells: int) -> float:
+    """Compute the IoU of an object (H, W) with itself drawn through the cells of a crop.
 
-    What lies outside the box is lost. An empty box gives 0.
+    The crop is reduced to the cells' means, enlarged again and cut at a half. Pixels outside the
+    box are lost. An empty box gives 0.
+
+    Args:
+        truth: (H, W) bool.
+        box: Box of the crop.
+        cells: Number of cells along each side.
     """
     if not all(side > 0 for side in box.size):
         return 0.0
@@ -105,6 +124,11 @@ def drawn_through(truth: NDArray[np.bool_], box: Box, cells: int) -> float:
 def holds(boxes: Tensor, others: Tensor) -> Tensor:
     """Test whether boxes (n, 4) hold others: (n,) bool."""
     return ((boxes[:, :2] <= others[:, :2]) & (boxes[:, 2:] >= others[:, 2:])).all(1)
+
+
+def misses(crops: Tensor, others: Tensor) -> Tensor:
+    """Test whether crops (n, 4) were made and do not hold others: (n,) bool."""
+    return ~holds(crops, others) & (area(crops) > 0)
 
 
 def area(boxes: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an evaluation asks of the data that it plays."""
+"""Protocols of the data that an evaluation plays."""
 
 from typing import Protocol
 
@@ -19,21 +19,21 @@ class EvaluationData(Protocol):
     """A data module of clicks, as callbacks see it."""
 
     record: EvaluationRecord | None
-    """Of the evaluation that is played; None for a test without evaluate.py."""
+    """Record of the evaluation; None for a test without evaluate.py."""
     finished: set[int]
     """Objects that need not be played again."""
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read while the splits were listed, a line each."""
+        """Files that could not be read while the splits were listed, one line each."""
 
     @property
     def notes(self) -> list[str]:
-        """What was decided about files that could be read in two ways, a line each."""
+        """Decisions about files that could be read in two ways, one line each."""
 
     @property
     def left_out(self) -> list[str]:
-        """Files that are none of the splits', a line a kind."""
+        """Files that belong to no split, one line a kind."""
 
     def names(self, split: str) -> list[str]:
         """Name the objects of a split, by their ids."""

@@ -1,4 +1,4 @@
-"""Time of what is computed once a photo, apart from the time of its clicks."""
+"""Time of the work that is done once a photo, apart from the time of its clicks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,17 @@ class Encoding(Contribution):
     keys, shown = ("encoding_seconds",), ("encoding_seconds",)
 
     def outcome(self, game: Game) -> dict[str, Tensor]:
-        """Give `encoding_seconds` () float64; of photos that were encoded together, each one's share."""
-        return {
-            "encoding_seconds": torch.tensor(game.session.encoding_seconds, dtype=torch.float64)
-        }
+        """Return `encoding_seconds` () float64; a share if photos were encoded together."""
+        seconds = torch.tensor(game.session.encoding_seconds, dtype=torch.float64)
+        return {"encoding_seconds": seconds}
 
     def figures(self, outcome: Mapping[str, Tensor]) -> dict[str, Any]:
         """Take the mean over objects."""
         return {"encoding_seconds": float(outcome["encoding_seconds"].mean())}
 
     def sentence(self, figures: Mapping[str, Any]) -> str:
-        """Say what the time of a click is without."""
-        return f"Encoding a photo took {figures['encoding_seconds']:.3g} s, which the time of its clicks is without."
+        """Report the time that the figures of clicks do not include."""
+        return (
+            f"Encoding a photo took {figures['encoding_seconds']:.3g} s, "
+            "which the time of its clicks does not include."
+        )

@@ -13,19 +13,20 @@ from interseg.clicks.users import ForesightUser, User
 from interseg.clicks.users.extreme import Foreseen
 from interseg.evaluation.boundaries import Agreement, boundary_agreement
 from interseg.evaluation.overlap import iou, mean_iou
-from interseg.inference.session import Session, answer_together, foresee
+from interseg.inference.rounds import answer_together, foresee
+from interseg.inference.session import Session
 
 
 class Game:
     """One object's evaluation: its session, its IoU curve and its masks so far.
 
     Args:
-        session: on the object's image, before the first click.
-        truth: (H, W) in {0, 1, 255 = ignore}, or classes where the segmenter knows several.
-        user: who clicks.
-        max_clicks: rounds at most.
-        seed: of the user, with the session's id.
-        target: the IoU at which the game ends; None to play every round.
+        session: Session on the object's image, before the first click.
+        truth: (H, W) in {0, 1, 255 = ignore}, or classes if the segmenter knows several.
+        user: User who clicks.
+        max_clicks: Largest number of rounds.
+        seed: Seed of the user's draws, together with the session's id.
+        target: IoU at which the game ends; None to play every round.
     """
 
     def __init__(
@@ -44,24 +45,24 @@ class Game:
         self.ious: list[float] = []
         self.outlines: list[Agreement] = []
         self.foreseen: list[Foreseen] = []
-        """Of a user who knows the answers: what was weighed in each round."""
+        """Clicks that were tried in each round, for a user who knows the answers."""
         self.correct: list[int] = []
         self.simulator_seconds = 0.0
-        self.masks = np.zeros((max_clicks, *packed(session.mask).shape), np.uint8)
+        self.masks = np.zeros((max_clicks, *pack_mask(session.mask).shape), np.uint8)
         self.over = False
 
     def next_click(self) -> Click | None:
-        """Ask the user; None, and over, where nothing is left to click or every click was given."""
+        """Ask the user for a click; None, which ends the game, if there is no click or no round."""
         if self.over or len(self.ious) == self.max_clicks:
             self.over = True
             return None
         started = time.perf_counter()
-        click = self._asked()
+        click = self._ask()
         self.simulator_seconds += time.perf_counter() - started
         self.over = click is None
         return None if click is None else Click(*click)
 
-    def _asked(self) -> Click | None:
+    def _ask(self) -> Click | None:
         given = self.session.mask, self.truth, self.session.clicks
         if not isinstance(self.user, ForesightUser):
             return self.user.next_click(*given, self.generator)
@@ -72,61 +73,67 @@ class Game:
         return chosen[0]
 
     def _outlook(self, clicks: Sequence[Click]) -> NDArray[np.float64]:
-        return np.array([quality(mask, self.truth) for mask in foresee(self.session, clicks)])
+        masks = foresee(self.session, clicks)
+        return np.array([quality(mask, self.truth) for mask in masks])
 
     def score(self) -> None:
         """Measure the session's newest answer."""
         mask, clicks = self.session.mask, self.session.clicks
-        self.correct.append(int((mask[clicks[:, 0], clicks[:, 1]] == clicks[:, 2]).sum()))
-        self.masks[len(self.ious)] = packed(mask)
+        answered = mask[clicks[:, 0], clicks[:, 1]]
+        self.correct.append(int((answered == clicks[:, 2]).sum()))
+        self.masks[len(self.ious)] = pack_mask(mask)
         self.ious.append(quality(mask, self.truth))
         self.outlines.append(boundary_agreement(mask, self.truth))
         self.over = self.target is not None and self.ious[-1] >= self.target
 
     def curve(self) -> list[float]:
-        """List the IoU after each click; an object that stopped early keeps its last one."""
+        """List the IoU after each click; a game that ended early keeps its last IoU."""
         last = self.ious[-1] if self.ious else self.first_iou
         return self.ious + [last] * (self.max_clicks - len(self.ious))
 
     def outcome(self) -> dict[str, Tensor]:
-        """Give what the game leaves: `interseg.evaluation.metrics.OUTCOME` and the masks.
+        """Return the game's results: `interseg.evaluation.metrics.OUTCOME` and the masks.
 
-        `id` () int64, `starts` () IoU before the first click, `curves` (R,) IoU after each,
-        `outlines` (R, 2) boundary IoU and F-measure after each, `clicks` (R, 4) padded with -1,
-        `correct` (R,) int64 clicked pixels that an answer labels as clicked, `network_seconds`
-        (R,), `simulator_seconds` (), `masks` (R, H, ...) uint8, see `packed`; of a `ForesightUser`
-        also `heat` (H, W) float32, the IoU that a first click on each pixel would bring, NaN where
-        none was wrong.
+        `id` () int64; `starts` () IoU before the first click; `curves` (R,) IoU after each click;
+        `outlines` (R, 2) boundary IoU and F-measure after each click; `clicks` (R, 4) padded with
+        -1; `correct` (R,) int64 number of clicked pixels that have their label in the answer;
+        `network_seconds` (R,); `simulator_seconds` (); `masks` (R, H, ...) uint8, see `pack_mask`.
+        With a `ForesightUser` also `heat` (H, W) float32: the IoU after a first click on each
+        pixel, NaN at pixels that were not wrong.
         """
         session, unplayed = self.session, self.max_clicks - len(self.ious)
         clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
         padding = torch.full((unplayed, clicks.shape[1]), -1)
-        last = (
-            self.outlines[-1] if self.outlines else boundary_agreement(self.first_mask, self.truth)
-        )
+        if self.outlines:
+            last = self.outlines[-1]
+        else:
+            last = boundary_agreement(self.first_mask, self.truth)
+        outlines = self.outlines + [last] * unplayed
+        seconds = session.seconds + [0.0] * unplayed
         outcome = {
             "id": torch.tensor(session.id),
             "clicks": torch.cat([clicks, padding]),
             "starts": torch.tensor(self.first_iou, dtype=torch.float64),
             "curves": torch.tensor(self.curve(), dtype=torch.float64),
-            "outlines": torch.tensor(self.outlines + [last] * unplayed, dtype=torch.float64),
+            "outlines": torch.tensor(outlines, dtype=torch.float64),
             "correct": torch.tensor(self.correct + [0] * unplayed),
-            "network_seconds": torch.tensor(
-                session.seconds + [0.0] * unplayed, dtype=torch.float64
-            ),
+            "network_seconds": torch.tensor(seconds, dtype=torch.float64),
             "simulator_seconds": torch.tensor(self.simulator_seconds, dtype=torch.float64),
             "masks": torch.from_numpy(self.masks),
         }
         if isinstance(self.user, ForesightUser):
-            nothing = np.full(self.truth.shape, np.nan, np.float32)
-            outcome["heat"] = torch.from_numpy(
-                self.foreseen[0].heat() if self.foreseen else nothing
-            )
+            heat = np.full(self.truth.shape, np.nan, np.float32)
+            if self.foreseen:
+                heat = self.foreseen[0].heat()
+            outcome["heat"] = torch.from_numpy(heat)
         return outcome
 
 
 def play(games: Sequence[Game]) -> None:
-    """Play games in lock-step to their ends: their sessions are answered together, a game leaves when it is over."""
+    """Play games in lock-step to their ends.
+
+    Their sessions are answered together; a game that is over leaves the group.
+    """
     while True:
         asked = [(game, game.next_click()) for game in games]
         turns = [(game, click) for game, click in asked if click is not None]
@@ -138,13 +145,13 @@ def play(games: Sequence[Game]) -> None:
 
 
 def quality(mask: Mask, truth: NDArray[np.uint8]) -> float:
-    """Measure a mask: IoU of the object, or the mean over the classes that the truth has."""
+    """Measure a mask's IoU: the object's, or the mean over the classes that the truth has."""
     if mask.dtype == bool:
         return iou(mask.astype(bool, copy=False), truth)
     classes = int(max(mask.max(), truth[truth != IGNORE].max(initial=0))) + 1
     return mean_iou(mask.astype(np.uint8, copy=False), truth, classes)
 
 
-def packed(mask: Mask) -> NDArray[np.uint8]:
-    """Pack a mask (H, W): bits (H, ceil(W / 8)), or classes (H, W) as they are."""
+def pack_mask(mask: Mask) -> NDArray[np.uint8]:
+    """Pack a mask (H, W) to bits (H, ceil(W / 8)); classes (H, W) stay unchanged."""
     return np.packbits(mask, axis=-1) if mask.dtype == bool else np.asarray(mask, np.uint8)

@@ -1,7 +1,7 @@
-"""The field's figures from interaction curves: NoC, failures, mIoU@k, area under the curve, clicks to a mean.
+"""The field's figures from interaction curves: NoC, failures, mIoU@k, area under the curve.
 
-A curve is the IoU after click 1, 2, ..., R of one object; an object that stopped early keeps its
-last IoU.
+A curve is the IoU after click 1, 2, ..., R of one object; an object whose game ended early keeps
+its last IoU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,43 +18,59 @@ from interseg.distributed import from_all_ranks
 from interseg.evaluation.contributions import Contribution
 
 EFFORT_TARGETS = tuple(i / 20 for i in range(8, 20))
-"""Satisfied at IoU 0.40, 0.45, ..., 0.95: the points of the curve of clicks against IoU."""
+"""Target IoUs 0.40, 0.45, ..., 0.95: the points of the curve of clicks against IoU."""
 
 FAILED_AFTER = (5, 10, 20)
-"""Clicks after which failures are counted."""
+"""Numbers of clicks after which failures are counted."""
 REGRESS = 0.02
-"""IoU that a click must cost to be counted as one that does harm."""
+"""Loss of IoU above which a click counts in `regress_2`."""
 
 
 def clicks_to(curves: Tensor, target: float) -> Tensor:
-    """Count the clicks of each object: index of the first click with IoU >= target, else R. (n, R) -> (n,) int64."""
+    """Count the clicks of each object up to the first IoU >= target, else R.
+
+    Args:
+        curves: (n, R).
+        target: IoU.
+
+    Returns:
+        (n,) int64.
+    """
     reached = curves >= target
     return torch.where(reached.any(1), reached.int().argmax(1) + 1, curves.shape[1])
 
 
 def failures(curves: Tensor, target: float) -> int:
-    """Objects that never reached the target."""
+    """Count the objects that never reached the target."""
     return int((curves < target).all(1).sum())
 
 
 def area_under_curve(curves: Tensor) -> float:
-    """Area under the mean IoU over clicks 1..R by trapezoids, divided by R - 1: in [0, 1]."""
+    """Measure the area under the mean IoU over clicks 1..R by trapezoids, divided by R - 1.
+
+    It lies in [0, 1].
+    """
     mean = curves.mean(0)
     return float(torch.trapezoid(mean) / (len(mean) - 1)) if len(mean) > 1 else float(mean[0])
 
 
 def clicks_to_mean(curves: Tensor, target: float) -> int | None:
-    """Smallest k with mean IoU >= target after k clicks on every object (ITIS, Table 1, right); None if never. Needs full curves."""
+    """Find the least k with a mean IoU >= target after k clicks on every object; None if none has.
+
+    It needs full curves (ITIS, Table 1, right).
+    """
     reached = (curves.mean(0) >= target).nonzero()
     return int(reached[0]) + 1 if len(reached) else None
 
 
 def effort(curves: Tensor, targets: Sequence[float]) -> list[dict[str, float]]:
-    """Clicks given and IoU obtained when every object is clicked until it reaches a target, or to the end (ITIS, Fig. 6).
+    """Compute mean clicks and IoU if every object is clicked until it reaches a target, or to R.
+
+    The source is ITIS, Fig. 6.
 
     Args:
-        curves: (n, R) full curves, or ones that went on to the highest of the targets.
-        targets: IoUs at which the user is satisfied.
+        curves: (n, R) full curves, or curves up to the highest of the targets.
+        targets: IoUs at which the user stops.
     """
     rows = []
     for q in targets:
@@ -70,35 +86,35 @@ def summarise(
     full_curves: bool,
     contributions: Sequence[Contribution] = (),
 ) -> dict[str, Any]:
-    """Make all figures of the rows that `OUTCOME` describes, by the names that reports, loggers and tables share.
+    """Compute all figures from the rows that `OUTCOME` describes.
 
-    `failures@q` counts objects that never reached q; `failures_reference@q` is the reference code's
-    count, which also takes a success on the very last click; `nofk@q` counts those that had not
-    reached q after k clicks. `boundary_iou@k` and `boundary_f@k` are means over objects
-    (`interseg.evaluation.boundaries`). `clicks_to_mean@q` and `5-miou`, `miou@5` where every object
-    got five clicks, are there only for full curves. `contributed` names the figures of a method's
-    own that tables show.
+    Their names are those of reports, loggers and tables. `failures@q` counts objects that never
+    reached q; `failures_reference@q` is the reference code's count, which includes successes on the
+    very last click; `nofk@q` counts objects that had not reached q after k clicks.
+    `boundary_iou@k` and `boundary_f@k` are means over objects (`interseg.evaluation.boundaries`).
+    `clicks_to_mean@q` and `5-miou` (`miou@5` when every object got five clicks) exist only for full
+    curves. `contributed` names the method's own figures that tables show.
     """
-    curves, clicked = outcome["curves"], counted(outcome, contributions)
+    curves, adjusted = outcome["curves"], adjust_curves(outcome, contributions)
     rounds = curves.shape[1]
     figures: dict[str, Any] = {"objects": len(curves), "max_clicks": rounds}
     for q in targets:
-        percent, clicks = f"{100 * q:g}", clicks_to(clicked, q)
+        percent, clicks = f"{100 * q:g}", clicks_to(adjusted, q)
         figures[f"noc@{percent}"] = float(clicks.double().mean())
-        figures[f"failures@{percent}"] = failures(clicked, q)
+        figures[f"failures@{percent}"] = failures(adjusted, q)
         figures[f"failures_reference@{percent}"] = int((clicks == rounds).sum())
-        figures |= {
-            f"nof{k}@{percent}": failures(clicked[:, :k], q) for k in FAILED_AFTER if k <= rounds
-        }
+        for k in FAILED_AFTER:
+            if k <= rounds:
+                figures[f"nof{k}@{percent}"] = failures(adjusted[:, :k], q)
         if full_curves:
             figures[f"clicks_to_mean@{percent}"] = clicks_to_mean(curves, q)
     figures["miou@0"] = float(outcome["starts"].double().mean())
-    figures |= {f"miou@{k}": float(v) for k, v in enumerate(curves.double().mean(0).tolist(), 1)}
+    mious = curves.double().mean(0).tolist()
+    figures |= {f"miou@{k}": value for k, value in enumerate(mious, 1)}
     if full_curves and rounds >= 5:
         figures["5-miou"] = figures["miou@5"]
-    for name, values in zip(
-        ("boundary_iou", "boundary_f"), outcome["outlines"].double().mean(0).T.tolist(), strict=True
-    ):
+    agreements = outcome["outlines"].double().mean(0).T.tolist()
+    for name, values in zip(("boundary_iou", "boundary_f"), agreements, strict=True):
         figures |= {f"{name}@{k}": value for k, value in enumerate(values, 1)}
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
@@ -110,22 +126,24 @@ def summarise(
     return figures
 
 
-def counted(outcome: Mapping[str, Tensor], contributions: Sequence[Contribution] = ()) -> Tensor:
-    """Give the curves (n, R) by which clicks are counted."""
+def adjust_curves(
+    outcome: Mapping[str, Tensor], contributions: Sequence[Contribution] = ()
+) -> Tensor:
+    """Return the curves (n, R) by which clicks are counted, after the contributions' changes."""
     curves = outcome["curves"]
     for contribution in contributions:
-        curves = contribution.counted(outcome, curves)
+        curves = contribution.adjust_curves(outcome, curves)
     return curves
 
 
 def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
-    """Figures of the clicks themselves, from the rows that `OUTCOME` describes.
+    """Compute figures of the clicks themselves, from the rows that `OUTCOME` describes.
 
-    `accuracy@k` is the mean share of an object's first k clicked pixels that its k-th answer labels
-    as clicked (BRS, Fig. 9), `seconds@k` the mean time of that answer (Fig. 10), both over the
-    objects that were given k clicks; `clicked_wrong` counts the clicked pixels of all answers that
-    are labelled otherwise, `clicked` all of them. `median_seconds_per_click` is of the network's
-    answers, `median_seconds_per_object` of their sum over an object's clicks.
+    `accuracy@k` is the mean share of an object's first k clicked pixels that have their label in
+    its k-th answer (BRS, Fig. 9), `seconds@k` the mean time of that answer (Fig. 10), both over the
+    objects that were given k clicks. `clicked` counts the clicked pixels of all answers,
+    `clicked_wrong` those that have another label. `median_seconds_per_click` is the median time of
+    an answer, `median_seconds_per_object` that of an object's answers together.
     """
     played = outcome["clicks"][..., 2] >= 0
     given = torch.arange(1, played.shape[1] + 1) * played
@@ -151,12 +169,14 @@ def click_figures(outcome: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def regressions(starts: Tensor, curves: Tensor, played: Tensor) -> dict[str, float]:
-    """Measure the shares of clicks after which IoU is lower than before: `regress` by anything, `regress_2` by more than 0.02.
+    """Measure the shares of clicks that lower the IoU.
+
+    `regress` counts any loss, `regress_2` a loss of more than 0.02.
 
     Args:
         starts: (n,) IoU before the first click.
-        curves: (n, R) IoU after each.
-        played: (n, R) bool, whether the click was given.
+        curves: (n, R) IoU after each click.
+        played: (n, R) bool, True for clicks that were given.
     """
     change = torch.diff(curves.double(), dim=1, prepend=starts.double()[:, None])[played]
     if not len(change):
@@ -177,21 +197,20 @@ OUTCOME = (
     "network_seconds",
     "simulator_seconds",
 )
-"""What every game tells of its object (`Game.outcome` gives the shapes); a method's contributions
-tell more."""
+"""Keys of every game's outcome, with the shapes of `Game.outcome`; contributions add more."""
 
 
 class Interactions(Metric):
-    """The outcomes that a set evaluation gathers, and the figures that `summarise` makes of them.
+    """The outcomes of a set's games, and the figures that `summarise` computes from them.
 
     Rows of all ranks are concatenated, repeated ids dropped and the rest sorted by id, so that the
-    figures are the same on any number of ranks, padded loaders included. They are gathered as
-    Python values: a rank may have none, whose shapes it cannot know.
+    figures are the same on any number of ranks, also with padded loaders. Rows are gathered as
+    Python values, because a rank without rows does not know their shapes.
 
     Args:
-        targets: see `summarise`.
-        full_curves: see `summarise`.
-        contributions: of the method that is evaluated.
+        targets: See `summarise`.
+        full_curves: See `summarise`.
+        contributions: Contributions of the method that is evaluated.
     """
 
     full_state_update = False
@@ -203,17 +222,12 @@ class Interactions(Metric):
         contributions: Sequence[Contribution] = (),
     ) -> None:
         super().__init__(sync_on_compute=False)
-        self.targets, self.full_curves, self.contributions = (
-            tuple(targets),
-            full_curves,
-            tuple(contributions),
-        )
-        self.keys = (
-            *OUTCOME,
-            *(key for contribution in contributions for key in contribution.keys),
-        )
+        self.targets, self.full_curves = tuple(targets), full_curves
+        self.contributions = tuple(contributions)
+        own = [key for contribution in contributions for key in contribution.keys]
+        self.keys = (*OUTCOME, *own)
         self.outcome: dict[str, Tensor] = {}
-        """The rows of all ranks, once the figures were computed."""
+        """The rows of all ranks, after `compute`."""
         for name in self.keys:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
@@ -223,19 +237,19 @@ class Interactions(Metric):
             getattr(self, name).append(outcome[name].cpu())
 
     def rows(self) -> dict[str, Tensor]:
-        """Give what this rank has."""
+        """Return this rank's rows."""
         return {name: torch.cat(getattr(self, name)) for name in self.keys}
 
-    def clicked(self) -> Tensor:
-        """Give this rank's curves (n, R) by which clicks are counted."""
-        return counted(self.rows(), self.contributions)
+    def own_curves(self) -> Tensor:
+        """Return this rank's curves (n, R) by which clicks are counted."""
+        return adjust_curves(self.rows(), self.contributions)
 
-    def outcome_clicked(self) -> Tensor:
-        """Give all ranks' curves (n, R) by which clicks are counted, once the figures were computed."""
-        return counted(self.outcome, self.contributions)
+    def all_curves(self) -> Tensor:
+        """Return all ranks' curves (n, R) by which clicks are counted; call it after `compute`."""
+        return adjust_curves(self.outcome, self.contributions)
 
     def compute(self) -> dict[str, Any]:
-        """Compute the figures; none where no rank has a row. Every rank must call it."""
+        """Compute the figures; none if no rank has a row. Every rank must call it."""
         own = self.rows() if self.update_called else {}
         parts = [part for part in from_all_ranks(own) if part]
         if not parts:
@@ -247,15 +261,19 @@ class Interactions(Metric):
 
 
 def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Compute the percentile bootstrap's 95 % interval of a mean over objects or sequences, of 9,999 draws; NaN for fewer than two.
+    """Compute the 95 % interval of a mean by the percentile bootstrap, with 9,999 draws.
 
-    Where two methods played the same ones, `values` are their differences.
+    Args:
+        values: One value an object or sequence; to compare two methods, their differences.
+
+    Returns:
+        Lower and upper bound; NaN for fewer than two values.
     """
     if len(values) < 2:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    drawn = bootstrap(
-        (values,), np.mean, method="percentile", rng=np.random.default_rng(0), batch=1000
-    ).confidence_interval
-    return float(drawn.low), float(drawn.high)
+    rng = np.random.default_rng(0)
+    drawn = bootstrap((values,), np.mean, method="percentile", rng=rng, batch=1000)
+    bounds = drawn.confidence_interval
+    return float(bounds.low), float(bounds.high)

@@ -1,4 +1,4 @@
-"""What refinement at test time cost: answers refined, energies evaluated, optimisations that found nothing."""
+"""Costs of refinement at test time: refined answers, evaluations, optimisations without success."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,18 +17,20 @@ class Refinements(Contribution):
     keys, shown = ("refinements",), COUNTS
 
     def outcome(self, game: Game) -> dict[str, Tensor]:
-        """Give `refinements` (3,) int64, by `COUNTS`."""
+        """Return `refinements` (3,) int64, in the order of `COUNTS`."""
         counts = game.session.state.get("counts", {})
         return {"refinements": torch.tensor([counts.get(key, 0) for key in COUNTS])}
 
     def figures(self, outcome: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Sum up."""
+        """Sum the counts over objects."""
         return dict(zip(COUNTS, outcome["refinements"].sum(0).tolist(), strict=True))
 
     def sentence(self, figures: Mapping[str, Any]) -> str:
-        """Say what was refined, and what could not be."""
+        """Report how many answers were refined, and how many could not be improved."""
         refined, evaluations, failed = (figures[key] for key in COUNTS)
         if not refined:
             return ""
-        kept = f"{failed} could not be improved and stayed as the forward pass gave them"
-        return f"Refined {refined} answers with {evaluations} evaluations of the energy; {kept}."
+        return (
+            f"Refined {refined} answers with {evaluations} evaluations of the energy; "
+            f"{failed} could not be improved and keep the forward pass's answer."
+        )

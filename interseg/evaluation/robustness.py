@@ -1,4 +1,7 @@
-"""How a model stands people: its figures under several simulated users, against those of the deterministic one."""
+"""Robustness of a model to its users: figures under several simulated users.
+
+They are compared with those of the deterministic user.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,99 +24,102 @@ COLUMNS = {
     "miou@5": "mIoU@5",
     "regress": "% clicks that do harm",
 }
-"""Figures of a user, and what tables call them."""
+"""Headings of a user's figures in tables."""
 
 
 def user_row(
     runs: Sequence[Evaluation], deterministic: Evaluation, target: float
 ) -> dict[str, Any]:
-    """Summarise a user's evaluations, one a seed, against the deterministic user's on the same objects.
+    """Summarise a user's evaluations, one a seed, against the deterministic user's.
 
-    `noc` is the mean over seeds, `deviation` their sample standard deviation (None for one), `more`
-    per cent more clicks than the deterministic user needs, `difference` the mean over objects of
-    the clicks more (an object's mean over seeds) with its 95 % bootstrap interval; the others are
-    means over seeds.
+    `noc` is the mean over seeds, `deviation` their sample standard deviation (None for one seed),
+    `more` the additional clicks in per cent of the deterministic user's, `difference` the mean over
+    objects of the additional clicks (an object's mean over seeds) with its 95 % bootstrap interval.
+    The other figures are means over seeds.
 
     Args:
-        runs: of the user.
-        deterministic: that they are paired with.
+        runs: Evaluations of the user.
+        deterministic: Evaluation of the deterministic user on the same objects.
         target: IoU of NoC.
 
     Raises:
-        InputError: evaluations of different objects, or without this target.
+        InputError: Evaluations of different objects, or without this target.
     """
-    key, user = f"noc@{100 * target:g}", Method("", runs)
+    percent = f"{100 * target:g}"
+    key, user = f"noc@{percent}", Method("", runs)
     for run in (*runs, deterministic):
         if run.names != deterministic.names:
             raise InputError(
-                f"{run.folder} and {deterministic.folder} are of different objects; evaluate both on one set"
+                f"{run.folder} and {deterministic.folder} are of different objects; "
+                "evaluate both on one set"
             )
         if key not in run.noc:
             raise InputError(
-                f"{run.folder} has {', '.join(run.noc)}, not {key}; evaluate with targets=[{target}]"
+                f"{run.folder} has {', '.join(run.noc)}, not {key}; "
+                f"evaluate with targets=[{target}]"
             )
     means = [float(run.noc[key].mean()) for run in runs]
+    mean = float(np.mean(means))
     extra = user.noc(key) - deterministic.noc[key]
-    shown = {
-        name: user.figure(figure)
-        for name, figure in {"failures": f"failures@{100 * target:g}", "regress": "regress"}.items()
-    }
-    shown |= {name: user.figure(name) for name in ("miou@1", "miou@5")}
-    return {
-        "noc": float(np.mean(means)),
+    row: dict[str, Any] = {
+        "noc": mean,
         "deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
-        "more": 100 * (float(np.mean(means)) / float(deterministic.noc[key].mean()) - 1),
+        "more": 100 * (mean / float(deterministic.noc[key].mean()) - 1),
         "difference": [float(extra.mean()), *interval(extra)],
         "seeds": len(runs),
-        **{name: None if value is None else value[0] for name, value in shown.items()},
     }
+    for name in ("failures", "regress", "miou@1", "miou@5"):
+        figure = user.figure(f"failures@{percent}" if name == "failures" else name)
+        row[name] = None if figure is None else figure[0]
+    return row
 
 
 def decile_gap(deciles: Mapping[int, Sequence[Evaluation]], target: float) -> dict[str, Any]:
-    """Measure what the shallowest decile of clicks costs beyond the deepest: clicks, per cent, and the interval over objects.
+    """Measure the additional clicks of the worst decile over the best.
 
-    Best and worst decile are the ones of fewest and most clicks, whichever these are (RClicks' gap
-    between click groups).
+    Best and worst decile are those with fewest and most clicks (RClicks' gap between click groups).
+
+    Returns:
+        `best` and `worst` decile, `clicks`, `percent` and the `interval` over objects.
     """
     key = f"noc@{100 * target:g}"
     clicks = {number: Method("", runs).noc(key) for number, runs in deciles.items()}
-    best, worst = (pick(clicks, key=lambda number: clicks[number].mean()) for pick in (min, max))
+    means = {number: noc.mean() for number, noc in clicks.items()}
+    best, worst = min(means, key=lambda k: means[k]), max(means, key=lambda k: means[k])
     extra = clicks[worst] - clicks[best]
-    percent = 100 * float(extra.mean() / clicks[best].mean())
     return {
         "best": best,
         "worst": worst,
         "clicks": float(extra.mean()),
-        "percent": percent,
+        "percent": 100 * float(extra.mean() / means[best]),
         "interval": [*interval(extra)],
     }
 
 
 def read_robustness(folder: Path) -> dict[str, Any]:
-    """Read what `benchmarks.robustness` has left in a folder; raises `InputError` where it is not whole."""
+    """Read the results of `benchmarks.robustness`; raises `InputError` if they are incomplete."""
     try:
         found = dict(json.loads((folder / "robustness.json").read_text()))
         return {"target": float(found["target"]), "models": dict(found["models"])}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{folder} holds no whole robustness.json ({error}); play python -m benchmarks.robustness again"
+            f"{folder} holds no complete robustness.json ({error}); "
+            "run python -m benchmarks.robustness again"
         ) from None
 
 
 def robustness_table(models: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write the rows of one or several models as a markdown table: a row a user and model, users side by side."""
+    """Write the figures of models as a markdown table, one row for each user and model."""
     lines = [
         "| user | model | " + " | ".join(COLUMNS.values()) + " |",
         "|" + "---|" * (len(COLUMNS) + 2),
     ]
-    for user in dict.fromkeys(user for found in models.values() for user in found["users"]):
+    users = dict.fromkeys(user for found in models.values() for user in found["users"])
+    for user in users:
         for name, found in models.items():
             if user in found["users"]:
-                lines.append(
-                    f"| {user} | {name} | "
-                    + " | ".join(cell(found["users"][user], key) for key in COLUMNS)
-                    + " |"
-                )
+                cells = [cell(found["users"][user], key) for key in COLUMNS]
+                lines.append(f"| {user} | {name} | {' | '.join(cells)} |")
     for name, found in models.items():
         if gap := found.get("decile_gap"):
             low, high = gap["interval"]
@@ -124,8 +130,12 @@ def robustness_table(models: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+FORMATS = {"more": "{:+.0f}", "failures": "{:.1f}", "miou@1": "{:.3f}", "miou@5": "{:.3f}"}
+"""Formats of figures in tables; the others have two decimals."""
+
+
 def cell(row: Mapping[str, Any], key: str) -> str:
-    """Write a figure of a row."""
+    """Format a figure of a row."""
     value = row.get(key)
     if value is None:
         return "-"
@@ -133,6 +143,4 @@ def cell(row: Mapping[str, Any], key: str) -> str:
         return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*value)
     if key == "regress":
         return f"{100 * value:.1f}"
-    return {"more": "{:+.0f}", "failures": "{:.1f}", "miou@1": "{:.3f}", "miou@5": "{:.3f}"}.get(
-        key, "{:.2f}"
-    ).format(value)
+    return FORMATS.get(key, "{:.2f}").format(value)

@@ -1,4 +1,4 @@
-"""Figures of task streams, from rows that each tell of one answer to one image (`transfer.csv`)."""
+"""Figures of task streams, from the rows of `transfer.csv`: each is one answer to one image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +14,8 @@ Row = dict[str, Any]
 """Columns `sequence`, `task`, `image`, and `kind`: "round 0", "round 1", ..., "refined" or
 "answer".
 
-The others are figures: those of `answer_figures`, `before`, `annotated`, `propagated` (mean IoU of
-the labels that follow from the annotations, on pixels without one), `seconds` and `passes`.
+The other columns are figures: those of `answer_figures`, `before`, `annotated`, `propagated` (mean
+IoU of the labels propagated from the annotations, on pixels without one), `seconds` and `passes`.
 """
 
 
@@ -34,7 +34,7 @@ def answer_figures(
         classes: Number of classes.
 
     Returns:
-        `iou` and `weighted_iou` of all pixels, `basic`, the mean IoU of those not annotated.
+        `iou` and `weighted_iou` on all pixels; `basic`, the mean IoU on pixels without annotation.
     """
     return {
         "iou": mean_iou(prediction, mask, classes),
@@ -49,26 +49,27 @@ def stream_figures(
     forward_after: int,
     backward_after: int,
 ) -> dict[str, Any]:
-    """Compute what `transfer` gives of finished sequences, means with intervals, and of rounds.
+    """Compute the figures of `transfer` for finished sequences, their means, and round means.
 
     Args:
-        rows: of the sequences so far, one of them finished at least.
+        rows: Rows of the sequences so far, at least one of which is finished.
         length: Number of tasks of a sequence.
-        forward_after: see `transfer`.
-        backward_after: see `transfer`.
+        forward_after: See `transfer`.
+        backward_after: See `transfer`.
 
     Returns:
-        `sequences` by number, each with figures of mean IoU and, named `official_...`, of the
-        official code's; their `mean` and `interval`; `rounds`.
+        `sequences` by number, each with figures of the mean IoU and, named `official_...`, of the
+        official code's IoU; their `mean` and `interval`; `rounds`.
     """
     found: dict[str, dict[str, float]] = {}
     for sequence in sorted({row["sequence"] for row in rows}):
         own = [row for row in rows if row["sequence"] == sequence]
-        if sum(row["kind"] == "refined" for row in own) < length:
+        answers = [row for row in own if row["kind"] == "refined"]
+        if len(answers) < length:
             continue
         found[str(sequence)] = {}
         for figure, prefix in (("basic", ""), ("weighted_iou", "official_")):
-            refined = [row[figure] for row in own if row["kind"] == "refined"]
+            refined = [row[figure] for row in answers]
             matrix = transfer_matrix(own, length, figure)
             values = transfer(matrix, refined, forward_after, backward_after)
             found[str(sequence)] |= {prefix + name: value for name, value in values.items()}
@@ -92,7 +93,7 @@ def transfer_matrix(rows: Sequence[Row], length: int, figure: str) -> NDArray[np
 
 
 def mean_matrix(rows: Sequence[Row]) -> dict[tuple[int, int], float]:
-    """Average the IoUs R[t, i] over sequences, by task and image; answered ones only."""
+    """Average the IoUs R[t, i] over sequences, by task and image, where there is an answer."""
     found: dict[tuple[int, int], list[float]] = {}
     for row in rows:
         if row["kind"] == "answer":
@@ -109,7 +110,7 @@ def round_kinds(rows: Sequence[Row]) -> list[str]:
 def round_means(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Average `basic`, `seconds` and `passes` of each round over all tasks.
 
-    The last two are None where no task had something annotated.
+    The last two are None for a round in which no task had an annotation.
     """
     means = []
     for kind in round_kinds(rows):

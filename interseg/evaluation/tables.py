@@ -1,4 +1,4 @@
-"""Tables of an evaluation: a row an object in `objects.csv`, and the figures that commands print side by side."""
+"""Tables of an evaluation: `objects.csv`, and the figures that commands print side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interseg.clicks.layout import format_click
 from interseg.evaluation.contributions import Contribution
-from interseg.evaluation.metrics import clicks_to, counted
+from interseg.evaluation.metrics import adjust_curves, clicks_to
 from interseg.files import write_table
 
 
@@ -20,38 +20,35 @@ def write_objects(
     contributions: Sequence[Contribution] = (),
     more: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write one row an object: id, name, NoC at each target, IoU after each click, and the clicks (`format_click`).
+    """Write one row an object: id, name, NoC at each target, IoU after each click, and the clicks.
 
-    `more` has further columns, a value an object.
+    Clicks are written by `format_click`. `more` has further columns, one value an object.
     """
-    curves, clicked = gathered["curves"], counted(gathered, contributions)
-    nocs = [clicks_to(clicked, q).tolist() for q in targets]
-    columns = [
-        "id",
-        "name",
-        *(f"noc@{100 * q:g}" for q in targets),
-        *(f"iou@{k + 1}" for k in range(curves.shape[1])),
-        "clicks",
-    ]
+    curves = gathered["curves"]
+    adjusted = adjust_curves(gathered, contributions)
+    nocs = {f"noc@{100 * q:g}": clicks_to(adjusted, q).tolist() for q in targets}
+    more = more or {}
     rows = []
     for row, (id, name) in enumerate(zip(gathered["id"].tolist(), names, strict=True)):
-        clicks = " ".join(format_click(c) for c in gathered["clicks"][row].tolist() if c[2] >= 0)
-        ious = [f"{v:.6f}" for v in curves[row].tolist()]
-        rows.append(
-            dict(zip(columns, [id, name, *(noc[row] for noc in nocs), *ious, clicks], strict=True))
-        )
-        rows[-1] |= {key: values[row] for key, values in (more or {}).items()}
-    write_table(path, [*columns, *(more or {})], rows)
+        values = {"id": id, "name": name}
+        values |= {key: noc[row] for key, noc in nocs.items()}
+        values |= {f"iou@{k}": f"{iou:.6f}" for k, iou in enumerate(curves[row].tolist(), 1)}
+        given = [click for click in gathered["clicks"][row].tolist() if click[2] >= 0]
+        values["clicks"] = " ".join(format_click(click) for click in given)
+        values |= {key: column[row] for key, column in more.items()}
+        rows.append(values)
+    ious = [f"iou@{k + 1}" for k in range(curves.shape[1])]
+    write_table(path, ["id", "name", *nocs, *ious, "clicks", *more], rows)
 
 
-def shown(figures: dict[str, Any]) -> list[str]:
-    """Return the figures that tables show, in their order."""
-    first = [
-        "objects",
-        *(key for key in figures if key.startswith(("noc@", "failures", "nof", "clicks_to_mean"))),
-    ]
-    first += [*(f"miou@{k}" for k in (1, 2, 3, 4, 5, 10, 20)), "5-miou", "auc"]
-    first += [f"{name}@{k}" for name in ("boundary_iou", "boundary_f") for k in (1, 5, 20)]
+def select_shown(figures: dict[str, Any]) -> list[str]:
+    """Select the figures that tables show, in their order."""
+    counts = ("noc@", "failures", "nof", "clicks_to_mean")
+    first = ["objects", *(key for key in figures if key.startswith(counts))]
+    first += [f"miou@{k}" for k in (1, 2, 3, 4, 5, 10, 20)]
+    first += ["5-miou", "auc"]
+    for name in ("boundary_iou", "boundary_f"):
+        first += [f"{name}@{k}" for k in (1, 5, 20)]
     first += ["regress", "regress_2", "clicked", "clicked_wrong"]
     first += [key for key in figures.get("contributed", []) if figures.get(key)]
     first += [
@@ -64,34 +61,40 @@ def shown(figures: dict[str, Any]) -> list[str]:
 
 
 EXPLAINED = {
-    "failures_reference": "as the reference code counts: objects that succeed with the very last click too",
-    "nof5": "objects that have not reached the target after 5 clicks; nof10, nof20: after 10, after 20",
+    "failures_reference": "as the reference code counts: "
+    "objects that succeed with the very last click too",
+    "nof5": "objects that have not reached the target after 5 clicks; "
+    "nof10, nof20: after 10, after 20",
     "5-miou": "mean IoU after five clicks on every object",
-    "boundary_iou": "mean IoU of the bands inside predicted and true outline, 2 % of the diagonal wide (Cheng et al. 2021)",
-    "boundary_f": "mean F-measure of the two outlines, which match within 0.8 % of the diagonal (DAVIS)",
-    "regress": "share of clicks that lower the IoU by anything; regress_2: by more than 0.02",
-    "median_seconds_per_click": "median time of the network's answer; median_seconds_per_object: of an object's answers together",
-    "clicks_to_mean": "clicks after which the mean IoU of all objects is there; nan: never",
+    "boundary_iou": "mean IoU of the bands inside predicted and true outline, "
+    "2 % of the diagonal wide (Cheng et al. 2021)",
+    "boundary_f": "mean F-measure of the two outlines, "
+    "which match within 0.8 % of the diagonal (DAVIS)",
+    "regress": "share of clicks that lower the IoU at all; regress_2: by more than 0.02",
+    "median_seconds_per_click": "median time of the network's answer; "
+    "median_seconds_per_object: of an object's answers together",
+    "clicks_to_mean": "clicks after which the mean IoU of all objects reaches the target; "
+    "nan: never",
     "auc": "area under the mean IoU over the clicks, from 0 to 1",
-    "clicked_wrong": "clicked pixels, over all answers, that are not labelled as clicked; of `clicked`",
+    "clicked_wrong": "clicked pixels, over all answers, that do not have their label; "
+    "`clicked` counts all",
     "outside": "objects that the method's own crop does not hold",
 }
-"""Figures whose names do not say what they are, by the beginning of the name."""
+"""Explanations of figures whose names are not plain, by the beginning of the name."""
 
 
 def print_table(columns: dict[str, dict[str, str]]) -> None:
-    """Print figures side by side, "-" where a column has none, and what the less plain ones are."""
+    """Print figures side by side, "-" for a missing one, and explain the less plain ones."""
     width = max(12, *(len(name) + 2 for name in columns))
     print(" " * 28 + "".join(f"{name:>{width}}" for name in columns))
     for key in dict.fromkeys(key for cells in columns.values() for key in cells):
-        print(
-            f"{key:28}" + "".join(f"{cells.get(key, '-'):>{width}}" for cells in columns.values())
-        )
+        values = [cells.get(key, "-") for cells in columns.values()]
+        print(f"{key:28}" + "".join(f"{value:>{width}}" for value in values))
     for key, text in explanations(columns).items():
         print(f"  {key}: {text}")
 
 
 def explanations(columns: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Select what explains the figures of some columns."""
+    """Select the explanations of the figures of some columns."""
     keys = {key.split("@")[0] for cells in columns.values() for key in cells}
     return {key: text for key, text in EXPLAINED.items() if key in keys}

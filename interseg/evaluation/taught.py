@@ -1,4 +1,4 @@
-"""What a method gained and kept that a person taught: `transfer.json` of lessons, at any moment."""
+"""Figures of lessons: what a method gained from a person and kept (`transfer.json`)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,50 +11,53 @@ from interseg.evaluation.overlap import mean_iou
 
 
 class TaughtPhoto(NamedTuple):
-    """A photo that is done; all maps are (H, W) classes."""
+    """A finished photo of a lesson; all maps are (H, W) classes."""
 
     name: str
     met: NDArray[np.integer]
-    """The answer before its first round."""
+    """Answer before the first round."""
     refined: NDArray[np.integer]
-    """The answer after its last."""
+    """Answer after the last round."""
     now: NDArray[np.integer]
-    """The answer with all that was learned since."""
+    """Answer of the method as it is now, after later photos."""
     annotation: NDArray[np.uint8]
-    """What the person labelled; 255 elsewhere."""
+    """Labels that the person gave; 255 elsewhere."""
     truth: NDArray[np.uint8]
-    """255 where it is not known."""
+    """True classes; 255 where they are not known."""
     rounds: int
     labels: int
     spent: float
-    """The person's seconds."""
+    """Seconds that the person spent."""
     seconds: float
-    """The method's, to learn."""
+    """Seconds that the method learned."""
 
 
 def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any]:
     """Measure lessons.
 
-    As in CLIS' figures `basic` is the mean IoU of refined answers on pixels that were not labelled,
-    `forward` that of answers to photos before they were taught, `backward` of earlier photos with
-    all that was learned since, and `drop` what these lost. A person's stream has no fixed tasks
-    after which to measure, so that forward counts every photo but the first, backward all but the
-    last.
+    As in CLIS' figures, `basic` is the mean IoU of refined answers on pixels that were not
+    labelled, `forward` that of answers to photos before they were taught, `backward` that of the
+    present answers to earlier photos, and `drop` the loss of the latter. A person's stream has no
+    fixed tasks after which to measure, so `forward` covers every photo but the first and `backward`
+    every photo but the last.
 
-    Where no truth is known the refined answer, which the person went on from, stands for it:
-    backward then says how much of what was accepted is still answered so, and basic, which would be
-    1, is None.
+    If the truth is not known, the refined answer, which the person accepted, takes its place:
+    `backward` then measures how much of the accepted answers is still given, and `basic`, which
+    would be 1, is None.
 
     Args:
-        photos: in the order in which they were taught.
-        classes: C.
+        photos: Photos in the order in which they were taught.
+        classes: Number of classes, C.
 
     Returns:
         Figures of each photo, their means, and `reference`, "truth" or "accepted"; means of nothing
         are None.
     """
     known = bool(photos) and all((photo.truth != IGNORE).any() for photo in photos)
-    rows = [row_of(photo, photo.truth if known else photo.refined, classes) for photo in photos]
+    rows = []
+    for photo in photos:
+        reference = photo.truth if known else photo.refined
+        rows.append(row_of(photo, reference, classes))
     means = {
         "basic": mean([row["basic"] for row in rows]) if known else None,
         "forward": mean([row["met"] for row in rows[1:]]),
@@ -66,30 +69,24 @@ def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any
 
 def row_of(photo: TaughtPhoto, reference: NDArray[np.integer], classes: int) -> dict[str, Any]:
     """Measure a photo against a reference (H, W)."""
-    rest = np.where(photo.annotation != IGNORE, IGNORE, reference)
-    row = {
+    annotated = photo.annotation != IGNORE
+    rest = np.where(annotated, IGNORE, reference)
+    basic = mean_iou(photo.refined, rest, classes)
+    return {
         "name": photo.name,
         "rounds": photo.rounds,
         "labels": photo.labels,
         "spent": round(photo.spent, 2),
         "seconds": photo.seconds,
+        "met": mean_iou(photo.met, reference, classes),
+        "refined": mean_iou(photo.refined, reference, classes),
+        "now": mean_iou(photo.now, reference, classes),
+        "basic": None if np.isnan(basic) else basic,
+        "labelled": float(annotated.mean()),
     }
-    figures = {
-        name: mean_iou(getattr(photo, name), reference, classes)
-        for name in ("met", "refined", "now")
-    }
-    basic = mean_iou(photo.refined, rest, classes)
-    return (
-        row
-        | figures
-        | {
-            "basic": None if np.isnan(basic) else basic,
-            "labelled": float((photo.annotation != IGNORE).mean()),
-        }
-    )
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Average values, those that are None left out; None where there are none."""
+    """Average the values that are not None; None if there are none."""
     found = [value for value in values if value is not None]
     return float(np.mean(found)) if found else None

@@ -1,1 +1,1 @@
-"""Answers at test time: what a network is shown, refinement until clicked pixels have their labels."""
+"""Answers at test time: sessions, views, and refinement until clicked pixels have their labels."""

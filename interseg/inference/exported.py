@@ -1,4 +1,4 @@
-"""Sessions on an exported network: onnxruntime and numpy alone, torch is not imported."""
+"""Sessions on an exported network, with onnxruntime and NumPy; torch is not imported."""
 
 import math
 import time
@@ -27,11 +27,11 @@ class Turn(NamedTuple):
 
 
 class ExportedModel:
-    """What export.py wrote, that opens sessions on photos as `interseg.inference.model.Model` does.
+    """An export of export.py; it opens sessions on photos as `interseg.inference.model.Model` does.
 
     Args:
-        folder: with the pair.
-        device: "cpu", or "auto" and "cuda" for a GPU where onnxruntime has one.
+        folder: Folder with the pair of files.
+        device: "cpu", or "auto" and "cuda" for a GPU if onnxruntime has one.
     """
 
     def __init__(self, folder: Path, device: str = "auto") -> None:
@@ -52,7 +52,10 @@ class ExportedModel:
 
 
 class ExportedSession:
-    """A photo, its clicks and an exported network; its names are those of `interseg.inference.session.Session`."""
+    """A photo, its clicks and an exported network.
+
+    Its members are those of `interseg.inference.session.Session`.
+    """
 
     def __init__(
         self, pair: OnnxPair, image: NDArray[np.uint8], mask: Mask | None, logit_threshold: float
@@ -72,25 +75,25 @@ class ExportedSession:
 
     @property
     def mask(self) -> Mask:
-        """(H, W) bool."""
+        """Mask (H, W) bool."""
         return self._turns[-1].mask
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
-        """(H, W) of the object."""
+        """Probabilities (H, W) of the object."""
         logits = self._turns[-1].logits
         found = self.mask if logits is None else 1 / (1 + np.exp(-logits))
         return np.asarray(found, np.float32)
 
     @property
     def clicks(self) -> Clicks:
-        """(n, 4) y, x, label, kind."""
+        """Clicks (n, 4): y, x, label, kind."""
         given = [turn.click for turn in self._turns if turn.click is not None]
         return clicks_of(given) if given else no_clicks()
 
     @property
     def seconds(self) -> list[float]:
-        """Time of the answer to each click."""
+        """Seconds of the answer to each click."""
         return [turn.seconds for turn in self._turns[1:]]
 
     @property
@@ -99,30 +102,34 @@ class ExportedSession:
         return list(self._turns)
 
     def click(self, y: int, x: int, label: int = 1, kind: str = "region") -> Mask:
-        """Click and give the new mask; see `Session.click`."""
+        """Add a click and return the new mask; see `Session.click`."""
         if kind not in KINDS:
             raise InputError(f"kind is {kind!r}; use {' or '.join(KINDS)}")
         click, last = Click(int(y), int(x), int(label), KINDS.index(kind)), self._turns[-1]
         check_clicks(clicks_of([click]), *self.size)
-        clicks, started = np.concatenate([self.clicks, clicks_of([click])]), time.perf_counter()
+        clicks = np.concatenate([self.clicks, clicks_of([click])])
+        started = time.perf_counter()
         points, labels = clicks[:, 1::-1].astype(np.float32), clicks[:, 2]
         before = last.mask.astype(bool) if last.mask.any() else None
         logits, kept = self.pair.decode(self.encoded, self.size, points, labels, before, last.kept)
-        self._turns.append(
-            Turn(click, logits > self.logit_threshold, logits, kept, time.perf_counter() - started)
-        )
+        mask = logits > self.logit_threshold
+        self._turns.append(Turn(click, mask, logits, kept, time.perf_counter() - started))
         self._undone = []
         return self.mask
 
     def undo(self) -> Mask:
-        """Take the last click back; raises `InputError` where there is none."""
+        """Undo the last click; raises `InputError` if there is none."""
         if len(self._turns) == 1:
             raise InputError("there is no click to undo")
         self._undone.append(self._turns.pop())
         return self.mask
 
     def redo(self) -> Mask:
-        """Give the click back that was undone last; raises `InputError` where there is none, or where another one followed."""
+        """Redo the click that was undone last.
+
+        Raises:
+            InputError: No click was undone, or another click followed.
+        """
         if not self._undone:
             raise InputError("there is no click to redo")
         self._turns.append(self._undone.pop())
@@ -135,7 +142,7 @@ class ExportedSession:
         return self.mask
 
     def start_from(self, mask: Mask | None) -> Mask:
-        """Begin again, without clicks, from a mask (H, W), or from nothing."""
+        """Restart without clicks from a mask (H, W); None for an empty mask."""
         if mask is not None and mask.shape != self.size:
             raise InputError(
                 f"the mask is {mask.shape}, the image {self.size}; a mask has its image's size"
@@ -146,7 +153,7 @@ class ExportedSession:
 
 
 def load_exported(folder: Path, overrides: Sequence[str], device: str) -> ExportedModel:
-    """Load what export.py wrote; raises `InputError` for options, which an export has none of."""
+    """Load an export of export.py; raises `InputError` for options, which it does not have."""
     if overrides:
         raise InputError(
             f"{folder} is an export, which takes no {', '.join(overrides)}; load the run itself"

@@ -1,4 +1,4 @@
-"""Export: a method as an ONNX pair with SAM's signature, what it is as JSON, and a YAML by which X-AnyLabeling loads it."""
+"""Export of a method: an ONNX pair with SAM's signature, a description, X-AnyLabeling's YAML."""
 
 import json
 import warnings
@@ -15,6 +15,7 @@ from interseg.errors import InputError
 from interseg.files import write_whole
 from interseg.inference.graph import Decoder, Encoder, can_split
 from interseg.inference.onnx_pair import ABOUT, FILES, INPUTS, KEY, OUTPUTS
+from interseg.views import Side
 
 OPSET = 17
 X_ANYLABELING = """# X-AnyLabeling: Load Custom Model, this file
@@ -31,7 +32,7 @@ max_height: 684
 
 
 class _Whole(nn.Module):
-    """A click network without its photo's encoding in between."""
+    """A click network that runs from photo to logits in one graph."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -45,63 +46,65 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
     """Write `encoder.onnx`, `decoder.onnx`, `interseg.json` and `x-anylabeling.yaml`.
 
     Args:
-        method: an ITIS method, in evaluation mode on the CPU.
-        folder: for the files; made where it is missing.
-        name: of the model, as people see it.
+        method: ITIS method, in evaluation mode on the CPU.
+        folder: Folder for the files; it is made if missing.
+        name: Name of the model for people.
 
     Returns:
-        What `interseg.json` says.
+        The content of `interseg.json`.
 
     Raises:
-        InputError: another method, test-time options, or a guidance that has no graph.
+        InputError: Another method, test-time options, or a guidance without a graph.
     """
-    if not all(
-        hasattr(method, key) for key in ("network", "guidance", "uses_previous_mask", "mask_map")
-    ):
+    needed = ("network", "guidance", "uses_previous_mask", "mask_map")
+    if not all(hasattr(method, key) for key in needed):
         raise InputError(
             f"{type(method).__name__} cannot be exported; click networks that ITIS has trained can"
         )
     if not method.inference.plain:
-        raise InputError("refiner, zoom and flip are no part of an export; leave them out")
+        raise InputError("refiner, zoom and flip cannot be part of an export; leave them out")
     side, network = method.long_side, method.network
     split = can_split(network, side)
-    previous = method.mask_map if method.uses_previous_mask else "none"
-    view = (int(side[0]), int(side[1])) if split else None
-    shapes = shapes_of(network, view) if view else None
     about = {
         "format": 1,
         "name": name,
         "network": type(network).__name__,
         "split": split,
-        "previous": previous,
+        "previous": method.mask_map if method.uses_previous_mask else "none",
         "long_side": side,
     }
     folder.mkdir(parents=True, exist_ok=True)
+    embedding = _write_encoder(network, side, split, folder / FILES[0], about)
+    _write_decoder(method, embedding, folder / FILES[1], about)
+    write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=name))
+    return about
+
+
+def _write_encoder(
+    network: nn.Module, side: Side, split: bool, file: Path, about: dict[str, Any]
+) -> Tensor:
+    """Write the encoder; returns the embedding of a photo of 75 x 100 pixels."""
     encoder = Encoder(network, side, split).eval()
     photo = torch.rand(75, 100, 3) * 255
     with torch.no_grad():
         embedding = encoder(photo)
-    sizes = {0: "height", 1: "width"}
-    write_graph(
-        encoder,
-        (photo,),
-        folder / FILES[0],
-        ["input_image"],
-        ["image_embeddings"],
-        {"input_image": sizes},
-        about,
-    )
-    decoder = Decoder(
-        network if split else _Whole(network), method.guidance, previous, view, shapes
-    ).eval()
-    points, labels = (
-        torch.tensor([[[300.0, 200.0], [700.0, 500.0], [0.0, 0.0]]]),
-        torch.tensor([[1.0, 0.0, -1.0]]),
-    )
+    axes = {"input_image": {0: "height", 1: "width"}}
+    write_graph(encoder, (photo,), file, ["input_image"], ["image_embeddings"], axes, about)
+    return embedding
+
+
+def _write_decoder(method: Any, embedding: Tensor, file: Path, about: dict[str, Any]) -> None:
+    """Write the decoder, traced on the encoder's embedding and three points."""
+    network, side, split = method.network, method.long_side, about["split"]
+    view = (int(side[0]), int(side[1])) if split else None
+    shapes = shapes_of(network, view) if view else None
+    whole = network if split else _Whole(network)
+    decoder = Decoder(whole, method.guidance, about["previous"], view, shapes).eval()
     given = (
         embedding,
-        points,
-        labels,
+        torch.tensor([[[300.0, 200.0], [700.0, 500.0], [0.0, 0.0]]]),
+        torch.tensor([[1.0, 0.0, -1.0]]),
         torch.zeros(1, 1, 100, 100),
         torch.ones(1),
         torch.tensor([75.0, 100.0]),
@@ -110,18 +113,15 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         "point_coords": {1: "points"},
         "point_labels": {1: "points"},
         "masks": {2: "height", 3: "width"},
+        "mask_input": {2: "side", 3: "side"},
     }
-    axes["mask_input"] = {2: "side", 3: "side"}
     if not split:
         axes["image_embeddings"] = {2: "view_height", 3: "view_width"}
-    write_graph(decoder, given, folder / FILES[1], [*INPUTS], [*OUTPUTS], axes, about)
-    write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-    write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=name))
-    return about
+    write_graph(decoder, given, file, [*INPUTS], [*OUTPUTS], axes, about)
 
 
 def shapes_of(network: Any, view: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of what a network encodes of a photo, in the order of the embedding."""
+    """Return the shapes of a photo's encoding by name, in the order of the embedding."""
     with torch.no_grad():
         encoded = network.encode(torch.zeros(1, 3, *view))
     return {key: tuple(encoded[key].shape[1:]) for key in sorted(encoded)}
@@ -136,18 +136,20 @@ def write_graph(
     axes: dict[str, dict[int, str]],
     about: dict[str, Any],
 ) -> None:
-    """Trace a module and write it, with what it is; raises `InputError` where the package onnx is missing.
+    """Trace a module and write it with its description.
 
-    Traced, since torch's newer exporter would fix the sizes of these graphs.
+    The module is traced because torch's newer exporter would fix the sizes of these graphs.
+
+    Raises:
+        InputError: The package onnx is missing.
     """
     try:
         import onnx
     except ModuleNotFoundError:
         raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
     with warnings.catch_warnings(), torch.no_grad(), constant_positions():
-        warnings.simplefilter(
-            "ignore"
-        )  # of what is constant in the trace, which tests compare at other sizes
+        # they are about constants in the trace, which tests compare at other sizes
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
             given,
@@ -166,7 +168,10 @@ def write_graph(
 
 @contextmanager
 def constant_positions() -> Iterator[None]:
-    """Let a trace hold what bicubic resizing gives as a constant: a ViT's positions at its view, by an operator that ONNX has not."""
+    """Let a trace hold the results of bicubic resizing as constants.
+
+    A ViT resizes its positions to its view by an operator that ONNX does not have.
+    """
     resize = functional.interpolate
 
     def interpolate(x: Tensor, size: Any = None, *more: Any, **options: Any) -> Tensor:

@@ -1,6 +1,6 @@
-"""Models of other people: what is asked of them, and how one with `set_image` and `predict` is made a function of photo and clicks.
+"""Models of other people: their interface, and an adapter for `set_image` and `predict`.
 
-Nothing here imports torch: an exported network is played by this interface where there is none.
+Nothing here imports torch, so that an exported network can be played without it.
 """
 
 from collections.abc import Mapping
@@ -14,30 +14,30 @@ from interseg.errors import InputError
 Photo = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Points = NDArray[np.float32]
-"""(n, 2) x and y of the clicked pixels, SAM's order."""
+"""(n, 2) x and y of the clicked pixels, in SAM's order."""
 Labels = NDArray[np.int64]
 """(n,): 1 on the object, 0 on the background."""
 Logits = NDArray[np.float32]
 """(H, W), above 0 on the object."""
 
 CERTAIN = 20.0
-"""The logit that stands for a mask's pixel, with the sign of its side."""
+"""Absolute logit of a mask's pixels: positive on the mask, negative elsewhere."""
 READINGS = ("logits", "probabilities")
-"""What an answer of floating values may be."""
+"""Meanings of an answer in floating values."""
 
 
 class Reply(NamedTuple):
-    """An answer, and what the model wants to be given with the next click."""
+    """An answer, and the values that the model needs with the next click."""
 
     logits: Logits
     kept: Mapping[str, Any]
 
 
 class PhotoPredictor:
-    """Base of the models whose encoding of a photo is a value, so that several photos may be open at once."""
+    """Base of the models that encode a photo as a value, so that several photos may be open."""
 
     def encode(self, photo: Photo) -> dict[str, Any]:
-        """Compute what does not depend on clicks, as arrays or tensors."""
+        """Compute all that does not depend on clicks, as arrays or tensors."""
         raise NotImplementedError
 
     def decode(
@@ -52,43 +52,42 @@ class PhotoPredictor:
         """Answer all clicks so far.
 
         Args:
-            encoded: what `encode` gave of the photo.
+            encoded: Encoding of the photo by `encode`.
             size: (height, width) of the photo.
-            points: see `Points`, the newest last.
-            labels: see `Labels`.
-            mask: (H, W) of the answer before, or to start from; None where nothing is on it.
-            kept: what came with the answer before; empty at the first click.
+            points: See `Points`, the newest last.
+            labels: See `Labels`.
+            mask: (H, W) previous answer, or mask to start from; None for an empty one.
+            kept: Values that came with the previous answer; empty at the first click.
         """
         raise NotImplementedError
 
 
 class SetAndPredict(PhotoPredictor):
-    """Anything with `set_image(photo)` and `predict(points, labels, mask)`, or a callable on (photo, points, labels, mask).
+    """An adapter for a user's object with `set_image(photo)` and `predict(points, labels, mask)`.
 
-    `predict` gives a mask (H, W) of bool or whole numbers, where all but 0 is object, or floating
-    values. Its `mask` is what it gave for the clicks before the newest, as it gave it; at the first
-    click the mask (H, W) bool to start from; or None. A model that keeps more than that between
-    clicks says so by `get_state()` and `set_state(state)`, whose states it does not
-    change: so its answer is a function of photo, clicks and mask, and undo is exact. It has one
-    photo at a time: where the photo is another one, it is set anew.
+    The object may also be a callable on (photo, points, labels, mask). `predict` returns a mask
+    (H, W) of bool or whole numbers, where all but 0 is object, or floating values. Its argument
+    `mask` is its own previous answer, unchanged; at the first click the mask (H, W) bool to start
+    from; or None. A model with more memory between clicks gives it by `get_state()` and takes it by
+    `set_state(state)`, and does not change these states. So its answer is a function of photo,
+    clicks and mask, and undo is exact. The model has one photo at a time: for another photo,
+    `set_image` is called again.
 
     Args:
-        model: the user's object.
-        answers: what floating values are, "logits" or "probabilities".
+        model: The user's object.
+        answers: Meaning of floating values, "logits" or "probabilities".
     """
 
     def __init__(self, model: Any, answers: str = "logits") -> None:
         if answers not in READINGS:
             raise InputError(f"answers is {answers!r}; use {' or '.join(READINGS)}")
-        self.model, self.answers, self.name = (
-            model,
-            answers,
-            getattr(model, "__name__", type(model).__name__),
-        )
+        self.model, self.answers = model, answers
+        self.name = getattr(model, "__name__", type(model).__name__)
         self.is_function = not (hasattr(model, "set_image") and hasattr(model, "predict"))
         if self.is_function and not callable(model):
             raise InputError(
-                f"{self.name} has no set_image(photo) and predict(points, labels, mask), and cannot be called; give it these"
+                f"{self.name} has no set_image(photo) and predict(points, labels, mask), "
+                "and cannot be called; give it these"
             )
         self.has_state = hasattr(model, "get_state") and hasattr(model, "set_state")
         self._photo: Photo | None = None
@@ -114,7 +113,7 @@ class SetAndPredict(PhotoPredictor):
         mask: NDArray[np.bool_] | None,
         kept: Mapping[str, Any],
     ) -> Reply:
-        """Answer clicks on a photo, which is set again where another one was in between."""
+        """Answer clicks on a photo, which is set again if another one was set in between."""
         photo = encoded["photo"]
         if self._photo is None or not np.array_equal(self._photo, photo):
             self._set(photo)
@@ -122,23 +121,23 @@ class SetAndPredict(PhotoPredictor):
             self.model.set_state(kept.get("state", self._fresh))
         before = kept["answer"].copy() if "answer" in kept else mask
         given = (points, labels, before)
-        answer = np.asarray(
-            self.model(photo.copy(), *given) if self.is_function else self.model.predict(*given)
-        )
+        if self.is_function:
+            answer = np.asarray(self.model(photo.copy(), *given))
+        else:
+            answer = np.asarray(self.model.predict(*given))
         logits = self._logits(answer, size)
-        return Reply(
-            logits,
-            {"answer": answer} | ({"state": self.model.get_state()} if self.has_state else {}),
-        )
+        state = {"state": self.model.get_state()} if self.has_state else {}
+        return Reply(logits, {"answer": answer} | state)
 
     def _logits(self, answer: NDArray[Any], size: tuple[int, int]) -> Logits:
-        """Read an answer; raises `InputError` for one that is none of the photo."""
+        """Read an answer; raises `InputError` if its size or values do not fit the photo."""
         if answer.shape != size:
             raise InputError(
-                f"{self.name} answered {answer.shape} of {answer.dtype}; a mask or logits are {size}, as the photo"
+                f"{self.name} answered {answer.shape} of {answer.dtype}; "
+                f"a mask or logits are {size}, as the photo"
             )
         if not np.issubdtype(answer.dtype, np.floating):
-            return signed(answer != 0)
+            return mask_logits(answer != 0)
         if np.isnan(answer).any():
             raise InputError(
                 f"{self.name} answered NaN; a mask or {self.answers} have a value at every pixel"
@@ -147,12 +146,13 @@ class SetAndPredict(PhotoPredictor):
             return answer.astype(np.float32)
         if answer.min() < 0 or answer.max() > 1:
             raise InputError(
-                f"{self.name} answered {answer.min():.3g} to {answer.max():.3g}, no probabilities; set model.answers=logits"
+                f"{self.name} answered {answer.min():.3g} to {answer.max():.3g}, "
+                "not probabilities; set model.answers=logits"
             )
         inside = np.clip(answer.astype(np.float64), 1e-9, 1 - 1e-9)
         return np.log(inside / (1 - inside)).astype(np.float32)
 
 
-def signed(mask: NDArray[np.bool_]) -> Logits:
-    """Make logits of a mask."""
+def mask_logits(mask: NDArray[np.bool_]) -> Logits:
+    """Make logits from a mask."""
     return np.where(mask, np.float32(CERTAIN), np.float32(-CERTAIN))

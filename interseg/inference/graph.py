@@ -1,9 +1,9 @@
-"""A method's network as two graphs that ONNX can hold: what is computed once a photo, and once a click, with SAM's signature.
+"""A method's network as two ONNX graphs with SAM's signature: one a photo, one a click.
 
-What sessions compute outside the network (a view's size, clicks and masks in it, guidance maps) is
-here in tensors whose sizes are only known when the graph runs. Resizing is a product with a matrix
-of weights for rows and one for columns, by the formulas of torch's kernels, so that a graph's
-numbers are the session's up to the order of sums.
+Sessions compute a view's size, its clicks and masks, and guidance maps outside the network. Here
+they are tensors whose sizes are only known when the graph runs. Resizing is a product with a matrix
+of weights for rows and one for columns, by the formulas of torch's kernels. So a graph's numbers
+equal the session's up to the order of sums.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,35 +27,40 @@ from interseg.views import OUTSIDE, Side
 FRAME, LOW = 1024, 256
 """Long side of the photo in which SAM's points are given, and side of its low-resolution masks."""
 FAR = 1e9
-"""A squared distance that no image has."""
+"""Squared distance larger than any in an image."""
 
 
 def index(count: Tensor) -> Tensor:
-    """0, 1, ... as float32."""
+    """Count 0, 1, ... as float32."""
     return torch.arange(count, dtype=torch.float32, device=count.device)  # type: ignore[call-overload]
 
 
 def smooth_weights(out: Tensor, size: Tensor) -> Tensor:
-    """Weights (out, size) of bilinear resizing with antialiasing."""
+    """Compute the weights (out, size) of bilinear resizing with antialiasing."""
     scale = size.float() / out.float()
     centre, reach = (index(out)[:, None] + 0.5) * scale, scale.clamp_min(1)
-    weights = (1 - ((index(size)[None] + 0.5 - centre) / reach).abs()).clamp_min(0)
+    away = ((index(size)[None] + 0.5 - centre) / reach).abs()
+    weights = (1 - away).clamp_min(0)
     return weights / weights.sum(1, keepdim=True)
 
 
 def linear_weights(out: Tensor, size: Tensor, columns: Tensor) -> Tensor:
-    """Weights (out, columns) of bilinear resizing of the first `size` columns."""
+    """Compute the weights (out, columns) of bilinear resizing of the first `size` columns."""
     source = ((index(out) + 0.5) * (size.float() / out.float()) - 0.5).clamp_min(0)
     first = torch.minimum(source.floor(), size.float() - 1)
     share, second = source - first, torch.minimum(first + 1, size.float() - 1)
     places = index(columns)[None]
-    return (places == first[:, None]) * (1 - share)[:, None] + (places == second[:, None]) * share[
-        :, None
-    ]
+    from_first = (places == first[:, None]) * (1 - share)[:, None]
+    from_second = (places == second[:, None]) * share[:, None]
+    return from_first + from_second
 
 
 def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of the first `size` columns each place stands for (out, columns), 0 or 1, and how many they are (out,)."""
+    """Find which of the first `size` columns each output place covers, as resizing by area does.
+
+    Returns:
+        (out, columns) 0 or 1, and the number of covered columns (out,).
+    """
     place, columns_ = torch.arange(out), torch.arange(columns)[None]  # type: ignore[call-overload]
     start = torch.div(place * size, out, rounding_mode="floor")
     end = torch.div((place + 1) * size + out - 1, out, rounding_mode="floor")
@@ -63,36 +68,47 @@ def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Ten
     return covered, (end - start).float()
 
 
-def resized_mask(mask: Tensor, size: tuple[Tensor, Tensor], view: tuple[Tensor, Tensor]) -> Tensor:
-    """Resize the first (height, width) of a mask (S, S) to a view as sessions do: by area where it is smaller, else bilinearly."""
+def resize_mask(mask: Tensor, size: tuple[Tensor, Tensor], view: tuple[Tensor, Tensor]) -> Tensor:
+    """Resize the first (height, width) pixels of a mask (S, S) to a view as sessions do.
+
+    To a smaller view by area, else bilinearly.
+    """
     side = torch._shape_as_tensor(mask)[0]
-    (rows, high), (columns, wide) = (
-        area_counts(to, of, side) for to, of in zip(view, size, strict=True)
-    )
+    rows, high = area_counts(view[0], size[0], side)
+    columns, wide = area_counts(view[1], size[1], side)
     by_area = rows @ mask @ columns.T / high[:, None] / wide
-    down, across = (linear_weights(to, of, side) for to, of in zip(view, size, strict=True))
+    down = linear_weights(view[0], size[0], side)
+    across = linear_weights(view[1], size[1], side)
     return torch.where(view[0] < size[0], by_area, down @ mask @ across.T)
 
 
 def squared_distance(y: Tensor, x: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
-    """(n, h, w) from clicks (n,) to every pixel."""
+    """Compute the squared distances (n, h, w) from clicks (n,) to every pixel."""
     down, across = index(view[0])[None] - y[:, None], index(view[1])[None] - x[:, None]
     return (down**2)[:, :, None] + (across**2)[:, None]
 
 
 def distance_to_mask(mask: Tensor, truncation: float = 255.0) -> Tensor:
-    """(h, w) distance to a mask, cut and scaled as `interseg.clicks.guidance.mask_distance`: first along rows, then along columns."""
+    """Compute the distance (h, w) to a mask, first along rows, then along columns.
+
+    It is cut and scaled as by `interseg.clicks.guidance.mask_distance`.
+    """
     height, width = torch._shape_as_tensor(mask)[0], torch._shape_as_tensor(mask)[1]
     across = (index(width)[:, None] - index(width)[None]) ** 2
     nearest = (across[None] + (FAR * (1 - mask))[:, None]).amin(2)
     down = (index(height)[:, None] - index(height)[None]) ** 2
-    return (down[:, :, None] + nearest[None]).amin(1).sqrt().clamp_max(truncation) / truncation
+    squares = (down[:, :, None] + nearest[None]).amin(1)
+    return squares.sqrt().clamp_max(truncation) / truncation
 
 
 def guidance_graph(guidance: Guidance) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give what makes a map (h, w) of the squared distances (n, h, w) to clicks and whether each counts (n,).
+    """Return the function of an encoding: from squared distances and counted clicks to a map.
 
-    Raises `InputError` for an encoding that has no graph.
+    The function takes the squared distances (n, h, w) to clicks and a bool (n,), True for clicks
+    that count, and returns a map (h, w).
+
+    Raises:
+        InputError: An encoding without a graph.
     """
     if isinstance(guidance, FlooredGaussianGuidance):
         inner, floor = guidance_graph(guidance.clipped), guidance.floor
@@ -107,16 +123,18 @@ def guidance_graph(guidance: Guidance) -> Callable[[Tensor, Tensor], Tensor]:
         return gaussians
     if isinstance(guidance, DiskGuidance):
         radius = guidance.radius
-        return lambda squares, counts: (
-            ((squares <= radius**2) & counts[:, None, None]).float().amax(0)
-        )
+
+        def disks(squares: Tensor, counts: Tensor) -> Tensor:
+            inside = (squares <= radius**2) & counts[:, None, None]
+            return inside.float().amax(0)
+
+        return disks
     if isinstance(guidance, DistanceGuidance):
         truncation, inverse = guidance.truncation, guidance.inverse
 
         def distances(squares: Tensor, counts: Tensor) -> Tensor:
-            nearest = torch.where(
-                counts[:, None, None], squares, torch.full_like(squares, FAR)
-            ).amin(0)
+            known = torch.where(counts[:, None, None], squares, torch.full_like(squares, FAR))
+            nearest = known.amin(0)
             scaled = nearest.sqrt().clamp_max(truncation) / truncation
             return 1 - scaled if inverse else scaled
 
@@ -127,10 +145,10 @@ def guidance_graph(guidance: Guidance) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 class Encoder(nn.Module):
-    """What is computed once: a photo (H, W, 3) of values from 0 to 255 to `image_embeddings`.
+    """The graph that runs once a photo: (H, W, 3) in [0, 255] to `image_embeddings`.
 
-    They are all that the network's `encode` gives, in one row; or the view (1, 3, h, w) itself for
-    a network that cannot be split.
+    The embeddings are all results of the network's `encode`, in one row; for a network that cannot
+    be split, they are the view (1, 3, h, w) itself.
     """
 
     def __init__(self, network: nn.Module, long_side: Side, split: bool) -> None:
@@ -155,26 +173,24 @@ class Encoder(nn.Module):
         if not isinstance(self.long_side, int):
             return torch.tensor(self.long_side[0]), torch.tensor(self.long_side[1])
         longest = torch.maximum(height, width)
-        reduced = [
-            torch.round(side.float() * self.long_side / longest.float()).long().clamp_min(1)
-            for side in (height, width)
-        ]
-        high, wide = (
-            torch.where(longest > self.long_side, small, own)
-            for small, own in zip(reduced, (height, width), strict=True)
-        )
-        return high, wide
+        sides = []
+        for side in (height, width):
+            scaled = torch.round(side.float() * self.long_side / longest.float())
+            reduced = scaled.long().clamp_min(1)
+            sides.append(torch.where(longest > self.long_side, reduced, side))
+        return sides[0], sides[1]
 
 
 class Decoder(nn.Module):
-    """What is computed once a click, by SAM's signature.
+    """The graph that runs once a click, with SAM's signature.
 
     Args:
-        network: of photo and guidance.
-        guidance: encodes the clicks.
-        previous: "none", or what the mask before becomes: "mask", "distance" or "probabilities".
-        view: (height, width) where it is fixed.
-        shapes: of the parts of the embedding, by name; None for a network that cannot be split.
+        network: Network of photo and guidance.
+        guidance: Encoding of the clicks.
+        previous: Encoding of the previous mask: "none", "mask", "distance" or "probabilities".
+        view: (height, width) of the view if it is fixed.
+        shapes: Shapes of the parts of the embedding, by name; None for a network that cannot be
+            split.
     """
 
     def __init__(
@@ -186,12 +202,8 @@ class Decoder(nn.Module):
         shapes: Mapping[str, tuple[int, ...]] | None,
     ) -> None:
         super().__init__()
-        self.network, self.encode_clicks, self.previous = (
-            network,
-            guidance_graph(guidance),
-            previous,
-        )
-        self.view, self.shapes = view, shapes
+        self.network, self.encode_clicks = network, guidance_graph(guidance)
+        self.previous, self.view, self.shapes = previous, view, shapes
 
     def forward(
         self,
@@ -202,14 +214,18 @@ class Decoder(nn.Module):
         has_mask_input: Tensor,
         orig_im_size: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give logits (1, 1, H, W), the IoU that the network itself expects (1, 1), and logits (1, 1, 256, 256) in SAM's square."""
+        """Answer the clicks.
+
+        Returns:
+            Logits (1, 1, H, W), the IoU (1, 1) that the network itself expects, and logits
+            (1, 1, 256, 256) in SAM's square.
+        """
         size = orig_im_size[0].long(), orig_im_size[1].long()
-        shape = torch._shape_as_tensor(image_embeddings)
-        view = (
-            (shape[2], shape[3])
-            if self.view is None
-            else (torch.tensor(self.view[0]), torch.tensor(self.view[1]))
-        )
+        if self.view is None:
+            shape = torch._shape_as_tensor(image_embeddings)
+            view = shape[2], shape[3]
+        else:  # the embeddings are one row
+            view = torch.tensor(self.view[0]), torch.tensor(self.view[1])
         y, x = self._in_view(point_coords[0], orig_im_size, view)
         squares = squared_distance(y, x, view)
         maps = [self.encode_clicks(squares, point_labels[0] == label) for label in (1, 0)]
@@ -217,43 +233,40 @@ class Decoder(nn.Module):
             maps.append(self._previous(mask_input[0, 0], has_mask_input, orig_im_size, view))
         logits = self._logits(image_embeddings, torch.stack(maps)[None])[0, 0]
         shown = torch._shape_as_tensor(logits)
-        down, across = (
-            linear_weights(to, of, of) for to, of in zip(size, (shown[0], shown[1]), strict=True)
-        )
+        down = linear_weights(size[0], shown[0], shown[0])
+        across = linear_weights(size[1], shown[1], shown[1])
         masks = down @ logits @ across.T
-        unused = (
-            0 if self.previous != "none" else 0 * (mask_input.sum() + has_mask_input.sum())
-        )  # clients give them all the same
-        return (
-            (masks + unused)[None, None],
-            expected_iou(masks)[None],
-            self._low(masks, orig_im_size)[None, None],
-        )
+        unused: Tensor | int = 0
+        if self.previous == "none":  # clients give these inputs also when they have no effect
+            unused = 0 * (mask_input.sum() + has_mask_input.sum())
+        low = self._low(masks, orig_im_size)
+        return (masks + unused)[None, None], expected_iou(masks)[None], low[None, None]
 
     def _logits(self, embedding: Tensor, guidance: Tensor) -> Tensor:
         if self.shapes is None:
             return self.network(embedding, guidance)
-        parts = embedding.split(
-            [int(torch.tensor(shape).prod()) for shape in self.shapes.values()], 1
-        )
+        lengths = [int(torch.tensor(shape).prod()) for shape in self.shapes.values()]
+        parts = embedding.split(lengths, 1)
         encoded = {
             key: part.view(1, *shape)
             for part, (key, shape) in zip(parts, self.shapes.items(), strict=True)
         }
         assert self.view is not None
-        photo = embedding.new_zeros(1, 3, *self.view)  # of which the size alone is read
+        photo = embedding.new_zeros(1, 3, *self.view)  # the network reads only its size
         return self.network(photo, guidance.view(1, -1, *self.view), encoded)
 
     def _in_view(
         self, points: Tensor, size: Tensor, view: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Rows and columns of the view's pixels that cover the clicked pixels' centres, from SAM's x and y."""
+        """Find the rows and columns of the view's pixels that cover the clicked pixels' centres.
+
+        Points are SAM's x and y.
+        """
         frame = torch.floor(size * (FRAME / size.max()) + 0.5)
         found = []
         for axis in (0, 1):
-            pixel = torch.floor(
-                points[:, 1 - axis] * (size[axis] / frame[axis]) + 0.01
-            )  # whole numbers come rounded
+            place = points[:, 1 - axis] * (size[axis] / frame[axis])
+            pixel = torch.floor(place + 0.01)  # whole numbers come rounded
             pixel = torch.minimum(pixel.clamp_min(0), size[axis] - 1)
             scaled = torch.floor((pixel + 0.5) * view[axis].float() / size[axis])
             found.append(torch.minimum(scaled, view[axis].float() - 1))
@@ -262,38 +275,40 @@ class Decoder(nn.Module):
     def _previous(
         self, mask: Tensor, given: Tensor, size: Tensor, view: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """Return the map (h, w) of the mask before, from logits in SAM's square."""
+        """Return the map (h, w) of the previous mask, from logits in SAM's square."""
         side = torch._shape_as_tensor(mask)[0]
         inside = torch.floor(size * side.float() / size.max() + 0.5).long()
         known = mask.sigmoid() if self.previous == "probabilities" else (mask > 0).float()
-        before = resized_mask(known * given, (inside[0], inside[1]), view)
+        before = resize_mask(known * given, (inside[0], inside[1]), view)
         if self.previous == "probabilities":
             return before
         binary = (before >= 0.5).float()
         return distance_to_mask(binary) if self.previous == "distance" else binary
 
     def _low(self, masks: Tensor, size: Tensor) -> Tensor:
-        """Logits (256, 256) of SAM's square, background where the photo is not."""
+        """Compute the logits (256, 256) of SAM's square, background outside the photo."""
         inside = torch.floor(size * LOW / size.max() + 0.5).clamp_min(1).long()
         shape = torch._shape_as_tensor(masks)
-        rows, columns = (linear_weights(inside[axis], shape[axis], shape[axis]) for axis in (0, 1))
+        rows = linear_weights(inside[0], shape[0], shape[0])
+        columns = linear_weights(inside[1], shape[1], shape[1])
         low = rows @ masks @ columns.T - OUTSIDE
-        down, across = (placing_weights(inside[axis]) for axis in (0, 1))
+        down, across = placing_weights(inside[0]), placing_weights(inside[1])
         return down @ low @ across.T + OUTSIDE
 
 
 def placing_weights(count: Tensor) -> Tensor:
-    """Weights (256, count) that put the first ones where they are, and nothing below."""
+    """Compute the weights (256, count) that keep the first `count` rows and set the others to 0."""
     places: Any = torch.arange(LOW, dtype=torch.float32)
     return (places[:, None] == index(count)[None]).float()
 
 
 def expected_iou(logits: Tensor) -> Tensor:
-    """Compute the IoU (1,) of a mask with what its own probabilities expect."""
+    """Compute the IoU (1,) that a mask is expected to have by its own probabilities."""
     share, mask = logits.sigmoid(), (logits > 0).float()
-    return (share * mask).sum() / (mask + share * (1 - mask)).sum().clamp_min(1e-6)[None]
+    union = (mask + share * (1 - mask)).sum()
+    return (share * mask).sum() / union.clamp_min(1e-6)[None]
 
 
 def can_split(network: nn.Module, long_side: Side) -> bool:
-    """Whether a network encodes once, in views of one size: then its embedding has one."""
+    """Test whether a network encodes photos once and in views of one size."""
     return isinstance(network, OnceNetwork) and not isinstance(long_side, int | None)

@@ -1,7 +1,8 @@
-"""L-BFGS for many problems at once: each search is a coroutine that asks for an energy, and one call answers all that ask.
+"""L-BFGS for many problems at once, whose energies are computed in one batch.
 
-So every problem has its own line search and its own end, and a network sees one batch; a problem's
-result depends on its neighbours only as far as the network's rounding does.
+Each search is a coroutine that asks for an energy, and one call answers all searches. So every
+problem has its own line search and ends on its own, while the network sees one batch. A problem's
+result depends on the others only through the network's rounding.
 """
 
 import math
@@ -14,24 +15,25 @@ from torch import Tensor
 
 
 class Answer(NamedTuple):
-    """The energy at a point, its gradient (n,), whether that is good enough to stop, and whatever shall be kept of it."""
+    """The energy at a point and its gradient (n,)."""
 
     energy: float
     gradient: Tensor
     done: bool = False
+    """Whether the point is good enough to stop."""
     output: Any = None
+    """Value to be returned with the point."""
 
 
 class Found(NamedTuple):
-    """Where a search ended: the first point that was good enough, or the one of least energy.
-
-    `evaluations` counts energies; `moved` is False where no better point than the start was found.
-    """
+    """The end of a search: the first point that was good enough, or the one of least energy."""
 
     point: Tensor
     answer: Answer
     evaluations: int
+    """Number of energies that were computed."""
     moved: bool
+    """Whether a better point than the start was found."""
 
 
 Search = Generator[Tensor, Answer, None]
@@ -49,20 +51,23 @@ def minimise(
     evaluations: int | None = None,
     tolerance: float = 1e-9,
 ) -> list[Found]:
-    """Minimise independent energies (L-BFGS, Liu and Nocedal 1989, with a strong Wolfe line search).
+    """Minimise independent energies by L-BFGS with a strong Wolfe line search.
+
+    The source is Liu and Nocedal 1989.
 
     Args:
-        starts: a point (n_i,) of each problem.
-        evaluate: gets the numbers of the problems that ask, and their points; gives their answers
-            in that order.
-        memory: steps that the inverse Hessian is built from.
-        iterations: most steps of a problem.
-        evaluations: most energies of a problem; None for no limit but that of the line searches.
-        tolerance: a problem ends where no part of its gradient is larger; BRS' official code has
-            the same.
+        starts: Start (n_i,) of each problem.
+        evaluate: Function from the numbers of the problems that ask, and their points, to their
+            answers in that order.
+        memory: Number of steps that the inverse Hessian is built from.
+        iterations: Largest number of steps of a problem.
+        evaluations: Largest number of energies of a problem; None for no limit but that of the line
+            searches.
+        tolerance: Largest absolute component of a gradient at which a problem ends, as in BRS'
+            official code.
 
     Raises:
-        FloatingPointError: the energy at a start is not finite.
+        FloatingPointError: The energy at a start is not finite.
     """
     searches = [search(start, memory, iterations, tolerance) for start in starts]
     asked = {i: next(one) for i, one in enumerate(searches)}
@@ -92,7 +97,7 @@ def _better(best: Found | None, point: Tensor, answer: Answer) -> Found:
 
 
 def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Search:
-    """One problem's search: yields the points whose energy it wants."""
+    """Search for one problem's minimum; yield the points whose energy is needed."""
     here = yield point
     pairs: deque[tuple[Tensor, Tensor]] = deque(maxlen=memory)
     for _ in range(iterations):
@@ -101,11 +106,10 @@ def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Sea
         direction = descent(here.gradient, pairs)
         length = 1.0 if pairs else 1 / float(here.gradient.norm())
         found = yield from line_search(point, here, direction, length)
-        if found is None and pairs:  # the memory misleads: once more down the gradient
+        if found is None and pairs:  # the memory misleads: try again along the gradient
             pairs.clear()
-            found = yield from line_search(
-                point, here, -here.gradient, 1 / float(here.gradient.norm())
-            )
+            length = 1 / float(here.gradient.norm())
+            found = yield from line_search(point, here, -here.gradient, length)
         if found is None:
             return
         step, change = found[0] - point, found[1].gradient - here.gradient
@@ -115,7 +119,10 @@ def search(point: Tensor, memory: int, iterations: int, tolerance: float) -> Sea
 
 
 def descent(gradient: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Compute the quasi-Newton direction by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
+    """Compute the quasi-Newton direction by the two-loop recursion.
+
+    The source is Nocedal and Wright 2006, algorithm 7.4.
+    """
     direction, weights = -gradient, []
     for step, change in reversed(pairs):
         weight = (step @ direction) / (step @ change)
@@ -130,7 +137,7 @@ def descent(gradient: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 class _Trial(NamedTuple):
-    """A step along a direction: its length, the energy there and the slope."""
+    """A step along a direction: its length, and energy and slope at its end."""
 
     length: float
     energy: float
@@ -142,10 +149,10 @@ class _Trial(NamedTuple):
 def line_search(
     point: Tensor, here: Answer, direction: Tensor, length: float, trials: int = 20
 ) -> Step:
-    """Find a step that meets the strong Wolfe conditions, or the best that decreases the energy; None where there is none.
+    """Find a step that meets the strong Wolfe conditions, else the best that decreases the energy.
 
-    Nocedal and Wright 2006, algorithms 3.5 and 3.6. An energy that is not finite counts as
-    infinite, so that the step shrinks.
+    None if no step decreases it. The source is Nocedal and Wright 2006, algorithms 3.5 and 3.6. An
+    energy that is not finite counts as infinite, so that the step shrinks.
     """
     start = _Trial(0.0, here.energy, float(direction @ here.gradient), point, here)
     if not start.slope < 0:
@@ -179,7 +186,10 @@ def _try(point: Tensor, direction: Tensor, length: float) -> Generator[Tensor, A
 
 
 def _between(low: _Trial, high: _Trial) -> float:
-    """Find the minimum of the cubic through both ends, kept a tenth of the interval away from them; the middle where there is none."""
+    """Find the minimum of the cubic through both ends; the middle if there is none.
+
+    It stays a tenth of the interval away from both ends.
+    """
     width = high.length - low.length
     middle = low.length + width / 2
     if not (math.isfinite(high.energy) and math.isfinite(high.slope)):

@@ -1,4 +1,4 @@
-"""The model: a trained method that opens sessions on photos."""
+"""Models: trained methods that open sessions on photos."""
 
 import importlib
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ Photo = str | Path | NDArray[np.uint8]
 
 
 class Model:
-    """A segmenter on a device, that opens sessions on photos.
+    """A segmenter on a device, which opens sessions on photos.
 
     Args:
-        segmenter: in evaluation mode.
-        device: where it is.
-        dtype: of its images.
+        segmenter: Segmenter in evaluation mode.
+        device: Device of the segmenter.
+        dtype: Type of its images.
     """
 
     def __init__(
@@ -36,31 +36,31 @@ class Model:
         """Open a session on a photo.
 
         Args:
-            image: the photo.
-            mask: (H, W) to start from; None for the method's own answer without clicks, or for
-                nothing.
-            threshold: on the probability, of a pixel to be object.
+            image: A file, or (H, W, 3) uint8 RGB.
+            mask: (H, W) to start from; None for the method's own answer without clicks, which is
+                empty for most methods.
+            threshold: Probability above which a pixel is object.
         """
         pixels = photo_of(image)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         images = tensor[None].to(self.device, self.dtype) / 255
-        (session,) = open_sessions(
-            self.segmenter, images, masks=None if mask is None else [mask], threshold=threshold
-        )
+        masks = None if mask is None else [mask]
+        (session,) = open_sessions(self.segmenter, images, masks=masks, threshold=threshold)
         return session
 
 
 def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Sequence[str]) -> Model:
     """Load a run or a checkpoint; `interseg.load` describes the arguments.
 
-    Runs are built by the training folders, which know their configs: they are looked for here
-    alone, so that sessions work without them wherever a segmenter is made otherwise.
+    The training framework's folders know the configs and build the method. Only this function
+    imports them, so that sessions on other segmenters work without them.
     """
     try:
         checkpoints = importlib.import_module("configs.checkpoints")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{path} is loaded by the folders of the training framework ({error}); call this in its clone"
+            f"{path} is loaded by the folders of the training framework ({error}); "
+            "call this in its clone"
         ) from None
     place = choose_device(device)
     method = checkpoints.load_method(path, overrides, trusted).to(place)
@@ -68,15 +68,13 @@ def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Seque
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose a device; raises `InputError` for one that is not there."""
+    """Choose a device; raises `InputError` for one that is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.zeros(1, device=name).device
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # torch's CPU build raises an AssertionError for cuda
+    # torch's CPU build raises an AssertionError for cuda
+    except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(
             f"device is {name!r}, which cannot be used ({reason}); give auto, cpu or cuda"

@@ -1,4 +1,4 @@
-"""A click network's answers at test time: whole images or a crop round the object, flip averaging, refinement."""
+"""A click network's answers at test time: crops round the object, flip averaging, refinement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from interseg.batches import ClickBatch, require
 from interseg.clicks.layout import Clicks, check_inside, unpad_clicks
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, Scene, encode_view
+from interseg.inference.refine import Refiner
+from interseg.inference.scene import Scene, encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.inference.zoom import ZoomIn
-from interseg.views import Box, Side, cropped, reduced, restored, rows_of
+from interseg.views import Box, Side, crop_view, reduce_batch, restore, rows_of
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class InferenceOptions:
     """Test-time options of a click network.
 
     Args:
-        refiner: optimises until clicked pixels have their labels.
-        zoom: shows the network a crop round the object.
-        flip: average the probabilities with those of the mirrored view.
+        refiner: Optimisation until clicked pixels have their labels.
+        zoom: Choice of the crop round the object that the network sees.
+        flip: Whether to average the probabilities with those of the mirrored view.
     """
 
     refiner: Refiner | None = None
@@ -38,21 +39,21 @@ class InferenceOptions:
 
     @property
     def plain(self) -> bool:
-        """Whether the network answers as it is."""
+        """Whether no option is used."""
         return self.refiner is None and self.zoom is None and not self.flip
 
 
 class Predictor:
-    """Answers a batch's clicks by a network with test-time options.
+    """A click network with test-time options, which answers a batch's clicks.
 
     Args:
-        network: photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w). One with
-            `encode(photo)` takes what that gave as a third argument.
-        encode: a view's guidance, from its `clicks` and `previous`.
-        long_side: whole images whose long side is larger are reduced to it; [height, width] for
-            whole images and crops alike.
-        options: refinement, zoom and flip.
-        click_maps: so many channels of the guidance come first and stand for clicks.
+        network: Network from photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w).
+            A network with `encode(photo)` takes that encoding as a third argument.
+        encode: Function from a view with `clicks` and `previous` to its guidance.
+        long_side: Long side to which larger whole images are reduced; [height, width] for whole
+            images and crops.
+        options: Refinement, zoom and flip.
+        click_maps: Number of the guidance's first channels that encode clicks.
     """
 
     def __init__(
@@ -67,10 +68,19 @@ class Predictor:
         self.options, self.click_maps = options or InferenceOptions(), click_maps
 
     def __call__(self, batch: ClickBatch) -> Answer:
-        """Answer a round: logits (B, K, H, W) and states from `id`, `image`, `clicks`, `previous` and `states`.
+        """Answer a round of clicks.
 
-        A state holds the view's `box` and what the network has `encoded` of it, and of refinement
-        the `variables` found so far and `counts`.
+        A state holds the view's `box` and its encoding `encoded`; with refinement also the
+        `variables` found so far and `counts`.
+
+        Args:
+            batch: `id`, `image`, `clicks`, `previous` and `states`.
+
+        Returns:
+            Logits (B, K, H, W) and states.
+
+        Raises:
+            InputError: A click outside its image, or zoom with a network of several classes.
         """
         refiner, zoom = self.options.refiner, self.options.zoom
         require(batch, "id", "image", "clicks", "states", *(["previous"] if zoom else []))
@@ -78,38 +88,39 @@ class Predictor:
         clicks = unpad_clicks(batch["clicks"])
         for rows in clicks:
             check_inside(rows, *size)
-        boxes = [self._box(batch, row, rows) for row, rows in enumerate(clicks)]
-        states = [self._seen(state, box) for state, box in zip(batch["states"], boxes, strict=True)]
-        whole = reduced(batch, self.long_side)
-        views = [
-            cropped(batch, row, box, self._side(zoom))
-            if zoom and box
-            else rows_of(whole, slice(row, row + 1))
-            for row, box in enumerate(boxes)
-        ]
-        known = [
-            self._known(batch, row, view["image"], states[row]) for row, view in enumerate(views)
-        ]
-        states = [
-            {**state, "encoded": part} if part and box else state
-            for state, part, box in zip(states, known, boxes, strict=True)
-        ]
+        whole = reduce_batch(batch, self.long_side)
+        boxes, states, views, known = [], [], [], []
+        for row, rows in enumerate(clicks):
+            box = self._box(batch, row, rows)
+            if zoom and box:
+                view = crop_view(batch, row, box, self._side(zoom))
+            else:
+                view = rows_of(whole, slice(row, row + 1))
+            state = self._move_to(box, batch["states"][row])
+            part = self._encoded(batch, row, view["image"], state)
+            if part and box:
+                state = {**state, "encoded": part}
+            boxes.append(box or Box(0, 0, *size))
+            states.append(state)
+            views.append(view)
+            known.append(part)
         scene = Scene(
             self.network,
             [view["image"] for view in views],
             [self.encode(view) for view in views],
-            [_restorer(box or Box(0, 0, *size), size) for box in boxes],
+            [_restorer(box, size) for box in boxes],
             clicks,
             self.options.flip,
             batch["id"].tolist(),
             self.click_maps,
-            [box or Box(0, 0, *size) for box in boxes],
+            boxes,
             known if all(known) else None,
         )
         answers, states = refiner(scene, states) if refiner else (scene.forward(), states)
         if zoom and answers[0].shape[0] > 1:
             raise InputError(
-                f"zoom is for one object against background, the network has {answers[0].shape[0]} classes; leave it null"
+                "zoom is for one object against background, "
+                f"the network has {answers[0].shape[0]} classes; leave it null"
             )
         return Answer(torch.stack(answers), states)
 
@@ -122,36 +133,33 @@ class Predictor:
         return self.options.zoom.box(before, clicks, batch["states"][row].get("box"))
 
     def _side(self, zoom: ZoomIn) -> int | tuple[int, int]:
-        """Size of a crop: a network that knows one size only is shown that."""
-        return (
-            zoom.long_side
-            if self.long_side is None or isinstance(self.long_side, int)
-            else self.long_side
-        )
+        """Return the size of a crop: the network's own if it knows only one."""
+        if self.long_side is None or isinstance(self.long_side, int):
+            return zoom.long_side
+        return self.long_side
 
-    def _known(self, batch: ClickBatch, row: int, view: Tensor, state: State) -> dict[str, Tensor]:
-        """Give what the network computes once of an object's view: of the whole image or of its box where known, else now."""
+    def _encoded(
+        self, batch: ClickBatch, row: int, view: Tensor, state: State
+    ) -> dict[str, Tensor]:
+        """Return the encoding of an object's view; it is computed unless batch or state have it."""
         if not hasattr(self.network, "encode"):
             return {}
         if state.get("box") is not None:
             found = state.get("encoded")
         else:
-            found = {
-                key: value[row : row + 1]
-                for key, value in batch.get("encoded", {}).items()
-                if key != "image"
-            }
+            parts = batch.get("encoded", {}).items()
+            found = {key: value[row : row + 1] for key, value in parts if key != "image"}
         return found or encode_view(self.network, view, self.options.flip)
 
-    def _seen(self, state: State, box: Box | None) -> State:
-        """Give the state with the view's box; variables that stand for another view's pixels are forgotten."""
+    def _move_to(self, box: Box | None, state: State) -> State:
+        """Return the state for a view's box, without values of another view's pixels."""
         if box == state.get("box"):
             return state
-        forgotten = {"encoded"}
+        dropped = {"encoded"}
         if self.options.refiner and self.options.refiner.of_the_view:
-            forgotten.add("variables")
-        return {key: value for key, value in state.items() if key not in forgotten} | {"box": box}
+            dropped.add("variables")
+        return {key: value for key, value in state.items() if key not in dropped} | {"box": box}
 
 
 def _restorer(box: Box, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    return lambda logits: restored(logits, box, size)
+    return lambda logits: restore(logits, box, size)

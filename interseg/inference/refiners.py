@@ -1,4 +1,8 @@
-"""What a refinement optimises: the interaction maps (BRS, DistMap-BRS), the photo (RGB-BRS) or a layer's features (f-BRS-A, B, C)."""
+"""Refiners, by the variables that they optimise.
+
+These are the interaction maps (BRS, DistMap-BRS), the photo (RGB-BRS) or a layer's features
+(f-BRS-A, B, C).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,29 +11,31 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, Round, Scene
+from interseg.inference.refine import Refiner, Round
 from interseg.inference.rerun import Rerun, pick
+from interseg.inference.scene import Scene
 
 
 class MapRefiner(Refiner):
-    """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
+    """DistMap-BRS, which adds to the interaction maps; with its paper's settings it is `BRS`."""
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
     ) -> Round:
-        (images, maps), known = scene.batch(group), scene.known(group)
-        logits = scene.run(images, added(maps, variables), known)
+        (images, maps), encoded = scene.batch(group), scene.encoding(group)
+        logits = scene.run(images, add(maps, variables), encoded)
 
         def again(rows: list[int], given: Tensor) -> Tensor:
-            return scene.run(images[rows], added(maps[rows], given), pick(known, rows))
+            return scene.run(images[rows], add(maps[rows], given), pick(encoded, rows))
 
         return Round(logits, maps[0, : scene.click_maps].numel(), again)
 
 
 class BRS(MapRefiner):
-    """BRS as in its paper: the clicked pixels' summed energy, inertia from the maps of the forward pass, 100 iterations, memory 20.
+    """BRS as in its paper: the energy is summed over the clicked pixels, with up to 100 iterations.
 
-    The maps of a round are those of its clicks plus what earlier rounds added, so that optimised
+    L-BFGS has a memory of 20, and the inertia is measured from the maps of the forward pass. The
+    maps of a round are those of its clicks plus the additions of earlier rounds, so that optimised
     maps carry over to later clicks.
     """
 
@@ -44,22 +50,28 @@ class BRS(MapRefiner):
 
 
 class ImageRefiner(Refiner):
-    """RGB-BRS: adds to the photo, in units of its range [0, 1]; a changed photo is encoded again, by any network."""
+    """RGB-BRS, which adds to the photo, in units of its range [0, 1].
+
+    A changed photo is encoded again by every network.
+    """
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
     ) -> Round:
         images, maps = scene.batch(group)
-        logits = scene.run(added(images, variables), maps)
-        return Round(
-            logits,
-            images[0].numel(),
-            lambda rows, given: scene.run(added(images[rows], given), maps[rows]),
-        )
+        logits = scene.run(add(images, variables), maps)
+
+        def again(rows: list[int], given: Tensor) -> Tensor:
+            return scene.run(add(images[rows], given), maps[rows])
+
+        return Round(logits, images[0].numel(), again)
 
 
-def added(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
-    """Channels (b, c, h, w) with variables added to the first of them, as many as the variables fill; None adds nothing."""
+def add(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
+    """Add variables to the first of channels (b, c, h, w), as many as the variables fill.
+
+    None adds nothing.
+    """
     rows = []
     for row, change in zip(channels, variables, strict=True):
         if change is not None:
@@ -70,13 +82,15 @@ def added(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tens
 
 
 class FeatureRefiner(Refiner):
-    """f-BRS: a scale and a bias of every channel of a layer's output; only what follows the layer is run again.
+    """f-BRS, which optimises a scale and a bias of every channel of a layer's output.
+
+    Only the part of the network after the layer is run again.
 
     Args:
-        point: "a", "b" or "c": a layer that the network names in `refinement_points()`. In DeepLab:
+        point: Layer that the network names in `refinement_points()`: "a", "b" or "c". In DeepLab:
             after the encoder, after the pyramid (ASPP; the official code scales it together with
             the skip that joins it), and before the last convolution.
-        options: of `Refiner`.
+        options: Arguments of `Refiner`.
     """
 
     def __init__(self, point: str = "b", **options: Any) -> None:
@@ -86,15 +100,15 @@ class FeatureRefiner(Refiner):
     of_the_view = False
 
     def inertia(self, change: Tensor) -> Tensor:
-        """As f-BRS' code weighs it: a bias costs 10 times as much as a scale."""
+        """Compute the cost of a change as f-BRS' code: a bias costs 10 times as much as a scale."""
         scale, bias = change.chunk(2, 1)
         return (scale**2).sum(1) + 10 * (bias**2).sum(1)
 
     def layer(self, network: nn.Module) -> nn.Module:
-        """Find the layer of a network; raises `InputError` for a network that names none."""
-        points: dict[str, nn.Module] = (
-            network.refinement_points() if hasattr(network, "refinement_points") else {}
-        )  # type: ignore[operator]
+        """Find the layer of a network; raises `InputError` if the network does not name it."""
+        points: dict[str, nn.Module] = {}
+        if hasattr(network, "refinement_points"):
+            points = network.refinement_points()  # type: ignore[operator]
         if self.point not in points:
             known = f"it has {', '.join(points)}" if points else "use brs, dist_map_brs or rgb_brs"
             raise InputError(
@@ -105,34 +119,40 @@ class FeatureRefiner(Refiner):
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
     ) -> Round:
-        (images, maps), known = scene.batch(group), scene.known(group)
+        (images, maps), encoded = scene.batch(group), scene.encoding(group)
         first = Rerun(
             scene.network,
             self.layer(scene.network),
-            lambda: scene.run(images, maps, known),
-            lambda features: scaled(features, _filled(features, variables, scene.flip)),
+            lambda: scene.run(images, maps, encoded),
+            lambda features: scale_features(
+                features, _stack_variables(features, variables, scene.flip)
+            ),
         )
 
         def again(rows: list[int], given: Tensor) -> Tensor:
-            twice = torch.cat([given, given]) if scene.flip else given
             chosen = torch.tensor(rows, device=images.device)
+            both, given_both = chosen, given
+            if scene.flip:  # the mirrored images follow the others in the network's batch
+                both = torch.cat([chosen, chosen + len(images)])
+                given_both = torch.cat([given, given])
             return first(
-                lambda: scene.run(images[chosen], maps[chosen], pick(known, chosen)),
-                lambda features: scaled(features, twice),
-                torch.cat([chosen, chosen + len(images)]) if scene.flip else chosen,
+                lambda: scene.run(images[chosen], maps[chosen], pick(encoded, chosen)),
+                lambda features: scale_features(features, given_both),
+                both,
             )
 
         return Round(first.answer, 2 * first.channels, again)
 
 
-def scaled(features: Tensor, variables: Tensor) -> Tensor:
-    """Features (b, c, h, w) times 1 + s plus t, for variables (b, 2 c) = (s, t)."""
+def scale_features(features: Tensor, variables: Tensor) -> Tensor:
+    """Compute features (b, c, h, w) times 1 + s plus t, for variables (b, 2 c) = (s, t)."""
     scale, bias = variables[:, :, None, None].chunk(2, 1)
     return features * (1 + scale) + bias
 
 
-def _filled(features: Tensor, variables: Sequence[Tensor | None], flip: bool) -> Tensor:
-    rows = [features.new_zeros(2 * features.shape[1]) if v is None else v for v in variables]
+def _stack_variables(features: Tensor, variables: Sequence[Tensor | None], flip: bool) -> Tensor:
+    zeros = features.new_zeros(2 * features.shape[1])
+    rows = [zeros if one is None else one for one in variables]
     return torch.stack([*rows, *rows] if flip else rows)
 
 
@@ -144,11 +164,18 @@ REFINERS: dict[str, Callable[[], Refiner]] = {
     "f_brs_b": lambda: FeatureRefiner("b"),
     "f_brs_c": lambda: FeatureRefiner("c"),
 }
-"""The refiners by the names that configs and the command line use."""
+"""Short names of the published refiners in configs and on the command line.
+
+The list is closed: a refiner with other settings, or a user's own, is a node with a `_target_`.
+"""
 
 
 def refiner_of(name: "str | Refiner | None") -> Refiner | None:
-    """Make a refiner by name, or one built with settings of its own, or none; raises `InputError` for an unknown name."""
+    """Return a refiner by name; a refiner or None is returned unchanged.
+
+    Raises:
+        InputError: An unknown name.
+    """
     if name is None or isinstance(name, Refiner):
         return name
     if not isinstance(name, str) or name not in REFINERS:

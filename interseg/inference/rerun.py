@@ -1,7 +1,6 @@
-"""A network run again and again while only what follows one of its layers changes: the rest is computed once.
+"""Repeated runs of a network in which only the part after one layer is computed again.
 
-What the changed layer does not reach is found by autograd itself, so that no architecture needs to
-be known.
+Autograd finds the modules that the layer does not reach, so that no architecture needs to be known.
 """
 
 from collections import Counter
@@ -16,15 +15,16 @@ Change = Callable[[Tensor], Tensor]
 
 
 class Rerun:
-    """Records one run of a network, then repeats it with another change of a layer's output, for some rows of the batch.
+    """A recorded run of a network that can be repeated with other changes of a layer's output.
 
-    Where the layer gives several tensors (an encoder's pyramid), the last and deepest is changed.
+    A repetition may cover some rows of the batch. If the layer returns several tensors (an
+    encoder's pyramid), the last and deepest is changed.
 
     Args:
-        network: in evaluation mode, its parameters frozen (`frozen`).
-        point: the layer, a part of the network, called once a run.
-        run: computes the network's output; the first time, of all rows.
-        change: of the layer's output in the first run.
+        network: Network in evaluation mode, its parameters frozen (`frozen`).
+        point: Layer of the network, called once a run.
+        run: Function that computes the network's output; the first time for all rows.
+        change: Change of the layer's output in the first run.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Rerun:
         self.point = point
         self.outputs: dict[nn.Module, Any] = {}
         self.channels = 0
-        """Of the layer's output."""
+        """Number of channels of the layer's output."""
         calls: Counter[nn.Module] = Counter()
         versions: dict[nn.Module, list[int]] = {}
 
@@ -52,42 +52,46 @@ class Rerun:
 
         hooks = [module.register_forward_hook(note) for module in network.modules()]
         try:
-            with changed(point, start), torch.enable_grad():
+            with change_output(point, start), torch.enable_grad():
                 self.answer = run().detach()
-                """Of the first run."""
+                """Answer of the first run."""
         finally:
             for hook in hooks:
                 hook.remove()
-        constant = {
-            module
-            for module, output in self.outputs.items()
-            if calls[module] == 1
-            and not any(t.requires_grad for t in tensors(output))
-            and versions[module]
-            == [t._version for t in tensors(output)]  # nothing changed it in place
-        }
+        constant = set()
+        for module, output in self.outputs.items():
+            found = list(tensors(output))
+            unchanged = versions[module] == [t._version for t in found]  # not changed in place
+            if calls[module] == 1 and unchanged and not any(t.requires_grad for t in found):
+                constant.add(module)
         self.outputs = {module: self.outputs[module] for module in outermost(network, constant)}
 
     def __call__(self, run: Callable[[], Tensor], change: Change, rows: Tensor) -> Tensor:
-        """Compute `run` for the rows (indices into the batch of the first run), with a change of the layer's output."""
-        with (
-            replaced({module: pick(output, rows) for module, output in self.outputs.items()}),
-            changed(self.point, change),
-        ):
+        """Compute `run` for some rows with a change of the layer's output.
+
+        Args:
+            run: Function that computes the network's output for the rows.
+            change: Change of the layer's output.
+            rows: Indices into the batch of the first run.
+        """
+        known = {module: pick(output, rows) for module, output in self.outputs.items()}
+        with replace_outputs(known), change_output(self.point, change):
             return run()
 
 
 def tensors(output: Any) -> Iterator[Tensor]:
-    """All tensors in nested lists, tuples and dicts."""
+    """Yield all tensors in nested lists, tuples and dicts."""
     if isinstance(output, Tensor):
         yield output
-    elif isinstance(output, list | tuple | dict):
-        for part in output.values() if isinstance(output, dict) else output:
+    elif isinstance(output, dict):
+        yield from tensors(list(output.values()))
+    elif isinstance(output, list | tuple):
+        for part in output:
             yield from tensors(part)
 
 
 def pick(output: Any, rows: Tensor | list[int]) -> Any:
-    """Rows of all tensors in nested lists, tuples and dicts."""
+    """Pick rows of all tensors in nested lists, tuples and dicts."""
     if isinstance(output, Tensor):
         return output[rows]
     if isinstance(output, dict):
@@ -107,8 +111,8 @@ def outermost(module: nn.Module, chosen: set[nn.Module]) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def changed(point: nn.Module, change: Change) -> Iterator[None]:
-    """Change a layer's output, or the last tensor of it."""
+def change_output(point: nn.Module, change: Change) -> Iterator[None]:
+    """Change a layer's output, or its last tensor."""
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, Tensor):
@@ -123,8 +127,8 @@ def changed(point: nn.Module, change: Change) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(outputs: dict[nn.Module, Any]) -> Iterator[None]:
-    """Modules that give a known output instead of computing it."""
+def replace_outputs(outputs: dict[nn.Module, Any]) -> Iterator[None]:
+    """Let modules return known outputs instead of computing them."""
     for module, output in outputs.items():
         module.forward = lambda *args, output=output, **kwargs: output
     try:

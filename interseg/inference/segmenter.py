@@ -1,4 +1,4 @@
-"""What a session asks of a method: encode an image once, answer its clicks."""
+"""The interface between a session and a method: encode an image once, answer its clicks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -13,39 +13,42 @@ from interseg.clicks.layout import REGION, Mask
 from interseg.errors import InputError
 
 State = Mapping[str, Any]
-"""What a segmenter keeps of an image between two clicks, empty before the first; it is replaced,
-never changed."""
+"""Values that a segmenter keeps for an image between two clicks, empty before the first; a state is
+replaced, never changed."""
 
 
 class Answer(NamedTuple):
     """A segmenter's answer to a round of clicks."""
 
     logits: Tensor
-    """(B, K, H, W): one of the object against background, or one a class."""
+    """(B, K, H, W): one logit of the object, or one a class."""
     states: list[State]
-    """What goes with the next click, of each image."""
+    """State of each image for its next click."""
 
 
 class Segmenter(Protocol):
-    """What a session asks: a method, an exported network, somebody's own model."""
+    """A method, an exported network or a user's own model, as a session sees it."""
 
     outputs: int
-    """Number of logits a pixel, K: 1 of an object against background, else one a class."""
+    """Number of logits a pixel, K: 1 for an object against background, else one a class."""
     kinds: Sequence[int]
     """Kinds of clicks that it knows."""
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute what does not depend on clicks, once an image: (B, ...) tensors from images (B, 3, H, W)."""
+        """Compute all that does not depend on clicks: (B, ...) tensors from images (B, 3, H, W)."""
 
     def start(self, batch: ClickBatch) -> Tensor | None:
-        """Give the logits (B, K, H, W) before the first click; None where nothing is said without clicks."""
+        """Return the logits (B, K, H, W) before the first click; None for no such answer."""
 
     def answer(self, batch: ClickBatch) -> Answer:
         """Answer clicks, from `id`, `image`, `clicks`, `previous`, `encoded` and `states`."""
 
 
 class Plain:
-    """A segmenter from a module that only has `segment(batch)`: logits (B, 1, H, W) from image, clicks and previous mask."""
+    """A segmenter from a module that has only `segment(batch)`.
+
+    `segment` computes logits (B, 1, H, W) from image, clicks and previous mask.
+    """
 
     outputs: int = 1
     kinds: Sequence[int] = (REGION,)
@@ -54,11 +57,11 @@ class Plain:
         self.module = module
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute nothing."""
+        """Return an empty encoding."""
         return {}
 
     def start(self, batch: ClickBatch) -> Tensor | None:
-        """Say nothing without clicks."""
+        """Return None: there is no answer without clicks."""
         return None
 
     def answer(self, batch: ClickBatch) -> Answer:
@@ -67,14 +70,21 @@ class Plain:
 
 
 def masks_of(logits: Tensor, threshold: float) -> NDArray[Any]:
-    """Make masks (B, H, W) on the CPU from logits (B, K, H, W): bool above a threshold, or the classes of the largest."""
+    """Make masks (B, H, W) on the CPU from logits (B, K, H, W).
+
+    They are bool, True above the threshold; with several logits uint8, the class of the largest.
+    """
     if logits.shape[1] == 1:
         return (logits[:, 0] > threshold).cpu().numpy()
     return logits.argmax(1).to(torch.uint8).cpu().numpy()
 
 
-def checked_mask(mask: Mask, size: tuple[int, int], outputs: int) -> Mask:
-    """Return a mask to start from as bool or classes; raises `InputError` for another size or an unknown class."""
+def check_mask(mask: Mask, size: tuple[int, int], outputs: int) -> Mask:
+    """Return a mask to start from as bool or classes.
+
+    Raises:
+        InputError: A mask of another size, or an unknown class.
+    """
     if mask.shape != size:
         raise InputError(f"the mask is {mask.shape}, the image {size}; a mask has its image's size")
     if outputs == 1:
@@ -84,7 +94,7 @@ def checked_mask(mask: Mask, size: tuple[int, int], outputs: int) -> Mask:
     return mask.astype(np.uint8)
 
 
-def given_probabilities(mask: Mask, outputs: int) -> NDArray[np.float32]:
+def probabilities_of(mask: Mask, outputs: int) -> NDArray[np.float32]:
     """Make probabilities of 0 and 1, (H, W) or (K, H, W), from a mask."""
     if outputs == 1:
         return mask.astype(np.float32)

@@ -1,8 +1,9 @@
-"""The network of BRS: an encoder with squeeze-and-excitation, a coarse decoder, and a fine decoder at full resolution.
+"""The network of BRS: an encoder with squeeze-and-excitation, a coarse and a fine decoder.
 
-Jang and Kim, CVPR 2019, section 3.1 and Figure 2; layer sizes from its official code, which takes
-DenseNet's blocks before the transitions' norm and activation, where this encoder gives them after
-it, and whose batch norms have no scale and shift.
+The fine decoder works at full resolution. The source is Jang and Kim, CVPR 2019, section 3.1 and
+Figure 2; layer sizes are from its official code. Deviations: the official code takes the output of
+DenseNet's blocks before the norm and activation of the transitions, this encoder after them; the
+official code's batch norms have no scale and shift.
 """
 
 from typing import Any
@@ -22,22 +23,23 @@ GUIDANCE = 2
 
 
 class BRSNetwork(KeepsNorms):
-    """Photo and two interaction maps to one logit a pixel.
+    """A network from photo and two interaction maps to one logit a pixel.
 
     Args:
-        encoder: an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second), or a
-            lighter one.
-        weights: "imagenet" (download), "package" (no download) or null.
+        encoder: Name of an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second),
+            or a lighter one.
+        weights: Source of the encoder's weights: "imagenet" (download), "package" (no download) or
+            null.
         output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table
             2).
-        width: channels of the coarse decoder's last block, a multiple of 4; 64 is the paper's, and
-            all others grow with it.
+        width: Number of channels of the coarse decoder's last block, a multiple of 4; the paper's
+            is 64. The other layers grow with it.
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
-        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine
-            parameters; the paper is silent.
-        channels_last: memory layout.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
-            games do always.
+        freeze_encoder_norm: Whether to keep the encoder's batch norm in evaluation mode with
+            constant affine parameters; the paper is silent.
+        channels_last: Whether to use the memory layout channels last.
+        compile: Arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
+            games always do.
     """
 
     guidance_channels = GUIDANCE
@@ -80,45 +82,50 @@ class BRSNetwork(KeepsNorms):
                 part.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters: "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine"."""
+        """Return the trainable parameters by origin.
+
+        "encoder" (pretrained), "clicks" (the maps' first convolution), "decoder" and "fine".
+        """
         parts = parameters_by_origin(self, self.encoder)
-        fine = {id(p) for p in self.fine.parameters()}
-        return parts | {
-            "decoder": [p for p in parts["decoder"] if id(p) not in fine],
-            "fine": list(self.fine.parameters()),
-        }
+        fine = list(self.fine.parameters())
+        ids = {id(p) for p in fine}
+        decoder = [p for p in parts["decoder"] if id(p) not in ids]
+        return parts | {"decoder": decoder, "fine": fine}
 
     def refinement_points(self) -> dict[str, nn.Module]:
-        """Layers that f-BRS may scale: the deepest features, the middle of the decoder, and the features before the last convolution.
+        """Return the layers that f-BRS may scale.
 
-        The middle is where the fine decoder's branches meet, or the coarse decoder's block at 1/16
-        where there is no fine one.
+        They are the deepest features, the middle of the decoder, and the features before the last
+        convolution. The middle is the place where the fine decoder's branches meet, or the coarse
+        decoder's block at 1/16 if there is no fine decoder.
         """
         if self.output == "fine":
             return {"a": self.excitations[-1], "b": self.fine.excitation, "c": self.fine.head[0]}
         return {"a": self.excitations[-1], "b": self.coarse.blocks[1], "c": self.coarse.blocks[-1]}
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] and (B, 2, H, W) to logits (B, 1, H, W)."""
+        """Compute logits (B, 1, H, W) from photo (B, 3, H, W) in [0, 1] and maps (B, 2, H, W)."""
         coarse, fine = self.both(image, guidance, self.output == "fine")
         return coarse if fine is None else fine
 
     def both(
         self, image: Tensor, guidance: Tensor, with_fine: bool = True
     ) -> tuple[Tensor, Tensor | None]:
-        """Coarse and fine logits; without the fine decoder's, which then does not run, if it is not wanted."""
+        """Compute coarse and fine logits; without `with_fine` the fine decoder does not run."""
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)
         features = self.encoder(x)[2:]
-        coarse = self.coarse(
-            [excite(f) for excite, f in zip(self.excitations, features, strict=True)]
-        )
-        fine = self.fine(torch.cat([x, coarse.sigmoid()], 1)) if with_fine else None
-        return coarse[..., :height, :width], None if fine is None else fine[..., :height, :width]
+        excited = [excite(f) for excite, f in zip(self.excitations, features, strict=True)]
+        coarse = self.coarse(excited)
+        cropped = coarse[..., :height, :width]
+        if not with_fine:
+            return cropped, None
+        fine = self.fine(torch.cat([x, coarse.sigmoid()], 1))
+        return cropped, fine[..., :height, :width]
 
 
 class Excitation(nn.Module):
-    """Squeeze-and-excitation (Hu et al. 2018): every channel scaled by what the whole map says."""
+    """Squeeze-and-excitation (Hu et al. 2018): a factor for every channel, from the whole map."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -143,7 +150,7 @@ def convolution(inputs: int, outputs: int, size: int, dilation: int = 1) -> nn.S
 
 
 class CoarseDecoder(nn.Module):
-    """Features at 1/4, 1/8, 1/16 and 1/32 to coarse logits at full size."""
+    """A decoder from features at 1/4, 1/8, 1/16 and 1/32 to coarse logits at full size."""
 
     def __init__(self, encoder: list[int], width: int) -> None:
         super().__init__()
@@ -167,9 +174,7 @@ class CoarseDecoder(nn.Module):
         )
         self.prediction = nn.Conv2d(width // 2, 1, 1)
         self.enlarge = nn.ConvTranspose2d(1, 1, 4, stride=4, bias=False)
-        nn.init.ones_(
-            self.enlarge.weight
-        )  # a start that says of 4 x 4 pixels what the coarse one says
+        nn.init.ones_(self.enlarge.weight)  # at first, 4 x 4 pixels repeat the coarse one
 
     def forward(self, features: list[Tensor]) -> Tensor:
         x = self.blocks[0](features[-1])
@@ -181,7 +186,10 @@ class CoarseDecoder(nn.Module):
 
 
 class FineDecoder(nn.Module):
-    """The network's input and the coarse probability to logits, by three branches of growing dilation at full resolution."""
+    """A decoder from the network's input and the coarse probability to logits at full resolution.
+
+    It has three branches of growing dilation.
+    """
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A segmentation network of segmentation-models-pytorch that reads clicks: photo and guidance in, one logit a pixel out."""
+"""Networks of segmentation-models-pytorch that read photo and guidance, with one logit a pixel."""
 
 from typing import Any
 
@@ -14,28 +14,32 @@ from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 
 class ClickNetwork(KeepsNorms):
-    """Any smp architecture, widened by guidance channels (ITIS, section 3.1).
+    """An smp architecture, widened by guidance channels (ITIS, section 3.1).
 
-    The first convolution keeps its pretrained RGB weights, and the new channels start from zero, so
-    that an untrained click network sees exactly what the pretrained encoder saw. The encoder's
-    batch norm is frozen; the decoder's is replaced by group norm where `decoder_norm` says so,
-    which keeps small batches and several processes exact.
+    The first convolution keeps its pretrained RGB weights and the new channels start from zero, so
+    that an untrained click network has exactly the pretrained encoder's features. The encoder's
+    batch norm is frozen. Group norm in the decoder makes results independent of the batch, for
+    small batches and several processes.
 
     Args:
-        architecture: a class of segmentation-models-pytorch, e.g. "DeepLabV3Plus", "Unet", "FPN".
-        encoder: an smp encoder name; timm's carry the prefix "tu-".
-        weights: "imagenet" (timm's or smp's download), "package" (carried by a Python package,
-            nothing is downloaded) or null.
-        guidance_channels: inputs beside RGB: 2 for clicks, 3 with the previous mask.
-        new_channels: "zero", or "mean" for the mean of the RGB weights.
+        architecture: Name of a class of segmentation-models-pytorch, e.g. "DeepLabV3Plus", "Unet",
+            "FPN".
+        encoder: Name of an smp encoder; timm's have the prefix "tu-".
+        weights: Source of the encoder's weights: "imagenet" (timm's or smp's download), "package"
+            (from a Python package, nothing is downloaded) or null.
+        guidance_channels: Number of inputs beside RGB: 2 for clicks, 3 with the previous mask.
+        new_channels: Start of their weights: "zero", or "mean" for the mean of the RGB weights.
         decoder_norm: "group" or "batch".
-        freeze_encoder_norm: keep the encoder's batch norm in evaluation mode with constant affine
-            parameters.
-        channels_last: memory layout of weights and activations; faster for depth-wise convolutions
-            on GPUs and most CPUs.
-        compile: arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
-            games do always. Checkpoints are the same either way.
-        options: further arguments of the smp class, e.g. {"decoder_channels": 128}.
+        freeze_encoder_norm: Whether to keep the encoder's batch norm in evaluation mode with
+            constant affine parameters.
+        channels_last: Whether to use the memory layout channels last; faster for depth-wise
+            convolutions on GPUs and most CPUs.
+        compile: Arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly, as
+            games always do. Checkpoints are the same either way.
+        options: Further arguments of the smp class, e.g. {"decoder_channels": 128}.
+
+    Raises:
+        InputError: An unknown architecture, start of the weights or norm.
     """
 
     network: Any
@@ -57,11 +61,13 @@ class ClickNetwork(KeepsNorms):
         build = getattr(smp, architecture, None)
         if not (isinstance(build, type) and issubclass(build, nn.Module)):
             raise InputError(
-                f"architecture is {architecture!r}; use a class of segmentation_models_pytorch such as DeepLabV3Plus or Unet"
+                f"architecture is {architecture!r}; "
+                "use a class of segmentation_models_pytorch such as DeepLabV3Plus or Unet"
             )
         if new_channels not in ("zero", "mean") or decoder_norm not in ("group", "batch"):
             raise InputError(
-                f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; use zero or mean, and group or batch"
+                f"new_channels={new_channels!r}, decoder_norm={decoder_norm!r}; "
+                "use zero or mean, and group or batch"
             )
         self.guidance_channels = guidance_channels
         self.network = build(
@@ -81,33 +87,38 @@ class ClickNetwork(KeepsNorms):
 
     @property
     def encoder(self) -> nn.Module:
-        """The feature extractor."""
+        """Feature extractor."""
         return self.network.encoder
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters: "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder", both new."""
+        """Return the trainable parameters by origin.
+
+        "encoder" (pretrained), "clicks" (the guidance's first convolution) and "decoder"; the last
+        two are new.
+        """
         return parameters_by_origin(self, self.encoder)
 
     def refinement_points(self) -> dict[str, nn.Module]:
-        """Layers that f-BRS may scale: "a" the encoder, "b" the pyramid (or the decoder's first block), "c" the whole decoder."""
+        """Return the layers that f-BRS may scale.
+
+        "a" is the encoder, "b" the pyramid (or the decoder's first block), "c" the whole decoder.
+        """
         decoder = self.network.decoder
-        points = {
-            "a": self.encoder,
-            "b": getattr(decoder, "aspp", None) or next(iter(getattr(decoder, "blocks", [])), None),
-            "c": decoder,
-        }
+        first_block = next(iter(getattr(decoder, "blocks", [])), None)
+        middle = getattr(decoder, "aspp", None) or first_block
+        points = {"a": self.encoder, "b": middle, "c": decoder}
         return {name: layer for name, layer in points.items() if layer is not None}
 
     def forward(self, image: Tensor, guidance: Tensor) -> Tensor:
-        """Logits of the object.
+        """Compute the logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
             guidance: (B, guidance_channels, H, W).
 
         Returns:
-            (B, 1, H, W); sizes that are no multiple of 32 are padded by replication and cropped
-            back.
+            (B, 1, H, W). Sides that are not multiples of 32 are padded by replication, and the
+            result is cropped.
         """
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)
@@ -115,18 +126,18 @@ class ClickNetwork(KeepsNorms):
 
 
 def parameters_by_origin(network: nn.Module, encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Return a network's trainable parameters: the pretrained encoder's, its first convolution's new channels', and all others."""
-    clicks = [
-        p
-        for m in encoder.modules()
-        if isinstance(m, GuidedConvolution)
-        for p in m.guidance.parameters()
-    ]
+    """Return a network's trainable parameters by origin.
+
+    Returns:
+        "encoder", the pretrained ones; "clicks", the new channels of the encoder's first
+        convolution; "decoder", all others.
+    """
+    clicks: list[nn.Parameter] = []
+    for module in encoder.modules():
+        if isinstance(module, GuidedConvolution):
+            clicks += module.guidance.parameters()
     new = {id(p) for p in clicks}
     pretrained = [p for p in encoder.parameters() if p.requires_grad and id(p) not in new]
     known = new | {id(p) for p in pretrained}
-    return {
-        "encoder": pretrained,
-        "clicks": clicks,
-        "decoder": [p for p in network.parameters() if p.requires_grad and id(p) not in known],
-    }
+    others = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
+    return {"encoder": pretrained, "clicks": clicks, "decoder": others}

@@ -1,8 +1,9 @@
-"""CLIS' encoder-decoder: variational kernels, each behind a gate (Zheng et al., AAAI 2021, section "Continual knowledge learning").
+"""CLIS' encoder-decoder: variational kernels, each behind a gate.
 
 Four encoder and three decoder blocks of two 3x3 convolutions, ReLU, then the gate; max pooling by
 2, nearest upsampling, concatenation [up, skip]; 36 kernels in the first layer, 56 in the 13 others;
-a 1x1 head without gate; no norm. Sizes are the official code's.
+a 1x1 head without gate; no norm. The source is Zheng et al., AAAI 2021, section "Continual
+knowledge learning"; sizes are the official code's.
 """
 
 import torch
@@ -14,30 +15,33 @@ from interseg.continual.gates import BuffetGates
 from interseg.errors import InputError
 
 DIVISOR = 8
-"""Three poolings by 2."""
+"""Product of three poolings by 2."""
 SPARE = -8.0
-"""Log-variance of the weights of spare kernels and of those that read them; the official code's
-most."""
+"""Log-variance of the weights of spare kernels and of the weights that read them; the official
+code's maximum."""
 JOINED = tuple(f"convolutions.{layer}." for layer in (8, 10, 12))
 """Layers that read two maps: one from below and one from the encoder."""
 
 
 class CLISNetwork(nn.Module):
-    """Image to logits of several classes.
+    """A network from image to logits of several classes.
 
     Args:
-        classes: C, at least 2.
-        first: kernels of the first layer.
-        width: kernels of the others.
-        variational: Gaussian weights and gates; False for the plain network that the baselines
-            learn with.
-        prior: of the gates, see `BuffetGates`.
-        alpha: expected number of active kernels in a layer, see `BuffetGates`.
-        temperature: of concrete gates, see `BuffetGates`.
-        prior_std: of the weights' prior in pretraining.
+        classes: Number of classes C, at least 2.
+        first: Number of kernels of the first layer.
+        width: Number of kernels of the other layers.
+        variational: Whether to use Gaussian weights and gates; False for the plain network of the
+            baselines.
+        prior: Prior of the gates, see `BuffetGates`.
+        alpha: Expected number of active kernels in a layer, see `BuffetGates`.
+        temperature: Temperature of concrete gates, see `BuffetGates`.
+        prior_std: Standard deviation of the weights' prior in pretraining.
         gates: "expected", "straight_through" or "concrete", see `BuffetGates`.
-        gates_start: probability with which gates begin.
-        spare: kernels that every layer has beyond these, nearly closed, for tasks to open.
+        gates_start: Probability of the gates at the start.
+        spare: Number of additional kernels in every layer, nearly closed, which tasks may open.
+
+    Raises:
+        InputError: Fewer than 2 classes, or spare kernels in a plain network.
     """
 
     def __init__(
@@ -61,7 +65,8 @@ class CLISNetwork(nn.Module):
             )
         if spare < 0 or (spare and not variational):
             raise InputError(
-                f"spare is {spare}; it is 0 or more, and 0 for a plain network, which has no gates to open"
+                f"spare is {spare}; "
+                "it is 0 or more, and 0 for a plain network, which has no gates to open"
             )
         self.classes, self.variational, self.spare = classes, variational, spare
         first, width = first + spare, width + spare
@@ -69,11 +74,9 @@ class CLISNetwork(nn.Module):
         outputs = [first, *[width] * 13]
 
         def convolution(i: int, o: int, size: int = 3) -> nn.Module:
-            return (
-                BayesianConvolution(i, o, size, prior_std)
-                if variational
-                else nn.Conv2d(i, o, size, padding=size // 2)
-            )
+            if variational:
+                return BayesianConvolution(i, o, size, prior_std)
+            return nn.Conv2d(i, o, size, padding=size // 2)
 
         self.convolutions = nn.ModuleList(
             convolution(i, o) for i, o in zip(inputs, outputs, strict=True)
@@ -93,26 +96,25 @@ class CLISNetwork(nn.Module):
     def forward(
         self, image: Tensor, probabilities: list[Tensor] | None = None, sample: float = 1.0
     ) -> Tensor:
-        """Logits of one draw of weights and gates, the same for the whole batch.
+        """Compute the logits of one draw of weights and gates, the same for the whole batch.
 
         Args:
-            image: (B, 3, H, W) in [0, 1]; sides that are no multiple of 8 are padded by
-                replication, and cropped back.
-            probabilities: pi of each layer; drawn from the posterior by default.
-            sample: share of the weights' noise; with 0 nothing is drawn, and weights and gates are
+            image: (B, 3, H, W) in [0, 1]; sides that are not multiples of 8 are padded by
+                replication, and the result is cropped.
+            probabilities: Pi of each layer; drawn from the posterior by default.
+            sample: Share of the weights' noise; with 0 nothing is drawn, and weights and gates are
                 their means.
 
         Returns:
             (B, C, H, W).
         """
-        z = self.draw_gates(
-            probabilities if probabilities is not None else self.probabilities(bool(sample)),
-            bool(sample),
-        )
+        if probabilities is None:
+            probabilities = self.probabilities(bool(sample))
+        z = self.draw_gates(probabilities, bool(sample))
         return self._answer(image, z, sample)
 
     def plain(self, image: Tensor) -> Tensor:
-        """Logits (B, C, H, W) of the network that the means are, without gates."""
+        """Compute the logits (B, C, H, W) of the mean weights, without gates."""
         return self._answer(image, [], 0.0)
 
     def _answer(self, image: Tensor, z: list[Tensor], sample: float) -> Tensor:
@@ -136,36 +138,34 @@ class CLISNetwork(nn.Module):
         return layer(x, sample) if self.variational else layer(x)
 
     def probabilities(self, sample: bool = True) -> list[Tensor]:
-        """Pi of each layer: of one draw of the posterior, or of its mean; empty for the plain network."""
+        """Compute pi of each layer, for a draw of the posterior or its mean; [] if plain."""
         return [gates.probabilities(sample) for gates in self.gates]  # type: ignore[operator]
 
     @property
     def layers(self) -> list[BayesianConvolution]:
-        """The variational convolutions, the head last; none in the plain network."""
-        return [
-            layer
-            for layer in (*self.convolutions, self.head)
-            if isinstance(layer, BayesianConvolution)
-        ]
+        """Variational convolutions, the head last; none in the plain network."""
+        layers = (*self.convolutions, self.head)
+        return [layer for layer in layers if isinstance(layer, BayesianConvolution)]
 
     def draw_gates(self, probabilities: list[Tensor], sample: bool = True) -> list[Tensor]:
-        """Z of each layer: drawn as the gates' mode says, or expected."""
+        """Draw z of each layer in the gates' mode; without `sample`, return its mean."""
         pairs = zip(self.gates, probabilities, strict=True)
         return [gates.draw(p) if sample else gates.mean(p) for gates, p in pairs]  # type: ignore[operator]
 
     @torch.no_grad()
     def convert(self, log_variance: float = -6.0) -> None:
-        """Turn a plain network, which the means are, into a variational one whose expected gates leave its answers as they were.
+        """Turn the plain network of the means into a variational one with the same answers.
 
-        Every layer is divided by its mean gates: relu(x / g) g = relu(x). The paper has no such
-        step.
+        Every layer is divided by its mean gates, since relu(x / g) g = relu(x); so the answers with
+        expected gates do not change. The paper has no such step.
 
         Args:
-            log_variance: that every weight begins with; `GaussianWeights.sharpen` lowers it.
+            log_variance: Log-variance of every weight at the start; `GaussianWeights.sharpen`
+                lowers it.
         """
         for gates, layer in zip(self.gates, self.layers[:-1], strict=True):
             mean = gates.mean(gates.probabilities(sample=False))  # type: ignore[operator]
-            mean[len(mean) - self.spare :] = 1  # what nobody reads yet need not be louder
+            mean[len(mean) - self.spare :] = 1  # no layer reads spare kernels yet
             layer.weight.mean.div_(mean[:, None, None, None])
             layer.bias.mean.div_(mean)
         for module in self.modules():
@@ -176,12 +176,16 @@ class CLISNetwork(nn.Module):
                 value.masked_fill_(~self.ordinary(name, value), min(SPARE, log_variance))
 
     def readers(self, name: str, value: Tensor) -> Tensor:
-        """Tell which rows of a tensor of the state belong to kernels that are no spare ones; the head's all do."""
+        """Mark the rows of a tensor of the state that belong to ordinary kernels, not spare ones.
+
+        All of the head's rows do.
+        """
         rows = torch.arange(len(value), device=value.device)
-        return rows < len(value) - (0 if name.startswith("head.") else self.spare)
+        spare = 0 if name.startswith("head.") else self.spare
+        return rows < len(value) - spare
 
     def ordinary(self, name: str, value: Tensor) -> Tensor:
-        """Tell which entries of a tensor of the state have to do with no spare kernel, as its own or as what it reads."""
+        """Mark the entries of a tensor of the state that neither are in nor read spare kernels."""
         kept = torch.ones_like(value, dtype=torch.bool)
         kept[~self.readers(name, value)] = False
         if value.dim() == 4 and not name.startswith("convolutions.0."):
@@ -190,8 +194,11 @@ class CLISNetwork(nn.Module):
             kept[:, columns % count >= count - self.spare] = False
         return kept
 
-    def widened(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the state of such a network without spare kernels these: as they were drawn, and read by spare kernels alone."""
+    def widen(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add this network's spare kernels to the state of one without them.
+
+        The spare kernels keep their random weights, and only spare kernels read them.
+        """
         found = {key: state[key] for key in self.state_dict() if key in state}
         for key, value in found.items():
             placed = self.state_dict()[key].clone()
@@ -205,10 +212,13 @@ class CLISNetwork(nn.Module):
         return found
 
     def kl(self, probabilities: list[Tensor]) -> Tensor:
-        """Compute the three KL terms of eq. 6, for a draw of the gates' probabilities; of the variational network alone."""
-        terms = [
-            term for gates, p in zip(self.gates, probabilities, strict=True) for term in gates.kl(p)
-        ]  # type: ignore[operator]
+        """Sum the three KL terms of eq. 6 for a draw of the gates' probabilities.
+
+        Only the variational network has them.
+        """
+        terms: list[Tensor] = []
+        for gates, p in zip(self.gates, probabilities, strict=True):
+            terms += gates.kl(p)  # type: ignore[operator]
         return torch.stack(terms).sum() + bayesian_kl(self)
 
     def hand_over(self) -> None:
@@ -219,5 +229,9 @@ class CLISNetwork(nn.Module):
 
 
 def he_start(weight: Tensor) -> None:
-    """He's start for ReLU layers: without norms the default start shrinks the features of fourteen layers beneath the weights' noise."""
+    """Initialise weights by He's rule for ReLU layers.
+
+    Without norms, the default start shrinks the features of fourteen layers below the weights'
+    noise.
+    """
     nn.init.kaiming_normal_(weight, nonlinearity="relu")

@@ -1,7 +1,7 @@
-"""An encoder that is run once a photo: any of timm's, at the levels that a decoder reads, frozen unless it is to be fine-tuned.
+"""Encoders that run once a photo: timm's, with the levels that a decoder reads, frozen or not.
 
-A frozen encoder is no part of a checkpoint: its digest is, and says whether the decoder is given
-the features that it was trained on.
+A frozen encoder is not part of a checkpoint. Its digest is, and tells whether the decoder gets the
+features that it was trained on.
 """
 
 import hashlib
@@ -16,23 +16,27 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.networks import dinov2
-from interseg.networks.pretrained import packaged_state_dict, statistics_of
+from interseg.networks.click_input import register_statistics
+from interseg.networks.pretrained import download, packaged_state_dict, statistics_of
 
 SEED = 0
-"""Of the weights of an encoder that starts at random: a frozen one must be the same whenever it is
-built."""
+"""Seed of random encoder weights: a frozen encoder must be the same whenever it is built."""
 
 
 class FrozenEncoder(nn.Module):
-    """A timm encoder in evaluation mode: photos to features of several levels.
+    """A timm encoder in evaluation mode, from photos to features of several levels.
 
     Args:
-        name: of timm: a ViT of any patch size, or a CNN.
-        pretrained: "package" (carried by a Python package), "hub" (timm's download) or None for
-            random ones, always the same.
-        levels: numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and
+        name: Name in timm of a ViT of any patch size, or of a CNN.
+        pretrained: Source of the weights: "package" (from a Python package), "hub" (timm's
+            download) or None for random ones, always the same.
+        levels: Numbers of a ViT's blocks or of a CNN's levels, from 0; None for a ViT's middle and
             last block, or for a CNN's levels of strides 8, 16 and 32.
-        frozen: False to fine-tune it; its weights are then part of a checkpoint.
+        frozen: Whether the weights are frozen; False to fine-tune them, which makes them part of a
+            checkpoint.
+
+    Raises:
+        InputError: An unknown encoder or level, or weights that are not available.
     """
 
     digest: Tensor
@@ -53,14 +57,10 @@ class FrozenEncoder(nn.Module):
         self.levels = self._default_levels() if levels is None else list(levels)
         probed = self._probe(self.levels)
         self.channels = [level.shape[1] for level in probed]
-        """Of each level."""
+        """Number of channels of each level."""
         self.strides = [2 * self.divisor // level.shape[-1] for level in probed]
-        """Pixels of each level's cells."""
-        statistics = statistics_of(self.model.pretrained_cfg)
-        for key in ("mean", "std"):
-            self.register_buffer(
-                key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False
-            )
+        """Side in pixels of each level's cells."""
+        register_statistics(self, statistics_of(self.model.pretrained_cfg))
         self.register_buffer("digest", digest_of(self.model))
         self.model.requires_grad_(not frozen)
         self.register_state_dict_post_hook(drop_frozen)
@@ -69,14 +69,19 @@ class FrozenEncoder(nn.Module):
 
     @property
     def divisor(self) -> int:
-        """A photo's sides are multiples of it: of the patch, or of a CNN's strides, and of 4 for the decoder's outlines."""
+        """Number whose multiples a photo's sides must be.
+
+        It is a multiple of the patch or of a CNN's strides, and of 4 for the decoder's outlines.
+        """
         patch = getattr(self.model, "patch_embed", None)
-        side = patch.patch_size[0] if patch is not None and hasattr(patch, "patch_size") else 32
+        side = 32
+        if patch is not None and hasattr(patch, "patch_size"):
+            side = patch.patch_size[0]
         return math.lcm(side, 4)
 
     @property
     def key(self) -> str:
-        """Name of what the encoder computes: the same key, the same features of a photo."""
+        """Name of the encoder's features: encoders with the same key compute the same."""
         levels = "-".join(map(str, self.levels))
         return f"{self.name}-{bytes(self.digest.tolist()).hex()[:16]}-{levels}"
 
@@ -85,50 +90,56 @@ class FrozenEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Compute each level's features (B, C, h, w) of photos (B, 3, H, W) in [0, 1], H and W multiples of `divisor`."""
+        """Compute each level's features (B, C, h, w).
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], H and W multiples of `divisor`.
+        """
         return self._run((image - self.mean) / self.std, self.levels)
 
     def _run(self, x: Tensor, levels: list[int] | None) -> list[Tensor]:
-        return list(
-            self.model.forward_intermediates(
-                x, indices=levels, intermediates_only=True, norm=self.is_transformer
-            )
+        features = self.model.forward_intermediates(
+            x, indices=levels, intermediates_only=True, norm=self.is_transformer
         )
+        return list(features)
 
     def _default_levels(self) -> list[int]:
         if self.is_transformer:
             depth = len(self.model.blocks)
             return [depth // 2 - 1, depth - 1]
-        side = 2 * self.divisor
-        return [
-            i for i, level in enumerate(self._probe(None)) if side // level.shape[-1] in (8, 16, 32)
-        ]
+        strides = [2 * self.divisor // level.shape[-1] for level in self._probe(None)]
+        return [i for i, stride in enumerate(strides) if stride in (8, 16, 32)]
 
     def _probe(self, levels: list[int] | None) -> list[Tensor]:
         """Run the encoder on a small black photo."""
         if not hasattr(self.model, "forward_intermediates"):
             raise InputError(
-                f"timm's {self.name} gives no intermediate features; take a ViT, or a CNN such as tf_efficientnet_lite0"
+                f"timm's {self.name} gives no intermediate features; "
+                "take a ViT, or a CNN such as tf_efficientnet_lite0"
             )
         side = 2 * self.divisor
         try:
             with torch.no_grad():
                 return self._run(torch.zeros(1, 3, side, side), levels)
         except (AssertionError, IndexError) as error:
-            raise InputError(f"levels are {levels}; {self.name} has no such ({error})") from None
+            raise InputError(
+                f"levels are {levels}; {self.name} has no such level ({error})"
+            ) from None
 
 
 def drop_frozen(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Leave a frozen encoder's weights out of its state dict."""
+    """Remove a frozen encoder's weights from its state dict."""
     if isinstance(module, FrozenEncoder) and module.frozen:
-        for key in [key for key in state if key.startswith(f"{prefix}model.")]:
+        weights = [key for key in state if key.startswith(f"{prefix}model.")]
+        for key in weights:
             del state[key]
 
 
 def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Add a frozen encoder's own weights to a state dict that has its digest alone, before it is loaded.
+    """Add a frozen encoder's own weights to a state dict with its digest, before it is loaded.
 
-    Raises `InputError` where the digest is another one's.
+    Raises:
+        InputError: The digest of another encoder.
     """
     if not isinstance(encoder, FrozenEncoder) or not encoder.frozen:
         return
@@ -136,36 +147,39 @@ def fill_frozen(encoder: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
     if found is not None and not torch.equal(found.cpu(), encoder.digest.cpu()):
         was, now = (bytes(d.tolist()).hex()[:16] for d in (found, encoder.digest))
         raise InputError(
-            f"the checkpoint's decoder was trained on an encoder of digest {was}, this {encoder.name} has {now}; "
+            f"the checkpoint's decoder was trained on an encoder of digest {was}, "
+            f"this {encoder.name} has {now}; "
             "build it from the weights that it was trained on (model.network.pretrained)"
         )
-    state.update(
-        {f"{prefix}model.{key}": value for key, value in encoder.model.state_dict().items()}
-    )
+    for key, value in encoder.model.state_dict().items():
+        state[f"{prefix}model.{key}"] = value
 
 
 def build(name: str, weights: str | None, fixed: bool = True) -> Any:
     """Build a timm encoder without its classifier.
 
     Args:
-        name: of timm.
-        weights: "package" (carried by a Python package), "hub" (timm's download) or None for random
-            ones.
-        fixed: random weights are the same whenever they are built; False draws them from torch's
-            generator, as those of any network.
+        name: Name in timm.
+        weights: Source of the weights: "package" (from a Python package), "hub" (timm's download)
+            or None for random ones.
+        fixed: Whether random weights are the same whenever they are built; False draws them from
+            torch's generator, as any network does.
 
     Raises:
-        InputError: an unknown name, or weights that are not to be had.
+        InputError: An unknown name, or weights that are not available.
     """
     if not timm.is_model(name):
-        near = (
-            ", ".join(timm.list_models(f"*{name[:8]}*")[:5])
-            or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
-        )
-        raise InputError(f"encoder is {name!r}, which timm has not; it has {near}")
+        near = ", ".join(timm.list_models(f"*{name[:8]}*")[:5])
+        near = near or "tf_efficientnet_lite0, vit_small_patch14_dinov2"
+        raise InputError(f"encoder is {name!r}, which timm does not have; it has {near}")
     options: dict[str, Any] = {"dynamic_img_size": True} if takes(name, "dynamic_img_size") else {}
     if weights == "hub":
-        model = downloaded(name, options)
+        model = download(
+            lambda: timm.create_model(name, pretrained=True, num_classes=0, **options),
+            f"the weights of {name}",
+            f"{dinov2.NAME} and tf_efficientnet_lite0 come with packages: "
+            "model.network.pretrained=package",
+        )
     elif weights in ("package", None):
         with torch.random.fork_rng(devices=[], enabled=fixed):
             if fixed:
@@ -176,48 +190,35 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
             f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null"
         )
     if weights == "package":
-        packaged = (
-            dinov2.packaged_state_dict()
-            if name == dinov2.NAME
-            else packaged_state_dict(f"tu-{name}")
-        )
+        if name == dinov2.NAME:
+            packaged = dinov2.packaged_state_dict()
+        else:
+            packaged = packaged_state_dict(f"tu-{name}")
         fill(model, packaged, name)
     if dinov2.is_dinov2(model, name):
-        setattr(model, "_pos_embed", MethodType(dinov2.add_positions, model))  # noqa: B010 (timm types it as a module)
+        positions = MethodType(dinov2.add_positions, model)
+        setattr(model, "_pos_embed", positions)  # noqa: B010 (timm types it as a module)
     return model.eval()
 
 
 def takes(name: str, option: str) -> bool:
-    """Tell whether a timm model has an option of vision transformers."""
+    """Test whether a timm model has an option of vision transformers."""
     module = timm.model_entrypoint(name).__module__
-    return option == "dynamic_img_size" and module.endswith(
-        (".vision_transformer", ".deit", ".beit", ".eva")
-    )
-
-
-def downloaded(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """Build a timm model with its published weights; raises `InputError` where they cannot be downloaded."""
-    try:
-        return timm.create_model(name, pretrained=True, num_classes=0, **options)
-    except (
-        Exception
-    ) as error:  # the hub raises a zoo of network errors; all mean that the weights were not had
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"the weights of {name} could not be downloaded ({reason[:120]}); {dinov2.NAME} and tf_efficientnet_lite0 come with packages: "
-            "model.network.pretrained=package"
-        ) from error
+    families = (".vision_transformer", ".deit", ".beit", ".eva")
+    return option == "dynamic_img_size" and module.endswith(families)
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Copy weights into a model; every weight of the model must be found, in its shape."""
+    """Copy weights into a model; raises `InputError` if one is missing or of another shape."""
     wanted = model.state_dict()
-    missing = [
-        key for key, value in wanted.items() if key not in state or state[key].shape != value.shape
-    ]
+    missing = []
+    for key, value in wanted.items():
+        if key not in state or state[key].shape != value.shape:
+            missing.append(key)
     if missing:
         raise InputError(
-            f"the packaged weights of {name} lack {missing[0]} and {len(missing) - 1} more of the encoder's weights"
+            f"the packaged weights of {name} lack {missing[0]} "
+            f"and {len(missing) - 1} more of the encoder's weights"
         )
     model.load_state_dict({key: state[key] for key in wanted})
 

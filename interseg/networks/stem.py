@@ -1,4 +1,4 @@
-"""A convolution that reads guidance beside what it read before: the first of a network, or of a refinement."""
+"""Convolutions widened by guidance channels: the first of a network, or of a refinement."""
 
 import copy
 
@@ -8,16 +8,16 @@ from interseg.errors import InputError
 
 
 class GuidedConvolution(nn.Module):
-    """A convolution, and one of its kind for the guidance channels, summed.
+    """The sum of a convolution and of one of its kind for the guidance channels.
 
-    That is one convolution over all channels, with the guidance's weights as a parameter of their
-    own: they start from zero, from the mean of the others, or as a new convolution over these few
-    channels would ("own", larger where the others are many), and take the learning rate of new
-    layers while pretrained ones keep theirs.
+    It equals one convolution over all channels, with the guidance's weights as a separate
+    parameter. These weights start from zero, from the mean of the others, or as in a new
+    convolution over only these channels ("own", which is larger if the others are many). They can
+    have the learning rate of new layers while pretrained ones keep theirs.
 
     Args:
-        photo: the convolution over the first channels, 3 for a photo.
-        channels: of guidance.
+        photo: Convolution over the first channels, 3 for a photo.
+        channels: Number of guidance channels.
         start: "zero", "mean" or "own".
     """
 
@@ -33,7 +33,7 @@ class GuidedConvolution(nn.Module):
             self.guidance.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute features of what was read before and guidance, (B, photo's channels + channels, H, W)."""
+        """Compute features of (B, photo's channels + guidance channels, H, W)."""
         split = self.photo.in_channels
         return self.photo(x[:, :split]) + self.guidance(x[:, split:])
 
@@ -41,7 +41,11 @@ class GuidedConvolution(nn.Module):
 def widen_first_convolution(
     module: nn.Module, channels: int, start: str = "zero"
 ) -> GuidedConvolution:
-    """Replace the convolution that reads the photo, in place; raises `InputError` where a network has none with 3 input channels."""
+    """Replace the convolution that reads the photo, in place.
+
+    Raises:
+        InputError: A network without a convolution over 3 channels.
+    """
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and child.in_channels == 3 and child.groups == 1:

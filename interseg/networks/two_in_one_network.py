@@ -1,11 +1,14 @@
-"""The networks of two-in-one refinement as in its paper: one encoder, a selection and a light refinement (sections 3.1 and 3.2)."""
+"""The networks of two-in-one refinement: one encoder, a selection and a light refinement.
+
+Sections 3.1 and 3.2 of the paper.
+"""
 
 import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import Tensor, nn
 
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import mismatches, read_checkpoint
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
 from interseg.networks.click_network import parameters_by_origin
@@ -13,29 +16,26 @@ from interseg.networks.crop_refinement import RefinesCrops, block
 from interseg.networks.norms import batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import widen_first_convolution
-from interseg.views import enlarged
+from interseg.views import resize_logits
 
 
 class TwoInOneNetwork(RefinesCrops):
     """Selection and refinement over one encoder.
 
     Args:
-        encoder: an smp encoder that can be dilated; the paper's resnet101.
-        weights: "imagenet" (download), "package" (no download) or null. The paper starts from
-            DeepLab-v2 trained on VOC.
-        output_stride: of the encoder, 8 as in DeepLab-v2, or 16.
-        width: channels of the features that both networks share; the paper's 512.
-        crop: how features are cut out: "align" by RoIAlign, or "naive", whole cells of the features
-            resized.
-        crop_size: sides of a crop's features; the paper does not give it. The refinement costs its
-            square.
-        guidance_channels: of the refinement: 1 for boundary clicks, 2 for positive and negative
-            ones.
+        encoder: Name of an smp encoder that can be dilated; the paper's is resnet101.
+        weights: Source of its weights: "imagenet" (download), "package" (no download) or null. The
+            paper starts from DeepLab-v2 trained on VOC.
+        output_stride: Stride of the encoder, 8 as in DeepLab-v2, or 16.
+        width: Number of channels of the features that both networks share; the paper's is 512.
+        crop: See `RefinesCrops`.
+        crop_size: See `RefinesCrops`.
+        guidance_channels: See `RefinesCrops`.
         norm: "batch" as in the paper, or "group", which does not depend on the batch.
-        freeze_encoder_norm: keep the encoder's batch norm as it was trained; the paper is silent.
-        channels_last: memory layout.
-        selection_from: a checkpoint of another run, whose encoder and selection network are taken
-            over.
+        freeze_encoder_norm: Whether to freeze the encoder's batch norm; the paper is silent.
+        channels_last: Whether to use the memory layout channels last.
+        selection_from: Checkpoint of another run from which encoder and selection network are
+            loaded.
     """
 
     def __init__(
@@ -70,26 +70,21 @@ class TwoInOneNetwork(RefinesCrops):
             self.load_selection(selection_from)
 
     def load_selection(self, file: str) -> None:
-        """Take encoder and selection network from a checkpoint; raises `InputError` for one that has not all of them."""
+        """Load encoder and selection from a checkpoint; raises `InputError` if it does not fit."""
         state = read_checkpoint(file)["state_dict"]
-        own = {
-            key: value
-            for key, value in self.state_dict().items()
-            if key.startswith(("encoder.", "selection."))
-        }
-        given = {
-            key.removeprefix("network.")
-            for key in state
-            if key.startswith(("network.encoder.", "network.selection."))
-        }
-        unfit = sorted(given ^ own.keys()) or [
-            key for key, value in own.items() if state[f"network.{key}"].shape != value.shape
-        ]
-        if unfit:
+        given, own = {}, {}
+        for key, value in state.items():
+            if key.startswith(("network.encoder.", "network.selection.")):
+                given[key.removeprefix("network.")] = value
+        for key, value in self.state_dict().items():
+            if key.startswith(("encoder.", "selection.")):
+                own[key] = value
+        if unfit := mismatches(given, own):
             raise InputError(
-                f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; give a run of this network"
+                f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; "
+                "give a run of this network"
             )
-        self.load_state_dict({key: state[f"network.{key}"] for key in own}, strict=False)
+        self.load_state_dict(given, strict=False)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by origin.
@@ -100,8 +95,9 @@ class TwoInOneNetwork(RefinesCrops):
         parts = parameters_by_origin(self, self.encoder)
         refinement = parameters_by_origin(self.refinement, self.refinement)
         new = {id(p) for p in self.refinement.parameters()}
+        decoder = [p for p in parts["decoder"] if id(p) not in new]
         return parts | {
-            "decoder": [p for p in parts["decoder"] if id(p) not in new],
+            "decoder": decoder,
             "refinement": refinement["encoder"],
             "refinement_clicks": refinement["clicks"],
         }
@@ -111,7 +107,7 @@ class TwoInOneNetwork(RefinesCrops):
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, 1, H, W), the selection click.
+            guidance: (B, 1, H, W) of the selection click.
 
         Returns:
             Logits (B, 1, H, W) and features (B, width, h, w) of the image padded to multiples of
@@ -120,11 +116,15 @@ class TwoInOneNetwork(RefinesCrops):
         height, width = image.shape[-2:]
         x = self.input(image, guidance).contiguous(memory_format=self.layout)
         features = self.selection.features(self.encoder(x)[-1])
-        return enlarged(self.selection.head(features), x.shape[-2:])[..., :height, :width], features
+        logits = resize_logits(self.selection.head(features), x.shape[-2:])
+        return logits[..., :height, :width], features
 
 
 class Selection(nn.Module):
-    """A pyramid pooling module (Zhao et al. 2017) over the encoder's last map, and one logit from its features."""
+    """A pyramid pooling module over the encoder's last map, and one logit from its features.
+
+    The module is that of Zhao et al. 2017.
+    """
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
-"""Two-in-one over a network that encodes a photo once: its decoder selects, its outlines and context are what is refined.
+"""Two-in-one over a network that encodes a photo once.
 
-The paper's parts (sections 3.1 and 3.2) on the regime of today's systems
-(`interseg/networks/once_network.py`). Departures: the encoder is frozen and sees no click; the
-features that are cut lie at a quarter of the view, where the paper's lie at an eighth, so that the
-cells of a crop bound an answer's outline less.
+The network's decoder selects; the refinement works on its outlines and context. These are the
+paper's parts (sections 3.1 and 3.2) on an encoder that does not read clicks
+(`interseg/networks/once_network.py`). Deviations: the encoder is frozen; the cropped features lie
+at a quarter of the view, the paper's at an eighth, so that the cells of a crop limit an answer's
+outline less.
 """
 
 from collections.abc import Sequence
@@ -12,28 +13,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import mismatches, read_checkpoint
 from interseg.errors import InputError
 from interseg.networks.click_network import parameters_by_origin
 from interseg.networks.crop_refinement import RefinesCrops
 from interseg.networks.once_network import Encoded, OnceNetwork
 
 MAPS = 3
-"""Guidance of the selection: the click, and two empty maps (negative clicks, a mask before), so
-that weights of ITIS fit."""
+"""Number of the selection's guidance maps: the click, and two empty maps (negative clicks, previous
+mask), so that weights of ITIS fit."""
 
 
 class TwoInOneOnceNetwork(RefinesCrops):
     """A selection that encodes a photo once, and a light refinement of crops of its features.
 
     Args:
-        encoder, pretrained, levels, width, outlines, blocks, noise: of `OnceNetwork`; its encoder
+        encoder, pretrained, levels, width, outlines, blocks, noise: See `OnceNetwork`; its encoder
             is frozen.
-        crop, crop_size, guidance_channels: of `RefinesCrops`. The features have 4 times `outlines`
+        crop, crop_size, guidance_channels: See `RefinesCrops`. The features have 4 times `outlines`
             channels.
-        norm: of the refinement, "group" or "batch".
-        selection_from: a checkpoint whose selection is taken over: of a run of this network, or of
-            ITIS with an encode-once network of the same sizes and a previous mask.
+        norm: Norm of the refinement, "group" or "batch".
+        selection_from: Checkpoint from which the selection is loaded: of a run of this network, or
+            of ITIS with an encode-once network of the same sizes and a previous mask.
     """
 
     def __init__(
@@ -63,35 +64,32 @@ class TwoInOneOnceNetwork(RefinesCrops):
 
     @property
     def encoder(self) -> nn.Module:
-        """The frozen encoder."""
+        """Frozen encoder."""
         return self.selection.encoder
 
     def load_selection(self, file: str) -> None:
-        """Take the selection from a checkpoint; raises `InputError` for one that has not all of it."""
+        """Load the selection from a checkpoint; raises `InputError` if it does not fit."""
         state = read_checkpoint(file)["state_dict"]
-        prefix = (
-            "network.selection."
-            if any(key.startswith("network.selection.") for key in state)
-            else "network."
-        )
-        given = {
-            key.removeprefix(prefix): value
-            for key, value in state.items()
-            if key.startswith(prefix)
-        }
-        own = self.selection.state_dict()
-        unfit = sorted(given.keys() ^ own.keys()) or [
-            key for key, value in own.items() if given[key].shape != value.shape
-        ]
-        if unfit:
+        prefix = "network.selection."
+        if not any(key.startswith(prefix) for key in state):
+            prefix = "network."
+        given = {}
+        for key, value in state.items():
+            if key.startswith(prefix):
+                given[key.removeprefix(prefix)] = value
+        if unfit := mismatches(given, self.selection.state_dict()):
             raise InputError(
                 f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; "
-                "give a run of this network, or of ITIS with an encode-once network of its sizes and previous_mask=true"
+                "give a run of this network, or of ITIS with an encode-once network of its sizes "
+                "and previous_mask=true"
             )
         self.selection.load_state_dict(given)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters: "decoder", "refinement" and "refinement_clicks" (the first convolution of its maps)."""
+        """Return the trainable parameters by origin.
+
+        "decoder", "refinement" and "refinement_clicks" (the first convolution of its maps).
+        """
         refinement = parameters_by_origin(self.refinement, self.refinement)
         decoder = self.selection.parameters_by_origin()["decoder"]
         return {
@@ -101,7 +99,7 @@ class TwoInOneOnceNetwork(RefinesCrops):
         }
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Run the encoder alone (`OnceNetwork.features`)."""
+        """Run only the encoder (`OnceNetwork.features`)."""
         return self.selection.features(image)
 
     def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
@@ -119,9 +117,9 @@ class TwoInOneOnceNetwork(RefinesCrops):
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            guidance: (B, 1, H, W), the selection click.
-            encoded: what `encode` gave of the photos, where it is known.
-            features: what `features` gave of them, where it is known.
+            guidance: (B, 1, H, W) of the selection click.
+            encoded: Result of `encode` for the photos; None to compute it.
+            features: Result of `features` for the photos; None to compute it.
 
         Returns:
             Logits (B, 1, H, W) and features (B, 4 outlines, h, w) at a quarter of the padded image.
@@ -132,8 +130,7 @@ class TwoInOneOnceNetwork(RefinesCrops):
         maps = self.selection.padded(maps.to(image.dtype)).contiguous(memory_format=self.layout)
         decoder = self.selection.decoder
         eighth, quarter = decoder.features(known, maps)
-        logits = interpolate(decoder.head(quarter), maps.shape[-2:], mode="bilinear")[
-            ..., :height, :width
-        ]
+        logits = interpolate(decoder.head(quarter), maps.shape[-2:], mode="bilinear")
         context = interpolate(eighth, quarter.shape[-2:], mode="bilinear")
-        return logits, torch.cat([context, quarter, known["skip4"]], 1)
+        shared = torch.cat([context, quarter, known["skip4"]], 1)
+        return logits[..., :height, :width], shared

@@ -1,7 +1,7 @@
-"""From a few labelled slices to a volume: proxy masks, how far they are trusted, and where to label next.
+"""Proxy masks of volumes, computed from a few labelled slices by registration.
 
-Dynamic interactive learning, sections 2.3 to 2.5. Volumes are (D, H, W); a plane is named by the
-axis that its slices are counted along.
+Dynamic interactive learning, section 2.3. Volumes are (D, H, W); a plane is named by the axis along
+which its slices are numbered.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,19 @@ from interseg.volumes.slices import Mask, index, nearest, other_axes
 
 
 class ProxyMask:
-    """The mask that follows from the slices labelled so far (algorithm 2), brought up to date slice by slice.
+    """The mask that follows from the slices labelled so far (algorithm 2).
 
-    Each slice of a plane takes the mask of its nearest labelled one (the lower of two), carried
-    over by registration. Slices are only registered again when their nearest labelled slice has
-    changed, all at once on some threads.
+    Each slice of a plane gets the mask of its nearest labelled slice (the lower of two) by
+    registration. A slice is registered again only if its nearest labelled slice has changed; the
+    slices of an update are registered in parallel.
 
     Args:
         volume: (D, H, W) intensities.
-        carry: registers two slices and carries the mask.
-        threads: for slices.
+        carry: Function that registers two slices and moves the mask.
+        threads: Number of threads.
+
+    Raises:
+        InputError: A volume of another shape, or with values that are not finite.
     """
 
     def __init__(
@@ -33,23 +36,30 @@ class ProxyMask:
     ) -> None:
         if volume.ndim != 3 or not np.isfinite(volume).all():
             raise InputError(
-                f"a volume is (D, H, W) of finite values, got {volume.shape}; look for NaN voxels and channels"
+                f"a volume is (D, H, W) of finite values, got {volume.shape}; "
+                "look for NaN voxels and channels"
             )
         self.volume, self.carry, self.threads = volume, carry, threads
         self.slices: dict[int, dict[int, Mask]] = {}
         self.planes: dict[int, Mask] = {}
         self.sources: dict[int, NDArray[np.int64]] = {}
         self.registrations = 0
-        """Registrations so far."""
+        """Number of registrations so far."""
 
     def label(self, axis: int, labels: Mapping[int, Mask]) -> None:
-        """Add labelled slices along an axis, masks (h, w) by number, and bring the plane's proxy up to date."""
+        """Add labelled slices along an axis, and update the plane's proxy.
+
+        Args:
+            axis: Axis along which the slices are numbered.
+            labels: Masks (h, w) by number.
+        """
         depth = self.volume.shape[axis]
         shape = tuple(self.volume.shape[a] for a in other_axes(axis))
         for number, mask in labels.items():
             if not 0 <= number < depth or mask.shape != shape:
                 raise InputError(
-                    f"slice {number} of {mask.shape} pixels along axis {axis}: there are {depth} of {shape}, numbered from 0"
+                    f"slice {number} of {mask.shape} pixels along axis {axis}: "
+                    f"there are {depth} of {shape}, numbered from 0"
                 )
         known = self.slices.setdefault(axis, {})
         known.update({number: mask.astype(bool) for number, mask in labels.items()})
@@ -61,7 +71,7 @@ class ProxyMask:
         changed = [j for j in range(depth) if sources[j] != before[j] or int(sources[j]) in labels]
         to_register = [j for j in changed if j not in known]
         with ThreadPoolExecutor(self.threads) as pool:
-            carried = pool.map(lambda j: self._carried(axis, j, int(sources[j])), to_register)
+            carried = pool.map(lambda j: self._carry(axis, j, int(sources[j])), to_register)
             for j, mask in zip(to_register, carried, strict=True):
                 plane[index(axis, j)] = mask
         for j in changed:
@@ -70,10 +80,9 @@ class ProxyMask:
         self.sources[axis] = sources
         self.registrations += len(to_register)
 
-    def _carried(self, axis: int, to: int, source: int) -> Mask:
-        fixed, moving = (
-            np.ascontiguousarray(self.volume[index(axis, j)], np.float32) for j in (to, source)
-        )
+    def _carry(self, axis: int, to: int, source: int) -> Mask:
+        fixed = np.ascontiguousarray(self.volume[index(axis, to)], np.float32)
+        moving = np.ascontiguousarray(self.volume[index(axis, source)], np.float32)
         return self.carry(fixed, moving, self.slices[axis][source])
 
     @property
@@ -81,11 +90,17 @@ class ProxyMask:
         """Numbers of the labelled slices of each axis."""
         return {axis: sorted(masks) for axis, masks in self.slices.items()}
 
-    def merged(self, threshold: float = 0.5, inclusive: bool = False) -> Mask:
-        """(D, H, W) where the mean of the planes' proxies is above a threshold, or at it too: with two planes AND by default, else OR.
+    def merge(self, threshold: float = 0.5, inclusive: bool = False) -> Mask:
+        """Merge the planes' proxies to a mask (D, H, W), empty before the first label.
 
-        Labelled slices are what the user has drawn, which algorithm 2 leaves to the mean: with AND
-        a slice would lose there what the other plane's proxy lacks. Empty before the first label.
+        It is True where the mean of the proxies is above the threshold; with `inclusive` also at
+        it. With two planes, that is AND by default and OR with `inclusive`. Labelled slices keep
+        the user's masks; algorithm 2 takes the mean there too, so that with AND a labelled slice
+        would lose pixels that the other plane's proxy lacks.
+
+        Args:
+            threshold: Threshold of the mean.
+            inclusive: Whether a mean equal to the threshold counts.
         """
         if not self.planes:
             return np.zeros(self.volume.shape, bool)

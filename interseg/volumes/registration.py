@@ -1,4 +1,7 @@
-"""A slice's mask carried to another slice of the volume by registering their images (dynamic interactive learning, eq. 5)."""
+"""Registration: a slice's mask is moved to another slice of the volume by their images.
+
+Dynamic interactive learning, eq. 5.
+"""
 
 from collections.abc import Callable
 
@@ -11,15 +14,16 @@ from interseg.errors import InputError
 
 Slice = NDArray[np.floating]
 Carry = Callable[[Slice, Slice, NDArray[np.bool_]], NDArray[np.bool_]]
-"""Fixed image (h, w), moving image (h, w) and the moving one's mask to the fixed one's mask."""
+"""Function from fixed image (h, w), moving image (h, w) and the moving image's mask to the fixed
+image's mask."""
 
 
 LEAST, LARGEST = 16, 32766
-"""Pixels of a side that OpenCV's flow takes; it ends the process on some smaller ones."""
+"""Sides in pixels between which OpenCV's flow works; it ends the process on some smaller ones."""
 
 
 def copy(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask as it is: the control."""
+    """Return a copy of the mask: the control."""
     return mask.copy()
 
 
@@ -50,8 +54,9 @@ def dis_flow(
         window: Standard deviation in pixels of the window in which differences are compared.
         sure: Share of the difference from which the flow is trusted fully; None trusts it always.
     """
-    scale = max(1, min(-(-least // min(fixed.shape)), LARGEST // max(fixed.shape)))
-    if scale * min(fixed.shape) < LEAST or scale * max(fixed.shape) > LARGEST:
+    short, long = min(fixed.shape), max(fixed.shape)
+    scale = max(1, min(-(-least // short), LARGEST // long))
+    if scale * short < LEAST or scale * long > LARGEST:
         return mask.copy()
     still, moved = (
         cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
@@ -61,14 +66,14 @@ def dis_flow(
     search.setPatchStride(stride)
     flow = search.calc(still, moved, None)  # type: ignore[call-overload]
     if sure is not None:
-        trust = np.minimum(explained(still, moved, flow, window * scale) / sure, 1)
+        trust = np.minimum(explained_share(still, moved, flow, window * scale) / sure, 1)
         flow = flow * trust[..., None]
     flow = cv2.resize(flow, (fixed.shape[1], fixed.shape[0]), interpolation=cv2.INTER_AREA) / scale
-    carried = moved_by(flow, mask.astype(np.float32), cv2.BORDER_CONSTANT)
+    carried = warp(flow, mask.astype(np.float32), cv2.BORDER_CONSTANT)
     return carried > 0.5
 
 
-def explained(
+def explained_share(
     fixed: NDArray[np.uint8], moving: NDArray[np.uint8], flow: NDArray[np.float32], window: float
 ) -> NDArray[np.float32]:
     """Compute the share of two images' squared difference that a flow explains round each pixel.
@@ -83,13 +88,13 @@ def explained(
         (h, w) in [0, 1]; 1 where the images do not differ, 0 where the flow makes it worse.
     """
     still, other = fixed.astype(np.float32), moving.astype(np.float32)
-    moved = moved_by(flow, other, cv2.BORDER_REPLICATE)
+    moved = warp(flow, other, cv2.BORDER_REPLICATE)
     before = cv2.GaussianBlur((still - other) ** 2, (0, 0), window)
     after = cv2.GaussianBlur((still - moved) ** 2, (0, 0), window)
     return np.clip(1 - after / np.maximum(before, 1e-3), 0, 1).astype(np.float32)
 
 
-def moved_by(
+def warp(
     flow: NDArray[np.float32], image: NDArray[np.float32], border: int
 ) -> NDArray[np.float32]:
     """Sample an image (h, w) where a flow (h, w, 2) points, with one of OpenCV's borders."""
@@ -100,13 +105,16 @@ def moved_by(
 
 
 def affine(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """By an affine map of most mutual information (SimpleITK)."""
-    return _registered(fixed, moving, mask, spline=False)
+    """Move a mask by the affine map of largest mutual information (SimpleITK)."""
+    return _register(fixed, moving, mask, spline=False)
 
 
 def affine_spline(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """By an affine map, then a 4 x 4 B-spline, of most mutual information (SimpleITK): the paper's family."""
-    return _registered(fixed, moving, mask, spline=True)
+    """Move a mask by an affine map, then a 4 x 4 B-spline, of largest mutual information.
+
+    This is the paper's kind of registration, by SimpleITK.
+    """
+    return _register(fixed, moving, mask, spline=True)
 
 
 BACKENDS: dict[str, Carry] = {
@@ -115,26 +123,31 @@ BACKENDS: dict[str, Carry] = {
     "affine": affine,
     "copy": copy,
 }
-"""By the names that configs use."""
+"""Registrations by their names in configs; the list is closed."""
 
 
 def backend_of(name: str) -> Carry:
-    """Return a backend by name; raises `InputError` for an unknown one."""
+    """Return a registration by name; raises `InputError` for an unknown one."""
     if name not in BACKENDS:
         raise InputError(f"registration is {name!r}; use one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
 
 
 def to_bytes(*images: Slice) -> list[NDArray[np.uint8]]:
-    """Images on one grey scale, 0 to 255 from the least to the largest value of them all."""
-    low, high = min(float(i.min()) for i in images), max(float(i.max()) for i in images)
-    return [np.round((i - low) * (255 / max(high - low, 1e-12))).astype(np.uint8) for i in images]
+    """Scale images to one grey scale from 0 to 255, the least and the largest value of all."""
+    low = min(float(image.min()) for image in images)
+    high = max(float(image.max()) for image in images)
+    factor = 255 / max(high - low, 1e-12)
+    return [np.round((image - low) * factor).astype(np.uint8) for image in images]
 
 
-def _registered(
+def _register(
     fixed: Slice, moving: Slice, mask: NDArray[np.bool_], spline: bool
 ) -> NDArray[np.bool_]:
-    """Register as the paper leaves open, by 32 bins, two levels and 50 iterations; a registration that fails copies the mask."""
+    """Register two images and move the mask; a registration that fails copies the mask.
+
+    The paper gives no settings; here there are 32 bins, two levels and 50 iterations.
+    """
     still, moved = (
         SimpleITK.GetImageFromArray(np.ascontiguousarray(i, np.float32)) for i in (fixed, moving)
     )
@@ -154,13 +167,8 @@ def _registered(
             transform = SimpleITK.CompositeTransform([transform, grid])
     except RuntimeError:  # constant slices have no information to share
         return mask.copy()
-    carried = SimpleITK.Resample(
-        SimpleITK.GetImageFromArray(mask.astype(np.float32)),
-        still,
-        transform,
-        SimpleITK.sitkLinear,
-        0.0,
-    )
+    source = SimpleITK.GetImageFromArray(mask.astype(np.float32))
+    carried = SimpleITK.Resample(source, still, transform, SimpleITK.sitkLinear, 0.0)
     return SimpleITK.GetArrayFromImage(carried) > 0.5
 
 

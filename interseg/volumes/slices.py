@@ -1,4 +1,4 @@
-"""Slices of volumes: a plane is named by the axis that its slices are counted along."""
+"""Slices of volumes; a plane is named by the axis along which its slices are numbered."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,14 +13,17 @@ Labelled = Mapping[int, Sequence[int]]
 
 
 def nearest(numbers: Sequence[int], depth: int) -> NDArray[np.int64]:
-    """(depth,) the nearest of some numbers to each of 0, 1, ...; the lower of two."""
+    """Find the nearest of sorted numbers to each of 0, 1, ..., depth - 1; the lower of two."""
     known = np.asarray(numbers)
-    return known[np.abs(np.arange(depth)[:, None] - known[None]).argmin(1)]
+    distances = np.abs(np.arange(depth)[:, None] - known[None])
+    return known[distances.argmin(1)]
 
 
 def index(axis: int, number: int) -> tuple[slice | int, ...]:
-    """Index of a slice of a volume."""
-    return tuple(number if a == axis else slice(None) for a in range(3))
+    """Make the index of a slice of a volume."""
+    place: list[slice | int] = [slice(None)] * 3
+    place[axis] = number
+    return tuple(place)
 
 
 def other_axes(axis: int) -> tuple[int, ...]:

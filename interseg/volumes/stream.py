@@ -1,6 +1,6 @@
-"""Contracts of streams of volumes: methods that learn from them, data modules that give them.
+"""Protocols of streams of volumes: methods that learn from them, data modules that give them.
 
-The callbacks of streams see a method and its data through these alone.
+The callbacks of streams use a method and its data only through these.
 """
 
 from typing import Protocol
@@ -14,28 +14,28 @@ class VolumeMethod(Protocol):
     """A method that learns from a stream of volumes."""
 
     start_anew: str
-    """What begins with the first weights: each "permutation", each "volume", or "never" another."""
+    """Unit at whose start the weights are reset: "permutation", "volume", or "never"."""
 
     def meet(self, batch: VolumeBatch) -> Tensor | None:
-        """Answer a volume before a round: (1, 1, D, H, W) probabilities.
+        """Return the probabilities (1, 1, D, H, W) of a volume before a round.
 
-        None where nothing has been learned yet.
+        None if the method has not learned anything yet.
         """
 
     def predict(self, volume: Tensor) -> Tensor:
-        """Answer a volume (1, 1, D, H, W): probabilities of the same shape."""
+        """Compute the probabilities of a volume (1, 1, D, H, W), in the same shape."""
 
 
 class VolumeStream(Protocol):
-    """A data module that gives permutations of volumes, and holds some volumes out."""
+    """A data module with permutations of volumes and some held-out volumes."""
 
     crop: str
-    """Box that volumes are cropped to: "nonzero", "target" or "none"."""
+    """Box to which volumes are cropped: "nonzero", "target" or "none"."""
     learn_from: str
     """Volumes that are played: "rest" or "held_out"."""
 
     def split(self) -> tuple[list[int], list[int]]:
-        """Return the volumes that are held out, and those that are learned from."""
+        """Return the held-out volumes and the others."""
 
     def streamed(self) -> list[int]:
         """Return the volumes of the stream."""
@@ -48,14 +48,14 @@ class VolumeStream(Protocol):
 
 
 class TaughtVolumeMethod(VolumeMethod, Protocol):
-    """A method that a person may teach: it can say how long a round takes."""
+    """A method that a person may teach, and whose rounds have a known length."""
 
     def updates(self, round: int) -> int:
-        """Return the number of updates of the weights that a round takes in which something was labelled."""
+        """Return the number of weight updates of a round with new labels."""
 
 
 class OpenVolumes(Protocol):
-    """A data module whose volumes have as many rounds as they need, and to which volumes may be added."""
+    """A data module with any number of rounds a volume, to which volumes may be added."""
 
     def advance(self, last: bool) -> None:
         """Go on to the next round, or to the next volume after a volume's last one."""

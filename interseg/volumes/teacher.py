@@ -1,4 +1,4 @@
-"""What passes between a method that is taught volumes and the person who labels slices; neither knows the other's side."""
+"""Messages between a method that learns volumes and the person who labels slices."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from interseg.volumes.slices import Mask
 
 
 class MetVolume(NamedTuple):
-    """What a person is shown before a round."""
+    """A volume before a round, as the person sees it."""
 
     task: int
     """Number of the volume's task: 0, 1, ..."""
@@ -18,41 +18,44 @@ class MetVolume(NamedTuple):
     id: int
     """The volume's number in the stream."""
     probabilities: NDArray[np.floating] | None
-    """(D, H, W) the method's answer; None where it has learned nothing yet."""
+    """(D, H, W) answer of the method; None if it has not learned anything yet."""
 
 
 class ToldSlices(NamedTuple):
-    """What the person says."""
+    """The person's labels of a round."""
 
     slices: dict[int, dict[int, Mask]]
     """Masks of all slices that were labelled so far, by axis and number."""
     new: bool
     """Whether any of them was labelled, or changed, in this round."""
     last: bool
-    """Whether the volume is done with this round."""
+    """Whether this is the volume's last round."""
 
 
 class LearnedVolume(NamedTuple):
-    """What came of a round."""
+    """The result of a round."""
 
     task: int
     round: int
     last: bool
     probabilities: NDArray[np.floating]
-    """(D, H, W) the refined answer."""
+    """(D, H, W) refined answer."""
 
 
 class SliceTeacher(Protocol):
-    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+    """The person's side of the lessons.
+
+    The thread that learns calls all methods; each may raise an error to end the lessons.
+    """
 
     def meet(self, met: MetVolume) -> ToldSlices:
-        """Wait until the person has labelled."""
+        """Wait for the person's labels."""
 
     def update(self, done: int, of: int) -> None:
-        """Hear of an update of the weights, the `done`-th of a round's."""
+        """Take note of a weight update, the `done`-th of a round's `of`."""
 
     def learned(self, learned: LearnedVolume) -> None:
-        """Hear of a round's end, before its state is kept."""
+        """Take note of a round's end, before its state is saved."""
 
     def rest(self) -> None:
-        """Wait for volumes: there are no more."""
+        """Wait for more volumes."""

@@ -1,4 +1,7 @@
-"""The user who labels slices of volumes, at random or where the segmenter disagrees (dynamic interactive learning, algorithm 4)."""
+"""Users who label slices of volumes, at random or where proxy mask and answer disagree.
+
+Dynamic interactive learning, algorithm 4.
+"""
 
 from collections.abc import Sequence
 
@@ -10,26 +13,33 @@ from interseg.volumes.measures import residual
 from interseg.volumes.slices import Labelled, Mask, index, other_axes
 
 
-def guided_slices(
+def draw_slices(
     residuals: NDArray[np.floating],
     labelled: Sequence[int],
     axis: int,
     count: int,
     generator: np.random.Generator,
 ) -> list[int]:
-    """Draw new slices along an axis by their residuals (algorithm 4); as many as there are, none where no residual is left."""
+    """Draw new slices along an axis by their residuals (algorithm 4).
+
+    Args:
+        residuals: (D, H, W) residual map.
+        labelled: Slices that are not drawn.
+        axis: Axis along which slices are numbered.
+        count: Number of slices; fewer are drawn if fewer have a residual.
+        generator: The only source of randomness.
+    """
     chances = residuals.sum(other_axes(axis))
     chances[list(labelled)] = 0
     positive = np.flatnonzero(chances > 0)
     if len(positive) == 0:
         return []
     p = chances[positive] / chances[positive].sum()
-    return sorted(
-        generator.choice(positive, min(count, len(positive)), replace=False, p=p).tolist()
-    )
+    drawn = generator.choice(positive, min(count, len(positive)), replace=False, p=p)
+    return sorted(drawn.tolist())
 
 
-def asked_slices(
+def choose_slices(
     proxy: Mask,
     probabilities: NDArray[np.floating] | None,
     labelled: Labelled,
@@ -38,19 +48,20 @@ def asked_slices(
     weight: float,
     generator: np.random.Generator,
 ) -> dict[int, list[int]]:
-    """Choose the slices that a person is asked for, by axis: algorithm 4's, among those that proxy mask or answer touch.
+    """Choose the slices that a person is asked to label, by axis.
 
-    A user who knows the target counts the slices that it touches; a person knows it too, the method
-    does not. Before anything is known the middle slice of each axis is asked for.
+    They are drawn by algorithm 4 among the slices that proxy mask or answer touch. A simulated user
+    draws among the slices that the target touches, which are not known here. If no slice is
+    touched, the middle slice of each axis is chosen.
 
     Args:
-        proxy: (D, H, W) so far.
-        probabilities: (D, H, W) of the method; None where it has learned nothing.
-        labelled: slices so far.
-        axes: of the planes.
-        count: slices along each.
-        weight: omega_1 of the residual map.
-        generator: the only source of randomness.
+        proxy: (D, H, W) proxy mask.
+        probabilities: (D, H, W) of the method; None if it has not learned anything yet.
+        labelled: Slices that are labelled.
+        axes: Axes of the planes.
+        count: Number of slices along each axis.
+        weight: Weight omega_1 of the residual map.
+        generator: The only source of randomness.
     """
     answer = np.zeros(proxy.shape) if probabilities is None else probabilities
     residuals, likely = residual(proxy, answer, labelled, weight), proxy | (answer > 0.5)
@@ -62,20 +73,23 @@ def asked_slices(
             found[axis] = [] if middle in labelled.get(axis, ()) else [middle]
             continue
         closed = sorted({*labelled.get(axis, ()), *np.flatnonzero(~touched).tolist()})
-        found[axis] = guided_slices(residuals, closed, axis, count, generator)
+        found[axis] = draw_slices(residuals, closed, axis, count, generator)
     return found
 
 
 class SliceUser:
-    """Labels whole slices along some planes each round, with the true masks.
+    """A user who labels whole slices along some planes each round, with the true masks.
 
     Args:
-        axes: of the planes.
-        count: new slices along each.
-        guided: choose by the residual map (algorithm 4); False for random slices.
-        weight: omega_1 of the residual map.
-        touched: label slices that the target touches only, guided or not, as the paper's users
-            delineate the target in each; eq. 4 counts no others. False lets both choose any slice.
+        axes: Axes of the planes.
+        count: Number of new slices along each axis.
+        guided: Whether to choose by the residual map (algorithm 4); False for random slices.
+        weight: Weight omega_1 of the residual map.
+        touched: Whether to label only slices that the target touches, as the paper's users do,
+            since eq. 4 counts no others; False allows any slice.
+
+    Raises:
+        InputError: Unknown or repeated axes, no slice, or a weight outside [0, 1].
     """
 
     def __init__(
@@ -86,26 +100,18 @@ class SliceUser:
         touched: bool = True,
         weight: float = 0.7,
     ) -> None:
-        if (
-            count < 1
-            or not axes
-            or any(axis not in (0, 1, 2) for axis in axes)
-            or len({*axes}) < len(axes)
-        ):
+        valid = bool(axes) and {*axes} <= {0, 1, 2} and len({*axes}) == len(axes)
+        if count < 1 or not valid:
             raise InputError(
-                f"axes={list(axes)}, count={count}; axes are 0, 1 and 2, each once, and at least one slice is labelled"
+                f"axes={list(axes)}, count={count}; "
+                "axes are 0, 1 and 2, each once, and at least one slice is labelled"
             )
         if not 0 <= weight <= 1:
             raise InputError(
                 f"weight is {weight}; the residual map is a mean of two parts, give 0 to 1"
             )
-        self.axes, self.count, self.guided, self.touched, self.weight = (
-            tuple(axes),
-            count,
-            guided,
-            touched,
-            weight,
-        )
+        self.axes, self.count, self.weight = tuple(axes), count, weight
+        self.guided, self.touched = guided, touched
 
     def annotate(
         self,
@@ -115,29 +121,29 @@ class SliceUser:
         labelled: Labelled,
         generator: np.random.Generator,
     ) -> dict[int, dict[int, Mask]]:
-        """Annotate the new slices of a round: masks by number, by axis; fewer where there are no more.
+        """Annotate the new slices of a round.
 
         Args:
-            proxy: (D, H, W) so far.
+            proxy: (D, H, W) proxy mask.
             truth: (D, H, W).
             probabilities: (D, H, W) of a segmenter that has learned something; None for random
                 slices.
-            labelled: slices so far.
-            generator: the only source of randomness.
+            labelled: Slices that are labelled.
+            generator: The only source of randomness.
+
+        Returns:
+            Masks by number, by axis; fewer than `count` if there are not enough slices.
         """
         found = {}
-        residuals = (
-            residual(proxy, probabilities, labelled, self.weight)
-            if self.guided and probabilities is not None
-            else None
-        )
+        residuals = None
+        if self.guided and probabilities is not None:
+            residuals = residual(proxy, probabilities, labelled, self.weight)
         for axis in self.axes:
-            untouched = (
-                np.flatnonzero(~truth.any(other_axes(axis))).tolist() if self.touched else []
-            )
-            closed = {*labelled.get(axis, ()), *untouched}
+            closed = {*labelled.get(axis, ())}
+            if self.touched:
+                closed |= {*np.flatnonzero(~truth.any(other_axes(axis))).tolist()}
             if residuals is not None:
-                numbers = guided_slices(residuals, sorted(closed), axis, self.count, generator)
+                numbers = draw_slices(residuals, sorted(closed), axis, self.count, generator)
             else:
                 left = [j for j in range(truth.shape[axis]) if j not in closed]
                 numbers = sorted(generator.permutation(left)[: self.count].tolist())

@@ -21,7 +21,7 @@ from interseg.evaluation.drawing import (
     jpeg,
     overlay,
 )
-from interseg.evaluation.game import packed
+from interseg.evaluation.game import pack_mask
 
 SIZE = (60, 90)
 
@@ -91,7 +91,7 @@ def test_a_panel_shows_the_mask_that_was_played(outputs, width):
     image = torch.from_numpy(generator.random((1, 3, 60, width), np.float32))
     outcome = {
         "clicks": torch.from_numpy(clicks)[None],
-        "masks": torch.from_numpy(np.stack([packed(m) for m in masks]))[None],
+        "masks": torch.from_numpy(np.stack([pack_mask(m) for m in masks]))[None],
     }
     batch = {"image": image, "mask": torch.from_numpy(truth)[None], "outcome": outcome}
     report = Report(panel_height=120)
@@ -142,7 +142,7 @@ def test_a_page_shows_the_heat_of_users_who_know_the_answers():
     image, mask = np.zeros((*SIZE, 3), np.uint8), thirds(0, 1, 0)
     heat = np.where(mask == 1, np.linspace(0.1, 0.9, SIZE[1], dtype=np.float32), np.float32(np.nan))
     picture = Picture(
-        3, image, mask, np.stack([packed(mask == 1)]), clicks_of([(30, 5)]), [0.9], False, heat
+        3, image, mask, np.stack([pack_mask(mask == 1)]), clicks_of([(30, 5)]), [0.9], False, heat
     )
     found = Report(panel_height=120)._row(picture, "3.png")["heat"]
     assert (found["low"], found["high"]) == pytest.approx((0.1, 0.9))

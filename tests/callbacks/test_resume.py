@@ -278,7 +278,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(
     record.write_text(record.read_text() + '{"id": [7')  # cut while a line was written
     names = data(undisturbed / "folder").names("test")
     assert (
-        len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).kept_ids())
+        len(EvaluationRecord(tmp_path / "cut", {"name": "x"}, names).read_ids())
         == [0, 3, 6, 8][batch]
     )
     assert evaluated(tmp_path / "cut", undisturbed / "folder") == whole
@@ -304,12 +304,12 @@ def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(
 
     outcome = outcome_of(4) | {"of_a_method": torch.ones(1, dtype=torch.int64)}
     record().keep(0, outcome, [*OUTCOME, "of_a_method"])
-    (back,) = record().kept()
+    (back,) = record().read_batches()
     assert torch.equal(back["curves"], torch.full((1, 2), 1 / 3, dtype=torch.float32).double())
     assert torch.equal(back["of_a_method"], outcome["of_a_method"])
     assert back["starts"].dtype == torch.float64
     for others in (["a.png"], ["a.png", "a2.png", "b.png"], ["b.png", "a.png"]):
-        assert record(others).kept_ids() == set()
+        assert record(others).read_ids() == set()
     same = {
         "run": "elsewhere",
         "logger": "wandb",
@@ -317,8 +317,8 @@ def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(
         "callbacks": {"report": None},
         "overwrite": True,
     }
-    assert record(**same).kept_ids() == {4}
-    assert not record(**same).held_by_another()
+    assert record(**same).read_ids() == {4}
+    assert not record(**same).has_others()
     trainers = [{"trainer": given} for given in ({"precision": "bf16"}, {"limit_test_batches": 2})]
     for other in (
         {"name": "y"},
@@ -326,8 +326,8 @@ def test_an_evaluation_of_another_config_or_of_other_objects_takes_nothing_over(
         *trainers,
         {"digests": {"a": "1"}},
     ):
-        assert record(**other).kept_ids() == set()
-        assert record(**other).held_by_another()
+        assert record(**other).read_ids() == set()
+        assert record(**other).has_others()
 
 
 def test_a_file_that_is_replaced_under_its_path_is_another_evaluation(tmp_path):
@@ -340,12 +340,12 @@ def test_a_file_that_is_replaced_under_its_path_is_another_evaluation(tmp_path):
         )
 
     record().keep(0, outcome_of(0), OUTCOME)
-    assert record().kept_ids() == {0}
+    assert record().read_ids() == {0}
     weights.write_bytes(b"two")
-    assert record().kept_ids() == set()
-    assert record().held_by_another()
+    assert record().read_ids() == set()
+    assert record().has_others()
     weights.write_bytes(b"one")
-    assert record().kept_ids() == {0}
+    assert record().read_ids() == {0}
 
 
 def test_objects_that_are_added_between_a_kill_and_a_resume_do_not_mix(undisturbed, tmp_path):
@@ -378,7 +378,7 @@ def test_a_damaged_record_costs_its_own_line_only(tmp_path, cut):
     file.write_bytes(file.read_bytes() + cut)
     for id in (5, 6):
         record.keep(0, outcome_of(id), OUTCOME)
-    assert record.kept_ids() == {4, 5, 6}
+    assert record.read_ids() == {4, 5, 6}
 
 
 class KeepMemory(Callback):

@@ -26,7 +26,7 @@ from interseg.volumes.measures import (
     labour,
     residual,
     step_confidence,
-    touched_slices,
+    count_touched,
 )
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS
@@ -120,10 +120,10 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
         assert float(row["agreement"]) == pytest.approx(dice(answer, proxy))
         assert (int(row["slices"]), int(row["touched"])) == (
             sum(map(len, labelled.values())),
-            sum(touched_slices(truth)[a] for a in labelled),
+            sum(count_touched(truth)[a] for a in labelled),
         )
         assert float(row["labour"]) == pytest.approx(cost)
-        assert cost == pytest.approx(labour(labelled, touched_slices(truth)))
+        assert cost == pytest.approx(labour(labelled, count_touched(truth)))
     held = [r for r in found if r["kind"] == "held_out"]
     assert len(held) == 2 * 2 * 2  # after 2 volumes and after all 3, in both permutations
     assert {r["seen"] for r in held} == {"2", "3"}
@@ -363,7 +363,7 @@ def test_a_rounds_target_and_weights_are_those_of_its_settings(
             for axis, numbers in batch["labelled"].items():
                 proxy.label(axis, {number: truth[index(axis, number)] for number in numbers})
             assert np.array_equal(
-                batch["target"][0, 0].numpy() > 0.5, proxy.merged(inclusive=inclusive)
+                batch["target"][0, 0].numpy() > 0.5, proxy.merge(inclusive=inclusive)
             )
             assert np.allclose(
                 batch["confidence"][0, 0].numpy(), confidence(truth.shape, batch["labelled"])

@@ -202,7 +202,7 @@ def test_an_encoders_weights_are_fetched_only_where_the_file_lacks_some(tmp_path
     def unreachable(*_):
         raise InputError("asked for ImageNet weights")
 
-    monkeypatch.setattr("interseg.networks.pretrained._download", unreachable)
+    monkeypatch.setattr("interseg.networks.pretrained.download", unreachable)
     overrides = [*tiny("small.yaml"), "model.network.weights=null"]
     file = tmp_path / "x.ckpt"
     state = drawn("small.yaml", overrides, file)

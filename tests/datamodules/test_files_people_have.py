@@ -370,7 +370,7 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which have no label; save the mask without alpha"
             ],
         },
     ),
@@ -385,7 +385,7 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha"
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which have no label; save the mask without alpha"
             ],
         },
     ),
@@ -492,7 +492,7 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.npy has values that are no whole numbers (float64); a mask holds ids or classes, no probabilities"
+                "ROOT/masks/a.npy has values that are not whole numbers (float64); a mask holds ids or classes, not probabilities"
             ],
         },
     ),
@@ -535,7 +535,7 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.tif is stored as CMYK, which holds no labels; save the mask as a grey PNG"
+                "ROOT/masks/a.tif is stored as CMYK, which cannot hold labels; save the mask as a grey PNG"
             ],
         },
     ),
@@ -1090,7 +1090,7 @@ CLASSES = [
     (
         "classes and alpha",
         lambda root: classes(root, np.dstack([TWO, HOLED])),
-        "error: ROOT/masks/0.png has transparent parts (alpha from 0), which are no labels; save the mask without alpha",
+        "error: ROOT/masks/0.png has transparent parts (alpha from 0), which have no label; save the mask without alpha",
     ),
     (
         "another size",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from interseg.clicks.layout import clicks_of
-from interseg.inference.refine import Scene
+from interseg.inference.scene import Scene
 
 ENCODER = "tu-test_efficientnet"
 """timm's smallest encoder, from a random start, for networks that are played and trained but need

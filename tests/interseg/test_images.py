@@ -1,4 +1,7 @@
-"""Photos: turned as a viewer turns them, scaled by what they hold; the table of files is tests/datamodules/test_files_people_have.py."""
+"""Photos: turned as a viewer turns them, and scaled to 8 bits.
+
+The table of files is tests/datamodules/test_files_people_have.py.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 from interseg import images
 from interseg.depth import to_bytes
 from interseg.errors import InputError
-from interseg.images import Size, image_header, image_size, read_image, turned
+from interseg.images import Size, image_header, image_size, read_image, turn
 from tests.helpers.drawing import draw
 
 PHOTO, _ = draw(0)
@@ -25,7 +28,7 @@ def test_a_photo_is_turned_as_pillow_turns_it(orientation, tmp_path):
     path = save(tmp_path / "a.png", PHOTO, orientation)
     with Image.open(path) as file:
         expected = np.array(ImageOps.exif_transpose(file))
-    assert np.array_equal(turned(PHOTO, orientation), expected)
+    assert np.array_equal(turn(PHOTO, orientation), expected)
     assert np.array_equal(read_image(path), expected)
     assert image_size(path) == (72, 96, orientation)
     assert image_size(path).upright == expected.shape[:2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from interseg.listing import LABEL_SUFFIXES, counted, list_images, plain_name
+from interseg.listing import LABEL_SUFFIXES, list_images, name_some, plain_name
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_a_folder_is_listed_with_what_is_left_out(tmp_path):
 
 
 def test_a_line_names_the_first_of_its_kind():
-    assert counted("masks", []) == []
-    assert counted("masks", "abc") == ["masks: 3 (a, b, c)"]
-    assert counted("masks", "abcd") == ["masks: 4 (a, b, c, ...)"]
+    assert name_some("masks", []) == []
+    assert name_some("masks", "abc") == ["masks: 3 (a, b, c)"]
+    assert name_some("masks", "abcd") == ["masks: 4 (a, b, c, ...)"]

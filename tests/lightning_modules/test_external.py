@@ -13,8 +13,9 @@ from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.inference.external import SetAndPredict
 from interseg.inference.onnx_pair import OnnxPair
+from interseg.inference.rounds import answer_together
 from interseg.inference.sam import TransformersSam
-from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.session import open_sessions
 from lightning_modules.external import External
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw, draw_folder
@@ -152,7 +153,7 @@ class Wrong:
             r"Wrong answered \(3, 4\) of float64; a mask or logits are \(72, 96\)",
         ),
         (np.full((72, 96), np.nan), "logits", "Wrong answered NaN"),
-        (np.full((72, 96), 1.5), "probabilities", "no probabilities; set model.answers=logits"),
+        (np.full((72, 96), 1.5), "probabilities", "not probabilities; set model.answers=logits"),
     ],
 )
 def test_an_answer_that_is_none_is_one_clear_error(answer, answers, message):
@@ -177,7 +178,7 @@ def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
         InputError, match=r"encoder.onnx has no input has_mask_input, image_embeddings"
     ):
         open_sessions(External(OnnxPair(*[str(pair[0])] * 2)), photos())[0].click(3, 3)
-    with pytest.raises(InputError, match="cannot be had"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         TransformersSam(str(tmp_path / "nowhere"))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(InputError, match="is a bert, none of sam, sam2"):

@@ -8,12 +8,13 @@ from interseg.clicks.layout import Click, clicks_of, pad_clicks
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import REFINERS
-from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import open_sessions
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
 from interseg.networks.stem import GuidedConvolution
-from interseg.views import reduced_size, scale_clicks
+from interseg.views import reduce_size, scale_clicks
 from lightning_modules.base import check_loss
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
@@ -80,10 +81,10 @@ def test_clicks_scale_to_the_pixel_that_covers_them():
     clicks = torch.tensor([[[0, 0, 1, 0], [63, 95, 0, 0], [33, 50, 1, 1], [-1, -1, -1, -1]]])
     scaled = scale_clicks(clicks, torch.Size((64, 96)), (32, 48))
     assert scaled.tolist() == [[[0, 0, 1, 0], [31, 47, 0, 0], [16, 25, 1, 1], [-1, -1, -1, -1]]]
-    assert reduced_size(torch.Size((64, 96)), 96) is None
-    assert reduced_size(torch.Size((500, 333)), 100) == (100, 67)
-    assert reduced_size(torch.Size((500, 333)), [64, 80]) == (64, 80)
-    assert reduced_size(torch.Size((64, 80)), [64, 80]) is None
+    assert reduce_size(torch.Size((64, 96)), 96) is None
+    assert reduce_size(torch.Size((500, 333)), 100) == (100, 67)
+    assert reduce_size(torch.Size((500, 333)), [64, 80]) == (64, 80)
+    assert reduce_size(torch.Size((64, 80)), [64, 80]) is None
     for side in (0, [64], [64, 0]):
         with pytest.raises(InputError, match=r"long_side is .*; give a number of pixels"):
             ITIS(network(), long_side=side)

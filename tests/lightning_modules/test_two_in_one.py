@@ -16,7 +16,7 @@ from interseg.inference.session import open_sessions
 from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.stem import GuidedConvolution
 from interseg.networks.two_in_one_network import TwoInOneNetwork
-from interseg.views import Box, scaled_box
+from interseg.views import Box, scale_box
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne, square
 from tests.helpers.small_network import ENCODER
@@ -175,7 +175,7 @@ def test_the_first_click_selects_and_later_ones_run_the_light_network_alone():
         outside[box.top : box.bottom, box.left : box.right] = False
         assert (refined[row, 0][outside] < -10).all()
         assert state["trimmed"] == trimmed_box(selected[row, 0], 0.5)
-        assert state["crop"] == state["trimmed"].grown(4, 64, 96)
+        assert state["crop"] == state["trimmed"].grow(4, 64, 96)
 
 
 def test_objects_in_different_rounds_are_answered_each_in_its_own():
@@ -389,7 +389,7 @@ def test_boxes_reach_the_game_in_pixels_of_the_image():
     assert state["selection"].shape == (1, 32, 48)
     view = trimmed_box(state["selection"][0], 0.5)
     assert state["trimmed"] == Box(*(2 * side for side in view))
-    assert state["crop"] == Box(*(2 * side for side in view.grown(2, 32, 48)))
+    assert state["crop"] == Box(*(2 * side for side in view.grow(2, 32, 48)))
     (session,) = open_sessions(module, given["image"])
     game = Game(session, given["mask"][0].numpy(), RitmUser(), 3)
     boxes = [[0, 0, 64, 96], [16, 20, 44, 60], [0, 0, 0, 0], [0, 0, 0, 0]]
@@ -397,13 +397,13 @@ def test_boxes_reach_the_game_in_pixels_of_the_image():
     session.click(30, 40)
     boxes[2:] = [list(state["trimmed"]), list(state["crop"])]
     assert outcome_of(game, module.contributions)["boxes"].tolist() == boxes
-    assert scaled_box(Box(1, 1, 2, 3), (10, 10), (25, 30)) == Box(2, 3, 5, 9)
+    assert scale_box(Box(1, 1, 2, 3), (10, 10), (25, 30)) == Box(2, 3, 5, 9)
 
 
 def slow_refinement_step(module, given):
     """Loss of a refinement step, object by object and pixel by pixel of the loop's own definitions."""
     from interseg.losses import balanced_cross_entropy, boundary_weight
-    from interseg.views import restored
+    from interseg.views import restore
 
     network = module.network
     kept, parts = [], []
@@ -433,7 +433,7 @@ def slow_refinement_step(module, given):
         ).with_clicks(clicks)
         one_label = torch.from_numpy(clicks_of([(y, x, 1) for y, x, *_ in clicks.tolist()]))[None]
         maps = module.guidance(one_label, 64, 96)[:, :1]
-        answer = restored(network.refine(features, maps, [box]), box, (64, 96))
+        answer = restore(network.refine(features, maps, [box]), box, (64, 96))
         target = torch.full((1, 64, 96), 255, dtype=torch.uint8)
         target[:, box.top : box.bottom, box.left : box.right] = one["mask"][
             :, box.top : box.bottom, box.left : box.right
@@ -504,15 +504,15 @@ def test_a_step_with_nothing_to_refine_moves_nothing(monkeypatch):
 
 def test_a_naive_crop_is_cut_and_pasted_by_the_same_cells():
     net, features = network(crop="naive"), torch.rand(1, 16, 8, 12)
-    box = net.snapped(Box(15, 15, 41, 41), features, (64, 96))
+    box = net.snap(Box(15, 15, 41, 41), features, (64, 96))
     assert box == Box(8, 8, 48, 48)
-    assert net.snapped(Box(60, 90, 61, 91), features, (62, 93)) == Box(56, 88, 62, 93)
+    assert net.snap(Box(60, 90, 61, 91), features, (62, 93)) == Box(56, 88, 62, 93)
     ramp = torch.arange(12.0).expand(1, 16, 8, 12) * 8 + 3.5
     cells, pixels = (
         net.cut(ramp, [box], 8),
         net.cut(torch.arange(96.0).expand(1, 1, 64, 96), [box], 1),
     )
     assert torch.allclose(cells[0, 0, 0, 4:12], pixels[0, 0, 0, 4:12], atol=1.5)
-    assert TwoInOneNetwork(ENCODER, None, width=16).snapped(
+    assert TwoInOneNetwork(ENCODER, None, width=16).snap(
         Box(15, 15, 41, 41), features, (64, 96)
     ) == Box(15, 15, 41, 41)

@@ -8,7 +8,8 @@ from torch import nn
 from interseg.clicks.layout import BOUNDARY, REGION, Click
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import REFINERS
-from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import open_sessions
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.brs_network import BRSNetwork
 from interseg.networks.click_network import ClickNetwork

@@ -1,4 +1,4 @@
-"""Simulated users: the field's rules (`rules`), and people who click less well than these assume (the other files)."""
+"""Simulated users: the field's rules (`rules`), and less careful people (the other files)."""
 
 from interseg.clicks.users.base import User
 from interseg.clicks.users.border import BorderUser

@@ -1,6 +1,6 @@
-"""The contract of simulated users: given a prediction and the truth, where does the next click fall?
+"""The contract of simulated users: they choose the next click from a prediction and the truth.
 
-Pure and seeded: NumPy in, a click out, all chance from the generator that is passed.
+Users are pure and seeded: NumPy in, a click out, all randomness from the generator that is passed.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ class User:
             prediction: (H, W) current mask, bool; or uint8 classes.
             mask: (H, W) truth in {0, 1, 255 = ignore}; or classes.
             clicks: (n, 4) clicks so far; a pixel is never clicked twice.
-            generator: the only source of randomness.
+            generator: The only source of randomness.
 
         Returns:
-            The click, or None where no wrong pixel is left that was not clicked before.
+            The click, or None if every wrong pixel was clicked before.
         """
         raise NotImplementedError
 
@@ -41,8 +41,9 @@ class User:
         clicks: Sequence[Clicks],
         generators: Sequence[np.random.Generator],
     ) -> list[Click | None]:
-        """`next_click` of every object of a batch; object by object, so that a batch never changes a click."""
-        return [
-            self.next_click(*arguments)
-            for arguments in zip(predictions, masks, clicks, generators, strict=True)
-        ]
+        """Choose the next click of every object of a batch.
+
+        Each object is handled alone, so that the batch never changes a click.
+        """
+        objects = zip(predictions, masks, clicks, generators, strict=True)
+        return [self.next_click(*arguments) for arguments in objects]

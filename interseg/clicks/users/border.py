@@ -1,4 +1,4 @@
-"""A user who clicks near outlines, as people do who want to show where an object ends."""
+"""A user who clicks near outlines, as people do to show where an object ends."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,13 @@ from interseg.distance import distance_to
 
 
 class BorderUser(User):
-    """A random wrong pixel near the true outline; where none is, of those that are nearest to it.
+    """A user who clicks a random wrong pixel near the true outline.
+
+    If no wrong pixel is near it, one of the wrong pixels nearest to the outline is clicked.
 
     Args:
-        width: largest distance in pixels to a pixel of another label; the image's border is no
-            outline.
+        width: Largest distance in pixels to a pixel of another label; the image's border does not
+            count as outline.
     """
 
     def __init__(self, width: float = 3.0) -> None:
@@ -36,8 +38,7 @@ class BorderUser(User):
         zero_clicked(wrong, clicks)
         if not wrong.any():
             return None
-        candidates = np.flatnonzero(
-            wrong & (distance <= max(self.width, float(distance[wrong].min())))
-        )
+        reach = max(self.width, float(distance[wrong].min()))
+        candidates = np.flatnonzero(wrong & (distance <= reach))
         y, x = divmod(int(candidates[generator.integers(len(candidates))]), mask.shape[1])
         return Click(y, x, int(mask[y, x]))

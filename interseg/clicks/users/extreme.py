@@ -1,8 +1,9 @@
-"""Bounds of what a click can bring: a user who knows the answer to every click, and takes the best or the worst.
+"""Bounds of a click's effect: a user who knows every click's result and takes the best or worst.
 
-The contract: a game tells such a user, besides what every user is told, an **outlook**, a function
-from clicks to the quality of the answer that each of them alone would get now. The session is asked
-and stays as it is, so the user is as pure as the others, and knows nothing of networks.
+A game gives such a user, besides the arguments of every user, an **outlook**: a function from
+clicks to the IoU that each of them would reach if it were the next one. The outlook asks the
+session and leaves it unchanged, so this user is as pure as the others and knows nothing of
+networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,20 +20,23 @@ from interseg.clicks.users.rules import RitmUser
 from interseg.errors import InputError
 
 Outlook = Callable[[Sequence[Click]], NDArray[np.float64]]
-"""IoU (n,) after each of n clicks, given alone as the next one."""
+"""IoU (n,) after each of n clicks, each given alone as the next one."""
 
 
 class Foreseen(NamedTuple):
-    """The clicks that were weighed before one was chosen."""
+    """The clicks that were tried before one was chosen."""
 
     clicks: list[Click]
     ious: NDArray[np.float64]
-    """(n,) after each."""
+    """(n,) IoU after each click."""
     wrong: NDArray[np.bool_]
     """(H, W) pixels that were wrong."""
 
     def heat(self) -> NDArray[np.float32]:
-        """Draw the IoU (H, W) after a click on each wrong pixel, that of the nearest one weighed; NaN elsewhere."""
+        """Draw the IoU (H, W) after a click on each wrong pixel; NaN elsewhere.
+
+        A pixel that was not tried takes the IoU of the nearest one that was.
+        """
         places = np.ones(self.wrong.shape, bool)
         values = np.full(self.wrong.shape, np.nan, np.float32)
         for click, iou in zip(self.clicks, self.ious.tolist(), strict=True):
@@ -42,18 +46,18 @@ class Foreseen(NamedTuple):
 
 
 class ForesightUser(User):
-    """Base of users who are told what each click would bring."""
+    """Base of users who know the IoU that each click would reach."""
 
     def choose(
         self, outlook: Outlook, prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks
     ) -> tuple[Click, Foreseen] | None:
-        """Choose the next click; None where nothing is left to correct.
+        """Choose the next click; None if nothing is left to correct.
 
         Args:
-            outlook: see `Outlook`.
-            prediction: see `User.next_click`, as the others.
-            mask: (H, W).
-            clicks: (n, 4).
+            outlook: See `Outlook`.
+            prediction: (H, W), see `User.next_click`.
+            mask: (H, W), see `User.next_click`.
+            clicks: (n, 4), see `User.next_click`.
         """
         raise NotImplementedError
 
@@ -67,21 +71,22 @@ class ForesightUser(User):
         """Raise `InputError`: without a session there is no outlook."""
         name = type(self).__name__
         raise InputError(
-            f"{name} must know the answers to clicks, which evaluation alone tells it; give it as callbacks.loop.user"
+            f"{name} must know the answers to clicks, which only an evaluation gives; "
+            "use it as callbacks.loop.user"
         )
 
 
 class ExtremeUser(ForesightUser):
-    """The wrong pixel whose click gives the best, or the worst, IoU next: greedy bounds, round by round.
+    """A user who clicks the wrong pixel that gives the best, or the worst, next IoU.
 
-    Every wrong pixel that was not clicked is weighed, each with its true label, where they are at
-    most `candidates`: the choice is then exact. Else those of the finest grid that has so few, and
-    the click of RITM's user, so that the best is never below it in a round. The first in row-major
-    order among equals.
+    The bounds are greedy, round by round. If at most `candidates` wrong pixels were not clicked
+    yet, all are tried, each with its true label, and the choice is exact. Otherwise the pixels of
+    the finest grid with at most `candidates` are tried, and the click of RITM's user, so that the
+    best is never below RITM's in a round. Among equals, the first in row-major order is clicked.
 
     Args:
-        best: the best click; False for the worst.
-        candidates: most clicks that are weighed in a round.
+        best: Whether to take the best click; False for the worst.
+        candidates: Largest number of clicks that are tried in a round.
     """
 
     def __init__(self, best: bool = True, candidates: int = 64) -> None:
@@ -95,19 +100,24 @@ class ExtremeUser(ForesightUser):
         wrong = wrong_pixels(prediction, mask)
         free = wrong.copy()
         zero_clicked(free, clicks)
-        pixels = thinned(np.argwhere(free), self.candidates)
+        pixels = thin(np.argwhere(free), self.candidates)
         if not len(pixels):
             return None
-        weighed = {Click(y, x, int(mask[y, x])) for y, x in pixels.tolist()}
+        tried = {Click(y, x, int(mask[y, x])) for y, x in pixels.tolist()}
         deepest = RitmUser().next_click(prediction, mask, clicks, np.random.default_rng(0))
-        ordered = sorted(weighed | ({deepest} if deepest else set()))
+        if deepest:
+            tried.add(deepest)
+        ordered = sorted(tried)
         ious = np.asarray(outlook(ordered), np.float64)
         chosen = int(ious.argmax() if self.best else ious.argmin())
         return ordered[chosen], Foreseen(ordered, ious, wrong)
 
 
-def thinned(pixels: NDArray[np.integer], most: int) -> NDArray[np.integer]:
-    """Keep the pixels (n, 2) that lie on the finest square grid with at most so many; evenly many where a grid misses all."""
+def thin(pixels: NDArray[np.integer], most: int) -> NDArray[np.integer]:
+    """Keep at most `most` pixels (n, 2): those on the finest square grid that has few enough.
+
+    If that grid misses all pixels, every k-th pixel is kept instead.
+    """
     step = 1
     kept = pixels
     while len(kept) > most:
@@ -115,4 +125,5 @@ def thinned(pixels: NDArray[np.integer], most: int) -> NDArray[np.integer]:
         kept = pixels[((pixels % step) == step // 2).all(1)]
     if len(kept) or not len(pixels):
         return kept
-    return pixels[np.unique(np.linspace(0, len(pixels) - 1, most).round().astype(int))]
+    spread = np.linspace(0, len(pixels) - 1, most).round().astype(int)
+    return pixels[np.unique(spread)]

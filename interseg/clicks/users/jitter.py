@@ -1,4 +1,4 @@
-"""A user whose hand is not steady: another user's click, displaced by chance."""
+"""A user with an unsteady hand: another user's click, displaced at random."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,15 @@ DRAWS = 50
 
 
 class JitterUser(User):
-    """Another user's click, displaced by a Gaussian; the label is the one that was meant, whatever lies there.
+    """A user who makes another user's clicks, each displaced by a Gaussian.
+
+    The label is the intended one, even if the displaced pixel has another.
 
     Args:
-        pixels: standard deviation along each axis, in pixels.
-        percent: the same in per cent of the object's size, the root of its area, instead; of
-            several classes, of the clicked one's.
-        user: who means the clicks; RITM's by default.
+        pixels: Standard deviation along each axis, in pixels.
+        percent: Standard deviation in per cent of the object's size, the root of its area, instead
+            of in pixels; with several classes, of the clicked class's size.
+        user: User who intends the clicks; RITM's by default.
     """
 
     def __init__(
@@ -38,25 +40,23 @@ class JitterUser(User):
         clicks: Clicks,
         generator: np.random.Generator,
     ) -> Click | None:
-        meant = self.user.next_click(prediction, mask, clicks, generator)
-        if meant is None:
+        intended = self.user.next_click(prediction, mask, clicks, generator)
+        if intended is None:
             return None
-        spread, before = self.spread(mask, meant.label), {(y, x) for y, x, *_ in clicks.tolist()}
+        spread = self.spread(mask, intended.label)
+        before = {(y, x) for y, x, *_ in clicks.tolist()}
+        height, width = mask.shape
         for _ in range(DRAWS):
-            y, x = (
-                np.rint(np.array(meant[:2]) + spread * generator.standard_normal(2))
-                .astype(int)
-                .tolist()
-            )
-            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and (y, x) not in before:
-                return Click(y, x, meant.label, meant.kind)
-        return meant
+            displaced = np.array(intended[:2]) + spread * generator.standard_normal(2)
+            y, x = np.rint(displaced).astype(int).tolist()
+            if 0 <= y < height and 0 <= x < width and (y, x) not in before:
+                return Click(y, x, intended.label, intended.kind)
+        return intended
 
     def spread(self, mask: NDArray[np.uint8], label: int) -> float:
-        """Give the standard deviation in pixels."""
+        """Return the standard deviation in pixels."""
         if self.percent is None:
             return self.pixels
-        size = np.sqrt(
-            np.count_nonzero(mask == max(label, 1))
-        )  # a negative click is as far off as the object is large
+        object_label = max(label, 1)  # a negative click's spread follows the object's size too
+        size = np.sqrt(np.count_nonzero(mask == object_label))
         return float(self.percent / 100 * size)

@@ -1,4 +1,4 @@
-"""A user who mistakes the label: the right pixel, the wrong key."""
+"""A user who gives wrong labels: the right pixel, the wrong key."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,13 @@ from interseg.errors import InputError
 
 
 class MistakenUser(User):
-    """Another user's clicks, each with a wrong label by chance: the other sign, or any other of the classes that the truth has.
+    """A user who makes another user's clicks, some of them with a wrong label.
+
+    A wrong label is the other sign or, with several classes, any other class that the truth has.
 
     Args:
-        probability: of a wrong label.
-        user: who chooses the pixels; RITM's by default.
+        probability: Probability of a wrong label.
+        user: User who chooses the pixels; RITM's by default.
     """
 
     def __init__(self, probability: float = 0.1, user: User | None = None) -> None:
@@ -32,10 +34,10 @@ class MistakenUser(User):
         click = self.user.next_click(prediction, mask, clicks, generator)
         if click is None or generator.random() >= self.probability:
             return click
-        known = (
-            {0, 1} if prediction.dtype == bool else {0, *np.unique(mask[mask != IGNORE]).tolist()}
-        )
+        known = {0, 1}
+        if prediction.dtype != bool:
+            known = {0, *np.unique(mask[mask != IGNORE]).tolist()}
         others = sorted(known - {click.label})
-        return (
-            click._replace(label=int(others[generator.integers(len(others))])) if others else click
-        )
+        if not others:
+            return click
+        return click._replace(label=int(others[generator.integers(len(others))]))

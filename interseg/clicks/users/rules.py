@@ -1,4 +1,4 @@
-"""The field's simulated users, one class per rule: where they click is where it is most use."""
+"""The field's simulated users, one class per rule: they click where the error is largest."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,13 @@ from interseg.distance import interior_distance
 
 
 class RitmUser(User):
-    """The field's default (RITM, f-BRS, SimpleClick): the deepest pixel of the false negatives or false positives.
+    """The field's default user (RITM, f-BRS, SimpleClick): the deepest pixel of an error.
 
-    Positive iff the false negatives are strictly deeper, else negative; first maximum in row-major
-    order; clicked pixels count as depth 0. Equal to two exact distance transforms of the whole
-    image, at a fraction of their cost. Of several classes, the one whose missed pixels are deepest,
-    the lower class among equals.
+    The click is positive if the false negatives are strictly deeper than the false positives, else
+    negative. It falls on the first maximum in row-major order; clicked pixels have depth 0. The
+    result equals that of two exact distance transforms of the whole image, at a fraction of their
+    cost. With several classes, the class whose missed pixels are deepest is clicked, the lower
+    class among equals.
     """
 
     def next_click(
@@ -40,10 +41,11 @@ class RitmUser(User):
 
 
 class DeepUser(User):
-    """The simulator of RITM's training: a random pixel of the error that `RitmUser` clicks, among those deeper than half of its depth.
+    """The simulator of RITM's training: a random deep pixel of the error that `RitmUser` clicks.
 
-    From the official code; the paper (section 3.2) only says that clicks are drawn. Clicked pixels
-    count as depth 0 here too.
+    It is drawn among the pixels deeper than half of the error's depth. The rule is from the
+    official code; the paper (section 3.2) only says that clicks are drawn. Clicked pixels have
+    depth 0 here too.
     """
 
     def next_click(
@@ -68,11 +70,11 @@ class DeepUser(User):
 
 
 class BrsUser(User):
-    """BRS, section 4, as its text says: the kind of error with more pixels, clicked where it is deepest.
+    """The user of BRS' text, section 4: the kind of error with more pixels, at its deepest pixel.
 
-    Background where false positives are more, else object; its official code decides by depth
-    instead, as `RitmUser` does. The other kind is clicked where every pixel of the first was
-    clicked before.
+    The click is negative if there are more false positives than false negatives, else positive. The
+    official code decides by depth instead, as `RitmUser` does. If every pixel of that kind was
+    clicked before, the other kind is clicked.
     """
 
     def next_click(
@@ -91,12 +93,12 @@ class BrsUser(User):
 
 
 class ItisUser(User):
-    """ITIS, section 3.2: the largest cluster of wrong pixels, as far as possible from its boundary and from earlier clicks in it.
+    """The user of ITIS, section 3.2: the centre of the largest cluster of wrong pixels.
 
+    The centre is the pixel farthest from the cluster's boundary and from earlier clicks in it.
     Clusters are 8-connected and may mix both kinds of error; the sign is the label at the pixel.
-    The image's border pixels are clicked only if the cluster has no other; ties among the maxima
-    are broken at random. A cluster whose every pixel was clicked is passed over for the next
-    largest.
+    The image's border pixels are clicked only if the cluster has no other. Ties among the maxima
+    are broken at random. If every pixel of a cluster was clicked, the next largest cluster is used.
     """
 
     def next_click(
@@ -118,10 +120,10 @@ class ItisUser(User):
 
 
 class ClusterUser(User):
-    """ITIS, section 4.4: a cluster of wrong pixels with probability proportional to its size, clicked at its centre.
+    """A user of ITIS, section 4.4: the centre of a cluster of wrong pixels drawn by its size.
 
-    The centre is the pixel deepest in the cluster that was not clicked before; the paper does not
-    define it.
+    A cluster's probability is proportional to its number of pixels. The paper does not define the
+    centre; here it is the deepest pixel that was not clicked before.
     """
 
     def next_click(
@@ -135,19 +137,19 @@ class ClusterUser(User):
         areas = np.array([c.area for c in clusters], float)
         if len(clusters) == 0:
             return None
-        for chosen in generator.choice(
-            len(clusters), len(clusters), replace=False, p=areas / areas.sum()
-        ):
-            distance = clusters[chosen].unclicked(clusters[chosen].distance_to_boundary(), clicks)
+        count = len(clusters)
+        order = generator.choice(count, count, replace=False, p=areas / areas.sum())
+        for chosen in order.tolist():
+            cluster = clusters[chosen]
+            distance = cluster.clear_clicked(cluster.distance_to_boundary(), clicks)
             if distance.any():
-                return clusters[chosen].click_at(
-                    np.unravel_index(distance.argmax(), distance.shape), mask
-                )
+                centre = np.unravel_index(distance.argmax(), distance.shape)
+                return cluster.click_at(centre, mask)
         return None
 
 
 class RandomUser(User):
-    """ITIS, section 4.4: a uniformly random wrong pixel."""
+    """A user of ITIS, section 4.4: a uniformly random wrong pixel."""
 
     def next_click(
         self,

@@ -1,8 +1,8 @@
-"""A user who clicks where an error is deep more often than where it is shallow; by deciles, one who clicks better or worse.
+"""A user who clicks deep in an error more often than at its rim.
 
-After RClicks (Antonov et al. 2024), whose clicks are drawn from a density that a network has
-learned from people's: here the density is the distance transform of the error, which needs no
-network.
+By deciles of the probability, one who clicks better or worse. After RClicks (Antonov et al. 2024).
+There, clicks are drawn from a density that a network has learned from people's clicks; here the
+density is the distance transform of the error, which needs no network.
 """
 
 import numpy as np
@@ -18,17 +18,20 @@ DECILES = 10
 
 
 class SampledUser(User):
-    """A wrong pixel, drawn with a probability proportional to its depth in the missed pixels of its label.
+    """A user who draws a wrong pixel with a probability proportional to its depth.
+
+    The depth is measured in the missed pixels of the pixel's label.
 
     Args:
-        decile: draw from a tenth of the probability alone, 1 for the deepest pixels, 10 for the
+        decile: Tenth of the probability from which to draw, 1 for the deepest pixels, 10 for the
             shallowest; None for all of it.
     """
 
     def __init__(self, decile: int | None = None) -> None:
         if decile is not None and not 1 <= decile <= DECILES:
             raise InputError(
-                f"decile is {decile}; give 1 (the deepest pixels) to {DECILES} (the shallowest), or null for all"
+                f"decile is {decile}; give 1 (the deepest pixels) to {DECILES} (the shallowest), "
+                "or null for all"
             )
         self.decile = decile
 
@@ -45,20 +48,22 @@ class SampledUser(User):
         if not len(order):
             return None
         mass = depth.ravel()[order].astype(np.float64).cumsum()
-        low, high = (
-            (0.0, 1.0)
-            if self.decile is None
-            else ((self.decile - 1) / DECILES, self.decile / DECILES)
-        )
+        low, high = 0.0, 1.0
+        if self.decile is not None:
+            low, high = (self.decile - 1) / DECILES, self.decile / DECILES
         drawn = np.searchsorted(mass, generator.uniform(low, high) * mass[-1], side="right")
-        y, x = divmod(int(order[min(int(drawn), len(order) - 1)]), mask.shape[1])
+        index = min(int(drawn), len(order) - 1)
+        y, x = divmod(int(order[index]), mask.shape[1])
         return Click(y, x, int(mask[y, x]))
 
 
 def depth_of_errors(
     prediction: Mask, mask: NDArray[np.uint8], clicks: Clicks
 ) -> NDArray[np.float32]:
-    """Measure the depth (H, W) of each wrong pixel in the missed pixels of its label; 0 where nothing is wrong, or was clicked."""
+    """Measure the depth (H, W) of each wrong pixel in the missed pixels of its label.
+
+    It is 0 at correct and at clicked pixels.
+    """
     depth = np.zeros(mask.shape, np.float32)
     for region in missed_by_label(prediction, mask).values():
         depth += interior_distance(region)

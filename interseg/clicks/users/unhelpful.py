@@ -1,7 +1,7 @@
-"""Users whose clicks say nothing new: a negative one first, the last one again, one on what is already right.
+"""Users whose clicks add nothing: a negative click first, a repeated one, one on a correct pixel.
 
-Each is honest: the label is the true one at its pixel. They cost clicks, and show whether a network
-keeps what it had.
+Their labels are true at the clicked pixels. Such clicks cost effort, and show whether a network
+keeps its correct pixels.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ from interseg.errors import InputError
 
 
 class NegativeFirstUser(User):
-    """First clicks on the background, where it is deepest and not yet clicked; then another user's.
+    """A user who first clicks the deepest unclicked background pixels, then as another user.
 
     Args:
-        count: of these first clicks.
-        user: who clicks then; RITM's by default.
+        count: Number of these first clicks.
+        user: User who clicks afterwards; RITM's by default.
     """
 
     def __init__(self, count: int = 1, user: User | None = None) -> None:
@@ -43,11 +43,13 @@ class NegativeFirstUser(User):
 
 
 class RepeatingUser(User):
-    """Another user's clicks, each given again: on the pixel of its label nearest to it that was not clicked before.
+    """A user who repeats another user's clicks.
+
+    A repetition falls on the nearest pixel of the same label that was not clicked before.
 
     Args:
-        times: that a click is repeated.
-        user: who clicks; RITM's by default.
+        times: Number of repetitions of each click.
+        user: User who clicks first; RITM's by default.
     """
 
     def __init__(self, times: int = 1, user: User | None = None) -> None:
@@ -64,7 +66,9 @@ class RepeatingUser(User):
             return None
         if len(clicks) % (self.times + 1) == 0:
             return self.user.next_click(prediction, mask, clicks, generator)
-        y, x, label, kind = clicks[len(clicks) // (self.times + 1) * (self.times + 1)].tolist()
+        period = self.times + 1
+        first = len(clicks) // period * period  # the click that is being repeated
+        y, x, label, kind = clicks[first].tolist()
         free = mask == label
         zero_clicked(free, clicks)
         if not free.any():
@@ -75,11 +79,11 @@ class RepeatingUser(User):
 
 
 class NeedlessUser(User):
-    """Another user's clicks, among them by chance one on any pixel that is already right.
+    """A user who makes another user's clicks, mixed with clicks on pixels that are already right.
 
     Args:
-        probability: of such a click.
-        user: who clicks otherwise; RITM's by default.
+        probability: Probability of such a needless click.
+        user: User who makes the other clicks; RITM's by default.
     """
 
     def __init__(self, probability: float = 0.5, user: User | None = None) -> None:
@@ -94,7 +98,8 @@ class NeedlessUser(User):
         clicks: Clicks,
         generator: np.random.Generator,
     ) -> Click | None:
-        if not any(region.any() for region in missed_by_label(prediction, mask).values()):
+        missed = missed_by_label(prediction, mask).values()
+        if not any(region.any() for region in missed):
             return None
         if generator.random() < self.probability:
             right = (mask != IGNORE) & ~wrong_pixels(prediction, mask)

@@ -174,7 +174,7 @@ def test_slices_are_drawn_by_clicks_of_a_network_and_by_brush(volumes, dynamic, 
         proxy = ProxyMask(lessons.scans.scan(0).image, lessons.carry)
         mask = decode(person.show()["slices"][0]["runs"], slice_size(SHAPE, 1))
         proxy.label(1, {6: mask})
-        assert np.array_equal(merged, proxy.merged())
+        assert np.array_equal(merged, proxy.merge())
         for words, request in {
             "axis is 3": {"do": "click", "axis": 3, "number": 1, "y": 1, "x": 1, "label": 1},
             "number is 12": {"do": "click", "axis": 2, "number": 12, "y": 1, "x": 1, "label": 1},

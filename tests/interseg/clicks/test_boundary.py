@@ -13,10 +13,10 @@ from interseg.clicks.boundary import (
     RefinementClicks,
     SelectionClick,
     error_kinds,
-    outline,
     selection_click,
 )
 from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
+from interseg.clicks.outlines import outline
 from interseg.errors import InputError
 from tests.helpers.scenes import neighbours, slow_components
 

@@ -92,7 +92,8 @@ def test_clusters_are_the_slow_ones_and_know_their_boxes_depths_and_clicks(
         depth = depth_of(region, no_clicks())
         assert np.allclose(cluster.distance_to_boundary(), depth[box])
         assert np.allclose(
-            cluster.unclicked(cluster.distance_to_boundary(), clicks), depth_of(region, clicks)[box]
+            cluster.clear_clicked(cluster.distance_to_boundary(), clicks),
+            depth_of(region, clicks)[box],
         )
         region[clicks[:, 0], clicks[:, 1]] = False
         assert np.allclose(

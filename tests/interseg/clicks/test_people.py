@@ -19,7 +19,7 @@ from interseg.clicks.users import (
     RitmUser,
     SampledUser,
 )
-from interseg.clicks.users.extreme import Foreseen, thinned
+from interseg.clicks.users.extreme import Foreseen, thin
 from interseg.errors import InputError
 from tests.helpers.scenes import depth_of, random_classes, random_masks, wrong_where
 
@@ -281,8 +281,8 @@ def test_on_a_grid_few_are_weighed_ritms_click_among_them_and_heat_is_the_neares
             if d == min(distances)
         )
     line = np.array([(7, x) for x in range(100)])
-    assert 0 < len(thinned(line, 10)) <= 10
-    assert len(thinned(line[:9], 10)) == 9
-    with pytest.raises(InputError, match="evaluation alone"):
+    assert 0 < len(thin(line, 10)) <= 10
+    assert len(thin(line[:9], 10)) == 9
+    with pytest.raises(InputError, match="only an evaluation gives"):
         ExtremeUser().next_click(nothing, mask, no_clicks(), rng())
     assert np.isnan(Foreseen([], np.zeros(0), np.zeros((3, 3), bool)).heat()).all()

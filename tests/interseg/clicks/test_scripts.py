@@ -58,7 +58,7 @@ def test_a_list_of_objects_says_the_same(tmp_path):
         ("a.jpg,2,x,4,1,", "line 3: y is 'x'; give a whole number"),
         ("a.jpg,2,1.5,4,1,", "line 3: y is '1.5'"),
         ("a.jpg,2,nan,4,1,", "line 3: y is 'nan'"),
-        ("a.jpg,2,,4,1,", "line 3: .* is no click; give y, x and label"),
+        ("a.jpg,2,,4,1,", "line 3: .* is not a click; give y, x and label"),
         ("a.jpg,2,1,4,yes,", "line 3: label is 'yes'"),
         ("a.jpg,2,1,4,1,edge", "line 3: kind is 'edge'; use region or boundary"),
         (",2,1,4,1,", "line 3: it names no image"),
@@ -90,9 +90,9 @@ def test_a_bad_object_of_a_list_is_named_by_its_number(clicks, tmp_path):
     ("name", "text", "message"),
     [
         ("clicks.csv", "image,row,column\n", "has no column x, y; a row is image,object,y,x"),
-        ("clicks.json", "{", "is no JSON file"),
+        ("clicks.json", "{", "is not a JSON file"),
         ("clicks.json", '{"image": "a.jpg"}', "holds dict; a file of clicks is a list of objects"),
-        ("clicks.txt", "", "is no file of clicks; give a .csv"),
+        ("clicks.txt", "", "is not a file of clicks; give a .csv"),
     ],
 )
 def test_another_file_is_one_clear_error(name, text, message, tmp_path):

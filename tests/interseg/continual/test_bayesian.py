@@ -250,7 +250,7 @@ def test_spare_kernels_change_nothing_until_they_are_read():
     as_plain(plain, small)
     network = CLISNetwork(3, 4, 6, spare=2)
     assert network.counts == [6, *[8] * 13]
-    network.load_state_dict(network.widened(small.state_dict()))
+    network.load_state_dict(network.widen(small.state_dict()))
     x = torch.rand(1, 3, 16, 24)
     assert torch.allclose(network.plain(x), plain(x), atol=1e-5)
     network.convert()
@@ -267,7 +267,7 @@ def test_spare_kernels_change_nothing_until_they_are_read():
     assert not torch.allclose(network(x, opened, 0.0), plain(x), atol=1e-2)
     other = CLISNetwork(3, 5, 6).state_dict()
     assert (
-        network.widened(other)["convolutions.0.weight.mean"].shape[0] == 5
+        network.widen(other)["convolutions.0.weight.mean"].shape[0] == 5
     )  # another network's is left to be refused
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from interseg.evaluation.crops import PADDINGS, Crops, drawn_through
+from interseg.evaluation.crops import PADDINGS, Crops, iou_through_cells
 from interseg.evaluation.metrics import summarise
 from interseg.views import Box
 from tests.helpers.outcomes import CURVES, PLAYED
@@ -79,7 +79,7 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
 
     rows = [(IMAGE, drawn(), drawn(), drawn()) for _ in range(12)]
     rows = [
-        (image, truth, Box(*truth).grown(7 * (i % 3), *IMAGE[2:]), crop)
+        (image, truth, Box(*truth).grow(7 * (i % 3), *IMAGE[2:]), crop)
         for i, (image, truth, _, crop) in enumerate(rows[:6])
     ] + rows[6:]
     rows += [(IMAGE, row[1], row[1], IMAGE) for row in rows[:2]]
@@ -104,7 +104,7 @@ def test_figures_and_counted_curves_are_those_of_counted_pixels(seed):
     expected = [
         [0.0] * 5 if out else curve for out, curve in zip(outside, curves.tolist(), strict=True)
     ]
-    assert Crops(16).counted(outcome, curves).tolist() == expected
+    assert Crops(16).adjust_curves(outcome, curves).tolist() == expected
 
 
 def test_a_game_leaves_the_boxes_of_image_object_trimmed_box_and_crop():
@@ -120,24 +120,24 @@ def test_a_game_leaves_the_boxes_of_image_object_trimmed_box_and_crop():
         )
         assert set(found) == set(Crops.keys)
         assert found["boxes"].tolist() == [[0, 0, 30, 40], [5, 7, 9, 20], *kept]
-        assert found["drawn"] == drawn_through(truth == 1, Box(*kept[1]), 16)
+        assert found["drawn"] == iou_through_cells(truth == 1, Box(*kept[1]), 16)
 
 
-def test_an_object_is_drawn_through_cells_the_better_the_more_there_are():
+def test_an_object_is_iou_through_cells_cells_the_better_the_more_there_are():
     y, x = np.mgrid[:96, :96]
     disk = (y - 40) ** 2 + (x - 50) ** 2 < 30**2
     box = Box(8, 16, 72, 84)
-    finer = [drawn_through(disk, box, cells) for cells in (4, 8, 16, 32, 64)]
+    finer = [iou_through_cells(disk, box, cells) for cells in (4, 8, 16, 32, 64)]
     assert finer == sorted(finer)
     assert finer[0] < 0.9
     assert finer[-1] > 0.98
     square = np.zeros((96, 96), bool)
     square[16:80, 16:80] = True
-    assert drawn_through(square, Box(16, 16, 80, 80), 4) == 1, (
+    assert iou_through_cells(square, Box(16, 16, 80, 80), 4) == 1, (
         "nothing is lost of what fills its crop"
     )
-    assert drawn_through(square, Box(16, 16, 80, 48), 64) == 0.5, "but what lies outside is"
-    assert drawn_through(square, Box(0, 0, 0, 0), 64) == 0
+    assert iou_through_cells(square, Box(16, 16, 80, 48), 64) == 0.5, "but what lies outside is"
+    assert iou_through_cells(square, Box(0, 0, 0, 0), 64) == 0
 
 
 def test_the_report_draws_recall_and_area_and_says_how_many_objects_are_outside():

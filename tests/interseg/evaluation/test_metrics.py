@@ -126,7 +126,7 @@ class Hard(Contribution):
 
     keys, shown = ("easy",), ("hard",)
 
-    def counted(self, outcome, curves):
+    def adjust_curves(self, outcome, curves):
         return curves * outcome["easy"][:, None]
 
     def figures(self, outcome):
@@ -139,10 +139,10 @@ def test_a_contribution_says_how_clicks_are_counted_and_adds_its_figures():
     metric = Interactions((0.85,), True, [Hard(), Crops(16)])
     assert metric.keys == (*OUTCOME, "easy", "boxes", "drawn")
     metric.update({key: value[:2] for key, value in outcome.items()})
-    assert metric.clicked().tolist() == [[0.0] * 4, CURVES[1].tolist()]
+    assert metric.own_curves().tolist() == [[0.0] * 4, CURVES[1].tolist()]
     metric.update({key: value[1:] for key, value in outcome.items()})
     figures = metric.compute()
-    assert metric.outcome_clicked().tolist() == [[0.0] * 4, *CURVES[1:].tolist()]
+    assert metric.all_curves().tolist() == [[0.0] * 4, *CURVES[1:].tolist()]
     assert metric.outcome["curves"].tolist() == CURVES.tolist()
     plain = summarise(PLAYED, (0.85,), full_curves=True)
     own = {

@@ -1,7 +1,7 @@
 from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.contributions import Contribution
-from interseg.evaluation.tables import shown, write_objects
+from interseg.evaluation.tables import select_shown, write_objects
 from tests.helpers.outcomes import CURVES, PLAYED
 
 CLICKS = [
@@ -17,7 +17,7 @@ class Hard(Contribution):
 
     shown = ("first", "second")
 
-    def counted(self, outcome, curves):
+    def adjust_curves(self, outcome, curves):
         curves = curves.clone()
         curves[0] = 0
         return curves
@@ -72,4 +72,4 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "second",
         "network_seconds_per_click",
     ]
-    assert shown(figures) == expected
+    assert select_shown(figures) == expected

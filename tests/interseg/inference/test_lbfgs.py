@@ -140,7 +140,7 @@ def test_the_budget_is_kept_and_the_best_point_is_given():
 
 
 def test_infinite_energies_shorten_the_step_and_one_at_the_start_is_an_error():
-    def walled(x):  # no number beyond 1; least at 0.5
+    def walled(x):  # NaN beyond 1; least at 0.5
         return (-2 * x - torch.log(1 - x)).sum()
 
     asked = []

@@ -9,7 +9,7 @@ from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refiners import BRS, FeatureRefiner, MapRefiner
 from interseg.inference.zoom import ZoomIn
-from interseg.views import OUTSIDE, Box, reduced_image
+from interseg.views import OUTSIDE, Box, reduce_image
 from tests.helpers.small_network import answered, batch, encode, network, same
 
 
@@ -114,7 +114,7 @@ def test_an_image_that_was_reduced_before_is_not_reduced_again():
     predictor = Predictor(net, encode, long_side=30)
     with torch.no_grad():
         plain = answered(predictor, given).logits
-        encoded = reduced_image(given["image"], 30)
+        encoded = reduce_image(given["image"], 30)
         assert torch.equal(answered(predictor, given | {"encoded": encoded}).logits, plain)
         assert not torch.equal(
             answered(predictor, given | {"encoded": {"image": 1 - encoded["image"]}}).logits, plain

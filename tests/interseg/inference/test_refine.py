@@ -8,9 +8,10 @@ from torch import nn
 
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
-from interseg.inference.refine import COUNTS, Scene, corrective_energy, right, wanted_labels
+from interseg.inference.refine import COUNTS, corrective_energy, right, wanted_labels
 from interseg.inference.refiners import BRS, REFINERS, FeatureRefiner, MapRefiner, refiner_of
 from interseg.inference.rerun import frozen
+from interseg.inference.scene import Scene
 from interseg.views import Box
 from tests.helpers.small_network import Small, clicks, network, refined, same, scene
 
@@ -199,7 +200,7 @@ def test_an_optimisation_that_fails_keeps_the_forward_pass_and_is_counted():
 def test_an_answer_that_is_no_number_names_the_object():
     given = scene(network(), objects=2)
     given.images[1][:] = torch.nan
-    with pytest.raises(InputError, match="answer to object 1 is no number"):
+    with pytest.raises(InputError, match="answer to object 1 is NaN or infinite"):
         refined(BRS(), given)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from interseg.inference.rerun import Rerun, changed, frozen
+from interseg.inference.rerun import Rerun, change_output, frozen
 from interseg.networks.click_network import ClickNetwork
 from tests.helpers.small_network import ENCODER, network
 
@@ -22,7 +22,7 @@ def test_a_rerun_computes_only_what_follows_the_layer(point):
         change = lambda features: features * 1.5 + 0.1  # noqa: E731
         quick = again(lambda: net(images[rows], maps[rows]), change, rows)
         kept = set(again.outputs)
-        with changed(layer, change):
+        with change_output(layer, change):
             slow = net(images[rows], maps[rows])
     assert torch.allclose(quick, slow)
     assert net.stem in kept
@@ -46,7 +46,7 @@ def test_every_click_network_names_its_points_and_is_rerun_exactly(architecture,
         for layer in net.refinement_points().values():
             again = Rerun(net, layer, lambda: net(images, maps))
             change = lambda features: features * 1.1 - 0.05  # noqa: E731
-            with changed(layer, change):
+            with change_output(layer, change):
                 slow = net(images[rows], maps[rows])
             assert torch.allclose(
                 again(lambda: net(images[rows], maps[rows]), change, rows), slow, atol=1e-4

@@ -6,8 +6,9 @@ import torch
 
 from interseg.clicks.layout import BOUNDARY, REGION, Click
 from interseg.errors import InputError
+from interseg.inference.rounds import answer_together
 from interseg.inference.segmenter import Answer, Plain
-from interseg.inference.session import answer_together, open_sessions
+from interseg.inference.session import open_sessions
 
 
 class Counter:

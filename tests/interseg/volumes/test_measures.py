@@ -5,15 +5,15 @@ import pytest
 
 from interseg.errors import InputError
 from interseg.volumes.measures import (
+    count_touched,
     dice,
     distance_to_slices,
     falling_confidence,
     labour,
     residual,
     step_confidence,
-    touched_slices,
 )
-from interseg.volumes.users import SliceUser, guided_slices
+from interseg.volumes.users import SliceUser, draw_slices
 from tests.helpers.blobs import volume
 
 
@@ -42,29 +42,28 @@ def test_the_residual_is_the_equation_and_guides_to_where_it_is_large():
     r[4], r[1], r[2] = 3.0, 1.0, 99.0
     counts = np.zeros(6)
     for seed in range(600):
-        for number in guided_slices(r, [2], 0, 1, np.random.default_rng(seed)):
+        for number in draw_slices(r, [2], 0, 1, np.random.default_rng(seed)):
             counts[number] += 1
     assert counts[2] == counts[0] == counts[3] == 0
     assert counts[4] / counts[1] == pytest.approx(3, rel=0.25)
-    assert guided_slices(r, [2], 0, 9, np.random.default_rng(0)) == [1, 4]
-    assert guided_slices(r, [1, 2, 4], 0, 1, np.random.default_rng(0)) == []
+    assert draw_slices(r, [2], 0, 9, np.random.default_rng(0)) == [1, 4]
+    assert draw_slices(r, [1, 2, 4], 0, 1, np.random.default_rng(0)) == []
 
 
 def test_labour_is_the_share_of_the_targets_slices():
     _, mask = volume()
-    assert touched_slices(mask) == (12, *(int(mask.any(other).sum()) for other in ((0, 2), (0, 1))))
+    assert count_touched(mask) == (12, *(int(mask.any(other).sum()) for other in ((0, 2), (0, 1))))
     parts = np.zeros((9, 4, 4), bool)
     parts[[1, 2, 7], 1:3] = True
-    assert touched_slices(parts) == (3, 2, 4)
+    assert count_touched(parts) == (3, 2, 4)
     everything = SliceUser((0, 1), 9, guided=False).annotate(
         parts, parts, None, {}, np.random.default_rng(0)
     )
     assert (
-        labour({axis: list(masks) for axis, masks in everything.items()}, touched_slices(parts))
-        == 2
+        labour({axis: list(masks) for axis, masks in everything.items()}, count_touched(parts)) == 2
     )  # all of it, along two axes
     assert labour({0: range(6), 1: range(6)}, (23, 43, 50)) == pytest.approx(6 / 23 + 6 / 43)
     assert round(100 * labour({0: range(6), 1: range(6)}, (23, 43, 50))) == 40
     with pytest.raises(InputError, match="the target is empty"):
-        touched_slices(np.zeros((2, 3, 4), bool))
+        count_touched(np.zeros((2, 3, 4), bool))
     assert dice(mask, mask) == dice(~mask & mask, ~mask & mask) == 1

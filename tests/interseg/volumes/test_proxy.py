@@ -57,15 +57,15 @@ def test_a_round_registers_only_slices_whose_nearest_label_changed():
 def test_planes_are_merged_by_and_or_and_the_users_slices_stand():
     image, mask = volume()
     proxy = ProxyMask(image, copy)
-    assert not proxy.merged().any()
+    assert not proxy.merge().any()
     proxy.label(0, slices(mask, 0, [8]))
     proxy.label(1, slices(mask, 1, [14]))
     both, either = proxy.planes[0] & proxy.planes[1], proxy.planes[0] | proxy.planes[1]
     drawn = np.zeros(mask.shape, bool)
     drawn[8] = drawn[:, 14] = True
-    assert np.array_equal(proxy.merged()[~drawn], both[~drawn])
-    assert np.array_equal(proxy.merged(inclusive=True)[~drawn], either[~drawn])
-    assert np.array_equal(proxy.merged()[drawn], mask[drawn])
+    assert np.array_equal(proxy.merge()[~drawn], both[~drawn])
+    assert np.array_equal(proxy.merge(inclusive=True)[~drawn], either[~drawn])
+    assert np.array_equal(proxy.merge()[drawn], mask[drawn])
     assert proxy.labelled == {0: [8], 1: [14]}
 
 
@@ -78,7 +78,7 @@ def test_more_slices_make_a_better_proxy_and_flow_beats_the_copy():
         for numbers in ([8], [3], [12]):
             for axis in (0, 1):
                 proxy.label(axis, slices(mask, axis, [n if axis == 0 else n + 6 for n in numbers]))
-            scores[name].append(dice(proxy.merged(), mask))
+            scores[name].append(dice(proxy.merge(), mask))
     for values in scores.values():
         assert values[0] < values[2]
     assert scores["dis"][0] > scores["copy"][0]

@@ -13,7 +13,7 @@ from interseg.volumes.registration import (
     backend_of,
     copy,
     dis_flow,
-    explained,
+    explained_share,
 )
 
 
@@ -74,7 +74,7 @@ def test_what_a_flow_explains_is_the_share_of_the_difference_that_it_takes_away(
     moving = np.roll(image, 3, 1)
     flow = np.zeros((40, 44, 2), np.float32)
     flow[:20, :, 0] = 3  # the truth in the upper half, nothing in the lower one
-    found = explained(image, moving, flow, 2.0)
+    found = explained_share(image, moving, flow, 2.0)
     assert (found[:10, 10:30] > 0.99).all()
     assert (found[30:] == 0).all()
     moved = image.astype(float)
@@ -83,7 +83,7 @@ def test_what_a_flow_explains_is_the_share_of_the_difference_that_it_takes_away(
     after = gaussian_filter((image - moved) ** 2, 2, mode="mirror")
     assert found[20, 20] == pytest.approx(1 - after[20, 20] / before[20, 20], abs=0.02)
     assert 0 < found[20, 20] < 1
-    assert (explained(image, image, np.zeros((40, 44, 2), np.float32), 2.0) == 1).all()
+    assert (explained_share(image, image, np.zeros((40, 44, 2), np.float32), 2.0) == 1).all()
 
 
 @pytest.mark.parametrize("carry", [dis_flow, affine, affine_spline])

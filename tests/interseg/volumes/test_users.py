@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from interseg.errors import InputError
-from interseg.volumes.measures import touched_slices
+from interseg.volumes.measures import count_touched
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import copy
 from interseg.volumes.slices import index
@@ -19,7 +19,7 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
     seen = []
     for round in range(12):
         given = user.annotate(
-            proxy.merged(), mask, None, proxy.labelled, np.random.default_rng(round)
+            proxy.merge(), mask, None, proxy.labelled, np.random.default_rng(round)
         )
         for axis, labels in given.items():
             for number, drawn in labels.items():
@@ -28,9 +28,7 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
                 assert (axis, number) not in seen
                 seen.append((axis, number))
             proxy.label(axis, labels)
-    assert (
-        len([s for s in seen if s[0] == 0]) == touched_slices(mask)[0]
-    )  # all of them, and no more
+    assert len([s for s in seen if s[0] == 0]) == count_touched(mask)[0]  # all of them, and no more
     assert given[0] == {}
 
 
@@ -43,7 +41,7 @@ def test_the_user_follows_the_guidance():
         next(
             iter(
                 SliceUser((0,), 1).annotate(
-                    proxy.merged(), mask, probabilities, {0: [2]}, np.random.default_rng(seed)
+                    proxy.merge(), mask, probabilities, {0: [2]}, np.random.default_rng(seed)
                 )[0]
             )
         )
