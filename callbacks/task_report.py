@@ -17,11 +17,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.figures import draw_panels, page, png
-from callbacks.lookup import method_of
+from callbacks.lookup import find_method, method_of
 from callbacks.offers import Captioned, captioned
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.stream import TaskMethod
+from interseg.continual.stream import GatedMethod, TaskMethod
 from interseg.evaluation.overlap import mean_iou
 from interseg.files import write_whole
 
@@ -57,7 +57,8 @@ class TaskReport(Callback):
         if batch["task"] == 0 and self.sequence is None:
             self.sequence = batch["sequence"]
         if self._drawn(trainer, batch):
-            self.neighbour = method_of(pl_module, TaskMethod).neighbour(batch["image"])
+            gated = self._gated(pl_module)
+            self.neighbour = gated.neighbour(batch["image"]) if gated else []
 
     def on_train_batch_end(
         self,
@@ -72,7 +73,8 @@ class TaskReport(Callback):
             return
         self.rounds.append(self._round(batch, outputs))
         if batch["last_round"]:
-            kernels = method_of(pl_module, TaskMethod).activation()
+            gated = self._gated(pl_module)
+            kernels = gated.activation() if gated else []
             activation = [layer.cpu().numpy() for layer in kernels]
             if batch["task"] == 0:
                 self.first = activation
@@ -84,6 +86,10 @@ class TaskReport(Callback):
             }
             self.tasks.append(task)
             self._write(Path(trainer.default_root_dir))
+
+    def _gated(self, module: LightningModule) -> GatedMethod | None:
+        """Return a method of tasks, if it has gates."""
+        return find_method(method_of(module, TaskMethod), GatedMethod)
 
     def _drawn(self, trainer: Trainer, batch: TaskBatch) -> bool:
         in_stream = "task" in batch and self.sequence is not None

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.figures import draw_panels, page, png, put_legend_below
-from callbacks.lookup import callback_of, data_of, method_of
+from callbacks.lookup import callback_of, data_of
 from callbacks.offers import Captioned, captioned
 from callbacks.slice_loop import SliceLoop
 from interseg.batches import VolumeBatch
 from interseg.files import write_whole
 from interseg.volumes.measures import dice, residual
 from interseg.volumes.slices import index, other_axes
-from interseg.volumes.stream import VolumeMethod, VolumeStream
-from interseg.volumes.users import SliceUser
+from interseg.volumes.stream import VolumeStream
 
 
 class VolumeReport(Callback):
@@ -51,20 +50,20 @@ class VolumeReport(Callback):
         batch_idx: int,
     ) -> None:
         """Draw a round, and after a volume write the page."""
-        offline = method_of(pl_module, VolumeMethod).start_anew == "never"
+        data = data_of(trainer, VolumeStream)
+        offline = data.protocol.kind == "offline"
         if batch["task"] == batch["round"] == 0 and (self.permutation is None or offline):
             self.permutation, self.rounds = batch["sequence"], []
         if offline and trainer.current_epoch + 1 != trainer.max_epochs:
             return
         if not trainer.is_global_zero or batch["sequence"] != self.permutation:
             return
-        data = data_of(trainer, VolumeStream)
         answer = outputs["probabilities"][0, 0].cpu().numpy()
         row = round_row(batch, answer)
         count = len(data.order(batch["sequence"]))
         first, last = (self.volumes + 1) // 2, count - self.volumes // 2
         if batch["task"] < first or batch["task"] >= last:
-            user = callback_of(trainer, SliceLoop).user or SliceUser()
+            user = callback_of(trainer, SliceLoop).user
             row["picture"] = png(self._draw(batch, answer, user.weight))
         self.rounds.append(row)
         if batch["last_round"]:

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.targets import current, find, locate, parameters, unknown_key
+from configs.targets import check_moved_keys, current, find, locate, parameters, unknown_key
 from configs.types import TOP, check, check_arguments, hints_of
 from configs.wiring import wire
 from interseg.errors import InputError
@@ -78,7 +78,21 @@ def resolve(config: Node) -> Node:
     assert isinstance(resolved, dict)
     named = {str(key): value for key, value in resolved.items()}
     check_top(named)
-    return named
+    check_moved_keys(named)
+    return follow_protocol(named)
+
+
+def follow_protocol(config: Node) -> Node:
+    """Give a run of a stream its epochs, one a sequence, where the config leaves them to the protocol.
+
+    Raises:
+        InputError: a protocol that contradicts itself or the epochs.
+    """
+    if not isinstance(config.get("protocol"), dict):
+        return config
+    given = config["trainer"].get("max_epochs")
+    epochs = build(config["protocol"], path="protocol").epochs(given)
+    return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
 
 
 def as_yaml(config: Node) -> str:

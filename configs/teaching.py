@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning import seed_everything
 from torch import Tensor
 
+from callbacks.lessons import Lessons
 from callbacks.person_loop import PersonLoop
 from configs import build, find, load, merge, read, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
@@ -33,7 +34,7 @@ from lightning_modules.task_learner import TaskLearner
 PERSON: dict[str, Any] = {
     "name": "lessons",
     "logger": None,
-    "data": {"stage": "tasks"},
+    "protocol": None,
     "trainer": {
         "max_epochs": 1,
         "enable_progress_bar": False,
@@ -108,7 +109,8 @@ class Lesson:
         stream = PhotoStream(self.source(), self.files, self.truth, before, teacher.rest)
         resumed = last if last.exists() else None
         fit = trainer(
-            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            config
+            | {"callbacks": config["callbacks"] | {"loop": loop, "lessons": Lessons(teacher)}},
             folder,
             list(self.trusted),
             resumed,

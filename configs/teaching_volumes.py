@@ -12,6 +12,7 @@ from typing import Any
 
 from pytorch_lightning import seed_everything
 
+from callbacks.lessons import Lessons
 from callbacks.person_slices import PersonSlices
 from configs import build, load, merge, resolve
 from configs.checkpoints import find_checkpoint, trained_config, without_download
@@ -82,7 +83,8 @@ class VolumeLesson:
         loop = PersonSlices(teacher, **self.loop)
         resumed = last if last.exists() else None
         fit = trainer(
-            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            config
+            | {"callbacks": config["callbacks"] | {"loop": loop, "lessons": Lessons(teacher)}},
             self.folder,
             list(self.trusted),
             resumed,
@@ -115,9 +117,8 @@ def open_volumes(
     _, file = find_checkpoint(checkpoint)
     config = trained_config(file, trusted)
     needs(resolve(config), "model", "data")
-    model = {"pretrained": str(file.absolute()), "start_anew": "permutation"}
-    node = {key: value for key, value in PERSON.items() if key != "data"}
-    config = merge(without_reports(config), node | {"model": model}, "", trusted)
+    model = {"pretrained": str(file.absolute())}
+    config = merge(without_reports(config), PERSON | {"model": model}, "", trusted)
     merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
     resolved = resolve(merged)
     files: dict[str, Path] = {}

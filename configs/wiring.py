@@ -1,4 +1,4 @@
-"""What a data module is given without being asked: the top level's `loading` and `seed`, where its node does not say otherwise."""
+"""The top level's `loading`, `protocol` and `seed` for a data module that does not name its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +26,7 @@ def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
     given = {"loading": "${loading}"}
     if "loading" not in taken and isinstance(loading, dict):
         given = {key: f"${{loading.{key}}}" for key in PARTS if key in loading}
+    given |= {"protocol": "${protocol}"} if config.get("protocol") is not None else {}
     given["seed"] = "${seed}"
     missing = {key: value for key, value in given.items() if key in taken and key not in data}
     return config | {"data": data | missing} if missing else config

@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import REGION
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.refinements import Refinements
@@ -101,28 +102,26 @@ class InteractiveModule(LightningModule):
         """Nothing: as in validation."""
 
 
+def protocol_of(module: LightningModule) -> StreamProtocol:
+    """Return what the data of a fit play; loaders without a data module are an offline training."""
+    data = module.trainer.datamodule  # type: ignore[attr-defined]
+    found: StreamProtocol | None = getattr(data, "protocol", None)
+    return found or StreamProtocol("offline")
+
+
 def seed_of(*numbers: int) -> int:
     """Make a seed for torch that depends on all of some numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def update(
-    module: LightningModule,
-    loss: Tensor | Callable[[], None],
-    limit: Callable[[], None] | None = None,
-) -> None:
-    """One step of a method that optimises by hand, on a loss or on what a function propagates back.
-
-    `limit` may change the gradients before it.
-    """
+def update(module: LightningModule, loss: Tensor | Callable[[], None]) -> None:
+    """Take a step of a method that optimises by hand, on a loss or on what a function propagates back."""
     optimizer: Any = module.optimizers()
     optimizer.zero_grad()
     if isinstance(loss, Tensor):
         module.manual_backward(loss)
     else:
         loss()
-    if limit:
-        limit()
     optimizer.step()
 
 

@@ -4,12 +4,12 @@ The layers and the energy (`propagation.py`) are in `interseg/continual/`, the n
 `interseg/networks/clis_network.py`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
@@ -138,7 +138,8 @@ class CLIS(TaskLearner):
         )
         self.register_buffer("plain", torch.tensor(pretraining == "plain"))
         self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
-        self._moving = "all"
+        if update == "isolated":
+            self.phases = ("kernels", "gates")
 
     pretrained_gates: Tensor
     plain: Tensor
@@ -147,10 +148,9 @@ class CLIS(TaskLearner):
     """Kernels that the isolated update learns in this task."""
 
     @torch.no_grad()
-    def predict(
-        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
-    ) -> Prediction:
+    def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
         """Answer by the mean of `samples` draws, its entropy (eq. 10) and their mutual information, with the gates that are found."""
+        images, masks = self.placed(batch["image"]), batch.get("mask")
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
         return joined(
             [
@@ -192,7 +192,7 @@ class CLIS(TaskLearner):
             return self.embedding(images)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Cross-entropy or eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
+        """Cross-entropy or eq. 6 on the images of the pretraining, and the autoencoder's own loss, which shares no weight with it."""
         images, labels, ones = batch["image"], batch["mask"], torch.ones_like(batch["mask"])
         if self.plain:
             loss = weighted_cross_entropy(self.network.plain(images), labels, ones)
@@ -276,8 +276,8 @@ class CLIS(TaskLearner):
         information = [torch.zeros_like(part.mean) for part in parts]
         self.network.train()
         with torch.autocast(self.device.type, enabled=False), torch.enable_grad():
-            for start in range(data.holdout):
-                batch = data.holdout_batch(1, start)
+            for start in range(data.pretraining_images):
+                batch = data.pretraining_batch(1, start)
                 logits = self.network(self.placed(batch["image"]), sample=0.0)
                 valid = batch["mask"].to(self.device) != IGNORE
                 for total, square in zip(
@@ -293,9 +293,9 @@ class CLIS(TaskLearner):
         """Learn eq. 6 on the pretraining's images, as they are, from no noise to all of it."""
         optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
         for step in range(self.refinement):
-            batch = data.holdout_batch(8, start=8 * step)
+            batch = data.pretraining_batch(8, start=8 * step)
             images, labels = self.placed(batch["image"]), batch["mask"].to(self.device)
-            pixels = images.shape[2] * images.shape[3] * data.holdout
+            pixels = images.shape[2] * images.shape[3] * data.pretraining_images
             noise = min(1.0, 2 * (step + 1) / self.refinement)
             optimizer.zero_grad()
             with torch.enable_grad():
@@ -305,12 +305,12 @@ class CLIS(TaskLearner):
     def _usual_distance(self, data: TaskStream) -> Tensor:
         """Of the pretraining's images."""
         batches = (
-            data.holdout_batch(EMBEDDED, start)["image"]
-            for start in range(0, data.holdout, EMBEDDED)
+            data.pretraining_batch(EMBEDDED, start)["image"]
+            for start in range(0, data.pretraining_images, EMBEDDED)
         )
         parts = [self._embedded(self.placed(images)) for images in batches]
         return usual_distance(
-            *(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True))
+            *(torch.cat(part)[: data.pretraining_images] for part in zip(*parts, strict=True))
         )
 
     def configure_optimizers(self) -> Any:
@@ -380,21 +380,12 @@ class CLIS(TaskLearner):
                 weights.prior_log_variance[chosen] = 0
         head.weight.prior_log_variance[:, opened[-1]] = 0
 
-    def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
-        for part in ("all",) if self.update == "full" else ("kernels", "gates"):
-            self._moving = part
-            super()._learn(batch, targets, steps)
-
-    def updates(self, learns: bool, last: bool) -> int:
-        """Count all steps, twice for the isolated update."""
-        return super().updates(learns, last) * (1 if self.update == "full" else 2)
-
-    def limit(self) -> None:
-        """In the isolated update, what does not move has no gradient."""
-        if self._moving == "all":
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """In the isolated update, what its phase leaves alone has no gradient."""
+        if self.phase == "all":
             return
         *convolutions, head = self.network.layers
-        if self._moving == "gates":
+        if self.phase == "gates":
             without_gradient(
                 parameter for layer in self.network.layers for parameter in layer.parameters()
             )
@@ -409,7 +400,7 @@ class CLIS(TaskLearner):
             if parameter.grad is not None:
                 parameter.grad[:, ~opened[-1]] = 0
 
-    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
+    def finish(self, batch: TaskBatch) -> None:
         """Make the posterior the prior; keep the image's embedding and its gates."""
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)

@@ -17,7 +17,14 @@ from interseg.continual.replay import ReplayBuffer
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
 from interseg.volumes.stream import VolumeMethod
-from lightning_modules.base import InteractiveModule, check_loss, seed_of, spared, update
+from lightning_modules.base import (
+    InteractiveModule,
+    check_loss,
+    protocol_of,
+    seed_of,
+    spared,
+    update,
+)
 from lightning_modules.optimisation import Optimisation
 
 
@@ -25,7 +32,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
-    slices or from the whole truth. The loss is eq. 9 with its weights made to sum to 1: the
+    slices or from the whole truth. By the protocol of the data a "stream" goes on from volume to
+    volume; "static" learns each by itself, which replays its own rounds; and the permutations of
+    "offline" are the epochs of one training. The loss is eq. 9 with its weights made to sum to 1: the
     replayed samples share what the new one leaves.
 
     As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its
@@ -45,9 +54,6 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         smoothing_rate: the 0.02 of it.
         steps: of a volume's first round, n_F(0).
         more_steps: of each later round than of the one before.
-        start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned
-            by itself and replays its own rounds (static evaluation); "never": permutations are the
-            epochs of one offline training.
         pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold
             one.
         augment: flips and turns in the plane of the slices.
@@ -69,15 +75,12 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         smoothing_rate: float = 0.02,
         steps: int = 10,
         more_steps: int = 5,
-        start_anew: str = "permutation",
         pretrained: str | None = None,
         augment: bool = True,
         turn: float = 15.0,
         optimisation: Optimisation | None = None,
     ) -> None:
         super().__init__()
-        if start_anew not in ("permutation", "volume", "never"):
-            raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
         if steps < 1 or more_steps < 0:
             raise InputError(
                 f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer"
@@ -87,12 +90,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
         self.automatic_optimization = False
         self.answers_clicks = False
-        self.network, self.divisor, self.start_anew, self.pretrained = (
-            network,
-            divisor,
-            start_anew,
-            pretrained,
-        )
+        self.network, self.divisor, self.pretrained = network, divisor, pretrained
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
         self.samples, self.steps, self.more_steps, self.augment, self.turn = (
@@ -165,11 +163,12 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return interpolate(interpolate(volume, smaller, mode="area"), self.size, mode="trilinear")
 
     @torch.no_grad()
-    def predict(self, volume: Tensor) -> Tensor:
-        """(1, 1, D, H, W) probabilities, in single precision at least; raises `InputError` where they are no numbers."""
+    def predict(self, batch: VolumeBatch, task: int | None = None) -> Tensor:
+        """(1, 1, D, H, W) probabilities of a volume, in single precision at least; raises `InputError` where they are no numbers."""
         training = self.training
         self.eval()
-        found = self.segment({"volume": volume.to(next(self.parameters()))}).sigmoid()
+        volume = batch["volume"].to(next(self.parameters()))
+        found = self.segment({"volume": volume}).sigmoid()
         self.train(training)
         if not torch.isfinite(found).all():
             raise InputError(
@@ -178,7 +177,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             )
         return found if found.dtype == torch.float64 else found.float()
 
-    def meet(self, batch: VolumeBatch) -> Tensor | None:
+    def begin_round(self, batch: VolumeBatch) -> Tensor | None:
         """Answer before a round; None while nothing is learned: a cold start's first round.
 
         A stream, or a volume that is learned by itself, begins here from its start. What is said
@@ -187,10 +186,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         """
         torch.manual_seed(seed_of(*self._place(batch)))
         first = batch["round"] == 0
-        begun = batch["task"] == 0 and (
-            self.start_anew == "permutation" or self.trainer.current_epoch == 0
-        )
-        fresh = first and (begun or self.start_anew == "volume")
+        kind = protocol_of(self).kind
+        begun = batch["task"] == 0 and (kind == "stream" or self.trainer.current_epoch == 0)
+        fresh = first and (begun or kind == "static")
         if fresh:
             self.network.load_state_dict(self._built)
             self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
@@ -198,7 +196,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 self.replay = ReplayBuffer(self.replay.slots, self.replay.size, self.replay.policy)
             if self.replay is not None and self.remembered is not None:
                 self.replay.load_state_dict(self.remembered)
-        answer = self.predict(batch["volume"])
+        answer = self.predict(batch)
         if first:
             self.before = answer
         return None if fresh and self.pretrained is None and not self.warm else answer
@@ -206,12 +204,15 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
         """All steps of a round; then the segmenter's answer, as `probabilities`."""
         require(batch, "id", "volume", "target", "confidence")
-        if batch["new"]:
-            self._learn(batch)
-        return {"probabilities": self.predict(batch["volume"])}
+        self.learn(batch)
+        return {"probabilities": self.predict(batch)}
 
-    def _learn(self, batch: VolumeBatch) -> None:
-        task = 0 if self.start_anew == "volume" else batch["task"]
+    def learn(self, batch: VolumeBatch) -> None:
+        """Take all steps of a round in which something was labelled."""
+        if not batch["new"]:
+            return
+        static = protocol_of(self).kind == "static"
+        task = 0 if static else batch["task"]
         share = (
             max(self.smoothing_floor, 1 - self.smoothing_rate * task)
             if self.smoothing and task > 0
@@ -219,9 +220,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         )
         target = (1 - share) * self.before + share * batch["target"]
         sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
-        key = (
-            int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
-        )
+        id = int(batch["id"])
+        key = (id, batch["round"]) if static else id
         place = self._place(batch)
         generator = np.random.default_rng(place)
         replayed = (
@@ -229,7 +229,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             if self.replay is not None
             else []
         )
-        for step in range(self.updates(batch["round"])):
+        for step in range(self.updates(batch)):
             loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
         self._share_statistics()
@@ -237,9 +237,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         if self.replay is not None:
             self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
 
-    def updates(self, round: int) -> int:
-        """Count the steps of a round."""
-        return self.steps + self.more_steps * round
+    def updates(self, batch: VolumeBatch) -> int:
+        """Count the steps of a round, none where nothing was labelled."""
+        return self.steps + self.more_steps * batch["round"] if batch["new"] else 0
 
     def _share_statistics(self) -> None:
         """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""
@@ -249,7 +249,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
         """Return what randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
-        sequence = () if self.start_anew == "volume" else (batch["sequence"],)
+        sequence = () if protocol_of(self).kind == "static" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])
 
     def _step(self, samples: list[tuple[Tensor, ...]], place: tuple[int, ...]) -> Tensor:
@@ -285,7 +285,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Do nothing: the slice loop has called `meet`, which seeds torch."""
+        """Do nothing: the slice loop has called `begin_round`, which seeds torch."""
         require(batch, "target", "confidence", "new")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

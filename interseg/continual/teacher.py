@@ -45,13 +45,13 @@ class Told(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What came of a round."""
+    """What came of a round, of a photo or of a volume."""
 
     task: int
     round: int
     last: bool
     probabilities: NDArray[np.floating]
-    """(C, H, W) the refined answer."""
+    """Refined answer: (C, H, W) of a photo, (1, D, H, W) of a volume."""
     activation: list[NDArray[np.floating]]
     """How far each kernel of each layer is switched on, (K,) in [0, 1]; empty without gates."""
 
@@ -63,14 +63,11 @@ class Student(Protocol):
         """Answer the photo of a task that is over, with what has been learned since: (H, W) classes."""
 
 
-class Teacher(Protocol):
-    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+class Listener(Protocol):
+    """Side of a person who teaches photos or volumes, as far as it hears of what is learned.
 
-    def begin(self, student: Student) -> None:
-        """Hear who is taught."""
-
-    def meet(self, met: Met) -> Told:
-        """Wait until the person has annotated."""
+    All is called by the thread that learns, and each may raise to end the lessons.
+    """
 
     def update(self, done: int, of: int) -> None:
         """Hear of an update of the weights, the `done`-th of a round's."""
@@ -79,4 +76,14 @@ class Teacher(Protocol):
         """Hear of a round's end, before its state is kept."""
 
     def rest(self) -> None:
-        """Wait for photos: there are no more."""
+        """Wait for photos or volumes: there are no more."""
+
+
+class Teacher(Listener, Protocol):
+    """Side of a person who teaches photos."""
+
+    def begin(self, student: Student) -> None:
+        """Hear who is taught."""
+
+    def meet(self, met: Met) -> Told:
+        """Wait until the person has annotated."""

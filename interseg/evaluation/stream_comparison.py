@@ -1,9 +1,11 @@
-"""Runs of task streams set against each other: an array's runs of single sequences are one method, sequences are paired."""
+"""Comparison of runs of streams, of tasks or of volumes: sequences and permutations are paired.
+
+An array's runs of single sequences are one method.
+"""
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,88 +13,147 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.evaluation.comparison import OWN, grouped
 from interseg.evaluation.metrics import interval
 
 FIGURES = ("basic", "forward", "backward", "drop")
+"""Figures of a sequence of tasks."""
+VOLUME_FIGURES = ("dice", "proxy", "labour", "held_out")
+"""Figures of a permutation of volumes: means of the last rounds of its volumes, and Dice of the
+held-out ones after its last volume, where that was measured."""
+LOWER = {"drop": "drops less by", "labour": "takes less labour by"}
+"""Figures that are better when lower, and what is said of the first method's lead in them."""
 KINDS = {
     "": "mean IoU",
     "official_": "the official code's IoU: classes by area, annotated pixels included",
 }
 """Prefixes of the figures in `transfer.json`, and what they are."""
-TASKS = ("_target_", "root", "classes", "size", "holdout", "length", "rounds", "seed")
+TASKS = ("_target_", "root", "classes", "size", "pretraining_images", "length", "seed")
 """Keys of a data module that decide which tasks a sequence has."""
+VOLUMES = ("_target_", "root", "size", "spacing", "crop", "margin", "values", "channel", "series")
+VOLUMES += ("held_out", "stream", "normalise", "seed")
+"""Keys of a data module that decide which volumes a permutation has."""
+DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
+"""What readers raise for damaged files."""
 Sequences = dict[str, dict[str, float]]
-"""The figures of each sequence, by its number."""
+"""The figures of each sequence or permutation, by its number."""
 
 
-class Round(NamedTuple):
-    """Of a task, in `transfer.csv`."""
+class StreamRound(NamedTuple):
+    """A round of a task or volume."""
 
     number: int
-    before: float
-    """Mean IoU of the answer that the user saw."""
-    iou: float
-    """Of the refined one."""
-    annotated: float
-    """Share of the pixels that the user has annotated so far."""
+    cost: float
+    """Share of the pixels annotated so far, or of the labour of labelling the whole target."""
+    quality: float
+    """Mean IoU or Dice of the refined answer."""
+    before: float | None = None
+    """Mean IoU of the answer that the user saw; None for a volume."""
 
 
-@dataclass(frozen=True)
-class StreamRun:
-    """A run's folder with `transfer.json` and `transfer.csv`, read; raises `InputError` for another one."""
+class StreamRun(NamedTuple):
+    """A run of a stream, read."""
 
     folder: Path
-    config: dict[str, Any] = field(init=False)
-    sequences: Sequences = field(init=False)
-    rounds: list[Round] = field(init=False)
+    config: dict[str, Any]
+    setting: dict[str, Any]
+    """Settings that decide what a sequence has and how it is measured."""
+    sequences: Sequences
+    rounds: list[StreamRound]
 
-    def __post_init__(self) -> None:
-        try:
-            found = json.loads((self.folder / "transfer.json").read_text())["sequences"]
-            sequences = {
-                k: {name: float(figures[name]) for name in names()} for k, figures in found.items()
-            }
-            config = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
-            with (self.folder / "transfer.csv").open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row["kind"].startswith("round")]
-            rounds = [
-                Round(
-                    int(r["kind"].split()[1]),
-                    float(r["before"]),
-                    float(r["iou"]),
-                    float(r["annotated"]),
-                )
-                for r in rows
-            ]
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            yaml.YAMLError,
-        ) as error:  # what readers raise for damaged files
-            raise InputError(
-                f"{self.folder} holds no finished sequence of tasks ({error}); give runs of train.py with clis/tasks.yaml"
-            ) from None
-        object.__setattr__(self, "sequences", sequences)
-        object.__setattr__(self, "config", config)
-        object.__setattr__(self, "rounds", rounds)
 
-    def setting(self) -> dict[str, Any]:
-        """Return what decides which tasks a sequence has and how they are measured."""
-        config = OmegaConf.create(self.config)
-        data = {key: OmegaConf.select(config, f"data.{key}") for key in TASKS}
-        return data | {
-            key: OmegaConf.select(config, f"callbacks.transfer.{key}")
-            for key in ("forward_after", "backward_after")
-        }
+def read_run(folder: Path) -> StreamRun:
+    """Read a run's folder with `transfer.json` and `transfer.csv`, or with `dice.csv`.
+
+    Raises:
+        InputError: a folder without whole files of a finished sequence.
+    """
+    volumes = (folder / "dice.csv").exists()
+    try:
+        found = OmegaConf.load(folder / "config.yaml")
+        config = OmegaConf.to_container(found)
+        assert isinstance(config, dict)
+        named = {str(key): value for key, value in config.items()}
+        sequences, rounds = read_volumes(folder) if volumes else read_tasks(folder)
+        setting = setting_of(named, volumes)
+    except DAMAGED as error:
+        raise InputError(
+            f"{folder} holds no finished sequence of tasks or volumes ({error}); give runs of "
+            "train.py with clis/tasks.yaml or dynamic3d.yaml"
+        ) from None
+    return StreamRun(folder, named, setting, sequences, rounds)
+
+
+def read_tasks(folder: Path) -> tuple[Sequences, list[StreamRound]]:
+    """Read the figures of sequences of tasks, and their rounds."""
+    found = json.loads((folder / "transfer.json").read_text())["sequences"]
+    sequences = {}
+    for number, figures in found.items():
+        sequences[number] = {name: float(figures[name]) for name in names()}
+    rounds = []
+    for row in rows_of(folder / "transfer.csv"):
+        if row["kind"].startswith("round"):
+            number = int(row["kind"].split()[1])
+            values = (float(row[key]) for key in ("annotated", "iou", "before"))
+            rounds.append(StreamRound(number, *values))
+    return sequences, rounds
+
+
+def read_volumes(folder: Path) -> tuple[Sequences, list[StreamRound]]:
+    """Read the figures of permutations of volumes, and their rounds."""
+    rows = rows_of(folder / "dice.csv")
+    played = [row for row in rows if row["kind"] == "round"]
+    sequences = {}
+    for number in dict.fromkeys(row["permutation"] for row in played):
+        own = [row for row in rows if row["permutation"] == number]
+        sequences[number] = permutation_figures(own)
+    rounds = []
+    for row in played:
+        values = (float(row[key]) for key in ("labour", "dice"))
+        rounds.append(StreamRound(int(row["round"]), *values))
+    return sequences, rounds
+
+
+def permutation_figures(rows: list[dict[str, str]]) -> dict[str, float]:
+    """Return the figures of a permutation from its rows of `dice.csv`."""
+    ends = {row["volume"]: row for row in rows if row["kind"] == "round"}  # the last of each
+    figures = {}
+    for name in ("dice", "proxy", "labour"):
+        figures[name] = float(np.mean([float(row[name]) for row in ends.values()]))
+    last = max(int(row["seen"]) for row in rows)
+    measured = [row for row in rows if row["kind"] == "held_out" and int(row["seen"]) == last]
+    if measured:
+        figures["held_out"] = float(np.mean([float(row["dice"]) for row in measured]))
+    return figures
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    """Read a table's rows."""
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def setting_of(config: dict[str, Any], volumes: bool) -> dict[str, Any]:
+    """Return what decides which tasks or volumes a sequence has and how they are measured."""
+    found = OmegaConf.create(config)
+    setting = {
+        key: OmegaConf.select(found, f"data.{key}") for key in (VOLUMES if volumes else TASKS)
+    }
+    node = OmegaConf.to_container(found)["protocol"] if config.get("protocol") else {}
+    kind = {"kind": "stream" if volumes else "sequence"}
+    protocol = StreamProtocol(**kind | {k: v for k, v in node.items() if k != "_target_"})
+    if volumes:
+        return setting | {"protocol.volumes": protocol.volumes, "protocol.first": protocol.first}
+    setting["protocol.rounds"] = protocol.rounds
+    for key in ("forward_after", "backward_after"):
+        setting[key] = OmegaConf.select(found, f"callbacks.transfer.{key}")
+    return setting
 
 
 def names() -> list[str]:
-    """Of all figures of a sequence."""
+    """List all figures of a sequence of tasks."""
     return [prefix + figure for prefix in KINDS for figure in FIGURES]
 
 
@@ -100,16 +161,24 @@ class StreamMethod(NamedTuple):
     """What a method's runs have played."""
 
     sequences: Sequences
-    rounds: list[Round]
+    rounds: list[StreamRound]
+
+    @property
+    def of_volumes(self) -> bool:
+        """Whether volumes were played, not tasks."""
+        return all("dice" in figures for figures in self.sequences.values())
 
     def curve(self) -> list[tuple[float, float]]:
-        """Share of annotated pixels and mean IoU before the first round and after each one, means over tasks."""
-        found = [(0.0, float(np.mean([r.before for r in self.rounds if r.number == 0])))]
+        """Return mean cost and mean quality before the first round, where it is known, and after each.
+
+        Means are over tasks or volumes.
+        """
+        before = [r.before for r in self.rounds if r.number == 0 and r.before is not None]
+        found = [(0.0, float(np.mean(before)))] if before else []
         for number in sorted({r.number for r in self.rounds}):
             now = [r for r in self.rounds if r.number == number]
-            found.append(
-                (float(np.mean([r.annotated for r in now])), float(np.mean([r.iou for r in now])))
-            )
+            cost, quality = np.mean([(r.cost, r.quality) for r in now], axis=0)
+            found.append((float(cost), float(quality)))
         return found
 
 
@@ -123,24 +192,22 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
     methods: dict[str, StreamMethod] = {}
     first_run = named[0][1]
     for _, run in named:
-        for key, value in first_run.setting().items():
-            if run.setting()[key] != value:
-                differs = f"{key} is {value!r} in {first_run.folder} and {run.setting()[key]!r} in {run.folder}"
+        for key in first_run.setting | run.setting:
+            ours, theirs = first_run.setting.get(key), run.setting.get(key)
+            if ours != theirs:
+                differs = f"{key} is {ours!r} in {first_run.folder} and {theirs!r} in {run.folder}"
                 raise InputError(
-                    f"{differs}, so that their sequences are not the same; compare runs of the same tasks"
+                    f"{differs}, so that their sequences are not the same; compare runs of the "
+                    "same tasks or volumes"
                 )
-    own = [
-        *(key for key in OWN if key != "seed"),
-        "data.sequence",
-        "data.sequences",
-        "trainer.max_epochs",
-    ]
-    for name, runs in grouped(named, own).items():
+    own = [*(key for key in OWN if key != "seed"), "protocol.sequence", "protocol.sequences"]
+    for name, runs in grouped(named, [*own, "trainer.max_epochs"]).items():
         methods[name] = StreamMethod({}, [])
         for run in runs:
             for number in run.sequences.keys() & methods[name].sequences.keys():
                 raise InputError(
-                    f"{name}: {run.folder} and another run have both played sequence {number}; give each once, or a name each"
+                    f"{name}: {run.folder} and another run have both played sequence {number}; "
+                    "give each once, or a name each"
                 )
             methods[name].sequences.update(run.sequences)
             methods[name].rounds.extend(run.rounds)
@@ -148,45 +215,44 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
     for name, (others, _) in methods.items():
         if odd := sorted(sequences.keys() ^ others.keys(), key=int):
             raise InputError(
-                f"{first} and {name} have not both played sequence {odd[0]}; compare runs of the same sequences"
+                f"{first} and {name} have not both played sequence {odd[0]}; compare runs of the "
+                "same sequences"
             )
     return methods
 
 
-def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> list[list[str]]:
-    """Rows of cells: means over sequences, and how much better the first method is than each other one, with bootstrap intervals.
+def transfer_table(
+    methods: dict[str, Sequences],
+    prefix: str = "",
+    figures: Sequence[str] = FIGURES,
+) -> list[list[str]]:
+    """Make rows of cells: means over sequences, and the first method's lead over each other one.
+
+    Leads have bootstrap intervals; a figure that a method has not is left out.
 
     Args:
-        methods: the sequences of each; the first has all that another one has.
-        prefix: of `KINDS`.
+        methods: Sequences of each; the first has all that another one has.
+        prefix: Prefix of the figures' names, see `KINDS`.
+        figures: Figures that are shown.
     """
     first, theirs = next(iter(methods.items()))
-    table = [
-        [
-            "",
-            *FIGURES,
-            *(
-                f"{first} drops less by" if figure == "drop" else f"{first}'s lead, {figure}"
-                for figure in FIGURES
-            ),
-        ]
-    ]
+    played = [found for own in methods.values() for found in own.values()]
+    known = [name for name in figures if all(prefix + name in found for found in played)]
+    leads = [f"{first} {LOWER[n]}" if n in LOWER else f"{first}'s lead, {n}" for n in known]
+    table = [["", *known, *leads]]
     for method, own in methods.items():
-        means, leads = [], []
-        for figure in FIGURES:
-            means.append(f"{np.mean([own[k][prefix + figure] for k in own]):.3f}")
-            lead = [
-                (-1 if figure == "drop" else 1)
-                * (theirs[k][prefix + figure] - own[k][prefix + figure])
-                for k in own
-            ]
+        means, cells = [], []
+        for figure in known:
+            key, sign = prefix + figure, -1 if figure in LOWER else 1
+            means.append(f"{np.mean([own[k][key] for k in own]):.3f}")
+            lead = [sign * (theirs[k][key] - own[k][key]) for k in own]
             spread = " [{:+.3f}, {:+.3f}]".format(*interval(lead)) if len(lead) > 1 else ""
-            leads.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
-        table.append([method, *means, *leads])
+            cells.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
+        table.append([method, *means, *cells])
     return table
 
 
 def markdown(table: list[list[str]]) -> str:
-    """Rows of cells, the first one the heading."""
+    """Write rows of cells, the first one the heading."""
     head, *rows = ["| " + " | ".join(row) + " |" for row in table]
     return "\n".join([head, "|---" * len(table[0]) + "|", *rows])

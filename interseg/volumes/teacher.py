@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from interseg.continual.teacher import Listener
 from interseg.volumes.slices import Mask
 
 
@@ -32,27 +33,8 @@ class ToldSlices(NamedTuple):
     """Whether the volume is done with this round."""
 
 
-class LearnedVolume(NamedTuple):
-    """What came of a round."""
-
-    task: int
-    round: int
-    last: bool
-    probabilities: NDArray[np.floating]
-    """(D, H, W) the refined answer."""
-
-
-class SliceTeacher(Protocol):
-    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+class SliceTeacher(Listener, Protocol):
+    """Side of a person who teaches volumes."""
 
     def meet(self, met: MetVolume) -> ToldSlices:
         """Wait until the person has labelled."""
-
-    def update(self, done: int, of: int) -> None:
-        """Hear of an update of the weights, the `done`-th of a round's."""
-
-    def learned(self, learned: LearnedVolume) -> None:
-        """Hear of a round's end, before its state is kept."""
-
-    def rest(self) -> None:
-        """Wait for volumes: there are no more."""

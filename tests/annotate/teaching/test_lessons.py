@@ -37,11 +37,11 @@ def refined(monkeypatch):
         seen.append(outputs["probabilities"][0].clone())
         before(loop, trainer, pl_module, outputs, batch, batch_idx)
 
-    from callbacks.person_loop import PersonLoop
+    from callbacks.lessons import Lessons as Reporter
 
-    original = PersonLoop.on_train_batch_end
+    original = Reporter.on_train_batch_end
     monkeypatch.setattr(
-        PersonLoop, "on_train_batch_end", lambda *given: watch(*given, before=original)
+        Reporter, "on_train_batch_end", lambda *given: watch(*given, before=original)
     )
     return seen
 
