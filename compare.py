@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from callbacks.figures import page, put_legend_below, svg
+from callbacks.pages import page, put_legend_below, svg
 from configs import build, resolve
 from configs.console import guarded
 from configs.replay import answer_again, evaluated_method

@@ -12,7 +12,7 @@ from torch import Tensor
 from callbacks.round_loop import RoundLoop
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.annotations import Annotation, Annotator, Scene, no_annotation
+from interseg.continual.annotations import Annotation, Annotator, AnsweredImage, no_annotation
 from interseg.continual.stream import Prediction
 from interseg.continual.superpixels import SuperpixelUser, superpixels
 
@@ -60,11 +60,11 @@ class AnnotationLoop(RoundLoop[TaskBatch]):
         for row, id in enumerate(batch["id"].tolist()):
             before = annotation_of(self.given, id, masks[row].shape)
             segments = superpixels(images[row], self.segments)
-            scene = Scene(
+            answered = AnsweredImage(
                 predictions[row], masks[row], unsure[row], segments, before, epistemic[row]
             )
             generator = np.random.default_rng((*place, id))
-            given, things = self.user.annotate(scene, generator, self.scale(masks[row]))
+            given, things = self.user.annotate(answered, generator, self.scale(masks[row]))
             self.given[id] = torch.from_numpy(np.where(given != IGNORE, given, before))
             new.append(things)
         fill(batch, answer, self.given, new)

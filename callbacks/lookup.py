@@ -39,7 +39,7 @@ def method_of(module: LightningModule, kind: type[T]) -> T:
     return checked(module, kind, "model")
 
 
-def find_method(module: LightningModule, kind: type[T]) -> T | None:
+def find_method(module: Any, kind: type[T]) -> T | None:
     """Return a method as what a protocol says; None if it is not."""
     return None if lacking(module, kind) else cast("T", module)
 

@@ -1,4 +1,7 @@
-"""`report.html`: the figures, the curves and click-by-click pictures of an evaluation, in one self-contained page."""
+"""`report.html`: figures, curves and click-by-click pictures of an evaluation, in one page.
+
+The page is self-contained.
+"""
 
 import base64
 import heapq
@@ -11,10 +14,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import page, put_legend_below, svg
 from callbacks.lookup import callback_of, data_of, find_callback
 from callbacks.noc import NumberOfClicks
 from callbacks.offers import Captioned
+from callbacks.pages import page, put_legend_below, svg
 from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
@@ -177,7 +180,7 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
 
 
 def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
-    """Play an object's interaction again: its outcome depends on the object and the network alone."""
+    """Play an object's interaction again; its outcome depends on object and network alone."""
     loop = callback_of(trainer, UserLoop)
     batch = trainer.strategy.batch_to_device(data_of(trainer, EvaluationData).single("test", id))
     batch = trainer.precision_plugin.convert_input(batch)
@@ -248,7 +251,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
 
 
 def _draw_quality(left: Any, right: Any, noc: NumberOfClicks) -> None:
-    """Draw IoU against clicks on one axis, and the share of objects that reached each target on another."""
+    """Draw IoU against clicks, and on another axis the share of objects that reached a target."""
     curves, reached_by = (
         noc.interactions.outcome["curves"].numpy(),
         noc.interactions.outcome_clicked().numpy(),

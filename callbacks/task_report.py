@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.figures import draw_panels, page, png
 from callbacks.lookup import find_method, method_of
 from callbacks.offers import Captioned, captioned
+from callbacks.pages import draw_panels, page, png
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.stream import GatedMethod, TaskMethod
@@ -177,11 +177,15 @@ def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
 
 
 def describe_kernels(activation: list[NDArray[Any]], first: list[NDArray[Any]]) -> str:
-    """Count the kernels that are switched on, with a probability above one half, and those that differ from the first task's."""
+    """Count the kernels that are on, and those that changed since the first task.
+
+    A kernel is on with a probability above one half.
+    """
     now, then = (
         np.concatenate(layers) if layers else np.empty(0) for layers in (activation, first)
     )
-    return f"{(now > 0.5).sum()} of {now.size} on; {(np.abs(now - then) > MOVED).sum()} other than after the first task"
+    on, moved = (now > 0.5).sum(), (np.abs(now - then) > MOVED).sum()
+    return f"{on} of {now.size} on; {moved} other than after the first task"
 
 
 def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
@@ -197,7 +201,10 @@ def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
 
 
 def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
-    """Mean IoU of the tasks so far, before and after each round, against the annotations given until then, a mean over tasks too."""
+    """Draw mean IoU of the tasks so far, before and after each round.
+
+    It is drawn against the annotations given until then, a mean over tasks too.
+    """
     figure = Figure(figsize=(4.5, 3), layout="constrained", dpi=80)
     axis = figure.subplots()
     numbers = sorted({row["round"] for row in rounds})

@@ -70,7 +70,8 @@ class UserLoop(Callback):
     ) -> None:
         if inner_rounds < 0:
             raise InputError(
-                f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, 0 for none"
+                f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, "
+                "0 for none"
             )
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
@@ -93,7 +94,10 @@ class UserLoop(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
     ) -> None:
-        """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
+        """Take each object's clicks from the memory.
+
+        Objects that are reset, unknown or out of view begin with the loader's initial set.
+        """
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
         if self.iterative:
@@ -146,7 +150,10 @@ class UserLoop(Callback):
         batch: ClickBatch,
         batch_idx: int,
     ) -> None:
-        """Take the next click of every object from the step's own prediction, and share what changed with all ranks."""
+        """Take the next click of every object from the step's own prediction.
+
+        Changes are shared with all ranks.
+        """
         if not self.iterative:
             return
         predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
@@ -190,7 +197,9 @@ class UserLoop(Callback):
             self.play(module, batch)
 
     def play(self, module: Any, batch: ClickBatch) -> None:
-        """Play all rounds of a batch in lock-step, an object leaving at its target; what happened is the batch's `outcome`.
+        """Play all rounds of a batch in lock-step; an object leaves at its target.
+
+        The result is the batch's `outcome`.
 
         Raises `InputError` for a user who clicks outside the image.
         """

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import draw_panels, page, png, put_legend_below
 from callbacks.lookup import callback_of, data_of
 from callbacks.offers import Captioned, captioned
+from callbacks.pages import draw_panels, page, png, put_legend_below
 from callbacks.slice_loop import SliceLoop
 from interseg.batches import VolumeBatch
 from interseg.files import write_whole
@@ -129,7 +129,10 @@ def round_row(batch: VolumeBatch, answer: NDArray[np.floating]) -> dict[str, Any
 
 
 def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
-    """Dice of proxies and answers against labour, a point a round, and over the stream; the labour given so far (Fig. 4, 5 and 8)."""
+    """Draw Dice of proxies and answers against labour, and over the stream; and the labour so far.
+
+    A point is a round (Fig. 4, 5 and 8).
+    """
     figure = Figure(figsize=(13, 4), layout="constrained", dpi=80)
     left, middle, right = figure.subplots(1, 3)
     numbers = sorted({row["round"] for row in rounds})

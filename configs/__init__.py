@@ -1,4 +1,4 @@
-"""Configs: `load` merges YAML files and `key=value` overrides, `resolve` fills in interpolations, `build` makes the objects.
+"""Configs: `load` merges YAML and `key=value`, `resolve` fills in, `build` makes the objects.
 
 Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its
 `_target_` differs, which replaces it; lists replace. A top-level key must exist in what lies below,
@@ -33,7 +33,9 @@ def load(
     base: Node | None = None,
     trusted: Sequence[str] = (),
 ) -> Node:
-    """Merge configs to one mapping; interpolations stay, so that later overrides reach everything that refers to them.
+    """Merge configs to one mapping.
+
+    Interpolations stay, so that later overrides reach everything that refers to them.
 
     Args:
         files: YAML files in order; a name that is no file here is looked up in `configs/`.
@@ -83,7 +85,7 @@ def resolve(config: Node) -> Node:
 
 
 def follow_protocol(config: Node) -> Node:
-    """Give a run of a stream its epochs, one a sequence, where the config leaves them to the protocol.
+    """Give a run of a stream its epochs, one a sequence, where the protocol decides them.
 
     Raises:
         InputError: a protocol that contradicts itself or the epochs.
@@ -118,7 +120,7 @@ def check_top(config: Node) -> None:
 
 
 def check_range(config: Node) -> None:
-    """Check the top level's numbers; raises `InputError` for one that nothing could be done with."""
+    """Check the top level's numbers; raise `InputError` for one that has no use."""
     if not 0 <= config.get("seed", 0) < 2**32:
         raise InputError(f"seed is {config['seed']}; give a number from 0 to {2**32 - 1}")
     if config.get("max_clicks", 1) < 1:
@@ -136,7 +138,8 @@ def read(file: str | Path) -> Node:
     if path is None:
         known = sorted(str(p.relative_to(FOLDER)) for p in FOLDER.rglob("*.yaml"))
         raise InputError(
-            f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}"
+            f"there is no config {file}, neither here nor in {FOLDER.name}/; it has "
+            f"{', '.join(known)}"
         )
     try:
         return plain(OmegaConf.load(path))

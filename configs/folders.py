@@ -21,7 +21,9 @@ PATIENCE = datetime.timedelta(hours=6)
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
-    """Return the folder in `parent` of a run that was given none: its stamp's, or a new one named by the time.
+    """Return the folder in `parent` of a run that was given none.
+
+    It is its stamp's, or a new one named by the time.
 
     Several commands of one stamp have numbers, the same config the same one. A step that was queued
     again is a single command: it has the folder that it had, and `resume_point` refuses another
@@ -44,7 +46,11 @@ def own_folder(parent: Path, config: dict[str, Any]) -> Path:
 
 
 def stamp() -> str | None:
-    """Name a run's folder: the SLURM job, array and further step, the run that a wandb sweep gave, or what the first rank made."""
+    """Name a run's folder.
+
+    The name is of the SLURM job, array and further step, of the run that a wandb sweep gave, or
+    made by the first rank.
+    """
     job, step = slurm_job(), os.environ.get("SLURM_STEP_ID", "0")
     swept = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
     if job or swept:
@@ -78,12 +84,16 @@ def made(path: Path) -> bool:
 def unwritable(path: Path, error: OSError) -> InputError:
     """Make the error for a run's folder that takes nothing."""
     return InputError(
-        f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH"
+        f"the run's folder {path} cannot be written ({error.strerror}); "
+        "give another one by run=PATH"
     )
 
 
 def agreed(make: Callable[[], str]) -> str:
-    """Share what the first rank makes; ranks that torchrun started hear of it through its store, others inherit it."""
+    """Share the first rank's result with all ranks.
+
+    Those that torchrun started hear of it through its store, others inherit it.
+    """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True):
         return make()
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -95,7 +105,7 @@ def agreed(make: Callable[[], str]) -> str:
 
 
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
-    """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to.
+    """Make a run's folder with the merged config; interpolations stay for later overrides.
 
     The first rank does: another could be later than what it takes back.
     """
@@ -137,7 +147,7 @@ def claim(given: str | None, parent: Path, config: dict[str, Any]) -> Iterator[P
 
 @rank_zero_only
 def leave(folder: Path, config: bytes | None, made: list[Path]) -> None:
-    """Put back a folder's `config.yaml`, or remove it and the folders that were made if they are empty."""
+    """Restore a folder's `config.yaml`, or remove it and the new folders that are empty."""
     opened = folder / "config.yaml"
     with contextlib.suppress(OSError):
         if config is not None:

@@ -1,4 +1,4 @@
-"""Evaluations played again: the method that answered, and its answer to the clicks that were recorded."""
+"""Replay of evaluations: the method that answered, and its answers to the recorded clicks."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ NEAR = (".", "..", "../..")
 
 
 def evaluated_file(folder: Path, wanted: str) -> Path:
-    """Find the checkpoint that was evaluated, by its SHA-256: in the run that its folder lies in, or a network that ships.
+    """Find the checkpoint that was evaluated, by its SHA-256.
+
+    It is in the run that the evaluation's folder lies in, or a network that ships.
 
     Raises:
         InputError: none of them is it.
@@ -34,12 +36,15 @@ def evaluated_file(folder: Path, wanted: str) -> Path:
         if digest(file) == wanted:
             return file
     raise InputError(
-        f"the checkpoint that {folder} is of is not beside it, in the folder of its run; answers are drawn where it is"
+        f"the checkpoint of {folder} is not beside it, in the folder of its run; answers are drawn "
+        "where it is"
     )
 
 
 def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -> LightningModule:
-    """Build what an evaluation was of, on the CPU and in evaluation mode: with its checkpoint, or as its seed starts it.
+    """Build the method of an evaluation, on the CPU and in evaluation mode.
+
+    It has the evaluation's checkpoint, or begins as its seed starts it.
 
     Args:
         folder: of the evaluation.

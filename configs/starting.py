@@ -1,4 +1,4 @@
-"""Starting in a folder that was used before: going on, beginning anew, or an error that says what lies there."""
+"""Starts in a folder that was used before: resumes, restarts, or an error that says why not."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
 
 
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
-    """List in what a folder's config differs from another one, but for where and how a run is started."""
+    """List a folder's differences from a config, but for where and how a run starts."""
     before = read("default.yaml") | read(folder / "config.yaml")
     old, new = ({k: v for k, v in one.items() if k not in ANYWHERE} for one in (before, merged))
     return changes(old, new)
@@ -110,7 +110,10 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
 
 
 def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -> Path | None:
-    """Find the checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
+    """Find the checkpoint from which training resumes.
+
+    With `checkpoint=last`, a run that was killed before its first one starts from its
+    beginning.
 
     A SLURM job that was queued again goes on from its last one by itself.
 
@@ -127,9 +130,13 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
     if again and opened.is_file() and config["checkpoint"] != "last":
         changed = changes(plain(OmegaConf.load(opened)), merged)
         if changed:
-            what = f"{folder} was begun with another config ({shortened(changed)}), and its job would start anew"
+            what = (
+                f"{folder} was begun with another config ({shortened(changed)}), and its job would "
+                "start anew"
+            )
             raise InputError(
-                f"{what}; put the config back, go on under this one with checkpoint=last, or give another run=PATH"
+                f"{what}; put the config back, go on under this one with checkpoint=last, or give "
+                "another run=PATH"
             )
     again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(
         OmegaConf.create(merged)
@@ -194,7 +201,7 @@ def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[st
 
 
 def shortened(changed: list[str]) -> str:
-    """Join the first three of some lines, as far as a message can hold them, digests by their first digits."""
+    """Join the first three lines, cut to a message's length, digests to their first digits."""
     changed = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in changed]
     lines = [line if len(line) <= MOST else f"{line[:MOST]}..." for line in changed[:3]]
     return "; ".join([*lines, *(["..."] if len(changed) > 3 else [])])

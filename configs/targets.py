@@ -65,6 +65,8 @@ MOVED = {
 """Modules that the configs of earlier checkpoints name, and where their classes are now."""
 
 
+RENAMED = {"interseg.inference.refiners.BRS": "interseg.inference.refiners.BRSRefiner"}
+"""Classes that the configs of earlier checkpoints name, and their names now."""
 MOVED_KEYS = {
     "data": {
         "holdout": "data.pretraining_images",
@@ -133,7 +135,9 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
 
 
 def is_own(found: Any, trusted: Sequence[str]) -> bool:
-    """Tell whether a trusted package itself, none that it imports, defines a function, or a class that answers clicks.
+    """Tell whether a trusted package itself defines a function, or a class that answers clicks.
+
+    One that it imports does not count.
 
     Somebody's model that knows nothing of this project is built by them
     (`lightning_modules/external.py`).
@@ -153,7 +157,8 @@ def bases() -> tuple[type, ...]:
 def current(target: Any) -> Any:
     """Give the path by which a class that has moved is found today; any other value as it is."""
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-    return f"{MOVED[module]}.{name}" if module in MOVED else target
+    moved = f"{MOVED[module]}.{name}" if module in MOVED else target
+    return RENAMED.get(moved, moved) if isinstance(moved, str) else moved
 
 
 def locate(target: str) -> Any:

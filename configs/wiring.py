@@ -12,7 +12,9 @@ whole."""
 
 
 def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """Refer to the top level in a data node that leaves out what its class takes of it, so that `loading.*` and `seed` never go unheeded.
+    """Fill a data node's missing arguments with references to the top level.
+
+    So `loading.*`, `protocol` and `seed` are always used.
 
     Args:
         config: Merged, interpolations kept; it is not changed.

@@ -1,4 +1,4 @@
-"""What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
+"""Base of the methods: `segment`, and steps that leave the interaction to the callbacks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -50,15 +50,18 @@ class InteractiveModule(LightningModule):
 
     @property
     def iterates(self) -> bool:
-        """Whether the training step at hand learns from clicks that the loop adds to the first ones."""
+        """Whether the training step learns from clicks that the loop adds to the first ones."""
         return True
 
     def segment(self, batch: Any) -> Tensor:
-        """Give logits of a batch: (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
+        """Compute logits (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
         raise NotImplementedError
 
     def shown(self, batch: ClickBatch) -> ClickBatch:
-        """Give what the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
+        """Give the batch as the network sees it.
+
+        In evaluation its images are reduced to `long_side`, with their clicks.
+        """
         return batch if self.training else reduced(batch, self.long_side)
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
@@ -66,11 +69,14 @@ class InteractiveModule(LightningModule):
         return reduced_image(images, self.long_side)
 
     def start(self, batch: ClickBatch) -> Tensor | None:
-        """Give logits (B, K, H, W) before the first click at test time; None for a method that says nothing without clicks."""
+        """Compute logits (B, K, H, W) before the first click at test time.
+
+        None for a method that says nothing without clicks.
+        """
         return None
 
     def answer(self, batch: ClickBatch) -> Answer:
-        """Answer a round's clicks at test time: plainly, or by what the test-time options make of the network.
+        """Answer a round's clicks at test time, plainly or with the test-time options.
 
         A method that learns or optimises at test time does it here; what it keeps of an object is
         its new state.
@@ -78,11 +84,14 @@ class InteractiveModule(LightningModule):
         return self.plain_answer(batch) if self.inference.plain else self.predictor()(batch)
 
     def plain_answer(self, batch: ClickBatch) -> Answer:
-        """Answer a round's clicks, in training's inner rounds too: `segment`; a method that keeps something of an object says what."""
+        """Answer a round's clicks by `segment`, in training's inner rounds too.
+
+        A method with a state of an object overrides it.
+        """
         return Answer(self.segment(batch), batch["states"])
 
     def predictor(self) -> Predictor:
-        """Make what answers with the test-time options; a click network's method says how."""
+        """Make the predictor that answers with the test-time options, for a click network."""
         raise InputError(
             f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null"
         )
@@ -92,7 +101,7 @@ class InteractiveModule(LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Seed torch by (seed, step, rank): what a step draws (dropout) does not depend on where the run was resumed."""
+        """Seed torch by (seed, step, rank), so that a step's draws (dropout) survive a resume."""
         torch.manual_seed(seed_of(self._seed, self.global_step, self.global_rank))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -115,7 +124,10 @@ def seed_of(*numbers: int) -> int:
 
 
 def update(module: LightningModule, loss: Tensor | Callable[[], None]) -> None:
-    """Take a step of a method that optimises by hand, on a loss or on what a function propagates back."""
+    """Take a step of a method that optimises by hand.
+
+    It is on a loss, or on gradients that a function propagates back.
+    """
     optimizer: Any = module.optimizers()
     optimizer.zero_grad()
     if isinstance(loss, Tensor):
@@ -126,12 +138,18 @@ def update(module: LightningModule, loss: Tensor | Callable[[], None]) -> None:
 
 
 def spared(parameters: Iterable[Parameter]) -> Tensor | float:
-    """0, as a function of parameters that a step leaves alone: several processes wait for every parameter's gradient."""
+    """Make a 0 that depends on parameters which a step leaves alone.
+
+    Several processes wait for every parameter's gradient.
+    """
     return sum(0 * parameter.sum() for parameter in parameters)
 
 
 def without_gradient(parameters: Iterable[Parameter]) -> None:
-    """Let the optimiser pass parameters over: a gradient of 0 would still decay them, move them on and count as a step."""
+    """Remove gradients, so that the optimiser leaves parameters unchanged.
+
+    A gradient of 0 would still decay them, move them by momentum and count as a step.
+    """
     for parameter in parameters:
         parameter.grad = None
 
@@ -140,5 +158,6 @@ def check_loss(loss: Tensor, batch: Mapping[str, Any]) -> None:
     """Raise `InputError` where a loss is not finite, naming the objects."""
     if not torch.isfinite(loss):
         raise InputError(
-            f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects"
+            f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning "
+            "rate or look at these objects"
         )

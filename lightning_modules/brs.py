@@ -1,4 +1,6 @@
-"""BRS: a click network whose clicked pixels get their labels by backpropagation at test time (Jang and Kim, CVPR 2019).
+"""BRS: a click network with backpropagating refinement (Jang and Kim, CVPR 2019).
+
+Clicked pixels get their labels by backpropagation at test time.
 
 The refinement itself, section 3.2, is in `interseg/inference/refine.py`; the network in
 `interseg/networks/brs_network.py`.
@@ -20,7 +22,7 @@ from lightning_modules.optimisation import Optimisation
 
 
 class BRS(InteractiveModule):
-    """The paper's network and its training in two phases of one run: without the fine decoder, then with it.
+    """The paper's network, trained in two phases of one run: without the fine decoder, then with.
 
     The phase depends on the epoch alone, so that a run resumes in either.
 
@@ -72,7 +74,10 @@ class BRS(InteractiveModule):
         return Predictor(self.network, self._maps, self.long_side, self.inference)
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Cross-entropy of the coarse output, and from the second phase on of the fine output too."""
+        """Compute the cross-entropy of the coarse output, and later of the fine one too.
+
+        The fine output counts from the second phase on.
+        """
         require(batch, "id", "image", "mask", "clicks")
         coarse, fine = self.network.both(batch["image"], self._maps(batch), self.with_fine)
         loss = self.loss(coarse, batch["mask"])

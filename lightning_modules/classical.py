@@ -1,4 +1,4 @@
-"""Classical click segmentation as a method: the same loop, users and figures as for networks, nothing trained."""
+"""Classical click segmentation as a method: the loop, users and figures of networks, untrained."""
 
 from typing import Any
 

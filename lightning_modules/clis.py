@@ -1,4 +1,6 @@
-"""CLIS: a variational network that a user teaches image by image, and that keeps what it was taught (Zheng et al., AAAI 2021).
+"""CLIS: a variational network that keeps what a user teaches it (Zheng et al., AAAI 2021).
+
+It is taught image by image.
 
 The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in
 `interseg/networks/clis_network.py`.
@@ -14,18 +16,16 @@ from torch.optim import Optimizer
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.bayesian import GaussianWeights
-from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
-from interseg.continual.fisher import squared_gradients
+from interseg.continual.embedding import ImageEmbedding, TaskMemory
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.base import spared, without_gradient
+from lightning_modules.clis_preparation import distance_within, refine, sharpen
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
-EMBEDDED = 16
-"""Number of the pretraining's images that are embedded at a time."""
 UPDATES = ("full", "isolated")
 PRETRAININGS = ("plain", "variational")
 RETRIEVALS = ("nearest", "off", "oracle")
@@ -105,7 +105,8 @@ class CLIS(TaskLearner):
         )
         if not network.variational:
             raise InputError(
-                "the network is not variational; CLIS learns distributions: leave network.variational=true"
+                "the network is not variational; CLIS learns distributions: "
+                "leave network.variational=true"
             )
         for name, value, known in (
             ("update", update, UPDATES),
@@ -116,7 +117,8 @@ class CLIS(TaskLearner):
                 raise InputError(f"{name} is {value!r}; use {' or '.join(known)}")
         if network.spare and pretrained is None:
             raise InputError(
-                f"network.spare is {network.spare}; spare kernels come with the tasks: pretrain with network.spare=0"
+                f"network.spare is {network.spare}; spare kernels come with the tasks: "
+                "pretrain with network.spare=0"
             )
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
@@ -149,7 +151,11 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
-        """Answer by the mean of `samples` draws, its entropy (eq. 10) and their mutual information, with the gates that are found."""
+        """Answer by the mean of `samples` draws, with the gates that are found.
+
+        Uncertainty is its entropy (eq. 10), its epistemic part the draws' mutual
+        information.
+        """
         images, masks = self.placed(batch["image"]), batch.get("mask")
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
         return joined(
@@ -161,7 +167,10 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
-        """As `predict`, with the gates that are being learned, which the images share as they share the draws."""
+        """Answer as `predict` does, with the gates that are being learned.
+
+        The images share them, as they share the draws.
+        """
         return self._predict(images, self.network.probabilities(sample=False))
 
     def _predict(self, images: Tensor, gates: list[Tensor]) -> Prediction:
@@ -170,7 +179,10 @@ class CLIS(TaskLearner):
         return Prediction(draws.mean(0), unsure.predictive, unsure.epistemic)
 
     def _found(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
-        """Find pi of the gates with which an image (1, 3, H, W) is met; the oracle looks at its true classes (1, H, W)."""
+        """Find the probabilities pi of the gates for an image (1, 3, H, W).
+
+        The oracle looks at its true classes (1, H, W).
+        """
         if self.retrieval == "off":
             return self.network.probabilities(sample=False)
         pretrained = list(self.pretrained_gates.split(self.network.counts))
@@ -187,12 +199,18 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def _embedded(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log-variances in full precision, in a step too: an image is at no distance from itself."""
+        """Embed images in full precision, in a step too: an image is at distance 0 from itself.
+
+        Returns means and log-variances (B, D).
+        """
         with torch.autocast(self.device.type, enabled=False):
             return self.embedding(images)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Cross-entropy or eq. 6 on the images of the pretraining, and the autoencoder's own loss, which shares no weight with it."""
+        """Compute the cross-entropy or eq. 6, and the autoencoder's own loss.
+
+        The two share no weight.
+        """
         images, labels, ones = batch["image"], batch["mask"], torch.ones_like(batch["mask"])
         if self.plain:
             loss = weighted_cross_entropy(self.network.plain(images), labels, ones)
@@ -232,7 +250,10 @@ class CLIS(TaskLearner):
         return torch.stack(losses).mean()
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """CLIS', whose network may have had no spare kernels; what is kept of tasks, and of gates, begins with the first task."""
+        """Read a pretraining's state of CLIS, whose network may have had no spare kernels.
+
+        The memory of tasks, and of gates, begins with the first task.
+        """
         state = {"plain": torch.tensor(False)} | super().pretrained_state(
             state
         )  # before there was a choice, it was variational
@@ -258,63 +279,27 @@ class CLIS(TaskLearner):
         }
 
     def prepare(self, data: TaskStream) -> None:
-        """Make what was pretrained the prior of the first task, with variances as small as the pretraining's images make them."""
+        """Make what was pretrained the prior of the first task; see `clis_preparation`."""
         if self.plain:
             self.network.convert(self.log_variance)
-        self._sharpen(data)
-        self._refine(data)
+        sharpen(self.network, data, self.placed)
+        rate = self.optimisation.learning_rate
+        refine(self.network, data, self.placed, self._bound, self.refinement, rate)
         self.network.hand_over()
         self.memory.clear()
-        self.memory.threshold.fill_(
-            self._usual_distance(data) if self.threshold is None else self.threshold
-        )
-        self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
-
-    def _sharpen(self, data: TaskStream) -> None:
-        """See `GaussianWeights.sharpen`: the information at the means, with a draw of labels for each of the pretraining's images."""
-        parts = [module for module in self.network.modules() if isinstance(module, GaussianWeights)]
-        information = [torch.zeros_like(part.mean) for part in parts]
-        self.network.train()
-        with torch.autocast(self.device.type, enabled=False), torch.enable_grad():
-            for start in range(data.pretraining_images):
-                batch = data.pretraining_batch(1, start)
-                logits = self.network(self.placed(batch["image"]), sample=0.0)
-                valid = batch["mask"].to(self.device) != IGNORE
-                for total, square in zip(
-                    information,
-                    squared_gradients(logits, [p.mean for p in parts], valid=valid),
-                    strict=True,
-                ):
-                    total += square
-        for part, total in zip(parts, information, strict=True):
-            part.sharpen(total)
-
-    def _refine(self, data: TaskStream) -> None:
-        """Learn eq. 6 on the pretraining's images, as they are, from no noise to all of it."""
-        optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
-        for step in range(self.refinement):
-            batch = data.pretraining_batch(8, start=8 * step)
-            images, labels = self.placed(batch["image"]), batch["mask"].to(self.device)
-            pixels = images.shape[2] * images.shape[3] * data.pretraining_images
-            noise = min(1.0, 2 * (step + 1) / self.refinement)
-            optimizer.zero_grad()
-            with torch.enable_grad():
-                self._bound(images, labels, torch.ones_like(labels), pixels, 1.0, noise).backward()
-            optimizer.step()
-
-    def _usual_distance(self, data: TaskStream) -> Tensor:
-        """Of the pretraining's images."""
-        batches = (
-            data.pretraining_batch(EMBEDDED, start)["image"]
-            for start in range(0, data.pretraining_images, EMBEDDED)
-        )
-        parts = [self._embedded(self.placed(images)) for images in batches]
-        return usual_distance(
-            *(torch.cat(part)[: data.pretraining_images] for part in zip(*parts, strict=True))
-        )
+        threshold = self.threshold
+        if threshold is None:
+            threshold = distance_within(data, self.placed, self._embedded)
+        self.memory.threshold.fill_(threshold)
+        gates = self.network.probabilities(sample=False)
+        self.pretrained_gates = torch.cat(gates).detach()
 
     def configure_optimizers(self) -> Any:
-        """Learn the network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
+        """Configure the optimiser of weights, log-variances, gates and embedding.
+
+        Their parts are "network" (the weights' means), "variances", "gates" and, in
+        pretraining, "embedding".
+        """
         gates = list(self.network.gates.parameters())
         variances = [
             module.log_variance
@@ -350,7 +335,7 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def begin(self, batch: TaskBatch) -> None:
-        """Let the gates begin at those that are found for the images, which are the prior of this task's too."""
+        """Set the gates to those that are found for the images, the prior of this task too."""
         rows = zip(batch["image"], batch["mask"], strict=True)
         found = torch.stack(
             [torch.cat(self._found(image[None], mask[None])) for image, mask in rows]
@@ -368,7 +353,10 @@ class CLIS(TaskLearner):
             gates.begin_at(part)  # type: ignore[operator]
 
     def _open(self, probabilities: Tensor) -> None:
-        """Choose the kernels that the isolated update learns, open those that are closed, and let their weights go anywhere."""
+        """Choose the kernels that the isolated update learns, and open those that are closed.
+
+        The prior variance of their weights is set to 1.
+        """
         opened = [
             least_open(part, self.isolated) for part in probabilities.split(self.network.counts)
         ]
@@ -381,7 +369,7 @@ class CLIS(TaskLearner):
         head.weight.prior_log_variance[:, opened[-1]] = 0
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """In the isolated update, what its phase leaves alone has no gradient."""
+        """Remove the gradients of what the isolated update's phase leaves alone."""
         if self.phase == "all":
             return
         *convolutions, head = self.network.layers
@@ -409,7 +397,10 @@ class CLIS(TaskLearner):
 
 
 def least_open(probabilities: Tensor, count: int) -> Tensor:
-    """(K,) bool: at most `count` kernels below `CLOSED`, the least open first; the least open one where there is none."""
+    """Choose at most `count` kernels below `CLOSED`, the least open first; (K,) bool.
+
+    It is the least open one where there is none.
+    """
     order = probabilities.argsort()
     closed = order[: min(count, max(1, int((probabilities < CLOSED).sum())))]
     return torch.zeros_like(probabilities, dtype=torch.bool).index_fill_(0, closed, True)

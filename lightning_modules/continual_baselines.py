@@ -1,4 +1,6 @@
-"""What CLIS is compared to, under the same user, propagation and budget: no update, naive fine-tuning, LwF, EWC and PackNet.
+"""Baselines of CLIS, under the same user, propagation and budget.
+
+They are no update, naive fine-tuning, LwF, EWC and PackNet.
 
 Which of them is `consolidation`; no update is `steps: 0`.
 """
@@ -18,7 +20,7 @@ from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 PRETRAINED_IMAGES = 16
-"""So many images tell EWC what the pretraining needs."""
+"""Number of images of the pretraining from which EWC learns what it needs."""
 
 
 class ContinualBaseline(TaskLearner):
@@ -68,7 +70,7 @@ class ContinualBaseline(TaskLearner):
         return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
-        """Enter the network for a task's image; the pretraining is the consolidation's own task 0."""
+        """Enter the network's state for a task; the pretraining is the consolidation's task 0."""
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
@@ -128,7 +130,10 @@ class ContinualBaseline(TaskLearner):
             self.consolidation.skip()
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Of any baseline, or of CLIS where it has pretrained a plain network: the means are its weights."""
+        """Read a pretraining's state of any baseline, or of CLIS with a plain network.
+
+        The means of the latter are the weights.
+        """
         if bool(state.get("plain", False)):
             means = {key.removesuffix(".mean"): value for key, value in state.items()}
             learned = dict(self.named_parameters())

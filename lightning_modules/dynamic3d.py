@@ -1,4 +1,6 @@
-"""Dynamic interactive learning in 3D: a segmenter that learns volume after volume from proxy masks (Tian, Chen and Gao, 2023).
+"""Dynamic interactive learning in 3D (Tian, Chen and Gao, 2023).
+
+A segmenter learns volume after volume from proxy masks.
 
 Proxy masks and guidance are in `interseg/volumes/`, replay in `interseg/continual/replay.py`, the
 user in `callbacks/slice_loop.py`.
@@ -29,13 +31,15 @@ from lightning_modules.optimisation import Optimisation
 
 
 class Dynamic3D(InteractiveModule, VolumeMethod):
-    """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
+    """Learner of a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
     slices or from the whole truth. By the protocol of the data a "stream" goes on from volume to
     volume; "static" learns each by itself, which replays its own rounds; and the permutations of
-    "offline" are the epochs of one training. The loss is eq. 9 with its weights made to sum to 1: the
-    replayed samples share what the new one leaves.
+    "offline" are the epochs of one training.
+
+    The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one
+    leaves.
 
     As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its
     steps. Several processes share the samples of a step, so that they learn what one would.
@@ -83,11 +87,15 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         super().__init__()
         if steps < 1 or more_steps < 0:
             raise InputError(
-                f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer"
+                f"steps={steps}, more_steps={more_steps}; a round takes 1 step or more, a "
+                "later one no fewer"
             )
         if samples < 0 or not 0 <= smoothing_floor <= 1 or smoothing_rate < 0:
-            given = f"samples={samples}, smoothing_floor={smoothing_floor}, smoothing_rate={smoothing_rate}"
-            raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
+            given = f"samples={samples}, smoothing_floor={smoothing_floor}"
+            raise InputError(
+                f"{given}, smoothing_rate={smoothing_rate}; samples and the rate are 0 or more, "
+                "the floor is a share"
+            )
         self.automatic_optimization = False
         self.answers_clicks = False
         self.network, self.divisor, self.pretrained = network, divisor, pretrained
@@ -112,7 +120,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             or self.optimisation.warmup
         ):
             raise InputError(
-                "a stream's end is not known: give model.optimisation without schedule, milestones and warmup"
+                "a stream's end is not known: give model.optimisation without schedule, "
+                "milestones and warmup"
             )
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
@@ -133,12 +142,13 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:160]
                 raise InputError(
-                    f"pretrained: {self.pretrained} does not fit: {reason}; give a run of this network"
+                    f"pretrained: {self.pretrained} does not fit: {reason}; "
+                    "give a run of this network"
                 ) from None
         self._built = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
-        """(1, 1, D, H, W) logits of a volume."""
+        """Compute logits (1, 1, D, H, W) of a volume."""
         require(batch, "volume")
         native, volume = batch["volume"].shape[2:], self._shown(batch["volume"])
         wanted = [
@@ -156,7 +166,10 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         )
 
     def _shown(self, volume: Tensor) -> Tensor:
-        """Resize a (1, 1, D, H, W) map to the network's size by the mean of what falls together: no labelled slice is lost between two."""
+        """Resize a (1, 1, D, H, W) map to the network's size by means.
+
+        No labelled slice is lost between two.
+        """
         if self.size in (None, tuple(volume.shape[2:])):
             return volume
         smaller = [min(sides) for sides in zip(self.size, volume.shape[2:], strict=True)]
@@ -164,7 +177,10 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     @torch.no_grad()
     def predict(self, batch: VolumeBatch, task: int | None = None) -> Tensor:
-        """(1, 1, D, H, W) probabilities of a volume, in single precision at least; raises `InputError` where they are no numbers."""
+        """Compute probabilities (1, 1, D, H, W) of a volume, in single precision at least.
+
+        Raises `InputError` for NaN.
+        """
         training = self.training
         self.eval()
         volume = batch["volume"].to(next(self.parameters()))
@@ -172,17 +188,17 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         self.train(training)
         if not torch.isfinite(found).all():
             raise InputError(
-                "the segmenter answers with NaN: its weights have diverged, or half precision overflows; "
-                "lower model.optimisation.learning_rate, or give trainer.precision=32-true"
+                "the segmenter answers with NaN: its weights have diverged, or half precision "
+                "overflows; lower model.optimisation.learning_rate, or give "
+                "trainer.precision=32-true"
             )
         return found if found.dtype == torch.float64 else found.float()
 
     def begin_round(self, batch: VolumeBatch) -> Tensor | None:
         """Answer before a round; None while nothing is learned: a cold start's first round.
 
-        A stream, or a volume that is learned by itself, begins here from its start. What is said
-        before a volume's first round is
-        kept: smoothed targets are mixed with it.
+        A stream, or a volume that is learned by itself, begins here with the first weights. The
+        answer before a volume's first round is kept: smoothed targets are mixed with it.
         """
         torch.manual_seed(seed_of(*self._place(batch)))
         first = batch["round"] == 0
@@ -202,7 +218,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return None if fresh and self.pretrained is None and not self.warm else answer
 
     def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
-        """All steps of a round; then the segmenter's answer, as `probabilities`."""
+        """Take all steps of a round, and answer again (`probabilities`)."""
         require(batch, "id", "volume", "target", "confidence")
         self.learn(batch)
         return {"probabilities": self.predict(batch)}
@@ -242,18 +258,27 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return self.steps + self.more_steps * batch["round"] if batch["new"] else 0
 
     def _share_statistics(self) -> None:
-        """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""
+        """Share the first rank's running statistics of batch norms with all ranks.
+
+        The answers before the next step are made with them.
+        """
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
-        """Return what randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
+        """Return the place that seeds randomness.
+
+        A volume that is learned by itself is learned in the same way wherever it stands in
+        the stream.
+        """
         sequence = () if protocol_of(self).kind == "static" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])
 
     def _step(self, samples: list[tuple[Tensor, ...]], place: tuple[int, ...]) -> Tensor:
-        """One step on the mean loss of samples (lambda_L of each is one over their number); the loss.
+        """Take a step on the mean loss of samples, and return it.
+
+        lambda_L of each is one over their number.
 
         Each is propagated back by itself: the memory is that of one volume. The ranks take them in
         turns.
@@ -310,7 +335,10 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 def augmented(
     parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0
 ) -> list[Tensor]:
-    """Flip all (1, 1, D, H, W) alike, half the time along each axis, and turn them by up to so many degrees in the slices' plane."""
+    """Flip all (1, 1, D, H, W) in the same way, each axis half the time, and turn them.
+
+    The angle in the slices' plane is at most `turn` degrees.
+    """
     for axis in (2, 3, 4):
         if generator.random() < 0.5:
             parts = [part.flip(axis) for part in parts]

@@ -1,4 +1,4 @@
-"""ITIS: a click network trained on the errors that it made an epoch ago (Mahadevan, Voigtlaender and Leibe, BMVC 2018).
+"""ITIS: a click network trained on its errors of an epoch ago (Mahadevan et al., BMVC 2018).
 
 The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`:
 it needs this step's prediction only.
@@ -61,7 +61,8 @@ class ITIS(InteractiveModule):
         super().__init__()
         if network.guidance_channels != 2 + previous_mask:
             raise ValueError(
-                f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}"
+                f"the network has {network.guidance_channels} guidance channels, "
+                f"previous_mask={previous_mask} needs {2 + previous_mask}"
             )
         if mask_map not in ("distance", "mask", "probabilities"):
             raise InputError(f"mask_map is {mask_map!r}; use distance, mask or probabilities")
@@ -121,7 +122,7 @@ class ITIS(InteractiveModule):
         return Predictor(self.network, self._channels, self.long_side, self.inference)
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""
+        """Take a step on the batch's clicks; the loop takes the next click from its logits."""
         require(batch, "id", "mask")
         logits = self.segment(batch)
         loss = self.loss(logits, batch["mask"])

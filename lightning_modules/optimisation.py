@@ -1,4 +1,4 @@
-"""How a method's weights are learned: the optimiser, its rates and its schedule, as one part of a config."""
+"""Optimisation of a method's weights: optimiser, rates and schedule, one part of a config."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,17 +50,22 @@ class Optimisation:
             "cosine",
         ):
             raise InputError(
-                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine"
+                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw "
+                "or sgd, and constant or cosine"
             )
 
     def __call__(
         self, module: LightningModule, parts: Mapping[str, list[Parameter]]
     ) -> dict[str, Any]:
-        """Make what `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
+        """Make the result of `configure_optimizers` for a module's weights by their origin.
+
+        Raises `InputError` for a rate of no origin.
+        """
         unknown = sorted(set(self.rates) - set(parts))
         if unknown:
             raise InputError(
-                f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}"
+                f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from "
+                f"{', '.join(parts)}"
             )
         groups = [
             {"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)}

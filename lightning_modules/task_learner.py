@@ -43,7 +43,11 @@ class Propagation:
         self.weight, self.pair_weight, self.contrast = weight, pair_weight, contrast
 
     def __call__(self, image: Tensor, probabilities: Tensor, annotation: Tensor) -> Tensor:
-        """(C, H, W) probabilities that follow from an image (3, H, W), the network's (C, H, W), and an annotation (H, W)."""
+        """Propagate an annotation (H, W) over an image.
+
+        Returns probabilities (C, H, W) that follow from the image (3, H, W), the network's
+        (C, H, W) and the annotation.
+        """
         pixels = (image.movedim(0, -1) * 255).round().byte().cpu().numpy()
         pairs = similarity(torch.from_numpy(lab(pixels)).to(image.device), self.contrast)
         return propagate(
@@ -52,7 +56,7 @@ class Propagation:
 
 
 class TaskLearner(InteractiveModule, TaskMethod):
-    """Base of the learners; a subclass says how it predicts, its losses, and what begins and ends a task.
+    """Base of the learners; a subclass has its predictions and losses, and begins and ends tasks.
 
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
@@ -99,7 +103,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
     """Parts of the network that a round learns one after the other, each for all steps."""
 
     def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
-        """Answer images of a task that this sequence has finished, or of another one; see `RoundMethod`."""
+        """Answer images of a finished task, or of another one; see `RoundMethod`."""
         raise NotImplementedError
 
     def predict_current(self, images: Tensor) -> Prediction:
@@ -107,21 +111,28 @@ class TaskLearner(InteractiveModule, TaskMethod):
         raise NotImplementedError
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Loss of a step on images (B, 3, H, W), targets (B, H, W) or (B, C, H, W), see `targets`, and weights of pixels (B, H, W)."""
+        """Compute the loss of a step.
+
+        Its images are (B, 3, H, W), targets (B, H, W) or (B, C, H, W), see `targets`, and
+        weights of pixels (B, H, W).
+        """
         raise NotImplementedError
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Loss of a step of pretraining."""
+        """Compute the loss of a step of pretraining."""
         raise NotImplementedError
 
     def prepare(self, data: TaskStream) -> None:
-        """Do what is done once, before the first sequence; the data module gives the pretraining's images (`pretraining_batch`)."""
+        """Prepare once for the first sequence, on the pretraining's images."""
 
     def begin(self, batch: TaskBatch) -> None:
-        """Do what is done before a task's images are answered for the first time."""
+        """Begin a task, before its images are answered for the first time."""
 
     def updates(self, batch: TaskBatch) -> int:
-        """Count the updates of a round, none where nothing was annotated; a subclass adds those after a task."""
+        """Count the updates of a round, none where nothing was annotated.
+
+        A subclass adds those after a task.
+        """
         return self.steps * len(self.phases) if bool(batch["new"].any()) else 0
 
     def placed(self, images: Tensor) -> Tensor:
@@ -139,7 +150,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self._answered = None
 
     def on_fit_start(self) -> None:
-        """Load what every sequence starts from; what a resumed run has learned stays until its next sequence."""
+        """Make the state that every sequence starts from.
+
+        A resumed run keeps what it has learned until its next sequence.
+        """
         super().on_fit_start()
         kind = protocol_of(self).kind
         if (self.pretrained is None) != (kind == "offline"):
@@ -163,14 +177,15 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:
-        """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
+        """Load a pretraining's state; raise `InputError` for another network's checkpoint."""
         state = self.pretrained_state(read_checkpoint(file)["state_dict"])
         own, learned = self.state_dict(), dict(self.named_parameters())
         wrong = [key for key in state if key not in own]
         wrong += [key for key in learned if key not in state or state[key].shape != own[key].shape]
         if wrong:
             raise InputError(
-                f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network"
+                f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; "
+                "pretrain this network"
             )
         self.load_state_dict(state, strict=False)
 
@@ -186,7 +201,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
             require(batch, "annotation", "new", "probabilities")
 
     def begin_round(self, batch: TaskBatch) -> Prediction:
-        """Answer a task's images before a round; a sequence's first task begins from what was pretrained.
+        """Answer a task's images before a round; a sequence starts from the pretraining.
 
         A later round begins with the answer that the one before it ended with, if that was in this
         process.
@@ -201,7 +216,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return answer
 
     def _answer(self, batch: TaskBatch) -> Prediction:
-        """Answer a task's images, by the same draws before and after a round, in full precision: a difference is what was learned."""
+        """Answer a task's images in full precision, by the same draws before and after a round.
+
+        So a difference is what was learned.
+        """
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
@@ -244,7 +262,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
                 self.take_steps(batch, self.steps)
 
     def take_steps(self, batch: TaskBatch, steps: int) -> None:
-        """Take steps on a round's targets, by an optimiser that starts afresh and keeps nothing for a checkpoint."""
+        """Take steps on a round's targets.
+
+        The optimiser starts afresh, and leaves no state for a checkpoint.
+        """
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         for _ in range(steps):
             loss = self.loss(batch["image"], batch["target"], weights)

@@ -1,4 +1,6 @@
-"""Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2020).
+"""Two-in-one refinement (Majumder et al., BMVC 2020).
+
+One click selects the object, clicks on its boundary correct it.
 
 The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the
 users in `interseg/clicks/boundary.py`.
@@ -42,7 +44,9 @@ from lightning_modules.optimisation import Optimisation
 
 
 class TwoInOne(InteractiveModule):
-    """Selection and refinement, trained in two phases of one run, or in two runs (`selection_epochs` 0 and `network.selection_from`).
+    """Selection and refinement, trained in two phases of one run, or in two runs.
+
+    Two runs have `selection_epochs` 0 and `network.selection_from` in the second.
 
     The first click selects: its answer is the selection network's, for the whole image. Later
     clicks refine: the light network is run on the selection's features, cut out once, and all of
@@ -89,7 +93,8 @@ class TwoInOne(InteractiveModule):
         super().__init__()
         if not 0 < threshold < 1 or padding < 0:
             raise InputError(
-                f"threshold={threshold}, padding={padding}; use a probability and a number of pixels"
+                f"threshold={threshold}, padding={padding}; use a probability and a number of "
+                "pixels"
             )
         self.network = network
         self.guidance = guidance or GaussianGuidance(std=10, clip=30)
@@ -121,12 +126,12 @@ class TwoInOne(InteractiveModule):
         return view | encode_view(self.network, view.get("image", images), False)
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """Give logits (B, 1, H, W) from `image` and `clicks`: the first selects, the others refine."""
+        """Compute logits (B, 1, H, W); the first of `clicks` selects, the others refine."""
         require(batch, "image", "clicks")
         return self._answer(batch, [{} for _ in batch["clicks"]]).logits
 
     def plain_answer(self, batch: ClickBatch) -> Answer:
-        """Give the same; what was selected is the state, so that later clicks run the light network only."""
+        """Answer with the selection as state, so that later clicks run the light part alone."""
         require(batch, "image", "clicks", "states")
         return self._answer(batch, list(batch["states"]))
 
@@ -156,7 +161,7 @@ class TwoInOne(InteractiveModule):
     def _select(
         self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
     ) -> None:
-        """Run the selection of some rows and put it into the list of states: logits, features and box as the network sees them.
+        """Run the selection of some rows, and put its logits, features and box into their states.
 
         For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
         that with its padding.
@@ -175,7 +180,7 @@ class TwoInOne(InteractiveModule):
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
 
     def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
-        """Give what is known of some rows' photos, as arguments of the network: all that comes before clicks, or kept features."""
+        """Give the network's arguments for some rows' photos: encodings, or kept features."""
         encoded = {
             key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"
         }
@@ -198,11 +203,13 @@ class TwoInOne(InteractiveModule):
             if kind != wanted:
                 given = f"click (y={y}, x={x}) is of kind {KINDS[kind]}"
                 raise InputError(
-                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} (callbacks.loop.user)"
+                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} "
+                    "(callbacks.loop.user)"
                 )
             if kind == BOUNDARY and label != 1:
                 raise InputError(
-                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has label 1"
+                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has "
+                    "label 1"
                 )
 
     def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
@@ -247,7 +254,7 @@ class TwoInOne(InteractiveModule):
         return logits, loss + spared(self._idle())
 
     def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
-        """Refine those selections of the batch that are trained on; the loss counts within their crops."""
+        """Refine the selections that are trained on; the loss counts within their crops."""
         size = batch["image"].shape[-2:]
         for part in (self.network.encoder, self.network.selection):
             part.eval()
@@ -286,7 +293,7 @@ class TwoInOne(InteractiveModule):
     def _to_refine(
         self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch
     ) -> list["Selected"]:
-        """Find the objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
+        """Find the objects whose selection has an IoU that is trained on, and click on errors.
 
         They are those that the loop has added (inner rounds), or else are drawn for all at once, as
         in the paper.
@@ -329,7 +336,10 @@ class TwoInOne(InteractiveModule):
         ]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Each phase trains its own network, the refinement only in steps that have something to refine."""
+        """Remove the gradients of the other phase's network.
+
+        The refinement is trained only in steps that refine something.
+        """
         without_gradient(self._idle())
         if not self._refined:
             without_gradient(self.network.refinement.parameters())
@@ -347,7 +357,10 @@ class Selected(NamedTuple):
 
 
 def square(y: int, x: int, side: int) -> tuple[slice, slice]:
-    """Find the rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
+    """Find the rows and columns of a square round a pixel.
+
+    Its side is in pixels, and it is cut at the image's first row and column.
+    """
     return slice(max(0, y - side // 2), y + side - side // 2), slice(
         max(0, x - side // 2), x + side - side // 2
     )

@@ -1,4 +1,4 @@
-"""Annotations of classes: sparse label maps (H, W) uint8, a class where the user has said one, 255 elsewhere.
+"""Annotations of classes: sparse label maps (H, W) uint8, 255 where nothing was annotated.
 
 Superpixels (`superpixels.py`), clicks and scribbles all end in one, so that a method which learns
 from one learns from all.
@@ -26,7 +26,7 @@ def no_annotation(shape: tuple[int, ...]) -> Annotation:
 
 
 def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
-    """Clicks as an annotation: disks of their label (a class) in an image of `shape`, later ones over earlier ones."""
+    """Draw clicks as an annotation: disks of their class, later ones over earlier ones."""
     check_inside(clicks, shape[0], shape[1])
     annotation = no_annotation(shape)
     for y, x, label, _ in clicks.tolist():
@@ -44,7 +44,7 @@ def scribbled(
     return annotation
 
 
-class Scene(NamedTuple):
+class AnsweredImage(NamedTuple):
     """What a user of classes sees of an image in a round, and knows of it."""
 
     prediction: NDArray[np.integer]
@@ -66,12 +66,12 @@ class Annotator:
     """Base of the users who annotate classes."""
 
     def annotate(
-        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+        self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
         """Annotate in a round.
 
         Args:
-            scene: prediction, truth and the rest.
+            answered: prediction, truth and the rest.
             generator: the only source of randomness.
             scale: that the user's distances are multiplied by.
 
@@ -83,7 +83,9 @@ class Annotator:
 
 
 class StrokeUser(Annotator):
-    """Clicks or scribbles where the prediction is wrong, one after the other, deepest first (for CLIS' "future work"; the choice is ours).
+    """User who clicks or scribbles where the prediction is wrong, deepest error first.
+
+    It serves CLIS' "future work"; the choice is ours.
 
     A click falls on the pixel deepest in what is wrong in one way: far from right pixels, from
     other true classes, from annotated pixels and from the image's border. It is a disk; a scribble
@@ -101,12 +103,12 @@ class StrokeUser(Annotator):
         self.count, self.scribbles, self.radius = count, scribbles, radius
 
     def annotate(
-        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+        self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
         """See `Annotator`; neither uncertainty nor superpixels are looked at."""
-        mask = scene.mask
+        mask = answered.mask
         found, strokes = no_annotation(mask.shape), 0
-        wrong = (mask != IGNORE) & (scene.prediction != mask) & (scene.before == IGNORE)
+        wrong = (mask != IGNORE) & (answered.prediction != mask) & (answered.before == IGNORE)
         classes = np.unique(mask[wrong]).tolist()
         while strokes < self.count and wrong.any():
             depth = np.max([interior_distance(wrong & (mask == label)) for label in classes], 0)
@@ -125,7 +127,7 @@ class StrokeUser(Annotator):
 
 
 def longest_chord(region: NDArray[np.bool_], y: int, x: int) -> list[tuple[int, int]]:
-    """Return the ends (y, x) of the longest straight line through a pixel of a region that does not leave it."""
+    """Return the ends (y, x) of the longest straight line in a region through one of its pixels."""
     best: list[tuple[int, int]] = [(y, x), (y, x)]
     for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
         ends = [

@@ -1,4 +1,4 @@
-"""Variational weights: a Gaussian for each, whose posterior after a task is the prior of the next (CLIS, eq. 3 to 6)."""
+"""Variational weights, Gaussians whose posterior is the next task's prior (CLIS, eq. 3 to 6)."""
 
 import math
 
@@ -8,7 +8,9 @@ from torch.nn.functional import conv2d
 
 
 class GaussianWeights(nn.Module):
-    """A tensor of weights as independent Gaussians, q(w) = N(mean, exp(log_variance)), with a Gaussian prior.
+    """Tensor of weights as independent Gaussians, q(w) = N(mean, exp(log_variance)), with a prior.
+
+    The prior is Gaussian too.
 
     Args:
         start: the means to begin with.
@@ -27,7 +29,7 @@ class GaussianWeights(nn.Module):
         self.register_buffer("prior_log_variance", torch.full_like(start, 2 * math.log(prior_std)))
 
     def forward(self, sample: float = 1.0) -> Tensor:
-        """One draw with a share of the noise, differentiable in mean and variance; the means where the share is 0."""
+        """Draw weights with a share of the noise, differentiably; a share of 0 gives the means."""
         if not sample:
             return self.mean
         return self.mean + sample * torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
@@ -40,7 +42,9 @@ class GaussianWeights(nn.Module):
 
     @torch.no_grad()
     def sharpen(self, information: Tensor) -> None:
-        """Lower variances towards the optimum of eq. 6, where 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
+        """Lower variances towards the optimum of eq. 6.
+
+        There, 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
 
         A gradient finds it slowly: what it says of a log-variance drowns in what it says of the
         mean. This is one step of that fixed point, with the Fisher information for the Hessian; the
@@ -60,7 +64,7 @@ class GaussianWeights(nn.Module):
 
 
 class BayesianConvolution(nn.Module):
-    """A convolution that keeps the size and draws its weights anew at every call, or uses their means.
+    """Convolution that keeps the size and draws its weights at every call, or uses their means.
 
     Args:
         inputs: channels.

@@ -1,4 +1,4 @@
-"""What keeps a network from forgetting while it learns task after task: nothing, LwF, EWC or PackNet, for any network.
+"""Consolidation of a network between tasks: none, LwF, EWC or PackNet, for any network.
 
 All share four moments: before a task, in each step's loss, before each update, and after a task.
 What is remembered lies in buffers and goes into checkpoints.
@@ -28,7 +28,7 @@ class Consolidation(nn.Module):
         """Before a task is learned from its images (B, 3, H, W)."""
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """Compute what is added to the loss of a step, whose logits of the task's images are (B, C, H, W)."""
+        """Compute a term of a step's loss from the logits (B, C, H, W) of the task's images."""
         return logits.new_zeros(())
 
     def limit(self, network: nn.Module) -> None:
@@ -44,12 +44,14 @@ class Consolidation(nn.Module):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Enter the network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
+        """Enter the network's state for a task (0, 1, ...), or for one that is not learned yet."""
         yield
 
 
 class LwF(Consolidation):
-    """Learning without forgetting (Li and Hoiem 2017): the task's images keep the answers that they had before it.
+    """Learning without forgetting (Li and Hoiem 2017), by distillation of earlier answers.
+
+    The task's images keep the answers that they had before it.
 
     Args:
         weight: of the distillation; the paper's 1.
@@ -67,7 +69,7 @@ class LwF(Consolidation):
         self.before = network(images)
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """KL from the old answers to the new ones, a mean over pixels, times the temperature's square."""
+        """Compute the KL from old to new answers, a mean over pixels, times temperature ** 2."""
         old, new = (
             softmax(self.before / self.temperature, 1),
             log_softmax(logits / self.temperature, 1),
@@ -85,7 +87,9 @@ class LwF(Consolidation):
 
 
 class EWC(Consolidation):
-    """Elastic weight consolidation (Kirkpatrick et al. 2017): weights that earlier tasks need are held where they were.
+    """Elastic weight consolidation (Kirkpatrick et al. 2017).
+
+    Weights that earlier tasks need are held where they were.
 
     The penalty is `weight / 2 * sum over tasks and weights of F_t (w - w_t)^2`. The sum over tasks
     of quadratics is one quadratic, so that only the sums of F, F w and F w^2 are kept, whatever the
@@ -148,7 +152,7 @@ class EWC(Consolidation):
 
 
 class PackNet(Consolidation):
-    """PackNet (Mallya and Lazebnik 2018): each task takes some of the weights that no task before it has taken.
+    """PackNet (Mallya and Lazebnik 2018): each task takes weights that no earlier task has taken.
 
     After a task the smallest of its weights in each layer are set to 0 and freed, and the others,
     which it owns from now on, are learned a little longer. Weights with fewer than two dimensions
@@ -231,7 +235,11 @@ class PackNet(Consolidation):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Only the weights of the tasks up to the given one, of all learned ones for a new image; all of them for the task in progress."""
+        """Enter the weights of the tasks up to a given one.
+
+        They are those of all learned tasks for a new image, and all weights for the task in
+        progress.
+        """
         last = int(self.tasks) - 1 if task is None else task
         if last >= int(self.tasks):
             yield

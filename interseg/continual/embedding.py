@@ -1,4 +1,7 @@
-"""Which earlier task an image is like: its embedding by a variational autoencoder, and the gates kept with each embedding (CLIS)."""
+"""Likeness of images to earlier tasks: embeddings by a variational autoencoder (CLIS).
+
+The gates of each task are kept with its embedding.
+"""
 
 import itertools
 import math
@@ -9,7 +12,9 @@ from torch.nn.functional import interpolate, mse_loss
 
 
 class ImageEmbedding(nn.Module):
-    """A variational autoencoder of small views: three convolutional blocks and two dense layers to a Gaussian, and back.
+    """Variational autoencoder of small views.
+
+    Three convolutional blocks and two dense layers lead to a Gaussian, and back.
 
     Args:
         size: (height, width) that images are reduced to, multiples of 8; 64 x 88 in the official
@@ -47,7 +52,10 @@ class ImageEmbedding(nn.Module):
         return mean, log_variance.clamp(-10, 10)
 
     def loss(self, images: Tensor) -> Tensor:
-        """Negative evidence lower bound, a mean over images: squared error of the view, summed, and the KL from N(0, 1)."""
+        """Compute the negative evidence lower bound, a mean over images.
+
+        It is the squared error of the view, summed, and the KL from N(0, 1).
+        """
         mean, log_variance = self(images)
         drawn = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         rebuilt = self.decoder(self.expand(drawn).view(-1, *self.grid))
@@ -70,7 +78,7 @@ def gaussian_kl(
 
 
 def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Compute the median over Gaussians (N, D) of the KL to the nearest other one; infinite where there is no other."""
+    """Compute the median KL of Gaussians (N, D) to their nearest others; infinite for one alone."""
     nearest = []
     for index in range(len(mean)):
         distances = gaussian_kl(mean[index], log_variance[index], mean, log_variance)
@@ -80,7 +88,7 @@ def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 class TaskMemory(nn.Module):
-    """What is kept of each task: the Gaussian that its image is embedded as, and the probabilities of its gates.
+    """Memory of tasks: the Gaussian of each one's image, and the probabilities of its gates.
 
     A task adds 4 * (2 * latents + gates) bytes: 6,256 in the paper's sizes.
 
@@ -125,7 +133,10 @@ class TaskMemory(nn.Module):
         return gaussian_kl(mean[None], log_variance[None], known_mean, known_log_variance)
 
     def nearest(self, mean: Tensor, log_variance: Tensor, counts: list[int]) -> list[Tensor] | None:
-        """Return the gates' probabilities of the task that an image is most like, a tensor a layer; None where it is like none."""
+        """Return the gates' probabilities of the task that an image is most like, a tensor a layer.
+
+        None where it is like none.
+        """
         if not len(self):
             return None
         distances = self.distances(mean, log_variance)

@@ -1,4 +1,4 @@
-"""Kernels switched on by an Indian buffet process: a gate each, whose probability is learned (CLIS, eq. 2, 4, 7 to 9)."""
+"""Gates of kernels by an Indian buffet process, with probabilities pi (CLIS, eq. 2, 4, 7 to 9)."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ SURENESS = 10.0
 
 
 class BuffetGates(nn.Module):
-    """The gates of one layer: q(v_k) = Beta(a_k, b_k), the probabilities pi that follow from v, and gates z.
+    """Gates z of one layer, with q(v_k) = Beta(a_k, b_k) and probabilities pi that follow from v.
 
     Eq. 8 draws concrete gates at a temperature of 2. Behind fourteen layers without norms their
     noise drowns the signal: at pi = .89 the mean of a gate is .74, its coefficient of variation .24
@@ -85,7 +85,7 @@ class BuffetGates(nn.Module):
         return softplus(self.raw_b) + TINY
 
     def probabilities(self, sample: bool = True) -> Tensor:
-        """(K,) pi of one draw of v, or of its mean; of its mean alone where gates are expected ones."""
+        """Compute pi (K,) of one draw of v, or of its mean, as always for expected gates."""
         drawn = sample and self.mode != "expected"
         v = Beta(self.a, self.b).rsample() if drawn else self.a / (self.a + self.b)
         return self.of_sticks(v)
@@ -107,7 +107,10 @@ class BuffetGates(nn.Module):
         return (concrete > 0.5).to(concrete.dtype) + (concrete - concrete.detach())
 
     def mean(self, probabilities: Tensor) -> Tensor:
-        """(K,) expected gates: pi, but for concrete ones, which are nearer to one half; those by 64 quantiles of the noise."""
+        """Compute the expected gates (K,): pi, but for concrete ones, which are nearer to one half.
+
+        Those are computed by 64 quantiles of the noise.
+        """
         if self.mode != "concrete":
             return probabilities
         quantiles = (
@@ -117,7 +120,9 @@ class BuffetGates(nn.Module):
         return torch.sigmoid((odds[:, None] + torch.logit(quantiles)) / self.temperature).mean(1)
 
     def kl(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """KL of v (eq. 7) and, for one draw of pi, of z given v (eq. 9 as it should read), each summed over the kernels.
+        """Compute the KL of v (eq. 7), and of z given v for a draw of pi, each summed over kernels.
+
+        The latter is eq. 9 as it should read.
 
         Eq. 9 compares the Bernoulli of this draw with that of the mean pi under the prior.
         """
@@ -128,7 +133,7 @@ class BuffetGates(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, probabilities: Tensor) -> None:
-        """Move the posterior's mean to some probabilities pi; it stays as sure of them as it was (a + b)."""
+        """Move the posterior's mean to probabilities pi; its certainty a + b does not change."""
         v = probabilities
         if self.prior == "stick":
             v = v / torch.cat([torch.ones_like(v[:1]), v[:-1]])
@@ -161,7 +166,10 @@ def log_beta(a: Tensor, b: Tensor) -> Tensor:
 
 
 def bernoulli_kl(p: Tensor, p0: Tensor) -> Tensor:
-    """KL(Bernoulli(p) || Bernoulli(p0)), elementwise; the paper's eq. 9 has logarithms where probabilities belong."""
+    """Compute KL(Bernoulli(p) || Bernoulli(p0)), elementwise.
+
+    The paper's eq. 9 has logarithms where probabilities belong.
+    """
     return p * (p.log() - p0.log()) + (1 - p) * (torch.log1p(-p) - torch.log1p(-p0))
 
 

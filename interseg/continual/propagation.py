@@ -1,4 +1,4 @@
-"""From annotated pixels to the rest of the image: the energy of CLIS (eq. 11 to 14) and its minimum.
+"""Propagation of annotated pixels over the image: CLIS' energy (eq. 11 to 14) and its minimum.
 
 The energy is convex in the probabilities. The official code takes 401 steps of Adam on it;
 `propagate` solves its stationarity condition pixel by pixel, all at once, over and over, at a
@@ -98,7 +98,10 @@ def propagate(
 def descend(
     prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
 ) -> Tensor:
-    """Take turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
+    """Take turns from the answer at half the size, which holds influences from far away.
+
+    A turn carries them one pixel.
+    """
     theta = torch.where(
         given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance)
     )
@@ -150,7 +153,7 @@ def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
-    """One step towards p with `scale ln p - pull / p = known + constant`, from probabilities (C, H, W).
+    """Take a step towards p with `scale ln p - pull / p = known + constant`, from p (C, H, W).
 
     In u = ln p the left side is scale u - pull exp(-u), whose slope is scale + pull / p.
     """

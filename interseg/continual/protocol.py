@@ -1,6 +1,6 @@
-"""Protocol of a run of a stream: what is played, how often, and what begins with the first weights.
+"""Protocol of a run of a stream: items, orders, rounds, and when the first weights return.
 
-It is the node `protocol` of a config. Data modules take it, and methods and callbacks read it there.
+It is the node `protocol` of a config. Data modules take it; methods and callbacks read it there.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What passes between a method that is taught and the person who teaches it; neither knows the other's side."""
+"""Messages between a method that is taught and the person who teaches it."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from interseg.continual.annotations import Annotation
 
 
 class Met(NamedTuple):
-    """What a person is shown before a round."""
+    """Round as a person is shown it."""
 
     task: int
     """Number of the photo's task: 0, 1, ..."""
@@ -34,7 +34,7 @@ class Met(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the person says."""
+    """Answer of the person to a round."""
 
     annotation: Annotation
     """(H, W) classes that were given in this round, 255 elsewhere."""
@@ -45,7 +45,7 @@ class Told(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What came of a round, of a photo or of a volume."""
+    """Result of a round, of a photo or of a volume."""
 
     task: int
     round: int
@@ -60,7 +60,7 @@ class Student(Protocol):
     """A method in the middle of its lessons, while it waits for the person."""
 
     def answer(self, task: int) -> NDArray[np.int64]:
-        """Answer the photo of a task that is over, with what has been learned since: (H, W) classes."""
+        """Answer the photo of a task that is over, with what was learned since: (H, W) classes."""
 
 
 class Listener(Protocol):

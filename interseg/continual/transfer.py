@@ -1,4 +1,4 @@
-"""What a learner gains and keeps along a sequence of tasks: the matrix R[t, i] and CLIS' three figures of it."""
+"""Transfer along a sequence of tasks: the matrix R[t, i] and CLIS' three figures of it."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""How unsure a network is at each pixel, from several draws of its probabilities, and why (Kendall and Gal 2017; CLIS, eq. 10)."""
+"""Uncertainty of a network at each pixel, from several draws of its probabilities.
+
+Its epistemic part is told apart (Kendall and Gal 2017; CLIS, eq. 10).
+"""
 
 from typing import NamedTuple
 

@@ -141,7 +141,7 @@ def setting_of(config: dict[str, Any], volumes: bool) -> dict[str, Any]:
     setting = {
         key: OmegaConf.select(found, f"data.{key}") for key in (VOLUMES if volumes else TASKS)
     }
-    node = OmegaConf.to_container(found)["protocol"] if config.get("protocol") else {}
+    node: dict[str, Any] = config.get("protocol") or {}
     kind = {"kind": "stream" if volumes else "sequence"}
     protocol = StreamProtocol(**kind | {k: v for k, v in node.items() if k != "_target_"})
     if volumes:

@@ -131,7 +131,7 @@ def both_ways(known: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: torch.cat([value, known[MIRRORED + key]]) for key, value in straight.items()}
 
 
-class Round(NamedTuple):
+class ForwardPass(NamedTuple):
     """A group of objects answered once, and able to be answered again.
 
     Attributes:
@@ -188,7 +188,7 @@ class Refiner:
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> "Round":
+    ) -> "ForwardPass":
         """Answer a group of one size, each object with its variables or unchanged, so that it can be answered again with others."""
         raise NotImplementedError
 
@@ -254,7 +254,7 @@ class Refiner:
         self,
         scene: Scene,
         group: list[int],
-        played: "Round",
+        played: "ForwardPass",
         wrong: list[int],
         states: Sequence[State],
         labels: list[PixelLabels],

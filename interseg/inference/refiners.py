@@ -7,26 +7,26 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, Round, Scene
+from interseg.inference.refine import ForwardPass, Refiner, Scene
 from interseg.inference.rerun import Rerun, pick
 
 
 class MapRefiner(Refiner):
-    """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRS`)."""
+    """Adds to the interaction maps: DistMap-BRS by default, BRS with its paper's settings (`BRSRefiner`)."""
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         (images, maps), known = scene.batch(group), scene.known(group)
         logits = scene.run(images, added(maps, variables), known)
 
         def again(rows: list[int], given: Tensor) -> Tensor:
             return scene.run(images[rows], added(maps[rows], given), pick(known, rows))
 
-        return Round(logits, maps[0, : scene.click_maps].numel(), again)
+        return ForwardPass(logits, maps[0, : scene.click_maps].numel(), again)
 
 
-class BRS(MapRefiner):
+class BRSRefiner(MapRefiner):
     """BRS as in its paper: the clicked pixels' summed energy, inertia from the maps of the forward pass, 100 iterations, memory 20.
 
     The maps of a round are those of its clicks plus what earlier rounds added, so that optimised
@@ -48,10 +48,10 @@ class ImageRefiner(Refiner):
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         images, maps = scene.batch(group)
         logits = scene.run(added(images, variables), maps)
-        return Round(
+        return ForwardPass(
             logits,
             images[0].numel(),
             lambda rows, given: scene.run(added(images[rows], given), maps[rows]),
@@ -104,7 +104,7 @@ class FeatureRefiner(Refiner):
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         (images, maps), known = scene.batch(group), scene.known(group)
         first = Rerun(
             scene.network,
@@ -122,7 +122,7 @@ class FeatureRefiner(Refiner):
                 torch.cat([chosen, chosen + len(images)]) if scene.flip else chosen,
             )
 
-        return Round(first.answer, 2 * first.channels, again)
+        return ForwardPass(first.answer, 2 * first.channels, again)
 
 
 def scaled(features: Tensor, variables: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def _filled(features: Tensor, variables: Sequence[Tensor | None], flip: bool) ->
 
 
 REFINERS: dict[str, Callable[[], Refiner]] = {
-    "brs": BRS,
+    "brs": BRSRefiner,
     "dist_map_brs": MapRefiner,
     "rgb_brs": ImageRefiner,
     "f_brs_a": lambda: FeatureRefiner("a"),

@@ -4,7 +4,7 @@ Interaction maps with the photo's channels go through the network's first convol
 same weights, and are added to what that makes of the photo. They are zero at first, so that the
 network answers exactly as it did (sides that are no multiple of 32 are padded to one); clicks act
 through the refinement alone, which finds maps that give the clicked pixels their labels
-(`interseg.inference.refiners.BRS`).
+(`interseg.inference.refiners.BRSRefiner`).
 """
 
 import copy

@@ -122,7 +122,6 @@ def test_what_is_of_another_kind_is_named_with_all_that_it_lacks():
         (Transfer(), "on_train_batch_start"),
         (TaskReport(), "on_train_batch_start"),
         (VolumeDice(), "on_train_batch_end"),
-        (VolumeReport(), "on_train_batch_end"),
     ],
 )
 def test_a_callback_of_a_stream_says_so_where_the_method_learns_none(callback, hook):

@@ -489,7 +489,7 @@ def test_the_page_shows_what_its_panels_are_named_after(folder, tmp_path, monkey
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             rounds.append((batch, outputs["probabilities"][0, 0].numpy()))
 
-    from callbacks.figures import draw_panels
+    from callbacks.pages import draw_panels
 
     monkeypatch.setattr(
         "callbacks.volume_report.draw_panels",

@@ -70,7 +70,10 @@ def test_an_override_of_a_wrong_type_is_one_line(
         ("trainer.max_epochs=2.0", "error: trainer.max_epochs is 2.0; it takes int or null"),
         ("data.loading=3", "error: data.loading is 3; it takes Loading or null"),
         ("zoom={_target_: interseg.inference.zoom.ZoomIn, expansion: x}", "error: zoom.expansion"),
-        ("refiner={_target_: interseg.inference.refiners.BRS, weight: x}", "error: refiner.weight"),
+        (
+            "refiner={_target_: interseg.inference.refiners.BRSRefiner, weight: x}",
+            "error: refiner.weight",
+        ),
     ],
 )
 def test_commands_name_the_key_as_it_is_written(

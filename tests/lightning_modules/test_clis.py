@@ -30,7 +30,7 @@ def clis(spare=0, gates="expected", **options):
     )
 
 
-def pretraining(images, label=0):
+def shown(images, label=0):
     """What `prepare` asks of a data module."""
     count = len(images)
 
@@ -141,7 +141,7 @@ def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
     assert before > 1
     assert after.item() == pytest.approx(0, abs=1e-2)
     assert len(module.memory) == 1
-    module.prepare(pretraining(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     assert len(module.memory) == 0
 
 
@@ -158,7 +158,7 @@ def test_the_isolated_update_opens_spare_kernels_and_lets_their_weights_go_anywh
         clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
         torch.rand(1, 3, 16, 24),
     )
-    module.prepare(pretraining(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     before = torch.cat(module.activation())
     plain = module.network.plain(image)
     assert before.lt(0.1).sum() == 14 * 3
@@ -198,7 +198,7 @@ def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(m
         clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
         torch.rand(1, 3, 16, 24),
     )
-    module.prepare(pretraining(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     opened = begun(module, image)
     module.phase = moving
     labels = torch.randint(0, 2, (1, 16, 24))
@@ -299,7 +299,7 @@ def test_a_task_begins_with_the_gates_that_are_found_whenever_its_user_annotates
 
 def test_where_a_task_begins_elsewhere_there_is_its_gates_prior():
     module, image = clis(), torch.rand(1, 3, 16, 24)
-    module.prepare(pretraining(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     store(module, image, torch.full((83,), 0.3))
     begun(module, image)
     assert torch.allclose(torch.cat(module.activation()), torch.tensor(0.3), atol=1e-3)
@@ -371,7 +371,7 @@ def test_a_prepared_network_answers_as_the_pretrained_one_and_a_variational_one_
     for pretraining in ("plain", "variational"):
         module = clis(pretraining=pretraining)
         plain, answer = module.network.plain(images), module.network(images, sample=0.0)
-        module.prepare(pretraining(images))
+        module.prepare(shown(images))
         expected = plain if pretraining == "plain" else answer
         assert torch.allclose(module.network(images, sample=0.0), expected, atol=1e-5)
         most = max(
@@ -386,7 +386,7 @@ def test_refinement_lowers_the_bound_on_the_pretrainings_images():
     for steps in (0, 15):
         torch.manual_seed(0)
         module = clis(refinement=steps, optimisation=Optimisation(learning_rate=1e-3))
-        module.prepare(pretraining(images, 1))
+        module.prepare(shown(images, 1))
         labels = torch.ones(3, 16, 24)
         torch.manual_seed(1)
         bounds.append(
@@ -466,7 +466,7 @@ def test_without_a_threshold_an_image_is_like_a_task_as_pretrained_images_are_al
     for threshold in (None, 3.5, math.inf):
         module = clis(threshold=threshold)
         module.memory.threshold.fill_(-1)  # a pretraining's
-        module.prepare(pretraining(images))
+        module.prepare(shown(images))
         with torch.no_grad():
             mean, log_variance = module.embedding(images)
         nearest = [
@@ -493,7 +493,7 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
         drawn = torch.multinomial(labels.probs.flatten(0, 1), 1).view(16, 24)
         information += torch.autograd.grad(labels.log_prob(drawn).sum(), weights.mean)[0] ** 2
     torch.manual_seed(1)
-    module.prepare(pretraining(images))
+    module.prepare(shown(images))
     expected = torch.minimum(before, -torch.log(1 + information))
     assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
     assert torch.equal(weights.log_variance, weights.prior_log_variance)
@@ -501,7 +501,7 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     void = clis(pretraining="variational")
     before = void.network.convolutions[0].weight.log_variance.detach().clone() + 8
     void.network.convolutions[0].weight.log_variance.data += 8
-    void.prepare(pretraining(images, 255))
+    void.prepare(shown(images, 255))
     assert torch.allclose(
         void.network.convolutions[0].weight.log_variance, torch.minimum(before, torch.zeros(()))
     )

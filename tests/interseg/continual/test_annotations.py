@@ -3,7 +3,7 @@ import pytest
 
 from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import (
-    Scene,
+    AnsweredImage,
     StrokeUser,
     clicked,
     longest_chord,
@@ -30,7 +30,8 @@ def stroke(user, prediction, mask, before=None):
     before = no_annotation(mask.shape) if before is None else before
     nothing = np.zeros(mask.shape)
     return user.annotate(
-        Scene(prediction, mask, nothing, nothing.astype(np.int64), before), np.random.default_rng(0)
+        AnsweredImage(prediction, mask, nothing, nothing.astype(np.int64), before),
+        np.random.default_rng(0),
     )
 
 
