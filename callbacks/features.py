@@ -38,11 +38,11 @@ class KeptFeatures(Callback):
     Args:
         folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`,
             null keeps them in memory.
-        limit: most gigabytes (1e9 bytes) of one encoder's features.
+        limit: Most gigabytes (1e9 bytes) of one encoder's features.
         crop: sides of a random part of the view, cut at the encoder's cells, in multiples of the
             view's; null trains on all of it. The part holds one of the object's positive clicks.
             Its features are those of the whole photo, and a step costs its share.
-        seed: of crops.
+        seed: Seed of crops.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
 
     Args:
         batch: with `features`, of views whose sides the cells divide.
-        share: of the parts' sides.
-        generators: of each object.
+        share: Share of the parts' sides.
+        generators: Generators of each object.
 
     Raises:
         InputError: the cells of a level do not divide the view.

@@ -45,7 +45,7 @@ def play_inner_rounds(
     Args:
         module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in
             the paper's code.
-        batch: what the step is made of.
+        batch: Batch of the step.
         user: clicks.
         rounds: number of clicks of each object; an object without an error that can be clicked gets
             fewer.
@@ -62,7 +62,7 @@ def play_inner_rounds(
             objects = logits > logit_threshold
             generators = [np.random.default_rng((*seed, id, CLICKS, number)) for id in ids]
             made = user.next_clicks([*objects.cpu().numpy()], masks, clicks, generators)
-            clicks = [joined(given, click) for given, click in zip(clicks, made, strict=True)]
+            clicks = [join(given, click) for given, click in zip(clicks, made, strict=True)]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
             if "previous" in batch:
                 batch["previous"] = (
@@ -70,7 +70,7 @@ def play_inner_rounds(
                 )
 
 
-def joined(clicks: Clicks, click: Any) -> Clicks:
+def join(clicks: Clicks, click: Any) -> Clicks:
     """Add a click to clicks (n, 4); None adds nothing."""
     return clicks if click is None else np.concatenate([clicks, clicks_of([click])])
 

@@ -25,7 +25,7 @@ def draw_panels(
 
     Args:
         panels: (H, W) or (H, W, 3) by name, all of one size.
-        width: of one in inches.
+        width: Width of one in inches.
         ranges: least and largest value of some.
     """
     height, across = next(iter(panels.values())).shape[:2]

@@ -53,7 +53,7 @@ class Report(Callback):
     Args:
         spread: objects shown, evenly spread over the set.
         hardest: further objects shown, those with the least area under their curve.
-        panel_height: of a picture in pixels.
+        panel_height: Height of a picture in pixels.
     """
 
     def __init__(self, spread: int = 12, hardest: int = 6, panel_height: int = 200) -> None:
@@ -61,7 +61,7 @@ class Report(Callback):
         self.chosen: set[int] = set()
         self.pictures: list[Picture] = []
         self.rows: list[dict[str, Any]] = []
-        """Of the page: an object's `name` and `panels`, each `click`, `iou` and `jpeg` (base64)."""
+        """Objects of the page: `name` and `panels` of each, with `click`, `iou` and `jpeg` (base64)."""
         self.worst: list[tuple[float, int, Picture]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -105,7 +105,7 @@ class Report(Callback):
         rows = {id: row for part in from_all_ranks(rows) for id, row in part.items()}
         if trainer.is_global_zero:
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
-                rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
+                rows[id] = self._row(_replay(trainer, pl_module, id), names(id))
             shown, hardest = (
                 [rows[id] for id in sorted(self.chosen & ease.keys())],
                 [rows[id] for id in worst],
@@ -179,7 +179,7 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
     }
 
 
-def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
+def _replay(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
     """Play an object's interaction again; its outcome depends on object and network alone."""
     loop = callback_of(trainer, UserLoop)
     batch = trainer.strategy.batch_to_device(data_of(trainer, EvaluationData).single("test", id))

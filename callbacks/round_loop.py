@@ -29,7 +29,7 @@ class RoundLoop(Callback, Generic[B]):
         """
         self.task = task
         self.given: dict[int, Any] = {}
-        """What the user has given for the task in progress; a checkpoint holds it."""
+        """Annotations of the task in progress; a checkpoint holds them."""
 
     def annotate(self, trainer: Trainer, method: LightningModule, batch: B, answer: Any) -> None:
         """Let the user annotate, and put what follows into the batch.

@@ -17,7 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.lookup import find_method, method_of
-from callbacks.offers import Captioned, captioned
+from callbacks.offers import Captioned, caption
 from callbacks.pages import draw_panels, page, png
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
@@ -127,7 +127,7 @@ class TaskReport(Callback):
 
     def images(self) -> dict[str, list[Captioned]]:
         """Return the pictures of the rounds."""
-        return {"rounds": captioned(self.rounds)}
+        return {"rounds": caption(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""
@@ -158,17 +158,17 @@ def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
     propagated = outputs["propagated"][0].cpu().numpy()
     return {
         "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
-        "truth": coloured(batch["mask"][0].cpu().numpy(), classes),
-        "answer": coloured(most_probable(batch["probabilities"]), classes),
+        "truth": colour(batch["mask"][0].cpu().numpy(), classes),
+        "answer": colour(most_probable(batch["probabilities"]), classes),
         "uncertainty": batch["uncertainty"][0].cpu().numpy(),
         "epistemic part": batch["epistemic"][0].cpu().numpy(),
-        "annotations": coloured(batch["annotation"][0].cpu().numpy(), classes),
-        "propagated": coloured(propagated, classes),
-        "refined": coloured(most_probable(outputs["probabilities"]), classes),
+        "annotations": colour(batch["annotation"][0].cpu().numpy(), classes),
+        "propagated": colour(propagated, classes),
+        "refined": colour(most_probable(outputs["probabilities"]), classes),
     }
 
 
-def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+def colour(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """(H, W, 3) colours of a label map; white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
     return np.where(

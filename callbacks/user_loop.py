@@ -43,15 +43,16 @@ class UserLoop(Callback):
         user: clicks in evaluation; the field's default rule (RITM) by default.
         iterative: add a click an epoch from the object's own errors; False trains on fresh initial
             clicks only (iFCN).
-        reset_probability: of an object's clicks and mask at the beginning of an epoch.
+        reset_probability: Probability to reset an object's clicks and mask at the beginning of an
+            epoch.
         previous_mask: also remember each object's last mask and give it as `previous`.
-        inner_rounds: most clicks that a training step adds before it learns; each step draws a
+        inner_rounds: Most clicks that a training step adds before it learns; each step draws a
             number from 0 on (RITM: 3).
         max_clicks: rounds of evaluation.
         targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
         full_curves: play every round of every object instead.
-        threshold: on the probability, of a pixel to be object.
-        seed: of resets and of users that draw.
+        threshold: Threshold on the probability, of a pixel to be object.
+        seed: Seed of resets and of users that draw.
     """
 
     def __init__(

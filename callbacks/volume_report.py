@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.lookup import callback_of, data_of
-from callbacks.offers import Captioned, captioned
+from callbacks.offers import Captioned, caption
 from callbacks.pages import draw_panels, page, png, put_legend_below
 from callbacks.slice_loop import SliceLoop
 from interseg.batches import VolumeBatch
@@ -104,7 +104,7 @@ class VolumeReport(Callback):
 
     def images(self) -> dict[str, list[Captioned]]:
         """Return the pictures of the rounds."""
-        return {"rounds": captioned(self.rounds)}
+        return {"rounds": caption(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""

@@ -40,7 +40,7 @@ def load(
     Args:
         files: YAML files in order; a name that is no file here is looked up in `configs/`.
         overrides: `key.key=value` strings, applied last.
-        base: what the files are merged over; `default.yaml` unless given.
+        base: Config that the files are merged over; `default.yaml` unless given.
         trusted: packages beside ours whose classes may be named.
 
     Raises:

@@ -156,10 +156,11 @@ def start_model(
     without_download(unfetched["model"], DOWNLOADED)
     model = build_model(unfetched, trusted)
     if any(
-        "encoder" in key.split(".") for key in model.state_dict().keys() - fitting(model, state)
+        "encoder" in key.split(".")
+        for key in model.state_dict().keys() - select_fitting(model, state)
     ):
         model = build_model(config, trusted)
-    fits = fitting(model, state)
+    fits = select_fitting(model, state)
     if not fits.keys() & dict(model.named_parameters()).keys():
         name = type(model).__name__
         raise InputError(
@@ -167,10 +168,10 @@ def start_model(
         )
     model.load_state_dict(fits, strict=False)
     model.warm = True
-    return model, compared(file, model.state_dict(), state, fits)
+    return model, compare_weights(file, model.state_dict(), state, fits)
 
 
-def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def select_fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Select the weights that a module has under the same name and of the same shape."""
     own = model.state_dict()
     return {
@@ -178,7 +179,7 @@ def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Te
     }
 
 
-def compared(
+def compare_weights(
     file: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor], fits: Mapping[str, Tensor]
 ) -> list[str]:
     """Write a line on the weights that a file gave, and one on each kind of the others."""
@@ -188,10 +189,10 @@ def compared(
         "unknown here": [key for key in state if key not in own],
     }
     first = f"weights: {len(fits)} of {len(own)} are those of {file}"
-    return [first, *(f"weights {kind}: {listed(keys)}" for kind, keys in kinds.items() if keys)]
+    return [first, *(f"weights {kind}: {list_names(keys)}" for kind, keys in kinds.items() if keys)]
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Write a count and the first of some names in a line."""
     return f"{len(names)}, {', '.join(names[:SHOWN])}" + ", ..." * (len(names) > SHOWN)
 

@@ -32,17 +32,21 @@ def own_folder(parent: Path, config: dict[str, Any]) -> Path:
     name = stamp()
     if name is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        name = agreed(lambda: next(path.name for path in numbered(parent / now) if made(path)))
+        name = agree(
+            lambda: next(path.name for path in number_paths(parent / now) if make_folder(path))
+        )
         os.environ["INTERSEG_STAMP"] = name
     opened = list(
-        itertools.takewhile(lambda path: (path / "config.yaml").exists(), numbered(parent / name))
+        itertools.takewhile(
+            lambda path: (path / "config.yaml").exists(), number_paths(parent / name)
+        )
     )
     for path in opened:
         if OmegaConf.load(path / "config.yaml") == OmegaConf.create(config):
             return path
     if opened and queued_again() and "SLURM_STEP_ID" in os.environ:
         return opened[-1]
-    return next(itertools.islice(numbered(parent / name), len(opened), None))
+    return next(itertools.islice(number_paths(parent / name), len(opened), None))
 
 
 def stamp() -> str | None:
@@ -63,14 +67,14 @@ def stamp() -> str | None:
     return os.environ.get("INTERSEG_STAMP")
 
 
-def numbered(path: Path) -> Iterator[Path]:
+def number_paths(path: Path) -> Iterator[Path]:
     """Return a folder's path, then the same with 2, 3, ..."""
     yield path
     for number in itertools.count(2):
         yield Path(f"{path}-{number}")
 
 
-def made(path: Path) -> bool:
+def make_folder(path: Path) -> bool:
     """Make a folder; False where another command has made it."""
     try:
         path.mkdir(parents=True)
@@ -89,7 +93,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
     )
 
 
-def agreed(make: Callable[[], str]) -> str:
+def agree(make: Callable[[], str]) -> str:
     """Share the first rank's result with all ranks.
 
     Those that torchrun started hear of it through its store, others inherit it.

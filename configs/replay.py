@@ -47,8 +47,8 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
     It has the evaluation's checkpoint, or begins as its seed starts it.
 
     Args:
-        folder: of the evaluation.
-        config: of the evaluation.
+        folder: Folder of the evaluation.
+        config: Config of the evaluation.
         trusted: packages, see `configs.build`.
     """
     resolved, wanted = resolve(config), config.get("evaluated")
@@ -74,12 +74,12 @@ def answer_again(
     """Give the mask (H, W) after all of some clicks, played one by one as the evaluation did.
 
     Args:
-        method: that answers.
+        method: Method that answers.
         image: (H, W, 3) RGB.
         clicks: (n, 4).
-        id: of the object.
+        id: Number of the object.
         start: (H, W) the mask that the evaluation started from; None for none.
-        threshold: on the probability.
+        threshold: Threshold on the probability.
     """
     segmenter = method if hasattr(method, "answer") else Plain(method)
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255

@@ -39,7 +39,7 @@ def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
             f"the config of {run} names {paths[0]}; a network that ships depends on no file of "
             "its maker"
         )
-    weights = {key: halved(value) for key, value in read_checkpoint(file)["state_dict"].items()}
+    weights = {key: halve(value) for key, value in read_checkpoint(file)["state_dict"].items()}
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.ckpt"
     with whole(path) as part:
@@ -47,7 +47,7 @@ def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
     return path
 
 
-def halved(weights: Tensor) -> Tensor:
+def halve(weights: Tensor) -> Tensor:
     """Give floating weights in half precision; raise `InputError` for values beyond it."""
     if not weights.is_floating_point():
         return weights

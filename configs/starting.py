@@ -34,7 +34,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     A run that was ended before its first checkpoint may begin again.
 
     Args:
-        folder: of the run.
+        folder: Folder of the run.
         config: the run's, resolved.
         merged: the config that `open_folder` will write.
 
@@ -50,7 +50,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     if overwrite or goes_on or queued_again() or not (folder / "config.yaml").is_file():
         return
     changed = begun_otherwise(folder, merged)
-    other = f" of another config ({shortened(changed)})" if changed else ""
+    other = f" of another config ({shorten(changed)})" if changed else ""
     ways = "overwrite=true begins anew, run=PATH takes another folder"
     if (folder / LAST).is_file():
         raise InputError(
@@ -104,7 +104,7 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
         return
     old = read("default.yaml") | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []
-    reason = shortened(changed) or "of other objects, or of an earlier version"
+    reason = shorten(changed) or "of other objects, or of an earlier version"
     ways = "give run=PATH for another folder, or overwrite=true to replace it"
     raise InputError(f"{folder} holds another evaluation ({reason}); {ways}")
 
@@ -119,7 +119,7 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
 
     Args:
         config: the run's, resolved.
-        folder: of the run, before `open_folder` writes into it.
+        folder: Folder of the run, before `open_folder` writes into it.
         merged: the config that it will write.
 
     Raises:
@@ -131,7 +131,7 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
         changed = changes(plain(OmegaConf.load(opened)), merged)
         if changed:
             what = (
-                f"{folder} was begun with another config ({shortened(changed)}), and its job would "
+                f"{folder} was begun with another config ({shorten(changed)}), and its job would "
                 "start anew"
             )
             raise InputError(
@@ -184,7 +184,7 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
     kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
     if kept:
         raise InputError(
-            f"{file} was trained with another optimiser ({shortened(kept)}), which it keeps; {ways}"
+            f"{file} was trained with another optimiser ({shorten(kept)}), which it keeps; {ways}"
         )
 
 
@@ -200,7 +200,7 @@ def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[st
     return found
 
 
-def shortened(changed: list[str]) -> str:
+def shorten(changed: list[str]) -> str:
     """Join the first three lines, cut to a message's length, digests to their first digits."""
     changed = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in changed]
     lines = [line if len(line) <= MOST else f"{line[:MOST]}..." for line in changed[:3]]

@@ -58,7 +58,7 @@ class VolumeLesson:
 
     @property
     def loop(self) -> dict[str, Any]:
-        """How proxy masks are made and trusted."""
+        """Arguments of `Targets`, by which proxy masks are made and trusted."""
         node = self.config["callbacks"].get("loop") or {}
         return {key: node[key] for key in LOOP if key in node}
 

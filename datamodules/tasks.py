@@ -1,6 +1,6 @@
 """Task streams: images with classes at every pixel.
 
-There is a hold-out split to pretrain on, and seeded sequences of tasks of one image each.
+Some images are pretrained on, others are drawn into seeded sequences of tasks of one image each.
 
 Batches are `interseg.batches.TaskBatch`.
 """
@@ -241,7 +241,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         raise NotImplementedError
 
     def objects(self, split: str) -> LabelledDataset:
-        """All images; raises `InputError` where there are too few for the hold-out split and a sequence."""
+        """All images; raises `InputError` if they are too few for pretraining and a sequence."""
         if self._dataset is None:
             files = self.files()
             needed = self.pretraining_images + self.length

@@ -137,7 +137,7 @@ def update(module: LightningModule, loss: Tensor | Callable[[], None]) -> None:
     optimizer.step()
 
 
-def spared(parameters: Iterable[Parameter]) -> Tensor | float:
+def spare(parameters: Iterable[Parameter]) -> Tensor | float:
     """Make a 0 that depends on parameters which a step leaves alone.
 
     Several processes wait for every parameter's gradient.

@@ -17,7 +17,7 @@ from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import BinaryCrossEntropy
 from interseg.networks.brs_network import BRSNetwork
 from interseg.views import enlarged
-from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
@@ -29,12 +29,12 @@ class BRS(InteractiveModule):
     Args:
         network: coarse and fine decoder over an encoder.
         guidance: encodes the clicks; truncated distances, 1 at a click, by default.
-        coarse_epochs: of the first phase; the paper's 20 of 35.
+        coarse_epochs: Epochs of the first phase; the paper's 20 of 35.
         optimisation: with rates for "decoder", "fine" and "clicks", the interaction maps' first
             convolution. The paper gives 1e-9, and 1e-7 for the decoders, in Caffe's scale, whose
             loss is the sum over pixels: for the mean over 360 x 360 pixels that is 1.3e-4, and
             1.3e-2.
-        long_side: of images in evaluation; null for full size, as in the paper.
+        long_side: Long side of images in evaluation; null for full size, as in the paper.
         inference: test-time options.
     """
 
@@ -87,7 +87,7 @@ class BRS(InteractiveModule):
             self.log("train/fine_loss", fine_loss, batch_size=len(coarse))
             loss = loss + fine_loss
         else:
-            loss = loss + spared(self.network.fine.parameters())
+            loss = loss + spare(self.network.fine.parameters())
         check_loss(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(coarse))
         return {"loss": loss, "logits": (coarse if fine is None else fine).detach()}

@@ -19,9 +19,9 @@ class Classical(InteractiveModule):
 
     Args:
         method: "random_walker", "grabcut", "graph_cut" or "geodesic".
-        radius: of the seeds that clicks become, in pixels.
+        radius: Radius of the seeds that clicks become, in pixels.
         long_side: larger images are reduced to it; None for full size.
-        options: of the method, see its function.
+        options: Options of the method, see its function.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from lightning_modules.base import spared, without_gradient
+from lightning_modules.base import spare, without_gradient
 from lightning_modules.clis_preparation import distance_within, refine, sharpen
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
@@ -51,7 +51,7 @@ class CLIS(TaskLearner):
 
     Args:
         network: variational.
-        embedding: of images; pretrained with the network, and left as it is from then on.
+        embedding: Embedding of images; pretrained with the network, and left as it is from then on.
         threshold: an image is like a task if their KL is at most this; infinite: it always is. None
             for what is usual in the pretraining, the median over its images of the KL to the
             nearest other one.
@@ -62,18 +62,18 @@ class CLIS(TaskLearner):
             them, their weights in the head and all gates, then the gates alone, each for all steps.
         isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has
             to have them (`spare`).
-        kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image
-            count as if they were independent, and more of the tasks before is forgotten
+        kl_weight: Weight of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one
+            image count as if they were independent, and more of the tasks before is forgotten
             (benchmarks/clis.md).
         pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the
             checkpoint which it was.
-        log_variance: most of a weight after the conversion.
+        log_variance: Most log-variance of a weight after the conversion.
         refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step,
             their noise rising from none to all over the first half.
-        retrieval: of gates for an image: "nearest", of the task that is most like it; "off", the
-            gates as the last task left them; "oracle", those with which the image's true classes
-            are most likely, of all tasks' and the pretrained ones.
-        draws: of weights and gates in a step, whose losses are averaged.
+        retrieval: Retrieval of gates for an image: "nearest", of the task that is most like it;
+            "off", the gates as the last task left them; "oracle", those with which the image's true
+            classes are most likely, of all tasks' and the pretrained ones.
+        draws: Number of draws of weights and gates in a step, whose losses are averaged.
         pretrained: see `TaskLearner`, as the others.
     """
 
@@ -156,11 +156,11 @@ class CLIS(TaskLearner):
         Uncertainty is its entropy (eq. 10), its epistemic part the draws' mutual
         information.
         """
-        images, masks = self.placed(batch["image"]), batch.get("mask")
+        images, masks = self.place(batch["image"]), batch.get("mask")
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
-        return joined(
+        return join(
             [
-                self._predict(image[None], self._found(image[None], mask))
+                self._predict(image[None], self._find_gates(image[None], mask))
                 for image, mask in zip(images, truths, strict=True)
             ]
         )
@@ -178,7 +178,7 @@ class CLIS(TaskLearner):
         unsure = uncertainty(draws)
         return Prediction(draws.mean(0), unsure.predictive, unsure.epistemic)
 
-    def _found(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+    def _find_gates(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """Find the probabilities pi of the gates for an image (1, 3, H, W).
 
         The oracle looks at its true classes (1, H, W).
@@ -193,12 +193,12 @@ class CLIS(TaskLearner):
                 for gates in known
             ]
             return known[int(torch.stack(losses).argmin())]
-        mean, log_variance = self._embedded(image)
+        mean, log_variance = self._embed(image)
         nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
         return nearest if nearest is not None else pretrained
 
     @torch.no_grad()
-    def _embedded(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Embed images in full precision, in a step too: an image is at distance 0 from itself.
 
         Returns means and log-variances (B, D).
@@ -215,7 +215,7 @@ class CLIS(TaskLearner):
         if self.plain:
             loss = weighted_cross_entropy(self.network.plain(images), labels, ones)
             if self.trainer.world_size > 1:
-                loss = loss + spared(self.network.parameters())
+                loss = loss + spare(self.network.parameters())
         else:
             pixels = (
                 images.shape[2]
@@ -282,14 +282,14 @@ class CLIS(TaskLearner):
         """Make what was pretrained the prior of the first task; see `clis_preparation`."""
         if self.plain:
             self.network.convert(self.log_variance)
-        sharpen(self.network, data, self.placed)
+        sharpen(self.network, data, self.place)
         rate = self.optimisation.learning_rate
-        refine(self.network, data, self.placed, self._bound, self.refinement, rate)
+        refine(self.network, data, self.place, self._bound, self.refinement, rate)
         self.network.hand_over()
         self.memory.clear()
         threshold = self.threshold
         if threshold is None:
-            threshold = distance_within(data, self.placed, self._embedded)
+            threshold = distance_within(data, self.place, self._embed)
         self.memory.threshold.fill_(threshold)
         gates = self.network.probabilities(sample=False)
         self.pretrained_gates = torch.cat(gates).detach()
@@ -326,7 +326,7 @@ class CLIS(TaskLearner):
             return []
         distances = [
             self.memory.distances(mean, log_variance)
-            for mean, log_variance in zip(*self._embedded(images), strict=True)
+            for mean, log_variance in zip(*self._embed(images), strict=True)
         ]
         return [
             (int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold))
@@ -338,7 +338,7 @@ class CLIS(TaskLearner):
         """Set the gates to those that are found for the images, the prior of this task too."""
         rows = zip(batch["image"], batch["mask"], strict=True)
         found = torch.stack(
-            [torch.cat(self._found(image[None], mask[None])) for image, mask in rows]
+            [torch.cat(self._find_gates(image[None], mask[None])) for image, mask in rows]
         ).mean(0)
         self._begin_gates(found)
         for gates in self.network.gates:
@@ -392,7 +392,7 @@ class CLIS(TaskLearner):
         """Make the posterior the prior; keep the image's embedding and its gates."""
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)
-        for mean, log_variance in zip(*self._embedded(batch["image"]), strict=True):
+        for mean, log_variance in zip(*self._embed(batch["image"]), strict=True):
             self.memory.store(mean, log_variance, gates)
 
 
@@ -406,6 +406,6 @@ def least_open(probabilities: Tensor, count: int) -> Tensor:
     return torch.zeros_like(probabilities, dtype=torch.bool).index_fill_(0, closed, True)
 
 
-def joined(answers: list[Prediction]) -> Prediction:
+def join(answers: list[Prediction]) -> Prediction:
     """Join the answers to single images to that to a batch."""
     return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))

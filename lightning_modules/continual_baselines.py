@@ -60,7 +60,7 @@ class ContinualBaseline(TaskLearner):
     def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
         """Compute the softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
-            return self.predict_current(self.placed(batch["image"]))
+            return self.predict_current(self.place(batch["image"]))
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
@@ -88,7 +88,7 @@ class ContinualBaseline(TaskLearner):
 
     def prepare(self, data: TaskStream) -> None:
         """Consolidate the pretraining, as the first task."""
-        images = self.placed(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
+        images = self.place(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 
     def _relearn_pretraining(self, data: TaskStream) -> None:
@@ -97,7 +97,7 @@ class ContinualBaseline(TaskLearner):
         for step in range(self.relearn_pretraining):
             batch = data.pretraining_batch(8, start=8 * step)
             optimizer.zero_grad()
-            batch["image"] = self.placed(batch["image"])
+            batch["image"] = self.place(batch["image"])
             batch["mask"] = batch["mask"].to(self.device)
             self.pretraining_loss(batch).backward()
             optimizer.step()

@@ -30,10 +30,11 @@ class ConvertedNetwork(InteractiveModule):
 
     Args:
         network: image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
-        mean: of the channels of the images that the network was trained on; ImageNet's by default.
+        mean: Mean of the channels of the images that the network was trained on; ImageNet's by
+            default.
         std: standard deviation of the same channels.
-        optimisation: of its plain training.
-        long_side: of images in evaluation.
+        optimisation: Optimisation of its plain training.
+        long_side: Long side of images in evaluation.
         inference: test-time options.
     """
 

@@ -24,7 +24,7 @@ from lightning_modules.base import (
     check_loss,
     protocol_of,
     seed_of,
-    spared,
+    spare,
     update,
 )
 from lightning_modules.optimisation import Optimisation
@@ -56,8 +56,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             lambda_Y(t) = max(0.8, 1 - 0.02 t).
         smoothing_floor: the 0.8 of it.
         smoothing_rate: the 0.02 of it.
-        steps: of a volume's first round, n_F(0).
-        more_steps: of each later round than of the one before.
+        steps: Steps of a volume's first round, n_F(0).
+        more_steps: Steps more of each later round than of the one before.
         pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold
             one.
         augment: flips and turns in the plane of the slices.
@@ -150,7 +150,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def segment(self, batch: dict[str, Any]) -> Tensor:
         """Compute logits (1, 1, D, H, W) of a volume."""
         require(batch, "volume")
-        native, volume = batch["volume"].shape[2:], self._shown(batch["volume"])
+        native, volume = batch["volume"].shape[2:], self._show(batch["volume"])
         wanted = [
             max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]
         ]  # one cell has no norm
@@ -165,7 +165,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
         )
 
-    def _shown(self, volume: Tensor) -> Tensor:
+    def _show(self, volume: Tensor) -> Tensor:
         """Resize a (1, 1, D, H, W) map to the network's size by means.
 
         No labelled slice is lost between two.
@@ -235,7 +235,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             else 1.0
         )
         target = (1 - share) * self.before + share * batch["target"]
-        sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
+        sample = tuple(map(self._show, (batch["volume"], target, batch["confidence"])))
         id = int(batch["id"])
         key = (id, batch["round"]) if static else id
         place = self._place(batch)
@@ -292,7 +292,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 if mine < len(samples):
                     loss = self._loss(samples[mine], (*place, mine))
                 else:  # other ranks have one more
-                    loss = torch.as_tensor(spared(self.network.parameters()))
+                    loss = torch.as_tensor(spare(self.network.parameters()))
                 losses.append(loss.detach())
                 self.manual_backward(loss * world / len(samples))
 
@@ -304,7 +304,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def _loss(self, sample: tuple[Tensor, ...], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
-            volume, target, weight = augmented(
+            volume, target, weight = flip_and_turn(
                 [volume, target, weight], np.random.default_rng(place), self.turn
             )
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
@@ -332,7 +332,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return self.optimisation(self, {"network": list(self.network.parameters())})
 
 
-def augmented(
+def flip_and_turn(
     parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0
 ) -> list[Tensor]:
     """Flip all (1, 1, D, H, W) in the same way, each axis half the time, and turn them.

@@ -29,8 +29,8 @@ class External(InteractiveModule):
             `predict(points, labels, mask)`, or a callable on (photo, points, labels, mask), see
             `SetAndPredict`. The config names its class, or a function that makes it, as
             `model.predictor._target_` of a package that `--trust` names.
-        answers: what floating values of the user's own are: "logits" or "probabilities". Masks may
-            be given as well.
+        answers: Kind of the user's own floating values: "logits" or "probabilities". Masks may be
+            given as well.
     """
 
     def __init__(self, predictor: Any = None, answers: str = "logits") -> None:

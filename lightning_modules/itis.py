@@ -33,7 +33,7 @@ class ITIS(InteractiveModule):
         network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that
             encodes a photo once does so.
         guidance: encodes the clicks; the paper's Gaussians by default.
-        loss: on logits and mask; the paper's worst 25 % by default.
+        loss: Loss on logits and mask; the paper's worst 25 % by default.
         previous_mask: give the mask before this round as a third channel.
         mask_map: "distance", the distance to that mask (section 3), "mask" itself, or
             "probabilities" before it, as RITM does.
@@ -42,8 +42,8 @@ class ITIS(InteractiveModule):
             and gives all weights one rate; a fresh decoder needs more. In a short training a
             network learns to heed clicks as fast as the click channels' weights grow: at 10 times
             the decoder's rate it does so from the start (benchmarks/itis_small.md).
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
-            that size, whatever their proportions.
+        long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
+            width] for that size, whatever their proportions.
         inference: test-time options.
     """
 

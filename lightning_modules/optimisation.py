@@ -20,16 +20,16 @@ class Optimisation:
 
     Args:
         optimizer: "adam", "adamw" or "sgd".
-        learning_rate: in full, before schedule and `rates`.
-        rates: by origin of weights ("clicks", "decoder", ...), the learning rate in multiples of
-            `learning_rate`; 1 for the others.
-        weight_decay: of all weights; decoupled in AdamW.
-        momentum: of SGD.
+        learning_rate: Learning rate in full, before schedule and `rates`.
+        rates: Learning rates by origin of weights ("clicks", "decoder", ...), the learning rate in
+            multiples of `learning_rate`; 1 for the others.
+        weight_decay: Weight decay of all weights; decoupled in AdamW.
+        momentum: Momentum of SGD.
         nesterov: Nesterov's momentum (SGD).
         schedule: "constant", or "cosine" to 0 over the whole run.
         anew: epochs at which schedule and warm-up begin anew, where a method's next phase does.
-        milestones: from these epochs on the rate is multiplied by this factor (not by those of
-            earlier milestones too).
+        milestones: Epochs and factors: from these epochs on the rate is multiplied by this factor
+            (not by those of earlier milestones too).
         warmup: steps of linear rise at the start.
     """
 

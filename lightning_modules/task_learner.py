@@ -31,10 +31,10 @@ class Propagation:
     """Settings of `interseg.continual.propagation.propagate`.
 
     Args:
-        weight: of annotated pixels, lambda of eq. 14.
+        weight: Weight of annotated pixels, lambda of eq. 14.
         pair_weight: of all pairs of neighbours; the paper's energy weighs them as it weighs pixels,
             which spreads annotations less well (benchmarks/propagation.md).
-        contrast: how fast a pair's weight falls with its colours' distance.
+        contrast: Rate at which a pair's weight falls with its colours' distance.
     """
 
     def __init__(
@@ -61,15 +61,19 @@ class TaskLearner(InteractiveModule, TaskMethod):
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
-        steps: of learning a round. More teach CLIS more and it keeps less, at the price of its
-            user's time (benchmarks/clis.md).
-        annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
+        steps: Steps of learning a round. More teach CLIS more and it keeps less, at the price of
+            its user's time (benchmarks/clis.md).
+        annotated_weight: Weight of annotated pixels in the loss of eq. 15; 10 in the official code.
         targets: "hard": the most probable classes after the propagation are learned; "soft": their
             probabilities, as in the official code, after which a network is less sure, and the next
             round's annotations spread further than they should (benchmarks/clis.md).
-        propagation: of annotations.
-        optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
+        propagation: Propagation of annotations.
+        optimisation: Optimisation of pretraining; of tasks, whose optimiser starts afresh every
+            round.
     """
+
+    phases: tuple[str, ...] = ("all",)
+    """Parts of the network that a round learns one after the other, each for all steps."""
 
     def __init__(
         self,
@@ -93,14 +97,11 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.optimisation = optimisation or Optimisation()
         self._built: dict[str, Tensor] = {}
         self.beginning: dict[str, Tensor] = {}
-        """What every sequence starts from; made of `pretrained` when a fit begins."""
+        """State that every sequence starts from; made of `pretrained` when a fit begins."""
         self.prepared: dict[str, Tensor] | None = None
         """The same, where it was made by an earlier fit."""
         self._answered: Prediction | None = None
         self.phase = self.phases[0]
-
-    phases: tuple[str, ...] = ("all",)
-    """Parts of the network that a round learns one after the other, each for all steps."""
 
     def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
         """Answer images of a finished task, or of another one; see `RoundMethod`."""
@@ -135,7 +136,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         """
         return self.steps * len(self.phases) if bool(batch["new"].any()) else 0
 
-    def placed(self, images: Tensor) -> Tensor:
+    def place(self, images: Tensor) -> Tensor:
         """Images on the device and in the precision of the weights."""
         return images.to(next(self.parameters()))
 
@@ -146,7 +147,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
     def setup(self, stage: str) -> None:
         """Keep what was built, before a resumed run's checkpoint is loaded."""
-        self._built = copied(self.state_dict())
+        self._built = copy_state(self.state_dict())
         self._answered = None
 
     def on_fit_start(self) -> None:
@@ -163,14 +164,14 @@ class TaskLearner(InteractiveModule, TaskMethod):
             )
         if self.pretrained is None:
             return
-        learned = copied(self.state_dict())
+        learned = copy_state(self.state_dict())
         start = self.prepared
         if start is None:
             self.load_state_dict(self._built)
             self.load_pretrained(self.pretrained)
             torch.manual_seed(self._seed)
             self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
-            start = copied(self.state_dict())
+            start = copy_state(self.state_dict())
         self.beginning = self.trainer.strategy.broadcast(
             start
         )  # on GPUs ranks' sums differ in their last digits
@@ -194,7 +195,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return {key: value for key, value in state.items() if not key.startswith("consolidation.")}
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """In pretraining, seed torch; in a stream the annotation loop has called `begin_round`."""
+        """Seed torch in pretraining; in a stream the annotation loop has called `begin_round`."""
         if "task" not in batch:
             super().on_train_batch_start(batch, batch_idx)
         else:
@@ -281,7 +282,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         )
 
 
-def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def copy_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copy a state dict, so that no learning changes it."""
     return {key: value.clone() for key, value in state.items()}
 

@@ -39,7 +39,7 @@ from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from interseg.views import Box, Side, check_side, enlarged, restored, scaled_box
-from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
@@ -58,21 +58,22 @@ class TwoInOne(InteractiveModule):
         guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels
             by default, cut at 3 of them.
         loss: BA-CE by default.
-        selection_epochs: of the first phase; the paper's 80.
+        selection_epochs: Epochs of the first phase; the paper's 80.
         threshold: the crop holds every pixel that the selection gives a greater probability;
             without one it is the whole image.
-        padding: of the crop in pixels as the network sees them; the paper plots recall against it
-            and does not say what it took. A crop grows to hold clicks that lie beyond it.
+        padding: Padding of the crop in pixels as the network sees them; the paper plots recall
+            against it and does not say what it took. A crop grows to hold clicks that lie beyond
+            it.
         selected: (low, high) IoU of the selections that the refinement is trained on.
         emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement
             click.
-        emphasis_side: in pixels.
-        perturbation: of training's boundary clicks, in pixels.
+        emphasis_side: Side of the square in pixels.
+        perturbation: Perturbation of training's boundary clicks, in pixels.
         optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and
             "refinement_clicks". The paper's 1e-8 is for a loss that is summed over pixels: for the
             mean over 512 x 512 of them that is 2.6e-3.
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
-            that size.
+        long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
+            width] for that size.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class TwoInOne(InteractiveModule):
 
     @property
     def contributions(self) -> list[Contribution]:
-        """What the crops hold and leave out, and the time of the encoding where there is one."""
+        """Figures of the crops, and of the time of the encoding where there is one."""
         return [
             Crops(self.network.crop_size),
             *([Encoding()] if isinstance(self.network, TwoInOneOnceNetwork) else []),
@@ -251,7 +252,7 @@ class TwoInOne(InteractiveModule):
         loss = self.loss(
             logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
         )
-        return logits, loss + spared(self._idle())
+        return logits, loss + spare(self._idle())
 
     def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         """Refine the selections that are trained on; the loss counts within their crops."""
@@ -288,7 +289,7 @@ class TwoInOne(InteractiveModule):
         )
         self.log("train/refined", float(len(rows)), batch_size=len(logits))
         logits[rows] = refined.detach().to(logits.dtype)
-        return logits, loss + spared(self.network.parameters())
+        return logits, loss + spare(self.network.parameters())
 
     def _to_refine(
         self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch

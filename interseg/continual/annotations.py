@@ -25,7 +25,7 @@ def no_annotation(shape: tuple[int, ...]) -> Annotation:
     return np.full(shape, IGNORE, np.uint8)
 
 
-def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
+def draw_clicks(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
     """Draw clicks as an annotation: disks of their class, later ones over earlier ones."""
     check_inside(clicks, shape[0], shape[1])
     annotation = no_annotation(shape)
@@ -34,7 +34,7 @@ def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotati
     return annotation
 
 
-def scribbled(
+def draw_scribble(
     points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5
 ) -> Annotation:
     """Draw a scribble as an annotation: a line of a class through points (y, x)."""
@@ -45,7 +45,7 @@ def scribbled(
 
 
 class AnsweredImage(NamedTuple):
-    """What a user of classes sees of an image in a round, and knows of it."""
+    """Image with the method's answer to it, as a user of classes sees it in a round."""
 
     prediction: NDArray[np.integer]
     """(H, W) classes."""
@@ -73,7 +73,7 @@ class Annotator:
         Args:
             answered: prediction, truth and the rest.
             generator: the only source of randomness.
-            scale: that the user's distances are multiplied by.
+            scale: Factor that the user's distances are multiplied by.
 
         Returns:
             (H, W), 255 everywhere where nothing is left to annotate; and the number of things
@@ -92,11 +92,11 @@ class StrokeUser(Annotator):
     is the line through its centre that stays half as deep longest. Neither leaves the wrong pixels.
 
     Args:
-        count: of strokes a round; the paper's number of superpixels. Fewer where nothing wrong is
-            left.
+        count: Number of strokes a round; the paper's number of superpixels. Fewer where nothing
+            wrong is left.
         scribbles: draw lines instead of disks.
-        radius: of a click in pixels, twice that of a scribble's pen; smaller where what is wrong is
-            thinner.
+        radius: Radius of a click in pixels, twice that of a scribble's pen; smaller where what is
+            wrong is thinner.
     """
 
     def __init__(self, count: int = 16, scribbles: bool = False, radius: float = 3.0) -> None:
@@ -116,11 +116,11 @@ class StrokeUser(Annotator):
             label, radius = int(mask[y, x]), int(min(self.radius * scale, depth[y, x] - 1))
             if self.scribbles:
                 deep = (depth >= (depth[y, x] + 1) / 2) & wrong & (mask == label)
-                stroke = scribbled(
+                stroke = draw_scribble(
                     longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1
                 )
             else:
-                stroke = clicked(clicks_of([(y, x, label)]), mask.shape, radius)
+                stroke = draw_clicks(clicks_of([(y, x, label)]), mask.shape, radius)
             drawn = (stroke != IGNORE) & wrong & (mask == label)
             found[drawn], wrong[drawn], strokes = label, False, strokes + 1
         return found, strokes

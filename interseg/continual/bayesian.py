@@ -14,8 +14,8 @@ class GaussianWeights(nn.Module):
 
     Args:
         start: the means to begin with.
-        prior_std: of the prior N(0, prior_std^2), until the first `hand_over`.
-        log_variance: of every weight at the beginning; -8 in the official code.
+        prior_std: Standard deviation of the prior N(0, prior_std^2), until the first `hand_over`.
+        log_variance: Log-variance of every weight at the beginning; -8 in the official code.
     """
 
     prior_mean: Tensor
@@ -69,7 +69,7 @@ class BayesianConvolution(nn.Module):
     Args:
         inputs: channels.
         outputs: channels.
-        size: of the kernel, odd.
+        size: Side of the kernel, odd.
         prior_std: see `GaussianWeights`.
         log_variance: see `GaussianWeights`.
     """

@@ -54,8 +54,8 @@ class LwF(Consolidation):
     The task's images keep the answers that they had before it.
 
     Args:
-        weight: of the distillation; the paper's 1.
-        temperature: of both answers; the paper's 2.
+        weight: Weight of the distillation; the paper's 1.
+        temperature: Temperature of both answers; the paper's 2.
     """
 
     def __init__(self, weight: float = 1.0, temperature: float = 2.0) -> None:

@@ -93,8 +93,8 @@ class TaskMemory(nn.Module):
     A task adds 4 * (2 * latents + gates) bytes: 6,256 in the paper's sizes.
 
     Args:
-        latents: of the embedding.
-        gates: of all layers.
+        latents: Number of latents of the embedding.
+        gates: Number of gates of all layers.
         threshold: an image is like a task if the KL between their Gaussians is at most this; None
             for any.
     """

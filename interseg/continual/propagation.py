@@ -48,7 +48,7 @@ def energy(
         theta: (C, H, W) probabilities.
         prior: (C, H, W) the network's.
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
-        pairs: of `similarity`, or multiples of it.
+        pairs: Weights of pairs, of `similarity`, or multiples of it.
         weight: lambda of annotated pixels (eq. 14); "sufficiently large" in the paper.
     """
     log = theta.log()
@@ -78,9 +78,9 @@ def propagate(
     Args:
         prior: (C, H, W) probabilities of the network.
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
-        pairs: of `similarity`, or multiples of it.
-        weight: of annotated pixels.
-        iterations: most turns at each size.
+        pairs: Weights of pairs, of `similarity`, or multiples of it.
+        weight: Weight of annotated pixels.
+        iterations: Most turns at each size.
         tolerance: ends them where no probability has changed more.
 
     Returns:

@@ -26,7 +26,7 @@ SEQUENCES = {"static": 5, "stream": 5, "sequence": 20}
 
 
 class StreamProtocol:
-    """What a run plays; arguments that are left out follow from its kind.
+    """Settings of a run's stream; those that are left out follow from its kind.
 
     Args:
         kind: "offline", "static", "stream" or "sequence", see `KINDS`.
@@ -56,7 +56,7 @@ class StreamProtocol:
     ) -> None:
         if kind not in KINDS:
             raise InputError(f"protocol.kind is {kind!r}; use {', '.join(KINDS)}")
-        optional = {"sequences": sequences, "sequence": sequence, "rounds": rounds}
+        optional: dict[str, Any] = {"sequences": sequences, "sequence": sequence, "rounds": rounds}
         optional |= {"labels": labels, "volumes": volumes, "first": first}
         given = {key: value for key, value in optional.items() if value is not None}
         whole = labels == "whole" or kind == "offline"

@@ -40,7 +40,7 @@ class SuperpixelUser(Annotator):
     class. What was annotated before is not annotated again.
 
     Args:
-        count: of superpixels a round; the paper's 16. Fewer where there are no more.
+        count: Number of superpixels a round; the paper's 16. Fewer where there are no more.
         apart: least distance in pixels between the centres of two that are annotated in one round.
         purity: see above.
         order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows
@@ -167,7 +167,7 @@ def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
     return inside
 
 
-def wished(
+def choose_segments(
     uncertainty: NDArray[np.floating],
     segments: NDArray[np.int64],
     before: Annotation,
@@ -180,7 +180,7 @@ def wished(
         uncertainty: (H, W) of each pixel.
         segments: (H, W) superpixels, numbered from 0.
         before: (H, W) what is annotated; superpixels with a pixel of it are not wished for.
-        count: of superpixels, fewer where there are no more.
+        count: Number of superpixels, fewer where there are no more.
         apart: least distance in pixels between the centres of two.
     """
     total = int(segments.max()) + 1

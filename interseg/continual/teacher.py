@@ -53,7 +53,7 @@ class Learned(NamedTuple):
     probabilities: NDArray[np.floating]
     """Refined answer: (C, H, W) of a photo, (1, D, H, W) of a volume."""
     activation: list[NDArray[np.floating]]
-    """How far each kernel of each layer is switched on, (K,) in [0, 1]; empty without gates."""
+    """State of each layer's kernels, (K,) from 0 (off) to 1 (on); empty without gates."""
 
 
 class Student(Protocol):

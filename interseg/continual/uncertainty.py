@@ -21,7 +21,10 @@ class Uncertainty(NamedTuple):
 
 
 def uncertainty(draws: Tensor) -> Uncertainty:
-    """From draws (S, ..., C, H, W) of class probabilities; one draw has no epistemic part."""
+    """Compute uncertainties from draws (S, ..., C, H, W) of class probabilities.
+
+    One draw has no epistemic part.
+    """
     predictive, aleatoric = entropy(draws.mean(0)), entropy(draws).mean(0)
     return Uncertainty(predictive, aleatoric, (predictive - aleatoric).clamp_min(0))
 

@@ -32,8 +32,10 @@ KINDS = {
 """Prefixes of the figures in `transfer.json`, and what they are."""
 TASKS = ("_target_", "root", "classes", "size", "pretraining_images", "length", "seed")
 """Keys of a data module that decide which tasks a sequence has."""
-VOLUMES = ("_target_", "root", "size", "spacing", "crop", "margin", "values", "channel", "series")
-VOLUMES += ("held_out", "stream", "normalise", "seed")
+VOLUMES = (
+    *("_target_", "root", "size", "spacing", "crop", "margin", "values", "channel", "series"),
+    *("held_out", "stream", "normalise", "seed"),
+)
 """Keys of a data module that decide which volumes a permutation has."""
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
 """What readers raise for damaged files."""

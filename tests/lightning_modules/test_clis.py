@@ -332,9 +332,9 @@ def test_gates_are_retrieved_by_likeness_or_by_the_truth_or_not_at_all(retrieval
         "oracle": [module.pretrained_gates, *known][losses.index(min(losses))],
     }[retrieval]
     with torch.no_grad():
-        assert torch.allclose(torch.cat(module._found(image, mask)), expected)
+        assert torch.allclose(torch.cat(module._find_gates(image, mask)), expected)
         if retrieval == "oracle":  # without the truth, by likeness
-            assert torch.allclose(torch.cat(module._found(image)), known[nearest])
+            assert torch.allclose(torch.cat(module._find_gates(image)), known[nearest])
     torch.manual_seed(1)
     found = module.predict({"image": image, "mask": mask}).probabilities
     torch.manual_seed(1)
