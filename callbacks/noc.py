@@ -50,11 +50,11 @@ class NumberOfClicks(Callback):
         self.interactions = Interactions(self.targets, self.full_curves, own)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last evaluation."""
+        """Reset the figures of the last evaluation."""
         self._start()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last evaluation, and begin with what a killed one had finished."""
+        """Reset the figures, and begin with those that a killed evaluation had finished."""
         self._start()
         self.record = record_of(trainer)
         if trainer.is_global_zero:

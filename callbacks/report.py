@@ -61,7 +61,7 @@ class Report(Callback):
         self.chosen: set[int] = set()
         self.pictures: list[Picture] = []
         self.rows: list[dict[str, Any]] = []
-        """Objects of the page: `name` and `panels` of each, with `click`, `iou` and `jpeg` (base64)."""
+        """Objects of the page: `name` and `panels`, each `click`, `iou` and `jpeg` (base64)."""
         self.worst: list[tuple[float, int, Picture]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -106,10 +106,8 @@ class Report(Callback):
         if trainer.is_global_zero:
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
                 rows[id] = self._row(_replay(trainer, pl_module, id), names(id))
-            shown, hardest = (
-                [rows[id] for id in sorted(self.chosen & ease.keys())],
-                [rows[id] for id in worst],
-            )
+            shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
+            hardest = [rows[id] for id in worst]
             self.rows = shown + hardest
             own = noc.interactions.contributions
             plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]

@@ -42,7 +42,7 @@ class Requeue(Checkpoint):
         self._hear(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Likewise."""
+        """Take the signals over, as in training."""
         self._hear(trainer)
 
     def _hear(self, trainer: Trainer) -> None:
@@ -59,7 +59,7 @@ class Requeue(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Answer; an epoch's last batch leaves it to the epoch's end."""
+        """Answer a signal; an epoch's last batch leaves it to the epoch's end."""
         if batch_idx + 1 < trainer.num_training_batches:
             self._answer(trainer)
 

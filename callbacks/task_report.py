@@ -169,7 +169,7 @@ def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
 
 
 def colour(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
-    """(H, W, 3) colours of a label map; white where it is 255."""
+    """Colour a label map: (H, W, 3), white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
     return np.where(
         (labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)]

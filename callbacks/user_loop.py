@@ -77,16 +77,10 @@ class UserLoop(Callback):
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
-        self.iterative, self.reset_probability, self.previous_mask = (
-            iterative,
-            reset_probability,
-            previous_mask,
-        )
-        self.max_clicks, self.target, self.seed = (
-            max_clicks,
-            None if full_curves else max(targets),
-            seed,
-        )
+        self.iterative, self.reset_probability = iterative, reset_probability
+        self.previous_mask = previous_mask
+        self.max_clicks, self.target = max_clicks, None if full_curves else max(targets)
+        self.seed = seed
         self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
         self.inner_rounds = inner_rounds
         self.memory = ClickMemory()
@@ -158,11 +152,8 @@ class UserLoop(Callback):
         if not self.iterative:
             return
         predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
-        ids, masks, coordinates = (
-            batch["id"].tolist(),
-            [*batch["mask"].cpu().numpy()],
-            batch["to_source"].cpu().numpy(),
-        )
+        ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
+        coordinates = batch["to_source"].cpu().numpy()
         generators = [
             np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids
         ]

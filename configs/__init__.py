@@ -92,8 +92,14 @@ def follow_protocol(config: Node) -> Node:
     """
     if not isinstance(config.get("protocol"), dict):
         return config
-    given = config["trainer"].get("max_epochs")
-    epochs = build(config["protocol"], path="protocol").epochs(given)
+    protocol = build(config["protocol"], path="protocol")
+    loop = config["callbacks"].get("loop") or {}
+    if protocol.labels == "user" and loop.get("user", "default") is None:
+        raise InputError(
+            f"callbacks.loop.user is null, and protocol.kind={protocol.kind} has a user; "
+            "protocol.labels=whole labels volumes wholly"
+        )
+    epochs = protocol.epochs(config["trainer"].get("max_epochs"))
     return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
 
 
@@ -133,7 +139,7 @@ def check_range(config: Node) -> None:
 
 
 def read(file: str | Path) -> Node:
-    """One YAML file as a mapping; a bare name is looked up in `configs/`."""
+    """Read a YAML file as a mapping; a bare name is looked up in `configs/`."""
     path = next((p for p in (Path(file), FOLDER / file) if p.is_file()), None)
     if path is None:
         known = sorted(str(p.relative_to(FOLDER)) for p in FOLDER.rglob("*.yaml"))
@@ -158,7 +164,7 @@ def plain(config: Any) -> Node:
 
 
 def merge(below: Node, above: Node, path: str = "", trusted: Sequence[str] = ()) -> Node:
-    """`above` merged over `below`; neither is changed."""
+    """Merge `above` over `below`; neither is changed."""
     merged = dict(below)
     if "_target_" in above:
         known: set[str] | None = parameters(above["_target_"], trusted)

@@ -63,10 +63,8 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
     A checkpoint has its own: its folder's may be of a command that failed since. Raises
     `InputError` where there is none.
     """
-    inside, beside = (
-        read_checkpoint(weights).get("config"),
-        weights.absolute().parent.parent / "config.yaml",
-    )
+    inside = read_checkpoint(weights).get("config")
+    beside = weights.absolute().parent.parent / "config.yaml"
     if not inside and not beside.is_file():
         raise InputError(
             f"{weights} holds no config, and there is no {beside}; give a checkpoint that "

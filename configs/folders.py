@@ -163,5 +163,5 @@ def leave(folder: Path, config: bytes | None, made: list[Path]) -> None:
 
 
 def queued_again() -> bool:
-    """Whether this is a SLURM job that was ended before and put back into the queue."""
+    """Check whether this SLURM job was ended before and put back into the queue."""
     return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0

@@ -105,10 +105,10 @@ class InteractiveModule(LightningModule):
         torch.manual_seed(seed_of(self._seed, self.global_step, self.global_rank))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Nothing: the loop has played the batch, and the metrics' callback reads what it left."""
+        """Do nothing: the loop has played the batch, and a callback reads the outcome."""
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Nothing: as in validation."""
+        """Do nothing, as in validation."""
 
 
 def protocol_of(module: LightningModule) -> StreamProtocol:
@@ -116,6 +116,12 @@ def protocol_of(module: LightningModule) -> StreamProtocol:
     data = module.trainer.datamodule  # type: ignore[attr-defined]
     found: StreamProtocol | None = getattr(data, "protocol", None)
     return found or StreamProtocol("offline")
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Select the entries of a state below a prefix, such as "network.", which is removed."""
+    chosen = (key for key in state if key.startswith(prefix))
+    return {key.removeprefix(prefix): state[key] for key in chosen}
 
 
 def seed_of(*numbers: int) -> int:

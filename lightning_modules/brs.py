@@ -61,7 +61,7 @@ class BRS(InteractiveModule):
         return self.current_epoch >= self.coarse_epochs
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image` and `clicks`: the forward pass alone."""
+        """Compute logits (B, 1, H, W) from `image` and `clicks`, by the forward pass alone."""
         require(batch, "image", "clicks")
         view = self.shown(batch)
         return enlarged(self.network(view["image"], self._maps(view)), batch["image"].shape[-2:])

@@ -34,15 +34,11 @@ class Classical(InteractiveModule):
         super().__init__()
         if method not in METHODS:
             raise InputError(f"method is {method!r}; use one of {', '.join(METHODS)}")
-        self.method, self.radius, self.long_side, self.options = (
-            METHODS[method],
-            radius,
-            long_side,
-            options or {},
-        )
+        self.method, self.radius, self.long_side = METHODS[method], radius, long_side
+        self.options = options or {}
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
+        """Compute logits (B, 1, H, W) from `image`, `clicks` and, if given, `previous`."""
         require(batch, "image", "clicks")
         view = reduced(batch, self.long_side)
         images = view["image"].permute(0, 2, 3, 1).float().cpu().numpy()

@@ -21,7 +21,7 @@ from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from lightning_modules.base import spare, without_gradient
+from lightning_modules.base import part_of, spare, without_gradient
 from lightning_modules.clis_preparation import distance_within, refine, sharpen
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
@@ -123,18 +123,10 @@ class CLIS(TaskLearner):
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
         self.threshold = threshold
-        self.samples, self.update, self.isolated, self.kl_weight = (
-            samples,
-            update,
-            isolated,
-            kl_weight,
-        )
-        self.log_variance, self.refinement, self.retrieval, self.draws = (
-            log_variance,
-            refinement,
-            retrieval,
-            draws,
-        )
+        self.samples, self.update, self.isolated = samples, update, isolated
+        self.kl_weight = kl_weight
+        self.log_variance, self.refinement, self.retrieval = log_variance, refinement, retrieval
+        self.draws = draws
         self.register_buffer(
             "pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach()
         )
@@ -228,7 +220,7 @@ class CLIS(TaskLearner):
         return loss + self.embedding.loss(images)
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Eq. 6 with eq. 15."""
+        """Compute eq. 6 with eq. 15."""
         return self._bound(images, labels, weights, weights.numel(), self.kl_weight)
 
     def _bound(
@@ -254,29 +246,14 @@ class CLIS(TaskLearner):
 
         The memory of tasks, and of gates, begins with the first task.
         """
-        state = {"plain": torch.tensor(False)} | super().pretrained_state(
-            state
-        )  # before there was a choice, it was variational
-        state = {
-            key: value for key, value in state.items() if key not in ("pretrained_gates", "opened")
-        }
-        own = {
-            key: value
-            for key, value in state.items()
-            if not key.startswith(("network.", "memory.pairs"))
-        }
-        network = {
-            key.removeprefix("network."): value
-            for key, value in state.items()
-            if key.startswith("network.")
-        }
-        unknown = {
-            key: value for key, value in network.items() if key not in self.network.state_dict()
-        }
-        return own | {
-            f"network.{key}": value
-            for key, value in (unknown | self.network.widened(network)).items()
-        }
+        state = super().pretrained_state(state)
+        of_tasks = ("pretrained_gates", "opened", "memory.pairs", "network.")
+        own = {key: value for key, value in state.items() if not key.startswith(of_tasks)}
+        own.setdefault("plain", torch.tensor(False))  # before there was a choice
+        given, known = part_of(state, "network."), self.network.state_dict()
+        unknown = {key: value for key, value in given.items() if key not in known}
+        network = unknown | self.network.widened(given)
+        return own | {f"network.{key}": value for key, value in network.items()}
 
     def prepare(self, data: TaskStream) -> None:
         """Make what was pretrained the prior of the first task; see `clis_preparation`."""
@@ -287,10 +264,10 @@ class CLIS(TaskLearner):
         refine(self.network, data, self.place, self._bound, self.refinement, rate)
         self.network.hand_over()
         self.memory.clear()
-        threshold = self.threshold
-        if threshold is None:
-            threshold = distance_within(data, self.place, self._embed)
-        self.memory.threshold.fill_(threshold)
+        if self.threshold is None:
+            self.memory.threshold.fill_(distance_within(data, self.place, self._embed))
+        else:
+            self.memory.threshold.fill_(self.threshold)
         gates = self.network.probabilities(sample=False)
         self.pretrained_gates = torch.cat(gates).detach()
 
@@ -317,7 +294,7 @@ class CLIS(TaskLearner):
         )
 
     def activation(self) -> list[Tensor]:
-        """Pi of the gates."""
+        """Return the probabilities pi of the gates."""
         return [p.detach() for p in self.network.probabilities(sample=False)]
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:

@@ -74,13 +74,13 @@ class ContinualBaseline(TaskLearner):
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Cross-entropy."""
+        """Compute the cross-entropy."""
         return weighted_cross_entropy(
             self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"])
         )
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Eq. 15, and the consolidation's penalty."""
+        """Compute eq. 15, and add the consolidation's penalty."""
         logits = self.network(images)
         return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(
             self.network, logits

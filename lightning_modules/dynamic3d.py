@@ -16,12 +16,14 @@ from torch.nn.functional import interpolate, pad
 from interseg.batches import VolumeBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
+from interseg.continual.stream import learn_round
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
 from interseg.volumes.stream import VolumeMethod
 from lightning_modules.base import (
     InteractiveModule,
     check_loss,
+    part_of,
     protocol_of,
     seed_of,
     spare,
@@ -101,18 +103,10 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         self.network, self.divisor, self.pretrained = network, divisor, pretrained
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
-        self.samples, self.steps, self.more_steps, self.augment, self.turn = (
-            samples,
-            steps,
-            more_steps,
-            augment,
-            turn,
-        )
-        self.smoothing, self.smoothing_floor, self.smoothing_rate = (
-            smoothing,
-            smoothing_floor,
-            smoothing_rate,
-        )
+        self.samples, self.steps, self.more_steps = samples, steps, more_steps
+        self.augment, self.turn = augment, turn
+        self.smoothing, self.smoothing_floor = smoothing, smoothing_floor
+        self.smoothing_rate = smoothing_rate
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
         if (
             self.optimisation.schedule != "constant"
@@ -132,11 +126,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         """Load what a stream starts from, and keep it."""
         if self.pretrained is not None:
             state = read_checkpoint(self.pretrained)["state_dict"]
-            weights = {
-                key.removeprefix("network."): value
-                for key, value in state.items()
-                if key.startswith("network.")
-            }
+            weights = part_of(state, "network.")
             try:
                 self.network.load_state_dict(weights)
             except RuntimeError as error:
@@ -151,19 +141,16 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         """Compute logits (1, 1, D, H, W) of a volume."""
         require(batch, "volume")
         native, volume = batch["volume"].shape[2:], self._show(batch["volume"])
-        wanted = [
-            max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]
-        ]  # one cell has no norm
-        sides = [
-            n
-            for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True)
-            for n in (0, full - side)
-        ]
         depth, height, width = volume.shape[2:]
-        logits = self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
-        return (
-            logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
-        )
+        padding: list[int] = []
+        for side in (width, height, depth):  # torch pads the last side first
+            full = side + -side % self.divisor
+            padding += [0, max(2 * self.divisor, full) - side]  # one cell has no norm
+        logits = self.network(pad(volume, padding, mode="replicate"))
+        logits = logits[..., :depth, :height, :width]
+        if logits.shape[2:] == native:
+            return logits
+        return interpolate(logits, native, mode="trilinear")
 
     def _show(self, volume: Tensor) -> Tensor:
         """Resize a (1, 1, D, H, W) map to the network's size by means.
@@ -220,7 +207,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
         """Take all steps of a round, and answer again (`probabilities`)."""
         require(batch, "id", "volume", "target", "confidence")
-        self.learn(batch)
+        learn_round(self, batch)
         return {"probabilities": self.predict(batch)}
 
     def learn(self, batch: VolumeBatch) -> None:
@@ -229,11 +216,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             return
         static = protocol_of(self).kind == "static"
         task = 0 if static else batch["task"]
-        share = (
-            max(self.smoothing_floor, 1 - self.smoothing_rate * task)
-            if self.smoothing and task > 0
-            else 1.0
-        )
+        share = 1.0
+        if self.smoothing and task > 0:
+            share = max(self.smoothing_floor, 1 - self.smoothing_rate * task)
         target = (1 - share) * self.before + share * batch["target"]
         sample = tuple(map(self._show, (batch["volume"], target, batch["confidence"])))
         id = int(batch["id"])

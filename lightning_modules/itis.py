@@ -69,10 +69,8 @@ class ITIS(InteractiveModule):
         self.network, self.mask_map = network, mask_map
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask, self.soft_previous = (
-            previous_mask,
-            previous_mask and mask_map == "probabilities",
-        )
+        self.uses_previous_mask = previous_mask
+        self.soft_previous = previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
 
@@ -85,13 +83,13 @@ class ITIS(InteractiveModule):
         ]
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
+        """Compute logits (B, 1, H, W) from `image`, `clicks` and, with a mask map, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = self.shown(batch)
         return enlarged(self._answer(view, batch), batch["image"].shape[-2:])
 
     def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
-        """Run the network on a view, on what is known of the photos of its batch."""
+        """Run the network on a view, with what is known of its photos."""
         if isinstance(self.network, OnceNetwork):
             known = batch.get("encoded") or None
             return self.network(view["image"], self._channels(view), known, batch.get("features"))

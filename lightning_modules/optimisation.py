@@ -96,7 +96,7 @@ class Optimisation:
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - begin) / max(1, end - begin))))
 
     def phase(self, module: LightningModule) -> tuple[int, int]:
-        """First step of the phase that the epoch is in, and of what comes after it."""
+        """Return the first step of the epoch's phase, and that of the next phase."""
         if not self.anew:
             return 0, int(
                 module.trainer.estimated_stepping_batches

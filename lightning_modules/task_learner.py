@@ -15,7 +15,7 @@ from interseg.batches import TaskBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.clicks.layout import IGNORE
 from interseg.continual.propagation import lab, propagate, similarity
-from interseg.continual.stream import Prediction, TaskMethod, TaskStream
+from interseg.continual.stream import Prediction, TaskMethod, TaskStream, learn_round
 from interseg.errors import InputError
 from lightning_modules.base import (
     InteractiveModule,
@@ -137,11 +137,11 @@ class TaskLearner(InteractiveModule, TaskMethod):
         return self.steps * len(self.phases) if bool(batch["new"].any()) else 0
 
     def place(self, images: Tensor) -> Tensor:
-        """Images on the device and in the precision of the weights."""
+        """Move images to the device and into the precision of the weights."""
         return images.to(next(self.parameters()))
 
     def segment(self, batch: Any) -> Tensor:
-        """(B, C, H, W) logarithms of the probabilities."""
+        """Compute the logarithms (B, C, H, W) of the probabilities."""
         require(batch, "image")
         return self.predict(batch).probabilities.clamp_min(1e-8).log()
 
@@ -237,9 +237,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         require(batch, "id", "image", "mask")
         if "task" not in batch:
             return self._pretrain(batch)
-        self.learn(batch)
-        if batch["last_round"]:
-            self.finish(batch)
+        learn_round(self, batch)
         self._answered = self._answer(batch)
         return self._answered._asdict() | {"propagated": batch["propagated"]}
 
@@ -283,12 +281,14 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
 
 def copy_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy a state dict, so that no learning changes it."""
+    """Copy a state dict; no learning changes the copy."""
     return {key: value.clone() for key, value in state.items()}
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean over pixels of their weighted cross-entropy (CLIS, eq. 15); ignored labels add 0.
+    """Compute the mean over pixels of their weighted cross-entropy (CLIS, eq. 15).
+
+    Ignored labels add 0.
 
     Args:
         logits: (B, C, H, W).

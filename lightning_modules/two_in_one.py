@@ -214,13 +214,13 @@ class TwoInOne(InteractiveModule):
                 )
 
     def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
-        """(B, 1, H, W) of the first clicks."""
+        """Draw the maps (B, 1, H, W) of the first clicks."""
         return self.guidance(clicks[:, :1], *size)[:, :1]
 
     def _refine(
         self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size
     ) -> Tensor:
-        """(b, 1, H, W) logits of crops, background beyond them."""
+        """Compute logits (b, 1, H, W) of crops, background beyond them."""
         rows = pad_clicks(clicks)
         rows[..., 3] = rows[..., 3].clamp_max(REGION)  # boundary clicks are the one map
         maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
@@ -233,7 +233,7 @@ class TwoInOne(InteractiveModule):
         )
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """One step of the phase that the epoch is in."""
+        """Take a step of the phase that the epoch is in."""
         require(batch, "id", "image", "mask", "clicks", "to_source", "distance")
         logits, loss = self._selection_step(batch) if self.selects else self._refinement_step(batch)
         check_loss(loss, batch)
@@ -323,7 +323,7 @@ class TwoInOne(InteractiveModule):
         return picked
 
     def _counts(self, mask: Tensor) -> Tensor:
-        """Pixels of each label that a process has on average."""
+        """Count the pixels of each label that a process has on average."""
         return self.trainer.strategy.reduce(label_counts(mask), reduce_op="mean")
 
     def _idle(self) -> list[torch.nn.Parameter]:

@@ -21,7 +21,7 @@ DIRECTIONS = 16
 
 
 def no_annotation(shape: tuple[int, ...]) -> Annotation:
-    """Nothing annotated, (H, W)."""
+    """Make an annotation (H, W) of nothing."""
     return np.full(shape, IGNORE, np.uint8)
 
 
@@ -68,7 +68,7 @@ class Annotator:
     def annotate(
         self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
-        """Annotate in a round.
+        """Annotate an image in a round.
 
         Args:
             answered: prediction, truth and the rest.

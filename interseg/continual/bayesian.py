@@ -35,7 +35,7 @@ class GaussianWeights(nn.Module):
         return self.mean + sample * torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
 
     def kl(self) -> Tensor:
-        """KL(q || prior), summed over the weights (the third term of eq. 6)."""
+        """Compute KL(q || prior), summed over the weights (the third term of eq. 6)."""
         ratio = torch.exp(self.log_variance - self.prior_log_variance)
         moved = (self.mean - self.prior_mean) ** 2 / self.prior_log_variance.exp()
         return 0.5 * (ratio + moved - 1 - self.log_variance + self.prior_log_variance).sum()
@@ -90,10 +90,10 @@ class BayesianConvolution(nn.Module):
         self.padding = size // 2
 
     def forward(self, x: Tensor, sample: float = 1.0) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
+        """Convolve (B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
         return conv2d(x, self.weight(sample), self.bias(sample), padding=self.padding)
 
 
 def bayesian_kl(module: nn.Module) -> Tensor:
-    """KL of all variational weights in a module."""
+    """Compute the KL of all variational weights in a module."""
     return torch.stack([m.kl() for m in module.modules() if isinstance(m, GaussianWeights)]).sum()

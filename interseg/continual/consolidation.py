@@ -25,7 +25,7 @@ class Consolidation(nn.Module):
         """Make room for what will be kept of a network's weights; once, before all else."""
 
     def begin(self, network: nn.Module, images: Tensor) -> None:
-        """Before a task is learned from its images (B, 3, H, W)."""
+        """Prepare for learning a task from its images (B, 3, H, W)."""
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
         """Compute a term of a step's loss from the logits (B, C, H, W) of the task's images."""
@@ -37,10 +37,10 @@ class Consolidation(nn.Module):
     def end(
         self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None
     ) -> None:
-        """After a task; `relearn` trains on it once more."""
+        """Consolidate after a task; `relearn` trains on it once more."""
 
     def skip(self) -> None:
-        """After a task in which nothing was learned."""
+        """Pass over a task in which nothing was learned."""
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
@@ -70,10 +70,8 @@ class LwF(Consolidation):
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
         """Compute the KL from old to new answers, a mean over pixels, times temperature ** 2."""
-        old, new = (
-            softmax(self.before / self.temperature, 1),
-            log_softmax(logits / self.temperature, 1),
-        )
+        old = softmax(self.before / self.temperature, 1)
+        new = log_softmax(logits / self.temperature, 1)
         pixels = logits.shape[0] * logits.shape[2] * logits.shape[3]
         return self.weight * self.temperature**2 * kl_div(new, old, reduction="sum") / pixels
 
@@ -179,7 +177,7 @@ class PackNet(Consolidation):
     tasks: Tensor
 
     def limit(self, network: nn.Module) -> None:
-        """Weights of earlier tasks do not move."""
+        """Keep the weights of earlier tasks from moving."""
         for name, value in trainable(network).items():
             if value.grad is not None:
                 value.grad[self.owner(name) < int(self.tasks)] = 0
@@ -222,7 +220,7 @@ class PackNet(Consolidation):
 
     @contextmanager
     def _without(self, network: nn.Module, freed: dict[str, Tensor]) -> Iterator[None]:
-        """Freed weights stay 0 while a task is learned a little longer."""
+        """Keep freed weights at 0 while a task is learned a little longer."""
         hooks = [
             value.register_hook(lambda grad, off=freed[name]: grad.masked_fill(off, 0))
             for name, value in trainable(network).items()

@@ -47,7 +47,7 @@ class ImageEmbedding(nn.Module):
         self.decoder = nn.Sequential(up[0], nn.ReLU(), up[1], nn.ReLU(), up[2], nn.Sigmoid())
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in [0, 1] to mean and log-variance, (B, latents) each."""
+        """Embed images (B, 3, H, W) in [0, 1]: mean and log-variance, (B, latents) each."""
         mean, log_variance = self.encoder(self.reduced(images)).chunk(2, 1)
         return mean, log_variance.clamp(-10, 10)
 
@@ -71,7 +71,7 @@ class ImageEmbedding(nn.Module):
 def gaussian_kl(
     mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
 ) -> Tensor:
-    """KL(N(mean, var) || N(other mean, other var)), summed over the last dimension."""
+    """Compute KL(N(mean, var) || N(other mean, other var)), summed over the last dimension."""
     ratio = torch.exp(log_variance - other_log_variance)
     moved = (mean - other_mean) ** 2 * torch.exp(-other_log_variance)
     return 0.5 * (ratio + moved - 1 - log_variance + other_log_variance).sum(-1)
@@ -120,7 +120,7 @@ class TaskMemory(nn.Module):
         )
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Discard all tasks."""
         self.pairs = self.pairs[:0]
 
     def gates(self, counts: list[int]) -> list[list[Tensor]]:
@@ -128,7 +128,7 @@ class TaskMemory(nn.Module):
         return [list(row.split(counts)) for row in self.pairs[:, 2 * self.latents :]]
 
     def distances(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """(T,) KL from an image's Gaussian to each task's."""
+        """Compute the KL (T,) from an image's Gaussian to each task's."""
         known_mean, known_log_variance = self.pairs[:, : 2 * self.latents].chunk(2, 1)
         return gaussian_kl(mean[None], log_variance[None], known_mean, known_log_variance)
 

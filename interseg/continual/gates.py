@@ -91,11 +91,11 @@ class BuffetGates(nn.Module):
         return self.of_sticks(v)
 
     def of_sticks(self, v: Tensor) -> Tensor:
-        """Pi from v (eq. 2)."""
+        """Compute pi from v (eq. 2)."""
         return (v.cumprod(0) if self.prior == "stick" else v).clamp(TINY, 1 - TINY)
 
     def draw(self, probabilities: Tensor) -> Tensor:
-        """(K,) gates z by the mode, between 0 and 1 and differentiable in the probabilities."""
+        """Draw gates z (K,) by the mode, from 0 to 1 and differentiable in the probabilities."""
         if self.mode == "expected":
             return probabilities
         noise = torch.rand_like(probabilities).clamp(TINY, 1 - TINY)
@@ -149,7 +149,7 @@ class BuffetGates(nn.Module):
 
 
 def beta_kl(a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
-    """KL(Beta(a, b) || Beta(a0, b0)), elementwise (CLIS, eq. 7)."""
+    """Compute KL(Beta(a, b) || Beta(a0, b0)), elementwise (CLIS, eq. 7)."""
     digamma = torch.digamma
     return (
         log_beta(a0, b0)
@@ -161,7 +161,7 @@ def beta_kl(a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
-    """Ln B(a, b)."""
+    """Compute ln B(a, b)."""
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
@@ -174,5 +174,5 @@ def bernoulli_kl(p: Tensor, p0: Tensor) -> Tensor:
 
 
 def inverse_softplus(x: Tensor) -> Tensor:
-    """Y with softplus(y) = x > 0."""
+    """Find y with softplus(y) = x > 0."""
     return x + torch.log(-torch.expm1(-x))

@@ -21,12 +21,12 @@ SMALL = 16
 
 
 def lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(3, H, W) CIE LAB of an RGB image (H, W, 3), in hundreds: lightness in [0, 1]."""
+    """Convert an RGB image (H, W, 3) to CIE LAB (3, H, W), in hundreds: lightness in [0, 1]."""
     return np.moveaxis(rgb2lab(image).astype(np.float32) / 100, -1, 0)
 
 
 def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
-    """exp(-k |r_m - r_n|^2) of every pair of neighbours (eq. 13).
+    """Compute exp(-k |r_m - r_n|^2) of every pair of neighbours (eq. 13).
 
     Args:
         colours: (3, H, W) of `lab`.
@@ -42,7 +42,7 @@ def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
 def energy(
     theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0
 ) -> Tensor:
-    """G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
+    """Compute G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
 
     Args:
         theta: (C, H, W) probabilities.
@@ -122,7 +122,7 @@ def descend(
 def start(
     prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
 ) -> Tensor:
-    """Bring the answer at half the size to the whole one; the prior where it is `SMALL`.
+    """Enlarge the answer at half the size; below `SMALL` begin with the prior.
 
     A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms
     they weigh a quarter.
@@ -167,13 +167,13 @@ def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
 
 
 def normalised(values: Tensor) -> Tensor:
-    """(C, H, W) scaled to sum to 1 over classes, none below `LEAST`."""
+    """Scale probabilities (C, H, W) to sum to 1 over classes, none below `LEAST`."""
     values = values / values.sum(0, keepdim=True).clamp_min(LEAST)
     return values.clamp_min(LEAST) / values.clamp_min(LEAST).sum(0, keepdim=True)
 
 
 def one_hot(annotation: Tensor, classes: int) -> Tensor:
-    """(C, H, W) bool of annotated pixels."""
+    """Make (C, H, W) bool of annotated pixels."""
     return (
         annotation
         == torch.arange(classes, device=annotation.device, dtype=annotation.dtype)[:, None, None]
@@ -189,7 +189,7 @@ def ends(maps: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def neighbour_sum(maps: Tensor, pairs: list[Tensor]) -> Tensor:
-    """(K, H, W) weighted sum of maps over the eight neighbours of each pixel."""
+    """Compute the weighted sum (K, H, W) of maps over the eight neighbours of each pixel."""
     total = torch.zeros_like(maps)
     for step, w in zip(STEPS, pairs, strict=True):
         (to_first, to_second), (first, second) = ends(total, step), ends(maps, step)

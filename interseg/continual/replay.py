@@ -72,7 +72,7 @@ class ReplayBuffer:
         return [self.samples[slot] for slot in generator.permutation(slots)[:count]]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it holds."""
+        """Return all samples and counts."""
         lists = {
             "keys": list(self.keys),
             "samples": list(self.samples),
@@ -83,8 +83,5 @@ class ReplayBuffer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
-        self.seen, self.newest, self.drawable = (
-            state_dict["seen"],
-            state_dict["newest"],
-            list(state_dict["drawable"]),
-        )
+        self.seen, self.newest = state_dict["seen"], state_dict["newest"]
+        self.drawable = list(state_dict["drawable"])

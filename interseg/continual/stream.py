@@ -4,7 +4,7 @@ The callbacks of streams see a method and its data through these and `interseg/v
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -18,8 +18,8 @@ Answer = TypeVar("Answer", covariant=True)
 class RoundMethod(Protocol[Batch, Answer]):
     """A method that learns a stream in rounds, each a batch.
 
-    The loop calls `begin_round` and lets the user answer; the training step calls `learn`, and
-    `finish` in a task's last round.
+    The loop calls `begin_round` and lets the user annotate; the training step learns by
+    `learn_round`, and answers again.
     """
 
     def begin_round(self, batch: Batch) -> Answer | None:
@@ -45,6 +45,13 @@ class RoundMethod(Protocol[Batch, Answer]):
             batch: Images or a volume.
             task: Number of its task, if this sequence has finished that one; None for another.
         """
+
+
+def learn_round(method: RoundMethod[Any, Any], batch: Round) -> None:
+    """Let a method learn a round, and consolidate the task after its last one."""
+    method.learn(batch)
+    if batch["last_round"]:
+        method.finish(batch)
 
 
 class Prediction(NamedTuple):

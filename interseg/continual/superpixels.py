@@ -94,7 +94,7 @@ class SuperpixelUser(Annotator):
         centres: NDArray[np.float64],
         scale: float,
     ) -> NDArray[np.floating]:
-        """(n,) how early each superpixel is annotated, by the order."""
+        """Rank superpixels (n,) by the order: a larger value is annotated earlier."""
         unsure = answered.uncertainty
         if self.order in ("mutual_information", "epistemic_mass"):
             if answered.epistemic is None:
@@ -152,14 +152,14 @@ class SuperpixelUser(Annotator):
 def _means(
     values: NDArray[np.floating], segments: NDArray[np.int64], count: int
 ) -> NDArray[np.float64]:
-    """(n,) mean of a map (H, W) in each superpixel."""
+    """Compute the mean (n,) of a map (H, W) in each superpixel."""
     return np.bincount(segments.ravel(), values.ravel(), count) / np.bincount(
         segments.ravel(), minlength=count
     ).clip(1)
 
 
 def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) superpixels whose neighbours all have their class."""
+    """Find the superpixels (n,) whose neighbours all have their class."""
     inside = labels != IGNORE
     for first, second in ((segments[1:], segments[:-1]), (segments[:, 1:], segments[:, :-1])):
         other = labels[first] != labels[second]
@@ -209,7 +209,7 @@ def spread(
 
 
 def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """(n, 2) mean y, x of each superpixel."""
+    """Compute the mean y, x (n, 2) of each superpixel."""
     y, x = np.indices(segments.shape)
     sizes = np.bincount(segments.ravel(), minlength=count).clip(1)
     return np.stack(

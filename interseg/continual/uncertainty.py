@@ -30,5 +30,5 @@ def uncertainty(draws: Tensor) -> Uncertainty:
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """(..., H, W) entropy of probabilities (..., C, H, W) in nats; 0 ln 0 is 0."""
+    """Compute the entropy (..., H, W) of probabilities (..., C, H, W) in nats; 0 ln 0 is 0."""
     return -torch.xlogy(probabilities, probabilities).sum(-3)

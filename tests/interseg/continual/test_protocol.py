@@ -66,6 +66,9 @@ def test_the_epochs_of_a_run_follow():
     assert epochs(files=("clis.yaml", "clis/tasks.yaml")) == 20
     with pytest.raises(InputError, match="max_epochs is 9, and the protocol plays 5"):
         epochs("trainer.max_epochs=9")
+    with pytest.raises(InputError, match=r"user is null, .*; protocol\.labels=whole labels"):
+        epochs("callbacks.loop.user=null")
+    assert epochs("callbacks.loop.user=null", "protocol.labels=whole") == 5
     with pytest.raises(InputError, match="no number of epochs; give"):
         epochs("protocol.kind=offline", "protocol.sequences=null")
 
