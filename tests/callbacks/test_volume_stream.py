@@ -609,10 +609,10 @@ def test_a_smaller_network_loses_no_labelled_slice():
     learner = method(size=(4, 20, 5))  # smaller by 2.5, as large, larger
     for number in range(10):
         weights = torch.from_numpy(step_confidence((10, 20, 3), {0: [number]})).float()[None, None]
-        shown = learner._shown(weights)
+        shown = learner._show(weights)
         assert shown.shape == (1, 1, 4, 20, 5)
         assert shown.amax() > 2
-    assert torch.allclose(learner._shown(torch.full((1, 1, 10, 20, 3), 7.0)), torch.tensor(7.0))
+    assert torch.allclose(learner._show(torch.full((1, 1, 10, 20, 3), 7.0)), torch.tensor(7.0))
 
 
 def test_ranks_answer_with_the_same_running_statistics(folder, tmp_path):
