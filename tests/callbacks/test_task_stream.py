@@ -47,8 +47,9 @@ def folder(tmp_path_factory):
     return root
 
 
-def data(folder, kind="sequence", rounds=2, **options):
-    protocol = {"sequences": 2, "rounds": rounds} if kind == "sequence" else {}
+def data(folder, kind="sequence", rounds=2, sequence=None, **options):
+    protocol = {"sequences": 2, "rounds": rounds, "sequence": sequence}
+    protocol = protocol if kind == "sequence" else {}
     given = {
         "classes": 2,
         "size": (40, 56),
