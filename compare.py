@@ -1,12 +1,12 @@
-"""Compare evaluations, or runs of task streams: `python compare.py [NAME=]FOLDER [NAME=]FOLDER ... [--out compare.html]`.
+"""Compare evaluations, or runs of streams: `python compare.py [NAME=]FOLDER [NAME=]FOLDER ... [--out compare.html]`.
 
 Evaluations of one NAME, or without names of one config but for its seed, are the seeds of one
 method; the first is what the others are paired with. It prints the figures and writes one
 self-contained page: tables, curves, and the objects on which the methods differ most.
 
-Runs of task streams are of one method likewise, whichever sequences they have played (an array's
-runs of one each): the tables are of basic, forward and backward performance, the curves of IoU
-against annotations.
+Runs of streams, of tasks or of volumes, are grouped in the same way, whichever sequences they have
+played (an array's runs of one each): the tables of tasks are of basic, forward and backward
+performance, with IoU against annotations; those of volumes are of Dice and labour.
 
 Folders of `benchmarks.robustness` give models under several users, side by side.
 """
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from callbacks.figures import page, put_legend_below, svg
+from callbacks.pages import page, put_legend_below, svg
 from configs import build, resolve
 from configs.console import guarded
 from configs.replay import answer_again, evaluated_method
@@ -34,9 +34,10 @@ from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
 from interseg.evaluation.stream_comparison import (
     KINDS,
+    VOLUME_FIGURES,
     StreamMethod,
-    StreamRun,
     markdown,
+    read_run,
     stream_methods,
     transfer_table,
 )
@@ -51,7 +52,7 @@ def main() -> None:
         "evaluations",
         nargs="+",
         metavar="[NAME=]FOLDER",
-        help="that evaluate.py printed, or of a task stream's run",
+        help="that evaluate.py printed, or of a run of a stream",
     )
     arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
     arguments.add_argument(
@@ -73,10 +74,10 @@ def main() -> None:
     if any((folder / "robustness.json").exists() for _, folder in folders):
         compare_users(folders, options.out)
         return
-    if any((folder / "transfer.json").exists() for _, folder in folders):
-        compare_streams(
-            stream_methods([(name, StreamRun(folder)) for name, folder in folders]), options.out
-        )
+    tables = ("transfer.json", "dice.csv")
+    if any((folder / table).exists() for _, folder in folders for table in tables):
+        runs = [(name, read_run(folder)) for name, folder in folders]
+        compare_streams(stream_methods(runs), options.out)
         return
     found = methods([(name, Evaluation(folder)) for name, folder in folders])
     table = {method.name: figures(method) for method in found}
@@ -103,16 +104,23 @@ def main() -> None:
 
 
 def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
-    """Print the tables of task streams; write them and IoU against annotations as a page."""
+    """Print the tables of streams; write them and quality against annotations as a page."""
     sequences = {name: stream.sequences for name, stream in streams.items()}
-    tables = {title: transfer_table(sequences, prefix) for prefix, title in KINDS.items()}
+    volumes = all(stream.of_volumes for stream in streams.values())
+    if volumes:
+        tables = {"Dice and labour": transfer_table(sequences, figures=VOLUME_FIGURES)}
+    else:
+        tables = {title: transfer_table(sequences, prefix) for prefix, title in KINDS.items()}
     print("\n\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables.items()))
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axis = figure.subplots()
     for name, stream in streams.items():
         shares, ious = zip(*stream.curve(), strict=True)
         axis.plot(100 * np.array(shares), ious, marker="o", markersize=3, label=name)
-    axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
+    if volumes:
+        axis.set(xlabel="labour, % of labelling the targets wholly", ylabel="mean Dice of volumes")
+    else:
+        axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
     axis.grid(alpha=0.3)
     put_legend_below(axis)
     count = len(next(iter(sequences.values())))
@@ -121,6 +129,8 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
             "compare_streams.html.jinja",
             methods=list(streams),
             count=count,
+            played="permutation" if volumes else "sequence",
+            things="volumes" if volumes else "tasks",
             tables=tables,
             curves=svg(figure),
         ),

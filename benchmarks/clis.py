@@ -105,8 +105,7 @@ def main() -> None:
         stage = [
             "--config",
             "clis/tasks.yaml",
-            f"data.sequences={options.sequences}",
-            f"trainer.max_epochs={options.sequences}",
+            f"protocol.sequences={options.sequences}",
         ]
         checkpoint = start / "checkpoints" / "last.ckpt"
         done(

@@ -50,10 +50,9 @@ def main() -> None:
     stage = [
         "--config",
         "clis/tasks.yaml",
-        f"data.sequences={options.sequences}",
-        f"trainer.max_epochs={options.sequences}",
+        f"protocol.sequences={options.sequences}",
     ]
-    stage += [f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}", "data.rounds=1"]
+    stage += [f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}", "protocol.rounds=1"]
     found: Found = {}
     for order in options.orders:
         for count in options.counts:

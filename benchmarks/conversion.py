@@ -108,7 +108,7 @@ def main() -> None:
 def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print pixel accuracy and mean IoU over the classes against clicks an image (Table 3)."""
     images = (
-        "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], holdout: 180, root: "
+        "{_target_: datamodules.camvid.CamvidDataModule, size: [180, 240], pretraining_images: 180, root: "
         + str(roots[0])
         + "}"
     )

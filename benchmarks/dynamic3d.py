@@ -32,12 +32,12 @@ RHO = 0.85
 NO_REPLAY, NO_SMOOTHING = "model.replay=null", "model.smoothing=false"
 RANDOM, UNWEIGHTED = "callbacks.loop.user.guided=false", "callbacks.loop.confidence=none"
 STATIC = ["--config", "dynamic3d/static.yaml"]
-STREAM = ["data.learn_from=held_out"]
-UNTIL = [f"callbacks.loop.satisfied={RHO}", "data.rounds=30"]
+STREAM = ["protocol.volumes=held_out"]
+UNTIL = [f"callbacks.loop.satisfied={RHO}", "protocol.rounds=30"]
 OFFLINE = "offline"
 Settings = dict[str, list[str]]
 LABELLED_ROWS: Settings = {
-    OFFLINE: [*LABELLED, "--config", "dynamic3d/offline.yaml", "model.steps=1"],
+    OFFLINE: ["--config", "dynamic3d/offline.yaml"],
     "dynamic": [*LABELLED, NO_REPLAY, NO_SMOOTHING],
     "dynamic, replay": [*LABELLED, NO_SMOOTHING],
     "dynamic, smoothing": [*LABELLED, NO_REPLAY],
@@ -198,14 +198,13 @@ def make(
     run = run_folder(folder, name if first is None else prefix_row(first), permutation)
     words = [
         *ROWS[name],
-        f"data.permutations={permutation + 1}",
-        f"data.permutation={permutation}",
-        "trainer.max_epochs=1",
+        f"protocol.sequences={permutation + 1}",
+        f"protocol.sequence={permutation}",
     ]
     if name == OFFLINE:  # its permutations are epochs
-        words = [*ROWS[name], f"seed={permutation}"] + [f"data.prefix=[{permutation},{first}]"] * (
-            first is not None
-        )
+        words = [*ROWS[name], f"seed={permutation}"] + [
+            f"protocol.first=[{permutation},{first}]"
+        ] * (first is not None)
     elif steps is not None:
         words += [
             f"model.steps={6 * steps if name in LABELLED_ROWS else steps}",

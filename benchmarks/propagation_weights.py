@@ -15,7 +15,7 @@ from configs.checkpoints import find_checkpoint, load_weights, trained_config
 from configs.console import guarded
 from configs.options import parser
 from interseg.clicks.layout import IGNORE
-from interseg.continual.annotations import Scene, no_annotation
+from interseg.continual.annotations import AnsweredImage, no_annotation
 from interseg.continual.superpixels import superpixels
 from interseg.evaluation.overlap import mean_iou
 from lightning_modules.task_learner import Propagation
@@ -49,11 +49,11 @@ def main() -> None:
         answer = model.predict_current(batch["image"])
         prediction = answer.probabilities[0].argmax(0).byte().numpy()
         segments = superpixels((image * 255).round().byte().movedim(0, -1).numpy(), loop.segments)
-        scene = Scene(
+        answered = AnsweredImage(
             prediction, mask, answer.uncertainty[0].numpy(), segments, no_annotation(mask.shape)
         )
         annotation, number = loop.user.annotate(
-            scene, np.random.default_rng(index), loop.scale(mask)
+            answered, np.random.default_rng(index), loop.scale(mask)
         )
         scenes.append(
             (
@@ -68,7 +68,7 @@ def main() -> None:
         [mean_iou(p.argmax(0).numpy(), rest, data.classes) for _, p, _, rest, _ in scenes]
     )
     print(
-        f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; before: {before:.3f}\n"
+        f"{len(scenes)} images, {np.mean([answered[-1] for answered in scenes]):.1f} annotations each; before: {before:.3f}\n"
     )
     print(
         "| weight of pairs | "

@@ -1,1 +1,1 @@
-"""Lightning callbacks: the simulated user, the figures of an evaluation, and what is drawn of them."""
+"""Lightning callbacks: simulated users, figures of an evaluation, and pages that show them."""

@@ -9,7 +9,10 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes the whole state of training at the ends of epochs, the last always, within epochs every so many steps, and before validations.
+    """Writer of the whole state of training.
+
+    It writes at the ends of epochs, the last one always, within epochs every few steps, and
+    before validations.
 
     The file carries the run's config. It is replaced in one move
     (`configs.run.AtomicCheckpointIO`), so that a kill while it is written leaves the one before. A

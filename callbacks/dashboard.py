@@ -1,14 +1,18 @@
-"""What a run leaves in its folder, on Weights & Biases too (`logger=wandb`), under the same keys whatever the method.
+"""Results of a run on Weights & Biases (`logger=wandb`), as they are in its folder.
 
-| key | content |
-| --- | --- |
-| `train/loss`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`, ... | figures, as the callbacks log them |
-| `test/nof10@90`, `test/boundary_iou@5`, `test/regress`, ... | the same; tables of evaluate.py say what each is |
-| `quality/first`, `quality/last`, `quality/curve` | of every method: mean IoU, or Dice of volumes, after one interaction, two, ... |
-| `tables/objects`, `tables/transfer`, `tables/dice` | the rows of the CSV files of those names: objects, answers of a stream, volumes |
-| `tables/matrix` | R[t, i], mean IoU over sequences: a row a task learned, a column an image |
-| `pictures/clicks` | objects click by click, with mask, clicks and true outline |
-| `pictures/rounds` | rounds of a stream: answer, uncertainty or residual map, annotations or proxy mask, refined answer |
+Keys are the same for every method.
+
+- `train/loss`, `test/noc@85`, `test/miou@5`, `test/auc`, `transfer/backward`, `dice/held_out`,
+  `test/nof10@90`, `test/boundary_iou@5`, `test/regress`, ...: figures, as the callbacks log them;
+  tables of evaluate.py say what each is.
+- `quality/first`, `quality/last`, `quality/curve`: mean IoU, or Dice of volumes, after one
+  interaction, two, ..., of every method.
+- `tables/objects`, `tables/transfer`, `tables/dice`: rows of the CSV files of those names: objects,
+  answers of a stream, volumes.
+- `tables/matrix`: R[t, i], mean IoU over sequences: a row a task learned, a column an image.
+- `pictures/clicks`: objects click by click, with mask, clicks and true outline.
+- `pictures/rounds`: rounds of a stream: answer, uncertainty or residual map, annotations or proxy
+  mask, refined answer.
 """
 
 import base64
@@ -53,7 +57,7 @@ class Dashboard(Callback):
         self._log(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """End the run here: at the process' end it would not say what a vanished server has not taken."""
+        """End the run here; at the end of the process an unreachable server would go unreported."""
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger) and trainer.is_global_zero:
                 logger.experiment.finish()
@@ -89,7 +93,9 @@ def offered(callback: Callback) -> dict[str, Any]:
 
 
 def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
-    """Return a run of Weights & Biases that nothing waits for: offline unless a key is there and the server answers, and so at its end.
+    """Return a run of Weights & Biases for which nothing waits.
+
+    It is offline unless there is a key and the server answers, and so is its end.
 
     A server that vanishes later leaves the records in the folder, for `wandb sync`, and is waited
     for at the end for at most 5 minutes (WANDB_FINISH_TIMEOUT, in seconds). The run's id lies in
@@ -118,7 +124,8 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
     except wandb.errors.Error as error:
         reason = str(error).splitlines()[0]
         print(
-            f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, `wandb sync` uploads it",
+            f"Weights & Biases cannot be reached ({reason}); the run is kept in {folder}/wandb, "
+            "`wandb sync` uploads it",
             file=sys.stderr,
         )
         wandb.teardown()  # which still holds the run's id
@@ -126,7 +133,9 @@ def wandb_logger(config: dict[str, Any], folder: Path) -> WandbLogger:
 
 
 def run_id(folder: Path) -> str:
-    """Return what the first process that asks writes into `wandb.id`, for all others and for every time the run goes on.
+    """Return the text that the first process writes into `wandb.id`.
+
+    It is for all other processes, and for every time that the run resumes.
 
     That is a new id, or the one that a sweep's agent has given.
     """
@@ -143,7 +152,7 @@ def run_id(folder: Path) -> str:
 
 
 def server() -> str:
-    """Return the address in the environment, or the one that `wandb login --host` has kept, or the public one."""
+    """Return the server's address: the environment's, `wandb login --host`'s, or the public one."""
     kept = configparser.ConfigParser()
     kept.read(
         Path(os.environ.get("WANDB_CONFIG_DIR", Path.home() / ".config" / "wandb"), "settings")
@@ -154,7 +163,11 @@ def server() -> str:
 
 
 def logged_in() -> bool:
-    """Whether a key for the server is there: in the environment, or under its host's name in the netrc file, as `wandb login` writes it."""
+    """Look for a key for the server.
+
+    It is in the environment, or under the host's name in the netrc file, as `wandb login`
+    writes it.
+    """
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(server()).hostname

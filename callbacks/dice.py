@@ -49,8 +49,9 @@ class VolumeDice(Callback):
         batch_idx: int,
     ) -> None:
         """Measure a round, and after some volumes the others."""
-        method, data = method_of(pl_module, VolumeMethod), data_of(trainer, VolumeStream)
-        offline = method.start_anew == "never"
+        method_of(pl_module, VolumeMethod)
+        data = data_of(trainer, VolumeStream)
+        offline = data.protocol.kind == "offline"
         if offline and trainer.current_epoch + 1 != trainer.max_epochs:
             return
         place = {
@@ -66,21 +67,20 @@ class VolumeDice(Callback):
         order = data.order(batch["sequence"])
         last = batch["task"] + 1 == len(order)
         if last or (not offline and (batch["task"] + 1) % self.every == 0):
-            self._measure(trainer, self._sets(method, data, order[: batch["task"] + 1]), place)
+            self._measure(trainer, self._sets(data, order[: batch["task"] + 1]), place)
         if last and trainer.is_global_zero:
             self._write(Path(trainer.default_root_dir))
 
     def _sets(
         self,
-        method: VolumeMethod,
         data: VolumeStream,
         seen: list[int],
     ) -> dict[str, list[int]]:
         """Return the sets to measure after some volumes of a permutation, by their kind."""
-        if method.start_anew == "volume":
+        if data.protocol.kind == "static":
             return {}
         unseen = sorted({*data.streamed()} - {*seen}) if self.unseen else []
-        if data.learn_from == "held_out":
+        if data.protocol.volumes == "held_out":
             return {"unseen": unseen}
         return {"held_out": data.split()[0], "unseen": unseen}
 
@@ -109,9 +109,8 @@ class VolumeDice(Callback):
         rows = []
         for number in range(trainer.global_rank, len(indices), trainer.world_size):
             batch = data.one(indices[number])
-            volume = batch["volume"].to(module.device)
             with trainer.precision_plugin.forward_context():  # Lightning enters it for steps alone
-                answer = method.predict(volume)[0, 0].cpu().numpy() > 0.5
+                answer = method.predict(batch)[0, 0].cpu().numpy() > 0.5
             truth = batch["mask"][0].numpy().astype(bool)
             rows.append(place | {"volume": indices[number], "dice": dice(answer, truth)})
         gathered = [row for part in from_all_ranks(rows) for row in part]

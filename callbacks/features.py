@@ -1,4 +1,4 @@
-"""Training on features that are computed once: whatever a frozen encoder says of a photo is kept."""
+"""Training on features of a frozen encoder, which are computed once a photo and kept."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -38,11 +38,11 @@ class KeptFeatures(Callback):
     Args:
         folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`,
             null keeps them in memory.
-        limit: most gigabytes (1e9 bytes) of one encoder's features.
+        limit: Most gigabytes (1e9 bytes) of one encoder's features.
         crop: sides of a random part of the view, cut at the encoder's cells, in multiples of the
             view's; null trains on all of it. The part holds one of the object's positive clicks.
             Its features are those of the whole photo, and a step costs its share.
-        seed: of crops.
+        seed: Seed of crops.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class KeptFeatures(Callback):
         network: Any = getattr(pl_module, "network", None)
         if not isinstance(network, EncodesOnce) or not network.encoder.frozen:
             raise InputError(
-                f"{type(network).__name__} has no frozen encoder whose features can be kept; give callbacks.features=null"
+                f"{type(network).__name__} has no frozen encoder whose features can be kept; "
+                "give callbacks.features=null"
             )
         self.store = FeatureStore(network.encoder.key, self.folder, self.limit)
 
@@ -95,18 +96,21 @@ class KeptFeatures(Callback):
 def full(folder: Path | None, limit: float) -> str:
     """Write what a person is told when no more features are kept."""
     return (
-        f"the features in {folder or 'memory'} have reached their limit of {limit:g} GB: other photos are encoded again in every epoch, "
-        "which is slow; raise callbacks.features.limit, or remove folders of encoders that are no longer used"
+        f"the features in {folder or 'memory'} have reached their limit of {limit:g} GB: other "
+        "photos are encoded again in every epoch, which is slow; raise callbacks.features.limit, "
+        "or remove folders of encoders that are no longer used"
     )
 
 
 def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Generator]) -> None:
-    """Cut a batch, its features included, to random parts of one size at the borders of the coarsest level's cells, in place.
+    """Cut a batch with its features, in place, to random parts of one size.
+
+    The parts begin at borders of the coarsest level's cells.
 
     Args:
         batch: with `features`, of views whose sides the cells divide.
-        share: of the parts' sides.
-        generators: of each object.
+        share: Share of the parts' sides.
+        generators: Generators of each object.
 
     Raises:
         InputError: the cells of a level do not divide the view.
@@ -121,7 +125,8 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
     ):
         grids = [tuple(level.shape[-2:]) for level in levels]
         raise InputError(
-            f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; give a view of a multiple, or crop=null"
+            f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; "
+            "give a view of a multiple, or crop=null"
         )
     window = (max(1, round(share * rows)), max(1, round(share * columns)))
     places = [
@@ -161,7 +166,7 @@ def cell_window(
     window: tuple[int, int],
     generator: np.random.Generator,
 ) -> tuple[int, int]:
-    """Draw the first row and column of a window of cells that holds one of the positive clicks (n, 4), where there is one."""
+    """Draw the first row and column of a window of cells with a positive click (n, 4), if any."""
     positive = clicks[clicks[:, 2] == 1]
     chosen = (
         positive[generator.integers(len(positive)), :2]

@@ -1,4 +1,6 @@
-"""Inner rounds (RITM, section 3.2): before a training step, its objects are clicked a few times more from the network's own answers.
+"""Inner rounds (RITM, section 3.2): a few more clicks on objects before a training step.
+
+They are placed by the network's own answers.
 
 They cost a forward pass each, without gradient, where the memory of clicks
 (`callbacks/user_loop.py`) costs none. Both may be on: the memory then says what a step begins with,
@@ -22,7 +24,7 @@ ROUNDS, CLICKS = 2, 3
 
 
 def number_of_rounds(most: int, seed: int, step: int) -> int:
-    """Draw a step's number of inner rounds, 0 to `most`, all equally probable; the same on every rank."""
+    """Draw a step's number of inner rounds, uniformly from 0 to `most`; the same on every rank."""
     return int(np.random.default_rng((seed, step, ROUNDS)).integers(most + 1))
 
 
@@ -35,12 +37,15 @@ def play_inner_rounds(
     seed: tuple[int, int],
     logit_threshold: float,
 ) -> None:
-    """Play rounds with a batch: its `clicks` grow, its `previous`, where it has one, becomes the last answer, its `states` the method's.
+    """Play rounds with a batch, which is changed.
+
+    Its `clicks` grow, its `previous`, if it has one, becomes the last answer, and its `states`
+    are the method's.
 
     Args:
         module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in
             the paper's code.
-        batch: what the step is made of.
+        batch: Batch of the step.
         user: clicks.
         rounds: number of clicks of each object; an object without an error that can be clicked gets
             fewer.
@@ -57,7 +62,7 @@ def play_inner_rounds(
             objects = logits > logit_threshold
             generators = [np.random.default_rng((*seed, id, CLICKS, number)) for id in ids]
             made = user.next_clicks([*objects.cpu().numpy()], masks, clicks, generators)
-            clicks = [joined(given, click) for given, click in zip(clicks, made, strict=True)]
+            clicks = [join(given, click) for given, click in zip(clicks, made, strict=True)]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
             if "previous" in batch:
                 batch["previous"] = (
@@ -65,7 +70,7 @@ def play_inner_rounds(
                 )
 
 
-def joined(clicks: Clicks, click: Any) -> Clicks:
+def join(clicks: Clicks, click: Any) -> Clicks:
     """Add a click to clicks (n, 4); None adds nothing."""
     return clicks if click is None else np.concatenate([clicks, clicks_of([click])])
 

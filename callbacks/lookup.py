@@ -1,7 +1,7 @@
 """Typed look-ups of what a callback meets in a Trainer: other callbacks, data, method."""
 
 import inspect
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -31,15 +31,20 @@ def callback_of(trainer: Trainer, kind: type[T]) -> T:
 
 def data_of(trainer: Trainer, kind: type[T]) -> T:
     """Return the Trainer's data module as what a protocol says; raise `InputError` if it is not."""
-    return checked(trainer.datamodule, kind, "data")  # type: ignore[attr-defined]
+    return check(trainer.datamodule, kind, "data")  # type: ignore[attr-defined]
 
 
 def method_of(module: LightningModule, kind: type[T]) -> T:
     """Return a method as what a protocol says; raise `InputError` if it is not."""
-    return checked(module, kind, "model")
+    return check(module, kind, "model")
 
 
-def checked(found: Any, kind: type[T], role: str) -> T:
+def find_method(module: Any, kind: type[T]) -> T | None:
+    """Return a method as what a protocol says; None if it is not."""
+    return None if list_lacking(module, kind) else cast("T", module)
+
+
+def check(found: Any, kind: type[T], role: str) -> T:
     """Return an object as what a protocol says.
 
     Not by `isinstance`, which from Python 3.12 on does not see the submodules of a torch module.
@@ -52,11 +57,16 @@ def checked(found: Any, kind: type[T], role: str) -> T:
     Raises:
         InputError: the object lacks members of the protocol, which are named.
     """
-    parts = [{*vars(part), *inspect.get_annotations(part)} for part in kind.__mro__]
-    members = {name for part in parts for name in part if not name.startswith("_")}
-    lacking = sorted(name for name in members if not hasattr(found, name))
-    if lacking:
+    missing = list_lacking(found, kind)
+    if missing:
         wanted = f"a callback needs a {kind.__name__} ({kind.__module__})"
-        given = f"{role} is a {type(found).__name__} without {', '.join(lacking)}"
+        given = f"{role} is a {type(found).__name__} without {', '.join(missing)}"
         raise InputError(f"{given}; {wanted}: give {role} and callbacks that belong together")
     return found
+
+
+def list_lacking(found: Any, kind: type) -> list[str]:
+    """List the members of a protocol that an object has not."""
+    parts = [{*vars(part), *inspect.get_annotations(part)} for part in kind.__mro__]
+    members = {name for part in parts for name in part if not name.startswith("_")}
+    return sorted(name for name in members if not hasattr(found, name))

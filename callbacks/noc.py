@@ -1,4 +1,7 @@
-"""The figures of an evaluation: NoC, failures, mIoU@k and the rest, gathered over ranks, logged and written per object."""
+"""Figures of an evaluation: NoC, failures, mIoU@k and the rest.
+
+They are gathered over ranks, logged and written per object.
+"""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +23,7 @@ from interseg.files import write_whole
 
 
 class NumberOfClicks(Callback):
-    """Reads what the user loop left in a batch and writes `objects.csv` and `report.json` into the run's folder.
+    """Writer of `objects.csv` and `report.json` from the outcomes of the user loop.
 
     The report carries a fingerprint of what it is of, by which `evaluate.py` knows a finished
     evaluation.
@@ -47,11 +50,11 @@ class NumberOfClicks(Callback):
         self.interactions = Interactions(self.targets, self.full_curves, own)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last evaluation."""
+        """Reset the figures of the last evaluation."""
         self._start()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last evaluation, and begin with what a killed one had finished."""
+        """Reset the figures, and begin with those that a killed evaluation had finished."""
         self._start()
         self.record = record_of(trainer)
         if trainer.is_global_zero:
@@ -87,7 +90,8 @@ class NumberOfClicks(Callback):
             return
         if "outcome" not in batch:
             raise InputError(
-                "no callback plays the clicks, and there is nothing to count; leave callbacks.loop as it is"
+                "no callback plays the clicks, and there is nothing to count; "
+                "leave callbacks.loop as it is"
             )
         self.interactions.update(batch["outcome"])
         bar = (
@@ -118,7 +122,10 @@ class NumberOfClicks(Callback):
             write_objects(record.folder / "objects.csv", gathered, names, self.targets, own)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the report last, when other callbacks have written what they make of the figures: it says that all is there."""
+        """Write the report last: it says that all results are there.
+
+        Other callbacks have then written their results.
+        """
         record = self.record
         if (
             record is None

@@ -42,7 +42,7 @@ class OffersTables(Protocol):
         """Return tables by name."""
 
 
-def captioned(rounds: list[dict[str, Any]]) -> list[Captioned]:
+def caption(rounds: list[dict[str, Any]]) -> list[Captioned]:
     """Return the pictures of rounds, those that have one, with their figures as captions."""
     pictures = []
     for row in rounds:

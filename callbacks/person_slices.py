@@ -1,83 +1,50 @@
-"""The interaction of a stream of volumes with a person, who stands where the simulated user does (`callbacks/slice_loop.py`)."""
+"""The interaction of a stream of volumes with a person, who stands where the simulated user does.
+
+See `callbacks/slice_loop.py`; updates and refined answers are told by `callbacks/lessons.py`.
+"""
 
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from torch.optim import Optimizer
+from torch import Tensor
 
-from callbacks.lookup import data_of, method_of
-from callbacks.slice_loop import SliceLoop
+from callbacks.round_loop import RoundLoop
 from interseg.batches import VolumeBatch
-from interseg.volumes.measures import estimate_labour
-from interseg.volumes.proxy import ProxyMask
-from interseg.volumes.stream import OpenVolumes, TaughtVolumeMethod
-from interseg.volumes.teacher import LearnedVolume, MetVolume, SliceTeacher
+from interseg.volumes.measures import estimated_labour
+from interseg.volumes.targets import Targets, fill
+from interseg.volumes.teacher import MetVolume, SliceTeacher
 
 
-class PersonSlices(SliceLoop):
-    """Asks a person before every round of a volume, and tells of updates and refined answers.
+class PersonSlices(RoundLoop[VolumeBatch]):
+    """Person who labels slices before every round of a volume.
 
     The proxy mask is made of all slices that the person has labelled, every round: some may have
     been drawn again.
 
     Args:
-        teacher: The person's side.
-        options: of `SliceLoop`.
+        teacher: Person's side.
+        options: Arguments of `Targets`.
     """
 
     def __init__(self, teacher: SliceTeacher, **options: Any) -> None:
-        super().__init__(**options)
-        self.teacher = teacher
-        self.updates, self.of = 0, 0
+        super().__init__()
+        self.teacher, self.targets = teacher, Targets(**options)
 
-    def on_train_batch_start(
+    def annotate(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        method: LightningModule,
         batch: VolumeBatch,
-        batch_idx: int,
+        answer: Tensor | None,
     ) -> None:
-        """Let the method answer and the person label."""
-        method = method_of(pl_module, TaughtVolumeMethod)
-        with trainer.precision_plugin.forward_context():  # Lightning enters it for steps, not hooks
-            answer = method.meet(batch)
-        probabilities = None if answer is None else answer[0, 0].cpu().numpy()
-        told = self.teacher.meet(
-            MetVolume(batch["task"], batch["round"], int(batch["id"]), probabilities)
-        )
-        proxy = ProxyMask(batch["volume"][0, 0].float().cpu().numpy(), self.carry, self.threads)
+        """Let the person label slices of a volume."""
+        batch["answer"] = None if answer is None else answer[0, 0].cpu().numpy()
+        place = (batch["task"], batch["round"], int(batch["id"]))
+        told = self.teacher.meet(MetVolume(*place, batch["answer"]))
+        proxy = self.targets.proxy(batch)
         for axis, labels in told.slices.items():
             proxy.label(axis, labels)
-        self.labelled, merged = proxy.labelled, proxy.merge(inclusive=self.inclusive)
-        cost = estimate_labour(self.labelled, merged)
-        self._fill(batch, merged, self._confidence(merged.shape), told.new, cost)
-        batch["answer"], batch["labelled"], batch["last_round"] = (
-            probabilities,
-            self.labelled,
-            int(told.last),
-        )
-        self.updates, self.of = 0, method.updates(batch["round"]) if told.new else 0
-
-    def on_before_optimizer_step(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        optimizer: Optimizer,
-    ) -> None:
-        """Tell of an update."""
-        self.updates += 1
-        self.teacher.update(self.updates, max(self.of, self.updates))
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: VolumeBatch,
-        batch_idx: int,
-    ) -> None:
-        """Tell of the refined answer, and go on."""
-        last = bool(batch["last_round"])
-        refined = outputs["probabilities"][0, 0].float().cpu().numpy()
-        self.teacher.learned(LearnedVolume(batch["task"], batch["round"], last, refined))
-        data_of(trainer, OpenVolumes).advance(last)
+        self.given, merged = proxy.labelled, self.targets.merged(proxy)
+        confidence = self.targets.confidence(merged.shape, self.given)
+        fill(batch, merged, confidence, self.given, estimated_labour(self.given, merged))
+        batch["new"], batch["last_round"] = told.new, int(told.last)

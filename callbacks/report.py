@@ -1,4 +1,7 @@
-"""`report.html`: the figures, the curves and click-by-click pictures of an evaluation, in one self-contained page."""
+"""`report.html`: figures, curves and click-by-click pictures of an evaluation, in one page.
+
+The page is self-contained.
+"""
 
 import base64
 import heapq
@@ -11,10 +14,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import page, put_legend_below, svg
 from callbacks.lookup import callback_of, data_of, find_callback
 from callbacks.noc import NumberOfClicks
 from callbacks.offers import Captioned
+from callbacks.pages import page, put_legend_below, svg
 from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
@@ -50,7 +53,7 @@ class Report(Callback):
     Args:
         spread: objects shown, evenly spread over the set.
         hardest: further objects shown, those with the least area under their curve.
-        panel_height: of a picture in pixels.
+        panel_height: Height of a picture in pixels.
     """
 
     def __init__(self, spread: int = 12, hardest: int = 6, panel_height: int = 200) -> None:
@@ -58,7 +61,7 @@ class Report(Callback):
         self.chosen: set[int] = set()
         self.pictures: list[Picture] = []
         self.rows: list[dict[str, Any]] = []
-        """Of the page: an object's `name` and `panels`, each `click`, `iou` and `jpeg` (base64)."""
+        """Objects of the page: `name` and `panels`, each `click`, `iou` and `jpeg` (base64)."""
         self.worst: list[tuple[float, int, Picture]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -102,11 +105,9 @@ class Report(Callback):
         rows = {id: row for part in from_all_ranks(rows) for id, row in part.items()}
         if trainer.is_global_zero:
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
-                rows[id] = self._row(_replayed(trainer, pl_module, id), names(id))
-            shown, hardest = (
-                [rows[id] for id in sorted(self.chosen & ease.keys())],
-                [rows[id] for id in worst],
-            )
+                rows[id] = self._row(_replay(trainer, pl_module, id), names(id))
+            shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
+            hardest = [rows[id] for id in worst]
             self.rows = shown + hardest
             own = noc.interactions.contributions
             plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]
@@ -176,8 +177,8 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
     }
 
 
-def _replayed(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
-    """Play an object's interaction again: its outcome depends on the object and the network alone."""
+def _replay(trainer: Trainer, pl_module: LightningModule, id: int) -> Picture:
+    """Play an object's interaction again; its outcome depends on object and network alone."""
     loop = callback_of(trainer, UserLoop)
     batch = trainer.strategy.batch_to_device(data_of(trainer, EvaluationData).single("test", id))
     batch = trainer.precision_plugin.convert_input(batch)
@@ -248,7 +249,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
 
 
 def _draw_quality(left: Any, right: Any, noc: NumberOfClicks) -> None:
-    """Draw IoU against clicks on one axis, and the share of objects that reached each target on another."""
+    """Draw IoU against clicks, and on another axis the share of objects that reached a target."""
     curves, reached_by = (
         noc.interactions.outcome["curves"].numpy(),
         noc.interactions.all_curves().numpy(),

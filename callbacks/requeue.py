@@ -23,7 +23,9 @@ SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 
 class Requeue(Checkpoint):
-    """Hears the signals and answers between two steps, when all state is consistent, on every rank after the same step.
+    """Listener to signals that answers between two steps, when all state is consistent.
+
+    It does so on every rank after the same step.
 
     Lightning's own handlers act within a step: one writes a checkpoint, the other calls a
     collective, for which a rank that is in another one waits for ever. It is a `Checkpoint` because
@@ -36,11 +38,11 @@ class Requeue(Checkpoint):
         self._heard: set[int] = set()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hear the signals in place of Lightning, which puts the handlers of before back at its end."""
+        """Take the signals over from Lightning, which restores the earlier handlers at its end."""
         self._hear(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Likewise."""
+        """Take the signals over, as in training."""
         self._hear(trainer)
 
     def _hear(self, trainer: Trainer) -> None:
@@ -57,7 +59,7 @@ class Requeue(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Answer; an epoch's last batch leaves it to the epoch's end."""
+        """Answer a signal; an epoch's last batch leaves it to the epoch's end."""
         if batch_idx + 1 < trainer.num_training_batches:
             self._answer(trainer)
 
@@ -90,14 +92,17 @@ class Requeue(Checkpoint):
             names = " and ".join(signal.Signals(number).name for number in sorted(heard))
             again = " checkpoint=last" * bool(trainer.training or trainer.validating)
             sys.exit(
-                f"stopped by {names}; the same command with run={trainer.default_root_dir}{again} goes on"
+                f"stopped by {names}; the same command with "
+                f"run={trainer.default_root_dir}{again} goes on"
             )
         if signal.SIGUSR1 in heard:
             sys.exit(0)
 
 
 def in_step() -> bool:
-    """Whether `srun` started this process as a task of a step, and not a person in a shell that `salloc` or `srun --pty` opened.
+    """Check whether `srun` started this process as a task of a step.
+
+    A shell that a person opened by `salloc` or `srun --pty` is none.
 
     Lightning knows shells by their job's name, which the steps that are started in them share. One
     of several tasks is a step's, unless it has a terminal.
@@ -107,7 +112,7 @@ def in_step() -> bool:
 
 
 def slurm_job() -> str | None:
-    """Return the number of the batch job or step that this process belongs to, an array's task with the array's.
+    """Return the number of this process's batch job or step, with the array's for a task of one.
 
     None without SLURM, and in a shell that `salloc` or `srun --pty` opened, in which a person
     starts and ends commands.

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.figures import draw_panels, page, png
-from callbacks.lookup import method_of
-from callbacks.offers import Captioned, captioned
+from callbacks.lookup import find_method, method_of
+from callbacks.offers import Captioned, caption
+from callbacks.pages import draw_panels, page, png
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.stream import TaskMethod
+from interseg.continual.stream import GatedMethod, TaskMethod
 from interseg.evaluation.overlap import mean_iou
 from interseg.files import write_whole
 
@@ -57,7 +57,8 @@ class TaskReport(Callback):
         if batch["task"] == 0 and self.sequence is None:
             self.sequence = batch["sequence"]
         if self._drawn(trainer, batch):
-            self.neighbour = method_of(pl_module, TaskMethod).neighbour(batch["image"])
+            gated = self._gated(pl_module)
+            self.neighbour = gated.neighbour(batch["image"]) if gated else []
 
     def on_train_batch_end(
         self,
@@ -72,7 +73,8 @@ class TaskReport(Callback):
             return
         self.rounds.append(self._round(batch, outputs))
         if batch["last_round"]:
-            kernels = method_of(pl_module, TaskMethod).activation()
+            gated = self._gated(pl_module)
+            kernels = gated.activation() if gated else []
             activation = [layer.cpu().numpy() for layer in kernels]
             if batch["task"] == 0:
                 self.first = activation
@@ -84,6 +86,10 @@ class TaskReport(Callback):
             }
             self.tasks.append(task)
             self._write(Path(trainer.default_root_dir))
+
+    def _gated(self, module: LightningModule) -> GatedMethod | None:
+        """Return a method of tasks, if it has gates."""
+        return find_method(method_of(module, TaskMethod), GatedMethod)
 
     def _drawn(self, trainer: Trainer, batch: TaskBatch) -> bool:
         in_stream = "task" in batch and self.sequence is not None
@@ -121,7 +127,7 @@ class TaskReport(Callback):
 
     def images(self) -> dict[str, list[Captioned]]:
         """Return the pictures of the rounds."""
-        return {"rounds": captioned(self.rounds)}
+        return {"rounds": caption(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""
@@ -152,18 +158,18 @@ def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
     propagated = outputs["propagated"][0].cpu().numpy()
     return {
         "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
-        "truth": coloured(batch["mask"][0].cpu().numpy(), classes),
-        "answer": coloured(most_probable(batch["probabilities"]), classes),
+        "truth": colour(batch["mask"][0].cpu().numpy(), classes),
+        "answer": colour(most_probable(batch["probabilities"]), classes),
         "uncertainty": batch["uncertainty"][0].cpu().numpy(),
         "epistemic part": batch["epistemic"][0].cpu().numpy(),
-        "annotations": coloured(batch["annotation"][0].cpu().numpy(), classes),
-        "propagated": coloured(propagated, classes),
-        "refined": coloured(most_probable(outputs["probabilities"]), classes),
+        "annotations": colour(batch["annotation"][0].cpu().numpy(), classes),
+        "propagated": colour(propagated, classes),
+        "refined": colour(most_probable(outputs["probabilities"]), classes),
     }
 
 
-def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
-    """(H, W, 3) colours of a label map; white where it is 255."""
+def colour(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+    """Colour a label map: (H, W, 3), white where it is 255."""
     palette = colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes) % 20)[:, :3]
     return np.where(
         (labels == IGNORE)[..., None], 1.0, palette[np.where(labels == IGNORE, 0, labels)]
@@ -171,11 +177,15 @@ def coloured(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
 
 
 def describe_kernels(activation: list[NDArray[Any]], first: list[NDArray[Any]]) -> str:
-    """Count the kernels that are switched on, with a probability above one half, and those that differ from the first task's."""
+    """Count the kernels that are on, and those that changed since the first task.
+
+    A kernel is on with a probability above one half.
+    """
     now, then = (
         np.concatenate(layers) if layers else np.empty(0) for layers in (activation, first)
     )
-    return f"{(now > 0.5).sum()} of {now.size} on; {(np.abs(now - then) > MOVED).sum()} other than after the first task"
+    on, moved = (now > 0.5).sum(), (np.abs(now - then) > MOVED).sum()
+    return f"{on} of {now.size} on; {moved} other than after the first task"
 
 
 def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
@@ -191,7 +201,10 @@ def draw_kernels(activation: list[NDArray[Any]]) -> Figure:
 
 
 def draw_curve(rounds: list[dict[str, Any]]) -> Figure:
-    """Mean IoU of the tasks so far, before and after each round, against the annotations given until then, a mean over tasks too."""
+    """Draw mean IoU of the tasks so far, before and after each round.
+
+    It is drawn against the annotations given until then, a mean over tasks too.
+    """
     figure = Figure(figsize=(4.5, 3), layout="constrained", dpi=80)
     axis = figure.subplots()
     numbers = sorted({row["round"] for row in rounds})

@@ -165,7 +165,7 @@ class Transfer(Callback):
             seed = np.random.SeedSequence((self.seed, *place)).generate_state(1)[0]
             torch.manual_seed(int(seed))
             met = place[2] if place[2] <= place[1] else None
-            return method.predict(method.placed(batch["image"]), met, batch["mask"]).probabilities
+            return method.predict(batch, met).probabilities
 
     def _write(self, trainer: Trainer, length: int) -> None:
         """Write the files, with all sequences so far, and log the figures."""

@@ -43,15 +43,16 @@ class UserLoop(Callback):
         user: clicks in evaluation; the field's default rule (RITM) by default.
         iterative: add a click an epoch from the object's own errors; False trains on fresh initial
             clicks only (iFCN).
-        reset_probability: of an object's clicks and mask at the beginning of an epoch.
+        reset_probability: Probability to reset an object's clicks and mask at the beginning of an
+            epoch.
         previous_mask: also remember each object's last mask and give it as `previous`.
-        inner_rounds: most clicks that a training step adds before it learns; each step draws a
+        inner_rounds: Most clicks that a training step adds before it learns; each step draws a
             number from 0 on (RITM: 3).
         max_clicks: rounds of evaluation.
         targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
         full_curves: play every round of every object instead.
-        threshold: on the probability, of a pixel to be object.
-        seed: of resets and of users that draw.
+        threshold: Threshold on the probability, of a pixel to be object.
+        seed: Seed of resets and of users that draw.
     """
 
     def __init__(
@@ -70,21 +71,16 @@ class UserLoop(Callback):
     ) -> None:
         if inner_rounds < 0:
             raise InputError(
-                f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, 0 for none"
+                f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, "
+                "0 for none"
             )
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
-        self.iterative, self.reset_probability, self.previous_mask = (
-            iterative,
-            reset_probability,
-            previous_mask,
-        )
-        self.max_clicks, self.target, self.seed = (
-            max_clicks,
-            None if full_curves else max(targets),
-            seed,
-        )
+        self.iterative, self.reset_probability = iterative, reset_probability
+        self.previous_mask = previous_mask
+        self.max_clicks, self.target = max_clicks, None if full_curves else max(targets)
+        self.seed = seed
         self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
         self.inner_rounds = inner_rounds
         self.memory = ClickMemory()
@@ -93,7 +89,10 @@ class UserLoop(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
     ) -> None:
-        """Take each object's clicks from the memory; reset, unknown and out-of-view objects start anew from the loader's initial set."""
+        """Take each object's clicks from the memory.
+
+        Objects that are reset, unknown or out of view begin with the loader's initial set.
+        """
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
         if self.iterative:
@@ -146,15 +145,15 @@ class UserLoop(Callback):
         batch: ClickBatch,
         batch_idx: int,
     ) -> None:
-        """Take the next click of every object from the step's own prediction, and share what changed with all ranks."""
+        """Take the next click of every object from the step's own prediction.
+
+        Changes are shared with all ranks.
+        """
         if not self.iterative:
             return
         predictions = [*(outputs["logits"][:, 0] > self.logit_threshold).cpu().numpy()]
-        ids, masks, coordinates = (
-            batch["id"].tolist(),
-            [*batch["mask"].cpu().numpy()],
-            batch["to_source"].cpu().numpy(),
-        )
+        ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
+        coordinates = batch["to_source"].cpu().numpy()
         generators = [
             np.random.default_rng((self.seed, trainer.current_epoch, id, 1)) for id in ids
         ]
@@ -190,7 +189,9 @@ class UserLoop(Callback):
             self.play(module, batch)
 
     def play(self, module: Any, batch: ClickBatch) -> None:
-        """Play all rounds of a batch in lock-step, an object leaving at its target; what happened is the batch's `outcome`.
+        """Play all rounds of a batch in lock-step; an object leaves at its target.
+
+        The result is the batch's `outcome`.
 
         Raises `InputError` for a user who clicks outside the image.
         """

@@ -11,16 +11,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.figures import draw_panels, page, png, put_legend_below
-from callbacks.lookup import callback_of, data_of, method_of
-from callbacks.offers import Captioned, captioned
+from callbacks.lookup import callback_of, data_of
+from callbacks.offers import Captioned, caption
+from callbacks.pages import draw_panels, page, png, put_legend_below
 from callbacks.slice_loop import SliceLoop
 from interseg.batches import VolumeBatch
 from interseg.files import write_whole
 from interseg.volumes.measures import dice, residual
 from interseg.volumes.slices import index, other_axes
-from interseg.volumes.stream import VolumeMethod, VolumeStream
-from interseg.volumes.users import SliceUser
+from interseg.volumes.stream import VolumeStream
 
 
 class VolumeReport(Callback):
@@ -51,20 +50,20 @@ class VolumeReport(Callback):
         batch_idx: int,
     ) -> None:
         """Draw a round, and after a volume write the page."""
-        offline = method_of(pl_module, VolumeMethod).start_anew == "never"
+        data = data_of(trainer, VolumeStream)
+        offline = data.protocol.kind == "offline"
         if batch["task"] == batch["round"] == 0 and (self.permutation is None or offline):
             self.permutation, self.rounds = batch["sequence"], []
         if offline and trainer.current_epoch + 1 != trainer.max_epochs:
             return
         if not trainer.is_global_zero or batch["sequence"] != self.permutation:
             return
-        data = data_of(trainer, VolumeStream)
         answer = outputs["probabilities"][0, 0].cpu().numpy()
         row = round_row(batch, answer)
         count = len(data.order(batch["sequence"]))
         first, last = (self.volumes + 1) // 2, count - self.volumes // 2
         if batch["task"] < first or batch["task"] >= last:
-            user = callback_of(trainer, SliceLoop).user or SliceUser()
+            user = callback_of(trainer, SliceLoop).user
             row["picture"] = png(self._draw(batch, answer, user.weight))
         self.rounds.append(row)
         if batch["last_round"]:
@@ -105,7 +104,7 @@ class VolumeReport(Callback):
 
     def images(self) -> dict[str, list[Captioned]]:
         """Return the pictures of the rounds."""
-        return {"rounds": captioned(self.rounds)}
+        return {"rounds": caption(self.rounds)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn."""
@@ -130,7 +129,10 @@ def round_row(batch: VolumeBatch, answer: NDArray[np.floating]) -> dict[str, Any
 
 
 def draw_labour(rounds: list[dict[str, Any]]) -> Figure:
-    """Dice of proxies and answers against labour, a point a round, and over the stream; the labour given so far (Fig. 4, 5 and 8)."""
+    """Draw Dice of proxies and answers against labour, and over the stream; and the labour so far.
+
+    A point is a round (Fig. 4, 5 and 8).
+    """
     figure = Figure(figsize=(13, 4), layout="constrained", dpi=80)
     left, middle, right = figure.subplots(1, 3)
     numbers = sorted({row["round"] for row in rounds})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from callbacks.figures import page
+from callbacks.pages import page
 from configs import build, load, resolve
 from configs.options import parser
 from configs.run import needs

@@ -1,4 +1,4 @@
-"""Configs: `load` merges YAML files and `key=value` overrides, `resolve` fills in interpolations, `build` makes the objects.
+"""Configs: `load` merges YAML and `key=value`, `resolve` fills in, `build` makes the objects.
 
 Merging: files in order over `default.yaml`; a mapping is merged into the one below it, unless its
 `_target_` differs, which replaces it; lists replace. A top-level key must exist in what lies below,
@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.targets import current, find, locate, parameters, unknown_key
+from configs.targets import check_moved_keys, current, find, locate, parameters, unknown_key
 from configs.types import TOP, check, check_arguments, hints_of
 from configs.wiring import wire
 from interseg.errors import InputError
@@ -33,12 +33,14 @@ def load(
     base: Node | None = None,
     trusted: Sequence[str] = (),
 ) -> Node:
-    """Merge configs to one mapping; interpolations stay, so that later overrides reach everything that refers to them.
+    """Merge configs to one mapping.
+
+    Interpolations stay, so that later overrides reach everything that refers to them.
 
     Args:
         files: YAML files in order; a name that is no file here is looked up in `configs/`.
         overrides: `key.key=value` strings, applied last.
-        base: what the files are merged over; `default.yaml` unless given.
+        base: Config that the files are merged over; `default.yaml` unless given.
         trusted: packages beside ours whose classes may be named.
 
     Raises:
@@ -78,7 +80,27 @@ def resolve(config: Node) -> Node:
     assert isinstance(resolved, dict)
     named = {str(key): value for key, value in resolved.items()}
     check_top(named)
-    return named
+    check_moved_keys(named)
+    return follow_protocol(named)
+
+
+def follow_protocol(config: Node) -> Node:
+    """Give a run of a stream its epochs, one a sequence, where the protocol decides them.
+
+    Raises:
+        InputError: a protocol that contradicts itself or the epochs.
+    """
+    if not isinstance(config.get("protocol"), dict):
+        return config
+    protocol = build(config["protocol"], path="protocol")
+    loop = config["callbacks"].get("loop") or {}
+    if protocol.labels == "user" and loop.get("user", "default") is None:
+        raise InputError(
+            f"callbacks.loop.user is null, and protocol.kind={protocol.kind} has a user; "
+            "protocol.labels=whole labels volumes wholly"
+        )
+    epochs = protocol.epochs(config["trainer"].get("max_epochs"))
+    return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
 
 
 def as_yaml(config: Node) -> str:
@@ -104,7 +126,7 @@ def check_top(config: Node) -> None:
 
 
 def check_range(config: Node) -> None:
-    """Check the top level's numbers; raises `InputError` for one that nothing could be done with."""
+    """Check the top level's numbers; raise `InputError` for one that has no use."""
     if not 0 <= config.get("seed", 0) < 2**32:
         raise InputError(f"seed is {config['seed']}; give a number from 0 to {2**32 - 1}")
     if config.get("max_clicks", 1) < 1:
@@ -117,12 +139,13 @@ def check_range(config: Node) -> None:
 
 
 def read(file: str | Path) -> Node:
-    """One YAML file as a mapping; a bare name is looked up in `configs/`."""
+    """Read a YAML file as a mapping; a bare name is looked up in `configs/`."""
     path = next((p for p in (Path(file), FOLDER / file) if p.is_file()), None)
     if path is None:
         known = sorted(str(p.relative_to(FOLDER)) for p in FOLDER.rglob("*.yaml"))
         raise InputError(
-            f"there is no config {file}, neither here nor in {FOLDER.name}/; it has {', '.join(known)}"
+            f"there is no config {file}, neither here nor in {FOLDER.name}/; it has "
+            f"{', '.join(known)}"
         )
     try:
         return plain(OmegaConf.load(path))
@@ -141,7 +164,7 @@ def plain(config: Any) -> Node:
 
 
 def merge(below: Node, above: Node, path: str = "", trusted: Sequence[str] = ()) -> Node:
-    """`above` merged over `below`; neither is changed."""
+    """Merge `above` over `below`; neither is changed."""
     merged = dict(below)
     if "_target_" in above:
         known: set[str] | None = parameters(above["_target_"], trusted)

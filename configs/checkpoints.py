@@ -1,4 +1,4 @@
-"""Trained runs: finding a checkpoint, its config, and the method that it was trained as; starting from another run's weights."""
+"""Trained runs: their checkpoints, configs and methods, and starts from their weights."""
 
 import copy
 import re
@@ -25,7 +25,7 @@ run."""
 
 
 def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
-    """Find (run's folder, checkpoint file) of a run, a file, or the name of a network that ships (`models/`).
+    """Find (run's folder, checkpoint file) of a run, a file, or a network that ships (`models/`).
 
     A file outside a run's `checkpoints/` has no folder. Raises `InputError` for what is none of
     them.
@@ -37,13 +37,15 @@ def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
         file = path / "checkpoints" / "last.ckpt"
         if not file.is_file():
             raise InputError(
-                f"{given} is no run: there is no {file}; give the folder that train.py printed, or a checkpoint"
+                f"{given} is no run: there is no {file}; give the folder that train.py printed, "
+                "or a checkpoint"
             )
         return path, file
     if not path.is_file():
         named = f", or {' or '.join(shipped_names())}" if shipped_names() else ""
         raise InputError(
-            f"{given} is no run: there is no such folder or file; give the folder that train.py printed, or a checkpoint{named}"
+            f"{given} is no run: there is no such folder or file; give the folder that train.py "
+            f"printed, or a checkpoint{named}"
         )
     run = path.absolute().parent.parent
     inside = path.absolute().parent.name == "checkpoints" and (run / "config.yaml").is_file()
@@ -56,18 +58,17 @@ def shipped_names() -> list[str]:
 
 
 def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """Give the config that a checkpoint was trained with, over today's defaults, without what names its folder.
+    """Read a checkpoint's config over today's defaults, without the keys that name its folder.
 
     A checkpoint has its own: its folder's may be of a command that failed since. Raises
     `InputError` where there is none.
     """
-    inside, beside = (
-        read_checkpoint(weights).get("config"),
-        weights.absolute().parent.parent / "config.yaml",
-    )
+    inside = read_checkpoint(weights).get("config")
+    beside = weights.absolute().parent.parent / "config.yaml"
     if not inside and not beside.is_file():
         raise InputError(
-            f"{weights} holds no config, and there is no {beside}; give a checkpoint that train.py wrote"
+            f"{weights} holds no config, and there is no {beside}; give a checkpoint that "
+            "train.py wrote"
         )
     found = plain(OmegaConf.create(inside) if inside else OmegaConf.load(beside))
     own: dict[str, Any] = {
@@ -101,7 +102,10 @@ def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str,
 def without_download(
     model: dict[str, Any], keys: Sequence[str] = (*DOWNLOADED, "selection_from")
 ) -> None:
-    """Let a method's network begin at random: a checkpoint holds every weight, others need not be fetched first."""
+    """Let a method's network begin at random: a checkpoint holds every weight.
+
+    Other weights need not be fetched first.
+    """
     network = model.get("network")
     if not isinstance(network, dict):
         return
@@ -114,14 +118,18 @@ def without_download(
 
 
 def load_weights(model: LightningModule, file: Path) -> None:
-    """Fill a module from a checkpoint; raises `InputError` for another method's, or for what is no checkpoint."""
+    """Load a module's weights from a checkpoint.
+
+    Raises `InputError` for another method's, or for a file that is none.
+    """
     state = read_checkpoint(file)["state_dict"]
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise InputError(
-            f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the model it was trained as"
+            f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the "
+            "model it was trained as"
         ) from None
 
 
@@ -146,10 +154,11 @@ def start_model(
     without_download(unfetched["model"], DOWNLOADED)
     model = build_model(unfetched, trusted)
     if any(
-        "encoder" in key.split(".") for key in model.state_dict().keys() - fitting(model, state)
+        "encoder" in key.split(".")
+        for key in model.state_dict().keys() - select_fitting(model, state)
     ):
         model = build_model(config, trusted)
-    fits = fitting(model, state)
+    fits = select_fitting(model, state)
     if not fits.keys() & dict(model.named_parameters()).keys():
         name = type(model).__name__
         raise InputError(
@@ -157,10 +166,10 @@ def start_model(
         )
     model.load_state_dict(fits, strict=False)
     model.warm = True
-    return model, compared(file, model.state_dict(), state, fits)
+    return model, compare_weights(file, model.state_dict(), state, fits)
 
 
-def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def select_fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Select the weights that a module has under the same name and of the same shape."""
     own = model.state_dict()
     return {
@@ -168,20 +177,20 @@ def fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Te
     }
 
 
-def compared(
+def compare_weights(
     file: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor], fits: Mapping[str, Tensor]
 ) -> list[str]:
-    """Write a line on the weights that were taken from a file, and one on each kind of the others."""
+    """Write a line on the weights that a file gave, and one on each kind of the others."""
     kinds = {
         "missing there": [key for key in own if key not in state],
         "of another size there": [key for key in own if key in state and key not in fits],
         "unknown here": [key for key in state if key not in own],
     }
     first = f"weights: {len(fits)} of {len(own)} are those of {file}"
-    return [first, *(f"weights {kind}: {listed(keys)}" for kind, keys in kinds.items() if keys)]
+    return [first, *(f"weights {kind}: {list_names(keys)}" for kind, keys in kinds.items() if keys)]
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Write a count and the first of some names in a line."""
     return f"{len(names)}, {', '.join(names[:SHOWN])}" + ", ..." * (len(names) > SHOWN)
 
@@ -189,7 +198,7 @@ def listed(names: Sequence[str]) -> str:
 def load_method(
     path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()
 ) -> LightningModule:
-    """Build what a run or a checkpoint was trained as, in evaluation mode, with `key=value` overrides of its config."""
+    """Build a run's or a checkpoint's method, in evaluation mode, with `key=value` overrides."""
     _, file = find_checkpoint(path)
     config = resolve(load([], overrides, trained_config(file, trusted), trusted))
     needs(config, "model")
@@ -197,7 +206,8 @@ def load_method(
     model: LightningModule = build_model(config, trusted)
     if not getattr(model, "answers_clicks", False):
         raise InputError(
-            f"{path} is a run of {type(model).__name__}, which learns a stream; sessions are for methods that answer clicks"
+            f"{path} is a run of {type(model).__name__}, which learns a stream; sessions are for "
+            "methods that answer clicks"
         )
     load_weights(model, file)
     return model.eval()

@@ -1,4 +1,4 @@
-"""How every command is run: what a person can mend ends it with one line, and the libraries say only what matters."""
+"""Console of the commands: one line for an error of the user's, and quiet libraries."""
 
 import ctypes
 import errno
@@ -63,7 +63,7 @@ class Advertisements(logging.Filter):
 
 
 def own_message(error: InputError) -> str:
-    """Give an error's message; of one from a loader's process, whose traceback torch puts before it, the last line."""
+    """Give an error's message, of a loader's process the last line below torch's traceback."""
     text = str(error).strip()
     if not text.startswith("Caught "):
         return text
@@ -93,7 +93,8 @@ def guarded(main: Callable[[], int | None]) -> None:
         if error.errno not in UNWRITABLE:
             raise
         print(
-            f"error: {error.filename or 'a file of the run'} cannot be written: {error.strerror}; make room, or give run=PATH",
+            f"error: {error.filename or 'a file of the run'} cannot be written: "
+            f"{error.strerror}; make room, or give run=PATH",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -21,7 +21,9 @@ PATIENCE = datetime.timedelta(hours=6)
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
-    """Return the folder in `parent` of a run that was given none: its stamp's, or a new one named by the time.
+    """Return the folder in `parent` of a run that was given none.
+
+    It is its stamp's, or a new one named by the time.
 
     Several commands of one stamp have numbers, the same config the same one. A step that was queued
     again is a single command: it has the folder that it had, and `resume_point` refuses another
@@ -30,21 +32,29 @@ def own_folder(parent: Path, config: dict[str, Any]) -> Path:
     name = stamp()
     if name is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        name = agreed(lambda: next(path.name for path in numbered(parent / now) if made(path)))
+        name = agree(
+            lambda: next(path.name for path in number_paths(parent / now) if make_folder(path))
+        )
         os.environ["INTERSEG_STAMP"] = name
     opened = list(
-        itertools.takewhile(lambda path: (path / "config.yaml").exists(), numbered(parent / name))
+        itertools.takewhile(
+            lambda path: (path / "config.yaml").exists(), number_paths(parent / name)
+        )
     )
     for path in opened:
         if OmegaConf.load(path / "config.yaml") == OmegaConf.create(config):
             return path
     if opened and queued_again() and "SLURM_STEP_ID" in os.environ:
         return opened[-1]
-    return next(itertools.islice(numbered(parent / name), len(opened), None))
+    return next(itertools.islice(number_paths(parent / name), len(opened), None))
 
 
 def stamp() -> str | None:
-    """Name a run's folder: the SLURM job, array and further step, the run that a wandb sweep gave, or what the first rank made."""
+    """Name a run's folder.
+
+    The name is of the SLURM job, array and further step, of the run that a wandb sweep gave, or
+    made by the first rank.
+    """
     job, step = slurm_job(), os.environ.get("SLURM_STEP_ID", "0")
     swept = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
     if job or swept:
@@ -57,14 +67,14 @@ def stamp() -> str | None:
     return os.environ.get("INTERSEG_STAMP")
 
 
-def numbered(path: Path) -> Iterator[Path]:
+def number_paths(path: Path) -> Iterator[Path]:
     """Return a folder's path, then the same with 2, 3, ..."""
     yield path
     for number in itertools.count(2):
         yield Path(f"{path}-{number}")
 
 
-def made(path: Path) -> bool:
+def make_folder(path: Path) -> bool:
     """Make a folder; False where another command has made it."""
     try:
         path.mkdir(parents=True)
@@ -78,12 +88,16 @@ def made(path: Path) -> bool:
 def unwritable(path: Path, error: OSError) -> InputError:
     """Make the error for a run's folder that takes nothing."""
     return InputError(
-        f"the run's folder {path} cannot be written ({error.strerror}); give another one by run=PATH"
+        f"the run's folder {path} cannot be written ({error.strerror}); "
+        "give another one by run=PATH"
     )
 
 
-def agreed(make: Callable[[], str]) -> str:
-    """Share what the first rank makes; ranks that torchrun started hear of it through its store, others inherit it."""
+def agree(make: Callable[[], str]) -> str:
+    """Share the first rank's result with all ranks.
+
+    Those that torchrun started hear of it through its store, others inherit it.
+    """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != str(True):
         return make()
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -95,7 +109,7 @@ def agreed(make: Callable[[], str]) -> str:
 
 
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
-    """Make a run's folder and put the merged config into it, interpolations kept: an evaluation may override what they refer to.
+    """Make a run's folder with the merged config; interpolations stay for later overrides.
 
     The first rank does: another could be later than what it takes back.
     """
@@ -137,7 +151,7 @@ def claim(given: str | None, parent: Path, config: dict[str, Any]) -> Iterator[P
 
 @rank_zero_only
 def leave(folder: Path, config: bytes | None, made: list[Path]) -> None:
-    """Put back a folder's `config.yaml`, or remove it and the folders that were made if they are empty."""
+    """Restore a folder's `config.yaml`, or remove it and the new folders that are empty."""
     opened = folder / "config.yaml"
     with contextlib.suppress(OSError):
         if config is not None:
@@ -149,5 +163,5 @@ def leave(folder: Path, config: bytes | None, made: list[Path]) -> None:
 
 
 def queued_again() -> bool:
-    """Whether this is a SLURM job that was ended before and put back into the queue."""
+    """Check whether this SLURM job was ended before and put back into the queue."""
     return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0

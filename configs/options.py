@@ -1,4 +1,4 @@
-"""What the commands take, and what `--help` tells: methods and data from the folder of configs, and examples."""
+"""Options of the commands, and their `--help` with methods, data and examples."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ WIDTH = 132
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose `--help` ends in examples and in the configs there are, which are read only then.
+    """Parser whose `--help` ends in examples and in the configs, which are read only then.
 
     Args:
         description: first line of the command's docstring.

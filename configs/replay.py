@@ -1,4 +1,4 @@
-"""Evaluations played again: the method that answered, and its answer to the clicks that were recorded."""
+"""Replay of evaluations: the method that answered, and its answers to the recorded clicks."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ NEAR = (".", "..", "../..")
 
 
 def evaluated_file(folder: Path, wanted: str) -> Path:
-    """Find the checkpoint that was evaluated, by its SHA-256: in the run that its folder lies in, or a network that ships.
+    """Find the checkpoint that was evaluated, by its SHA-256.
+
+    It is in the run that the evaluation's folder lies in, or a network that ships.
 
     Raises:
         InputError: none of them is it.
@@ -35,16 +37,19 @@ def evaluated_file(folder: Path, wanted: str) -> Path:
         if digest(file) == wanted:
             return file
     raise InputError(
-        f"the checkpoint that {folder} is of is not beside it, in the folder of its run; answers are drawn where it is"
+        f"the checkpoint of {folder} is not beside it, in the folder of its run; answers are drawn "
+        "where it is"
     )
 
 
 def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -> LightningModule:
-    """Build what an evaluation was of, on the CPU and in evaluation mode: with its checkpoint, or as its seed starts it.
+    """Build the method of an evaluation, on the CPU and in evaluation mode.
+
+    It has the evaluation's checkpoint, or begins as its seed starts it.
 
     Args:
-        folder: of the evaluation.
-        config: of the evaluation.
+        folder: Folder of the evaluation.
+        config: Config of the evaluation.
         trusted: packages, see `configs.build`.
     """
     resolved, wanted = resolve(config), config.get("evaluated")
@@ -70,12 +75,12 @@ def answer_again(
     """Give the mask (H, W) after all of some clicks, played one by one as the evaluation did.
 
     Args:
-        method: that answers.
+        method: Method that answers.
         image: (H, W, 3) RGB.
         clicks: (n, 4).
-        id: of the object.
+        id: Number of the object.
         start: (H, W) the mask that the evaluation started from; None for none.
-        threshold: on the probability.
+        threshold: Threshold on the probability.
     """
     segmenter = method if hasattr(method, "answer") else Plain(method)
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255

@@ -1,4 +1,4 @@
-"""What `train.py` and `evaluate.py` share: a run's loggers, its trainer and its method; its folder is in `folders.py`."""
+"""Parts that `train.py` and `evaluate.py` share: a run's loggers, trainer and method."""
 
 import csv
 import datetime
@@ -38,7 +38,9 @@ ELSEWHERE = {
 def loggers(
     config: dict[str, Any], folder: Path, resumed: Path | None = None
 ) -> tuple[list[Logger], list[Callback]]:
-    """CSV unless `logger=null`; Weights & Biases too with `logger=wandb`, and the callback that fills its dashboard.
+    """Make the loggers: CSV unless `logger=null`, Weights & Biases too with `logger=wandb`.
+
+    Returns the callback that fills its dashboard with them.
 
     None for the parts of an evaluation, which share a folder, and whose figures are no one's.
     """
@@ -62,7 +64,10 @@ def loggers(
 
 
 def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
-    """`metrics.csv` in a run's folder; Lightning's logger would delete it, a resumed run keeps the rows of the steps behind it."""
+    """Make the logger of a run's `metrics.csv`, which keeps a resumed run's earlier rows.
+
+    Lightning's logger would delete it.
+    """
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
         batches = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
@@ -74,7 +79,7 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
 
 @rank_zero_only
 def keep_rows(logger: CSVLogger, file: Path, before: int) -> None:
-    """Let a logger go on with a table of metrics, whose rows from step `before` on will be logged again."""
+    """Let a logger go on with a table of metrics, whose rows from step `before` on come again."""
     with file.open(newline="") as lines:
         table = csv.DictReader(lines)
         uncut = (row for row in table if None not in row.values())  # a full disk cuts the last one
@@ -113,7 +118,8 @@ def trainer(
     for name, callback in named.items():
         if isinstance(callback, dict):
             raise InputError(
-                f"callbacks.{name} is {callback}, which names no _target_; give one, or callbacks.{name}=null"
+                f"callbacks.{name} is {callback}, which names no _target_; give one, or "
+                f"callbacks.{name}=null"
             )
     callbacks = [*(c for c in named.values() if c is not None), *dashboards]
     shown = arguments.get("enable_progress_bar") is not False and any(
@@ -137,12 +143,13 @@ def trainer(
 
 
 def check_trainer(node: dict[str, Any]) -> None:
-    """Raise `InputError` for an argument that has another place in the config, or a count that Lightning does not check."""
+    """Raise `InputError` for a misplaced argument, or a count that Lightning does not check."""
     for key in ELSEWHERE.keys() & node.keys():
         raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {ELSEWHERE[key]}")
     if node.get("logger", False) is not False:
         raise InputError(
-            f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or trainer.logger=false for none"
+            f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or "
+            "trainer.logger=false for none"
         )
     for key in ("max_epochs", "max_steps", "limit_train_batches"):
         if node.get(key) == 0:
@@ -152,16 +159,18 @@ def check_trainer(node: dict[str, Any]) -> None:
             raise InputError(f"trainer.{key} is {node[key]}; give 1 or more")
     if isinstance(node.get("gradient_clip_val"), int | float) and node["gradient_clip_val"] < 0:
         raise InputError(
-            f"trainer.gradient_clip_val is {node['gradient_clip_val']}; give 0 or more, or null for none"
+            f"trainer.gradient_clip_val is {node['gradient_clip_val']}; give 0 or more, or null "
+            "for none"
         )
 
 
 def unfit(given: dict[str, Any], error: Exception) -> InputError:
-    """Make the error for a Trainer that cannot be: the arguments that Lightning's words concern, and these."""
+    """Make the error for a Trainer that cannot be made, naming the arguments that it concerns."""
     reason = " ".join(str(error).split())
     if given.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         return InputError(
-            f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml out on this machine"
+            f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml "
+            "out on this machine"
         )
     about = ("accelerator", "devices") if "ccelerator" in reason else ()
     named = [
@@ -173,7 +182,10 @@ def unfit(given: dict[str, Any], error: Exception) -> InputError:
 
 
 def duration(given: Any) -> Any:
-    """Read a `trainer.max_time` such as 10m, 1h30m or 2d; any other value as it is, and `InputError` for a text that is none."""
+    """Read a `trainer.max_time` such as 10m, 1h30m or 2d; other values are not changed.
+
+    Raises `InputError` for a text that is no duration.
+    """
     if not isinstance(given, str) or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", given.strip()):
         return given
     found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", given.strip())
@@ -184,7 +196,7 @@ def duration(given: Any) -> Any:
 
 
 def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
-    """Lower `log_every_n_steps` to the batches of an epoch, so that a small training has its table of metrics too.
+    """Lower `log_every_n_steps` to the batches of an epoch, so that small trainings are logged.
 
     Raises `InputError` where the objects do not fill a batch of every process, before anything is
     written.
@@ -195,7 +207,8 @@ def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
         return
     if not batches and isinstance(data, ClickDataModule):
         raise InputError(
-            f"the training objects do not fill a batch on each of {fit.world_size} processes; lower loading.batch_size"
+            f"the training objects do not fill a batch on each of {fit.world_size} processes; "
+            "lower loading.batch_size"
         )
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
@@ -212,12 +225,16 @@ def tell(data: LightningDataModule) -> None:
 
 
 def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
-    """Devices and nodes as SLURM gave them to the `srun` that started this process, and how ranks find each other; else nothing."""
+    """Return SLURM's devices and nodes for the `srun` of this process; else nothing.
+
+    An environment by which ranks find each other comes with them.
+    """
     if not in_step():
         return {}, []
     if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise InputError(
-            "SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes on each node"
+            "SLURM was asked for --ntasks; ask for --nodes and --ntasks-per-node, the processes "
+            "on each node"
         )
     size = {
         "devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)),
@@ -234,7 +251,9 @@ def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there: whoever looks sees the old file or the new one, whole.
+    """Writer of checkpoints beside their place, which are then moved there.
+
+    A reader sees the old file or the new one, whole.
 
     Lightning's own goes through a file in the system's temporary folder, whose move to another disk
     is a copy.
@@ -257,8 +276,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
             reason = " ".join(str(error).split())[:200]
             before = (
-                f"; the one before it is whole, checkpoint=last run={target.parent.parent} goes on from there"
-                * target.exists()
+                "; the one before it is whole, checkpoint=last "
+                f"run={target.parent.parent} goes on from there" * target.exists()
             )
             raise InputError(
                 f"the checkpoint {target} cannot be written ({reason}){before}"

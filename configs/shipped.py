@@ -1,4 +1,4 @@
-"""Networks that ship with the project, `models/NAME.ckpt`: any command takes NAME where it takes a run.
+"""Networks that ship, `models/NAME.ckpt`: any command takes NAME where it takes a run.
 
     python -m configs.shipped RUN NAME
 
@@ -36,9 +36,10 @@ def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
     kept = {key: config[key] for key in PARTS} | {"name": name}
     if paths := [value for value in strings(kept) if Path(value).is_absolute()]:
         raise InputError(
-            f"the config of {run} names {paths[0]}; a network that ships depends on no file of its maker"
+            f"the config of {run} names {paths[0]}; a network that ships depends on no file of "
+            "its maker"
         )
-    weights = {key: halved(value) for key, value in read_checkpoint(file)["state_dict"].items()}
+    weights = {key: halve(value) for key, value in read_checkpoint(file)["state_dict"].items()}
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.ckpt"
     with whole(path) as part:
@@ -46,14 +47,15 @@ def write_shipped(run: str, name: str, folder: Path = SHIPPED) -> Path:
     return path
 
 
-def halved(weights: Tensor) -> Tensor:
-    """Give floating weights in half precision, others as they are; raises `InputError` for what half precision cannot hold."""
+def halve(weights: Tensor) -> Tensor:
+    """Give floating weights in half precision; raise `InputError` for values beyond it."""
     if not weights.is_floating_point():
         return weights
     half = weights.half()
     if not half.isfinite().all():
         raise InputError(
-            f"a weight of {float(weights.abs().max()):g} is beyond half precision; this network cannot ship so"
+            f"a weight of {float(weights.abs().max()):g} is beyond half precision; "
+            "this network cannot ship so"
         )
     return half
 

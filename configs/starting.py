@@ -1,4 +1,4 @@
-"""Starting in a folder that was used before: going on, beginning anew, or an error that says what lies there."""
+"""Starts in a folder that was used before: resumes, restarts, or an error that says why not."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     A run that was ended before its first checkpoint may begin again.
 
     Args:
-        folder: of the run.
+        folder: Folder of the run.
         config: the run's, resolved.
         merged: the config that `open_folder` will write.
 
@@ -50,7 +50,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     if overwrite or goes_on or queued_again() or not (folder / "config.yaml").is_file():
         return
     changed = begun_otherwise(folder, merged)
-    other = f" of another config ({shortened(changed)})" if changed else ""
+    other = f" of another config ({shorten(changed)})" if changed else ""
     ways = "overwrite=true begins anew, run=PATH takes another folder"
     if (folder / LAST).is_file():
         raise InputError(
@@ -61,7 +61,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
 
 
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
-    """List in what a folder's config differs from another one, but for where and how a run is started."""
+    """List a folder's differences from a config, but for where and how a run starts."""
     before = read("default.yaml") | read(folder / "config.yaml")
     old, new = ({k: v for k, v in one.items() if k not in ANYWHERE} for one in (before, merged))
     return changes(old, new)
@@ -104,19 +104,22 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
         return
     old = read("default.yaml") | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []
-    reason = shortened(changed) or "of other objects, or of an earlier version"
+    reason = shorten(changed) or "of other objects, or of an earlier version"
     ways = "give run=PATH for another folder, or overwrite=true to replace it"
     raise InputError(f"{folder} holds another evaluation ({reason}); {ways}")
 
 
 def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -> Path | None:
-    """Find the checkpoint that training goes on from; `checkpoint=last` in a run that was killed before its first one starts it anew.
+    """Find the checkpoint from which training resumes.
+
+    With `checkpoint=last`, a run that was killed before its first one starts from its
+    beginning.
 
     A SLURM job that was queued again goes on from its last one by itself.
 
     Args:
         config: the run's, resolved.
-        folder: of the run, before `open_folder` writes into it.
+        folder: Folder of the run, before `open_folder` writes into it.
         merged: the config that it will write.
 
     Raises:
@@ -127,9 +130,13 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
     if again and opened.is_file() and config["checkpoint"] != "last":
         changed = changes(plain(OmegaConf.load(opened)), merged)
         if changed:
-            what = f"{folder} was begun with another config ({shortened(changed)}), and its job would start anew"
+            what = (
+                f"{folder} was begun with another config ({shorten(changed)}), and its job would "
+                "start anew"
+            )
             raise InputError(
-                f"{what}; put the config back, go on under this one with checkpoint=last, or give another run=PATH"
+                f"{what}; put the config back, go on under this one with checkpoint=last, or give "
+                "another run=PATH"
             )
     again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(
         OmegaConf.create(merged)
@@ -177,7 +184,7 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
     kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
     if kept:
         raise InputError(
-            f"{file} was trained with another optimiser ({shortened(kept)}), which it keeps; {ways}"
+            f"{file} was trained with another optimiser ({shorten(kept)}), which it keeps; {ways}"
         )
 
 
@@ -193,8 +200,8 @@ def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[st
     return found
 
 
-def shortened(changed: list[str]) -> str:
-    """Join the first three of some lines, as far as a message can hold them, digests by their first digits."""
+def shorten(changed: list[str]) -> str:
+    """Join the first three lines, cut to a message's length, digests to their first digits."""
     changed = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", line) for line in changed]
     lines = [line if len(line) <= MOST else f"{line[:MOST]}..." for line in changed[:3]]
     return "; ".join([*lines, *(["..."] if len(changed) > 3 else [])])

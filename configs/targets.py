@@ -26,6 +26,7 @@ BASES = (
     "albumentations.core.composition.BaseCompose",
     "datamodules.base.Loading",
     "interseg.continual.annotations.Annotator",
+    "interseg.continual.protocol.StreamProtocol",
     "interseg.clicks.initial.InitialClicks",
     "interseg.clicks.guidance.Guidance",
     "interseg.inference.external.PhotoPredictor",
@@ -62,6 +63,37 @@ MOVED = {
     "interseg.volumes": "interseg.volumes.users",
 }
 """Modules that the configs of earlier checkpoints name, and where their classes are now."""
+
+
+RENAMED = {"interseg.inference.refiners.BRS": "interseg.inference.refiners.BRSRefiner"}
+"""Classes that the configs of earlier checkpoints name, and their names now."""
+MOVED_KEYS = {
+    "data": {
+        "holdout": "data.pretraining_images",
+        "learn_from": "protocol.volumes",
+        "permutation": "protocol.sequence",
+        "permutations": "protocol.sequences",
+        "prefix": "protocol.first",
+        "rounds": "protocol.rounds",
+        "sequence": "protocol.sequence",
+        "sequences": "protocol.sequences",
+        "stage": "protocol.kind",
+    },
+    "model": {"start_anew": "protocol.kind"},
+}
+"""Keys of our classes in the configs of earlier versions, and where they are now."""
+
+
+def check_moved_keys(config: dict[str, Any]) -> None:
+    """Raise `InputError` for a key of an earlier version, which says where it is now."""
+    for part, moved in MOVED_KEYS.items():
+        node = config.get(part) or {}
+        ours = str(node.get("_target_")).split(".")[0] in OURS
+        for key in moved.keys() & node.keys() if ours else ():
+            raise InputError(
+                f"{part}.{key} is of an earlier version; give {moved[key]} instead, as "
+                "configs/clis.yaml and configs/dynamic3d.yaml do, or train the run again"
+            )
 
 
 def unknown_key(where: str, key: str, known: set[str]) -> InputError:
@@ -103,7 +135,9 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
 
 
 def is_own(found: Any, trusted: Sequence[str]) -> bool:
-    """Tell whether a trusted package itself, none that it imports, defines a function, or a class that answers clicks.
+    """Tell whether a trusted package itself defines a function, or a class that answers clicks.
+
+    One that it imports does not count.
 
     Somebody's model that knows nothing of this project is built by them
     (`lightning_modules/external.py`).
@@ -123,7 +157,8 @@ def bases() -> tuple[type, ...]:
 def current(target: Any) -> Any:
     """Give the path by which a class that has moved is found today; any other value as it is."""
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-    return f"{MOVED[module]}.{name}" if module in MOVED else target
+    moved = f"{MOVED[module]}.{name}" if module in MOVED else target
+    return RENAMED.get(moved, moved) if isinstance(moved, str) else moved
 
 
 def locate(target: str) -> Any:

@@ -1,4 +1,6 @@
-"""A run that a person teaches: a trained run of a method that learns tasks, and a folder of photos, to a fit that asks the person.
+"""Lessons on photos: a fit of a trained run that asks a person, task after task.
+
+It takes a run of a method that learns tasks, and a folder of photos.
 
 Its folder is a run's (`config.yaml`, `checkpoints/last.ckpt`), with `lesson.json`, the photos in
 the order in which they are taught, and `checkpoints/start.ckpt`, what the method began with.
@@ -14,6 +16,7 @@ import torch
 from pytorch_lightning import seed_everything
 from torch import Tensor
 
+from callbacks.lessons import Lessons
 from callbacks.person_loop import PersonLoop
 from configs import build, find, load, merge, read, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
@@ -33,7 +36,7 @@ from lightning_modules.task_learner import TaskLearner
 PERSON: dict[str, Any] = {
     "name": "lessons",
     "logger": None,
-    "data": {"stage": "tasks"},
+    "protocol": None,
     "trainer": {
         "max_epochs": 1,
         "enable_progress_bar": False,
@@ -76,11 +79,12 @@ class Lesson:
         return height, width
 
     def source(self) -> TaskDataModule:
-        """Make the data module that the method was pretrained with; it reads no file until it is asked for images."""
+        """Make the data module of the pretraining; it reads no file until images are asked for."""
         source = build(self.config["data"], self.trusted, "data")
         if not isinstance(source, TaskDataModule):
             raise InputError(
-                f"the run's data are a {type(source).__name__}; lessons are for runs of clis.yaml and its controls"
+                f"the run's data are a {type(source).__name__}; lessons are for runs of clis.yaml "
+                "and its controls"
             )
         return source
 
@@ -89,7 +93,7 @@ class Lesson:
         return PhotoStream(self.source(), self.files, self.truth).photos
 
     def fit(self, teacher: Teacher) -> None:
-        """Teach until the teacher ends it by an exception, from where the folder's checkpoint stands."""
+        """Teach from the folder's checkpoint on, until the teacher ends it by an exception."""
         folder, config = self.folder, self.config
         start, last = folder / "checkpoints" / "start.ckpt", folder / "checkpoints" / "last.ckpt"
         start.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +112,8 @@ class Lesson:
         stream = PhotoStream(self.source(), self.files, self.truth, before, teacher.rest)
         resumed = last if last.exists() else None
         fit = trainer(
-            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            config
+            | {"callbacks": config["callbacks"] | {"loop": loop, "lessons": Lessons(teacher)}},
             folder,
             list(self.trusted),
             resumed,
@@ -171,7 +176,8 @@ def open_lesson(
         height, width = image_header(path).size.upright
         if height * width > LARGEST_PIXELS:
             raise InputError(
-                f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are learned, reduce it"
+                f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are "
+                "learned, reduce it"
             )
     names = order_in(out, digest(file), list(overrides), files)
     masks = {} if truth is None else list_images(truth).files
@@ -188,14 +194,14 @@ def open_lesson(
 
 
 def without_reports(config: dict[str, Any]) -> dict[str, Any]:
-    """Leave the callbacks of `WITHOUT` out; those that every run has are turned off, since they would come back."""
+    """Leave the callbacks of `WITHOUT` out; those of every run have to be turned off."""
     kept = {name: node for name, node in config["callbacks"].items() if name not in WITHOUT}
     off = {name: None for name in WITHOUT if name in read("default.yaml")["callbacks"]}
     return config | {"callbacks": kept | off}
 
 
 def build_prepared(config: dict[str, Any], file: Path, trusted: Sequence[str]) -> dict[str, Tensor]:
-    """Give the state of a run that has learned tasks; raises `InputError` where it does not fit its config."""
+    """Give the state of a run that has learned tasks; raise `InputError` if it does not fit."""
     without_download(config["model"])
     model = build_model(config, trusted)
     load_weights(model, file)
@@ -213,7 +219,7 @@ def accelerator(device: str) -> str:
 def order_in(
     out: Path, checkpoint: str, overrides: list[str], files: Mapping[str, Path]
 ) -> list[str]:
-    """Give the names of photos in the order in which they are taught, and keep it; new ones stand at the end.
+    """Keep and give the names of photos in the order of teaching; new ones come last.
 
     Raises `InputError` where there are none, one is gone, or `out` holds lessons of another
     checkpoint.
@@ -224,12 +230,14 @@ def order_in(
         known = json.loads(kept.read_text())
         if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
             raise InputError(
-                f"{out} holds lessons of another checkpoint, or with other key=value; give another --out"
+                f"{out} holds lessons of another checkpoint, or with other key=value; "
+                "give another --out"
             )
     gone = [name for name in known["photos"] if name not in files]
     if gone:
         raise InputError(
-            f"{gone[0]} was there when the lessons in {out} began; put it back, or give another --out"
+            f"{gone[0]} was there when the lessons in {out} began; put it back, or give "
+            "another --out"
         )
     known["photos"] += sorted(name for name in files if name not in known["photos"])
     if not known["photos"]:
@@ -243,14 +251,17 @@ def order_in(
 
 
 def tasks_in(state: Mapping[str, Tensor]) -> int:
-    """Count the tasks that a method's state has learned after its pretraining, where it keeps anything of each."""
+    """Count the tasks that a state has learned after its pretraining, where it tells of each."""
     if "memory.pairs" in state:
         return len(state["memory.pairs"])
     return max(0, int(state["consolidation.tasks"]) - 1) if "consolidation.tasks" in state else 0
 
 
 def kind_of(checkpoint: str, trusted: Sequence[str] = ()) -> str:
-    """Tell what a run is taught with: "clicks", or "tasks" or "volumes" of a stream; raises `InputError` for what is no run."""
+    """Tell whether a run is taught by "clicks", or a stream's "tasks" or "volumes".
+
+    Raises `InputError` for a folder that is no run.
+    """
     if (Path(checkpoint) / "interseg.json").is_file():  # what export.py wrote
         return "clicks"
     config = trained_config(find_checkpoint(checkpoint)[1], trusted)

@@ -1,4 +1,6 @@
-"""A run that a person teaches volumes: a trained run of a method that learns volumes, and files, to a fit that asks the person.
+"""Lessons on volumes: a fit of a trained run that asks a person, volume after volume.
+
+It takes a run of a method that learns volumes, and files.
 
 Its folder is that of `configs.teaching`; what the method began with is its checkpoint, with the
 volumes that it remembers.
@@ -12,6 +14,7 @@ from typing import Any
 
 from pytorch_lightning import seed_everything
 
+from callbacks.lessons import Lessons
 from callbacks.person_slices import PersonSlices
 from configs import build, load, merge, resolve
 from configs.checkpoints import find_checkpoint, trained_config, without_download
@@ -45,7 +48,7 @@ class VolumeLesson:
 
     @property
     def user(self) -> SliceUser:
-        """Whom the method was trained with: along which axes slices are labelled, how many a round, and how they are chosen."""
+        """User of the method's training: its axes, its slices a round, and how they are chosen."""
         user = build(
             (self.config["callbacks"].get("loop") or {}).get("user"),
             self.trusted,
@@ -55,7 +58,7 @@ class VolumeLesson:
 
     @property
     def loop(self) -> dict[str, Any]:
-        """How proxy masks are made and trusted."""
+        """Arguments of `Targets`, by which proxy masks are made and trusted."""
         node = self.config["callbacks"].get("loop") or {}
         return {key: node[key] for key in LOOP if key in node}
 
@@ -73,7 +76,7 @@ class VolumeLesson:
         return ScanDataset(self.files, self.preparation, first)
 
     def fit(self, teacher: SliceTeacher) -> None:
-        """Teach until the teacher ends it by an exception, from where the folder's checkpoint stands."""
+        """Teach from the folder's checkpoint on, until the teacher ends it by an exception."""
         config, last = self.config, self.folder / "checkpoints" / "last.ckpt"
         seed_everything(config["seed"], verbose=False)
         model = build_model(config, self.trusted)
@@ -82,7 +85,8 @@ class VolumeLesson:
         loop = PersonSlices(teacher, **self.loop)
         resumed = last if last.exists() else None
         fit = trainer(
-            config | {"callbacks": config["callbacks"] | {"loop": loop}},
+            config
+            | {"callbacks": config["callbacks"] | {"loop": loop, "lessons": Lessons(teacher)}},
             self.folder,
             list(self.trusted),
             resumed,
@@ -115,9 +119,8 @@ def open_volumes(
     _, file = find_checkpoint(checkpoint)
     config = trained_config(file, trusted)
     needs(resolve(config), "model", "data")
-    model = {"pretrained": str(file.absolute()), "start_anew": "permutation"}
-    node = {key: value for key, value in PERSON.items() if key != "data"}
-    config = merge(without_reports(config), node | {"model": model}, "", trusted)
+    model = {"pretrained": str(file.absolute())}
+    config = merge(without_reports(config), PERSON | {"model": model}, "", trusted)
     merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
     resolved = resolve(merged)
     files: dict[str, Path] = {}
@@ -150,18 +153,23 @@ def remembered_by(checkpoint: str) -> dict[str, Any] | None:
 def prepared(
     node: dict[str, Any], trusted: Sequence[str], normal: tuple[float, float] | None
 ) -> Preparation:
-    """Tell how a run's data prepared volumes; where they are normalised by a set, that set is read unless its figures are known."""
+    """Tell how a run's data prepared volumes.
+
+    Where they are normalised by a set, that set is read unless its figures are known.
+    """
     source = build(node, trusted, "data")
     if not isinstance(source, VolumeDataModule):
         raise InputError(
-            f"the run's data are a {type(source).__name__}; lessons of volumes are for runs of dynamic3d.yaml"
+            f"the run's data are a {type(source).__name__}; lessons of volumes are for runs of "
+            "dynamic3d.yaml"
         )
     if source.by_set and normal is None:
         try:
             normal = source.objects("train").normal
         except InputError as error:
             raise InputError(
-                f"{error}; the lessons need these volumes' mean and deviation, or data.normalise=volume"
+                f"{error}; the lessons need these volumes' mean and deviation, or "
+                "data.normalise=volume"
             ) from None
     size: Any = source.size
     spacing: Any = source.spacing

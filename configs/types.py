@@ -39,6 +39,7 @@ TOP: dict[str, Any] = {
     "model": dict[str, Any] | None,
     "data": dict[str, Any] | None,
     "loading": dict[str, Any] | None,
+    "protocol": dict[str, Any] | None,
     "trainer": dict[str, Any],
     "callbacks": dict[str, dict[str, Any] | None],
 }

@@ -1,4 +1,4 @@
-"""What a data module is given without being asked: the top level's `loading` and `seed`, where its node does not say otherwise."""
+"""The top level's `loading`, `protocol` and `seed` for a data module that does not name its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,26 +6,23 @@ from typing import Any
 from configs.targets import find, parameters
 from configs.types import hints_of
 
-PARTS = ("batch_size", "eval_batch_size", "num_workers", "augment")
-"""Keys of `loading` that a data module takes by themselves, where it does not take `loading`
-whole."""
-
 
 def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
-    """Refer to the top level in a data node that leaves out what its class takes of it, so that `loading.*` and `seed` never go unheeded.
+    """Fill a data node's missing arguments with references to the top level.
+
+    So `loading.*`, `protocol` and `seed` are always used.
 
     Args:
         config: Merged, interpolations kept; it is not changed.
         trusted: Packages beside ours whose classes may be named.
     """
-    data, loading = config.get("data"), config.get("loading")
+    data = config.get("data")
     if not isinstance(data, dict) or "_target_" not in data:
         return config
     target = find(data["_target_"], trusted)
     taken = set(hints_of(target)) | (parameters(data["_target_"], trusted) or set())
-    given = {"loading": "${loading}"}
-    if "loading" not in taken and isinstance(loading, dict):
-        given = {key: f"${{loading.{key}}}" for key in PARTS if key in loading}
-    given["seed"] = "${seed}"
+    given = {"loading": "${loading}", "seed": "${seed}"}
+    if config.get("protocol") is not None:
+        given["protocol"] = "${protocol}"
     missing = {key: value for key, value in given.items() if key in taken and key not in data}
     return config | {"data": data | missing} if missing else config

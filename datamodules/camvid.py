@@ -47,15 +47,16 @@ class CamvidDataModule(TaskDataModule):
             largest = Counter(self.film(index) for index in train).most_common(1)[0][0]
             train = [index for index in train if self.film(index) == largest]
         others = sorted(set(range(len(files))) - set(train))
-        if len(train) < self.holdout or len(others) < self.length:
+        count = self.pretraining_images
+        if len(train) < count or len(others) < self.length:
+            found = f"{len(train)} images in train/ and {len(others)} in val/ and test/"
+            film = " (with films=true of one film)" if self.films else ""
             raise InputError(
-                f"{self.root} has {len(train)} images in train/ and {len(others)} in val/ and test/; {self.holdout} to pretrain on and "
-                f"{self.length} tasks are wanted{' (with films=true of one film)' * self.films}: lower data.holdout or data.length, or "
-                "add val/ and test/"
+                f"{self.root} has {found}; {count} to pretrain on and {self.length} tasks are "
+                f"wanted{film}: lower data.pretraining_images or data.length, or add val/ and test/"
             )
-        return sorted(
-            np.random.default_rng(self.seed).permutation(train)[: self.holdout].tolist()
-        ), others
+        order = np.random.default_rng(self.seed).permutation(train).tolist()
+        return sorted(order[:count]), others
 
     def film(self, index: int) -> str:
         """Return the film of an image."""

@@ -18,7 +18,8 @@ from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Item, Key, TaskDataModule, collate_labelled
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.stream import OpenStream
+from interseg.continual.protocol import StreamProtocol
+from interseg.continual.stream import OpenTasks
 from interseg.errors import InputError
 from interseg.images import read_image
 from interseg.labels import read_labels
@@ -91,7 +92,7 @@ class PhotoDataset(Dataset[Item]):
         )
 
 
-class OpenTasks(Protocol):
+class OpenRounds(Protocol):
     """A stream whose tasks have as many rounds as they need."""
 
     files: Sequence[Path]
@@ -109,7 +110,7 @@ class PersonBatches(Sampler[list[Key]]):
         at_end: waits, where there is no next photo; when it returns, the sequence is over.
     """
 
-    def __init__(self, stream: OpenTasks, at_end: Callable[[], None]) -> None:
+    def __init__(self, stream: OpenRounds, at_end: Callable[[], None]) -> None:
         self.stream, self.at_end = stream, at_end
 
     def __len__(self) -> int:
@@ -129,12 +130,12 @@ class PersonBatches(Sampler[list[Key]]):
         self.at_end()
 
 
-class PhotoStream(ResumableDataModule, OpenStream):
+class PhotoStream(ResumableDataModule, OpenTasks):
     """Photos of a folder as the tasks of one sequence.
 
     Args:
-        source: the data module that the method was pretrained with: its size, classes and hold-out
-            images hold.
+        source: the data module that the method was pretrained with: its size, classes and images of
+            the pretraining hold.
         files: of the photos, in the order of the tasks.
         truth: class masks of some photos, by the photos' names.
         before: tasks that the method had learned before.
@@ -156,11 +157,10 @@ class PhotoStream(ResumableDataModule, OpenStream):
         ).items():
             table[value] = label
         self.source, self.files, self.before, self.at_end = source, files, before, at_end
-        self.classes, self.length, self.holdout, self.stage = (
-            source.classes,
-            len(files),
-            source.holdout,
-            "tasks",
+        self.classes, self.length = source.classes, len(files)
+        self.pretraining_images, self.protocol = (
+            source.pretraining_images,
+            StreamProtocol("sequence"),
         )
         self.photos = PhotoDataset(files, source.size, truth or {}, table)
         self.task, self.round = 0, 0
@@ -177,9 +177,9 @@ class PhotoStream(ResumableDataModule, OpenStream):
         """Photos as one batch."""
         return collate_labelled([self.photos[0, index, index, 0, 1] for index in indices])
 
-    def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
+    def pretraining_batch(self, count: int, start: int = 0) -> TaskBatch:
         """Images that were pretrained on."""
-        return self.source.holdout_batch(count, start)
+        return self.source.pretraining_batch(count, start)
 
     def train_dataloader(self) -> DataLoader[Item]:
         return DataLoader(

@@ -22,8 +22,9 @@ from datamodules.tasks import Key
 from datamodules.volume_files import Volume, box_round, read_volume, resized_volume, size_at
 from datamodules.volumes import first
 from interseg.batches import VolumeBatch
+from interseg.continual.protocol import StreamProtocol
+from interseg.continual.stream import OpenStream
 from interseg.errors import InputError
-from interseg.volumes.stream import OpenVolumes
 
 
 class Preparation(NamedTuple):
@@ -146,7 +147,7 @@ class ScanDataset(Dataset[VolumeBatch]):
         }
 
 
-class ScanStream(ResumableDataModule, OpenVolumes):
+class ScanStream(ResumableDataModule, OpenStream):
     """Volumes as the tasks of one sequence.
 
     Args:
@@ -157,6 +158,7 @@ class ScanStream(ResumableDataModule, OpenVolumes):
     def __init__(self, scans: ScanDataset, at_end: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.scans, self.files, self.at_end = scans, scans.files, at_end
+        self.protocol = StreamProtocol("stream")
         self.task, self.round = 0, 0
 
     def advance(self, last: bool) -> None:

@@ -1,11 +1,11 @@
 """Task streams: images with classes at every pixel.
 
-There is a hold-out split to pretrain on, and seeded sequences of tasks of one image each.
+Some images are pretrained on, others are drawn into seeded sequences of tasks of one image each.
 
 Batches are `interseg.batches.TaskBatch`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from datamodules.base import Loading
 from datamodules.class_masks import check_classes
 from datamodules.orientation import check_fit
 from datamodules.pairing import pair_folders
@@ -24,6 +25,7 @@ from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule
 from datamodules.sources import check_counts, existing_folder
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
+from interseg.continual.protocol import StreamProtocol
 from interseg.continual.stream import TaskStream
 from interseg.errors import InputError
 from interseg.images import Size, read_image
@@ -156,22 +158,20 @@ class SequenceBatches(Sampler[list[Key]]):
     """An epoch is a sequence: every task's image, as often in a row as it has rounds; the same on every rank.
 
     Args:
-        sequences: images of each sequence, in order.
-        numbers: of the sequences that the epochs play.
-        rounds: of a task.
+        sequence: Images of a sequence by its number, in order.
+        protocol: Sequences that the epochs play, and rounds of a task.
         epoch: that is played next; Lightning tells of others by `set_epoch`.
         batch: of it that comes next.
     """
 
     def __init__(
         self,
-        sequences: Sequence[Sequence[int]],
-        numbers: Sequence[int],
-        rounds: int,
+        sequence: Callable[[int], Sequence[int]],
+        protocol: StreamProtocol,
         epoch: int = 0,
         batch: int = 0,
     ) -> None:
-        self.sequences, self.numbers, self.rounds = sequences, numbers, rounds
+        self.sequence, self.protocol = sequence, protocol
         self.epoch, self.resumed = epoch, (epoch, batch)
         self.sampler = self  # where Lightning looks for `set_epoch`
 
@@ -180,14 +180,14 @@ class SequenceBatches(Sampler[list[Key]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.sequences[0]) * self.rounds
+        return len(self.sequence(0)) * self.protocol.rounds
 
     def __iter__(self) -> Iterator[list[Key]]:
-        number = self.numbers[self.epoch % len(self.numbers)]
+        number, rounds = self.protocol.number(self.epoch), self.protocol.rounds
         keys = [
-            [(number, index, task, round, self.rounds)]
-            for task, index in enumerate(self.sequences[number])
-            for round in range(self.rounds)
+            [(number, index, task, round, rounds)]
+            for task, index in enumerate(self.sequence(number))
+            for round in range(rounds)
         ]
         return islice(iter(keys), self.resumed[1] if self.resumed[0] == self.epoch else 0, None)
 
@@ -199,16 +199,11 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         root: the data set's folder.
         classes: number of classes.
         size: (height, width) of all views.
-        holdout: images that are pretrained on; no task has one of them.
-        stage: "pretrain" on them, or "tasks".
-        sequences: number of sequences; each is drawn by (seed, number).
-        length: tasks of a sequence.
-        sequence: play this one only; None for all, one an epoch.
-        rounds: most rounds of a task.
-        batch_size: of pretraining, per process.
-        num_workers: loader processes in pretraining, per process.
-        augment: albumentations transforms of pretraining.
-        seed: of split, sequences, order and augmentation.
+        pretraining_images: Number of images that are pretrained on; no task has one of them.
+        length: Number of tasks of a sequence.
+        protocol: "offline" pretrains, "sequence" plays tasks; the former by default.
+        loading: How the images of a pretraining become batches, see `Loading`.
+        seed: Seed of split and sequences.
     """
 
     codes: ClassVar[dict[int, int] | None] = None
@@ -219,45 +214,20 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         root: str,
         classes: int,
         size: tuple[int, int] = (256, 352),
-        holdout: int = 100,
-        stage: str = "pretrain",
-        sequences: int = 20,
+        pretraining_images: int = 100,
         length: int = 8,
-        sequence: int | None = None,
-        rounds: int = 2,
-        batch_size: int = 8,
-        num_workers: int = 2,
-        augment: list[albumentations.BasicTransform] | None = None,
+        protocol: StreamProtocol | None = None,
+        loading: Loading | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if stage not in ("pretrain", "tasks"):
-            raise InputError(f"stage is {stage!r}; use pretrain or tasks")
-        check_counts(
-            batch_size=batch_size,
-            sequences=sequences,
-            length=length,
-            rounds=rounds,
-            classes=classes,
-        )
-        check_counts(0, num_workers=num_workers, holdout=holdout, seed=seed)
-        if sequence is not None and not 0 <= sequence < sequences:
-            raise InputError(f"sequence is {sequence}; there are {sequences}, numbered from 0")
-        self.root, self.classes, self.size, self.holdout, self.stage = (
-            Path(root),
-            classes,
-            (size[0], size[1]),
-            holdout,
-            stage,
-        )
-        self.numbers = list(range(sequences)) if sequence is None else [sequence]
-        self.count, self.length, self.rounds = sequences, length, rounds
-        self.batch_size, self.num_workers, self.augment, self.seed = (
-            batch_size,
-            num_workers,
-            augment or [],
-            seed,
-        )
+        check_counts(length=length, classes=classes)
+        check_counts(0, pretraining_images=pretraining_images, seed=seed)
+        self.root, self.classes, self.size = Path(root), classes, (size[0], size[1])
+        self.pretraining_images, self.length, self.seed = pretraining_images, length, seed
+        self.protocol = protocol or StreamProtocol("offline")
+        self.protocol.check_kind("offline", "sequence")
+        self.loading = loading or Loading()
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []
         """Files that are none of the set's, a line a kind."""
@@ -271,24 +241,27 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         raise NotImplementedError
 
     def objects(self, split: str) -> LabelledDataset:
-        """All images; raises `InputError` where there are too few for the hold-out split and a sequence."""
+        """All images; raises `InputError` if they are too few for pretraining and a sequence."""
         if self._dataset is None:
             files = self.files()
-            if len(files) < self.holdout + self.length:
+            needed = self.pretraining_images + self.length
+            if len(files) < needed:
+                wanted = f"{self.pretraining_images} to pretrain on and {self.length} tasks"
                 raise InputError(
-                    f"{self.root} has {len(files)} labelled images; {self.holdout} to pretrain on and {self.length} tasks need "
-                    f"{self.holdout + self.length}: lower data.holdout or data.length"
+                    f"{self.root} has {len(files)} labelled images; {wanted} need {needed}: "
+                    "lower data.pretraining_images or data.length"
                 )
-            augment = albumentations.Compose(self.augment) if self.augment else None
+            transforms, seed = self.loading.augment, self.loading.seed
+            augment = albumentations.Compose(transforms) if transforms else None
             self._dataset = LabelledDataset(
-                files, self.classes, self.codes, self.size, augment, self.seed, self.upright
+                files, self.classes, self.codes, self.size, augment, seed, self.upright
             )
         return self._dataset
 
     def split(self) -> tuple[list[int], list[int]]:
         """Images that are pretrained on, and the others."""
         order = np.random.default_rng(self.seed).permutation(len(self.objects("train"))).tolist()
-        return sorted(order[: self.holdout]), sorted(order[self.holdout :])
+        return sorted(order[: self.pretraining_images]), sorted(order[self.pretraining_images :])
 
     def images_of(self, sequence: int) -> list[int]:
         """Return the images of a sequence, in order; none twice."""
@@ -301,33 +274,36 @@ class TaskDataModule(ResumableDataModule, TaskStream):
 
     def train_dataloader(self) -> DataLoader[Item]:
         dataset = self.objects("train")
-        if self.stage == "tasks":
-            sequences = [self.images_of(k) for k in range(self.count)]
-            batches = SequenceBatches(sequences, self.numbers, self.rounds, *self.resumed)
+        if self.protocol.kind == "sequence":
+            if self.trainer is not None:
+                self.protocol.epochs(self.trainer.max_epochs)  # no sequence is played twice
+            batches = SequenceBatches(self.images_of, self.protocol, *self.resumed)
             return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_labelled)
         rank, world_size = self._ranks()
         held = Held(dataset, self.split()[0])
-        if len(held) < self.batch_size * world_size:
+        batch_size, workers = self.loading.batch_size, self.loading.num_workers
+        if len(held) < batch_size * world_size:
+            batch = f"a batch of {batch_size} on {world_size} processes"
             raise InputError(
-                f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on {world_size} processes"
+                f"{len(held)} images to pretrain on do not fill {batch}; lower loading.batch_size"
             )
         sampler = PretrainingSampler(
-            held, world_size, rank, shuffle=True, seed=self.seed, drop_last=True
+            held, world_size, rank, shuffle=True, seed=self.loading.seed, drop_last=True
         )
         return DataLoader(
             held,
-            batch_sampler=EpochBatches(sampler, self.batch_size, *self.resumed),
-            num_workers=self.num_workers,
+            batch_sampler=EpochBatches(sampler, batch_size, *self.resumed),
+            num_workers=workers,
             worker_init_fn=deaf,
             collate_fn=collate_labelled,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers > 0,
         )
 
     def batch_of(self, indices: Sequence[int]) -> TaskBatch:
         """Images as one batch, as they are."""
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
-    def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
+    def pretraining_batch(self, count: int, start: int = 0) -> TaskBatch:
         """Read some of the images that were pretrained on, in a circle."""
         held = self.split()[0]
         return self.batch_of([held[(start + i) % len(held)] for i in range(min(count, len(held)))])
@@ -403,7 +379,7 @@ class ClassFolderDataModule(TaskDataModule):
             return super().split()
         files = self.objects("train").files
         order = sorted(range(len(files)), key=lambda index: files[index].image.name)
-        return sorted(order[: self.holdout]), sorted(order[self.holdout :])
+        return sorted(order[: self.pretraining_images]), sorted(order[self.pretraining_images :])
 
     def files(self) -> list[LabelledImage]:
         how = "images and their class masks lie in two folders"

@@ -33,6 +33,7 @@ from datamodules.volume_files import (
     with_data,
 )
 from interseg.batches import VolumeBatch
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.files import whole
 from interseg.volumes.stream import VolumeStream
@@ -177,14 +178,9 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             where each holds one.
         held_out: volumes that are never learned from.
         stream: volumes of a permutation; null for all others.
-        permutations: orders of the stream, each drawn by (seed, number): an epoch each.
-        permutation: play this one only (array jobs).
-        learn_from: "rest", or "held_out" to play these as a stream instead (dynamic evaluation,
-            Table 5).
-        prefix: (permutation, count): play the first volumes of this permutation alone, in orders of
-            their own; the others of the stream stay unseen (offline training of Algorithm 6, Table
-            2). The set's mean and standard deviation stay the whole stream's.
-        rounds: most rounds of a volume; 1 where all of it is labelled.
+        protocol: Kind, permutations and rounds of a run: "offline", "static" or "stream"; the last
+            by default. Its `volumes=held_out` plays these as a stream (dynamic evaluation, Table
+            5).
         normalise: by mean and standard deviation of the "set" that is learned from, as in the
             paper, or of each "volume", where scanners give values of their own.
         cache: folder of prepared volumes; `$XDG_CACHE_HOME/interseg/volumes` by default.
@@ -203,11 +199,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         series: str | None = None,
         held_out: int = 20,
         stream: int | None = None,
-        permutations: int = 3,
-        permutation: int | None = None,
-        learn_from: str = "rest",
-        prefix: tuple[int, int] | None = None,
-        rounds: int = 6,
+        protocol: StreamProtocol | None = None,
         normalise: str = "set",
         cache: str | None = None,
         seed: int = 0,
@@ -217,8 +209,6 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(f"crop is {crop!r}; use nonzero, target or none")
         if normalise not in ("set", "volume"):
             raise InputError(f"normalise is {normalise!r}; use set or volume")
-        if learn_from not in ("rest", "held_out"):
-            raise InputError(f"learn_from is {learn_from!r}; use rest or held_out")
         if size is not None and min(size) < 1:
             raise InputError(f"size is {list(size)}; give D, H and W, 1 or more, or null")
         if seed < 0:
@@ -228,24 +218,15 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(
                 f"{given}; give mm along D, H and W with data.size=null, or a size alone"
             )
-        if (
-            min(margin, held_out) < 0
-            or min(permutations, rounds) < 1
-            or (stream is not None and stream < 1)
-        ):
-            given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
-            raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
-        if learn_from == "held_out" and not held_out:
+        if min(margin, held_out) < 0 or (stream is not None and stream < 1):
+            given = f"margin={margin}, held_out={held_out}, stream={stream}"
+            raise InputError(f"{given}; margin and held_out are 0 or more, stream 1 or more")
+        self.protocol = protocol or StreamProtocol("stream")
+        self.protocol.check_kind("offline", "static", "stream")
+        if self.protocol.volumes == "held_out" and not held_out:
             raise InputError(
-                "learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out"
-            )
-        if permutation is not None and not 0 <= permutation < permutations:
-            raise InputError(
-                f"permutation is {permutation}; there are {permutations}, numbered from 0"
-            )
-        if prefix is not None and (prefix[0] < 0 or prefix[1] < 1):
-            raise InputError(
-                f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes"
+                f"protocol.kind={self.protocol.kind} plays the held-out volumes, and there are "
+                "none; raise data.held_out"
             )
         home = Path(
             os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes"
@@ -257,21 +238,9 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             margin,
             values,
         )
-        self.channel, self.series, self.learn_from, self.prefix = (
-            channel,
-            series,
-            learn_from,
-            prefix,
-        )
+        self.channel, self.series = channel, series
         self.spacing = None if spacing is None else tuple(spacing)
-        self.held_out, self.stream, self.count, self.rounds, self.seed = (
-            held_out,
-            stream,
-            permutations,
-            rounds,
-            seed,
-        )
-        self.numbers = list(range(permutations)) if permutation is None else [permutation]
+        self.held_out, self.stream, self.seed = held_out, stream, seed
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
         self._dataset: VolumeDataset | None = None
 
@@ -303,9 +272,10 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
                 self._dataset.read(
                     index
                 )  # what is wrong with a volume shows before anything is learned
-            if self.prefix is not None and self.prefix[1] > len(self.streamed()):
+            first = self.protocol.first
+            if first is not None and first[1] > len(self.streamed()):
                 raise InputError(
-                    f"prefix is {list(self.prefix)}; the stream has {len(self.streamed())} volumes"
+                    f"protocol.first is {list(first)}; the stream has {len(self.streamed())} volumes"
                 )
             if self.by_set:
                 self._dataset.normalise(self.split()[1])
@@ -323,13 +293,13 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
     def streamed(self) -> list[int]:
         """Return the volumes of the stream."""
         held_out, rest = self.split()
-        return held_out if self.learn_from == "held_out" else rest
+        return held_out if self.protocol.volumes == "held_out" else rest
 
     def order(self, permutation: int) -> list[int]:
         """Return the volumes that a permutation plays, in order."""
         played = self.streamed()
-        if self.prefix is not None:
-            number, count = self.prefix
+        if self.protocol.first is not None:
+            number, count = self.protocol.first
             played = sorted(self._permuted(played, number)[:count])
         return self._permuted(played, permutation)
 
@@ -338,15 +308,9 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
         dataset = self.objects("train")
-        epochs = self.trainer.max_epochs if self.trainer else None
-        if epochs is not None and epochs > len(self.numbers):
-            given = f"trainer.max_epochs={epochs}, permutations to play: {len(self.numbers)}"
-            raise InputError(
-                f"{given}; an epoch is a permutation: lower the one or raise data.permutations"
-            )
-        batches = SequenceBatches(
-            [self.order(k) for k in range(self.count)], self.numbers, self.rounds, *self.resumed
-        )
+        if self.trainer is not None:
+            self.protocol.epochs(self.trainer.max_epochs)  # no permutation is played twice
+        batches = SequenceBatches(self.order, self.protocol, *self.resumed)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
     def one(self, index: int) -> VolumeBatch:

@@ -82,6 +82,11 @@ class TaskBatch(Round, total=False):
     """(B, H, W) uint8 classes that the user has given in this task so far, 255 elsewhere."""
     new: Tensor
     """(B,) int64 numbers of superpixels, clicks or scribbles that were annotated in this round."""
+    propagated: Tensor
+    """(B, H, W) int64 classes that follow from the annotations; this and `target` are added by the
+    method that learns."""
+    target: Tensor
+    """Classes to learn: (B, H, W), or (B, C, H, W) probabilities."""
 
 
 class VolumeBatch(Round, total=False):

@@ -1,4 +1,4 @@
-"""What every method shares with the loop: `segment`, and steps that leave the interaction to the callbacks."""
+"""Base of the methods: `segment`, and steps that leave the interaction to the callbacks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import REGION
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.refinements import Refinements
@@ -49,15 +50,18 @@ class InteractiveModule(LightningModule):
 
     @property
     def iterates(self) -> bool:
-        """Whether the training step at hand learns from clicks that the loop adds to the first ones."""
+        """Whether the training step learns from clicks that the loop adds to the first ones."""
         return True
 
     def segment(self, batch: Any) -> Tensor:
-        """Give logits of a batch: (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
+        """Compute logits (B, K, H, W) of the objects of a `ClickBatch`, given their clicks."""
         raise NotImplementedError
 
     def shown(self, batch: ClickBatch) -> ClickBatch:
-        """Give what the network is shown of a batch: in evaluation images reduced to `long_side`, with their clicks."""
+        """Give the batch as the network sees it.
+
+        In evaluation its images are reduced to `long_side`, with their clicks.
+        """
         return batch if self.training else reduce_batch(batch, self.long_side)
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
@@ -65,11 +69,14 @@ class InteractiveModule(LightningModule):
         return reduce_image(images, self.long_side)
 
     def start(self, batch: ClickBatch) -> Tensor | None:
-        """Give logits (B, K, H, W) before the first click at test time; None for a method that says nothing without clicks."""
+        """Compute logits (B, K, H, W) before the first click at test time.
+
+        None for a method that says nothing without clicks.
+        """
         return None
 
     def answer(self, batch: ClickBatch) -> Answer:
-        """Answer a round's clicks at test time: plainly, or by what the test-time options make of the network.
+        """Answer a round's clicks at test time, plainly or with the test-time options.
 
         A method that learns or optimises at test time does it here; what it keeps of an object is
         its new state.
@@ -77,11 +84,14 @@ class InteractiveModule(LightningModule):
         return self.plain_answer(batch) if self.inference.plain else self.predictor()(batch)
 
     def plain_answer(self, batch: ClickBatch) -> Answer:
-        """Answer a round's clicks, in training's inner rounds too: `segment`; a method that keeps something of an object says what."""
+        """Answer a round's clicks by `segment`, in training's inner rounds too.
+
+        A method with a state of an object overrides it.
+        """
         return Answer(self.segment(batch), batch["states"])
 
     def predictor(self) -> Predictor:
-        """Make what answers with the test-time options; a click network's method says how."""
+        """Make the predictor that answers with the test-time options, for a click network."""
         raise InputError(
             f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null"
         )
@@ -91,14 +101,27 @@ class InteractiveModule(LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Seed torch by (seed, step, rank): what a step draws (dropout) does not depend on where the run was resumed."""
+        """Seed torch by (seed, step, rank), so that a step's draws (dropout) survive a resume."""
         torch.manual_seed(seed_of(self._seed, self.global_step, self.global_rank))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Nothing: the loop has played the batch, and the metrics' callback reads what it left."""
+        """Do nothing: the loop has played the batch, and a callback reads the outcome."""
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Nothing: as in validation."""
+        """Do nothing, as in validation."""
+
+
+def protocol_of(module: LightningModule) -> StreamProtocol:
+    """Return what the data of a fit play; loaders without a data module are an offline training."""
+    data = module.trainer.datamodule  # type: ignore[attr-defined]
+    found: StreamProtocol | None = getattr(data, "protocol", None)
+    return found or StreamProtocol("offline")
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Select the entries of a state below a prefix, such as "network.", which is removed."""
+    chosen = (key for key in state if key.startswith(prefix))
+    return {key.removeprefix(prefix): state[key] for key in chosen}
 
 
 def seed_of(*numbers: int) -> int:
@@ -106,14 +129,10 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def update(
-    module: LightningModule,
-    loss: Tensor | Callable[[], None],
-    limit: Callable[[], None] | None = None,
-) -> None:
-    """One step of a method that optimises by hand, on a loss or on what a function propagates back.
+def update(module: LightningModule, loss: Tensor | Callable[[], None]) -> None:
+    """Take a step of a method that optimises by hand.
 
-    `limit` may change the gradients before it.
+    It is on a loss, or on gradients that a function propagates back.
     """
     optimizer: Any = module.optimizers()
     optimizer.zero_grad()
@@ -121,18 +140,22 @@ def update(
         module.manual_backward(loss)
     else:
         loss()
-    if limit:
-        limit()
     optimizer.step()
 
 
-def spared(parameters: Iterable[Parameter]) -> Tensor | float:
-    """0, as a function of parameters that a step leaves alone: several processes wait for every parameter's gradient."""
+def spare(parameters: Iterable[Parameter]) -> Tensor | float:
+    """Make a 0 that depends on parameters which a step leaves alone.
+
+    Several processes wait for every parameter's gradient.
+    """
     return sum(0 * parameter.sum() for parameter in parameters)
 
 
 def without_gradient(parameters: Iterable[Parameter]) -> None:
-    """Let the optimiser pass parameters over: a gradient of 0 would still decay them, move them on and count as a step."""
+    """Remove gradients, so that the optimiser leaves parameters unchanged.
+
+    A gradient of 0 would still decay them, move them by momentum and count as a step.
+    """
     for parameter in parameters:
         parameter.grad = None
 
@@ -141,5 +164,6 @@ def check_loss(loss: Tensor, batch: Mapping[str, Any]) -> None:
     """Raise `InputError` where a loss is not finite, naming the objects."""
     if not torch.isfinite(loss):
         raise InputError(
-            f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning rate or look at these objects"
+            f"the loss is {loss.item()} on objects {batch['id'].tolist()}; lower the learning "
+            "rate or look at these objects"
         )

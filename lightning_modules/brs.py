@@ -1,4 +1,6 @@
-"""BRS: a click network whose clicked pixels get their labels by backpropagation at test time (Jang and Kim, CVPR 2019).
+"""BRS: a click network with backpropagating refinement (Jang and Kim, CVPR 2019).
+
+Clicked pixels get their labels by backpropagation at test time.
 
 The refinement itself, section 3.2, is in `interseg/inference/refine.py`; the network in
 `interseg/networks/brs_network.py`.
@@ -15,24 +17,24 @@ from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.losses import BinaryCrossEntropy
 from interseg.networks.brs_network import BRSNetwork
 from interseg.views import resize_logits
-from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
 class BRS(InteractiveModule):
-    """The paper's network and its training in two phases of one run: without the fine decoder, then with it.
+    """The paper's network, trained in two phases of one run: without the fine decoder, then with.
 
     The phase depends on the epoch alone, so that a run resumes in either.
 
     Args:
         network: coarse and fine decoder over an encoder.
         guidance: encodes the clicks; truncated distances, 1 at a click, by default.
-        coarse_epochs: of the first phase; the paper's 20 of 35.
+        coarse_epochs: Epochs of the first phase; the paper's 20 of 35.
         optimisation: with rates for "decoder", "fine" and "clicks", the interaction maps' first
             convolution. The paper gives 1e-9, and 1e-7 for the decoders, in Caffe's scale, whose
             loss is the sum over pixels: for the mean over 360 x 360 pixels that is 1.3e-4, and
             1.3e-2.
-        long_side: of images in evaluation; null for full size, as in the paper.
+        long_side: Long side of images in evaluation; null for full size, as in the paper.
         inference: test-time options.
     """
 
@@ -59,7 +61,7 @@ class BRS(InteractiveModule):
         return self.current_epoch >= self.coarse_epochs
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image` and `clicks`: the forward pass alone."""
+        """Compute logits (B, 1, H, W) from `image` and `clicks`, by the forward pass alone."""
         require(batch, "image", "clicks")
         view = self.shown(batch)
         return resize_logits(
@@ -74,7 +76,10 @@ class BRS(InteractiveModule):
         return Predictor(self.network, self._maps, self.long_side, self.inference)
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Cross-entropy of the coarse output, and from the second phase on of the fine output too."""
+        """Compute the cross-entropy of the coarse output, and later of the fine one too.
+
+        The fine output counts from the second phase on.
+        """
         require(batch, "id", "image", "mask", "clicks")
         coarse, fine = self.network.both(batch["image"], self._maps(batch), self.with_fine)
         loss = self.loss(coarse, batch["mask"])
@@ -84,7 +89,7 @@ class BRS(InteractiveModule):
             self.log("train/fine_loss", fine_loss, batch_size=len(coarse))
             loss = loss + fine_loss
         else:
-            loss = loss + spared(self.network.fine.parameters())
+            loss = loss + spare(self.network.fine.parameters())
         check_loss(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(coarse))
         return {"loss": loss, "logits": (coarse if fine is None else fine).detach()}

@@ -1,4 +1,4 @@
-"""Classical click segmentation as a method: the same loop, users and figures as for networks, nothing trained."""
+"""Classical click segmentation as a method: the loop, users and figures of networks, untrained."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ class Classical(InteractiveModule):
 
     Args:
         method: "random_walker", "grabcut", "graph_cut" or "geodesic".
-        radius: of the seeds that clicks become, in pixels.
+        radius: Radius of the seeds that clicks become, in pixels.
         long_side: larger images are reduced to it; None for full size.
-        options: of the method, see its function.
+        options: Options of the method, see its function.
     """
 
     def __init__(
@@ -34,15 +34,11 @@ class Classical(InteractiveModule):
         super().__init__()
         if method not in METHODS:
             raise InputError(f"method is {method!r}; use one of {', '.join(METHODS)}")
-        self.method, self.radius, self.long_side, self.options = (
-            METHODS[method],
-            radius,
-            long_side,
-            options or {},
-        )
+        self.method, self.radius, self.long_side = METHODS[method], radius, long_side
+        self.options = options or {}
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image`, `clicks` and, where there is one, `previous`."""
+        """Compute logits (B, 1, H, W) from `image`, `clicks` and, if given, `previous`."""
         require(batch, "image", "clicks")
         view = reduce_batch(batch, self.long_side)
         images = view["image"].permute(0, 2, 3, 1).float().cpu().numpy()

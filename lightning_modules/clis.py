@@ -1,31 +1,31 @@
-"""CLIS: a variational network that a user teaches image by image, and that keeps what it was taught (Zheng et al., AAAI 2021).
+"""CLIS: a variational network that keeps what a user teaches it (Zheng et al., AAAI 2021).
+
+It is taught image by image.
 
 The layers and the energy (`propagation.py`) are in `interseg/continual/`, the network in
 `interseg/networks/clis_network.py`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.bayesian import GaussianWeights
-from interseg.continual.embedding import ImageEmbedding, TaskMemory, usual_distance
-from interseg.continual.fisher import squared_gradients
+from interseg.continual.embedding import ImageEmbedding, TaskMemory
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from lightning_modules.base import spared, without_gradient
+from lightning_modules.base import part_of, spare, without_gradient
+from lightning_modules.clis_preparation import distance_within, refine, sharpen
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
-EMBEDDED = 16
-"""Number of the pretraining's images that are embedded at a time."""
 UPDATES = ("full", "isolated")
 PRETRAININGS = ("plain", "variational")
 RETRIEVALS = ("nearest", "off", "oracle")
@@ -51,7 +51,7 @@ class CLIS(TaskLearner):
 
     Args:
         network: variational.
-        embedding: of images; pretrained with the network, and left as it is from then on.
+        embedding: Embedding of images; pretrained with the network, and left as it is from then on.
         threshold: an image is like a task if their KL is at most this; infinite: it always is. None
             for what is usual in the pretraining, the median over its images of the KL to the
             nearest other one.
@@ -62,18 +62,18 @@ class CLIS(TaskLearner):
             them, their weights in the head and all gates, then the gates alone, each for all steps.
         isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has
             to have them (`spare`).
-        kl_weight: of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one image
-            count as if they were independent, and more of the tasks before is forgotten
+        kl_weight: Weight of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one
+            image count as if they were independent, and more of the tasks before is forgotten
             (benchmarks/clis.md).
         pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the
             checkpoint which it was.
-        log_variance: most of a weight after the conversion.
+        log_variance: Most log-variance of a weight after the conversion.
         refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step,
             their noise rising from none to all over the first half.
-        retrieval: of gates for an image: "nearest", of the task that is most like it; "off", the
-            gates as the last task left them; "oracle", those with which the image's true classes
-            are most likely, of all tasks' and the pretrained ones.
-        draws: of weights and gates in a step, whose losses are averaged.
+        retrieval: Retrieval of gates for an image: "nearest", of the task that is most like it;
+            "off", the gates as the last task left them; "oracle", those with which the image's true
+            classes are most likely, of all tasks' and the pretrained ones.
+        draws: Number of draws of weights and gates in a step, whose losses are averaged.
         pretrained: see `TaskLearner`, as the others.
     """
 
@@ -105,7 +105,8 @@ class CLIS(TaskLearner):
         )
         if not network.variational:
             raise InputError(
-                "the network is not variational; CLIS learns distributions: leave network.variational=true"
+                "the network is not variational; CLIS learns distributions: "
+                "leave network.variational=true"
             )
         for name, value, known in (
             ("update", update, UPDATES),
@@ -116,29 +117,23 @@ class CLIS(TaskLearner):
                 raise InputError(f"{name} is {value!r}; use {' or '.join(known)}")
         if network.spare and pretrained is None:
             raise InputError(
-                f"network.spare is {network.spare}; spare kernels come with the tasks: pretrain with network.spare=0"
+                f"network.spare is {network.spare}; spare kernels come with the tasks: "
+                "pretrain with network.spare=0"
             )
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
         self.threshold = threshold
-        self.samples, self.update, self.isolated, self.kl_weight = (
-            samples,
-            update,
-            isolated,
-            kl_weight,
-        )
-        self.log_variance, self.refinement, self.retrieval, self.draws = (
-            log_variance,
-            refinement,
-            retrieval,
-            draws,
-        )
+        self.samples, self.update, self.isolated = samples, update, isolated
+        self.kl_weight = kl_weight
+        self.log_variance, self.refinement, self.retrieval = log_variance, refinement, retrieval
+        self.draws = draws
         self.register_buffer(
             "pretrained_gates", torch.cat(self.network.probabilities(sample=False)).detach()
         )
         self.register_buffer("plain", torch.tensor(pretraining == "plain"))
         self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
-        self._moving = "all"
+        if update == "isolated":
+            self.phases = ("kernels", "gates")
 
     pretrained_gates: Tensor
     plain: Tensor
@@ -147,21 +142,27 @@ class CLIS(TaskLearner):
     """Kernels that the isolated update learns in this task."""
 
     @torch.no_grad()
-    def predict(
-        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
-    ) -> Prediction:
-        """Answer by the mean of `samples` draws, its entropy (eq. 10) and their mutual information, with the gates that are found."""
+    def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
+        """Answer by the mean of `samples` draws, with the gates that are found.
+
+        Uncertainty is its entropy (eq. 10), its epistemic part the draws' mutual
+        information.
+        """
+        images, masks = self.place(batch["image"]), batch.get("mask")
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
-        return joined(
+        return join(
             [
-                self._predict(image[None], self._found(image[None], mask))
+                self._predict(image[None], self._find_gates(image[None], mask))
                 for image, mask in zip(images, truths, strict=True)
             ]
         )
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
-        """As `predict`, with the gates that are being learned, which the images share as they share the draws."""
+        """Answer as `predict` does, with the gates that are being learned.
+
+        The images share them, as they share the draws.
+        """
         return self._predict(images, self.network.probabilities(sample=False))
 
     def _predict(self, images: Tensor, gates: list[Tensor]) -> Prediction:
@@ -169,8 +170,11 @@ class CLIS(TaskLearner):
         unsure = uncertainty(draws)
         return Prediction(draws.mean(0), unsure.predictive, unsure.epistemic)
 
-    def _found(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
-        """Find pi of the gates with which an image (1, 3, H, W) is met; the oracle looks at its true classes (1, H, W)."""
+    def _find_gates(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Find the probabilities pi of the gates for an image (1, 3, H, W).
+
+        The oracle looks at its true classes (1, H, W).
+        """
         if self.retrieval == "off":
             return self.network.probabilities(sample=False)
         pretrained = list(self.pretrained_gates.split(self.network.counts))
@@ -181,23 +185,29 @@ class CLIS(TaskLearner):
                 for gates in known
             ]
             return known[int(torch.stack(losses).argmin())]
-        mean, log_variance = self._embedded(image)
+        mean, log_variance = self._embed(image)
         nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
         return nearest if nearest is not None else pretrained
 
     @torch.no_grad()
-    def _embedded(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log-variances in full precision, in a step too: an image is at no distance from itself."""
+    def _embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed images in full precision, in a step too: an image is at distance 0 from itself.
+
+        Returns means and log-variances (B, D).
+        """
         with torch.autocast(self.device.type, enabled=False):
             return self.embedding(images)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Cross-entropy or eq. 6 on the hold-out images, and the autoencoder's own loss, which shares no weight with it."""
+        """Compute the cross-entropy or eq. 6, and the autoencoder's own loss.
+
+        The two share no weight.
+        """
         images, labels, ones = batch["image"], batch["mask"], torch.ones_like(batch["mask"])
         if self.plain:
             loss = weighted_cross_entropy(self.network.plain(images), labels, ones)
             if self.trainer.world_size > 1:
-                loss = loss + spared(self.network.parameters())
+                loss = loss + spare(self.network.parameters())
         else:
             pixels = (
                 images.shape[2]
@@ -210,7 +220,7 @@ class CLIS(TaskLearner):
         return loss + self.embedding.loss(images)
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Eq. 6 with eq. 15."""
+        """Compute eq. 6 with eq. 15."""
         return self._bound(images, labels, weights, weights.numel(), self.kl_weight)
 
     def _bound(
@@ -232,89 +242,41 @@ class CLIS(TaskLearner):
         return torch.stack(losses).mean()
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """CLIS', whose network may have had no spare kernels; what is kept of tasks, and of gates, begins with the first task."""
-        state = {"plain": torch.tensor(False)} | super().pretrained_state(
-            state
-        )  # before there was a choice, it was variational
-        state = {
-            key: value for key, value in state.items() if key not in ("pretrained_gates", "opened")
-        }
-        own = {
-            key: value
-            for key, value in state.items()
-            if not key.startswith(("network.", "memory.pairs"))
-        }
-        network = {
-            key.removeprefix("network."): value
-            for key, value in state.items()
-            if key.startswith("network.")
-        }
-        unknown = {
-            key: value for key, value in network.items() if key not in self.network.state_dict()
-        }
-        return own | {
-            f"network.{key}": value
-            for key, value in (unknown | self.network.widen(network)).items()
-        }
+        """Read a pretraining's state of CLIS, whose network may have had no spare kernels.
+
+        The memory of tasks, and of gates, begins with the first task.
+        """
+        state = super().pretrained_state(state)
+        of_tasks = ("pretrained_gates", "opened", "memory.pairs", "network.")
+        own = {key: value for key, value in state.items() if not key.startswith(of_tasks)}
+        own.setdefault("plain", torch.tensor(False))  # before there was a choice
+        given, known = part_of(state, "network."), self.network.state_dict()
+        unknown = {key: value for key, value in given.items() if key not in known}
+        network = unknown | self.network.widened(given)
+        return own | {f"network.{key}": value for key, value in network.items()}
 
     def prepare(self, data: TaskStream) -> None:
-        """Make what was pretrained the prior of the first task, with variances as small as the pretraining's images make them."""
+        """Make what was pretrained the prior of the first task; see `clis_preparation`."""
         if self.plain:
             self.network.convert(self.log_variance)
-        self._sharpen(data)
-        self._refine(data)
+        sharpen(self.network, data, self.place)
+        rate = self.optimisation.learning_rate
+        refine(self.network, data, self.place, self._bound, self.refinement, rate)
         self.network.hand_over()
         self.memory.clear()
-        self.memory.threshold.fill_(
-            self._usual_distance(data) if self.threshold is None else self.threshold
-        )
-        self.pretrained_gates = torch.cat(self.network.probabilities(sample=False)).detach()
-
-    def _sharpen(self, data: TaskStream) -> None:
-        """See `GaussianWeights.sharpen`: the information at the means, with a draw of labels for each of the pretraining's images."""
-        parts = [module for module in self.network.modules() if isinstance(module, GaussianWeights)]
-        information = [torch.zeros_like(part.mean) for part in parts]
-        self.network.train()
-        with torch.autocast(self.device.type, enabled=False), torch.enable_grad():
-            for start in range(data.holdout):
-                batch = data.holdout_batch(1, start)
-                logits = self.network(self.placed(batch["image"]), sample=0.0)
-                valid = batch["mask"].to(self.device) != IGNORE
-                for total, square in zip(
-                    information,
-                    squared_gradients(logits, [p.mean for p in parts], valid=valid),
-                    strict=True,
-                ):
-                    total += square
-        for part, total in zip(parts, information, strict=True):
-            part.sharpen(total)
-
-    def _refine(self, data: TaskStream) -> None:
-        """Learn eq. 6 on the pretraining's images, as they are, from no noise to all of it."""
-        optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
-        for step in range(self.refinement):
-            batch = data.holdout_batch(8, start=8 * step)
-            images, labels = self.placed(batch["image"]), batch["mask"].to(self.device)
-            pixels = images.shape[2] * images.shape[3] * data.holdout
-            noise = min(1.0, 2 * (step + 1) / self.refinement)
-            optimizer.zero_grad()
-            with torch.enable_grad():
-                self._bound(images, labels, torch.ones_like(labels), pixels, 1.0, noise).backward()
-            optimizer.step()
-
-    def _usual_distance(self, data: TaskStream) -> Tensor:
-        """Of the pretraining's images."""
-        batches = (
-            data.holdout_batch(EMBEDDED, start)["image"]
-            for start in range(0, data.holdout, EMBEDDED)
-        )
-        parts = [self._embedded(self.placed(images)) for images in batches]
-        return usual_distance(
-            *(torch.cat(part)[: data.holdout] for part in zip(*parts, strict=True))
-        )
+        if self.threshold is None:
+            self.memory.threshold.fill_(distance_within(data, self.place, self._embed))
+        else:
+            self.memory.threshold.fill_(self.threshold)
+        gates = self.network.probabilities(sample=False)
+        self.pretrained_gates = torch.cat(gates).detach()
 
     def configure_optimizers(self) -> Any:
-        """Learn the network's weights (their means), their log-variances ("variances"), the gates, and in pretraining the embedding."""
+        """Configure the optimiser of weights, log-variances, gates and embedding.
+
+        Their parts are "network" (the weights' means), "variances", "gates" and, in
+        pretraining, "embedding".
+        """
         gates = list(self.network.gates.parameters())
         variances = [
             module.log_variance
@@ -332,7 +294,7 @@ class CLIS(TaskLearner):
         )
 
     def activation(self) -> list[Tensor]:
-        """Pi of the gates."""
+        """Return the probabilities pi of the gates."""
         return [p.detach() for p in self.network.probabilities(sample=False)]
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
@@ -341,7 +303,7 @@ class CLIS(TaskLearner):
             return []
         distances = [
             self.memory.distances(mean, log_variance)
-            for mean, log_variance in zip(*self._embedded(images), strict=True)
+            for mean, log_variance in zip(*self._embed(images), strict=True)
         ]
         return [
             (int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold))
@@ -350,10 +312,10 @@ class CLIS(TaskLearner):
 
     @torch.no_grad()
     def begin(self, batch: TaskBatch) -> None:
-        """Let the gates begin at those that are found for the images, which are the prior of this task's too."""
+        """Set the gates to those that are found for the images, the prior of this task too."""
         rows = zip(batch["image"], batch["mask"], strict=True)
         found = torch.stack(
-            [torch.cat(self._found(image[None], mask[None])) for image, mask in rows]
+            [torch.cat(self._find_gates(image[None], mask[None])) for image, mask in rows]
         ).mean(0)
         self._begin_gates(found)
         for gates in self.network.gates:
@@ -368,7 +330,10 @@ class CLIS(TaskLearner):
             gates.begin_at(part)  # type: ignore[operator]
 
     def _open(self, probabilities: Tensor) -> None:
-        """Choose the kernels that the isolated update learns, open those that are closed, and let their weights go anywhere."""
+        """Choose the kernels that the isolated update learns, and open those that are closed.
+
+        The prior variance of their weights is set to 1.
+        """
         opened = [
             least_open(part, self.isolated) for part in probabilities.split(self.network.counts)
         ]
@@ -380,21 +345,12 @@ class CLIS(TaskLearner):
                 weights.prior_log_variance[chosen] = 0
         head.weight.prior_log_variance[:, opened[-1]] = 0
 
-    def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
-        for part in ("all",) if self.update == "full" else ("kernels", "gates"):
-            self._moving = part
-            super()._learn(batch, targets, steps)
-
-    def updates(self, learns: bool, last: bool) -> int:
-        """Count all steps, twice for the isolated update."""
-        return super().updates(learns, last) * (1 if self.update == "full" else 2)
-
-    def limit(self) -> None:
-        """In the isolated update, what does not move has no gradient."""
-        if self._moving == "all":
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Remove the gradients of what the isolated update's phase leaves alone."""
+        if self.phase == "all":
             return
         *convolutions, head = self.network.layers
-        if self._moving == "gates":
+        if self.phase == "gates":
             without_gradient(
                 parameter for layer in self.network.layers for parameter in layer.parameters()
             )
@@ -409,21 +365,24 @@ class CLIS(TaskLearner):
             if parameter.grad is not None:
                 parameter.grad[:, ~opened[-1]] = 0
 
-    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
+    def finish(self, batch: TaskBatch) -> None:
         """Make the posterior the prior; keep the image's embedding and its gates."""
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)
-        for mean, log_variance in zip(*self._embedded(batch["image"]), strict=True):
+        for mean, log_variance in zip(*self._embed(batch["image"]), strict=True):
             self.memory.store(mean, log_variance, gates)
 
 
 def least_open(probabilities: Tensor, count: int) -> Tensor:
-    """(K,) bool: at most `count` kernels below `CLOSED`, the least open first; the least open one where there is none."""
+    """Choose at most `count` kernels below `CLOSED`, the least open first; (K,) bool.
+
+    It is the least open one where there is none.
+    """
     order = probabilities.argsort()
     closed = order[: min(count, max(1, int((probabilities < CLOSED).sum())))]
     return torch.zeros_like(probabilities, dtype=torch.bool).index_fill_(0, closed, True)
 
 
-def joined(answers: list[Prediction]) -> Prediction:
+def join(answers: list[Prediction]) -> Prediction:
     """Join the answers to single images to that to a batch."""
     return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))

@@ -1,13 +1,15 @@
-"""What CLIS is compared to, under the same user, propagation and budget: no update, naive fine-tuning, LwF, EWC and PackNet.
+"""Baselines of CLIS, under the same user, propagation and budget.
+
+They are no update, naive fine-tuning, LwF, EWC and PackNet.
 
 Which of them is `consolidation`; no update is `steps: 0`.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
@@ -18,7 +20,7 @@ from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 PRETRAINED_IMAGES = 16
-"""So many images tell EWC what the pretraining needs."""
+"""Number of images of the pretraining from which EWC learns what it needs."""
 
 
 class ContinualBaseline(TaskLearner):
@@ -55,12 +57,10 @@ class ContinualBaseline(TaskLearner):
         self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 
     @torch.no_grad()
-    def predict(
-        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
-    ) -> Prediction:
+    def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
         """Compute the softmax and its entropy; PackNet's as of the task."""
         with self.as_of(task):
-            return self.predict_current(images)
+            return self.predict_current(self.place(batch["image"]))
 
     @torch.no_grad()
     def predict_current(self, images: Tensor) -> Prediction:
@@ -70,17 +70,17 @@ class ContinualBaseline(TaskLearner):
         return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
-        """Enter the network for a task's image; the pretraining is the consolidation's own task 0."""
+        """Enter the network's state for a task; the pretraining is the consolidation's task 0."""
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Cross-entropy."""
+        """Compute the cross-entropy."""
         return weighted_cross_entropy(
             self.network(batch["image"]), batch["mask"], torch.ones_like(batch["mask"])
         )
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Eq. 15, and the consolidation's penalty."""
+        """Compute eq. 15, and add the consolidation's penalty."""
         logits = self.network(images)
         return weighted_cross_entropy(logits, labels, weights) + self.consolidation.penalty(
             self.network, logits
@@ -88,16 +88,16 @@ class ContinualBaseline(TaskLearner):
 
     def prepare(self, data: TaskStream) -> None:
         """Consolidate the pretraining, as the first task."""
-        images = self.placed(data.holdout_batch(PRETRAINED_IMAGES)["image"])
+        images = self.place(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 
     def _relearn_pretraining(self, data: TaskStream) -> None:
         """Learn the pretraining's images a little longer, eight at a step."""
         optimizer = torch.optim.Adam(self.network.parameters(), self.optimisation.learning_rate)
         for step in range(self.relearn_pretraining):
-            batch = data.holdout_batch(8, start=8 * step)
+            batch = data.pretraining_batch(8, start=8 * step)
             optimizer.zero_grad()
-            batch["image"] = self.placed(batch["image"])
+            batch["image"] = self.place(batch["image"])
             batch["mask"] = batch["mask"].to(self.device)
             self.pretraining_loss(batch).backward()
             optimizer.step()
@@ -106,35 +106,36 @@ class ContinualBaseline(TaskLearner):
         """Let the consolidation look at the images."""
         self.consolidation.begin(self.network, batch["image"])
 
-    def limit(self) -> None:
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Hold back what the consolidation protects."""
         self.consolidation.limit(self.network)
 
-    def updates(self, learns: bool, last: bool) -> int:
-        """PackNet learns a task a little longer after pruning."""
-        longer = (
-            int(self.relearn * self.steps)
-            if last and isinstance(self.consolidation, PackNet)
-            else 0
-        )
-        return super().updates(learns, last) + longer
+    @property
+    def _longer(self) -> int:
+        """Number of steps that PackNet learns a task longer after pruning."""
+        return int(self.relearn * self.steps)
 
-    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
+    def updates(self, batch: TaskBatch) -> int:
+        """Count the steps of a round, and PackNet's after a task."""
+        longer = batch["last_round"] and isinstance(self.consolidation, PackNet)
+        return super().updates(batch) + (self._longer if longer else 0)
+
+    def finish(self, batch: TaskBatch) -> None:
         """Consolidate the task, if anything was learned in it."""
         if self.steps and bool((batch["annotation"] != IGNORE).any()):
             self.consolidation.end(
-                self.network, batch["image"], lambda: relearn(int(self.relearn * self.steps))
+                self.network, batch["image"], lambda: self.take_steps(batch, self._longer)
             )
         else:
             self.consolidation.skip()
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Of any baseline, or of CLIS where it has pretrained a plain network: the means are its weights."""
+        """Read a pretraining's state of any baseline, or of CLIS with a plain network.
+
+        The means of the latter are the weights.
+        """
         if bool(state.get("plain", False)):
             means = {key.removesuffix(".mean"): value for key, value in state.items()}
-            return {key: value for key, value in means.items() if key in self.learned_keys()}
+            learned = dict(self.named_parameters())
+            return {key: value for key, value in means.items() if key in learned}
         return super().pretrained_state(state)
-
-    def learned_keys(self) -> list[str]:
-        """Name the network's weights; what the consolidation keeps begins with the sequence."""
-        return [f"network.{name}" for name, _ in self.network.named_parameters()]

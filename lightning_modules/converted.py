@@ -1,4 +1,4 @@
-"""Any segmentation network, trained without clicks, as an interactive method (training-free conversion, BRS, section 3.3)."""
+"""Segmentation networks trained without clicks as interactive methods (BRS, section 3.3)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,9 @@ from lightning_modules.optimisation import Optimisation
 
 
 class ConvertedNetwork(InteractiveModule):
-    """A network with one logit a pixel, or one a class: its plain training, and its answers corrected by clicks.
+    """A network with one logit a pixel, or one a class, whose answers are corrected by clicks.
+
+    Its training is plain.
 
     The game starts from the network's own prediction. Without a refiner clicks change nothing.
     Several classes need masks of classes (`data/class_images.yaml`); a click then says its pixel's
@@ -28,10 +30,11 @@ class ConvertedNetwork(InteractiveModule):
 
     Args:
         network: image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
-        mean: of the channels of the images that the network was trained on; ImageNet's by default.
+        mean: Mean of the channels of the images that the network was trained on; ImageNet's by
+            default.
         std: standard deviation of the same channels.
-        optimisation: of its plain training.
-        long_side: of images in evaluation.
+        optimisation: Optimisation of its plain training.
+        long_side: Long side of images in evaluation.
         inference: test-time options.
     """
 

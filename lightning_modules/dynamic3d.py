@@ -1,4 +1,6 @@
-"""Dynamic interactive learning in 3D: a segmenter that learns volume after volume from proxy masks (Tian, Chen and Gao, 2023).
+"""Dynamic interactive learning in 3D (Tian, Chen and Gao, 2023).
+
+A segmenter learns volume after volume from proxy masks.
 
 Proxy masks and guidance are in `interseg/volumes/`, replay in `interseg/continual/replay.py`, the
 user in `callbacks/slice_loop.py`.
@@ -14,19 +16,32 @@ from torch.nn.functional import interpolate, pad
 from interseg.batches import VolumeBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
+from interseg.continual.stream import learn_round
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
 from interseg.volumes.stream import VolumeMethod
-from lightning_modules.base import InteractiveModule, check_loss, seed_of, spared, update
+from lightning_modules.base import (
+    InteractiveModule,
+    check_loss,
+    part_of,
+    protocol_of,
+    seed_of,
+    spare,
+    update,
+)
 from lightning_modules.optimisation import Optimisation
 
 
 class Dynamic3D(InteractiveModule, VolumeMethod):
-    """Learns a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
+    """Learner of a stream of volumes (algorithm 5), or each volume by itself (algorithm 3).
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
-    slices or from the whole truth. The loss is eq. 9 with its weights made to sum to 1: the
-    replayed samples share what the new one leaves.
+    slices or from the whole truth. By the protocol of the data a "stream" goes on from volume to
+    volume; "static" learns each by itself, which replays its own rounds; and the permutations of
+    "offline" are the epochs of one training.
+
+    The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one
+    leaves.
 
     As the algorithm has it, the replayed samples of a round are drawn once and kept for all of its
     steps. Several processes share the samples of a step, so that they learn what one would.
@@ -43,11 +58,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             lambda_Y(t) = max(0.8, 1 - 0.02 t).
         smoothing_floor: the 0.8 of it.
         smoothing_rate: the 0.02 of it.
-        steps: of a volume's first round, n_F(0).
-        more_steps: of each later round than of the one before.
-        start_anew: "permutation": a stream goes on from volume to volume; "volume": each is learned
-            by itself and replays its own rounds (static evaluation); "never": permutations are the
-            epochs of one offline training.
+        steps: Steps of a volume's first round, n_F(0).
+        more_steps: Steps more of each later round than of the one before.
         pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold
             one.
         augment: flips and turns in the plane of the slices.
@@ -69,44 +81,32 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         smoothing_rate: float = 0.02,
         steps: int = 10,
         more_steps: int = 5,
-        start_anew: str = "permutation",
         pretrained: str | None = None,
         augment: bool = True,
         turn: float = 15.0,
         optimisation: Optimisation | None = None,
     ) -> None:
         super().__init__()
-        if start_anew not in ("permutation", "volume", "never"):
-            raise InputError(f"start_anew is {start_anew!r}; use permutation, volume or never")
         if steps < 1 or more_steps < 0:
             raise InputError(
-                f"steps={steps}, more_steps={more_steps}; a round takes a step at least, a later one no fewer"
+                f"steps={steps}, more_steps={more_steps}; a round takes 1 step or more, a "
+                "later one no fewer"
             )
         if samples < 0 or not 0 <= smoothing_floor <= 1 or smoothing_rate < 0:
-            given = f"samples={samples}, smoothing_floor={smoothing_floor}, smoothing_rate={smoothing_rate}"
-            raise InputError(f"{given}; samples and the rate are 0 or more, the floor is a share")
+            given = f"samples={samples}, smoothing_floor={smoothing_floor}"
+            raise InputError(
+                f"{given}, smoothing_rate={smoothing_rate}; samples and the rate are 0 or more, "
+                "the floor is a share"
+            )
         self.automatic_optimization = False
         self.answers_clicks = False
-        self.network, self.divisor, self.start_anew, self.pretrained = (
-            network,
-            divisor,
-            start_anew,
-            pretrained,
-        )
+        self.network, self.divisor, self.pretrained = network, divisor, pretrained
         self.size = None if size is None else tuple(size)
         self.replay = None if replay is None else ReplayBuffer(**replay)
-        self.samples, self.steps, self.more_steps, self.augment, self.turn = (
-            samples,
-            steps,
-            more_steps,
-            augment,
-            turn,
-        )
-        self.smoothing, self.smoothing_floor, self.smoothing_rate = (
-            smoothing,
-            smoothing_floor,
-            smoothing_rate,
-        )
+        self.samples, self.steps, self.more_steps = samples, steps, more_steps
+        self.augment, self.turn = augment, turn
+        self.smoothing, self.smoothing_floor = smoothing, smoothing_floor
+        self.smoothing_rate = smoothing_rate
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
         if (
             self.optimisation.schedule != "constant"
@@ -114,7 +114,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             or self.optimisation.warmup
         ):
             raise InputError(
-                "a stream's end is not known: give model.optimisation without schedule, milestones and warmup"
+                "a stream's end is not known: give model.optimisation without schedule, "
+                "milestones and warmup"
             )
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
@@ -125,72 +126,72 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         """Load what a stream starts from, and keep it."""
         if self.pretrained is not None:
             state = read_checkpoint(self.pretrained)["state_dict"]
-            weights = {
-                key.removeprefix("network."): value
-                for key, value in state.items()
-                if key.startswith("network.")
-            }
+            weights = part_of(state, "network.")
             try:
                 self.network.load_state_dict(weights)
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:160]
                 raise InputError(
-                    f"pretrained: {self.pretrained} does not fit: {reason}; give a run of this network"
+                    f"pretrained: {self.pretrained} does not fit: {reason}; "
+                    "give a run of this network"
                 ) from None
         self._built = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def segment(self, batch: dict[str, Any]) -> Tensor:
-        """(1, 1, D, H, W) logits of a volume."""
+        """Compute logits (1, 1, D, H, W) of a volume."""
         require(batch, "volume")
-        native, volume = batch["volume"].shape[2:], self._shown(batch["volume"])
-        wanted = [
-            max(2 * self.divisor, side + -side % self.divisor) for side in volume.shape[2:]
-        ]  # one cell has no norm
-        sides = [
-            n
-            for side, full in zip(reversed(volume.shape[2:]), reversed(wanted), strict=True)
-            for n in (0, full - side)
-        ]
+        native, volume = batch["volume"].shape[2:], self._show(batch["volume"])
         depth, height, width = volume.shape[2:]
-        logits = self.network(pad(volume, sides, mode="replicate"))[..., :depth, :height, :width]
-        return (
-            logits if logits.shape[2:] == native else interpolate(logits, native, mode="trilinear")
-        )
+        padding: list[int] = []
+        for side in (width, height, depth):  # torch pads the last side first
+            full = side + -side % self.divisor
+            padding += [0, max(2 * self.divisor, full) - side]  # one cell has no norm
+        logits = self.network(pad(volume, padding, mode="replicate"))
+        logits = logits[..., :depth, :height, :width]
+        if logits.shape[2:] == native:
+            return logits
+        return interpolate(logits, native, mode="trilinear")
 
-    def _shown(self, volume: Tensor) -> Tensor:
-        """Resize a (1, 1, D, H, W) map to the network's size by the mean of what falls together: no labelled slice is lost between two."""
+    def _show(self, volume: Tensor) -> Tensor:
+        """Resize a (1, 1, D, H, W) map to the network's size by means.
+
+        No labelled slice is lost between two.
+        """
         if self.size in (None, tuple(volume.shape[2:])):
             return volume
         smaller = [min(sides) for sides in zip(self.size, volume.shape[2:], strict=True)]
         return interpolate(interpolate(volume, smaller, mode="area"), self.size, mode="trilinear")
 
     @torch.no_grad()
-    def predict(self, volume: Tensor) -> Tensor:
-        """(1, 1, D, H, W) probabilities, in single precision at least; raises `InputError` where they are no numbers."""
+    def predict(self, batch: VolumeBatch, task: int | None = None) -> Tensor:
+        """Compute probabilities (1, 1, D, H, W) of a volume, in single precision at least.
+
+        Raises `InputError` for NaN.
+        """
         training = self.training
         self.eval()
-        found = self.segment({"volume": volume.to(next(self.parameters()))}).sigmoid()
+        volume = batch["volume"].to(next(self.parameters()))
+        found = self.segment({"volume": volume}).sigmoid()
         self.train(training)
         if not torch.isfinite(found).all():
             raise InputError(
-                "the segmenter answers with NaN: its weights have diverged, or half precision overflows; "
-                "lower model.optimisation.learning_rate, or give trainer.precision=32-true"
+                "the segmenter answers with NaN: its weights have diverged, or half precision "
+                "overflows; lower model.optimisation.learning_rate, or give "
+                "trainer.precision=32-true"
             )
         return found if found.dtype == torch.float64 else found.float()
 
-    def meet(self, batch: VolumeBatch) -> Tensor | None:
+    def begin_round(self, batch: VolumeBatch) -> Tensor | None:
         """Answer before a round; None while nothing is learned: a cold start's first round.
 
-        A stream, or a volume that is learned by itself, begins here from its start. What is said
-        before a volume's first round is
-        kept: smoothed targets are mixed with it.
+        A stream, or a volume that is learned by itself, begins here with the first weights. The
+        answer before a volume's first round is kept: smoothed targets are mixed with it.
         """
         torch.manual_seed(seed_of(*self._place(batch)))
         first = batch["round"] == 0
-        begun = batch["task"] == 0 and (
-            self.start_anew == "permutation" or self.trainer.current_epoch == 0
-        )
-        fresh = first and (begun or self.start_anew == "volume")
+        kind = protocol_of(self).kind
+        begun = batch["task"] == 0 and (kind == "stream" or self.trainer.current_epoch == 0)
+        fresh = first and (begun or kind == "static")
         if fresh:
             self.network.load_state_dict(self._built)
             self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
@@ -198,30 +199,30 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 self.replay = ReplayBuffer(self.replay.slots, self.replay.size, self.replay.policy)
             if self.replay is not None and self.remembered is not None:
                 self.replay.load_state_dict(self.remembered)
-        answer = self.predict(batch["volume"])
+        answer = self.predict(batch)
         if first:
             self.before = answer
         return None if fresh and self.pretrained is None and not self.warm else answer
 
     def training_step(self, batch: VolumeBatch, batch_idx: int) -> dict[str, Tensor]:
-        """All steps of a round; then the segmenter's answer, as `probabilities`."""
+        """Take all steps of a round, and answer again (`probabilities`)."""
         require(batch, "id", "volume", "target", "confidence")
-        if batch["new"]:
-            self._learn(batch)
-        return {"probabilities": self.predict(batch["volume"])}
+        learn_round(self, batch)
+        return {"probabilities": self.predict(batch)}
 
-    def _learn(self, batch: VolumeBatch) -> None:
-        task = 0 if self.start_anew == "volume" else batch["task"]
-        share = (
-            max(self.smoothing_floor, 1 - self.smoothing_rate * task)
-            if self.smoothing and task > 0
-            else 1.0
-        )
+    def learn(self, batch: VolumeBatch) -> None:
+        """Take all steps of a round in which something was labelled."""
+        if not batch["new"]:
+            return
+        static = protocol_of(self).kind == "static"
+        task = 0 if static else batch["task"]
+        share = 1.0
+        if self.smoothing and task > 0:
+            share = max(self.smoothing_floor, 1 - self.smoothing_rate * task)
         target = (1 - share) * self.before + share * batch["target"]
-        sample = tuple(map(self._shown, (batch["volume"], target, batch["confidence"])))
-        key = (
-            int(batch["id"]) if self.start_anew != "volume" else (int(batch["id"]), batch["round"])
-        )
+        sample = tuple(map(self._show, (batch["volume"], target, batch["confidence"])))
+        id = int(batch["id"])
+        key = (id, batch["round"]) if static else id
         place = self._place(batch)
         generator = np.random.default_rng(place)
         replayed = (
@@ -229,7 +230,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             if self.replay is not None
             else []
         )
-        for step in range(self.updates(batch["round"])):
+        for step in range(self.updates(batch)):
             loss = self._step([sample, *replayed], (*place, step))
             check_loss(loss, batch)
         self._share_statistics()
@@ -237,23 +238,32 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         if self.replay is not None:
             self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
 
-    def updates(self, round: int) -> int:
-        """Count the steps of a round."""
-        return self.steps + self.more_steps * round
+    def updates(self, batch: VolumeBatch) -> int:
+        """Count the steps of a round, none where nothing was labelled."""
+        return self.steps + self.more_steps * batch["round"] if batch["new"] else 0
 
     def _share_statistics(self) -> None:
-        """Give all ranks the first one's running statistics of batch norms, which the answers before the next step are made with."""
+        """Share the first rank's running statistics of batch norms with all ranks.
+
+        The answers before the next step are made with them.
+        """
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
-        """Return what randomness is seeded by; a volume that is learned by itself is learned alike wherever it stands in the stream."""
-        sequence = () if self.start_anew == "volume" else (batch["sequence"],)
+        """Return the place that seeds randomness.
+
+        A volume that is learned by itself is learned in the same way wherever it stands in
+        the stream.
+        """
+        sequence = () if protocol_of(self).kind == "static" else (batch["sequence"],)
         return (self._seed, *sequence, int(batch["id"]), batch["round"])
 
     def _step(self, samples: list[tuple[Tensor, ...]], place: tuple[int, ...]) -> Tensor:
-        """One step on the mean loss of samples (lambda_L of each is one over their number); the loss.
+        """Take a step on the mean loss of samples, and return it.
+
+        lambda_L of each is one over their number.
 
         Each is propagated back by itself: the memory is that of one volume. The ranks take them in
         turns.
@@ -267,7 +277,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                 if mine < len(samples):
                     loss = self._loss(samples[mine], (*place, mine))
                 else:  # other ranks have one more
-                    loss = torch.as_tensor(spared(self.network.parameters()))
+                    loss = torch.as_tensor(spare(self.network.parameters()))
                 losses.append(loss.detach())
                 self.manual_backward(loss * world / len(samples))
 
@@ -279,13 +289,13 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
     def _loss(self, sample: tuple[Tensor, ...], place: tuple[int, ...]) -> Tensor:
         volume, target, weight = (part.to(next(self.parameters())) for part in sample)
         if self.augment:
-            volume, target, weight = augmented(
+            volume, target, weight = flip_and_turn(
                 [volume, target, weight], np.random.default_rng(place), self.turn
             )
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Do nothing: the slice loop has called `meet`, which seeds torch."""
+        """Do nothing: the slice loop has called `begin_round`, which seeds torch."""
         require(batch, "target", "confidence", "new")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -307,10 +317,13 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return self.optimisation(self, {"network": list(self.network.parameters())})
 
 
-def augmented(
+def flip_and_turn(
     parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0
 ) -> list[Tensor]:
-    """Flip all (1, 1, D, H, W) alike, half the time along each axis, and turn them by up to so many degrees in the slices' plane."""
+    """Flip all (1, 1, D, H, W) in the same way, each axis half the time, and turn them.
+
+    The angle in the slices' plane is at most `turn` degrees.
+    """
     for axis in (2, 3, 4):
         if generator.random() < 0.5:
             parts = [part.flip(axis) for part in parts]

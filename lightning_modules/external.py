@@ -1,4 +1,4 @@
-"""Other people's models as a method: the same loop, users, figures and records as for ours, nothing trained.
+"""Other people's models as a method: our loop, users, figures and records, nothing trained.
 
 SAM (Kirillov et al. 2023), SAM 2 (Ravi et al. 2024), an ONNX pair with SAM's signature, or any
 class with `set_image` and `predict`.
@@ -29,15 +29,16 @@ class External(InteractiveModule):
             `predict(points, labels, mask)`, or a callable on (photo, points, labels, mask), see
             `SetAndPredict`. The config names its class, or a function that makes it, as
             `model.predictor._target_` of a package that `--trust` names.
-        answers: what floating values of the user's own are: "logits" or "probabilities". Masks may
-            be given as well.
+        answers: Kind of the user's own floating values: "logits" or "probabilities". Masks may be
+            given as well.
     """
 
     def __init__(self, predictor: Any = None, answers: str = "logits") -> None:
         super().__init__()
         if predictor is None:
             raise InputError(
-                "no predictor is configured; name your class: --trust PACKAGE model.predictor._target_=PACKAGE.CLASS"
+                "no predictor is configured; name your class: "
+                "--trust PACKAGE model.predictor._target_=PACKAGE.CLASS"
             )
         self.network = (
             predictor if isinstance(predictor, nn.Module) else None
@@ -91,7 +92,7 @@ class External(InteractiveModule):
         return self.player.decode(known, size, points, labels, start, state)
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """Give logits (B, 1, H, W) of clicks and masks alone, without what came with earlier answers."""
+        """Compute logits (B, 1, H, W) of clicks and masks, without the state of earlier answers."""
         require(batch, "image", "clicks")
         before = batch.get("previous", torch.zeros_like(batch["image"][:, 0], dtype=torch.bool))
         known = {

@@ -1,4 +1,4 @@
-"""ITIS: a click network trained on the errors that it made an epoch ago (Mahadevan, Voigtlaender and Leibe, BMVC 2018).
+"""ITIS: a click network trained on its errors of an epoch ago (Mahadevan et al., BMVC 2018).
 
 The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/clicks/memory.py`:
 it needs this step's prediction only.
@@ -33,7 +33,7 @@ class ITIS(InteractiveModule):
         network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that
             encodes a photo once does so.
         guidance: encodes the clicks; the paper's Gaussians by default.
-        loss: on logits and mask; the paper's worst 25 % by default.
+        loss: Loss on logits and mask; the paper's worst 25 % by default.
         previous_mask: give the mask before this round as a third channel.
         mask_map: "distance", the distance to that mask (section 3), "mask" itself, or
             "probabilities" before it, as RITM does.
@@ -42,8 +42,8 @@ class ITIS(InteractiveModule):
             and gives all weights one rate; a fresh decoder needs more. In a short training a
             network learns to heed clicks as fast as the click channels' weights grow: at 10 times
             the decoder's rate it does so from the start (benchmarks/itis_small.md).
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
-            that size, whatever their proportions.
+        long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
+            width] for that size, whatever their proportions.
         inference: test-time options.
     """
 
@@ -61,17 +61,16 @@ class ITIS(InteractiveModule):
         super().__init__()
         if network.guidance_channels != 2 + previous_mask:
             raise ValueError(
-                f"the network has {network.guidance_channels} guidance channels, previous_mask={previous_mask} needs {2 + previous_mask}"
+                f"the network has {network.guidance_channels} guidance channels, "
+                f"previous_mask={previous_mask} needs {2 + previous_mask}"
             )
         if mask_map not in ("distance", "mask", "probabilities"):
             raise InputError(f"mask_map is {mask_map!r}; use distance, mask or probabilities")
         self.network, self.mask_map = network, mask_map
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask, self.soft_previous = (
-            previous_mask,
-            previous_mask and mask_map == "probabilities",
-        )
+        self.uses_previous_mask = previous_mask
+        self.soft_previous = previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
 
@@ -84,13 +83,13 @@ class ITIS(InteractiveModule):
         ]
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """(B, 1, H, W) logits from `image`, `clicks` and, with the mask channel, `previous`."""
+        """Compute logits (B, 1, H, W) from `image`, `clicks` and, with a mask map, `previous`."""
         require(batch, "image", "clicks", *(["previous"] if self.uses_previous_mask else []))
         view = self.shown(batch)
         return resize_logits(self._answer(view, batch), batch["image"].shape[-2:])
 
     def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
-        """Run the network on a view, on what is known of the photos of its batch."""
+        """Run the network on a view, with what is known of its photos."""
         if isinstance(self.network, OnceNetwork):
             known = batch.get("encoded") or None
             return self.network(view["image"], self._channels(view), known, batch.get("features"))
@@ -121,7 +120,7 @@ class ITIS(InteractiveModule):
         return Predictor(self.network, self._channels, self.long_side, self.inference)
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """One step on the clicks of the batch; the logits go on to the loop, which takes the next click from them."""
+        """Take a step on the batch's clicks; the loop takes the next click from its logits."""
         require(batch, "id", "mask")
         logits = self.segment(batch)
         loss = self.loss(logits, batch["mask"])

@@ -1,4 +1,4 @@
-"""How a method's weights are learned: the optimiser, its rates and its schedule, as one part of a config."""
+"""Optimisation of a method's weights: optimiser, rates and schedule, one part of a config."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,16 +20,16 @@ class Optimisation:
 
     Args:
         optimizer: "adam", "adamw" or "sgd".
-        learning_rate: in full, before schedule and `rates`.
-        rates: by origin of weights ("clicks", "decoder", ...), the learning rate in multiples of
-            `learning_rate`; 1 for the others.
-        weight_decay: of all weights; decoupled in AdamW.
-        momentum: of SGD.
+        learning_rate: Learning rate in full, before schedule and `rates`.
+        rates: Learning rates by origin of weights ("clicks", "decoder", ...), the learning rate in
+            multiples of `learning_rate`; 1 for the others.
+        weight_decay: Weight decay of all weights; decoupled in AdamW.
+        momentum: Momentum of SGD.
         nesterov: Nesterov's momentum (SGD).
         schedule: "constant", or "cosine" to 0 over the whole run.
         anew: epochs at which schedule and warm-up begin anew, where a method's next phase does.
-        milestones: from these epochs on the rate is multiplied by this factor (not by those of
-            earlier milestones too).
+        milestones: Epochs and factors: from these epochs on the rate is multiplied by this factor
+            (not by those of earlier milestones too).
         warmup: steps of linear rise at the start.
     """
 
@@ -50,17 +50,22 @@ class Optimisation:
             "cosine",
         ):
             raise InputError(
-                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw or sgd, and constant or cosine"
+                f"optimizer={self.optimizer!r}, schedule={self.schedule!r}; use adam, adamw "
+                "or sgd, and constant or cosine"
             )
 
     def __call__(
         self, module: LightningModule, parts: Mapping[str, list[Parameter]]
     ) -> dict[str, Any]:
-        """Make what `configure_optimizers` returns, for a module's weights by their origin; raises `InputError` for a rate of no origin."""
+        """Make the result of `configure_optimizers` for a module's weights by their origin.
+
+        Raises `InputError` for a rate of no origin.
+        """
         unknown = sorted(set(self.rates) - set(parts))
         if unknown:
             raise InputError(
-                f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from {', '.join(parts)}"
+                f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from "
+                f"{', '.join(parts)}"
             )
         groups = [
             {"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)}
@@ -91,7 +96,7 @@ class Optimisation:
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - begin) / max(1, end - begin))))
 
     def phase(self, module: LightningModule) -> tuple[int, int]:
-        """First step of the phase that the epoch is in, and of what comes after it."""
+        """Return the first step of the epoch's phase, and that of the next phase."""
         if not self.anew:
             return 0, int(
                 module.trainer.estimated_stepping_batches

@@ -1,12 +1,11 @@
 """Base of the methods that learn from a stream of tasks.
 
 They pretrain, propagate a user's annotations and learn from these. A batch of a stream is one round
-of one task (`interseg.batches.TaskBatch`): the annotation loop calls `meet`, lets the user answer,
-and the training step learns. Every process learns every task alike; evaluation images are shared
-out (callbacks/transfer.py).
+of one task (`interseg.batches.TaskBatch`): the annotation loop calls `begin_round`, lets the user
+annotate, and the training step learns. Every process learns every task alike; evaluation images are
+shared out (callbacks/transfer.py).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,9 +15,15 @@ from interseg.batches import TaskBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.clicks.layout import IGNORE
 from interseg.continual.propagation import lab, propagate, similarity
-from interseg.continual.stream import Prediction, TaskMethod, TaskStream
+from interseg.continual.stream import Prediction, TaskMethod, TaskStream, learn_round
 from interseg.errors import InputError
-from lightning_modules.base import InteractiveModule, check_loss, seed_of, update
+from lightning_modules.base import (
+    InteractiveModule,
+    check_loss,
+    protocol_of,
+    seed_of,
+    update,
+)
 from lightning_modules.optimisation import Optimisation
 
 
@@ -26,10 +31,10 @@ class Propagation:
     """Settings of `interseg.continual.propagation.propagate`.
 
     Args:
-        weight: of annotated pixels, lambda of eq. 14.
+        weight: Weight of annotated pixels, lambda of eq. 14.
         pair_weight: of all pairs of neighbours; the paper's energy weighs them as it weighs pixels,
             which spreads annotations less well (benchmarks/propagation.md).
-        contrast: how fast a pair's weight falls with its colours' distance.
+        contrast: Rate at which a pair's weight falls with its colours' distance.
     """
 
     def __init__(
@@ -38,7 +43,11 @@ class Propagation:
         self.weight, self.pair_weight, self.contrast = weight, pair_weight, contrast
 
     def __call__(self, image: Tensor, probabilities: Tensor, annotation: Tensor) -> Tensor:
-        """(C, H, W) probabilities that follow from an image (3, H, W), the network's (C, H, W), and an annotation (H, W)."""
+        """Propagate an annotation (H, W) over an image.
+
+        Returns probabilities (C, H, W) that follow from the image (3, H, W), the network's
+        (C, H, W) and the annotation.
+        """
         pixels = (image.movedim(0, -1) * 255).round().byte().cpu().numpy()
         pairs = similarity(torch.from_numpy(lab(pixels)).to(image.device), self.contrast)
         return propagate(
@@ -47,20 +56,24 @@ class Propagation:
 
 
 class TaskLearner(InteractiveModule, TaskMethod):
-    """Base of the learners; a subclass says how it predicts, what it loses and what it does after a task.
+    """Base of the learners; a subclass has its predictions and losses, and begins and ends tasks.
 
     Args:
         network: image (B, 3, H, W) to logits (B, C, H, W).
         pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
-        steps: of learning a round. More teach CLIS more and it keeps less, at the price of its
-            user's time (benchmarks/clis.md).
-        annotated_weight: of annotated pixels in the loss of eq. 15; 10 in the official code.
+        steps: Steps of learning a round. More teach CLIS more and it keeps less, at the price of
+            its user's time (benchmarks/clis.md).
+        annotated_weight: Weight of annotated pixels in the loss of eq. 15; 10 in the official code.
         targets: "hard": the most probable classes after the propagation are learned; "soft": their
             probabilities, as in the official code, after which a network is less sure, and the next
             round's annotations spread further than they should (benchmarks/clis.md).
-        propagation: of annotations.
-        optimisation: of pretraining; of tasks, whose optimiser starts afresh every round.
+        propagation: Propagation of annotations.
+        optimisation: Optimisation of pretraining; of tasks, whose optimiser starts afresh every
+            round.
     """
+
+    phases: tuple[str, ...] = ("all",)
+    """Parts of the network that a round learns one after the other, each for all steps."""
 
     def __init__(
         self,
@@ -84,15 +97,14 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.optimisation = optimisation or Optimisation()
         self._built: dict[str, Tensor] = {}
         self.beginning: dict[str, Tensor] = {}
-        """What every sequence starts from; made of `pretrained` when a fit begins."""
+        """State that every sequence starts from; made of `pretrained` when a fit begins."""
         self.prepared: dict[str, Tensor] | None = None
         """The same, where it was made by an earlier fit."""
         self._answered: Prediction | None = None
+        self.phase = self.phases[0]
 
-    def predict(
-        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
-    ) -> Prediction:
-        """Answer images (B, 3, H, W): of a task that this sequence has finished (0, 1, ...), or of one that was not met."""
+    def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
+        """Answer images of a finished task, or of another one; see `RoundMethod`."""
         raise NotImplementedError
 
     def predict_current(self, images: Tensor) -> Prediction:
@@ -100,92 +112,81 @@ class TaskLearner(InteractiveModule, TaskMethod):
         raise NotImplementedError
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Loss of a step on images (B, 3, H, W), targets (B, H, W) or (B, C, H, W), see `targets`, and weights of pixels (B, H, W)."""
+        """Compute the loss of a step.
+
+        Its images are (B, 3, H, W), targets (B, H, W) or (B, C, H, W), see `targets`, and
+        weights of pixels (B, H, W).
+        """
         raise NotImplementedError
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:
-        """Loss of a step of pretraining."""
+        """Compute the loss of a step of pretraining."""
         raise NotImplementedError
 
     def prepare(self, data: TaskStream) -> None:
-        """Do what is done once, before the first sequence; the data module gives the pretraining's images (`holdout_batch`)."""
+        """Prepare once for the first sequence, on the pretraining's images."""
 
     def begin(self, batch: TaskBatch) -> None:
-        """Do what is done before a task's images are answered for the first time."""
+        """Begin a task, before its images are answered for the first time."""
 
-    def finish(self, batch: TaskBatch, relearn: Callable[[int], None]) -> None:
-        """Do what is done after a task; `relearn(steps)` learns it a little longer."""
+    def updates(self, batch: TaskBatch) -> int:
+        """Count the updates of a round, none where nothing was annotated.
 
-    def updates(self, learns: bool, last: bool) -> int:
-        """Count the updates of a round in which something was annotated, none in others; a subclass adds those after a task."""
-        return self.steps if learns else 0
-
-    def activation(self) -> list[Tensor]:
-        """How far each kernel of each layer is switched on, (K,) in [0, 1] a layer; empty for a network without gates."""
-        return []
-
-    def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
-        """Find the task that each image is most like, their distance, and whether that is near enough to begin with its kernels.
-
-        Empty for a method that does not look, or before its first task.
+        A subclass adds those after a task.
         """
-        return []
+        return self.steps * len(self.phases) if bool(batch["new"].any()) else 0
 
-    def limit(self) -> None:
-        """Change gradients before an update."""
-
-    def placed(self, images: Tensor) -> Tensor:
-        """Images on the device and in the precision of the weights."""
+    def place(self, images: Tensor) -> Tensor:
+        """Move images to the device and into the precision of the weights."""
         return images.to(next(self.parameters()))
 
-    def segment(self, batch: dict[str, Any]) -> Tensor:
-        """(B, C, H, W) logarithms of the probabilities."""
+    def segment(self, batch: Any) -> Tensor:
+        """Compute the logarithms (B, C, H, W) of the probabilities."""
         require(batch, "image")
-        return self.predict(batch["image"]).probabilities.clamp_min(1e-8).log()
+        return self.predict(batch).probabilities.clamp_min(1e-8).log()
 
     def setup(self, stage: str) -> None:
         """Keep what was built, before a resumed run's checkpoint is loaded."""
-        self._built = copied(self.state_dict())
+        self._built = copy_state(self.state_dict())
         self._answered = None
 
     def on_fit_start(self) -> None:
-        """Load what every sequence starts from; what a resumed run has learned stays until its next sequence."""
+        """Make the state that every sequence starts from.
+
+        A resumed run keeps what it has learned until its next sequence.
+        """
         super().on_fit_start()
-        stage = getattr(self.trainer.datamodule, "stage", "pretrain")  # type: ignore[attr-defined]
-        if (self.pretrained is None) != (stage == "pretrain"):
+        kind = protocol_of(self).kind
+        if (self.pretrained is None) != (kind == "offline"):
             raise InputError(
-                f"data.stage is {stage!r} and model.pretrained is {self.pretrained!r}: pretrain without a checkpoint, learn tasks from one"
+                f"protocol.kind is {kind!r} and model.pretrained is {self.pretrained!r}: pretrain "
+                "offline without a checkpoint, learn a sequence from one"
             )
         if self.pretrained is None:
             return
-        learned = copied(self.state_dict())
+        learned = copy_state(self.state_dict())
         start = self.prepared
         if start is None:
             self.load_state_dict(self._built)
             self.load_pretrained(self.pretrained)
             torch.manual_seed(self._seed)
             self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
-            start = copied(self.state_dict())
+            start = copy_state(self.state_dict())
         self.beginning = self.trainer.strategy.broadcast(
             start
         )  # on GPUs ranks' sums differ in their last digits
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:
-        """Fill in what a pretraining has learned; raises `InputError` for another network's checkpoint."""
+        """Load a pretraining's state; raise `InputError` for another network's checkpoint."""
         state = self.pretrained_state(read_checkpoint(file)["state_dict"])
-        own = self.state_dict()
-        wrong = [key for key in state if key not in own] + [
-            key for key in self.learned_keys() if key not in state
-        ]
-        wrong += [
-            key
-            for key in self.learned_keys()
-            if key in state and state[key].shape != own[key].shape
-        ]
+        own, learned = self.state_dict(), dict(self.named_parameters())
+        wrong = [key for key in state if key not in own]
+        wrong += [key for key in learned if key not in state or state[key].shape != own[key].shape]
         if wrong:
             raise InputError(
-                f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; pretrain this network"
+                f"pretrained: {file} does not fit, {wrong[0]} is missing or of another size; "
+                "pretrain this network"
             )
         self.load_state_dict(state, strict=False)
 
@@ -193,33 +194,33 @@ class TaskLearner(InteractiveModule, TaskMethod):
         """Read a pretraining's state as this learner's."""
         return {key: value for key, value in state.items() if not key.startswith("consolidation.")}
 
-    def learned_keys(self) -> list[str]:
-        """Names of what a pretraining learns."""
-        return [name for name, _ in self.named_parameters()]
-
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """In pretraining, seed torch; in a stream the annotation loop has called `meet`."""
+        """Seed torch in pretraining; in a stream the annotation loop has called `begin_round`."""
         if "task" not in batch:
             super().on_train_batch_start(batch, batch_idx)
         else:
             require(batch, "annotation", "new", "probabilities")
 
-    def meet(self, batch: TaskBatch) -> Prediction:
-        """Answer a task's images before a round; a sequence's first task begins from what was pretrained.
+    def begin_round(self, batch: TaskBatch) -> Prediction:
+        """Answer a task's images before a round; a sequence starts from the pretraining.
 
         A later round begins with the answer that the one before it ended with, if that was in this
         process.
         """
-        if batch["round"] == 0:
-            if batch["task"] == 0:
-                self.load_state_dict(self.beginning)
-            self.begin(batch)
-        answer = self._answered if batch["round"] and self._answered else self._answer(batch)
+        with torch.autocast(self.device.type, enabled=False):
+            if batch["round"] == 0:
+                if batch["task"] == 0:
+                    self.load_state_dict(self.beginning)
+                self.begin(batch)
+            answer = self._answered if batch["round"] and self._answered else self._answer(batch)
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"], batch["round"]))
         return answer
 
     def _answer(self, batch: TaskBatch) -> Prediction:
-        """Answer a task's images, by the same draws before and after a round, in full precision: a difference is what was learned."""
+        """Answer a task's images in full precision, by the same draws before and after a round.
+
+        So a difference is what was learned.
+        """
         torch.manual_seed(seed_of(self._seed, batch["sequence"], batch["task"]))
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
@@ -235,33 +236,43 @@ class TaskLearner(InteractiveModule, TaskMethod):
         """
         require(batch, "id", "image", "mask")
         if "task" not in batch:
-            loss = self.pretraining_loss(batch)
-            check_loss(loss, batch)
-            update(self, loss, self.limit)
-            self.lr_schedulers().step()  # type: ignore[union-attr]
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
-            return {"loss": loss.detach()}
+            return self._pretrain(batch)
+        learn_round(self, batch)
+        self._answered = self._answer(batch)
+        return self._answered._asdict() | {"propagated": batch["propagated"]}
+
+    def _pretrain(self, batch: TaskBatch) -> dict[str, Tensor]:
+        loss = self.pretraining_loss(batch)
+        check_loss(loss, batch)
+        update(self, loss)
+        self.lr_schedulers().step()  # type: ignore[union-attr]
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
+        return {"loss": loss.detach()}
+
+    def learn(self, batch: TaskBatch) -> None:
+        """Propagate the annotations, and learn what follows where something of them is new."""
         rows = zip(batch["image"], batch["probabilities"], batch["annotation"], strict=True)
         propagated = torch.stack([self.propagation(*row) for row in rows])
-        labels = propagated.argmax(1)
-        targets = propagated if self.targets == "soft" else labels
+        batch["propagated"] = propagated.argmax(1)
+        batch["target"] = propagated if self.targets == "soft" else batch["propagated"]
         if bool(batch["new"].any()):
-            self._learn(batch, targets, self.steps)
-        if batch["last_round"]:
-            self.finish(batch, lambda steps: self._learn(batch, targets, steps))
-        self._answered = self._answer(batch)
-        return self._answered._asdict() | {"propagated": labels}
+            for phase in self.phases:
+                self.phase = phase
+                self.take_steps(batch, self.steps)
 
-    def _learn(self, batch: TaskBatch, targets: Tensor, steps: int) -> None:
-        """Take steps on targets (B, H, W) or (B, C, H, W), by an optimiser that starts afresh and keeps nothing for a checkpoint."""
+    def take_steps(self, batch: TaskBatch, steps: int) -> None:
+        """Take steps on a round's targets.
+
+        The optimiser starts afresh, and leaves no state for a checkpoint.
+        """
         weights = torch.where(batch["annotation"] != IGNORE, self.annotated_weight, 1.0)
         for _ in range(steps):
-            loss = self.loss(batch["image"], targets, weights)
+            loss = self.loss(batch["image"], batch["target"], weights)
             check_loss(loss, batch)
-            update(self, loss, self.limit)
+            update(self, loss)
         self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
         if steps:
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(targets))
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(
@@ -269,13 +280,15 @@ class TaskLearner(InteractiveModule, TaskMethod):
         )
 
 
-def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy a state dict, so that no learning changes it."""
+def copy_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy a state dict; no learning changes the copy."""
     return {key: value.clone() for key, value in state.items()}
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean over pixels of their weighted cross-entropy (CLIS, eq. 15); ignored labels add 0.
+    """Compute the mean over pixels of their weighted cross-entropy (CLIS, eq. 15).
+
+    Ignored labels add 0.
 
     Args:
         logits: (B, C, H, W).

@@ -1,4 +1,6 @@
-"""Two-in-one refinement: one click selects the object, clicks on its boundary correct it (Majumder et al., BMVC 2020).
+"""Two-in-one refinement (Majumder et al., BMVC 2020).
+
+One click selects the object, clicks on its boundary correct it.
 
 The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the
 users in `interseg/clicks/boundary.py`.
@@ -37,12 +39,14 @@ from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from interseg.views import Box, Side, check_side, resize_logits, restore, scale_box
-from lightning_modules.base import InteractiveModule, check_loss, spared, without_gradient
+from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 
 
 class TwoInOne(InteractiveModule):
-    """Selection and refinement, trained in two phases of one run, or in two runs (`selection_epochs` 0 and `network.selection_from`).
+    """Selection and refinement, trained in two phases of one run, or in two runs.
+
+    Two runs have `selection_epochs` 0 and `network.selection_from` in the second.
 
     The first click selects: its answer is the selection network's, for the whole image. Later
     clicks refine: the light network is run on the selection's features, cut out once, and all of
@@ -54,21 +58,22 @@ class TwoInOne(InteractiveModule):
         guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels
             by default, cut at 3 of them.
         loss: BA-CE by default.
-        selection_epochs: of the first phase; the paper's 80.
+        selection_epochs: Epochs of the first phase; the paper's 80.
         threshold: the crop holds every pixel that the selection gives a greater probability;
             without one it is the whole image.
-        padding: of the crop in pixels as the network sees them; the paper plots recall against it
-            and does not say what it took. A crop grows to hold clicks that lie beyond it.
+        padding: Padding of the crop in pixels as the network sees them; the paper plots recall
+            against it and does not say what it took. A crop grows to hold clicks that lie beyond
+            it.
         selected: (low, high) IoU of the selections that the refinement is trained on.
         emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement
             click.
-        emphasis_side: in pixels.
-        perturbation: of training's boundary clicks, in pixels.
+        emphasis_side: Side of the square in pixels.
+        perturbation: Perturbation of training's boundary clicks, in pixels.
         optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and
             "refinement_clicks". The paper's 1e-8 is for a loss that is summed over pixels: for the
             mean over 512 x 512 of them that is 2.6e-3.
-        long_side: of images in evaluation; null for full size, as in the paper; [height, width] for
-            that size.
+        long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
+            width] for that size.
     """
 
     def __init__(
@@ -89,7 +94,8 @@ class TwoInOne(InteractiveModule):
         super().__init__()
         if not 0 < threshold < 1 or padding < 0:
             raise InputError(
-                f"threshold={threshold}, padding={padding}; use a probability and a number of pixels"
+                f"threshold={threshold}, padding={padding}; use a probability and a number of "
+                "pixels"
             )
         self.network = network
         self.guidance = guidance or GaussianGuidance(std=10, clip=30)
@@ -104,7 +110,7 @@ class TwoInOne(InteractiveModule):
 
     @property
     def contributions(self) -> list[Contribution]:
-        """What the crops hold and leave out, and the time of the encoding where there is one."""
+        """Figures of the crops, and of the time of the encoding where there is one."""
         return [
             Crops(self.network.crop_size),
             *([Encoding()] if isinstance(self.network, TwoInOneOnceNetwork) else []),
@@ -121,12 +127,12 @@ class TwoInOne(InteractiveModule):
         return view | encode_view(self.network, view.get("image", images), False)
 
     def segment(self, batch: ClickBatch) -> Tensor:
-        """Give logits (B, 1, H, W) from `image` and `clicks`: the first selects, the others refine."""
+        """Compute logits (B, 1, H, W); the first of `clicks` selects, the others refine."""
         require(batch, "image", "clicks")
         return self._answer(batch, [{} for _ in batch["clicks"]]).logits
 
     def plain_answer(self, batch: ClickBatch) -> Answer:
-        """Give the same; what was selected is the state, so that later clicks run the light network only."""
+        """Answer with the selection as state, so that later clicks run the light part alone."""
         require(batch, "image", "clicks", "states")
         return self._answer(batch, list(batch["states"]))
 
@@ -156,7 +162,7 @@ class TwoInOne(InteractiveModule):
     def _select(
         self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
     ) -> None:
-        """Run the selection of some rows and put it into the list of states: logits, features and box as the network sees them.
+        """Run the selection of some rows, and put its logits, features and box into their states.
 
         For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
         that with its padding.
@@ -175,7 +181,7 @@ class TwoInOne(InteractiveModule):
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
 
     def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
-        """Give what is known of some rows' photos, as arguments of the network: all that comes before clicks, or kept features."""
+        """Give the network's arguments for some rows' photos: encodings, or kept features."""
         encoded = {
             key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"
         }
@@ -198,21 +204,23 @@ class TwoInOne(InteractiveModule):
             if kind != wanted:
                 given = f"click (y={y}, x={x}) is of kind {KINDS[kind]}"
                 raise InputError(
-                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} (callbacks.loop.user)"
+                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} "
+                    "(callbacks.loop.user)"
                 )
             if kind == BOUNDARY and label != 1:
                 raise InputError(
-                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has label 1"
+                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has "
+                    "label 1"
                 )
 
     def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
-        """(B, 1, H, W) of the first clicks."""
+        """Draw the maps (B, 1, H, W) of the first clicks."""
         return self.guidance(clicks[:, :1], *size)[:, :1]
 
     def _refine(
         self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size
     ) -> Tensor:
-        """(b, 1, H, W) logits of crops, background beyond them."""
+        """Compute logits (b, 1, H, W) of crops, background beyond them."""
         rows = pad_clicks(clicks)
         rows[..., 3] = rows[..., 3].clamp_max(REGION)  # boundary clicks are the one map
         maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
@@ -225,7 +233,7 @@ class TwoInOne(InteractiveModule):
         )
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
-        """One step of the phase that the epoch is in."""
+        """Take a step of the phase that the epoch is in."""
         require(batch, "id", "image", "mask", "clicks", "to_source", "distance")
         logits, loss = self._selection_step(batch) if self.selects else self._refinement_step(batch)
         check_loss(loss, batch)
@@ -244,10 +252,10 @@ class TwoInOne(InteractiveModule):
         loss = self.loss(
             logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
         )
-        return logits, loss + spared(self._idle())
+        return logits, loss + spare(self._idle())
 
     def _refinement_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
-        """Refine those selections of the batch that are trained on; the loss counts within their crops."""
+        """Refine the selections that are trained on; the loss counts within their crops."""
         size = batch["image"].shape[-2:]
         for part in (self.network.encoder, self.network.selection):
             part.eval()
@@ -281,12 +289,12 @@ class TwoInOne(InteractiveModule):
         )
         self.log("train/refined", float(len(rows)), batch_size=len(logits))
         logits[rows] = refined.detach().to(logits.dtype)
-        return logits, loss + spared(self.network.parameters())
+        return logits, loss + spare(self.network.parameters())
 
     def _to_refine(
         self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch
     ) -> list["Selected"]:
-        """Find the objects of a batch whose selection has the IoU that is trained on, each with clicks on its errors.
+        """Find the objects whose selection has an IoU that is trained on, and click on errors.
 
         They are those that the loop has added (inner rounds), or else are drawn for all at once, as
         in the paper.
@@ -315,7 +323,7 @@ class TwoInOne(InteractiveModule):
         return picked
 
     def _counts(self, mask: Tensor) -> Tensor:
-        """Pixels of each label that a process has on average."""
+        """Count the pixels of each label that a process has on average."""
         return self.trainer.strategy.reduce(label_counts(mask), reduce_op="mean")
 
     def _idle(self) -> list[torch.nn.Parameter]:
@@ -329,7 +337,10 @@ class TwoInOne(InteractiveModule):
         ]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Each phase trains its own network, the refinement only in steps that have something to refine."""
+        """Remove the gradients of the other phase's network.
+
+        The refinement is trained only in steps that refine something.
+        """
         without_gradient(self._idle())
         if not self._refined:
             without_gradient(self.network.refinement.parameters())
@@ -347,7 +358,10 @@ class Selected(NamedTuple):
 
 
 def square(y: int, x: int, side: int) -> tuple[slice, slice]:
-    """Find the rows and columns of a square of `side` pixels round a pixel, cut at the image's first row and column."""
+    """Find the rows and columns of a square round a pixel.
+
+    Its side is in pixels, and it is cut at the image's first row and column.
+    """
     return slice(max(0, y - side // 2), y + side - side // 2), slice(
         max(0, x - side // 2), x + side - side // 2
     )

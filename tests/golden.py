@@ -153,8 +153,7 @@ def tasks(root: Path, data: Path, only: str) -> None:
         )
         stage = [
             f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}",
-            "trainer.max_epochs=1",
-            "data.sequence=1",
+            "protocol.sequence=1",
         ]
         line = configs(
             "clis.yaml",
@@ -178,7 +177,7 @@ def volumes(root: Path, data: Path, only: str) -> None:
             given = [
                 *VOLUMES,
                 "model.network.channels=[4,8,8,8]",
-                "data.rounds=2",
+                "protocol.rounds=2",
                 f"data.cache={data / 'cache'}",
             ]
             play(

@@ -21,6 +21,7 @@ from benchmarks import (
 )
 from configs import load, resolve
 from configs.options import parser
+from interseg.continual.protocol import StreamProtocol
 from interseg.files import write_table
 from tests.helpers.commands import called, tiny
 from tests.helpers.drawing import draw_folder
@@ -90,16 +91,16 @@ def test_every_row_is_a_config(made, monkeypatch, tmp_path):
     for folder, words in made:
         options = parser("").parse_intermixed_args(list(words))
         config = resolve(load(options.config, options.overrides))
-        rounds = 1 if config["callbacks"]["loop"]["user"] is None else 6
+        rounds = 1 if config["protocol"].get("labels") == "whole" else 6
         assert config["data"]["seed"] == 3, "one split for all rows"
         if not folder.name.startswith("offline"):
             assert (config["model"]["steps"], config["model"]["more_steps"]) == (30 // rounds, 0)
         assert ("pretrained" in config["model"]) == folder.name.startswith(("warm", "after"))
         number = folder.name.rpartition("-")[2]
-        prefix = {
-            f"offline_first-{count}-{number}": [int(number), count] for count in (10, 20)
-        }.get(folder.name)
-        assert config["data"].get("prefix") == prefix
+        first = {f"offline_first-{count}-{number}": [int(number), count] for count in (10, 20)}.get(
+            folder.name
+        )
+        assert config["protocol"].get("first") == first
 
 
 TABLE_1 = {  # epochs, replay, smoothing
@@ -109,7 +110,7 @@ TABLE_1 = {  # epochs, replay, smoothing
     "dynamic, smoothing": (1, False, True),
     "dynamic, replay, smoothing": (1, True, True),
 }
-STREAM, VOLUME = "permutation", "volume"
+STREAM, STATIC = "stream", "static"
 # learned from, what begins anew, replay, smoothing, guided, confidence, registration, slices a
 # plane, satisfied, rounds
 OTHERS = {
@@ -163,11 +164,11 @@ OTHERS = {
         None,
         6,
     ),
-    "cold": ("held_out", VOLUME, True, False, False, "none", "dis", 1, None, 6),
-    "cold, guided": ("held_out", VOLUME, True, False, True, "none", "dis", 1, None, 6),
-    "cold, guided, weighted": ("held_out", VOLUME, True, False, True, "step", "dis", 1, None, 6),
-    "warm, guided": ("held_out", VOLUME, True, False, True, "none", "dis", 1, None, 6),
-    "warm, guided, weighted": ("held_out", VOLUME, True, False, True, "step", "dis", 1, None, 6),
+    "cold": ("held_out", STATIC, True, False, False, "none", "dis", 1, None, 6),
+    "cold, guided": ("held_out", STATIC, True, False, True, "none", "dis", 1, None, 6),
+    "cold, guided, weighted": ("held_out", STATIC, True, False, True, "step", "dis", 1, None, 6),
+    "warm, guided": ("held_out", STATIC, True, False, True, "none", "dis", 1, None, 6),
+    "warm, guided, weighted": ("held_out", STATIC, True, False, True, "step", "dis", 1, None, 6),
     "cold, guided, weighted, as a stream": (
         "held_out",
         STREAM,
@@ -271,27 +272,24 @@ def test_rows_are_what_they_are_called(made, monkeypatch, tmp_path):
         config = resolve(load(options.config, options.overrides))
         found[folder.name] = (
             config["model"],
-            config["data"],
+            StreamProtocol(**{k: v for k, v in config["protocol"].items() if k != "_target_"}),
             config["callbacks"]["loop"],
             config["trainer"]["max_epochs"],
         )
     assert TABLE_1.keys() | OTHERS.keys() == dynamic3d.ROWS.keys()
     for name, expected in TABLE_1.items():
-        model, data, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
+        model, protocol, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
         assert (epochs, model["replay"] is not None, model.get("smoothing", True)) == expected, name
-        assert (loop["user"], data["rounds"], model.get("start_anew") == "never") == (
-            None,
-            1,
-            name == "offline",
-        ), name
+        kind = "offline" if name == "offline" else "stream"
+        assert (protocol.labels, protocol.rounds, protocol.kind) == ("whole", 1, kind), name
         assert model["steps"] == (1 if name == "offline" else sum(10 + 5 * k for k in range(6))), (
             "of all rounds"
         )
     for name, expected in OTHERS.items():
-        model, data, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
+        model, protocol, loop, epochs = found[dynamic3d.run_folder(tmp_path, name, 0).name]
         first = (
-            data.get("learn_from", "rest"),
-            model.get("start_anew", "permutation"),
+            protocol.volumes,
+            protocol.kind,
             model["replay"] is not None,
         )
         user = (
@@ -301,7 +299,7 @@ def test_rows_are_what_they_are_called(made, monkeypatch, tmp_path):
             loop["user"]["count"],
             loop.get("satisfied"),
         )
-        assert (*first, model.get("smoothing", True), *user, data["rounds"]) == expected, name
+        assert (*first, model.get("smoothing", True), *user, protocol.rounds) == expected, name
         assert (
             epochs,
             model["samples"],

@@ -114,7 +114,7 @@ def test_an_empty_folder_is_one_line(tmp_path):
 
 def test_a_set_of_classes_has_their_shares(tmp_path):
     classes(tmp_path / "set", TWO, np.where(TWO == 0, 255, TWO))
-    words = ["data.classes=3", f"data.size=[{H},{W}]", "data.holdout=1", "data.length=1"]
+    words = ["data.classes=3", f"data.size=[{H},{W}]", "data.pretraining_images=1", "data.length=1"]
     result, page = look(tmp_path / "set", *words, config="data/class_folder.yaml")
     assert result.returncode == 0
     assert f"  {'images':20}2: 1 to pretrain on, 1 for tasks of one" in result.stdout
@@ -127,9 +127,11 @@ def test_a_set_of_classes_has_their_shares(tmp_path):
     result, _ = look(tmp_path / "set", *words, "data.classes=4", config="data/class_folder.yaml")
     assert result.returncode == 1
     assert "wrong: no pixel is of class 3" in result.stdout
-    result, _ = look(tmp_path / "set", *words, "data.holdout=9", config="data/class_folder.yaml")
+    result, _ = look(
+        tmp_path / "set", *words, "data.pretraining_images=9", config="data/class_folder.yaml"
+    )
     assert "wrong: " in result.stdout
-    assert "lower data.holdout or data.length" in result.stdout
+    assert "lower data.pretraining_images or data.length" in result.stdout
 
 
 def test_images_of_classes_that_are_clicked_are_shown_by_class(tmp_path):
@@ -137,7 +139,7 @@ def test_images_of_classes_that_are_clicked_are_shown_by_class(tmp_path):
     words = [
         f"data.images.root={tmp_path / 'set'}",
         "data.images.classes=3",
-        "data.images.holdout=1",
+        "data.images.pretraining_images=1",
         "data.images.length=1",
     ]
     data = build(

@@ -12,7 +12,7 @@ from annotate.requests import seconds_spent, stroke_of, whole
 from annotate.state import Runs, decode, encode
 from annotate.teaching.rounds import Rounds, apply_round, decision_of
 from interseg.clicks.layout import IGNORE, clicks_of
-from interseg.continual.annotations import Annotation, clicked, no_annotation
+from interseg.continual.annotations import Annotation, draw_clicks, no_annotation
 from interseg.errors import InputError
 
 SUPERPIXEL, CLICK, SCRIBBLE = KINDS = ("superpixel", "click", "scribble")
@@ -115,7 +115,7 @@ def pixels_of(segments: NDArray[np.int64], request: dict[str, Any]) -> str:
         drawn = (
             segments == segments[y, x]
             if kind == SUPERPIXEL
-            else clicked(clicks_of([(y, x, 1)]), size, radius) == 1
+            else draw_clicks(clicks_of([(y, x, 1)]), size, radius) == 1
         )
     else:
         raise InputError(f"kind is {str(kind)[:40]!r}; use {', '.join(KINDS)}")

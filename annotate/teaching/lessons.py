@@ -21,7 +21,7 @@ from annotate.teaching.labels import (
 )
 from datamodules.photos import PhotoDataset
 from interseg.clicks.layout import IGNORE
-from interseg.continual.superpixels import wished
+from interseg.continual.superpixels import choose_segments
 from interseg.continual.teacher import Learned, Met, Student, Teacher, Told
 from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
@@ -145,7 +145,7 @@ class Lessons(Course[Lecture], Teacher):
             }
             apart = APART * float(np.sqrt(drawn.size / REFERENCE))
             return row | {
-                "wished": wished(
+                "wished": choose_segments(
                     self.meeting.uncertainty, self.meeting.segments, drawn, apart=apart
                 )
                 if mine

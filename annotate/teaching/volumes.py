@@ -28,6 +28,7 @@ from annotate.teaching.slices import (
 )
 from datamodules.scans import Preparation, ScanDataset
 from interseg.clicks.layout import Click, Mask
+from interseg.continual.teacher import Learned
 from interseg.errors import InputError
 from interseg.inference.model import Model
 from interseg.inference.rounds import answer_together
@@ -36,7 +37,7 @@ from interseg.volumes.measures import estimate_labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of
 from interseg.volumes.slices import index
-from interseg.volumes.teacher import LearnedVolume, MetVolume, SliceTeacher, ToldSlices
+from interseg.volumes.teacher import MetVolume, SliceTeacher, ToldSlices
 from interseg.volumes.users import SliceUser, choose_slices
 
 LIVELY = 4
@@ -122,10 +123,10 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             masks, bool(masks) and lecture.said > before, lecture.decided[met.round].last
         )
 
-    def learned(self, learned: LearnedVolume) -> None:
+    def learned(self, learned: Learned) -> None:
         """See `SliceTeacher`."""
         self.over(
-            learned.task, learned.round, {"answer": encode_volume(learned.probabilities > 0.5)}
+            learned.task, learned.round, {"answer": encode_volume(learned.probabilities[0] > 0.5)}
         )
 
     # --- what the person asks

@@ -1,1 +1,1 @@
-"""Learning task after task without forgetting: Bayesian layers and Indian buffet gates, and the methods that CLIS is compared to."""
+"""Learning task after task without forgetting: CLIS' layers and gates, and its baselines."""

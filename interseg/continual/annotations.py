@@ -1,4 +1,4 @@
-"""Annotations of classes: sparse label maps (H, W) uint8, a class where the user has said one, 255 elsewhere.
+"""Annotations of classes: sparse label maps (H, W) uint8, 255 where nothing was annotated.
 
 Superpixels (`superpixels.py`), clicks and scribbles all end in one, so that a method which learns
 from one learns from all.
@@ -21,12 +21,12 @@ DIRECTIONS = 16
 
 
 def no_annotation(shape: tuple[int, ...]) -> Annotation:
-    """Nothing annotated, (H, W)."""
+    """Make an annotation (H, W) of nothing."""
     return np.full(shape, IGNORE, np.uint8)
 
 
-def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
-    """Clicks as an annotation: disks of their label (a class) in an image of `shape`, later ones over earlier ones."""
+def draw_clicks(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotation:
+    """Draw clicks as an annotation: disks of their class, later ones over earlier ones."""
     check_inside(clicks, shape[0], shape[1])
     annotation = no_annotation(shape)
     for y, x, label, _ in clicks.tolist():
@@ -34,7 +34,7 @@ def clicked(clicks: Clicks, shape: tuple[int, ...], radius: int = 3) -> Annotati
     return annotation
 
 
-def scribbled(
+def draw_scribble(
     points: Sequence[tuple[int, int]], label: int, shape: tuple[int, ...], width: int = 5
 ) -> Annotation:
     """Draw a scribble as an annotation: a line of a class through points (y, x)."""
@@ -44,8 +44,8 @@ def scribbled(
     return annotation
 
 
-class Scene(NamedTuple):
-    """What a user of classes sees of an image in a round, and knows of it."""
+class AnsweredImage(NamedTuple):
+    """Image with the method's answer to it, as a user of classes sees it in a round."""
 
     prediction: NDArray[np.integer]
     """(H, W) classes."""
@@ -66,14 +66,14 @@ class Annotator:
     """Base of the users who annotate classes."""
 
     def annotate(
-        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+        self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
-        """Annotate in a round.
+        """Annotate an image in a round.
 
         Args:
-            scene: prediction, truth and the rest.
+            answered: prediction, truth and the rest.
             generator: the only source of randomness.
-            scale: that the user's distances are multiplied by.
+            scale: Factor that the user's distances are multiplied by.
 
         Returns:
             (H, W), 255 everywhere where nothing is left to annotate; and the number of things
@@ -83,30 +83,32 @@ class Annotator:
 
 
 class StrokeUser(Annotator):
-    """Clicks or scribbles where the prediction is wrong, one after the other, deepest first (for CLIS' "future work"; the choice is ours).
+    """User who clicks or scribbles where the prediction is wrong, deepest error first.
+
+    It serves CLIS' "future work"; the choice is ours.
 
     A click falls on the pixel deepest in what is wrong in one way: far from right pixels, from
     other true classes, from annotated pixels and from the image's border. It is a disk; a scribble
     is the line through its centre that stays half as deep longest. Neither leaves the wrong pixels.
 
     Args:
-        count: of strokes a round; the paper's number of superpixels. Fewer where nothing wrong is
-            left.
+        count: Number of strokes a round; the paper's number of superpixels. Fewer where nothing
+            wrong is left.
         scribbles: draw lines instead of disks.
-        radius: of a click in pixels, twice that of a scribble's pen; smaller where what is wrong is
-            thinner.
+        radius: Radius of a click in pixels, twice that of a scribble's pen; smaller where what is
+            wrong is thinner.
     """
 
     def __init__(self, count: int = 16, scribbles: bool = False, radius: float = 3.0) -> None:
         self.count, self.scribbles, self.radius = count, scribbles, radius
 
     def annotate(
-        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+        self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
         """See `Annotator`; neither uncertainty nor superpixels are looked at."""
-        mask = scene.mask
+        mask = answered.mask
         found, strokes = no_annotation(mask.shape), 0
-        wrong = (mask != IGNORE) & (scene.prediction != mask) & (scene.before == IGNORE)
+        wrong = (mask != IGNORE) & (answered.prediction != mask) & (answered.before == IGNORE)
         classes = np.unique(mask[wrong]).tolist()
         while strokes < self.count and wrong.any():
             depth = np.max([interior_distance(wrong & (mask == label)) for label in classes], 0)
@@ -114,18 +116,18 @@ class StrokeUser(Annotator):
             label, radius = int(mask[y, x]), int(min(self.radius * scale, depth[y, x] - 1))
             if self.scribbles:
                 deep = (depth >= (depth[y, x] + 1) / 2) & wrong & (mask == label)
-                stroke = scribbled(
+                stroke = draw_scribble(
                     longest_chord(deep, y, x), label, mask.shape, 2 * (radius // 2) + 1
                 )
             else:
-                stroke = clicked(clicks_of([(y, x, label)]), mask.shape, radius)
+                stroke = draw_clicks(clicks_of([(y, x, label)]), mask.shape, radius)
             drawn = (stroke != IGNORE) & wrong & (mask == label)
             found[drawn], wrong[drawn], strokes = label, False, strokes + 1
         return found, strokes
 
 
 def longest_chord(region: NDArray[np.bool_], y: int, x: int) -> list[tuple[int, int]]:
-    """Return the ends (y, x) of the longest straight line through a pixel of a region that does not leave it."""
+    """Return the ends (y, x) of the longest straight line in a region through one of its pixels."""
     best: list[tuple[int, int]] = [(y, x), (y, x)]
     for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
         ends = [

@@ -1,4 +1,4 @@
-"""Variational weights: a Gaussian for each, whose posterior after a task is the prior of the next (CLIS, eq. 3 to 6)."""
+"""Variational weights, Gaussians whose posterior is the next task's prior (CLIS, eq. 3 to 6)."""
 
 import math
 
@@ -8,12 +8,14 @@ from torch.nn.functional import conv2d
 
 
 class GaussianWeights(nn.Module):
-    """A tensor of weights as independent Gaussians, q(w) = N(mean, exp(log_variance)), with a Gaussian prior.
+    """Tensor of weights as independent Gaussians, q(w) = N(mean, exp(log_variance)), with a prior.
+
+    The prior is Gaussian too.
 
     Args:
         start: the means to begin with.
-        prior_std: of the prior N(0, prior_std^2), until the first `hand_over`.
-        log_variance: of every weight at the beginning; -8 in the official code.
+        prior_std: Standard deviation of the prior N(0, prior_std^2), until the first `hand_over`.
+        log_variance: Log-variance of every weight at the beginning; -8 in the official code.
     """
 
     prior_mean: Tensor
@@ -27,20 +29,22 @@ class GaussianWeights(nn.Module):
         self.register_buffer("prior_log_variance", torch.full_like(start, 2 * math.log(prior_std)))
 
     def forward(self, sample: float = 1.0) -> Tensor:
-        """One draw with a share of the noise, differentiable in mean and variance; the means where the share is 0."""
+        """Draw weights with a share of the noise, differentiably; a share of 0 gives the means."""
         if not sample:
             return self.mean
         return self.mean + sample * torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
 
     def kl(self) -> Tensor:
-        """KL(q || prior), summed over the weights (the third term of eq. 6)."""
+        """Compute KL(q || prior), summed over the weights (the third term of eq. 6)."""
         ratio = torch.exp(self.log_variance - self.prior_log_variance)
         moved = (self.mean - self.prior_mean) ** 2 / self.prior_log_variance.exp()
         return 0.5 * (ratio + moved - 1 - self.log_variance + self.prior_log_variance).sum()
 
     @torch.no_grad()
     def sharpen(self, information: Tensor) -> None:
-        """Lower variances towards the optimum of eq. 6, where 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
+        """Lower variances towards the optimum of eq. 6.
+
+        There, 1 / variance = 1 / prior variance + expected Hessian of the data's loss.
 
         A gradient finds it slowly: what it says of a log-variance drowns in what it says of the
         mean. This is one step of that fixed point, with the Fisher information for the Hessian; the
@@ -60,12 +64,12 @@ class GaussianWeights(nn.Module):
 
 
 class BayesianConvolution(nn.Module):
-    """A convolution that keeps the size and draws its weights anew at every call, or uses their means.
+    """Convolution that keeps the size and draws its weights at every call, or uses their means.
 
     Args:
         inputs: channels.
         outputs: channels.
-        size: of the kernel, odd.
+        size: Side of the kernel, odd.
         prior_std: see `GaussianWeights`.
         log_variance: see `GaussianWeights`.
     """
@@ -86,10 +90,10 @@ class BayesianConvolution(nn.Module):
         self.padding = size // 2
 
     def forward(self, x: Tensor, sample: float = 1.0) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
+        """Convolve (B, inputs, H, W) to (B, outputs, H, W); the whole batch sees one draw."""
         return conv2d(x, self.weight(sample), self.bias(sample), padding=self.padding)
 
 
 def bayesian_kl(module: nn.Module) -> Tensor:
-    """KL of all variational weights in a module."""
+    """Compute the KL of all variational weights in a module."""
     return torch.stack([m.kl() for m in module.modules() if isinstance(m, GaussianWeights)]).sum()

@@ -1,4 +1,4 @@
-"""What keeps a network from forgetting while it learns task after task: nothing, LwF, EWC or PackNet, for any network.
+"""Consolidation of a network between tasks: none, LwF, EWC or PackNet, for any network.
 
 All share four moments: before a task, in each step's loss, before each update, and after a task.
 What is remembered lies in buffers and goes into checkpoints.
@@ -25,10 +25,10 @@ class Consolidation(nn.Module):
         """Make room for what will be kept of a network's weights; once, before all else."""
 
     def begin(self, network: nn.Module, images: Tensor) -> None:
-        """Before a task is learned from its images (B, 3, H, W)."""
+        """Prepare for learning a task from its images (B, 3, H, W)."""
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """Compute what is added to the loss of a step, whose logits of the task's images are (B, C, H, W)."""
+        """Compute a term of a step's loss from the logits (B, C, H, W) of the task's images."""
         return logits.new_zeros(())
 
     def limit(self, network: nn.Module) -> None:
@@ -37,23 +37,25 @@ class Consolidation(nn.Module):
     def end(
         self, network: nn.Module, images: Tensor, relearn: Callable[[], None] = lambda: None
     ) -> None:
-        """After a task; `relearn` trains on it once more."""
+        """Consolidate after a task; `relearn` trains on it once more."""
 
     def skip(self) -> None:
-        """After a task in which nothing was learned."""
+        """Pass over a task in which nothing was learned."""
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Enter the network as it answers an image of a task (0, 1, ...), or of no task learned yet."""
+        """Enter the network's state for a task (0, 1, ...), or for one that is not learned yet."""
         yield
 
 
 class LwF(Consolidation):
-    """Learning without forgetting (Li and Hoiem 2017): the task's images keep the answers that they had before it.
+    """Learning without forgetting (Li and Hoiem 2017), by distillation of earlier answers.
+
+    The task's images keep the answers that they had before it.
 
     Args:
-        weight: of the distillation; the paper's 1.
-        temperature: of both answers; the paper's 2.
+        weight: Weight of the distillation; the paper's 1.
+        temperature: Temperature of both answers; the paper's 2.
     """
 
     def __init__(self, weight: float = 1.0, temperature: float = 2.0) -> None:
@@ -67,11 +69,9 @@ class LwF(Consolidation):
         self.before = network(images)
 
     def penalty(self, network: nn.Module, logits: Tensor) -> Tensor:
-        """KL from the old answers to the new ones, a mean over pixels, times the temperature's square."""
-        old, new = (
-            softmax(self.before / self.temperature, 1),
-            log_softmax(logits / self.temperature, 1),
-        )
+        """Compute the KL from old to new answers, a mean over pixels, times temperature ** 2."""
+        old = softmax(self.before / self.temperature, 1)
+        new = log_softmax(logits / self.temperature, 1)
         pixels = logits.shape[0] * logits.shape[2] * logits.shape[3]
         return self.weight * self.temperature**2 * kl_div(new, old, reduction="sum") / pixels
 
@@ -85,7 +85,9 @@ class LwF(Consolidation):
 
 
 class EWC(Consolidation):
-    """Elastic weight consolidation (Kirkpatrick et al. 2017): weights that earlier tasks need are held where they were.
+    """Elastic weight consolidation (Kirkpatrick et al. 2017).
+
+    Weights that earlier tasks need are held where they were.
 
     The penalty is `weight / 2 * sum over tasks and weights of F_t (w - w_t)^2`. The sum over tasks
     of quadratics is one quadratic, so that only the sums of F, F w and F w^2 are kept, whatever the
@@ -148,7 +150,7 @@ class EWC(Consolidation):
 
 
 class PackNet(Consolidation):
-    """PackNet (Mallya and Lazebnik 2018): each task takes some of the weights that no task before it has taken.
+    """PackNet (Mallya and Lazebnik 2018): each task takes weights that no earlier task has taken.
 
     After a task the smallest of its weights in each layer are set to 0 and freed, and the others,
     which it owns from now on, are learned a little longer. Weights with fewer than two dimensions
@@ -175,7 +177,7 @@ class PackNet(Consolidation):
     tasks: Tensor
 
     def limit(self, network: nn.Module) -> None:
-        """Weights of earlier tasks do not move."""
+        """Keep the weights of earlier tasks from moving."""
         for name, value in trainable(network).items():
             if value.grad is not None:
                 value.grad[self.owner(name) < int(self.tasks)] = 0
@@ -218,7 +220,7 @@ class PackNet(Consolidation):
 
     @contextmanager
     def _without(self, network: nn.Module, freed: dict[str, Tensor]) -> Iterator[None]:
-        """Freed weights stay 0 while a task is learned a little longer."""
+        """Keep freed weights at 0 while a task is learned a little longer."""
         hooks = [
             value.register_hook(lambda grad, off=freed[name]: grad.masked_fill(off, 0))
             for name, value in trainable(network).items()
@@ -231,7 +233,11 @@ class PackNet(Consolidation):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Only the weights of the tasks up to the given one, of all learned ones for a new image; all of them for the task in progress."""
+        """Enter the weights of the tasks up to a given one.
+
+        They are those of all learned tasks for a new image, and all weights for the task in
+        progress.
+        """
         last = int(self.tasks) - 1 if task is None else task
         if last >= int(self.tasks):
             yield

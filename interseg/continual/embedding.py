@@ -1,4 +1,7 @@
-"""Which earlier task an image is like: its embedding by a variational autoencoder, and the gates kept with each embedding (CLIS)."""
+"""Likeness of images to earlier tasks: embeddings by a variational autoencoder (CLIS).
+
+The gates of each task are kept with its embedding.
+"""
 
 import itertools
 import math
@@ -9,7 +12,9 @@ from torch.nn.functional import interpolate, mse_loss
 
 
 class ImageEmbedding(nn.Module):
-    """A variational autoencoder of small views: three convolutional blocks and two dense layers to a Gaussian, and back.
+    """Variational autoencoder of small views.
+
+    Three convolutional blocks and two dense layers lead to a Gaussian, and back.
 
     Args:
         size: (height, width) that images are reduced to, multiples of 8; 64 x 88 in the official
@@ -42,12 +47,15 @@ class ImageEmbedding(nn.Module):
         self.decoder = nn.Sequential(up[0], nn.ReLU(), up[1], nn.ReLU(), up[2], nn.Sigmoid())
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in [0, 1] to mean and log-variance, (B, latents) each."""
+        """Embed images (B, 3, H, W) in [0, 1]: mean and log-variance, (B, latents) each."""
         mean, log_variance = self.encoder(self.reduced(images)).chunk(2, 1)
         return mean, log_variance.clamp(-10, 10)
 
     def loss(self, images: Tensor) -> Tensor:
-        """Negative evidence lower bound, a mean over images: squared error of the view, summed, and the KL from N(0, 1)."""
+        """Compute the negative evidence lower bound, a mean over images.
+
+        It is the squared error of the view, summed, and the KL from N(0, 1).
+        """
         mean, log_variance = self(images)
         drawn = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         rebuilt = self.decoder(self.expand(drawn).view(-1, *self.grid))
@@ -63,14 +71,14 @@ class ImageEmbedding(nn.Module):
 def gaussian_kl(
     mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
 ) -> Tensor:
-    """KL(N(mean, var) || N(other mean, other var)), summed over the last dimension."""
+    """Compute KL(N(mean, var) || N(other mean, other var)), summed over the last dimension."""
     ratio = torch.exp(log_variance - other_log_variance)
     moved = (mean - other_mean) ** 2 * torch.exp(-other_log_variance)
     return 0.5 * (ratio + moved - 1 - log_variance + other_log_variance).sum(-1)
 
 
 def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Compute the median over Gaussians (N, D) of the KL to the nearest other one; infinite where there is no other."""
+    """Compute the median KL of Gaussians (N, D) to their nearest others; infinite for one alone."""
     nearest = []
     for index in range(len(mean)):
         distances = gaussian_kl(mean[index], log_variance[index], mean, log_variance)
@@ -80,13 +88,13 @@ def usual_distance(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 class TaskMemory(nn.Module):
-    """What is kept of each task: the Gaussian that its image is embedded as, and the probabilities of its gates.
+    """Memory of tasks: the Gaussian of each one's image, and the probabilities of its gates.
 
     A task adds 4 * (2 * latents + gates) bytes: 6,256 in the paper's sizes.
 
     Args:
-        latents: of the embedding.
-        gates: of all layers.
+        latents: Number of latents of the embedding.
+        gates: Number of gates of all layers.
         threshold: an image is like a task if the KL between their Gaussians is at most this; None
             for any.
     """
@@ -112,7 +120,7 @@ class TaskMemory(nn.Module):
         )
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Discard all tasks."""
         self.pairs = self.pairs[:0]
 
     def gates(self, counts: list[int]) -> list[list[Tensor]]:
@@ -120,12 +128,15 @@ class TaskMemory(nn.Module):
         return [list(row.split(counts)) for row in self.pairs[:, 2 * self.latents :]]
 
     def distances(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """(T,) KL from an image's Gaussian to each task's."""
+        """Compute the KL (T,) from an image's Gaussian to each task's."""
         known_mean, known_log_variance = self.pairs[:, : 2 * self.latents].chunk(2, 1)
         return gaussian_kl(mean[None], log_variance[None], known_mean, known_log_variance)
 
     def nearest(self, mean: Tensor, log_variance: Tensor, counts: list[int]) -> list[Tensor] | None:
-        """Return the gates' probabilities of the task that an image is most like, a tensor a layer; None where it is like none."""
+        """Return the gates' probabilities of the task that an image is most like, a tensor a layer.
+
+        None where it is like none.
+        """
         if not len(self):
             return None
         distances = self.distances(mean, log_variance)

@@ -10,11 +10,13 @@ from torch.nn.functional import log_softmax
 def squared_gradients(
     logits: Tensor, weights: Sequence[Tensor], draws: int = 1, valid: Tensor | None = None
 ) -> list[Tensor]:
-    """Average over label maps drawn from a network the squared gradient of their log-likelihood, summed over the image's pixels.
+    """Average the squared gradients of the log-likelihoods of label maps drawn from a network.
+
+    A log-likelihood is summed over the image's pixels.
 
     Args:
         logits: (1, C, H, W) of one image, with the graph that leads to the weights.
-        weights: of any shape.
+        weights: Weights of any shape.
         draws: label maps.
         valid: (1, H, W) bool, the pixels that count; all by default.
 

@@ -1,4 +1,4 @@
-"""Kernels switched on by an Indian buffet process: a gate each, whose probability is learned (CLIS, eq. 2, 4, 7 to 9)."""
+"""Gates of kernels by an Indian buffet process, with probabilities pi (CLIS, eq. 2, 4, 7 to 9)."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ SURENESS = 10.0
 
 
 class BuffetGates(nn.Module):
-    """The gates of one layer: q(v_k) = Beta(a_k, b_k), the probabilities pi that follow from v, and gates z.
+    """Gates z of one layer, with q(v_k) = Beta(a_k, b_k) and probabilities pi that follow from v.
 
     Eq. 8 draws concrete gates at a temperature of 2. Behind fourteen layers without norms their
     noise drowns the signal: at pi = .89 the mean of a gate is .74, its coefficient of variation .24
@@ -27,12 +27,12 @@ class BuffetGates(nn.Module):
     mean.
 
     Args:
-        count: of kernels, K, spare ones included.
+        count: Number of kernels, K, spare ones included.
         prior: "finite": Beta(alpha / K, 1) and pi = v, the finite Indian buffet; "stick":
             Beta(alpha, 1) and pi_k = v_1 ... v_k, the paper's eq. 2, which with its alpha of 1
             leaves about one kernel active.
         alpha: expected number of active kernels under the prior; K / 3 for "finite", 1 for "stick".
-        temperature: of the concrete Bernoulli; the paper's 2.
+        temperature: Temperature of the concrete Bernoulli; the paper's 2.
         mode: "expected": z = pi at the mean of v; "straight_through": z is 0 or 1, drawn, with the
             concrete gate's gradient; "concrete": eq. 8.
         start: pi of every kernel at the beginning ("stick": of the last one).
@@ -85,17 +85,17 @@ class BuffetGates(nn.Module):
         return softplus(self.raw_b) + TINY
 
     def probabilities(self, sample: bool = True) -> Tensor:
-        """(K,) pi of one draw of v, or of its mean; of its mean alone where gates are expected ones."""
+        """Compute pi (K,) of one draw of v, or of its mean, as always for expected gates."""
         drawn = sample and self.mode != "expected"
         v = Beta(self.a, self.b).rsample() if drawn else self.a / (self.a + self.b)
         return self.of_sticks(v)
 
     def of_sticks(self, v: Tensor) -> Tensor:
-        """Pi from v (eq. 2)."""
+        """Compute pi from v (eq. 2)."""
         return (v.cumprod(0) if self.prior == "stick" else v).clamp(TINY, 1 - TINY)
 
     def draw(self, probabilities: Tensor) -> Tensor:
-        """(K,) gates z by the mode, between 0 and 1 and differentiable in the probabilities."""
+        """Draw gates z (K,) by the mode, from 0 to 1 and differentiable in the probabilities."""
         if self.mode == "expected":
             return probabilities
         noise = torch.rand_like(probabilities).clamp(TINY, 1 - TINY)
@@ -107,7 +107,10 @@ class BuffetGates(nn.Module):
         return (concrete > 0.5).to(concrete.dtype) + (concrete - concrete.detach())
 
     def mean(self, probabilities: Tensor) -> Tensor:
-        """(K,) expected gates: pi, but for concrete ones, which are nearer to one half; those by 64 quantiles of the noise."""
+        """Compute the expected gates (K,): pi, but for concrete ones, which are nearer to one half.
+
+        Those are computed by 64 quantiles of the noise.
+        """
         if self.mode != "concrete":
             return probabilities
         quantiles = (
@@ -117,7 +120,9 @@ class BuffetGates(nn.Module):
         return torch.sigmoid((odds[:, None] + torch.logit(quantiles)) / self.temperature).mean(1)
 
     def kl(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """KL of v (eq. 7) and, for one draw of pi, of z given v (eq. 9 as it should read), each summed over the kernels.
+        """Compute the KL of v (eq. 7), and of z given v for a draw of pi, each summed over kernels.
+
+        The latter is eq. 9 as it should read.
 
         Eq. 9 compares the Bernoulli of this draw with that of the mean pi under the prior.
         """
@@ -128,7 +133,7 @@ class BuffetGates(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, probabilities: Tensor) -> None:
-        """Move the posterior's mean to some probabilities pi; it stays as sure of them as it was (a + b)."""
+        """Move the posterior's mean to probabilities pi; its certainty a + b does not change."""
         v = probabilities
         if self.prior == "stick":
             v = v / torch.cat([torch.ones_like(v[:1]), v[:-1]])
@@ -144,7 +149,7 @@ class BuffetGates(nn.Module):
 
 
 def beta_kl(a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
-    """KL(Beta(a, b) || Beta(a0, b0)), elementwise (CLIS, eq. 7)."""
+    """Compute KL(Beta(a, b) || Beta(a0, b0)), elementwise (CLIS, eq. 7)."""
     digamma = torch.digamma
     return (
         log_beta(a0, b0)
@@ -156,15 +161,18 @@ def beta_kl(a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
-    """Ln B(a, b)."""
+    """Compute ln B(a, b)."""
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
 def bernoulli_kl(p: Tensor, p0: Tensor) -> Tensor:
-    """KL(Bernoulli(p) || Bernoulli(p0)), elementwise; the paper's eq. 9 has logarithms where probabilities belong."""
+    """Compute KL(Bernoulli(p) || Bernoulli(p0)), elementwise.
+
+    The paper's eq. 9 has logarithms where probabilities belong.
+    """
     return p * (p.log() - p0.log()) + (1 - p) * (torch.log1p(-p) - torch.log1p(-p0))
 
 
 def inverse_softplus(x: Tensor) -> Tensor:
-    """Y with softplus(y) = x > 0."""
+    """Find y with softplus(y) = x > 0."""
     return x + torch.log(-torch.expm1(-x))

@@ -1,4 +1,4 @@
-"""From annotated pixels to the rest of the image: the energy of CLIS (eq. 11 to 14) and its minimum.
+"""Propagation of annotated pixels over the image: CLIS' energy (eq. 11 to 14) and its minimum.
 
 The energy is convex in the probabilities. The official code takes 401 steps of Adam on it;
 `propagate` solves its stationarity condition pixel by pixel, all at once, over and over, at a
@@ -21,12 +21,12 @@ SMALL = 16
 
 
 def lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(3, H, W) CIE LAB of an RGB image (H, W, 3), in hundreds: lightness in [0, 1]."""
+    """Convert an RGB image (H, W, 3) to CIE LAB (3, H, W), in hundreds: lightness in [0, 1]."""
     return np.moveaxis(rgb2lab(image).astype(np.float32) / 100, -1, 0)
 
 
 def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
-    """exp(-k |r_m - r_n|^2) of every pair of neighbours (eq. 13).
+    """Compute exp(-k |r_m - r_n|^2) of every pair of neighbours (eq. 13).
 
     Args:
         colours: (3, H, W) of `lab`.
@@ -42,13 +42,13 @@ def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
 def energy(
     theta: Tensor, prior: Tensor, annotation: Tensor, pairs: list[Tensor], weight: float = 1000.0
 ) -> Tensor:
-    """G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
+    """Compute G of eq. 11, summed over pixels and pairs of neighbours, each pair once.
 
     Args:
         theta: (C, H, W) probabilities.
         prior: (C, H, W) the network's.
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
-        pairs: of `similarity`, or multiples of it.
+        pairs: Weights of pairs, of `similarity`, or multiples of it.
         weight: lambda of annotated pixels (eq. 14); "sufficiently large" in the paper.
     """
     log = theta.log()
@@ -78,9 +78,9 @@ def propagate(
     Args:
         prior: (C, H, W) probabilities of the network.
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
-        pairs: of `similarity`, or multiples of it.
-        weight: of annotated pixels.
-        iterations: most turns at each size.
+        pairs: Weights of pairs, of `similarity`, or multiples of it.
+        weight: Weight of annotated pixels.
+        iterations: Most turns at each size.
         tolerance: ends them where no probability has changed more.
 
     Returns:
@@ -98,7 +98,10 @@ def propagate(
 def descend(
     prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
 ) -> Tensor:
-    """Take turns from the answer at half the size, which knows already what comes from afar; a turn goes one pixel."""
+    """Take turns from the answer at half the size, which holds influences from far away.
+
+    A turn carries them one pixel.
+    """
     theta = torch.where(
         given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance)
     )
@@ -119,7 +122,7 @@ def descend(
 def start(
     prior: Tensor, given: Tensor, pairs: list[Tensor], iterations: int, tolerance: float
 ) -> Tensor:
-    """Bring the answer at half the size to the whole one; the prior where it is `SMALL`.
+    """Enlarge the answer at half the size; below `SMALL` begin with the prior.
 
     A pixel there stands for four, its pairs of neighbours reach twice as far: against its own terms
     they weigh a quarter.
@@ -150,7 +153,7 @@ def area_mean(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
-    """One step towards p with `scale ln p - pull / p = known + constant`, from probabilities (C, H, W).
+    """Take a step towards p with `scale ln p - pull / p = known + constant`, from p (C, H, W).
 
     In u = ln p the left side is scale u - pull exp(-u), whose slope is scale + pull / p.
     """
@@ -164,13 +167,13 @@ def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
 
 
 def normalised(values: Tensor) -> Tensor:
-    """(C, H, W) scaled to sum to 1 over classes, none below `LEAST`."""
+    """Scale probabilities (C, H, W) to sum to 1 over classes, none below `LEAST`."""
     values = values / values.sum(0, keepdim=True).clamp_min(LEAST)
     return values.clamp_min(LEAST) / values.clamp_min(LEAST).sum(0, keepdim=True)
 
 
 def one_hot(annotation: Tensor, classes: int) -> Tensor:
-    """(C, H, W) bool of annotated pixels."""
+    """Make (C, H, W) bool of annotated pixels."""
     return (
         annotation
         == torch.arange(classes, device=annotation.device, dtype=annotation.dtype)[:, None, None]
@@ -186,7 +189,7 @@ def ends(maps: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def neighbour_sum(maps: Tensor, pairs: list[Tensor]) -> Tensor:
-    """(K, H, W) weighted sum of maps over the eight neighbours of each pixel."""
+    """Compute the weighted sum (K, H, W) of maps over the eight neighbours of each pixel."""
     total = torch.zeros_like(maps)
     for step, w in zip(STEPS, pairs, strict=True):
         (to_first, to_second), (first, second) = ends(total, step), ends(maps, step)

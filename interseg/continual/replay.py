@@ -1,4 +1,4 @@
-"""A buffer of past samples that learning goes back to (dynamic interactive learning, algorithm 1)."""
+"""Buffer of past samples for replay (dynamic interactive learning, algorithm 1)."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -9,7 +9,7 @@ from interseg.errors import InputError
 
 
 class ReplayBuffer:
-    """Samples under a key each (an image's number): a later sample of the same image takes the earlier one's place.
+    """Buffer of samples, one a key (an image's number); a later sample replaces the earlier one.
 
     A new sample takes an empty slot while there is one. Then, with "decay", it overwrites a random
     one, as the paper's text says ("slowly decaying possibility of revisiting older samples"; its
@@ -43,7 +43,10 @@ class ReplayBuffer:
         return len(self.samples)
 
     def push(self, key: Hashable, sample: Any, generator: np.random.Generator) -> None:
-        """Add a sample, or bring the one of its key up to date; one whose key was turned away last is not offered again."""
+        """Add a sample, or replace the one of its key.
+
+        The key that was turned away last is not offered again.
+        """
         if key in self.keys:
             self.samples[self.keys.index(key)] = sample
         if key in (*self.keys, self.newest):
@@ -64,12 +67,12 @@ class ReplayBuffer:
     def draw(
         self, count: int, generator: np.random.Generator, without: Hashable = None
     ) -> list[Any]:
-        """`count` different samples, fewer where there are no more; never the one of the key `without`."""
+        """Draw `count` different samples, or all if there are fewer, but not that of `without`."""
         slots = [slot for slot in self.drawable if self.keys[slot] != without]
         return [self.samples[slot] for slot in generator.permutation(slots)[:count]]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it holds."""
+        """Return all samples and counts."""
         lists = {
             "keys": list(self.keys),
             "samples": list(self.samples),
@@ -80,8 +83,5 @@ class ReplayBuffer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
-        self.seen, self.newest, self.drawable = (
-            state_dict["seen"],
-            state_dict["newest"],
-            list(state_dict["drawable"]),
-        )
+        self.seen, self.newest = state_dict["seen"], state_dict["newest"]
+        self.drawable = list(state_dict["drawable"])

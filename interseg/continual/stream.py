@@ -1,14 +1,57 @@
-"""Contracts of task streams: methods that learn from them, data modules that give them.
+"""Contracts of streams, of tasks and of volumes: methods that learn round by round, data modules.
 
-The callbacks of streams see a method and its data through these alone.
+The callbacks of streams see a method and its data through these and `interseg/volumes/stream.py`.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from interseg.batches import TaskBatch
+from interseg.batches import Round, TaskBatch
+from interseg.continual.protocol import StreamProtocol
+
+Batch = TypeVar("Batch", bound=Round, contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
+
+
+class RoundMethod(Protocol[Batch, Answer]):
+    """A method that learns a stream in rounds, each a batch.
+
+    The loop calls `begin_round` and lets the user annotate; the training step learns by
+    `learn_round`, and answers again.
+    """
+
+    def begin_round(self, batch: Batch) -> Answer | None:
+        """Answer a batch before its round; None while nothing has been learned.
+
+        The first round begins the task, and the first task of a sequence begins with the weights
+        that sequences start from.
+        """
+
+    def updates(self, batch: Batch) -> int:
+        """Count the updates of the weights that a round takes, once its user has annotated."""
+
+    def learn(self, batch: Batch) -> None:
+        """Learn from what the user has given so far, if something of it is new."""
+
+    def finish(self, batch: Batch) -> None:
+        """Consolidate a task after its last round."""
+
+    def predict(self, batch: Batch, task: int | None = None) -> Answer:
+        """Answer a batch outside its rounds, with all that has been learned.
+
+        Args:
+            batch: Images or a volume.
+            task: Number of its task, if this sequence has finished that one; None for another.
+        """
+
+
+def learn_round(method: RoundMethod[Any, Any], batch: Round) -> None:
+    """Let a method learn a round, and consolidate the task after its last one."""
+    method.learn(batch)
+    if batch["last_round"]:
+        method.finish(batch)
 
 
 class Prediction(NamedTuple):
@@ -25,54 +68,32 @@ class Prediction(NamedTuple):
     """
 
 
-class TaskMethod(Protocol):
+class TaskMethod(RoundMethod[TaskBatch, Prediction], Protocol):
     """A method that learns from a stream of tasks."""
 
     network: nn.Module
     """Images (B, 3, H, W) to logits (B, C, H, W)."""
 
-    def meet(self, batch: TaskBatch) -> Prediction:
-        """Answer a task's images before a round."""
 
-    def predict(
-        self, images: Tensor, task: int | None = None, masks: Tensor | None = None
-    ) -> Prediction:
-        """Answer images of a task that this sequence has finished, or of one that was not met.
+class TaughtMethod(TaskMethod, Protocol):
+    """A method that a person may teach: it can say what it began with."""
 
-        Args:
-            images: (B, 3, H, W), placed.
-            task: 0, 1, ...; None for one that was not met.
-            masks: (B, H, W) true classes, 255 = ignore, for a method that is asked what it could do
-                at best.
-        """
+    beginning: dict[str, Tensor]
+    """State that every sequence starts from."""
 
-    def placed(self, images: Tensor) -> Tensor:
-        """Move images to the device and into the precision of the weights."""
+
+class GatedMethod(Protocol):
+    """A method with kernels that each task switches on or off."""
 
     def activation(self) -> list[Tensor]:
-        """Return how far each layer's kernels are switched on, (K,) in [0, 1]; empty without gates."""
+        """Return how far each layer's kernels are switched on, (K,) in [0, 1]."""
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
         """Find the task that each image (B, 3, H, W) is most like.
 
         Returns:
             The task, the distance to it, and whether that is near enough to begin with its kernels,
-            for each image. Empty for a method that does not look, or before its first task.
-        """
-
-
-class TaughtMethod(TaskMethod, Protocol):
-    """A method that a person may teach: it can say how long a round takes, and what it began with."""
-
-    beginning: dict[str, Tensor]
-    """State that every sequence starts from."""
-
-    def updates(self, learns: bool, last: bool) -> int:
-        """Return the number of updates of the weights that a round takes.
-
-        Args:
-            learns: something was annotated.
-            last: it is the task's last.
+            for each image. Empty before the first task.
         """
 
 
@@ -83,8 +104,9 @@ class TaskStream(Protocol):
     """Number of classes."""
     length: int
     """Tasks of a sequence."""
-    holdout: int
-    """Images that are pretrained on."""
+    protocol: StreamProtocol
+    pretraining_images: int
+    """Number of images that are pretrained on."""
 
     def images_of(self, sequence: int) -> list[int]:
         """Return the images of a sequence, in order."""
@@ -92,15 +114,19 @@ class TaskStream(Protocol):
     def batch_of(self, indices: Sequence[int]) -> TaskBatch:
         """Return images as one batch, not augmented."""
 
-    def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
+    def pretraining_batch(self, count: int, start: int = 0) -> TaskBatch:
         """Return some of the images that are pretrained on, in a circle."""
 
 
-class OpenStream(TaskStream, Protocol):
-    """One sequence whose tasks have as many rounds as they need, and to which tasks may be added."""
-
-    before: int
-    """Tasks that the method had learned before the sequence."""
+class OpenStream(Protocol):
+    """One sequence whose tasks have as many rounds as they need, and which may become longer."""
 
     def advance(self, last: bool) -> None:
         """Go on to the next round, or to the next task after a task's last one."""
+
+
+class OpenTasks(TaskStream, OpenStream, Protocol):
+    """An open sequence of tasks."""
+
+    before: int
+    """Tasks that the method had learned before the sequence."""

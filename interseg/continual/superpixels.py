@@ -1,4 +1,4 @@
-"""Superpixels, and the user who annotates those that are wrong and uncertain (CLIS, section "Experimental setup")."""
+"""Superpixels, and a user who annotates those that are wrong and uncertain (CLIS, experiments)."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import slic
 
 from interseg.clicks.layout import IGNORE
-from interseg.continual.annotations import Annotation, Annotator, Scene, no_annotation
+from interseg.continual.annotations import Annotation, Annotator, AnsweredImage, no_annotation
 from interseg.errors import InputError
 
 ORDERS = (
@@ -25,7 +25,10 @@ ACCURACY = 0.25
 def superpixels(
     image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0
 ) -> NDArray[np.int64]:
-    """SLIC superpixels (Achanta et al. 2012) of an RGB image (H, W, 3): (H, W) of 0 to n - 1, n about `count`."""
+    """Compute SLIC superpixels (Achanta et al. 2012) of an RGB image (H, W, 3).
+
+    Returns (H, W) of 0 to n - 1, n about `count`.
+    """
     return slic(image, n_segments=count, compactness=compactness, start_label=0).astype(np.int64)
 
 
@@ -37,7 +40,7 @@ class SuperpixelUser(Annotator):
     class. What was annotated before is not annotated again.
 
     Args:
-        count: of superpixels a round; the paper's 16. Fewer where there are no more.
+        count: Number of superpixels a round; the paper's 16. Fewer where there are no more.
         apart: least distance in pixels between the centres of two that are annotated in one round.
         purity: see above.
         order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows
@@ -57,10 +60,10 @@ class SuperpixelUser(Annotator):
         self.count, self.apart, self.purity, self.order = count, apart, purity, order
 
     def annotate(
-        self, scene: Scene, generator: np.random.Generator, scale: float = 1.0
+        self, answered: AnsweredImage, generator: np.random.Generator, scale: float = 1.0
     ) -> tuple[Annotation, int]:
         """See `Annotator`; the generator draws the random order alone."""
-        prediction, mask, _, segments, before, _ = scene
+        prediction, mask, _, segments, before, _ = answered
         found = no_annotation(mask.shape)
         valid = mask != IGNORE
         sizes, labels = self._labels(mask, segments, valid)
@@ -74,10 +77,10 @@ class SuperpixelUser(Annotator):
             stages = [generator.permutation(candidates)]
         elif self.order == "official":
             stages = self._official(
-                scene, open_ & _interior(segments, labels), wrong / sizes.clip(1)
+                answered, open_ & _interior(segments, labels), wrong / sizes.clip(1)
             )
         else:
-            worth = self._worth(scene, errors, centres, scale)
+            worth = self._worth(answered, errors, centres, scale)
             stages = [candidates[np.argsort(-worth[candidates], kind="stable")]]
         chosen = spread(np.concatenate(stages), centres, self.count, self.apart * scale)
         for segment in chosen:
@@ -85,18 +88,23 @@ class SuperpixelUser(Annotator):
         return found, len(chosen)
 
     def _worth(
-        self, scene: Scene, errors: NDArray[np.bool_], centres: NDArray[np.float64], scale: float
+        self,
+        answered: AnsweredImage,
+        errors: NDArray[np.bool_],
+        centres: NDArray[np.float64],
+        scale: float,
     ) -> NDArray[np.floating]:
-        """(n,) how early each superpixel is annotated, by the order."""
-        unsure = scene.uncertainty
+        """Rank superpixels (n,) by the order: a larger value is annotated earlier."""
+        unsure = answered.uncertainty
         if self.order in ("mutual_information", "epistemic_mass"):
-            if scene.epistemic is None:
+            if answered.epistemic is None:
                 raise InputError(
-                    f"order={self.order!r} needs a method that says how much of its uncertainty is epistemic; use error_mass"
+                    f"order={self.order!r} needs a method that says how much of its uncertainty is "
+                    "epistemic; use error_mass"
                 )
-            unsure = scene.epistemic
+            unsure = answered.epistemic
         if self.order in ("entropy", "mutual_information"):
-            return _means(unsure, scene.segments, len(centres))
+            return _means(unsure, answered.segments, len(centres))
         mass = (
             errors.astype(np.float64)
             if self.order == "error_size"
@@ -110,12 +118,15 @@ class SuperpixelUser(Annotator):
         return around[y, x]
 
     def _official(
-        self, scene: Scene, inside: NDArray[np.bool_], share: NDArray[np.floating]
+        self, answered: AnsweredImage, inside: NDArray[np.bool_], share: NDArray[np.floating]
     ) -> list[NDArray[np.int64]]:
-        """Superpixels inside their class: those that are wrong, the most wrong first, then the others, the most uncertain first."""
+        """Order the superpixels inside their class: wrong ones first, the most wrong before others.
+
+        The rest follow, the most uncertain first.
+        """
         bad = np.flatnonzero(inside & (share >= 1 - ACCURACY))
         rest = np.flatnonzero(inside & (share < 1 - ACCURACY))
-        unsure = _means(scene.uncertainty, scene.segments, len(share))
+        unsure = _means(answered.uncertainty, answered.segments, len(share))
         return [
             bad[np.argsort(-share[bad], kind="stable")],
             rest[np.argsort(-unsure[rest], kind="stable")],
@@ -124,7 +135,10 @@ class SuperpixelUser(Annotator):
     def _labels(
         self, mask: NDArray[np.uint8], segments: NDArray[np.int64], valid: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count the valid pixels of each superpixel and find the class that holds enough of them, 255 where none does."""
+        """Count the valid pixels of each superpixel and find the class that holds enough of them.
+
+        It is 255 where none does.
+        """
         count = int(segments.max()) + 1
         sizes = np.bincount(segments[valid], minlength=count)
         classes = int(mask[valid].max(initial=0)) + 1
@@ -138,14 +152,14 @@ class SuperpixelUser(Annotator):
 def _means(
     values: NDArray[np.floating], segments: NDArray[np.int64], count: int
 ) -> NDArray[np.float64]:
-    """(n,) mean of a map (H, W) in each superpixel."""
+    """Compute the mean (n,) of a map (H, W) in each superpixel."""
     return np.bincount(segments.ravel(), values.ravel(), count) / np.bincount(
         segments.ravel(), minlength=count
     ).clip(1)
 
 
 def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) superpixels whose neighbours all have their class."""
+    """Find the superpixels (n,) whose neighbours all have their class."""
     inside = labels != IGNORE
     for first, second in ((segments[1:], segments[:-1]), (segments[:, 1:], segments[:, :-1])):
         other = labels[first] != labels[second]
@@ -153,20 +167,20 @@ def _interior(segments: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
     return inside
 
 
-def wished(
+def choose_segments(
     uncertainty: NDArray[np.floating],
     segments: NDArray[np.int64],
     before: Annotation,
     count: int = 16,
     apart: float = 25.0,
 ) -> list[int]:
-    """Choose the superpixels that a method would like to have annotated, without a truth: the most uncertain first, spread over the image.
+    """Choose superpixels for annotation without a truth: the most uncertain, spread over the image.
 
     Args:
         uncertainty: (H, W) of each pixel.
         segments: (H, W) superpixels, numbered from 0.
         before: (H, W) what is annotated; superpixels with a pixel of it are not wished for.
-        count: of superpixels, fewer where there are no more.
+        count: Number of superpixels, fewer where there are no more.
         apart: least distance in pixels between the centres of two.
     """
     total = int(segments.max()) + 1
@@ -184,7 +198,7 @@ def wished(
 def spread(
     candidates: NDArray[np.int64], centres: NDArray[np.float64], count: int, apart: float
 ) -> list[int]:
-    """Take superpixels in order, `count` at most, whose centres (n, 2) are all at least `apart` pixels from each other."""
+    """Take superpixels in order, `count` at most, whose centres (n, 2) are `apart` pixels apart."""
     chosen: list[int] = []
     for segment in candidates.tolist():
         if len(chosen) == count:
@@ -195,7 +209,7 @@ def spread(
 
 
 def _centres(segments: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """(n, 2) mean y, x of each superpixel."""
+    """Compute the mean y, x (n, 2) of each superpixel."""
     y, x = np.indices(segments.shape)
     sizes = np.bincount(segments.ravel(), minlength=count).clip(1)
     return np.stack(

@@ -1,4 +1,4 @@
-"""What passes between a method that is taught and the person who teaches it; neither knows the other's side."""
+"""Messages between a method that is taught and the person who teaches it."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from interseg.continual.annotations import Annotation
 
 
 class Met(NamedTuple):
-    """What a person is shown before a round."""
+    """Round as a person is shown it."""
 
     task: int
     """Number of the photo's task: 0, 1, ..."""
@@ -34,7 +34,7 @@ class Met(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the person says."""
+    """Answer of the person to a round."""
 
     annotation: Annotation
     """(H, W) classes that were given in this round, 255 elsewhere."""
@@ -45,32 +45,29 @@ class Told(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What came of a round."""
+    """Result of a round, of a photo or of a volume."""
 
     task: int
     round: int
     last: bool
     probabilities: NDArray[np.floating]
-    """(C, H, W) the refined answer."""
+    """Refined answer: (C, H, W) of a photo, (1, D, H, W) of a volume."""
     activation: list[NDArray[np.floating]]
-    """How far each kernel of each layer is switched on, (K,) in [0, 1]; empty without gates."""
+    """State of each layer's kernels, (K,) from 0 (off) to 1 (on); empty without gates."""
 
 
 class Student(Protocol):
     """A method in the middle of its lessons, while it waits for the person."""
 
     def answer(self, task: int) -> NDArray[np.int64]:
-        """Answer the photo of a task that is over, with what has been learned since: (H, W) classes."""
+        """Answer the photo of a task that is over, with what was learned since: (H, W) classes."""
 
 
-class Teacher(Protocol):
-    """The person's side; all is called by the thread that learns, and each may raise to end the lessons."""
+class Listener(Protocol):
+    """Side of a person who teaches photos or volumes, as far as it hears of what is learned.
 
-    def begin(self, student: Student) -> None:
-        """Hear who is taught."""
-
-    def meet(self, met: Met) -> Told:
-        """Wait until the person has annotated."""
+    All is called by the thread that learns, and each may raise to end the lessons.
+    """
 
     def update(self, done: int, of: int) -> None:
         """Hear of an update of the weights, the `done`-th of a round's."""
@@ -79,4 +76,14 @@ class Teacher(Protocol):
         """Hear of a round's end, before its state is kept."""
 
     def rest(self) -> None:
-        """Wait for photos: there are no more."""
+        """Wait for photos or volumes: there are no more."""
+
+
+class Teacher(Listener, Protocol):
+    """Side of a person who teaches photos."""
+
+    def begin(self, student: Student) -> None:
+        """Hear who is taught."""
+
+    def meet(self, met: Met) -> Told:
+        """Wait until the person has annotated."""

@@ -1,4 +1,4 @@
-"""What a learner gains and keeps along a sequence of tasks: the matrix R[t, i] and CLIS' three figures of it."""
+"""Transfer along a sequence of tasks: the matrix R[t, i] and CLIS' three figures of it."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def transfer(
     matrix: NDArray[np.float64], basic: Sequence[float], forward_after: int, backward_after: int
 ) -> dict[str, float]:
-    """CLIS' figures of one sequence.
+    """Compute CLIS' figures of one sequence.
 
     Args:
         matrix: (T, T) R[t, i], the figure on task i's image after task t was learned; NaN where it

@@ -1,4 +1,7 @@
-"""How unsure a network is at each pixel, from several draws of its probabilities, and why (Kendall and Gal 2017; CLIS, eq. 10)."""
+"""Uncertainty of a network at each pixel, from several draws of its probabilities.
+
+Its epistemic part is told apart (Kendall and Gal 2017; CLIS, eq. 10).
+"""
 
 from typing import NamedTuple
 
@@ -18,11 +21,14 @@ class Uncertainty(NamedTuple):
 
 
 def uncertainty(draws: Tensor) -> Uncertainty:
-    """From draws (S, ..., C, H, W) of class probabilities; one draw has no epistemic part."""
+    """Compute uncertainties from draws (S, ..., C, H, W) of class probabilities.
+
+    One draw has no epistemic part.
+    """
     predictive, aleatoric = entropy(draws.mean(0)), entropy(draws).mean(0)
     return Uncertainty(predictive, aleatoric, (predictive - aleatoric).clamp_min(0))
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """(..., H, W) entropy of probabilities (..., C, H, W) in nats; 0 ln 0 is 0."""
+    """Compute the entropy (..., H, W) of probabilities (..., C, H, W) in nats; 0 ln 0 is 0."""
     return -torch.xlogy(probabilities, probabilities).sum(-3)

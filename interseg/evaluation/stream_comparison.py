@@ -1,12 +1,11 @@
-"""Comparison of runs of task streams.
+"""Comparison of runs of streams, of tasks or of volumes: sequences and permutations are paired.
 
-An array's runs of single sequences are one method, and the sequences of methods are paired.
+An array's runs of single sequences are one method.
 """
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,85 +13,149 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.evaluation.comparison import OWN, group_runs
 from interseg.evaluation.metrics import interval
 
 FIGURES = ("basic", "forward", "backward", "drop")
+"""Figures of a sequence of tasks."""
+VOLUME_FIGURES = ("dice", "proxy", "labour", "held_out")
+"""Figures of a permutation of volumes: means of the last rounds of its volumes, and Dice of the
+held-out ones after its last volume, where that was measured."""
+LOWER = {"drop": "drops less by", "labour": "takes less labour by"}
+"""Figures that are better when lower, and what is said of the first method's lead in them."""
 KINDS = {
     "": "mean IoU",
     "official_": "the official code's IoU: classes by area, annotated pixels included",
 }
-"""Prefixes of the figures in `transfer.json`, and their meanings."""
-TASKS = ("_target_", "root", "classes", "size", "holdout", "length", "rounds", "seed")
+"""Prefixes of the figures in `transfer.json`, and what they are."""
+TASKS = ("_target_", "root", "classes", "size", "pretraining_images", "length", "seed")
 """Keys of a data module that decide which tasks a sequence has."""
+VOLUMES = (
+    *("_target_", "root", "size", "spacing", "crop", "margin", "values", "channel", "series"),
+    *("held_out", "stream", "normalise", "seed"),
+)
+"""Keys of a data module that decide which volumes a permutation has."""
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
-"""Errors that the readers raise for damaged files."""
+"""What readers raise for damaged files."""
 Sequences = dict[str, dict[str, float]]
-"""The figures of each sequence, by its number."""
+"""The figures of each sequence or permutation, by its number."""
 
 
-class Round(NamedTuple):
-    """A round of a task, in `transfer.csv`."""
+class StreamRound(NamedTuple):
+    """A round of a task or volume."""
 
     number: int
-    before: float
-    """Mean IoU of the answer that the user saw."""
-    iou: float
-    """Mean IoU of the refined answer."""
-    annotated: float
-    """Share of the pixels that the user has annotated so far."""
+    cost: float
+    """Share of the pixels annotated so far, or of the labour of labelling the whole target."""
+    quality: float
+    """Mean IoU or Dice of the refined answer."""
+    before: float | None = None
+    """Mean IoU of the answer that the user saw; None for a volume."""
 
 
-def parse_round(row: dict[str, str]) -> Round:
-    """Read a round from a row of `transfer.csv`."""
-    number = int(row["kind"].split()[1])
-    return Round(number, float(row["before"]), float(row["iou"]), float(row["annotated"]))
-
-
-@dataclass(frozen=True)
-class StreamRun:
-    """The content of a run's folder: `transfer.json`, `transfer.csv` and `config.yaml`.
-
-    Raises:
-        InputError: A folder without complete files.
-    """
+class StreamRun(NamedTuple):
+    """A run of a stream, read."""
 
     folder: Path
-    config: dict[str, Any] = field(init=False)
-    sequences: Sequences = field(init=False)
-    rounds: list[Round] = field(init=False)
+    config: dict[str, Any]
+    setting: dict[str, Any]
+    """Settings that decide what a sequence has and how it is measured."""
+    sequences: Sequences
+    rounds: list[StreamRound]
 
-    def __post_init__(self) -> None:
-        try:
-            found = json.loads((self.folder / "transfer.json").read_text())["sequences"]
-            sequences = {}
-            for number, figures in found.items():
-                sequences[number] = {name: float(figures[name]) for name in names()}
-            config = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
-            with (self.folder / "transfer.csv").open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row["kind"].startswith("round")]
-            rounds = [parse_round(row) for row in rows]
-        except DAMAGED as error:
-            raise InputError(
-                f"{self.folder} holds no finished sequence of tasks ({error}); "
-                "give runs of train.py with clis/tasks.yaml"
-            ) from None
-        object.__setattr__(self, "sequences", sequences)
-        object.__setattr__(self, "config", config)
-        object.__setattr__(self, "rounds", rounds)
 
-    def setting(self) -> dict[str, Any]:
-        """Return the values that decide which tasks a sequence has and how they are measured."""
-        config = OmegaConf.create(self.config)
-        setting = {key: OmegaConf.select(config, f"data.{key}") for key in TASKS}
-        for key in ("forward_after", "backward_after"):
-            setting[key] = OmegaConf.select(config, f"callbacks.transfer.{key}")
-        return setting
+def read_run(folder: Path) -> StreamRun:
+    """Read a run's folder with `transfer.json` and `transfer.csv`, or with `dice.csv`.
+
+    Raises:
+        InputError: a folder without whole files of a finished sequence.
+    """
+    volumes = (folder / "dice.csv").exists()
+    try:
+        found = OmegaConf.load(folder / "config.yaml")
+        config = OmegaConf.to_container(found)
+        assert isinstance(config, dict)
+        named = {str(key): value for key, value in config.items()}
+        sequences, rounds = read_volumes(folder) if volumes else read_tasks(folder)
+        setting = setting_of(named, volumes)
+    except DAMAGED as error:
+        raise InputError(
+            f"{folder} holds no finished sequence of tasks or volumes ({error}); give runs of "
+            "train.py with clis/tasks.yaml or dynamic3d.yaml"
+        ) from None
+    return StreamRun(folder, named, setting, sequences, rounds)
+
+
+def read_tasks(folder: Path) -> tuple[Sequences, list[StreamRound]]:
+    """Read the figures of sequences of tasks, and their rounds."""
+    found = json.loads((folder / "transfer.json").read_text())["sequences"]
+    sequences = {}
+    for number, figures in found.items():
+        sequences[number] = {name: float(figures[name]) for name in names()}
+    rounds = []
+    for row in rows_of(folder / "transfer.csv"):
+        if row["kind"].startswith("round"):
+            number = int(row["kind"].split()[1])
+            values = (float(row[key]) for key in ("annotated", "iou", "before"))
+            rounds.append(StreamRound(number, *values))
+    return sequences, rounds
+
+
+def read_volumes(folder: Path) -> tuple[Sequences, list[StreamRound]]:
+    """Read the figures of permutations of volumes, and their rounds."""
+    rows = rows_of(folder / "dice.csv")
+    played = [row for row in rows if row["kind"] == "round"]
+    sequences = {}
+    for number in dict.fromkeys(row["permutation"] for row in played):
+        own = [row for row in rows if row["permutation"] == number]
+        sequences[number] = permutation_figures(own)
+    rounds = []
+    for row in played:
+        values = (float(row[key]) for key in ("labour", "dice"))
+        rounds.append(StreamRound(int(row["round"]), *values))
+    return sequences, rounds
+
+
+def permutation_figures(rows: list[dict[str, str]]) -> dict[str, float]:
+    """Return the figures of a permutation from its rows of `dice.csv`."""
+    ends = {row["volume"]: row for row in rows if row["kind"] == "round"}  # the last of each
+    figures = {}
+    for name in ("dice", "proxy", "labour"):
+        figures[name] = float(np.mean([float(row[name]) for row in ends.values()]))
+    last = max(int(row["seen"]) for row in rows)
+    measured = [row for row in rows if row["kind"] == "held_out" and int(row["seen"]) == last]
+    if measured:
+        figures["held_out"] = float(np.mean([float(row["dice"]) for row in measured]))
+    return figures
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    """Read a table's rows."""
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def setting_of(config: dict[str, Any], volumes: bool) -> dict[str, Any]:
+    """Return what decides which tasks or volumes a sequence has and how they are measured."""
+    found = OmegaConf.create(config)
+    setting = {
+        key: OmegaConf.select(found, f"data.{key}") for key in (VOLUMES if volumes else TASKS)
+    }
+    node: dict[str, Any] = config.get("protocol") or {}
+    kind = {"kind": "stream" if volumes else "sequence"}
+    protocol = StreamProtocol(**kind | {k: v for k, v in node.items() if k != "_target_"})
+    if volumes:
+        return setting | {"protocol.volumes": protocol.volumes, "protocol.first": protocol.first}
+    setting["protocol.rounds"] = protocol.rounds
+    for key in ("forward_after", "backward_after"):
+        setting[key] = OmegaConf.select(found, f"callbacks.transfer.{key}")
+    return setting
 
 
 def names() -> list[str]:
-    """List the names of all figures of a sequence."""
+    """List all figures of a sequence of tasks."""
     return [prefix + figure for prefix in KINDS for figure in FIGURES]
 
 
@@ -100,20 +163,24 @@ class StreamMethod(NamedTuple):
     """The sequences and rounds that a method's runs have played."""
 
     sequences: Sequences
-    rounds: list[Round]
+    rounds: list[StreamRound]
+
+    @property
+    def of_volumes(self) -> bool:
+        """Whether volumes were played, not tasks."""
+        return all("dice" in figures for figures in self.sequences.values())
 
     def curve(self) -> list[tuple[float, float]]:
-        """Compute the curve of mean IoU against the share of annotated pixels, means over tasks.
+        """Return mean cost and mean quality before the first round, where it is known, and after each.
 
-        The first point is before the first round, each other one after a round.
+        Means are over tasks or volumes.
         """
-        start = [r.before for r in self.rounds if r.number == 0]
-        found = [(0.0, float(np.mean(start)))]
+        before = [r.before for r in self.rounds if r.number == 0 and r.before is not None]
+        found = [(0.0, float(np.mean(before)))] if before else []
         for number in sorted({r.number for r in self.rounds}):
             now = [r for r in self.rounds if r.number == number]
-            annotated = np.mean([r.annotated for r in now])
-            iou = np.mean([r.iou for r in now])
-            found.append((float(annotated), float(iou)))
+            cost, quality = np.mean([(r.cost, r.quality) for r in now], axis=0)
+            found.append((float(cost), float(quality)))
         return found
 
 
@@ -124,11 +191,19 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
         InputError: Runs on other data or by other measures; two runs of one method with the same
             sequence; methods that have played different sequences.
     """
-    _check_same_setting([run for _, run in named])
-    own = [key for key in OWN if key != "seed"]
-    own += ["data.sequence", "data.sequences", "trainer.max_epochs"]
     methods: dict[str, StreamMethod] = {}
-    for name, runs in group_runs(named, own).items():
+    first_run = named[0][1]
+    for _, run in named:
+        for key in first_run.setting | run.setting:
+            ours, theirs = first_run.setting.get(key), run.setting.get(key)
+            if ours != theirs:
+                differs = f"{key} is {ours!r} in {first_run.folder} and {theirs!r} in {run.folder}"
+                raise InputError(
+                    f"{differs}, so that their sequences are not the same; compare runs of the "
+                    "same tasks or volumes"
+                )
+    own = [*(key for key in OWN if key != "seed"), "protocol.sequence", "protocol.sequences"]
+    for name, runs in group_runs(named, [*own, "trainer.max_epochs"]).items():
         methods[name] = StreamMethod({}, [])
         for run in runs:
             for number in run.sequences.keys() & methods[name].sequences.keys():
@@ -142,51 +217,44 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
     for name, (others, _) in methods.items():
         if odd := sorted(sequences.keys() ^ others.keys(), key=int):
             raise InputError(
-                f"{first} and {name} have not both played sequence {odd[0]}; "
-                "compare runs of the same sequences"
+                f"{first} and {name} have not both played sequence {odd[0]}; compare runs of the "
+                "same sequences"
             )
     return methods
 
 
-def _check_same_setting(runs: Sequence[StreamRun]) -> None:
-    """Raise `InputError` if runs differ in their tasks or measures."""
-    first = runs[0]
-    for run in runs:
-        setting = run.setting()
-        for key, value in first.setting().items():
-            if setting[key] != value:
-                raise InputError(
-                    f"{key} is {value!r} in {first.folder} and {setting[key]!r} in {run.folder}, "
-                    "so that their sequences are not the same; compare runs of the same tasks"
-                )
-
-
-def transfer_table(methods: dict[str, Sequences], prefix: str = "") -> list[list[str]]:
+def transfer_table(
+    methods: dict[str, Sequences],
+    prefix: str = "",
+    figures: Sequence[str] = FIGURES,
+) -> list[list[str]]:
     """Make rows of cells: means over sequences, and the first method's lead over each other one.
 
-    A lead has a bootstrap interval if there are several sequences.
+    Leads have bootstrap intervals; a figure that a method has not is left out.
 
     Args:
-        methods: Sequences of each method; the first method has all that another one has.
-        prefix: Key of `KINDS`.
+        methods: Sequences of each; the first has all that another one has.
+        prefix: Prefix of the figures' names, see `KINDS`.
+        figures: Figures that are shown.
     """
     first, theirs = next(iter(methods.items()))
-    heads = {figure: f"{first}'s lead, {figure}" for figure in FIGURES}
-    heads["drop"] = f"{first} drops less by"
-    table = [["", *FIGURES, *heads.values()]]
+    played = [found for own in methods.values() for found in own.values()]
+    known = [name for name in figures if all(prefix + name in found for found in played)]
+    leads = [f"{first} {LOWER[n]}" if n in LOWER else f"{first}'s lead, {n}" for n in known]
+    table = [["", *known, *leads]]
     for method, own in methods.items():
-        means, leads = [], []
-        for figure in FIGURES:
-            key, sign = prefix + figure, -1 if figure == "drop" else 1
+        means, cells = [], []
+        for figure in known:
+            key, sign = prefix + figure, -1 if figure in LOWER else 1
             means.append(f"{np.mean([own[k][key] for k in own]):.3f}")
             lead = [sign * (theirs[k][key] - own[k][key]) for k in own]
             spread = " [{:+.3f}, {:+.3f}]".format(*interval(lead)) if len(lead) > 1 else ""
-            leads.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
-        table.append([method, *means, *leads])
+            cells.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
+        table.append([method, *means, *cells])
     return table
 
 
 def markdown(table: list[list[str]]) -> str:
-    """Write rows of cells as a markdown table; the first row is the heading."""
+    """Write rows of cells, the first one the heading."""
     head, *rows = ["| " + " | ".join(row) + " |" for row in table]
     return "\n".join([head, "|---" * len(table[0]) + "|", *rows])

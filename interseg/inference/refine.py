@@ -29,7 +29,7 @@ COUNTS = ("refinements", "refinement_evaluations", "refinements_failed")
 which no energy below the forward pass's was found."""
 
 
-class Round(NamedTuple):
+class ForwardPass(NamedTuple):
     """A group's answer, and the function that repeats it with other variables.
 
     Attributes:
@@ -87,7 +87,7 @@ class Refiner:
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> "Round":
+    ) -> "ForwardPass":
         """Answer a group whose views have one size.
 
         Args:
@@ -152,7 +152,7 @@ class Refiner:
         self,
         scene: Scene,
         group: list[int],
-        played: "Round",
+        played: "ForwardPass",
         wrong: list[int],
         states: Sequence[State],
         labels: list[PixelLabels],

@@ -11,27 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, Round
+from interseg.inference.refine import Refiner, ForwardPass
 from interseg.inference.rerun import Rerun, pick
 from interseg.inference.scene import Scene
 
 
 class MapRefiner(Refiner):
-    """DistMap-BRS, which adds to the interaction maps; with its paper's settings it is `BRS`."""
+    """DistMap-BRS, which adds to the interaction maps; with its paper's settings it is `BRSRefiner`."""
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         (images, maps), encoded = scene.batch(group), scene.encoding(group)
         logits = scene.run(images, add(maps, variables), encoded)
 
         def again(rows: list[int], given: Tensor) -> Tensor:
             return scene.run(images[rows], add(maps[rows], given), pick(encoded, rows))
 
-        return Round(logits, maps[0, : scene.click_maps].numel(), again)
+        return ForwardPass(logits, maps[0, : scene.click_maps].numel(), again)
 
 
-class BRS(MapRefiner):
+class BRSRefiner(MapRefiner):
     """BRS as in its paper: the energy is summed over the clicked pixels, with up to 100 iterations.
 
     L-BFGS has a memory of 20, and the inertia is measured from the maps of the forward pass. The
@@ -57,14 +57,14 @@ class ImageRefiner(Refiner):
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         images, maps = scene.batch(group)
         logits = scene.run(add(images, variables), maps)
 
         def again(rows: list[int], given: Tensor) -> Tensor:
             return scene.run(add(images[rows], given), maps[rows])
 
-        return Round(logits, images[0].numel(), again)
+        return ForwardPass(logits, images[0].numel(), again)
 
 
 def add(channels: Tensor, variables: Sequence[Tensor | None] | Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class FeatureRefiner(Refiner):
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]
-    ) -> Round:
+    ) -> ForwardPass:
         (images, maps), encoded = scene.batch(group), scene.encoding(group)
         first = Rerun(
             scene.network,
@@ -141,7 +141,7 @@ class FeatureRefiner(Refiner):
                 both,
             )
 
-        return Round(first.answer, 2 * first.channels, again)
+        return ForwardPass(first.answer, 2 * first.channels, again)
 
 
 def scale_features(features: Tensor, variables: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _stack_variables(features: Tensor, variables: Sequence[Tensor | None], flip:
 
 
 REFINERS: dict[str, Callable[[], Refiner]] = {
-    "brs": BRS,
+    "brs": BRSRefiner,
     "dist_map_brs": MapRefiner,
     "rgb_brs": ImageRefiner,
     "f_brs_a": lambda: FeatureRefiner("a"),

@@ -4,7 +4,7 @@ Interaction maps with the photo's channels go through the network's first convol
 weights, and are added to its output for the photo. They are zero at first, so that the network
 answers exactly as before (sides that are not multiples of 32 are padded). Clicks act only through
 the refinement, which finds maps that give the clicked pixels their labels
-(`interseg.inference.refiners.BRS`).
+(`interseg.inference.refiners.BRSRefiner`).
 """
 
 import copy

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from interseg.continual.teacher import Listener
 from interseg.volumes.slices import Mask
 
 
@@ -32,30 +33,8 @@ class ToldSlices(NamedTuple):
     """Whether this is the volume's last round."""
 
 
-class LearnedVolume(NamedTuple):
-    """The result of a round."""
-
-    task: int
-    round: int
-    last: bool
-    probabilities: NDArray[np.floating]
-    """(D, H, W) refined answer."""
-
-
-class SliceTeacher(Protocol):
-    """The person's side of the lessons.
-
-    The thread that learns calls all methods; each may raise an error to end the lessons.
-    """
+class SliceTeacher(Listener, Protocol):
+    """Side of a person who teaches volumes."""
 
     def meet(self, met: MetVolume) -> ToldSlices:
-        """Wait for the person's labels."""
-
-    def update(self, done: int, of: int) -> None:
-        """Take note of a weight update, the `done`-th of a round's `of`."""
-
-    def learned(self, learned: LearnedVolume) -> None:
-        """Take note of a round's end, before its state is saved."""
-
-    def rest(self) -> None:
-        """Wait for more volumes."""
+        """Wait until the person has labelled."""

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import WandbLogger
 
 from callbacks.dice import VolumeDice
 from callbacks.noc import NumberOfClicks
-from callbacks.offers import Captioned, Table, captioned
+from callbacks.offers import Captioned, Table, caption
 from callbacks.report import Report
 from callbacks.transfer import Transfer
 from tests.helpers.wandb_records import records
@@ -85,7 +85,7 @@ def test_a_callback_that_has_nothing_yet_offers_nothing():
 
 def test_rounds_are_captioned_by_their_numbers_and_those_without_a_picture_left_out():
     rounds = [{"task": 1, "dice": 0.12345, "picture": "abc", "name": "x"}, {"task": 2, "dice": 0.5}]
-    assert captioned(rounds) == [("abc", "task 1, dice 0.123")]
+    assert caption(rounds) == [("abc", "task 1, dice 0.123")]
 
 
 def test_reports_offer_what_they_have_shown():

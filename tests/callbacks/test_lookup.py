@@ -8,7 +8,14 @@ from torch import nn
 from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.dice import VolumeDice
-from callbacks.lookup import callback_of, callbacks_of, data_of, find_callback, method_of
+from callbacks.lookup import (
+    callback_of,
+    callbacks_of,
+    data_of,
+    find_callback,
+    find_method,
+    method_of,
+)
 from callbacks.offers import OffersImages, OffersQuality, OffersTables
 from callbacks.slice_loop import SliceLoop
 from callbacks.task_report import TaskReport
@@ -16,7 +23,7 @@ from callbacks.transfer import Transfer
 from callbacks.volume_report import VolumeReport
 from datamodules.tasks import ClassFolderDataModule
 from datamodules.volumes import VolumeFolderDataModule
-from interseg.continual.stream import TaskMethod, TaskStream
+from interseg.continual.stream import GatedMethod, TaskMethod, TaskStream
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from interseg.volumes.stream import VolumeMethod, VolumeStream
@@ -45,15 +52,15 @@ class Own(LightningModule):
         super().__init__()
         self.network = nn.Conv2d(3, 2, 1)
 
-    def meet(self, batch): ...
+    def begin_round(self, batch): ...
 
-    def predict(self, images, task=None): ...
+    def updates(self, batch): ...
 
-    def placed(self, images): ...
+    def learn(self, batch): ...
 
-    def activation(self): ...
+    def finish(self, batch): ...
 
-    def neighbour(self, images): ...
+    def predict(self, batch, task=None): ...
 
 
 def test_callbacks_are_found_by_their_class():
@@ -74,6 +81,9 @@ def test_methods_and_data_of_streams_are_what_their_callbacks_need(tmp_path):
     plain = CLISNetwork(2, 4, 4, variational=False)
     for method in (CLIS(network), ContinualBaseline(plain), Own()):
         assert method_of(method, TaskMethod) is method
+    gated = CLIS(network)
+    assert find_method(gated, GatedMethod) is gated
+    assert find_method(ContinualBaseline(plain), GatedMethod) is None
     volumes = Dynamic3D(nn.Conv3d(1, 1, 1))
     assert method_of(volumes, VolumeMethod) is volumes
     for data, kind in (
@@ -86,18 +96,19 @@ def test_methods_and_data_of_streams_are_what_their_callbacks_need(tmp_path):
 def test_what_is_of_another_kind_is_named_with_all_that_it_lacks():
     with pytest.raises(
         InputError,
-        match=r"model is a Dynamic3D without activation, neighbour, placed; .*TaskMethod",
+        match=r"model is a Dynamic3D without activation, neighbour; .*GatedMethod",
     ):
-        method_of(Dynamic3D(nn.Conv3d(1, 1, 1)), TaskMethod)
+        method_of(Dynamic3D(nn.Conv3d(1, 1, 1)), GatedMethod)
     with pytest.raises(
-        InputError, match=r"model is a CLIS without start_anew; .* \(interseg\.volumes\.stream\)"
+        InputError,
+        match=r"data is a ClassFolderDataModule without crop, .* \(interseg\.volumes\.stream\)",
     ):
-        method_of(CLIS(CLISNetwork(2, 4, 4)), VolumeMethod)
+        data_of(trainer(data=ClassFolderDataModule("nowhere", classes=2)), VolumeStream)
     del (bare := Own()).network
     with pytest.raises(InputError, match="model is a Own without network;"):
         method_of(bare, TaskMethod)
     with pytest.raises(
-        InputError, match=r"data is a LightningDataModule without batch_of, classes, .*, length; "
+        InputError, match=r"data is a LightningDataModule without batch_of, classes, .*, protocol; "
     ):
         data_of(trainer(data=LightningDataModule()), TaskStream)
     with pytest.raises(InputError, match="data is a NoneType without crop"):
@@ -111,7 +122,6 @@ def test_what_is_of_another_kind_is_named_with_all_that_it_lacks():
         (Transfer(), "on_train_batch_start"),
         (TaskReport(), "on_train_batch_start"),
         (VolumeDice(), "on_train_batch_end"),
-        (VolumeReport(), "on_train_batch_end"),
     ],
 )
 def test_a_callback_of_a_stream_says_so_where_the_method_learns_none(callback, hook):

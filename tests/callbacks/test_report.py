@@ -9,7 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from callbacks.figures import put_legend_below
+from callbacks.pages import put_legend_below
 from callbacks.report import Picture, Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
 from interseg.evaluation.drawing import (

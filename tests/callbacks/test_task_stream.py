@@ -18,9 +18,11 @@ from callbacks.annotation_loop import AnnotationLoop
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.task_report import describe_kernels, draw_curve
 from callbacks.transfer import Transfer
+from datamodules.base import Loading
 from datamodules.tasks import ClassFolderDataModule
 from interseg.continual.consolidation import EWC, Consolidation, LwF, PackNet
 from interseg.continual.embedding import ImageEmbedding
+from interseg.continual.protocol import StreamProtocol
 from interseg.continual.superpixels import SuperpixelUser
 from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
@@ -45,17 +47,18 @@ def folder(tmp_path_factory):
     return root
 
 
-def data(folder, stage="tasks", **options):
+def data(folder, kind="sequence", rounds=2, sequence=None, **options):
+    protocol = {"sequences": 2, "rounds": rounds, "sequence": sequence}
+    protocol = protocol if kind == "sequence" else {}
     given = {
         "classes": 2,
         "size": (40, 56),
-        "holdout": 4,
+        "pretraining_images": 4,
         "length": 3,
-        "sequences": 2,
-        "batch_size": 2,
-        "num_workers": 0,
+        "protocol": StreamProtocol(kind, **protocol),
+        "loading": Loading(batch_size=2, num_workers=0),
     }
-    return ClassFolderDataModule(str(folder), stage=stage, **given | options)
+    return ClassFolderDataModule(str(folder), **given | options)
 
 
 def clis(pretrained=None, **options):
@@ -107,7 +110,7 @@ def pretrained(folder, tmp_path_factory):
     for name in ("clis", "naive"):
         epochs = 3  # so that something is left to be taught
         root = tmp_path_factory.mktemp(name)
-        trainer(root, epochs=epochs).fit(METHODS[name](), data(folder, "pretrain"))
+        trainer(root, epochs=epochs).fit(METHODS[name](), data(folder, "offline"))
         files[name] = str(root / "checkpoints" / "last.ckpt")
     return files | dict.fromkeys(("lwf", "ewc", "packnet"), files["naive"])
 
@@ -240,12 +243,12 @@ def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(
 
 
 def test_killed_in_pretraining_it_goes_on_with_equal_weights(folder, tmp_path):
-    trainer(tmp_path / "whole", epochs=3).fit(clis(), data(folder, "pretrain"))
+    trainer(tmp_path / "whole", epochs=3).fit(clis(), data(folder, "offline"))
     with pytest.raises(Killed):
-        trainer(tmp_path / "cut", Kill(3, True), epochs=3).fit(clis(), data(folder, "pretrain"))
+        trainer(tmp_path / "cut", Kill(3, True), epochs=3).fit(clis(), data(folder, "offline"))
     file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     trainer(tmp_path / "cut", epochs=3).fit(
-        clis(), data(folder, "pretrain"), ckpt_path=file, weights_only=True
+        clis(), data(folder, "offline"), ckpt_path=file, weights_only=True
     )
     assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "cut")["state_dict"])
 
@@ -330,7 +333,7 @@ def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_
 
 def test_any_baselines_pretraining_serves_the_others(folder, tmp_path):
     for first, second in (("ewc", "packnet"), ("packnet", "lwf")):
-        trainer(tmp_path / first, epochs=1).fit(METHODS[first](), data(folder, "pretrain"))
+        trainer(tmp_path / first, epochs=1).fit(METHODS[first](), data(folder, "offline"))
         file = str(tmp_path / first / "checkpoints" / "last.ckpt")
         learner = METHODS[second](file)
         trainer(tmp_path / f"{first}-{second}", epochs=1).fit(learner, data(folder))
@@ -459,7 +462,7 @@ def test_log_variances_learn_at_their_own_rate(folder, tmp_path):
             optimisation=Optimisation("adam", learning_rate=1e-3, rates={"variances": rate}),
             pretraining="variational",
         )
-        trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "pretrain"))
+        trainer(tmp_path / str(rate), epochs=5).fit(module, data(folder, "offline"))
         assert last(tmp_path / str(rate))["optimizer_states"][0]["state"]
         found = [
             value.flatten()
@@ -568,14 +571,18 @@ def test_the_benchmark_prints_what_a_round_takes(capsys):
 
 def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
     cases = [
-        (lambda: clis(), "tasks", "data.stage is 'tasks' and model.pretrained is None"),
-        (lambda: clis(pretrained["clis"]), "pretrain", "pretrain without a checkpoint"),
-        (lambda: clis(pretrained["naive"]), "tasks", "does not fit"),
-        (lambda: clis(str(folder / "images" / "0.png")), "tasks", "cannot be read as a checkpoint"),
+        (lambda: clis(), "sequence", "protocol.kind is 'sequence' and model.pretrained is None"),
+        (lambda: clis(pretrained["clis"]), "offline", "pretrain offline without a checkpoint"),
+        (lambda: clis(pretrained["naive"]), "sequence", "does not fit"),
+        (
+            lambda: clis(str(folder / "images" / "0.png")),
+            "sequence",
+            "cannot be read as a checkpoint",
+        ),
     ]
-    for method, stage, message in cases:
+    for method, kind, message in cases:
         with pytest.raises(InputError, match=message):
-            trainer(tmp_path).fit(method(), data(folder, stage))
+            trainer(tmp_path).fit(method(), data(folder, kind))
     with pytest.raises(InputError, match=r"forward_after=1, backward_after=3 with 2 tasks"):
         trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
     for option in ("update", "targets", "retrieval", "pretraining"):

@@ -19,6 +19,7 @@ from callbacks.slice_loop import SliceLoop
 from callbacks.volume_report import VolumeReport, draw_labour
 from configs import build, load, resolve
 from datamodules.volumes import VolumeFolderDataModule
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.volumes.measures import (
     dice,
@@ -32,7 +33,7 @@ from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS
 from interseg.volumes.slices import index
 from interseg.volumes.users import SliceUser
-from lightning_modules.dynamic3d import Dynamic3D, augmented
+from lightning_modules.dynamic3d import Dynamic3D, flip_and_turn
 from tests.helpers.training import Killed, assert_equal, quiet_trainer
 from tests.helpers.volumes import case, save
 
@@ -47,13 +48,19 @@ def folder(tmp_path_factory):
     return root
 
 
+PLAYED = ("kind", "sequences", "sequence", "rounds", "labels", "volumes", "first")
+
+
 def data(folder, **options):
+    played = {key: options.pop(key) for key in PLAYED if key in options}
+    if played.get("kind") != "offline":
+        whole = played.get("labels") == "whole"
+        played = {"sequences": 2, "rounds": 1 if whole else 2} | played
     given = {
         "size": (8, 16, 14),
         "held_out": 2,
         "stream": 3,
-        "permutations": 2,
-        "rounds": 2,
+        "protocol": StreamProtocol(**played),
         "margin": 2,
         "cache": str(folder / "cache"),
     }
@@ -95,9 +102,7 @@ def test_rounds_and_evaluations_of_every_permutation_are_written(folder, tmp_pat
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            labelled = {
-                axis: list(numbers) for axis, numbers in trainer.callbacks[0].labelled.items()
-            }
+            labelled = {axis: list(numbers) for axis, numbers in trainer.callbacks[0].given.items()}
             answer = outputs["probabilities"][0, 0].numpy() > 0.5
             seen.append(
                 (
@@ -187,25 +192,25 @@ def test_a_permutation_starts_anew_and_offline_epochs_do_not(folder, tmp_path):
     class Watch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if batch_idx == 0:
-                answers.setdefault(pl_module.start_anew, []).append(
-                    (batch["answer"], len(pl_module.replay))
-                )
+                kind = trainer.datamodule.protocol.kind
+                answers.setdefault(kind, []).append((batch["answer"], len(pl_module.replay)))
 
-    for kind in ("permutation", "never", "volume"):
-        trainer(tmp_path / kind, Watch()).fit(method(start_anew=kind), data(folder))
-    assert [a is None for a, _ in answers["permutation"]] == [True, True]
-    assert [n for _, n in answers["permutation"]] == [0, 0]
-    assert [a is None for a, _ in answers["never"]] == [True, False]
-    assert answers["never"][1][1] == 3
+    for kind in ("stream", "offline", "static"):
+        trainer(tmp_path / kind, Watch()).fit(method(), data(folder, kind=kind))
+    assert [a is None for a, _ in answers["stream"]] == [True, True]
+    assert [n for _, n in answers["stream"]] == [0, 0]
+    assert [a is None for a, _ in answers["static"]] == [True, True]
+    assert [a is None for a, _ in answers["offline"]] == [True, False]
+    assert answers["offline"][1][1] == 3
 
 
 def test_each_volume_by_itself_gives_the_same_in_any_order(folder, tmp_path):
     orders = {}
     for name, turn in (("forth", 1), ("back", -1)):
-        source = data(folder, learn_from="held_out")
+        source = data(folder, kind="static")
         order = source.order
         source.order = lambda permutation, order=order, turn=turn: order(permutation)[::turn]
-        trainer(tmp_path / name, epochs=1).fit(method(start_anew="volume"), source)
+        trainer(tmp_path / name, epochs=1).fit(method(), source)
         orders[name] = rows(tmp_path / name)
     assert {row["kind"] for row in orders["forth"]} == {"round"}, "nothing is learned for others"
     assert [row["volume"] for row in orders["forth"]] == [row["volume"] for row in orders["back"]][
@@ -229,7 +234,7 @@ def data_split(folder):
 
 
 def test_a_stream_of_held_out_volumes_is_not_tested_on_them(folder, tmp_path):
-    trainer(tmp_path, epochs=1).fit(method(), data(folder, learn_from="held_out"))
+    trainer(tmp_path, epochs=1).fit(method(), data(folder, volumes="held_out"))
     assert {row["kind"] for row in rows(tmp_path)} == {"round"}
     assert {int(row["volume"]) for row in rows(tmp_path)} == set(data_split(folder)[0])
 
@@ -243,15 +248,13 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
                 batch = trainer.datamodule.one(number)
                 answers.append(
                     dice(
-                        pl_module.predict(batch["volume"])[0, 0].numpy() > 0.5,
+                        pl_module.predict(batch)[0, 0].numpy() > 0.5,
                         batch["mask"][0].numpy() > 0,
                     )
                 )
 
-    offline = method(start_anew="never", replay=None, smoothing=False)
-    trainer(tmp_path, Watch(), epochs=3, loop=SliceLoop()).fit(
-        offline, data(folder, permutations=3, rounds=1)
-    )
+    offline = method(replay=None, smoothing=False)
+    trainer(tmp_path, Watch(), epochs=3).fit(offline, data(folder, kind="offline"))
     held = [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out"]
     assert held == pytest.approx(answers)
     assert {row["permutation"] for row in rows(tmp_path)} == {"2"}
@@ -259,10 +262,10 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
 
 def test_offline_training_on_a_prefix_is_measured_on_the_rest_of_the_stream(folder, tmp_path):
     offline, source = (
-        method(start_anew="never", replay=None, smoothing=False),
-        data(folder, permutations=3, rounds=1, prefix=(1, 2)),
+        method(replay=None, smoothing=False),
+        data(folder, kind="offline", first=(1, 2)),
     )
-    trainer(tmp_path, epochs=3, loop=SliceLoop()).fit(offline, source)
+    trainer(tmp_path, epochs=3).fit(offline, source)
     learned = {row["volume"] for row in rows(tmp_path) if row["kind"] == "round"}
     unseen = {row["volume"] for row in rows(tmp_path) if row["kind"] == "unseen"}
     assert len(learned) == 2
@@ -272,7 +275,7 @@ def test_offline_training_on_a_prefix_is_measured_on_the_rest_of_the_stream(fold
 
 
 def test_more_epochs_than_permutations_are_refused(folder, tmp_path):
-    with pytest.raises(InputError, match="max_epochs=3, permutations to play: 2"):
+    with pytest.raises(InputError, match=r"trainer\.max_epochs is 3, and the protocol plays 2"):
         trainer(tmp_path, epochs=3).fit(method(), data(folder))
 
 
@@ -297,13 +300,15 @@ def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_
 
     learner = method(**given)
     expected = method(**given).double()
-    source = data(folder, permutations=1, rounds=2, stream=2)
+    source = data(folder, sequences=1, rounds=2, stream=2)
     trainer(tmp_path, Watch(), epochs=1, precision="64-true").fit(learner, source)
     network, previous, buffer = expected.network, None, {}
     for number, (volume, proxy, weight) in enumerate(seen):
         t, i = divmod(number, 2)
         if i == 0:
-            previous = torch.zeros_like(proxy) if t == 0 else expected.predict(volume).double()
+            previous = (
+                torch.zeros_like(proxy) if t == 0 else expected.predict({"volume": volume}).double()
+            )
         share = 1.0 if t == 0 else 0.98
         target = (1 - share) * previous + share * proxy
         others = [sample for key, sample in buffer.items() if key != t]
@@ -372,7 +377,7 @@ def test_a_rounds_target_and_weights_are_those_of_its_settings(
             assert (
                 asked[-1] is None
                 if cold
-                else np.array_equal(asked[-1], pl_module.predict(batch["volume"])[0, 0])
+                else np.array_equal(asked[-1], pl_module.predict(batch)[0, 0])
             )
 
     trainer(tmp_path, Watch(), epochs=1, loop=SliceLoop(User(), **options)).fit(
@@ -412,7 +417,7 @@ def test_what_a_stream_says_and_is_measured_by_is_of_its_precision(precision, fo
                 for number in trainer.datamodule.split()[0]:
                     one = trainer.datamodule.one(number)
                     with trainer.precision_plugin.forward_context():
-                        answer = pl_module.predict(one["volume"])[0, 0].numpy()
+                        answer = pl_module.predict(one)[0, 0].numpy()
                     held.append(dice(answer > 0.5, one["mask"][0].numpy() > 0))
 
     trainer(tmp_path, Watch(), VolumeReport(), epochs=1, precision=precision).fit(
@@ -484,7 +489,7 @@ def test_the_page_shows_what_its_panels_are_named_after(folder, tmp_path, monkey
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             rounds.append((batch, outputs["probabilities"][0, 0].numpy()))
 
-    from callbacks.figures import draw_panels
+    from callbacks.pages import draw_panels
 
     monkeypatch.setattr(
         "callbacks.volume_report.draw_panels",
@@ -532,7 +537,7 @@ def test_curves_are_means_over_volumes_against_mean_labour_and_over_the_stream()
 def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(
     folder, tmp_path
 ):
-    trainer(tmp_path / "full", loop=SliceLoop()).fit(method(), data(folder, rounds=1))
+    trainer(tmp_path / "full").fit(method(), data(folder, labels="whole"))
     assert all(
         r["proxy"] == "1.0" and r["labour"] == "1.0"
         for r in rows(tmp_path / "full")
@@ -560,7 +565,7 @@ def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
             answers.append(batch["answer"])
 
     trainer(tmp_path / "second", Watch(), epochs=1).fit(
-        method(pretrained=file, start_anew="volume"), data(folder)
+        method(pretrained=file), data(folder, kind="static")
     )
     assert all(a is not None for a in answers)
     torch.save({"state_dict": {"network.other": torch.zeros(1)}}, tmp_path / "other.ckpt")
@@ -574,23 +579,29 @@ def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
 
 def test_the_answer_has_the_volumes_size_whatever_the_networks_stride():
     module = method()
-    assert module.predict(torch.rand(1, 1, 5, 9, 11)).shape == (1, 1, 5, 9, 11)
+    assert module.predict({"volume": torch.rand(1, 1, 5, 9, 11)}).shape == (1, 1, 5, 9, 11)
     with pytest.raises(ValueError, match="no 'volume'"):
         module.segment({})
 
 
 def test_a_volume_thinner_than_the_strides_of_the_configured_network_is_answered():
     config = resolve(load(["dynamic3d.yaml"]))
-    assert build(config["model"]).predict(torch.rand(1, 1, 5, 7, 8)).shape == (1, 1, 5, 7, 8)
+    assert build(config["model"]).predict({"volume": torch.rand(1, 1, 5, 7, 8)}).shape == (
+        1,
+        1,
+        5,
+        7,
+        8,
+    )
 
 
 def test_a_network_of_another_size_answers_at_the_volumes_resolution(folder, tmp_path):
     learner = method(size=(4, 8, 8))
-    trainer(tmp_path, epochs=1).fit(learner, data(folder, permutations=1))
+    trainer(tmp_path, epochs=1).fit(learner, data(folder, sequences=1))
     assert {tuple(part.shape) for sample in learner.replay.samples for part in sample} == {
         (1, 1, 4, 8, 8)
     }
-    assert learner.predict(torch.rand(1, 1, 8, 16, 14)).shape == (1, 1, 8, 16, 14)
+    assert learner.predict({"volume": torch.rand(1, 1, 8, 16, 14)}).shape == (1, 1, 8, 16, 14)
     assert len(rows(tmp_path)) > 6
 
 
@@ -598,10 +609,10 @@ def test_a_smaller_network_loses_no_labelled_slice():
     learner = method(size=(4, 20, 5))  # smaller by 2.5, as large, larger
     for number in range(10):
         weights = torch.from_numpy(step_confidence((10, 20, 3), {0: [number]})).float()[None, None]
-        shown = learner._shown(weights)
+        shown = learner._show(weights)
         assert shown.shape == (1, 1, 4, 20, 5)
         assert shown.amax() > 2
-    assert torch.allclose(learner._shown(torch.full((1, 1, 10, 20, 3), 7.0)), torch.tensor(7.0))
+    assert torch.allclose(learner._show(torch.full((1, 1, 10, 20, 3), 7.0)), torch.tensor(7.0))
 
 
 def test_ranks_answer_with_the_same_running_statistics(folder, tmp_path):
@@ -640,7 +651,7 @@ for i in range(2):
     for name, pixels in (("images", image), ("labels", target.astype(np.uint8))):
         (root / name).mkdir(parents=True, exist_ok=True)
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii"))
-given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1", "data.rounds=1", "data.permutations=1"]
+given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1", "protocol.rounds=1", "protocol.sequences=1"]
 given += ["model.steps=2"]  # more take no more memory
 config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], [*given, f"data.root={root}", f"data.cache={root}/cache"]))
 loop, report = (build(config["callbacks"][name]) for name in ("loop", "report"))
@@ -666,26 +677,26 @@ def test_a_brain_at_its_own_resolution_takes_less_than_four_gigabytes(tmp_path):
 def test_augmentation_moves_all_parts_alike():
     volume = torch.rand(1, 1, 4, 12, 10)
     for seed in range(5):
-        a, b = augmented([volume, volume.clone()], np.random.default_rng(seed))
+        a, b = flip_and_turn([volume, volume.clone()], np.random.default_rng(seed))
         assert torch.equal(a, b)
         assert a.shape == volume.shape
         assert not torch.equal(a, volume)
     flips = {
-        tuple(augmented([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist())
+        tuple(flip_and_turn([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist())
         for seed in range(60)
     }
     assert len(flips) == 8, "along each axis or not"
     ramp = torch.arange(40.0)[:, None].expand(40, 20)[None, None, None]
     for seed in range(5):
         y, x = torch.gradient(
-            augmented([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12]
+            flip_and_turn([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12]
         )
         assert torch.hypot(y, x).mean().item() == pytest.approx(1, abs=1e-3), (
             "pixels stay square whatever the sides"
         )
         assert x.abs().mean() > 0.01
     flat = torch.full((1, 1, 4, 12, 10), 3.0)
-    assert torch.allclose(augmented([flat], np.random.default_rng(0))[0], flat)
+    assert torch.allclose(flip_and_turn([flat], np.random.default_rng(0))[0], flat)
 
 
 def test_the_loss_is_entropy_and_dice_with_the_same_weights():
@@ -712,7 +723,6 @@ def test_the_loss_is_entropy_and_dice_with_the_same_weights():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: method(start_anew="round"), "start_anew is 'round'"),
         (lambda: method(replay={"policy": "lru"}), "policy is 'lru'"),
         (lambda: SliceLoop(confidence="high"), "confidence is 'high'"),
         (lambda: SliceLoop(registration="elastix"), "registration is 'elastix'"),

@@ -22,7 +22,7 @@ from tests.helpers.drawing import draw, draw_folder
 
 FILE = Path(__file__).parent / "before_the_wings.ckpt"
 MOVES = {
-    "interseg.refiners.BRS": "interseg.inference.refiners.BRS",
+    "interseg.refiners.BRS": "interseg.inference.refiners.BRSRefiner",
     "interseg.predict.ZoomIn": "interseg.inference.zoom.ZoomIn",
     "interseg.clicks.InitialClicks": "interseg.clicks.initial.InitialClicks",
     "interseg.users.ClusterUser": "interseg.clicks.users.ClusterUser",
@@ -120,7 +120,7 @@ def merged(override: Node, tmp_path: Path) -> Node:
     ("place", "target", "key", "value"),
     [
         ("zoom", "interseg.inference.zoom.ZoomIn", "long_side", 300),
-        ("refiner", "interseg.inference.refiners.BRS", "weight", 2.0),
+        ("refiner", "interseg.inference.refiners.BRSRefiner", "weight", 2.0),
         ("loading.initial", "interseg.clicks.initial.InitialClicks", "margin", 9),
     ],
 )

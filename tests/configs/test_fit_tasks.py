@@ -65,7 +65,7 @@ def pretrained(root, tmp_path_factory):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     checkpoint = pretrained[name if name in OWN else "clis"] / "checkpoints" / "last.ckpt"
-    stage = ["data.stage=tasks", "trainer.max_epochs=1", "data.sequence=1"]
+    stage = ["protocol.sequence=1"]
     fit(
         [*METHODS[name], "clis/tasks.yaml"],
         root,
@@ -85,7 +85,7 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
 
 
 def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrained, tmp_path):
-    stage = ["data.stage=tasks", "trainer.max_epochs=1", "data.sequence=0", "logger=wandb"]
+    stage = ["protocol.sequence=0", "logger=wandb"]
     checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
     fit(["clis/tasks.yaml"], root, tmp_path, f"model.pretrained={checkpoint}", *stage)
     wandb.teardown()  # its process writes the last records when it ends

@@ -17,12 +17,12 @@ from tests.helpers.wandb_records import records
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = {
     "": [],
-    "vnet": ["data.size=[16,32,32]", "data.rounds=1"],
+    "vnet": ["data.size=[16,32,32]", "protocol.rounds=1"],
     "labelled": [],
     "offline": [],
-    "static": ["data.rounds=2"],
+    "static": ["protocol.rounds=2"],
 }
-OVERLAYS["vnet"] += ["data.permutations=1", "trainer.max_epochs=1"]
+OVERLAYS["vnet"] += ["protocol.sequences=1", "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,8 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_config_learns_its_stream(name, root, tmp_path, monkeypatch):
-    before = ["labelled"] if name == "offline" else []
-    files = [
-        "dynamic3d.yaml",
-        "data/volume_folder.yaml",
-        *(f"dynamic3d/{part}.yaml" for part in (*before, name) if part),
-    ]
+    overlay = [f"dynamic3d/{name}.yaml"] if name else []
+    files = ["dynamic3d.yaml", "data/volume_folder.yaml", *overlay]
     line = [part for file in files for part in ("--config", file)]
     small = [] if name == "vnet" else ["model.network.channels=[4,8,8,8]"]
     given = [
@@ -88,7 +84,7 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(every, root, tmp_
         "data/volume_folder.yaml",
         *VOLUMES,
         "model.steps=3",
-        "data.rounds=2",
+        "protocol.rounds=2",
     ]
     line += [
         "model.network.channels=[4,8,8,8]",

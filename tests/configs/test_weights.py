@@ -129,10 +129,12 @@ def test_a_stream_of_volumes_starts_warm_from_a_files_weights(volumes, tmp_path,
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
     state = drawn("dynamic3d.yaml", given, file)
     line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *VOLUMES, *given]
-    line += [f"data.root={volumes}", f"data.cache={volumes / 'cache'}", "data.rounds=1"]
+    line += [f"data.root={volumes}", f"data.cache={volumes / 'cache'}", "protocol.rounds=1"]
     line.append(f"model.optimisation={OPTIMISATION}")
-    met, meet = [], Dynamic3D.meet
-    monkeypatch.setattr(Dynamic3D, "meet", lambda *given: met.append(meet(*given)) or met[-1])
+    met, begin_round = [], Dynamic3D.begin_round
+    monkeypatch.setattr(
+        Dynamic3D, "begin_round", lambda *given: met.append(begin_round(*given)) or met[-1]
+    )
     succeeded(called("train.py", *line, f"run={tmp_path / 'cold'}"))
     assert [answer is None for answer in met] == [True, False] * 2, (
         "a cold stream has no first answer"

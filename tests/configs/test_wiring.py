@@ -22,10 +22,11 @@ def test_a_data_node_of_ones_own_heeds_the_top_level(tmp_path):
     assert len(data.loading.augment) == 6
 
 
-def test_a_stream_of_ones_own_heeds_it_key_by_key(tmp_path):
+def test_a_stream_of_ones_own_heeds_it(tmp_path):
     text = f"data: {{_target_: {STREAM}, root: a, classes: 2}}"
     data = built(tmp_path, text, "loading.batch_size=3", "loading.num_workers=1", "seed=7")
-    assert (data.batch_size, data.num_workers, data.seed, len(data.augment)) == (3, 1, 7, 6)
+    found = (data.loading.batch_size, data.loading.num_workers, len(data.loading.augment))
+    assert (*found, data.seed, data.loading.seed) == (3, 1, 6, 7, 7)
 
 
 def test_volumes_take_the_seed_alone(tmp_path):
@@ -48,11 +49,9 @@ def test_what_the_node_says_itself_stands(tmp_path):
         ).loading.batch_size
         == 8
     )
-    text = (
-        f"data: {{_target_: {STREAM}, root: a, classes: 2, batch_size: 2, augment: null, seed: 1}}"
-    )
+    text = f"data: {{_target_: {STREAM}, root: a, classes: 2, loading: null, seed: 1}}"
     data = built(tmp_path, text, "loading.batch_size=5", "seed=7")
-    assert (data.batch_size, data.augment, data.seed) == (2, [], 1)
+    assert (data.loading.batch_size, data.loading.augment, data.seed) == (8, [], 1)
 
 
 def test_a_target_on_the_command_line_is_wired_too():

@@ -43,7 +43,7 @@ SMALL, VOLUMES = ("small.yaml", "data/samples.yaml"), ("dynamic3d.yaml", "data/v
         (SMALL, "callbacks.progress.refresh_rate=often", "rate is 'often'; it takes int"),
         (VOLUMES, "data.size=[1,2]", "data.size is [1, 2]; it takes [int, int, int] or null"),
         (VOLUMES, "data.size=[1.5,2,2]", "data.size[0] is 1.5; it takes int"),
-        (VOLUMES, "data.prefix=[0,all]", "data.prefix[1] is 'all'; it takes int"),
+        (VOLUMES, "protocol.first=[0,all]", "protocol.first[1] is 'all'; it takes int"),
         (VOLUMES, "data.spacing=3", "data.spacing is 3; it takes [float, float, float] or null"),
         (VOLUMES, "data.held_out=2.5", "data.held_out is 2.5; it takes int"),
         (VOLUMES, "data.channel=2.5", "data.channel is 2.5; it takes int or null"),
@@ -70,7 +70,10 @@ def test_an_override_of_a_wrong_type_is_one_line(
         ("trainer.max_epochs=2.0", "error: trainer.max_epochs is 2.0; it takes int or null"),
         ("data.loading=3", "error: data.loading is 3; it takes Loading or null"),
         ("zoom={_target_: interseg.inference.zoom.ZoomIn, expansion: x}", "error: zoom.expansion"),
-        ("refiner={_target_: interseg.inference.refiners.BRS, weight: x}", "error: refiner.weight"),
+        (
+            "refiner={_target_: interseg.inference.refiners.BRSRefiner, weight: x}",
+            "error: refiner.weight",
+        ),
     ],
 )
 def test_commands_name_the_key_as_it_is_written(

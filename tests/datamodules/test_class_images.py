@@ -31,7 +31,7 @@ def configured(root, *overrides):
         f"data.images.root={root}",
         "data.images.classes=3",
         "data.images.size=[40,56]",
-        "data.images.holdout=4",
+        "data.images.pretraining_images=4",
     ]
     words += ["data.images.length=1", "loading.num_workers=0", "loading.batch_size=2", *overrides]
     return build(resolve(load(["convert.yaml", "data/class_images.yaml"], words))["data"])
@@ -95,7 +95,7 @@ def test_a_published_stream_keeps_its_classes_its_size_and_its_split(tmp_path):
 
 def test_too_few_images_and_a_mask_without_a_class_are_named(root):
     with pytest.raises(InputError, match="6 labelled images; 6 to pretrain on and 1 tasks need 7"):
-        configured(root, "data.images.holdout=6").names("test")
+        configured(root, "data.images.pretraining_images=6").names("test")
     data = configured(root)
     number = data.names("test")[0]
     write(root / "masks" / number, np.full((40, 56), 255, np.uint8))

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from datamodules.base import Loading
 from datamodules.camvid import CamvidDataModule
 from datamodules.cityscapes import CityscapesDataModule
 from datamodules.isic import IsicDataModule
 from datamodules.mastr import MastrDataModule
 from datamodules.tasks import ClassFolderDataModule
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from tests.helpers.drawing import draw, write
 
@@ -67,11 +69,9 @@ def folder(root, _):
 
 SMALL = {
     "size": (32, 48),
-    "holdout": 2,
+    "pretraining_images": 2,
     "length": 3,
-    "sequences": 4,
-    "batch_size": 2,
-    "num_workers": 0,
+    "loading": Loading(batch_size=2, num_workers=0),
 }
 LAYOUTS = [
     (isic, "2017"),
@@ -133,7 +133,9 @@ def test_camvids_tasks_are_spread_over_its_films(tmp_path):
         image, mask = classes(i, (3, 10, 11))
         write(tmp_path / split / f"{film}_{i:02}.png", image)
         write(tmp_path / f"{split}annot" / f"{film}_{i:02}.png", mask)
-    data = CamvidDataModule(str(tmp_path), films=True, **SMALL | {"holdout": 4, "length": 6})
+    data = CamvidDataModule(
+        str(tmp_path), films=True, **SMALL | {"pretraining_images": 4, "length": 6}
+    )
     held, others = data.split()
     assert {data.film(i) for i in held} == {"b"}
     assert {
@@ -147,12 +149,12 @@ def test_camvids_tasks_are_spread_over_its_films(tmp_path):
     assert len({tuple(data.film(i) for i in images) for images in sequences}) > 4
     assert sequences == [
         CamvidDataModule(
-            str(tmp_path), films=True, **SMALL | {"holdout": 4, "length": 6}
+            str(tmp_path), films=True, **SMALL | {"pretraining_images": 4, "length": 6}
         ).images_of(k)
         for k in range(8)
     ]
     with pytest.raises(InputError, match=r"has 5 images in train.*of one film"):
-        CamvidDataModule(str(tmp_path), films=True, **SMALL | {"holdout": 6}).split()
+        CamvidDataModule(str(tmp_path), films=True, **SMALL | {"pretraining_images": 6}).split()
 
 
 def test_frames_of_a_film_are_split_by_their_order(data):
@@ -212,7 +214,7 @@ def played(loader, epochs=1):
 
 
 def test_a_sequence_yields_each_task_as_often_as_it_has_rounds(data):
-    module = data(stage="tasks", rounds=2)
+    module = data(protocol=StreamProtocol("sequence", sequences=4))
     rows = played(module.train_dataloader(), 5)
     assert len(rows) == 5 * 6
     for epoch in range(5):
@@ -223,7 +225,12 @@ def test_a_sequence_yields_each_task_as_often_as_it_has_rounds(data):
             for r in range(2)
         ]
         assert rows[6 * epoch : 6 * epoch + 6] == expected
-    assert played(data(stage="tasks", sequence=2).train_dataloader()) == rows[12:18]
+    assert (
+        played(
+            data(protocol=StreamProtocol("sequence", sequences=4, sequence=2)).train_dataloader()
+        )
+        == rows[12:18]
+    )
     module.load_state_dict({"epoch": 1, "batch": 4})
     loader = module.train_dataloader()
     loader.batch_sampler.set_epoch(1)
@@ -234,7 +241,7 @@ def test_pretraining_is_augmented_by_seed_epoch_and_image_and_tasks_are_not(data
     import albumentations
 
     turn = [albumentations.HorizontalFlip(p=0.5), albumentations.RandomBrightnessContrast(p=1.0)]
-    one, two = (data(augment=turn).objects("train") for _ in range(2))
+    one, two = (data(loading=Loading(augment=turn)).objects("train") for _ in range(2))
     assert torch.equal(one[3, 0, -1, -1, -1]["image"], two[3, 0, -1, -1, -1]["image"])
     assert not torch.equal(one[3, 0, -1, -1, -1]["image"], one[4, 0, -1, -1, -1]["image"])
     assert torch.equal(one[3, 0, 1, 0, 2]["image"], data().objects("train")[0, 0, 0, 0, 1]["image"])
@@ -242,10 +249,9 @@ def test_pretraining_is_augmented_by_seed_epoch_and_image_and_tasks_are_not(data
 
 def test_what_is_wrong_with_a_stream_is_named(data, tmp_path):
     for options, message in (
-        ({"stage": "play"}, "stage is 'play'"),
-        ({"sequence": 4}, "sequence is 4; there are 4"),
-        ({"holdout": 5}, "6 labelled images; 5 to pretrain on and 3 tasks need 8"),
-        ({"batch_size": 3}, "2 images to pretrain on do not fill a batch of 3"),
+        ({"protocol": StreamProtocol("static")}, "kind is 'static'; these data take offline or"),
+        ({"pretraining_images": 5}, "6 labelled images; 5 to pretrain on and 3 tasks need 8"),
+        ({"loading": Loading(batch_size=3)}, "2 images to pretrain on do not fill a batch of 3"),
     ):
         with pytest.raises(InputError, match=message):
             data(**options).train_dataloader()

@@ -14,6 +14,7 @@ from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, read_case, resized_volume
 from datamodules.volumes import VolumeFolderDataModule
+from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from tests.helpers.volumes import case, save
 
@@ -106,7 +107,8 @@ def nifti_pairs(root):
     return NciIsbiDataModule
 
 
-SMALL = {"size": (8, 16, 16), "held_out": 2, "permutations": 2, "rounds": 2, "margin": 1}
+PLAYED = StreamProtocol("stream", sequences=2, rounds=2)
+SMALL = {"size": (8, 16, 16), "held_out": 2, "protocol": PLAYED, "margin": 1}
 
 
 @pytest.mark.parametrize("layout", [folder, msd, brats_2020, brats_2015, dicom, nifti_pairs])
@@ -241,7 +243,7 @@ def test_a_permutation_is_the_stream_in_another_order_and_rounds_come_in_a_row(d
 
 
 def test_a_prefix_is_the_first_volumes_of_a_permutation_in_orders_of_their_own(data):
-    whole, module = data(permutations=9), data(permutations=9, prefix=(2, 3))
+    whole, module = data(), data(protocol=StreamProtocol("offline", first=(2, 3)))
     for source in (whole, module):
         source.objects("train")
     orders = [module.order(k) for k in range(9)]
@@ -288,7 +290,7 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
 
     error("crop is 'brain'", crop="brain")
     error("normalise is 'batch'", normalise="batch")
-    error("permutation is 2; there are 2", permutation=2)
+    error("kind is 'sequence'; these data", protocol=StreamProtocol("sequence"))
     error(r"size is \[8, 0, 8\]; give D, H and W", size=[8, 0, 8])
     error("margin=-1", margin=-1)
     error("seed is -1", seed=-1)
@@ -300,10 +302,10 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error(r"spacing is \[nan, 1, 1\], size null", spacing=(float("nan"), 1, 1), size=None)
     error("has 1 channels, data.channel=1", channel=1)
     error(r"cannot be written \(.*; give data.cache=FOLDER", cache=str(images / "c0.nii.gz"))
-    error(r"prefix is \[0, 9\]; the stream has", prefix=(0, 9))
-    error(r"prefix is \[-1, 2\]; give", prefix=(-1, 2))
-    error("rounds=0", rounds=0)
-    error("there is nothing to learn from", learn_from="held_out", held_out=0)
+    many = StreamProtocol("offline", first=(0, 9))
+    error(r"first is \[0, 9\]; the stream has", protocol=many)
+    static = StreamProtocol("static")
+    error("plays the held-out volumes, and there are none", protocol=static, held_out=0)
     error("6 volumes; lower data.held_out=6", held_out=6)
     save(mask[:, :-1], labels / "c0.nrrd")
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")

@@ -10,7 +10,7 @@ from torch import nn
 from annotate.photos import Project, key_of
 from interseg.inference.model import Model
 from interseg.inference.predictor import InferenceOptions
-from interseg.inference.refiners import BRS
+from interseg.inference.refiners import BRSRefiner
 from lightning_modules.converted import ConvertedNetwork
 from lightning_modules.itis import ITIS
 from tests.helpers.tiny_network import TinyNetwork
@@ -29,7 +29,7 @@ def model_of_classes():
     """A network of three classes from a random start, which a refiner brings to do what clicks say."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, 3, 3, padding=1))
-    options = InferenceOptions(BRS(iterations=20))
+    options = InferenceOptions(BRSRefiner(iterations=20))
     return Model(ConvertedNetwork(network, inference=options).eval(), torch.device("cpu"))
 
 

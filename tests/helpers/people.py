@@ -120,7 +120,9 @@ def classes(root: Path, *labels: np.ndarray, count: int = 3, **options: Any) -> 
     for number, pixels in enumerate(labels):
         save(root / "images" / f"{number}.png", PHOTO)
         save(root / "masks" / f"{number}.png", pixels, **options)
-    data = ClassFolderDataModule(str(root), classes=count, size=(H, W), holdout=0, length=1)
+    data = ClassFolderDataModule(
+        str(root), classes=count, size=(H, W), pretraining_images=0, length=1
+    )
     objects = data.objects("train")
     return [np.unique(objects.read(index)[1]).tolist() for index in range(len(objects))]
 

@@ -103,8 +103,8 @@ class Recorded(Callback):
 def played(root: Path, run: Path, folder: Path, *files: str, rounds: int = 2) -> list[dict]:
     """The rounds of the training command's first sequence."""
     watch = Recorded()
-    stage = ("data.stage=tasks", "data.sequence=0", "trainer.max_epochs=1", f"data.rounds={rounds}")
-    overrides = (*stage, f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}")
+    protocol = ("protocol.sequence=0", f"protocol.rounds={rounds}")
+    overrides = (*protocol, f"model.pretrained={run / 'checkpoints' / 'last.ckpt'}")
     fit(config_of(root, *files, "clis/tasks.yaml", overrides=overrides), folder, watch)
     return watch.rounds
 

@@ -37,8 +37,8 @@ def config_of(root: Path, *overrides: str) -> dict:
         "data.crop=none",
     ]
     small += [
-        "data.rounds=2",
-        "data.permutations=1",
+        "protocol.rounds=2",
+        "protocol.sequences=1",
         "trainer.max_epochs=1",
         "trainer.enable_model_summary=false",
         "callbacks.report=null",

@@ -30,7 +30,7 @@ def clis(spare=0, gates="expected", **options):
     )
 
 
-def holdout(images, label=0):
+def shown(images, label=0):
     """What `prepare` asks of a data module."""
     count = len(images)
 
@@ -41,7 +41,7 @@ def holdout(images, label=0):
             "mask": torch.full((len(rows), *images.shape[2:]), label, dtype=torch.uint8),
         }
 
-    return SimpleNamespace(holdout=count, holdout_batch=batch)
+    return SimpleNamespace(pretraining_images=count, pretraining_batch=batch)
 
 
 def play(module, images, round, new, last_round=0):
@@ -52,7 +52,7 @@ def play(module, images, round, new, last_round=0):
         "mask": torch.zeros(len(images), 16, 24, dtype=torch.uint8),
     }
     batch |= {"sequence": 0, "task": 1, "round": round, "last_round": last_round}
-    met = module.meet(batch)
+    met = module.begin_round(batch)
     batch |= met._asdict() | {
         "annotation": torch.full((len(images), 16, 24), 255, dtype=torch.uint8),
         "new": torch.tensor([new]),
@@ -100,7 +100,7 @@ def test_the_likelihood_weighs_annotated_pixels_and_leaves_void_out():
 def test_an_answer_is_the_mean_of_its_draws_and_its_entropy():
     module, image = clis().eval(), torch.rand(2, 3, 16, 24)
     torch.manual_seed(1)
-    answer = module.predict(image)
+    answer = module.predict({"image": image})
     assert answer.probabilities.shape == (2, 2, 16, 24)
     assert torch.allclose(answer.uncertainty, entropy(answer.probabilities))
     assert 0 < answer.epistemic.mean() < answer.uncertainty.mean()
@@ -123,11 +123,11 @@ def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
         mean, log_variance = module.embedding(image)
     kept = [torch.full((n,), 0.25) for n in module.network.counts]
     module.memory.store(mean[0], log_variance[0], kept)
-    module.predict(image)
+    module.predict({"image": image})
     assert [g.tolist() for g in seen[-1]] == [g.tolist() for g in kept]
     module.memory.store(mean[0] + 100, log_variance[0], kept)
     module.memory.pairs = module.memory.pairs[1:]
-    module.predict(other)
+    module.predict({"image": other})
     assert torch.equal(torch.cat(seen[-1]), module.pretrained_gates)
     module.predict_current(image)  # its own posterior
     assert torch.equal(torch.cat(seen[-1]), torch.cat(module.network.probabilities(sample=False)))
@@ -136,12 +136,12 @@ def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
 def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
     module = clis()
     before = module.network.kl(module.network.probabilities(sample=False))
-    module.finish({"image": torch.rand(1, 3, 16, 24)}, None)
+    module.finish({"image": torch.rand(1, 3, 16, 24)})
     after = module.network.kl(module.network.probabilities(sample=False))
     assert before > 1
     assert after.item() == pytest.approx(0, abs=1e-2)
     assert len(module.memory) == 1
-    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     assert len(module.memory) == 0
 
 
@@ -158,7 +158,7 @@ def test_the_isolated_update_opens_spare_kernels_and_lets_their_weights_go_anywh
         clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
         torch.rand(1, 3, 16, 24),
     )
-    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     before = torch.cat(module.activation())
     plain = module.network.plain(image)
     assert before.lt(0.1).sum() == 14 * 3
@@ -198,12 +198,12 @@ def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(m
         clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
         torch.rand(1, 3, 16, 24),
     )
-    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     opened = begun(module, image)
-    module._moving = moving
+    module.phase = moving
     labels = torch.randint(0, 2, (1, 16, 24))
     module.loss(image, labels, torch.ones(1, 16, 24)).backward()
-    module.limit()
+    module.on_before_optimizer_step(None)
     for gates, layer, chosen in zip(
         module.network.gates, module.network.convolutions, opened, strict=True
     ):
@@ -278,7 +278,7 @@ def test_a_task_begins_with_the_gates_that_are_found_whenever_its_user_annotates
         seen.append(torch.cat(self.activation()))
         begin_at(self, learned)
 
-    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner._learn", learn)
+    monkeypatch.setattr("lightning_modules.task_learner.TaskLearner.take_steps", learn)
     previous, stored = (torch.rand(sum(module.network.counts)) * 0.8 + 0.1 for _ in range(2))
     store(module, image, stored)
     for rounds in ((0, 0), (0, 16), (16, 0), (16, 16)):
@@ -299,7 +299,7 @@ def test_a_task_begins_with_the_gates_that_are_found_whenever_its_user_annotates
 
 def test_where_a_task_begins_elsewhere_there_is_its_gates_prior():
     module, image = clis(), torch.rand(1, 3, 16, 24)
-    module.prepare(holdout(torch.rand(3, 3, 16, 24)))
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
     store(module, image, torch.full((83,), 0.3))
     begun(module, image)
     assert torch.allclose(torch.cat(module.activation()), torch.tensor(0.3), atol=1e-3)
@@ -332,11 +332,11 @@ def test_gates_are_retrieved_by_likeness_or_by_the_truth_or_not_at_all(retrieval
         "oracle": [module.pretrained_gates, *known][losses.index(min(losses))],
     }[retrieval]
     with torch.no_grad():
-        assert torch.allclose(torch.cat(module._found(image, mask)), expected)
+        assert torch.allclose(torch.cat(module._find_gates(image, mask)), expected)
         if retrieval == "oracle":  # without the truth, by likeness
-            assert torch.allclose(torch.cat(module._found(image)), known[nearest])
+            assert torch.allclose(torch.cat(module._find_gates(image)), known[nearest])
     torch.manual_seed(1)
-    found = module.predict(image, None, mask).probabilities
+    found = module.predict({"image": image, "mask": mask}).probabilities
     torch.manual_seed(1)
     with torch.no_grad():
         assert torch.allclose(
@@ -371,7 +371,7 @@ def test_a_prepared_network_answers_as_the_pretrained_one_and_a_variational_one_
     for pretraining in ("plain", "variational"):
         module = clis(pretraining=pretraining)
         plain, answer = module.network.plain(images), module.network(images, sample=0.0)
-        module.prepare(holdout(images))
+        module.prepare(shown(images))
         expected = plain if pretraining == "plain" else answer
         assert torch.allclose(module.network(images, sample=0.0), expected, atol=1e-5)
         most = max(
@@ -386,7 +386,7 @@ def test_refinement_lowers_the_bound_on_the_pretrainings_images():
     for steps in (0, 15):
         torch.manual_seed(0)
         module = clis(refinement=steps, optimisation=Optimisation(learning_rate=1e-3))
-        module.prepare(holdout(images, 1))
+        module.prepare(shown(images, 1))
         labels = torch.ones(3, 16, 24)
         torch.manual_seed(1)
         bounds.append(
@@ -422,7 +422,7 @@ def test_a_task_of_two_images_is_answered_with_the_gates_that_it_learns(monkeypa
     for image, gates in zip(images, stored, strict=True):  # the first task's two
         store(module, image[None], gates)
     monkeypatch.setattr(
-        "lightning_modules.task_learner.TaskLearner._learn",
+        "lightning_modules.task_learner.TaskLearner.take_steps",
         lambda self, *_: begin_at(self, learned),
     )
     forward = module.network.forward
@@ -437,7 +437,7 @@ def test_a_task_of_two_images_is_answered_with_the_gates_that_it_learns(monkeypa
     assert all(torch.allclose(gates, learned, atol=1e-3) for gates in seen[4:])
     assert len(module.memory) == 4
     seen.clear()
-    module.predict(images, 0)
+    module.predict({"image": images}, 0)
     assert torch.equal(seen[0], stored[0])
     assert torch.equal(seen[4], stored[1])
 
@@ -446,7 +446,7 @@ def test_a_round_begins_with_the_answer_that_the_one_before_ended_with(monkeypat
     module, image, passes = clis(), torch.rand(1, 3, 16, 24), []
     module._seed = 0
     monkeypatch.setattr(
-        "lightning_modules.task_learner.TaskLearner._learn",
+        "lightning_modules.task_learner.TaskLearner.take_steps",
         lambda self, *_: begin_at(self, torch.full((83,), 0.5)),
     )
     module.network.register_forward_hook(lambda *_: passes.append(1))
@@ -466,7 +466,7 @@ def test_without_a_threshold_an_image_is_like_a_task_as_pretrained_images_are_al
     for threshold in (None, 3.5, math.inf):
         module = clis(threshold=threshold)
         module.memory.threshold.fill_(-1)  # a pretraining's
-        module.prepare(holdout(images))
+        module.prepare(shown(images))
         with torch.no_grad():
             mean, log_variance = module.embedding(images)
         nearest = [
@@ -493,7 +493,7 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
         drawn = torch.multinomial(labels.probs.flatten(0, 1), 1).view(16, 24)
         information += torch.autograd.grad(labels.log_prob(drawn).sum(), weights.mean)[0] ** 2
     torch.manual_seed(1)
-    module.prepare(holdout(images))
+    module.prepare(shown(images))
     expected = torch.minimum(before, -torch.log(1 + information))
     assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
     assert torch.equal(weights.log_variance, weights.prior_log_variance)
@@ -501,7 +501,7 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     void = clis(pretraining="variational")
     before = void.network.convolutions[0].weight.log_variance.detach().clone() + 8
     void.network.convolutions[0].weight.log_variance.data += 8
-    void.prepare(holdout(images, 255))
+    void.prepare(shown(images, 255))
     assert torch.allclose(
         void.network.convolutions[0].weight.log_variance, torch.minimum(before, torch.zeros(()))
     )
@@ -514,14 +514,16 @@ def test_packnets_tasks_are_counted_where_nothing_was_annotated_in_one():
     )
     module.consolidation.end(module.network, image)  # the pretraining
     nothing, something = torch.full((1, 16, 24), 255), torch.zeros(1, 16, 24)
-    before = module.predict(image).probabilities
-    module.finish({"image": image, "annotation": nothing}, None)
+    before = module.predict({"image": image}).probabilities
+    module.finish({"image": image, "annotation": nothing})
     with torch.no_grad():
         for name, value in module.network.named_parameters():
             value += 0.1 * (module.consolidation.owner(name) == FREE)
-    module.finish({"image": image, "annotation": something}, lambda steps: None)
-    assert torch.equal(module.predict(image, 0).probabilities, before)
+    module.take_steps = lambda batch, steps: None
+    module.finish({"image": image, "annotation": something})
+    assert torch.equal(module.predict({"image": image}, 0).probabilities, before)
     assert torch.equal(
-        module.predict(image, 1).probabilities, module.predict_current(image).probabilities
+        module.predict({"image": image}, 1).probabilities,
+        module.predict_current(image).probabilities,
     )
-    assert not torch.allclose(module.predict(image, 1).probabilities, before, atol=1e-3)
+    assert not torch.allclose(module.predict({"image": image}, 1).probabilities, before, atol=1e-3)

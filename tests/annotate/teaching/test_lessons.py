@@ -18,8 +18,8 @@ from annotate.state import decode
 from annotate.teaching.server import make_app
 from configs.teaching import open_lesson
 from interseg.clicks.layout import clicks_of
-from interseg.continual.annotations import clicked
-from interseg.continual.superpixels import wished
+from interseg.continual.annotations import draw_clicks
+from interseg.continual.superpixels import choose_segments
 from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
 from tests.annotate.teaching.conftest import FILES
@@ -37,11 +37,11 @@ def refined(monkeypatch):
         seen.append(outputs["probabilities"][0].clone())
         before(loop, trainer, pl_module, outputs, batch, batch_idx)
 
-    from callbacks.person_loop import PersonLoop
+    from callbacks.lessons import Lessons as Reporter
 
-    original = PersonLoop.on_train_batch_end
+    original = Reporter.on_train_batch_end
     monkeypatch.setattr(
-        PersonLoop, "on_train_batch_end", lambda *given: watch(*given, before=original)
+        Reporter, "on_train_batch_end", lambda *given: watch(*given, before=original)
     )
     return seen
 
@@ -221,7 +221,9 @@ def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_
         assert np.array_equal(drawn == 1, segments == segments[20, 30])
         assert segments[20, 30] not in shown["wished"]
         shown = person.act("label", kind="click", y=3, x=4, label=0, radius=2)
-        assert np.array_equal(annotation(shown) == 0, clicked(clicks_of([(3, 4, 0)]), SIZE, 2) == 0)
+        assert np.array_equal(
+            annotation(shown) == 0, draw_clicks(clicks_of([(3, 4, 0)]), SIZE, 2) == 0
+        )
         shown = person.act("label", kind="scribble", points=[[30, 10], [30, 30]], radius=1, label=1)
         assert (annotation(shown)[30, 10:31] == 1).all()
         assert person.act("undo")["labels"] == 2
@@ -327,7 +329,7 @@ def test_gates_retrieval_and_maps_are_shown(photos, pretrained, tmp_path):
         assert ask(address, f"/api/photos/{person.key}/map/mask")[0] == 404
         assert ask(address, f"/api/photos/{key_of('0.png')}/map/segments")[0] == 400, "it is done"
         chosen = person.show()["wished"]
-        assert chosen == wished(
+        assert chosen == choose_segments(
             lessons.meeting.uncertainty,
             ids,
             np.full(SIZE, 255, np.uint8),

@@ -45,15 +45,15 @@ def taught(*given):
 @pytest.fixture
 def refined(monkeypatch):
     """Refined probabilities, in the order in which rounds were learned."""
-    from callbacks.person_slices import PersonSlices
+    from callbacks.lessons import Lessons
 
-    seen, before = [], PersonSlices.on_train_batch_end
+    seen, before = [], Lessons.on_train_batch_end
 
     def watch(loop, trainer, pl_module, outputs, batch, batch_idx):
         seen.append((outputs["probabilities"][0, 0].clone(), batch["proxy"].copy()))
         before(loop, trainer, pl_module, outputs, batch, batch_idx)
 
-    monkeypatch.setattr(PersonSlices, "on_train_batch_end", watch)
+    monkeypatch.setattr(Lessons, "on_train_batch_end", watch)
     return seen
 
 

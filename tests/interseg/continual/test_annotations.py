@@ -3,34 +3,35 @@ import pytest
 
 from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import (
-    Scene,
+    AnsweredImage,
     StrokeUser,
-    clicked,
+    draw_clicks,
+    draw_scribble,
     longest_chord,
     no_annotation,
-    scribbled,
 )
 from interseg.errors import InputError
 
 
 def test_clicks_and_scribbles_are_annotations():
-    found = clicked(clicks_of([(5, 6, 2), (20, 30, 0)]), (40, 50), radius=2)
+    found = draw_clicks(clicks_of([(5, 6, 2), (20, 30, 0)]), (40, 50), radius=2)
     assert found[5, 6] == 2
     assert found[5, 8] == 2
     assert found[20, 30] == 0
     assert (found == 255).sum() > 1900
-    line = scribbled([(5, 5), (5, 40), (30, 40)], 1, (40, 50), width=3)
+    line = draw_scribble([(5, 5), (5, 40), (30, 40)], 1, (40, 50), width=3)
     assert line[5, 20] == line[20, 40] == 1
     assert line[20, 20] == 255
     with pytest.raises(InputError, match="outside the image of 40 x 50"):
-        clicked(clicks_of([(40, 0, 1)]), (40, 50))
+        draw_clicks(clicks_of([(40, 0, 1)]), (40, 50))
 
 
 def stroke(user, prediction, mask, before=None):
     before = no_annotation(mask.shape) if before is None else before
     nothing = np.zeros(mask.shape)
     return user.annotate(
-        Scene(prediction, mask, nothing, nothing.astype(np.int64), before), np.random.default_rng(0)
+        AnsweredImage(prediction, mask, nothing, nothing.astype(np.int64), before),
+        np.random.default_rng(0),
     )
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from interseg.continual.annotations import Scene, no_annotation
+from interseg.continual.annotations import AnsweredImage, no_annotation
 from interseg.continual.superpixels import ORDERS, SuperpixelUser, superpixels
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
@@ -15,7 +15,7 @@ def grid(height=60, width=90, side=10):
     return (y * (width // side) + x).astype(np.int64)
 
 
-def scene():
+def answered():
     """A truth of two halves, predicted as one; uncertainty falls from left to right."""
     mask = np.zeros((60, 90), np.uint8)
     mask[:, 45:] = 1
@@ -26,27 +26,31 @@ def scene():
 
 def annotate(user, prediction, mask, unsure, before=None, seed=0, epistemic=None):
     before = no_annotation(mask.shape) if before is None else before
-    scene = Scene(prediction, mask, unsure, grid(), before, epistemic)
-    found, number = user.annotate(scene, np.random.default_rng(seed))
+    answered = AnsweredImage(prediction, mask, unsure, grid(), before, epistemic)
+    found, number = user.annotate(answered, np.random.default_rng(seed))
     assert number == len(np.unique(grid()[found != 255]))
     return found
 
 
-def slow_worth(user, scene, centre, pixels):
+def slow_worth(user, answered, centre, pixels):
     """How early the rule annotates a superpixel."""
     maps = {
-        "mutual_information": scene.epistemic,
-        "epistemic_mass": scene.epistemic,
-        "error_size": np.ones(scene.mask.shape),
+        "mutual_information": answered.epistemic,
+        "epistemic_mass": answered.epistemic,
+        "error_size": np.ones(answered.mask.shape),
     }
-    values = maps.get(user.order, scene.uncertainty)
+    values = maps.get(user.order, answered.uncertainty)
     if user.order in ("entropy", "mutual_information"):
         return np.mean([values[y, x] for y, x in pixels])
     total, reach = 0.0, round(user.apart)
     for y in range(round(centre[0]) - reach, round(centre[0]) + reach + 1):
         for x in range(round(centre[1]) - reach, round(centre[1]) + reach + 1):
-            inside = 0 <= y < scene.mask.shape[0] and 0 <= x < scene.mask.shape[1]
-            if inside and scene.mask[y, x] != 255 and scene.prediction[y, x] != scene.mask[y, x]:
+            inside = 0 <= y < answered.mask.shape[0] and 0 <= x < answered.mask.shape[1]
+            if (
+                inside
+                and answered.mask[y, x] != 255
+                and answered.prediction[y, x] != answered.mask[y, x]
+            ):
                 total += values[y, x]
     return total
 
@@ -61,9 +65,9 @@ def slow_neighbours(segments, s):
     return found - {s}
 
 
-def slow(user, scene):
+def slow(user, answered):
     """The rule, superpixel by superpixel."""
-    prediction, mask, unsure, segments, before, _ = scene
+    prediction, mask, unsure, segments, before, _ = answered
     labels, known = {}, {}
     for s in np.unique(segments):
         pixels = np.argwhere(segments == s)
@@ -85,7 +89,7 @@ def slow(user, scene):
         elif share < 0.5:
             continue
         else:
-            key = (0, -slow_worth(user, scene, centre, pixels))
+            key = (0, -slow_worth(user, answered, centre, pixels))
         rows.append(((key[0], round(key[1], 9)), s, centre, valid))
     chosen, found = [], np.full(mask.shape, 255, np.uint8)
     for _, s, centre, valid in sorted(rows, key=lambda r: r[:2]):
@@ -116,11 +120,11 @@ def test_annotations_are_the_slow_rules(seed, order):
     before = no_annotation(mask.shape)
     before[:10, :30] = 1
     unsure = np.kron(rng.random((6, 9)), np.ones((10, 10))) + rng.random(mask.shape) / 10
-    scene = Scene(prediction, mask, unsure, grid(), before, rng.random(mask.shape))
+    answered = AnsweredImage(prediction, mask, unsure, grid(), before, rng.random(mask.shape))
     user = SuperpixelUser(count=5, apart=15, purity=0.8, order=order)
-    found, number = user.annotate(scene, rng)
+    found, number = user.annotate(answered, rng)
     assert number > 2
-    assert np.array_equal(found, slow(user, scene))
+    assert np.array_equal(found, slow(user, answered))
 
 
 def test_the_paper_annotates_what_is_uncertain_and_error_mass_what_is_wrong_and_large():
@@ -147,14 +151,14 @@ def test_the_official_order_fills_up_with_what_is_right():
     prediction = mask.copy()
     prediction[:10, :10] = 1
     found = annotate(
-        SuperpixelUser(count=5, apart=15, order="official"), prediction, mask, scene()[2]
+        SuperpixelUser(count=5, apart=15, order="official"), prediction, mask, answered()[2]
     )
     assert (found[:10, :10] == 0).all()
     assert len(np.unique(grid()[found == 0])) == 5
 
 
 def test_the_most_uncertain_wrong_superpixels_are_annotated_apart_from_one_another():
-    given = scene()
+    given = answered()
     found = annotate(SuperpixelUser(count=4, apart=25, order="entropy"), *given)
     assert set(np.unique(found)) == {1, 255}
     chosen = np.unique(grid()[found == 1])
@@ -167,14 +171,14 @@ def test_the_most_uncertain_wrong_superpixels_are_annotated_apart_from_one_anoth
 
 def test_without_guidance_the_choice_is_random_and_seeded():
     user = SuperpixelUser(count=3, order="random")
-    a, b, c = (annotate(user, *scene(), seed=s) for s in (0, 0, 1))
+    a, b, c = (annotate(user, *answered(), seed=s) for s in (0, 0, 1))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
-    assert (scene()[1][a != 255] == 1).all()
+    assert (answered()[1][a != 255] == 1).all()
 
 
 def test_fewer_are_annotated_where_fewer_are_wrong_and_none_where_none_is():
-    prediction, mask, unsure = scene()
+    prediction, mask, unsure = answered()
     right = mask.copy()
     right[:10, 60:70] = 0
     assert len(np.unique(grid()[annotate(SuperpixelUser(), right, mask, unsure) != 255])) == 1
@@ -184,7 +188,7 @@ def test_fewer_are_annotated_where_fewer_are_wrong_and_none_where_none_is():
 
 
 def test_what_was_annotated_is_not_annotated_again():
-    given, before = scene(), no_annotation((60, 90))
+    given, before = answered(), no_annotation((60, 90))
     seen = set()
     for _ in range(3):
         found = annotate(SuperpixelUser(count=4, order="entropy"), *given, before=before)

@@ -1,4 +1,4 @@
-"""Comparison of task streams against plain arithmetic."""
+"""Comparison of streams, of tasks and of volumes, against plain arithmetic."""
 
 import json
 import sys
@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 import compare
 from interseg.errors import InputError
 from interseg.evaluation.stream_comparison import (
-    StreamRun,
+    VOLUME_FIGURES,
     markdown,
     names,
+    read_run,
     stream_methods,
     transfer_table,
 )
@@ -38,13 +39,22 @@ def stream(folder, sequences, **config):
         "round 0,0.7,0.9,0.03",
     ]
     (folder / "transfer.csv").write_text("\n".join([*rows, "round 1,0.9,1,0.04"]))
-    return StreamRun(folder)
+    return read_run(folder)
+
+
+def played(number):
+    """The protocol of a run of one sequence."""
+    return {"kind": "sequence", "sequences": 2, "sequence": number}
 
 
 def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_path):
     array = [
         stream(
-            tmp_path / f"a{k}", {k: {"drop": 0.1}}, name="clis", data={"sequence": k, "root": "r"}
+            tmp_path / f"a{k}",
+            {k: {"drop": 0.1}},
+            name="clis",
+            protocol=played(k),
+            data={"root": "r"},
         )
         for k in (1, 0)
     ]
@@ -52,7 +62,8 @@ def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_pa
         tmp_path / "b",
         {0: {}, 1: {"basic": 0.6}},
         name="ewc",
-        data={"sequence": None, "root": "r"},
+        protocol=played(None),
+        data={"root": "r"},
         trainer={"max_epochs": 2},
     )
     methods = stream_methods([(None, run) for run in (*array, whole)])
@@ -87,13 +98,13 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         stream_methods([("A", a), ("C", other)])
     (tmp_path / "a" / "transfer.json").write_text("{}")
     with pytest.raises(InputError, match="holds no finished sequence"):
-        StreamRun(tmp_path / "a")
+        read_run(tmp_path / "a")
 
 
 def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch):
     for k in (0, 1):
-        stream(tmp_path / f"a{k}", {k: {}}, data={"sequence": k})
-    stream(tmp_path / "b", {0: {}, 1: {"forward": 0.9}}, name="y")
+        stream(tmp_path / f"a{k}", {k: {}}, protocol=played(k))
+    stream(tmp_path / "b", {0: {}, 1: {"forward": 0.9}}, name="y", protocol=played(None))
     monkeypatch.setattr(
         sys,
         "argv",
@@ -113,3 +124,57 @@ def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch)
     page = (tmp_path / "c.html").read_text()
     assert page.count("<svg") == 1
     assert page.count("<td>0.800</td>") == 2 + 1  # basic of both, forward of one
+
+
+def volumes(folder, shift, held_out=True, **config):
+    """A finished stream of two permutations of two volumes, of two rounds each."""
+    folder.mkdir()
+    lines = ["permutation,seen,volume,round,kind,dice,proxy,labour"]
+    for permutation in (0, 1):
+        for seen, volume in ((1, 7), (2, 4)):
+            for number in (0, 1):
+                dice = 0.5 + 0.1 * seen + 0.05 * permutation + shift
+                figures = f"{dice if number else 0.1},{0.9 - shift},{0.2 * (number + 1)}"
+                lines.append(f"{permutation},{seen},{volume},{number},round,{figures}")
+            if held_out:
+                lines.append(f"{permutation},{seen},3,1,held_out,{0.3 * seen + shift},,")
+    (folder / "dice.csv").write_text("\n".join(lines))
+    node = {"name": folder.name, "protocol": {"kind": "stream"}, "data": {"held_out": 1}}
+    OmegaConf.save(OmegaConf.create(node | config), folder / "config.yaml")
+    return read_run(folder)
+
+
+def test_runs_of_volumes_are_compared_by_the_last_rounds_of_their_permutations(tmp_path):
+    methods = stream_methods(
+        [("A", volumes(tmp_path / "a", 0.1)), ("B", volumes(tmp_path / "b", 0.0))]
+    )
+    assert all(method.of_volumes for method in methods.values())
+    assert methods["A"].sequences["0"] == pytest.approx(
+        {"dice": 0.75, "proxy": 0.8, "labour": 0.4, "held_out": 0.7}
+    )
+    assert np.allclose(methods["B"].curve(), [(0.2, 0.1), (0.4, 0.675)])
+    table = transfer_table({k: m.sequences for k, m in methods.items()}, "", VOLUME_FIGURES)
+    assert table[0][1:5] == ["dice", "proxy", "labour", "held_out"]
+    assert table[0][7] == "A takes less labour by"
+    assert table[2][1:5] == ["0.675", "0.900", "0.400", "0.600"]
+    assert table[2][5] == "+0.100 [+0.100, +0.100]"
+    assert table[2][6] == "-0.100 [-0.100, -0.100]"
+    static = volumes(tmp_path / "s", 0.0, held_out=False, protocol={"kind": "static"})
+    with pytest.raises(InputError, match=r"protocol.volumes is 'rest' in .* and 'held_out' in"):
+        stream_methods([("A", read_run(tmp_path / "a")), ("S", static)])
+    assert transfer_table({"S": static.sequences}, "", VOLUME_FIGURES)[0][1:4] == [
+        *("dice", "proxy", "labour")
+    ]
+
+
+def test_the_command_prints_the_table_of_volumes(tmp_path, capsys, monkeypatch):
+    volumes(tmp_path / "a", 0.1)
+    volumes(tmp_path / "b", 0.0)
+    out = tmp_path / "c.html"
+    line = ["compare.py", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", line)
+    compare.main()
+    assert "| a | 0.775 | 0.800 | 0.400 | 0.700 |" in capsys.readouterr().out
+    page = out.read_text()
+    assert "2 methods on 2 permutations of volumes" in page
+    assert page.count("<svg") == 1

@@ -7,7 +7,7 @@ from torch import nn
 
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
-from interseg.inference.refiners import BRS, FeatureRefiner, MapRefiner
+from interseg.inference.refiners import BRSRefiner, FeatureRefiner, MapRefiner
 from interseg.inference.zoom import ZoomIn
 from interseg.views import OUTSIDE, Box, reduce_image
 from tests.helpers.small_network import answered, batch, encode, network, same
@@ -94,7 +94,7 @@ def test_a_round_can_be_played_again_from_its_states():
     predictor = Predictor(
         network(),
         encode,
-        options=InferenceOptions(BRS(), ZoomIn(long_side=32, min_crop=10), flip=True),
+        options=InferenceOptions(BRSRefiner(), ZoomIn(long_side=32, min_crop=10), flip=True),
     )
     first = answered(predictor, given)
     assert any(state.get("counts") for state in first.states)

@@ -9,7 +9,7 @@ from torch import nn
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
 from interseg.inference.refine import COUNTS, corrective_energy, right, wanted_labels
-from interseg.inference.refiners import BRS, REFINERS, FeatureRefiner, MapRefiner, refiner_of
+from interseg.inference.refiners import BRSRefiner, REFINERS, FeatureRefiner, MapRefiner, refiner_of
 from interseg.inference.rerun import frozen
 from interseg.inference.scene import Scene
 from interseg.views import Box
@@ -119,7 +119,7 @@ def test_brs_lowers_the_energy_as_far_as_scipy_does():
         energy, np.zeros(960), jac=True, method="L-BFGS-B", options={"maxcor": 20, "maxiter": 300}
     )
 
-    class ToTheEnd(BRS):
+    class ToTheEnd(BRSRefiner):
         """Goes on after the labels are right, as scipy does."""
 
     import interseg.inference.refine as module
@@ -139,8 +139,8 @@ def test_brs_lowers_the_energy_as_far_as_scipy_does():
 def test_what_was_found_is_carried_over_to_the_next_click():
     given = scene(network(), objects=1)
     given.clicks[0] = clicks(3, 4)
-    (_,), (state,) = refined(BRS(), given)
-    (again,), (after,) = refined(BRS(), given, [state])
+    (_,), (state,) = refined(BRSRefiner(), given)
+    (again,), (after,) = refined(BRSRefiner(), given, [state])
     assert (
         after["counts"]["refinements"] == 1
     )  # nothing is wrong any more: only the forward pass, with the maps found before
@@ -191,7 +191,7 @@ def test_an_optimisation_that_fails_keeps_the_forward_pass_and_is_counted():
             return super().forward(image, guidance * 0) * 0 - 1 + 0 * guidance[:, :1]
 
     given = scene(Flat().double().eval(), objects=1)
-    (logits,), (state,) = refined(BRS(), given)
+    (logits,), (state,) = refined(BRSRefiner(), given)
     assert (logits == -1).all()
     assert state["counts"] == dict(zip(COUNTS, (1, 1, 1), strict=True))
     assert "variables" not in state
@@ -201,7 +201,7 @@ def test_an_answer_that_is_no_number_names_the_object():
     given = scene(network(), objects=2)
     given.images[1][:] = torch.nan
     with pytest.raises(InputError, match="answer to object 1 is NaN or infinite"):
-        refined(BRS(), given)
+        refined(BRSRefiner(), given)
 
 
 def test_unknown_refiners_and_points_are_named():

@@ -8,7 +8,7 @@ from torch import nn
 from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
-from interseg.inference.refiners import BRS
+from interseg.inference.refiners import BRSRefiner
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.converted import Converted, first_layer
 from tests.helpers.small_network import answered
@@ -87,7 +87,7 @@ def played(network, clicks, rounds=1):
     predictor = Predictor(
         network,
         lambda view: torch.zeros_like(view["image"]),
-        options=InferenceOptions(BRS()),
+        options=InferenceOptions(BRSRefiner()),
         click_maps=3,
     )
     batch = {

@@ -1,4 +1,4 @@
-"""What pages are drawn with: pictures side by side, and figures as text."""
+"""Parts of pages: pictures side by side, and figures as text."""
 
 import base64
 import io
@@ -19,11 +19,13 @@ def draw_panels(
     width: float,
     ranges: dict[str, tuple[float, float]] | None = None,
 ) -> Figure:
-    """Pictures side by side under their names; those of two dimensions in shades, from 0 on or within the range given by name.
+    """Draw pictures side by side under their names.
+
+    Those of two dimensions are drawn in shades, from 0 on or within the range given by name.
 
     Args:
         panels: (H, W) or (H, W, 3) by name, all of one size.
-        width: of one in inches.
+        width: Width of one in inches.
         ranges: least and largest value of some.
     """
     height, across = next(iter(panels.values())).shape[:2]
