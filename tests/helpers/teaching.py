@@ -65,9 +65,9 @@ def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
     fit.fit(build_model(config), build(config["data"]))
 
 
-def pretrain(root: Path, folder: Path, *files: str) -> Path:
+def pretrain(root: Path, folder: Path, *files: str, overrides: tuple[str, ...] = ()) -> Path:
     """A pretrained run."""
-    fit(config_of(root, *files, overrides=("trainer.max_epochs=3",)), folder)
+    fit(config_of(root, *files, overrides=("trainer.max_epochs=3", *overrides)), folder)
     return folder
 
 

@@ -16,7 +16,7 @@ from annotate.photos import key_of
 from annotate.server import running
 from annotate.state import decode
 from annotate.teaching.server import make_app
-from configs.teaching import open_lesson
+from configs.teaching import kind_of, open_lesson
 from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import clicked
 from interseg.continual.superpixels import wished
@@ -24,7 +24,7 @@ from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
 from tests.annotate.teaching.conftest import FILES
 from tests.helpers.annotating import ask
-from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of, played, state_of
+from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of, played, pretrain, state_of
 from tests.helpers.training import assert_equal
 
 
@@ -344,6 +344,13 @@ def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pret
         assert_equal(state_of(tmp_path / "tasks"), begun)
         neighbour = Pupil(address).get("/api/lessons")["photos"][0]["neighbour"]
         assert neighbour == [-3, 0.0, True], "the first of the three photos before"
+
+
+def test_a_run_that_was_trained_without_transfer_is_taught(root, photos, tmp_path):
+    run = pretrain(root, tmp_path / "run", "clis/naive.yaml", overrides=("callbacks.transfer=null",))
+    assert kind_of(str(run)) == "tasks"
+    with taught(run, photos, tmp_path / "out") as (_, address):
+        assert Pupil(address).show()["current"]
 
 
 def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
