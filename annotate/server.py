@@ -23,17 +23,12 @@ from starlette.routing import Route
 
 from annotate.exports import export
 from annotate.guard import Guard
+from annotate.pages import page_routes
 from annotate.photos import HeldError, Project, StaleError
 from interseg.clicks.layout import KINDS
 from interseg.errors import InputError
 from interseg.images import image_header, read_image
 
-PAGE = Path(__file__).parent / "page"
-KINDS_OF_FILES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
 LARGEST_BODY = 2**20
 """Bytes of a request."""
 SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -95,23 +90,6 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         Route("/api/export", posted(write), methods=["POST"]),
     ]
     return guarded_app(routes, host, token)
-
-
-def page_routes(index: str) -> list[Route]:
-    """Make the routes of the page's files; `index` is the one that "/" gives."""
-    files = {
-        path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix])
-        for path in PAGE.iterdir()
-        if path.suffix in KINDS_OF_FILES
-    }
-
-    def page(request: Request) -> Response:
-        name = request.path_params.get("name", index)
-        if name not in files:
-            raise HTTPException(404, "there is no such file")
-        return Response(files[name][0], media_type=files[name][1])
-
-    return [Route("/", page), Route("/page/{name}", page)]
 
 
 def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:

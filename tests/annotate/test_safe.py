@@ -10,8 +10,9 @@ import pytest
 from annotate import guard
 from annotate.command import checked_token
 from annotate.guard import Guard
+from annotate.pages import FOLDER
 from annotate.photos import key_of
-from annotate.server import PAGE, serving
+from annotate.server import serving
 from interseg.errors import InputError
 from tests.helpers.annotating import Page, ask, project_of
 from tests.helpers.drawing import draw, write
@@ -213,7 +214,7 @@ def test_a_name_is_a_name(folder, tmp_path):
 
 
 def test_nothing_of_the_page_makes_html_of_text():
-    for path in [*PAGE.glob("*.js"), *PAGE.glob("*.html")]:
+    for path in [*FOLDER.glob("*.js"), *FOLDER.glob("*.jinja")]:
         text = path.read_text()
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc",
@@ -294,12 +295,3 @@ def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
     assert answer == {"error": "unexpected RuntimeError: two lines"}
     monkeypatch.undo()
     page.act("click", y=3, x=3, label=1)
-
-
-def test_no_source_of_the_page_is_missing():
-    pages = ["index.html", "teach.html", "volume.html"]
-    html = "".join((PAGE / name).read_text() for name in pages)
-    named = {Path(name).name for name in re.findall(r'(?:src|href)="/page/([^"]+)"', html)}
-    for path in PAGE.glob("*.js"):
-        named |= {Path(name).name for name in re.findall(r'from "\./([^"]+)"', path.read_text())}
-    assert named == {path.name for path in PAGE.iterdir()} - {*pages}
