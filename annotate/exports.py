@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from annotate.events import CLASSES
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, State, Thing, mask_of
+from annotate.state import CLICK, START, Action, State, Thing, mask_of
 from annotate.truth import Truth, shown
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
@@ -50,9 +51,10 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     forget(project)
     for photo in annotated(project):
         with photo.lock:
-            things = photo.state.present
+            things = things_of(photo.state)
             masks = [part for thing in things for part in parts_of(project, photo, thing)]
-            write_photo(project, photo, masks, tolerance)
+            if things:
+                write_photo(project, photo, masks, tolerance)
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)
                 for thing, category, mask in masks:
@@ -86,9 +88,16 @@ def forget(project: Project) -> None:
 
 
 def annotated(project: Project) -> list[Photo]:
-    """List the photos that have objects."""
-    keys = [row["key"] for row in project.summary() if row["objects"]]
-    return [project.photo(key) for key in keys]
+    """List the photos that have objects, or are finished without any."""
+    rows = [row for row in project.summary() if row["objects"] or row["finished"]]
+    return [project.photo(row["key"]) for row in rows]
+
+
+def things_of(state: State) -> list[Thing]:
+    """List the objects that count; an answer that was accepted without clicks is one."""
+    if state.present or not state.accepted:
+        return state.present
+    return [Thing(1, CLASSES, [Action(START, state.accepted)])]
 
 
 def parts_of(
@@ -116,7 +125,7 @@ def write_photo(
         ids = draw_ids([mask for _, _, mask in masks])
     else:
         ids = mask_of(
-            photo.state.present[0].runs, photo.size, project.model.segmenter.outputs
+            things_of(photo.state)[0].runs, photo.size, project.model.segmenter.outputs
         ).astype(np.uint16)
     write_ids(project.out / "masks" / stem.with_suffix(".png"), ids)
     shapes = [
@@ -160,6 +169,10 @@ def odd(photo: Photo, state: State) -> list[str]:
             lines.append(
                 f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}"
             )
+    if state.accepted:
+        lines.append(
+            f"{photo.name}: its answer without clicks was accepted, and clicks.csv is without it"
+        )
     if len(set(state.networks)) > 1:
         lines.append(
             f"{photo.name}: several networks answered its clicks; predict.py plays them by one"

@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from annotate.desk import NOW, Desk
 from annotate.outlines import polygons
-from annotate.photos import LARGEST_PIXELS, bring
+from annotate.photos import LARGEST_PIXELS
+from annotate.sessions import bring
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.inference.model import Model

@@ -74,6 +74,8 @@ class State:
 
     things: dict[int, Thing] = field(default_factory=dict)
     finished: bool = False
+    accepted: Runs = field(default_factory=dict)
+    """What a network of classes said without clicks, where the photo was finished with that."""
     last: int | None = None
     """Number of the object that something was done to last."""
     networks: list[str] = field(default_factory=list)
@@ -118,6 +120,7 @@ def apply(state: State, event: Event) -> None:
         thing_of(state, event["object"]).category = event["category"]
     elif do in ("finish", "reopen"):
         state.finished = do == "finish"
+        state.accepted = event.get("accepted", {})
     elif do == "network":
         state.networks.append(event["digest"])
     elif do != "begin":

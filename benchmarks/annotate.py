@@ -30,7 +30,8 @@ import torch
 from PIL import Image
 
 import interseg
-from annotate.photos import Project, key_of
+from annotate.folders import key_of
+from annotate.photos import Project
 from annotate.server import bound, make_app, serve, serving
 from annotate.state import runs_of
 from configs.console import guarded

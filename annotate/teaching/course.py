@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from annotate.folders import key_of, lock_folder
 from annotate.journal import Event, Journal
-from annotate.photos import StaleError, alone_in, key_of
+from annotate.photos import StaleError
 from annotate.teaching.rounds import Rounds
 from interseg.errors import InputError
 
@@ -65,7 +66,7 @@ class Course(Generic[R]):
         apply: Callable[[R, Event], None],
     ) -> None:
         self.learn, self.out, self.apply = learn, folder, apply
-        self._alone = alone_in(folder)
+        self._alone = lock_folder(folder)
         self.items: dict[str, Item[R]] = {}
         for task, path in enumerate(files):
             journal = Journal(folder / "journal" / f"{path.name}.jsonl")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from annotate.events import Known, event_of
 from annotate.journal import Event
-from annotate.photos import bring
 from annotate.requests import seconds_spent, whole
+from annotate.sessions import bring
 from annotate.state import START, State, Thing
 from annotate.teaching.course import Course, Item
 from annotate.teaching.rounds import decision_of

@@ -2,16 +2,15 @@
 
 import http.client
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from annotate import guard
 from annotate.command import checked_token
+from annotate.folders import key_of
 from annotate.guard import Guard
 from annotate.pages import FOLDER
-from annotate.photos import key_of
 from annotate.server import serving
 from interseg.errors import InputError
 from tests.helpers.annotating import Page, ask, project_of

@@ -12,10 +12,10 @@ import pytest
 from pycocotools.coco import COCO
 
 from annotate.exports import export
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.requests import stroke_of
 from annotate.server import bound, make_app, serve, serving
-from annotate.state import decode, encode
+from annotate.state import decode, encode, mask_of
 from benchmarks.annotate import answer_parts, draw_photos, people
 from interseg.errors import InputError
 from interseg.images import read_image
@@ -301,13 +301,13 @@ def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
                 == 200
             )
         Page(address, "4.png")
-        assert len(project._opened) == 1
+        assert len(project.sessions.opened) == 1
         assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
     project.close()
 
 
 def test_on_large_photos_a_click_after_undo_is_answered_as_on_small_ones(page, folder, monkeypatch):
-    monkeypatch.setattr("annotate.photos.GOES_BACK", 0)
+    monkeypatch.setattr("annotate.sessions.GOES_BACK", 0)
     clicked(page, CLICKS)
     page.act("undo", object=1, to=2)
     thing = page.act("click", object=1, y=40, x=70, label=0)
@@ -366,6 +366,45 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
     project.close()
     with pytest.raises(InputError, match="--classes has 1 names, the network knows 2 classes"):
         project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
+
+
+def test_a_network_of_classes_is_seen_before_the_first_click_and_may_be_accepted(folder, tmp_path):
+    project = project_of(
+        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
+    )
+    first = model_of_classes().session(folder / "images" / "0.png").mask
+    assert {*np.unique(first)} > {1}
+    with serving(project) as address:
+        page = Page(address)
+        assert np.array_equal(mask_of(page.show()["start"], SIZE, 3), first)
+        page.act("finish")
+        accepted = exported(project)
+        assert np.array_equal(accepted, first)
+        page.act("reopen")
+        label = (int(first[60, 60]) + 1) % 3
+        thing = page.act("stroke", points=[[60, 60]], radius=4, label=label)
+        painted = mask_of(thing["runs"], SIZE, 3)
+        changed = painted != first
+        assert 0 < changed.sum() <= 81, "the brush is drawn over the answer"
+        assert (painted[changed] == label).all()
+        page.act("finish")
+        assert np.array_equal(exported(project), painted)
+    project.close()
+    again = project_of(
+        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
+    )
+    assert np.array_equal(exported(again), painted)
+    again.close()
+
+
+def exported(project):
+    """The first photo's classes as they are written."""
+    export(project)
+    return cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
+
+
+def test_a_network_of_objects_says_nothing_before_the_first_click(page):
+    assert page.show()["start"] is None
 
 
 def test_ctrl_c_ends_it_without_a_word(project, capfd):

@@ -7,7 +7,8 @@ import urllib.request
 import torch
 from torch import nn
 
-from annotate.photos import Project, key_of
+from annotate.folders import key_of
+from annotate.photos import Project
 from interseg.inference.model import Model
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import BRS

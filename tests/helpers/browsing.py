@@ -37,7 +37,9 @@ class Window:
         scale = min((box["width"] - 24) / self.size[1], (box["height"] - 24) / height)
         left, top = (box["width"] - self.size[1] * scale) / 2, (box["height"] - height * scale) / 2
         row = self.size[0] - 1 - y if self.upwards else y
-        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (row + 0.5) * scale * self.aspect
+        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (
+            row + 0.5
+        ) * scale * self.aspect
 
     def click(self, y, x, **how):
         self.page.mouse.click(*self.at(y, x), **how)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, seed_everything
 
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.state import mask_of
 from annotate.teaching.lessons import Lessons
 from configs import build, load, resolve

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.server import running
 from annotate.state import decode
 from annotate.teaching.server import make_app
@@ -347,7 +347,9 @@ def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pret
 
 
 def test_a_run_that_was_trained_without_transfer_is_taught(root, photos, tmp_path):
-    run = pretrain(root, tmp_path / "run", "clis/naive.yaml", overrides=("callbacks.transfer=null",))
+    run = pretrain(
+        root, tmp_path / "run", "clis/naive.yaml", overrides=("callbacks.transfer=null",)
+    )
     assert kind_of(str(run)) == "tasks"
     with taught(run, photos, tmp_path / "out") as (_, address):
         assert Pupil(address).show()["current"]

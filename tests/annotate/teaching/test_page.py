@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.server import running
 from annotate.state import decode
 from annotate.teaching import volume_server
