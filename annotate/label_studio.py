@@ -6,6 +6,7 @@ fetched from addresses that a request names.
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -74,7 +75,13 @@ def make_backend(
         return {"model_version": version}
 
     def predict(request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        return {"results": predictions(interactor, files, version, body), "model_version": version}
+        try:
+            results = predictions(interactor, files, version, body)
+        except InputError as error:
+            # Label Studio's page shows the status alone
+            print(f"not answered: {error}", file=sys.stderr, flush=True)
+            raise
+        return {"results": results, "model_version": version}
 
     def told(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         return {}  # events and trainings of Label Studio change nothing here
@@ -185,12 +192,29 @@ def file_of(value: object, files: dict[str, Path]) -> Path:
     except ValueError:
         raise InputError(f"{value[:80]} is not an address") from None
     name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
-    for known in (name, UPLOADED.sub("", name)):
+    uploaded = UPLOADED.sub("", name)
+    for known in (name, uploaded):
         if known in files:
             return files[known]
+    same = [path for known, path in files.items() if clean_name(known) == uploaded]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise InputError(
+            f"{same[0].name} and {same[1].name} are both {uploaded[:80]} in Label Studio; rename one"
+        )
     raise InputError(
         f"{name[:80]} is not in the folder of --images; give the one that has the tasks' photos"
     )
+
+
+def clean_name(name: str) -> str:
+    """Write a file's name as Label Studio does when it is uploaded.
+
+    Spaces become underscores, and what is no letter, digit, dash, underscore or dot is removed
+    (Django, `get_valid_filename`).
+    """
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:

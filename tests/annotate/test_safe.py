@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from annotate import guard
-from annotate.command import checked_token
 from annotate.folders import key_of
 from annotate.guard import Guard
+from annotate.options import check_token
 from annotate.pages import FOLDER
 from annotate.server import serving
 from interseg.errors import InputError
@@ -139,22 +139,22 @@ def test_a_token_is_asked_for_everywhere_and_compared_in_constant_time(project, 
 
 def test_only_this_machine_is_listened_to_without_a_token():
     for host in ("127.0.0.1", "::1", "localhost"):
-        assert checked_token(host, None) is None
+        assert check_token(host, None) is None
     for host in ("0.0.0.0", "192.168.1.2", "::", "annotator.example"):
         with pytest.raises(InputError, match="reached by others; give --token"):
-            checked_token(host, None)
-        assert len(checked_token(host, "")) >= 20, "one is drawn"
+            check_token(host, None)
+        assert len(check_token(host, "")) >= 20, "one is drawn"
     for bad in ("short", "with space and more", "semicolon;semicolon"):
         with pytest.raises(InputError, match="token"):
-            checked_token("0.0.0.0", bad)
+            check_token("0.0.0.0", bad)
 
 
 def test_a_token_of_the_environment_is_checked_as_one_of_the_command(monkeypatch):
     monkeypatch.setenv("INTERSEG_TOKEN", TOKEN)
-    assert checked_token("0.0.0.0", "") == TOKEN
+    assert check_token("0.0.0.0", "") == TOKEN
     monkeypatch.setenv("INTERSEG_TOKEN", "two\r\nlines; of it")
     with pytest.raises(InputError, match="token"):
-        checked_token("0.0.0.0", "")
+        check_token("0.0.0.0", "")
 
 
 def test_an_open_address_is_known_by_numbers_which_no_foreign_name_can_be():

@@ -390,9 +390,7 @@ def test_a_network_of_classes_is_seen_before_the_first_click_and_may_be_accepted
         page.act("finish")
         assert np.array_equal(exported(project), painted)
     project.close()
-    again = project_of(
-        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
-    )
+    again = project_of(folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"])
     assert np.array_equal(exported(again), painted)
     again.close()
 
