@@ -1,4 +1,6 @@
-"""What leaves the annotator: masks as PNG, COCO JSON and LabelMe JSON, the clicks for predict.py, an experiment for compare.py.
+"""Exports: masks as PNG, COCO JSON and LabelMe JSON, clicks and an experiment.
+
+predict.py plays the clicks again, compare.py reads the experiment.
 
 All of it is made from the journals, without the network, and can be made again at any time.
 """
@@ -166,9 +168,9 @@ def odd(photo: Photo, state: State) -> list[str]:
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}
         if others:
-            lines.append(
-                f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}"
-            )
+            kinds = " and ".join(sorted(others))
+            where = f"{photo.name}, object {thing.number}"
+            lines.append(f"{where}: clicks.csv is without its {kinds}")
     if state.accepted:
         lines.append(
             f"{photo.name}: its answer without clicks was accepted, and clicks.csv is without it"
@@ -181,7 +183,10 @@ def odd(photo: Photo, state: State) -> list[str]:
 
 
 def write_experiment(project: Project, truth: Truth) -> list[str]:
-    """Write `experiment/` as evaluate.py writes an evaluation, with the person's seconds, for compare.py; gives what is missing."""
+    """Write `experiment/` for compare.py, as evaluate.py writes an evaluation.
+
+    The person's seconds are added. Returns a line on the objects that are missing.
+    """
     played: dict[int, tuple[Thing, dict[str, Tensor]]] = {}
     for photo in annotated(project):
         with photo.lock:
@@ -194,7 +199,8 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
     missing = len(truth.source) - len(played)
     notes = (
         [
-            f"experiment/ has {len(played)} of {len(truth.source)} objects; compare.py takes it when all are there"
+            f"experiment/ has {len(played)} of {len(truth.source)} objects; "
+            "compare.py takes it when all are there"
         ]
         if missing
         else []
@@ -237,7 +243,7 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
 
 
 def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str, Tensor]:
-    """Give what a game against a true object (H, W) would have left (`Game.outcome`), from the masks that the person saw.
+    """Return the outcome of a person's clicks on a true object (H, W), as `Game.outcome` has it.
 
     Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them;
     `simulator_seconds` are the person's.

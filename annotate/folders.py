@@ -1,4 +1,4 @@
-"""Folders of the annotator: the photos that it may open, and the folder that it writes, which it has for itself."""
+"""Folders of the annotator: photos that it may open, and its own folder for output."""
 
 import hashlib
 import os
@@ -10,9 +10,10 @@ from interseg.listing import list_images
 
 
 def photos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """List the photos of a folder by what requests call them, and a line on each file that is left out.
+    """List the photos of a folder.
 
-    Raises `InputError` where there is no folder, or no photo in it.
+    Returns them by the keys that requests use, and a line on each file that is left out. Raises
+    `InputError` where there is no folder, or no photo in it.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give the photos' by --images")

@@ -159,7 +159,10 @@ def predictions(
 
 
 def tags_of(config: object) -> Tags:
-    """Read a labelling config; raises `InputError` for one without brush labels or polygon labels on an image."""
+    """Read a labelling config.
+
+    Raises `InputError` for one without brush labels or polygon labels on an image.
+    """
     if not isinstance(config, str) or "<!" in re.sub(r"<!--.*?-->", "", config, flags=re.DOTALL):
         raise InputError("label_config is missing, or declares entities; send the project's")
     try:
@@ -201,7 +204,8 @@ def file_of(value: object, files: dict[str, Path]) -> Path:
         return same[0]
     if same:
         raise InputError(
-            f"{same[0].name} and {same[1].name} are both {uploaded[:80]} in Label Studio; rename one"
+            f"{same[0].name} and {same[1].name} are both {uploaded[:80]} in Label Studio; "
+            "rename one"
         )
     raise InputError(
         f"{name[:80]} is not in the folder of --images; give the one that has the tasks' photos"
@@ -229,12 +233,14 @@ def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
         value = mark.get("value") if isinstance(mark, dict) else None
         if not isinstance(value, dict) or mark.get("type") != "keypointlabels":
             raise InputError(
-                "context holds something else than keypoints; use Label Studio's smart KeyPointLabels"
+                "context holds something else than keypoints; "
+                "use Label Studio's smart KeyPointLabels"
             )
         given = (mark.get("original_height", size[0]), mark.get("original_width", size[1]))
         if given != size:
             raise InputError(
-                f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; give its folder by --images"
+                f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; "
+                "give its folder by --images"
             )
         place: list[Any] = [value.get(axis) for axis in "yx"]
         if not all(type(part) in (int, float) and 0 <= part <= 100 for part in place):
@@ -252,7 +258,9 @@ def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
 
 
 def encode_brush(mask: NDArray[np.bool_]) -> list[int]:
-    """Encode a mask (H, W) as brush labels: bytes of Label Studio's run lengths over 4 channels a pixel, each 0 or 255.
+    """Encode a mask (H, W) as the bytes of a brush label.
+
+    They are run lengths over 4 channels a pixel, each 0 or 255.
 
     The format is that of rle-pack: 32 bits number of values, 5 bits word size - 1, 4 bits each of
     the four run sizes - 1; then for each run 1, 2 bits which of the sizes, the length - 1 in so

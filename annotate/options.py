@@ -112,6 +112,7 @@ def check_token(host: str, given: str | None) -> str | None:
         or not given.replace("-", "").replace("_", "").isalnum()
     ):
         raise InputError(
-            f"the token has {len(given)} characters; give {SHORTEST_TOKEN} letters and digits or more, or --token alone"
+            f"the token has {len(given)} characters; "
+            f"give {SHORTEST_TOKEN} letters and digits or more, or --token alone"
         )
     return given

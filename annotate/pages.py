@@ -1,4 +1,4 @@
-"""The pages' files: markup from templates that share its parts, scripts and styles from the disk."""
+"""Files of the pages: markup from templates that share its parts, scripts and styles."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The photos of a folder: each one's journal, what it means, and the sessions that answer its clicks."""
+"""Photos of a folder: each one's journal and state, and the sessions that answer its clicks."""
 
 import os
 import threading
@@ -98,7 +98,7 @@ class Project:
         return self.out / "journal" / f"{self.files[key].name}.jsonl"
 
     def photo(self, key: str) -> Photo:
-        """Give a photo with what is known of it; raises `InputError` for one that is not there, or no image."""
+        """Read a photo's journal; raise `InputError` for one that is not there, or no image."""
         if key not in self.files:
             raise InputError("there is no such photo; reload the page")
         with self._lock:
@@ -107,13 +107,15 @@ class Project:
                 size = image_header(path).size.upright
                 if size[0] * size[1] > LARGEST_PIXELS:
                     raise InputError(
-                        f"{path.name} has {size[0]} x {size[1]} pixels; at most {LARGEST_PIXELS} are annotated, reduce it"
+                        f"{path.name} has {size[0]} x {size[1]} pixels; "
+                        f"at most {LARGEST_PIXELS} are annotated, reduce it"
                     )
                 journal = Journal(self.journal_path(key))
                 begun = journal.events[0] if journal.events else None
                 if begun and tuple(begun.get("size", size)) != size:
                     raise InputError(
-                        f"{path.name} is {size[0]} x {size[1]} now, annotated it was {begun['size']}; give another --out"
+                        f"{path.name} is {size[0]} x {size[1]} now, "
+                        f"annotated it was {begun['size']}; give another --out"
                     )
                 self._photos[key] = Photo(
                     key, path.name, path, size, journal, replay(journal.events)
@@ -152,7 +154,8 @@ class Project:
         with photo.lock:
             if not self.tabs.hold(key, tab):
                 raise HeldError(
-                    "another tab annotates this photo; take it over there, or go on to another photo"
+                    "another tab annotates this photo; "
+                    "take it over there, or go on to another photo"
                 )
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
@@ -249,11 +252,15 @@ class Project:
 
 
 def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
-    """Name what a person chooses from: classes of objects, or a network's labels above 0; raises `InputError` for too many or too few."""
+    """Name the classes of objects, or a network's labels above 0.
+
+    Raises `InputError` for more or fewer names than the network has labels.
+    """
     if outputs == 1:
         return list(given or ["object"])
     if given is not None and len(given) != outputs - 1:
         raise InputError(
-            f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all"
+            f"--classes has {len(given)} names, the network knows {outputs - 1} classes "
+            "beside background; name them all"
         )
     return list(given or (f"class {label}" for label in range(1, outputs)))

@@ -1,4 +1,4 @@
-"""The server: HTTP to the project's photos. Every answer but pictures and the page is JSON, every error one line of it."""
+"""HTTP server of a project's photos: JSON but for pictures and the page, one line an error."""
 
 import contextlib
 import json
@@ -106,7 +106,10 @@ def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
 def posted(
     work: Callable[[Request, dict[str, Any]], dict[str, Any]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Make a route of a function that takes a JSON body; in a thread; `Server-Timing` tells its time, in parts if it has `seconds`."""
+    """Make a route of a function that takes a JSON body and runs in a thread.
+
+    `Server-Timing` tells its time, in parts if its result has `seconds`.
+    """
 
     async def route(request: Request) -> Response:
         started = time.perf_counter()
@@ -150,7 +153,7 @@ def tab_of(body: dict[str, Any]) -> str:
 
 
 def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
-    """Give a photo's pixels as the network sees them, in a format that browsers show: content, status and headers."""
+    """Encode a photo as the network sees it for browsers: content, status and headers."""
     header = image_header(path)
     with Image.open(path) as file:
         kind = SHOWN_AS_IT_IS.get(file.format or "")
@@ -233,7 +236,8 @@ def bound(host: str, port: int) -> socket.socket:
         found.bind((host, port))
     except OSError as error:
         raise InputError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port or --host"
+            f"{host}:{port} cannot be listened on ({error.strerror or error}); "
+            "give another --port or --host"
         ) from None
     return found
 

@@ -1,4 +1,4 @@
-"""Encoded photos and the sessions on their objects: few are kept, all are the same when they are made again."""
+"""Encoded photos and the sessions on their objects; few are kept, others are made again."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence

@@ -84,7 +84,7 @@ class Course(Generic[R]):
         self._thread = threading.Thread(target=self._learn, name="lessons", daemon=True)
 
     def start(self) -> None:
-        """Begin, and wait until the method has met an item; raises `InputError` where it does not come to that."""
+        """Begin, and wait until the method has met an item; raise `InputError` if it fails."""
         self._thread.start()
         with self.bell:
             self.bell.wait_for(lambda: self.meeting is not None or self.resting or self.problem)
@@ -124,7 +124,10 @@ class Course(Generic[R]):
                 return
 
     def _give_up_round(self, line: str) -> bool:
-        """Take back a decided round that cannot be learned, so that the person can say something else; False where there is none."""
+        """Cancel a decided round that cannot be learned, so that the person can say something else.
+
+        Returns False where there is none.
+        """
         item = self.current
         if item is None or not item.rounds.learning:
             return False
@@ -232,9 +235,8 @@ class Course(Generic[R]):
         """Give the item that is being taught; raises `InputError` for another one."""
         item = self.item(key)
         if item is not self.current:
-            raise InputError(
-                f"{item.path.name} is {'done' if item.rounds.finished else 'not met yet'}; the lessons are elsewhere"
-            )
+            state = "done" if item.rounds.finished else "not met yet"
+            raise InputError(f"{item.path.name} is {state}; the lessons are elsewhere")
         return item
 
     def keep(self, item: Item[R], version: int, make: Callable[[], Event]) -> None:

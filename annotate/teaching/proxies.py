@@ -1,4 +1,4 @@
-"""The proxy mask of what a person has drawn so far; slices are registered only where something has changed."""
+"""Proxy masks of the slices that a person has drawn; only what has changed is registered."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The page in Debian's chromium, as a person uses it; skipped where there is none (`apt-get install chromium`)."""
+"""The page in Debian's chromium; skipped where there is none (`apt-get install chromium`)."""
 
 import numpy as np
 import pytest

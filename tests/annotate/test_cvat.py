@@ -1,4 +1,4 @@
-"""What CVAT asks of an interactor, by its documented contract, is answered by the session's mask."""
+"""CVAT's requests to an interactor, by its documented contract, get the session's mask."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What is exported is what was annotated: in every format, by predict.py again, and as an experiment beside evaluate.py's."""
+"""Exports hold what was annotated: in every format, by predict.py again, as an experiment."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Requests of Label Studio, recorded or as its documentation has them, are answered by the session's masks."""
+"""Label Studio's requests, recorded or as its documentation has them, get the session's masks."""
 
 import base64
 import json
@@ -26,7 +26,9 @@ CONFIG = """<View>
     <Label value="Banana" background="#FF0000"/>
     <Label value="Orange" background="#0d14d3"/>
   </BrushLabels>
-  <KeyPointLabels name="tag2" toName="image" smart="true"><Label value="Banana" background="#000000" showInline="true"/></KeyPointLabels>
+  <KeyPointLabels name="tag2" toName="image" smart="true">
+    <Label value="Banana" background="#000000" showInline="true"/>
+  </KeyPointLabels>
 </View>"""
 CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1)]
 

@@ -1,4 +1,4 @@
-"""Strangers: pages elsewhere, names that point here, people without the token, paths, sizes, files with odd names."""
+"""Strangers: other pages, names that point here, no token, paths, sizes, odd file names."""
 
 import http.client
 import re
@@ -216,7 +216,8 @@ def test_nothing_of_the_page_makes_html_of_text():
     for path in [*FOLDER.glob("*.js"), *FOLDER.glob("*.jinja")]:
         text = path.read_text()
         assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc",
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|"
+            r"DOMParser|srcdoc",
             text,
         ), path
         assert not re.search(r"\son\w+\s*=\s*[\"']|javascript:", text), path

@@ -1,4 +1,4 @@
-"""A person's way through the page's requests: the masks are the session's, undo is exact, nothing is lost, two tabs stay whole."""
+"""A person's requests: the masks are the session's, undo is exact, two tabs stay whole."""
 
 import contextlib
 import os

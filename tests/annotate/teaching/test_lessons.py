@@ -1,4 +1,4 @@
-"""A method that is taught through the page's requests is what the training command makes of the same annotations, whatever is killed."""
+"""A method taught through the page's requests equals the training command's of the same labels."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The pages on which methods are taught, in Debian's chromium, as a person uses them; skipped where there is none."""
+"""Pages on which methods are taught, in Debian's chromium; skipped where there is none."""
 
 import json
 
@@ -187,8 +187,11 @@ def grey_at(tab, y, x):
     left, top = tab.at(y, x)
     box = tab.page.locator(tab.canvas).bounding_box()
     place = [left - box["x"], top - box["y"]]
-    read = "([x, y]) => [...document.querySelector('%s').getContext('2d').getImageData(x, y, 1, 1).data]"
-    return tab.page.evaluate(read % tab.canvas, place)[0]
+    read = """([selector, x, y]) => {
+      const pen = document.querySelector(selector).getContext("2d");
+      return pen.getImageData(x, y, 1, 1).data[0];
+    }"""
+    return tab.page.evaluate(read, [tab.canvas, *place])
 
 
 def until_drawn(tab, lessons, actions):
