@@ -34,7 +34,7 @@ class Truth:
         self._read: OrderedDict[str, dict[int, NDArray[np.uint8]]] = OrderedDict()
 
     def objects(self, photo: str, size: tuple[int, int]) -> dict[int, NDArray[np.uint8]]:
-        """Read a photo's objects by number, (H, W) in {0, 1, 255 = ignore}; none if sizes differ."""
+        """Read a photo's objects (H, W) in {0, 1, 255 = ignore}; none if sizes differ."""
         with self._lock:
             if photo not in self._read:
                 try:
