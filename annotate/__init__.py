@@ -1,4 +1,4 @@
-"""The annotator in the browser: a person clicks, the network answers, and nothing that was answered is lost.
+"""Annotator in the browser: a person clicks, the network answers, no answer is lost.
 
 `journal` keeps, `state` says what the kept events mean, `events` what a request means as one,
 `desk` runs the network, `photos` puts them together for a photo, `tabs` says whose turn it is,

@@ -1,4 +1,4 @@
-"""The desk where the network works: one job at a time, in order, photos that may be opened next when nobody waits.
+"""Thread in which the network works: one job at a time, photos ahead when nobody waits.
 
 One thread alone runs the network, so that answers are those of a session that nobody disturbs, in
 the order of their clicks.

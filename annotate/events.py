@@ -12,6 +12,7 @@ from annotate.state import (
     NOTHING,
     START,
     STROKE,
+    Runs,
     State,
     Thing,
     encode,
@@ -53,7 +54,12 @@ Answer = Callable[[Any, Thing, Click], tuple[Mask, float]]
 
 
 def event_of(
-    photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any], answer: Answer
+    photo: Drawable,
+    known: Known,
+    classes: Sequence[str],
+    request: dict[str, Any],
+    answer: Answer,
+    first: Callable[[], Runs] = dict,
 ) -> Event:
     """Make the event of a request; raises `InputError` before anything is kept.
 
@@ -63,9 +69,12 @@ def event_of(
         classes: that an object may have.
         request: `do`, and what belongs to it.
         answer: asks the network.
+        first: gives what a network of classes says without clicks; nothing by default.
     """
     do, state = request.get("do"), photo.state
     base: Event = {"do": do, "spent": seconds_spent(request)}
+    if do == "finish" and not state.present and (runs := first()):
+        return {"do": do, "accepted": runs}
     if do in ("finish", "reopen"):
         return {"do": do}
     if do in (CLICK, STROKE, START):
@@ -75,7 +84,10 @@ def event_of(
         )
         if do == CLICK:
             return base | clicked(photo, known, thing, request, answer)
-        return base | {STROKE: stroked, START: started}[do](photo, known, thing, request)
+        if do == STROKE:
+            runs = thing.runs if thing.actions else first()
+            return base | stroked(photo, known, runs, request)
+        return base | started(photo, known, thing, request)
     thing = thing_of(state, whole(request, "object", 1, 10**6))
     base |= {"object": thing.number}
     if do == "undo":
@@ -141,11 +153,11 @@ def clicked(
     return {"click": [y, x, click.label, kind], "runs": runs_of(mask), "seconds": round(seconds, 4)}
 
 
-def stroked(photo: Drawable, known: Known, thing: Thing, request: dict[str, Any]) -> Event:
-    """Make the event of a stroke of the brush."""
+def stroked(photo: Drawable, known: Known, runs: Runs, request: dict[str, Any]) -> Event:
+    """Make the event of a stroke of the brush over a mask."""
     label = whole(request, "label", 0, max(1, known.outputs - 1))
     pixels = stroke_of(request, photo.size)
-    mask = shown(photo, known, thing).copy()
+    mask = mask_of(runs, photo.size, known.outputs)
     mask[pixels] = label
     return {"stroke": encode(pixels), "label": label, "runs": runs_of(mask)}
 

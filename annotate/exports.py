@@ -1,4 +1,6 @@
-"""What leaves the annotator: masks as PNG, COCO JSON and LabelMe JSON, the clicks for predict.py, an experiment for compare.py.
+"""Exports: masks as PNG, COCO JSON and LabelMe JSON, clicks and an experiment.
+
+predict.py plays the clicks again, compare.py reads the experiment.
 
 All of it is made from the journals, without the network, and can be made again at any time.
 """
@@ -13,9 +15,10 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from annotate.events import CLASSES
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, State, Thing, mask_of
+from annotate.state import CLICK, START, Action, State, Thing, mask_of
 from annotate.truth import Truth, shown
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
@@ -50,9 +53,10 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     forget(project)
     for photo in annotated(project):
         with photo.lock:
-            things = photo.state.present
+            things = things_of(photo.state)
             masks = [part for thing in things for part in parts_of(project, photo, thing)]
-            write_photo(project, photo, masks, tolerance)
+            if things:
+                write_photo(project, photo, masks, tolerance)
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)
                 for thing, category, mask in masks:
@@ -86,9 +90,16 @@ def forget(project: Project) -> None:
 
 
 def annotated(project: Project) -> list[Photo]:
-    """List the photos that have objects."""
-    keys = [row["key"] for row in project.summary() if row["objects"]]
-    return [project.photo(key) for key in keys]
+    """List the photos that have objects, or are finished without any."""
+    rows = [row for row in project.summary() if row["objects"] or row["finished"]]
+    return [project.photo(row["key"]) for row in rows]
+
+
+def things_of(state: State) -> list[Thing]:
+    """List the objects that count; an answer that was accepted without clicks is one."""
+    if state.present or not state.accepted:
+        return state.present
+    return [Thing(1, CLASSES, [Action(START, state.accepted)])]
 
 
 def parts_of(
@@ -116,7 +127,7 @@ def write_photo(
         ids = draw_ids([mask for _, _, mask in masks])
     else:
         ids = mask_of(
-            photo.state.present[0].runs, photo.size, project.model.segmenter.outputs
+            things_of(photo.state)[0].runs, photo.size, project.model.segmenter.outputs
         ).astype(np.uint16)
     write_ids(project.out / "masks" / stem.with_suffix(".png"), ids)
     shapes = [
@@ -157,9 +168,13 @@ def odd(photo: Photo, state: State) -> list[str]:
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}
         if others:
-            lines.append(
-                f"{photo.name}, object {thing.number}: clicks.csv is without its {' and '.join(sorted(others))}"
-            )
+            kinds = " and ".join(sorted(others))
+            where = f"{photo.name}, object {thing.number}"
+            lines.append(f"{where}: clicks.csv is without its {kinds}")
+    if state.accepted:
+        lines.append(
+            f"{photo.name}: its answer without clicks was accepted, and clicks.csv is without it"
+        )
     if len(set(state.networks)) > 1:
         lines.append(
             f"{photo.name}: several networks answered its clicks; predict.py plays them by one"
@@ -168,7 +183,10 @@ def odd(photo: Photo, state: State) -> list[str]:
 
 
 def write_experiment(project: Project, truth: Truth) -> list[str]:
-    """Write `experiment/` as evaluate.py writes an evaluation, with the person's seconds, for compare.py; gives what is missing."""
+    """Write `experiment/` for compare.py, as evaluate.py writes an evaluation.
+
+    The person's seconds are added. Returns a line on the objects that are missing.
+    """
     played: dict[int, tuple[Thing, dict[str, Tensor]]] = {}
     for photo in annotated(project):
         with photo.lock:
@@ -181,7 +199,8 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
     missing = len(truth.source) - len(played)
     notes = (
         [
-            f"experiment/ has {len(played)} of {len(truth.source)} objects; compare.py takes it when all are there"
+            f"experiment/ has {len(played)} of {len(truth.source)} objects; "
+            "compare.py takes it when all are there"
         ]
         if missing
         else []
@@ -224,7 +243,7 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
 
 
 def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str, Tensor]:
-    """Give what a game against a true object (H, W) would have left (`Game.outcome`), from the masks that the person saw.
+    """Return the outcome of a person's clicks on a true object (H, W), as `Game.outcome` has it.
 
     Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them;
     `simulator_seconds` are the person's.

@@ -1,4 +1,6 @@
-"""Who may ask: the page that this server gave out, on this machine or with the token. A web page elsewhere can neither click nor read.
+"""Guard of the server: only its own page may ask, on this machine or with the token.
+
+A web page elsewhere can neither click nor read.
 
 `Host` is checked against rebinding of names (a stranger's name that points here), `Origin` and
 `Sec-Fetch-Site` against requests that a stranger's page makes, the token against people who reach
@@ -17,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "interseg_token"
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -57,7 +60,7 @@ class Guard:
             if not self.has_token(headers):
                 refusal = (
                     401,
-                    "give the token: open the address that was printed when the annotator was started",
+                    "give the token: open the address that the annotator printed at its start",
                 )
         if refusal is not None:
             body = json.dumps({"error": refusal[1]}).encode()
@@ -90,7 +93,10 @@ class Guard:
         return None
 
     def known(self, host: str) -> bool:
-        """Tell whether a `Host` names this machine: by an address, which no foreign name can be, or by a name of its own."""
+        """Tell whether a `Host` names this machine.
+
+        An address does, since no foreign name can be one, and so do the machine's own names.
+        """
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             urlsplit(f"//{host}").port  # noqa: B018 (raises ValueError for what is no port)
@@ -110,7 +116,7 @@ class Guard:
         return address.is_loopback or not is_loopback(self.host)
 
     def has_token(self, headers: dict[str, str]) -> bool:
-        """Tell whether a request carries the token: as a cookie, as `Authorization: Bearer`, or as the password of `Basic`."""
+        """Tell whether a request has the token: as cookie, `Bearer`, or password of `Basic`."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
@@ -120,7 +126,7 @@ class Guard:
 
 
 def bearer(authorization: str) -> str:
-    """Read the token of an `Authorization`; of `Basic` the password, whatever the user is called."""
+    """Read the token of an `Authorization`; of `Basic` the password, for any user's name."""
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() != "basic":
         return given

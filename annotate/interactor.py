@@ -1,4 +1,7 @@
-"""Other tools' clicks: all of an object's at once, again with each further one, answered by sessions that go on where they can."""
+"""Answers to other tools, which send all clicks of an object again with each new one.
+
+Sessions go on where they can.
+"""
 
 import base64
 import binascii
@@ -15,7 +18,8 @@ from PIL import Image, UnidentifiedImageError
 
 from annotate.desk import NOW, Desk
 from annotate.outlines import polygons
-from annotate.photos import LARGEST_PIXELS, bring
+from annotate.photos import LARGEST_PIXELS
+from annotate.sessions import bring
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.inference.model import Model
@@ -37,7 +41,8 @@ class Interactor:
     def __init__(self, model: Model) -> None:
         if model.segmenter.outputs > 1:
             raise InputError(
-                "other tools ask for one object, and this network answers with classes; give another --checkpoint"
+                "other tools ask for one object, and this network answers with classes; "
+                "give another --checkpoint"
             )
         self.model, self.desk = model, Desk()
         self._sessions: OrderedDict[tuple[str, float], Session] = OrderedDict()
@@ -136,12 +141,13 @@ def points_of(data: dict[str, Any], key: str) -> list[tuple[int, int]]:
 
 
 def pixels_of(coded: bytes) -> NDArray[np.uint8]:
-    """Decode a photo (H, W, 3) as it was sent; raises `InputError` for what is none, or too large."""
+    """Decode a photo (H, W, 3); raise `InputError` for anything else, or one that is too large."""
     try:
         with Image.open(io.BytesIO(coded)) as file:
             if file.width * file.height > LARGEST_PIXELS:
                 raise InputError(
-                    f"the image has {file.height} x {file.width} pixels; at most {LARGEST_PIXELS} are answered, reduce it"
+                    f"the image has {file.height} x {file.width} pixels; "
+                    f"at most {LARGEST_PIXELS} are answered, reduce it"
                 )
             return np.asarray(file.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):

@@ -29,7 +29,10 @@ class Journal:
         self.events, self.length = read_journal(path)
 
     def append(self, event: Event) -> None:
-        """Add an event; when this returns it is on the disk. Where it cannot be written (`OSError`) the file is as before."""
+        """Add an event; when this returns it is on the disk.
+
+        Where it cannot be written (`OSError`) the file is as before.
+        """
         line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,8 @@ def read_journal(path: Path) -> tuple[list[Event], int]:
         if event is None:
             if any(parse_event(other) is not None for other in lines[number:]):
                 raise InputError(
-                    f"{path}, line {number} is damaged, lines after it are not; mend or remove the line"
+                    f"{path}, line {number} is damaged, lines after it are not; "
+                    "mend or remove the line"
                 )
             break
         events.append(event)

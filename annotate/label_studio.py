@@ -6,6 +6,7 @@ fetched from addresses that a request names.
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -74,7 +75,13 @@ def make_backend(
         return {"model_version": version}
 
     def predict(request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        return {"results": predictions(interactor, files, version, body), "model_version": version}
+        try:
+            results = predictions(interactor, files, version, body)
+        except InputError as error:
+            # Label Studio's page shows the status alone
+            print(f"not answered: {error}", file=sys.stderr, flush=True)
+            raise
+        return {"results": results, "model_version": version}
 
     def told(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         return {}  # events and trainings of Label Studio change nothing here
@@ -152,7 +159,10 @@ def predictions(
 
 
 def tags_of(config: object) -> Tags:
-    """Read a labelling config; raises `InputError` for one without brush labels or polygon labels on an image."""
+    """Read a labelling config.
+
+    Raises `InputError` for one without brush labels or polygon labels on an image.
+    """
     if not isinstance(config, str) or "<!" in re.sub(r"<!--.*?-->", "", config, flags=re.DOTALL):
         raise InputError("label_config is missing, or declares entities; send the project's")
     try:
@@ -185,12 +195,30 @@ def file_of(value: object, files: dict[str, Path]) -> Path:
     except ValueError:
         raise InputError(f"{value[:80]} is not an address") from None
     name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
-    for known in (name, UPLOADED.sub("", name)):
+    uploaded = UPLOADED.sub("", name)
+    for known in (name, uploaded):
         if known in files:
             return files[known]
+    same = [path for known, path in files.items() if clean_name(known) == uploaded]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise InputError(
+            f"{same[0].name} and {same[1].name} are both {uploaded[:80]} in Label Studio; "
+            "rename one"
+        )
     raise InputError(
         f"{name[:80]} is not in the folder of --images; give the one that has the tasks' photos"
     )
+
+
+def clean_name(name: str) -> str:
+    """Write a file's name as Label Studio does when it is uploaded.
+
+    Spaces become underscores, and what is no letter, digit, dash, underscore or dot is removed
+    (Django, `get_valid_filename`).
+    """
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
@@ -205,12 +233,14 @@ def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
         value = mark.get("value") if isinstance(mark, dict) else None
         if not isinstance(value, dict) or mark.get("type") != "keypointlabels":
             raise InputError(
-                "context holds something else than keypoints; use Label Studio's smart KeyPointLabels"
+                "context holds something else than keypoints; "
+                "use Label Studio's smart KeyPointLabels"
             )
         given = (mark.get("original_height", size[0]), mark.get("original_width", size[1]))
         if given != size:
             raise InputError(
-                f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; give its folder by --images"
+                f"the photo is {size[0]} x {size[1]} here and {given[0]} x {given[1]} there; "
+                "give its folder by --images"
             )
         place: list[Any] = [value.get(axis) for axis in "yx"]
         if not all(type(part) in (int, float) and 0 <= part <= 100 for part in place):
@@ -228,7 +258,9 @@ def keypoints(marks: object, size: tuple[int, int]) -> tuple[list[Click], str]:
 
 
 def encode_brush(mask: NDArray[np.bool_]) -> list[int]:
-    """Encode a mask (H, W) as brush labels: bytes of Label Studio's run lengths over 4 channels a pixel, each 0 or 255.
+    """Encode a mask (H, W) as the bytes of a brush label.
+
+    They are run lengths over 4 channels a pixel, each 0 or 255.
 
     The format is that of rle-pack: 32 bits number of values, 5 bits word size - 1, 4 bits each of
     the four run sizes - 1; then for each run 1, 2 bits which of the sizes, the length - 1 in so

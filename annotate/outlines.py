@@ -1,4 +1,7 @@
-"""Outlines of masks as polygons: exact, or as coarse as a person likes; holes by keyholes, since COCO and LabelMe know none."""
+"""Outlines of masks as polygons: exact, or as coarse as a person likes.
+
+Holes are cut out by keyholes, since COCO and LabelMe know none.
+"""
 
 import cv2
 import numpy as np
@@ -12,7 +15,9 @@ Ring = NDArray[np.float64]
 
 
 def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
-    """Outline each part of a mask (H, W), its holes cut out by a way in and back; parts that share a corner alone are apart.
+    """Outline each part of a mask (H, W), its holes cut out by a way in and back.
+
+    Parts that share only a corner are apart.
 
     Args:
         mask: of an object.
@@ -52,7 +57,10 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
 
 
 def signed_area(ring: Ring) -> float:
-    """Area of a ring, negative for holes: `find_contours` goes round high values one way, round low ones the other."""
+    """Measure the area of a ring, negative for holes.
+
+    `find_contours` goes round high values one way and round low ones the other.
+    """
     x, y = ring.T
     return float(np.dot(y, np.roll(x, 1)) - np.dot(x, np.roll(y, 1))) / 2
 

@@ -1,12 +1,9 @@
-"""The photos of a folder: each one's journal, what it means, and the sessions that answer its clicks."""
+"""Photos of a folder: each one's journal and state, and the sessions that answer its clicks."""
 
-import hashlib
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,29 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.desk import AHEAD, NOW, Desk
 from annotate.events import event_of, shown
-from annotate.journal import Event, Journal, sync_folder
-from annotate.state import CLICK, START, State, Thing, apply, mask_of, replay, thing_of
+from annotate.folders import lock_folder, photos_in
+from annotate.journal import Event, Journal
+from annotate.sessions import Sessions
+from annotate.state import CLICK, State, Thing, apply, replay, thing_of
 from annotate.tabs import Tabs
 from annotate.truth import Truth
-from interseg.clicks.layout import KINDS, Click, Mask
+from interseg.clicks.layout import KINDS, Mask
 from interseg.errors import InputError
 from interseg.images import image_header
 from interseg.inference.model import Model
-from interseg.inference.rounds import answer_together
-from interseg.inference.session import Session
-from interseg.listing import list_images
 
-LIVELY = 3
-"""Objects of a photo whose sessions are kept; those of others are played again when they are
-clicked."""
-GOES_BACK = 4_000_000
-"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger
-ones a click after undo plays again."""
-CROWD = 16
-"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on
-them."""
 LARGEST_PIXELS = 60_000_000
 """Of a photo that is opened: a click keeps some bytes for each pixel."""
 
@@ -61,14 +47,6 @@ class Photo:
     journal: Journal
     state: State
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass
-class Opened:
-    """An encoded photo and the sessions on its objects."""
-
-    first: Session
-    sessions: OrderedDict[tuple[int, str], Session] = field(default_factory=OrderedDict)
 
 
 class Project:
@@ -101,42 +79,18 @@ class Project:
         keep: int = 4,
         ahead: int = 1,
     ) -> None:
-        if not images.is_dir():
-            raise InputError(f"there is no folder {images}; give the photos' by --images")
+        self.files, self.notes = photos_in(images)
         self.model, self.digest, self.images, self.out = model, digest, images, out
         self.classes, self.truth = named_classes(classes, model.segmenter.outputs), truth
-        self.keep, self.ahead = max(1, keep), min(ahead, max(1, keep) - 1)
-        listing = list_images(images)
-        root = images.resolve()
-        inside = {
-            path.name: path
-            for path in listing.files.values()
-            if path.resolve().is_relative_to(root)
-        }
-        self.notes = [
-            *listing.left_out,
-            *(
-                f"{path} leads out of {images}"
-                for path in listing.files.values()
-                if path.name not in inside
-            ),
-        ]
-        self.files = {key_of(name): path for name, path in inside.items()}
-        if not self.files:
-            raise InputError(
-                f"{images} holds no photos; give a folder of .jpg, .png, ... by --images"
-            )
         self.tabs = Tabs()
         self._lock = threading.Lock()
         self._photos: dict[str, Photo] = {}
-        self._opened: OrderedDict[str, Opened] = OrderedDict()
-        self._queued: dict[str, Future[Opened]] = {}
-        self._alone = alone_in(out)
-        self.desk = Desk()
+        self._alone = lock_folder(out)
+        self.sessions = Sessions(model, self.files, self.tabs.held, keep, ahead)
 
     def close(self) -> None:
         """Stop the network and leave the folder to others."""
-        self.desk.close()
+        self.sessions.close()
         os.close(self._alone)
 
     def journal_path(self, key: str) -> Path:
@@ -144,7 +98,7 @@ class Project:
         return self.out / "journal" / f"{self.files[key].name}.jsonl"
 
     def photo(self, key: str) -> Photo:
-        """Give a photo with what is known of it; raises `InputError` for one that is not there, or no image."""
+        """Read a photo's journal; raise `InputError` for one that is not there, or no image."""
         if key not in self.files:
             raise InputError("there is no such photo; reload the page")
         with self._lock:
@@ -153,13 +107,15 @@ class Project:
                 size = image_header(path).size.upright
                 if size[0] * size[1] > LARGEST_PIXELS:
                     raise InputError(
-                        f"{path.name} has {size[0]} x {size[1]} pixels; at most {LARGEST_PIXELS} are annotated, reduce it"
+                        f"{path.name} has {size[0]} x {size[1]} pixels; "
+                        f"at most {LARGEST_PIXELS} are annotated, reduce it"
                     )
                 journal = Journal(self.journal_path(key))
                 begun = journal.events[0] if journal.events else None
                 if begun and tuple(begun.get("size", size)) != size:
                     raise InputError(
-                        f"{path.name} is {size[0]} x {size[1]} now, annotated it was {begun['size']}; give another --out"
+                        f"{path.name} is {size[0]} x {size[1]} now, "
+                        f"annotated it was {begun['size']}; give another --out"
                     )
                 self._photos[key] = Photo(
                     key, path.name, path, size, journal, replay(journal.events)
@@ -180,31 +136,6 @@ class Project:
             rows.append(row)
         return rows
 
-    def open(self, key: str) -> Photo:
-        """Open a photo: encode it, and the next ones in the background."""
-        photo = self.photo(key)
-        self.desk.do(NOW, lambda: self._open(key))
-        keys = list(self.files)
-        place = keys.index(key)
-        for other in keys[place + 1 : place + 1 + self.ahead]:
-            queued = self._queued.get(other)
-            if queued is None or queued.done():
-                self._queued[other] = self.desk.submit(AHEAD, lambda other=other: self._open(other))  # type: ignore[misc]
-        return photo
-
-    def _open(self, key: str) -> Opened:
-        """Encode a photo unless it is; at the desk."""
-        if key not in self._opened:
-            self._opened[key] = Opened(self.model.session(self.files[key]))
-        self._opened.move_to_end(key)
-        for other in list(self._opened):
-            if other != key and not self.tabs.held(other):
-                self._opened[other].sessions.clear()
-            spare = len(self._opened) - self.keep
-            if spare > CROWD or (spare > 0 and other != key and not self.tabs.held(other)):
-                del self._opened[other]
-        return self._opened[key]
-
     def act(self, key: str, tab: str, version: int, request: dict[str, Any]) -> dict[str, Any]:
         """Do what a person asks; when this returns it is on the disk.
 
@@ -223,20 +154,27 @@ class Project:
         with photo.lock:
             if not self.tabs.hold(key, tab):
                 raise HeldError(
-                    "another tab annotates this photo; take it over there, or go on to another photo"
+                    "another tab annotates this photo; "
+                    "take it over there, or go on to another photo"
                 )
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
             started = time.perf_counter()
             event = event_of(
-                photo, self.model.segmenter, self.classes, request, self._answer_waited_for
+                photo,
+                self.model.segmenter,
+                self.classes,
+                request,
+                lambda photo, thing, click: self.sessions.answer(photo.key, thing, click),
+                lambda: self.sessions.start(key),
             )
             answered = time.perf_counter()
             if not photo.journal.events:
                 photo.journal.append(
                     {"do": "begin", "photo": photo.name, "size": list(photo.size), "format": 1}
                 )
-            if event["do"] == CLICK and self.digest not in photo.state.networks[-1:]:
+            answers = event["do"] == CLICK or event.get("accepted")
+            if answers and self.digest not in photo.state.networks[-1:]:
                 self._happen(photo, {"do": "network", "digest": self.digest})
             self._happen(photo, event)
             kept = time.perf_counter()
@@ -257,32 +195,6 @@ class Project:
         photo.journal.append(event)
         apply(photo.state, event)
 
-    def _session(self, photo: Photo, thing: Thing) -> Session:
-        """Give the session on an object with the clicks that it has now; at the desk."""
-        opened = self._open(photo.key)
-        start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
-        place = (thing.number, str(start.runs) if start else "")
-        mask = mask_of(start.runs, photo.size, self.model.segmenter.outputs) if start else None
-        if place not in opened.sessions:
-            opened.sessions[place] = opened.first.another(
-                mask, undoable=photo.size[0] * photo.size[1] <= GOES_BACK
-            )
-        opened.sessions.move_to_end(place)
-        while len(opened.sessions) > LIVELY:
-            opened.sessions.popitem(last=False)
-        session = opened.sessions[place]
-        bring(session, thing.clicks, mask)
-        return session
-
-    def _answer_waited_for(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
-        return self.desk.do(NOW, lambda: self._answer(photo, thing, click))
-
-    def _answer(self, photo: Photo, thing: Thing, click: Click) -> tuple[Mask, float]:
-        """Answer a click; at the desk."""
-        session = self._session(photo, thing)
-        answer_together([session], [click])
-        return session.mask, session.seconds[-1]
-
     def shown(self, photo: Photo, thing: Thing) -> Mask:
         """Give an object's mask."""
         return shown(photo, self.model.segmenter, thing)
@@ -292,12 +204,13 @@ class Project:
         photo = self.photo(key)
         with photo.lock:
             thing = thing_of(photo.state, number)
-            found = self.desk.do(NOW, lambda: self._session(photo, thing).probabilities)
+            found = self.sessions.probabilities(key, thing)
         return found if found.ndim == 2 else found.max(0)
 
     def look(self, key: str, tab: str, take_over: bool = False) -> dict[str, Any]:
-        """Open a photo for a tab and tell all of it."""
-        photo = self.open(key)
+        """Open a photo for a tab, the next ones in the background, and tell all of it."""
+        photo = self.photo(key)
+        start = self.sessions.open(key)
         mine = self.tabs.hold(key, tab, take_over)
         with photo.lock:
             things = [self.told(photo, thing) for thing in photo.state.things.values()]
@@ -305,6 +218,7 @@ class Project:
                 "name": photo.name,
                 "size": photo.size,
                 "mine": mine,
+                "start": start,
                 "things": things,
             }
 
@@ -337,51 +251,16 @@ class Project:
         return row
 
 
-def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None:
-    """Undo and click until a session, which began from a mask or from nothing, has the given clicks."""
-    has = [Click(*row) for row in session.clicks.tolist()]
-    same = 0
-    while same < min(len(has), len(clicks)) and has[same] == clicks[same]:
-        same += 1
-    if same < len(has) and not session.undoable:
-        session.start_from(start)
-        same = 0
-    else:
-        for _ in range(len(has) - same):
-            session.undo()
-    for click in clicks[same:]:
-        answer_together([session], [click])
-
-
 def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
-    """Name what a person chooses from: classes of objects, or a network's labels above 0; raises `InputError` for too many or too few."""
+    """Name the classes of objects, or a network's labels above 0.
+
+    Raises `InputError` for more or fewer names than the network has labels.
+    """
     if outputs == 1:
         return list(given or ["object"])
     if given is not None and len(given) != outputs - 1:
         raise InputError(
-            f"--classes has {len(given)} names, the network knows {outputs - 1} classes beside background; name them all"
+            f"--classes has {len(given)} names, the network knows {outputs - 1} classes "
+            "beside background; name them all"
         )
     return list(given or (f"class {label}" for label in range(1, outputs)))
-
-
-def key_of(name: str) -> str:
-    """Give what requests call a photo."""
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def alone_in(out: Path) -> int:
-    """Claim a folder for this process, which loses it when it ends, however it ends; raises `InputError` where another one has it."""
-    import fcntl  # of POSIX systems alone
-
-    (out / "journal").mkdir(parents=True, exist_ok=True)
-    for folder in (out, out.absolute().parent):
-        sync_folder(folder)  # a new folder is in a list that is on the disk
-    file = os.open(out / "journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        raise InputError(
-            f"another annotator works in {out}; open its page, or give another --out"
-        ) from None
-    return file

@@ -24,7 +24,10 @@ def whole(request: dict[str, Any], key: str, least: int, largest: int) -> int:
 
 
 def stroke_of(request: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw a brush's way: `points` [[y, x], ...] in pixels and `radius`; raises `InputError` for anything else."""
+    """Draw a stroke of a brush: `points` [[y, x], ...] and `radius` in pixels.
+
+    Raises `InputError` for anything else.
+    """
     points, radius = request.get("points"), request.get("radius")
     if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0.5 <= radius <= 500:
         raise InputError(f"radius is {str(radius)[:40]}; give pixels from 0.5 to 500")
@@ -58,7 +61,10 @@ def seconds_spent(request: dict[str, Any]) -> float:
 
 
 def given_runs(request: dict[str, Any], size: tuple[int, int], known: int) -> Runs:
-    """Read a mask to start from, labels 1 to `known`; raises `InputError` for anything else, or another size than (height, width)."""
+    """Read a mask to start from, labels 1 to `known`.
+
+    Raises `InputError` for anything else, or another size than (height, width).
+    """
     runs = request.get("runs")
     if (
         not isinstance(runs, dict)

@@ -1,4 +1,4 @@
-"""The server: HTTP to the project's photos. Every answer but pictures and the page is JSON, every error one line of it."""
+"""HTTP server of a project's photos: JSON but for pictures and the page, one line an error."""
 
 import contextlib
 import json
@@ -23,17 +23,12 @@ from starlette.routing import Route
 
 from annotate.exports import export
 from annotate.guard import Guard
+from annotate.pages import page_routes
 from annotate.photos import HeldError, Project, StaleError
 from interseg.clicks.layout import KINDS
 from interseg.errors import InputError
 from interseg.images import image_header, read_image
 
-PAGE = Path(__file__).parent / "page"
-KINDS_OF_FILES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
 LARGEST_BODY = 2**20
 """Bytes of a request."""
 SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -97,23 +92,6 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
     return guarded_app(routes, host, token)
 
 
-def page_routes(index: str) -> list[Route]:
-    """Make the routes of the page's files; `index` is the one that "/" gives."""
-    files = {
-        path.name: (path.read_bytes(), KINDS_OF_FILES[path.suffix])
-        for path in PAGE.iterdir()
-        if path.suffix in KINDS_OF_FILES
-    }
-
-    def page(request: Request) -> Response:
-        name = request.path_params.get("name", index)
-        if name not in files:
-            raise HTTPException(404, "there is no such file")
-        return Response(files[name][0], media_type=files[name][1])
-
-    return [Route("/", page), Route("/page/{name}", page)]
-
-
 def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
     """Make an application of routes, its errors one line of JSON each, the guard in front of it."""
     handlers: dict[Any, Any] = {
@@ -128,7 +106,10 @@ def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
 def posted(
     work: Callable[[Request, dict[str, Any]], dict[str, Any]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Make a route of a function that takes a JSON body; in a thread; `Server-Timing` tells its time, in parts if it has `seconds`."""
+    """Make a route of a function that takes a JSON body and runs in a thread.
+
+    `Server-Timing` tells its time, in parts if its result has `seconds`.
+    """
 
     async def route(request: Request) -> Response:
         started = time.perf_counter()
@@ -172,7 +153,7 @@ def tab_of(body: dict[str, Any]) -> str:
 
 
 def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
-    """Give a photo's pixels as the network sees them, in a format that browsers show: content, status and headers."""
+    """Encode a photo as the network sees it for browsers: content, status and headers."""
     header = image_header(path)
     with Image.open(path) as file:
         kind = SHOWN_AS_IT_IS.get(file.format or "")
@@ -255,7 +236,8 @@ def bound(host: str, port: int) -> socket.socket:
         found.bind((host, port))
     except OSError as error:
         raise InputError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port or --host"
+            f"{host}:{port} cannot be listened on ({error.strerror or error}); "
+            "give another --port or --host"
         ) from None
     return found
 

@@ -74,6 +74,8 @@ class State:
 
     things: dict[int, Thing] = field(default_factory=dict)
     finished: bool = False
+    accepted: Runs = field(default_factory=dict)
+    """What a network of classes said without clicks, where the photo was finished with that."""
     last: int | None = None
     """Number of the object that something was done to last."""
     networks: list[str] = field(default_factory=list)
@@ -118,11 +120,13 @@ def apply(state: State, event: Event) -> None:
         thing_of(state, event["object"]).category = event["category"]
     elif do in ("finish", "reopen"):
         state.finished = do == "finish"
+        state.accepted = event.get("accepted", {})
     elif do == "network":
         state.networks.append(event["digest"])
     elif do != "begin":
         raise InputError(
-            f"{do!r} is an event that this version does not know; a newer annotator may have written it"
+            f"{do!r} is an event that this version does not know; "
+            "a newer annotator may have written it"
         )
     if "object" in event:
         state.last = event["object"]
@@ -154,7 +158,7 @@ def encode(mask: NDArray[Any]) -> str:
 
 
 def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read what `encode` wrote of a mask of (height, width); raises `InputError` for anything else."""
+    """Read what `encode` wrote of a mask of (height, width); raise `InputError` for other text."""
     try:
         return coco_mask.decode({"size": list(size), "counts": counts.encode()}).astype(bool)
     except (ValueError, UnicodeError):
@@ -164,7 +168,7 @@ def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def check_counts(counts: str, size: tuple[int, int]) -> None:
-    """Raise `InputError` for run lengths of a stranger that do not fill an image of (height, width) exactly.
+    """Raise `InputError` for run lengths that do not fill an image of (height, width) exactly.
 
     COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the
     fourth on, a run is told by its difference to the one before the last (pycocotools,
@@ -208,7 +212,7 @@ NOTHING = 255
 
 
 def painted(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """Give the labels (H, W) that a person painted, `NOTHING` elsewhere; None where nothing is painted.
+    """Return the labels (H, W) that a person painted, `NOTHING` elsewhere; None for no paint.
 
     What is painted overrules the network, also its answers to later clicks: brush and eraser are
     for the last pixels. A click that says otherwise on a painted spot gives the spot, with what is

@@ -8,7 +8,10 @@ PATIENCE = 30.0
 
 
 class Tabs:
-    """Which tab holds which photo. A hold is taken, kept by speaking, and ends by letting go, by silence or by being taken over."""
+    """Holds of tabs on photos.
+
+    A hold is taken, kept by speaking, and ends by letting go, by silence or by being taken over.
+    """
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self.patience = patience

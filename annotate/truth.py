@@ -1,4 +1,4 @@
-"""Truth beside the photos: then annotating is an experiment, and IoU is known while a person clicks."""
+"""Truth beside the photos: IoU is known while a person clicks, which is an experiment."""
 
 import threading
 from collections import OrderedDict
@@ -17,7 +17,7 @@ KEPT = 4
 
 
 class Truth:
-    """The true objects of a folder, those that `data/folder.yaml` evaluates on, under the same numbers and names.
+    """True objects of a folder, numbered and named as `data/folder.yaml` evaluates on them.
 
     Args:
         images: folder of the photos.
@@ -34,7 +34,7 @@ class Truth:
         self._read: OrderedDict[str, dict[int, NDArray[np.uint8]]] = OrderedDict()
 
     def objects(self, photo: str, size: tuple[int, int]) -> dict[int, NDArray[np.uint8]]:
-        """Read a photo's objects: (H, W) in {0, 1, 255 = ignore} by number; none where they do not fit."""
+        """Read a photo's objects (H, W) in {0, 1, 255 = ignore}; none if sizes differ."""
         with self._lock:
             if photo not in self._read:
                 try:
@@ -52,7 +52,10 @@ class Truth:
             return self._read[photo]
 
     def index_of(self, photo: str, size: tuple[int, int], thing: Thing) -> int | None:
-        """Tell which true object a person means: the one under the first click on an object, else the one that the mask fits best."""
+        """Find the true object that a person means.
+
+        It is the one under the first click on an object, else the one that the mask fits best.
+        """
         objects = self.objects(photo, size)
         for click in thing.clicks:
             if click.label:

@@ -30,7 +30,8 @@ import torch
 from PIL import Image
 
 import interseg
-from annotate.photos import Project, key_of
+from annotate.folders import key_of
+from annotate.photos import Project
 from annotate.server import bound, make_app, serve, serving
 from annotate.state import runs_of
 from configs.console import guarded
@@ -65,7 +66,8 @@ def main() -> None:
             moment = draw.uniform(0.1, 5.0)
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
             print(
-                f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, with a session's masks",
+                f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, "
+                "with a session's masks",
                 flush=True,
             )
         times = click_times(
@@ -75,7 +77,8 @@ def main() -> None:
         busy = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
         shown = f"{options.clicks} clicks at {options.height} x {options.width}, {busy}"
         print(
-            f"{shown}: median {statistics.median(totals):.0f} ms at the server, from {min(totals):.0f} to {max(totals):.0f}"
+            f"{shown}: median {statistics.median(totals):.0f} ms at the server, "
+            f"from {min(totals):.0f} to {max(totals):.0f}"
         )
         for name in times[0]:
             print(f"  {name:8}{statistics.median(parts[name] for parts in times):8.1f} ms")
@@ -97,7 +100,10 @@ def draw_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-    """Post a request; gives the answer and its milliseconds: the server's `Server-Timing`, and `http`, the wait beyond it."""
+    """Post a request; return the answer and its milliseconds.
+
+    They are the server's `Server-Timing`, and `http`, the wait beyond it.
+    """
     request = urllib.request.Request(
         address + path, json.dumps(body).encode(), {"content-type": "application/json"}
     )
@@ -120,7 +126,10 @@ def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, flo
 def give_clicks(
     address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]
 ) -> list[dict[str, float]]:
-    """Click at random places, one click after the other; gives each one's times, `kept` takes what was acknowledged."""
+    """Click at random places, one click after the other; return each one's times.
+
+    `kept` takes what was acknowledged.
+    """
     rng = np.random.default_rng(seed)
     answer, _ = ask(address, f"/api/photos/{key}", {"tab": f"tab{seed}"})
     times: list[dict[str, float]] = []
@@ -156,14 +165,15 @@ def click_times(
         computed = time.process_time()
         times = give_clicks(address, key_of("0.png"), count, size, 0, [])
         print(
-            f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, of all threads, whoever asks included"
+            f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, "
+            "of all threads, whoever asks included"
         )
     project.close()
     return times
 
 
 def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> None:
-    """Have people click at once, each on a photo of their own; every click must be there, in order."""
+    """Have people click at once, each on their own photo; every click must be there, in order."""
     project = Project(model, "benchmark", images, out)
     size = np.array(Image.open(images / "0.png")).shape[:2]
     kept: list[list[dict[str, Any]]] = [[] for _ in range(count)]
@@ -181,7 +191,8 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
         told = [list(click[:3]) for click in things[0].clicks]
         if len(answers) != clicks or told != [click[:3] for click in answers[-1]["clicks"]]:
             raise RuntimeError(
-                f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, {told} are there"
+                f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, "
+                f"{told} are there"
             )
     project.close()
     print(f"{count} people, {clicks} clicks each: all there, in order, in {seconds:.1f} s")
@@ -237,7 +248,7 @@ def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -
 
 
 def check(project: Project, kept: list[dict[str, Any]]) -> None:
-    """Compare what was acknowledged with what is there; one click may be there whose answer was on its way."""
+    """Compare acknowledged clicks with those kept; one may be kept whose answer was on its way."""
     photo = project.photo(key_of("0.png"))
     actions = photo.state.things[1].actions
     if not len(kept) <= len(actions) <= len(kept) + 1:

@@ -1,4 +1,4 @@
-"""Photos annotated through the page by a scripted person in a browser, beside evaluate.py's figures for the same clicks.
+"""Photos annotated by a scripted person in a browser, beside evaluate.py's figures.
 
     python -m benchmarks.person FOLDER [--checkpoint RUN] [--photos 5] [--chromium FILE] [--pictures
     docs]
@@ -87,7 +87,7 @@ class Browser:
 
 
 def place_on_screen(page: Any, size: tuple[int, int], y: float, x: float) -> tuple[float, float]:
-    """Tell where the centre of a pixel of a photo of (height, width), shown whole, is on the screen: (x, y)."""
+    """Locate a pixel's centre (x, y) on the screen, of a photo of (height, width) shown whole."""
     box = page.locator("#canvas").bounding_box()
     scale = min((box["width"] - 2 * MARGIN) / size[1], (box["height"] - 2 * MARGIN) / size[0])
     left, top = (box["width"] - size[1] * scale) / 2, (box["height"] - size[0] * scale) / 2
@@ -107,7 +107,7 @@ def opened(page: Any, size: tuple[int, int], number: int) -> None:
 
 
 def give(page: Any, size: tuple[int, int], clicks: list[list[int]], before: int = 0) -> None:
-    """Click, each time waiting for the answer; `before` is the number of clicks that the object has."""
+    """Click and wait for the answer each time; `before` counts the clicks that the object has."""
     for number, (y, x, label, *_) in enumerate(clicks, before + 1):
         page.mouse.click(*place_on_screen(page, size, y, x), button="left" if label else "right")
         words = f"{number} click" if number == 1 else f"{number} clicks"
@@ -164,11 +164,13 @@ def annotate_and_compare(
     for mine, their, passed in zip(ours, theirs, seconds, strict=True):
         last, name = f"iou@{len(mine.clicks)}", mine.name.split()[1].rstrip(":")
         print(
-            f"| {name} | {len(mine.clicks)} | {passed:.1f} | {mine.figures[last]:.6f} | {their.figures[last]:.6f} |"
+            f"| {name} | {len(mine.clicks)} | {passed:.1f} "
+            f"| {mine.figures[last]:.6f} | {their.figures[last]:.6f} |"
         )
         if mine.figures != their.figures or mine.clicks.tolist() != their.clicks.tolist():
             raise RuntimeError(
-                f"{mine.name}: the person's figures are {mine.figures}, evaluate.py's {their.figures}"
+                f"{mine.name}: the person's figures are {mine.figures}, "
+                f"evaluate.py's {their.figures}"
             )
     print("clicks, NoC and IoU after each click are equal")
 
@@ -176,7 +178,10 @@ def annotate_and_compare(
 def person_annotates(
     browser: Any, address: str, project: Project, objects: list[Row]
 ) -> list[float]:
-    """Give each object's clicks in the page; gives the seconds of each, from the open photo to the last answer."""
+    """Give each object's clicks in the page.
+
+    Returns the seconds of each, from the open photo to the last answer.
+    """
     truth, seconds = project.truth, []
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(address)
@@ -193,7 +198,7 @@ def person_annotates(
 
 
 def draw_pictures(model: Model, place: Path, browser: Any, out: Path) -> None:
-    """Draw the page with objects of two classes, and with the network's uncertainty over a photo."""
+    """Draw the page with objects of two classes, and with a photo's uncertainty."""
     (place / "images").mkdir()
     for name in SHOWN:
         shutil.copy(Path(str(files("skimage") / "data")) / name, place / "images")

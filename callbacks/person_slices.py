@@ -10,7 +10,7 @@ from torch import Tensor
 
 from callbacks.round_loop import RoundLoop
 from interseg.batches import VolumeBatch
-from interseg.volumes.measures import estimated_labour
+from interseg.volumes.measures import estimate_labour
 from interseg.volumes.targets import Targets, fill
 from interseg.volumes.teacher import MetVolume, SliceTeacher
 
@@ -46,5 +46,5 @@ class PersonSlices(RoundLoop[VolumeBatch]):
             proxy.label(axis, labels)
         self.given, merged = proxy.labelled, self.targets.merged(proxy)
         confidence = self.targets.confidence(merged.shape, self.given)
-        fill(batch, merged, confidence, self.given, estimated_labour(self.given, merged))
+        fill(batch, merged, confidence, self.given, estimate_labour(self.given, merged))
         batch["new"], batch["last_round"] = told.new, int(told.last)

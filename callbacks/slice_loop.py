@@ -12,7 +12,7 @@ from callbacks.lookup import data_of
 from callbacks.round_loop import RoundLoop
 from interseg.batches import VolumeBatch
 from interseg.distributed import from_all_ranks
-from interseg.volumes.measures import dice, labour, touched_slices
+from interseg.volumes.measures import count_touched, dice, labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.slices import Mask, index
 from interseg.volumes.stream import VolumeStream
@@ -75,7 +75,7 @@ class SliceLoop(RoundLoop[VolumeBatch]):
         batch["new"] = self._label(batch, proxy, truth, batch["answer"])
         self.given = proxy.labelled
         confidence = self.targets.confidence(truth.shape, self.given)
-        cost = labour(self.given, touched_slices(truth))
+        cost = labour(self.given, count_touched(truth))
         fill(batch, self.targets.merged(proxy), confidence, self.given, cost)
 
     def _label(

@@ -78,7 +78,13 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         "digests": {},
         "overwrite": False,
     }
-    return merge(read("default.yaml"), found | own, "", trusted)
+    below = read("default.yaml")
+    callbacks = below["callbacks"]
+    # `merge` refuses to turn off what is not there, and here a method's own YAML is not
+    for name, node in (found.get("callbacks") or {}).items():
+        if node is None:
+            callbacks.setdefault(name, None)
+    return merge(below, found | own, "", trusted)
 
 
 def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CVAT's interactor on a network of ours, as a function of nuclio: `function.yaml` beside this file deploys it."""
+"""CVAT interactor as a nuclio function; `function.yaml` beside this file deploys it."""
 
 import json
 import os
@@ -19,7 +19,10 @@ def init_context(context: Any) -> None:
 
 
 def handler(context: Any, event: Any) -> Any:
-    """Answer a request: `points` and `mask` from `image`, `pos_points`, `neg_points` and `threshold`."""
+    """Answer a request.
+
+    Its `image`, `pos_points`, `neg_points` and `threshold` give `points` and `mask`.
+    """
     try:
         data = event.body if isinstance(event.body, dict) else json.loads(event.body)
         if not isinstance(data, dict):

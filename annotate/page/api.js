@@ -17,6 +17,12 @@ export async function post(path, body) {
   return answerOf(await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: text }));
 }
 
+export async function pictureOf(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Refused(response.status, (await response.json()).error);
+  return createImageBitmap(await response.blob());
+}
+
 async function answerOf(response) {
   let body;
   try { body = await response.json(); } catch { throw new Refused(response.status, `the server answered ${response.status}`); }

@@ -1,6 +1,6 @@
 // Lines that a page tells a person: one that passes, and one while something lasts.
 
-const $ = (id) => document.getElementById(id);
+import { $ } from "./dom.js";
 
 let toastEnds;
 export function say(line, bad = false) {
@@ -12,3 +12,15 @@ export function say(line, bad = false) {
 }
 
 export function busy(word) { $("busy").textContent = word; }
+
+export function away(is) { busy(is ? "the server is away; it is asked again" : ""); }
+
+// Have the export written, and tell what it says.
+export async function writeExport(ask) {
+  busy("writing");
+  try {
+    const { out, notes } = await ask();
+    say([`Written to ${out}`, ...notes.slice(0, 6)].join("\n"));
+  } catch (error) { say(error.message, true); }
+  busy("");
+}

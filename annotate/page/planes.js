@@ -6,6 +6,12 @@ export const COLOURS = { drawn: [110, 168, 254], proxy: [255, 180, 84], answer: 
 // Axes within a slice that is counted along an axis, and where a voxel lies in it.
 export const within = (axis) => [0, 1, 2].filter((other) => other !== axis);
 
+// Is the first row of a plane the lowest one: volumes are in LPS, and what is superior is shown at the top.
+export const isUpwards = (axis) => axis !== 0;
+
+// By how much a slice's number grows one step upwards on the planes that show it as a line, or to the left.
+export const upwards = (axis) => (axis === 0 ? 1 : -1);
+
 // Values of a slice, row by row, of a volume in C order.
 export function sliceOf(volume, size, axis, number) {
   const [depth, height, width] = size, [first, second] = within(axis), rows = size[first], columns = size[second];

@@ -8,11 +8,13 @@ export class View {
     this.pen = canvas.getContext("2d");
     this.scale = 1;
     this.aspect = 1;                  // how much higher than wide a pixel is
+    this.upwards = false;             // is the first row the lowest one
     this.left = this.top = 0;
     this.photo = null;
     this.layers = [];
     this.clicks = [];
-    this.path = null;
+    this.path = null;                 // a stroke, until its answer is there
+    this.drawing = false;             // is it still being drawn
     this.cursor = null;
     this.cross = null;
     this.waiting = false;
@@ -60,7 +62,16 @@ export class View {
   // [y, x] on the photo of a pointer; pixel (row, column) covers [row, row + 1) x [column, column + 1).
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    return [(event.clientY - box.top - this.top) / (this.scale * this.aspect), (event.clientX - box.left - this.left) / this.scale];
+    const down = (event.clientY - box.top - this.top) / (this.scale * this.aspect), x = (event.clientX - box.left - this.left) / this.scale;
+    return [this.upwards ? this.photo.height - down : down, x];
+  }
+
+  has([y, x]) { return y >= 0 && x >= 0 && y < this.photo.height && x < this.photo.width; }
+
+  // The answer to what was done is there; `path` is the stroke that was shown then. One that is being drawn meanwhile stays.
+  settle(path) {
+    this.waiting = false;
+    if (this.path === path && !this.drawing) this.path = null;
   }
 
   draw() {
@@ -74,6 +85,7 @@ export class View {
     pen.clearRect(0, 0, this.width, this.height);
     if (!photo) return;
     pen.translate(this.left, this.top);
+    if (this.upwards) pen.transform(1, 0, 0, -1, 0, photo.height * scale * this.aspect);
     pen.imageSmoothingEnabled = scale < 2;
     pen.drawImage(photo, 0, 0, photo.width * scale, photo.height * scale * this.aspect);
     pen.imageSmoothingEnabled = false;

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from annotate.folders import key_of, lock_folder
 from annotate.journal import Event, Journal
-from annotate.photos import StaleError, alone_in, key_of
+from annotate.photos import StaleError
 from annotate.teaching.rounds import Rounds
 from interseg.errors import InputError
 
@@ -65,7 +66,7 @@ class Course(Generic[R]):
         apply: Callable[[R, Event], None],
     ) -> None:
         self.learn, self.out, self.apply = learn, folder, apply
-        self._alone = alone_in(folder)
+        self._alone = lock_folder(folder)
         self.items: dict[str, Item[R]] = {}
         for task, path in enumerate(files):
             journal = Journal(folder / "journal" / f"{path.name}.jsonl")
@@ -83,7 +84,7 @@ class Course(Generic[R]):
         self._thread = threading.Thread(target=self._learn, name="lessons", daemon=True)
 
     def start(self) -> None:
-        """Begin, and wait until the method has met an item; raises `InputError` where it does not come to that."""
+        """Begin, and wait until the method has met an item; raise `InputError` if it fails."""
         self._thread.start()
         with self.bell:
             self.bell.wait_for(lambda: self.meeting is not None or self.resting or self.problem)
@@ -123,7 +124,10 @@ class Course(Generic[R]):
                 return
 
     def _give_up_round(self, line: str) -> bool:
-        """Take back a decided round that cannot be learned, so that the person can say something else; False where there is none."""
+        """Cancel a decided round that cannot be learned, so that the person can say something else.
+
+        Returns False where there is none.
+        """
         item = self.current
         if item is None or not item.rounds.learning:
             return False
@@ -231,9 +235,8 @@ class Course(Generic[R]):
         """Give the item that is being taught; raises `InputError` for another one."""
         item = self.item(key)
         if item is not self.current:
-            raise InputError(
-                f"{item.path.name} is {'done' if item.rounds.finished else 'not met yet'}; the lessons are elsewhere"
-            )
+            state = "done" if item.rounds.finished else "not met yet"
+            raise InputError(f"{item.path.name} is {state}; the lessons are elsewhere")
         return item
 
     def keep(self, item: Item[R], version: int, make: Callable[[], Event]) -> None:

@@ -1,4 +1,4 @@
-"""What lessons leave: a mask of classes a photo, the labels, and `transfer.json`, what was gained and kept."""
+"""Exports of lessons: a mask of classes a photo, the labels, and `transfer.json`."""
 
 import json
 
@@ -18,7 +18,7 @@ from interseg.images import image_header
 
 
 def export(lessons: Lessons) -> list[str]:
-    """Write `masks/`, `labels/` and `transfer.json` of the photos so far; gives a line on what is odd.
+    """Write `masks/`, `labels/` and `transfer.json` of the photos so far; return notes.
 
     The method answers every photo that is done once more: that tells what it has kept.
     """

@@ -1,4 +1,4 @@
-"""What the events of a taught photo mean: labels, and the rounds of `rounds.py`. A function of the journal alone."""
+"""State of a taught photo, from its journal alone: labels, and the rounds of `rounds.py`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

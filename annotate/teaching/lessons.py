@@ -63,7 +63,8 @@ class Lessons(Course[Lecture], Teacher):
             begun = next((event for event in item.journal.events if event["do"] == "met"), None)
             if begun and tuple(begun["size"]) != self.size:
                 raise InputError(
-                    f"{self.out} holds lessons at {begun['size']}, these are at {list(self.size)}; give another --out"
+                    f"{self.out} holds lessons at {begun['size']}, these are at {list(self.size)}; "
+                    "give another --out"
                 )
 
     def begin(self, student: Student) -> None:

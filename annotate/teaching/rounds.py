@@ -1,4 +1,6 @@
-"""Rounds of something that is taught, a photo or a volume: decided by the person, learned by the method, over. A function of a journal.
+"""Rounds of a photo or a volume that is taught, from its journal alone.
+
+A round is decided by the person, then learned by the method, then over.
 
 A round is decided by "teach", or by "next", which ends the photo; it may be cancelled while it is
 learned, and is over with the event "taught". A killed server learns a round that was decided and is
@@ -97,7 +99,8 @@ def apply_round(rounds: Rounds, event: Event, said: int) -> None:
         )
     elif do != "begin":
         raise InputError(
-            f"{do!r} is an event that this version does not know; a newer annotator may have written it"
+            f"{do!r} is an event that this version does not know; "
+            "a newer annotator may have written it"
         )
 
 

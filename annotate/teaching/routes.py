@@ -1,4 +1,4 @@
-"""HTTP that lessons on photos and on volumes have in common: what there is, how far it is, what a person does, the export."""
+"""HTTP routes that lessons on photos and on volumes share."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the events of a taught volume mean: slices that a person has drawn, and the rounds of `rounds.py`; a function of the journal alone.
+"""State of a taught volume, from its journal alone: drawn slices, and the rounds of `rounds.py`.
 
 A slice is drawn as an object of a photo is (`annotate.state`): by clicks that a network answers,
 and by brush; its events name the axis that it is counted along and its number.
@@ -30,7 +30,7 @@ class VolumeLecture(Rounds):
 
     @property
     def labelled(self) -> dict[Place, Thing]:
-        """What is drawn on each slice that was labelled; a slice on which everything was undone was not."""
+        """Drawings by slice; a slice on which everything was undone is left out."""
         things = {
             place: state.things[1]
             for place, state in sorted(self.drawn.items())

@@ -33,7 +33,7 @@ def export(lessons: VolumeLessons) -> list[str]:
 def save(
     lessons: VolumeLessons, folder: str, item: Item[VolumeLecture], mask: NDArray[np.bool_]
 ) -> None:
-    """Write a mask (D, H, W) as the method sees volumes to `FOLDER/STEM.nii.gz`, with the geometry of the volume's file."""
+    """Write a mask (D, H, W) to `FOLDER/STEM.nii.gz`, with the geometry of the volume's file."""
     target: Path = lessons.out / folder / f"{stem(item.path)}.nii.gz"
     target.parent.mkdir(exist_ok=True)
     image = restored(

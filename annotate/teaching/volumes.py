@@ -1,21 +1,20 @@
 """Lessons on volumes: what a person is shown of them, and says, slice by slice."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.events import Known, event_of
+from annotate.events import event_of
 from annotate.journal import Event
-from annotate.photos import bring
 from annotate.requests import seconds_spent, whole
-from annotate.state import START, State, Thing
+from annotate.state import State, Thing
 from annotate.teaching.course import Course, Item
+from annotate.teaching.proxies import Proxies
 from annotate.teaching.rounds import decision_of
+from annotate.teaching.slice_sessions import SlicePictures, SliceSessions
 from annotate.teaching.slices import (
     Place,
     VolumeLecture,
@@ -27,28 +26,14 @@ from annotate.teaching.slices import (
     slice_size,
 )
 from datamodules.scans import Preparation, ScanDataset
-from interseg.clicks.layout import Click, Mask
 from interseg.continual.teacher import Learned
 from interseg.errors import InputError
 from interseg.inference.model import Model
-from interseg.inference.rounds import answer_together
-from interseg.inference.session import Session
 from interseg.volumes.measures import estimate_labour
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import backend_of
-from interseg.volumes.slices import index
 from interseg.volumes.teacher import MetVolume, SliceTeacher, ToldSlices
 from interseg.volumes.users import SliceUser, choose_slices
-
-LIVELY = 4
-"""Slices whose sessions are kept."""
-
-
-class BrushAlone(NamedTuple):
-    """What is known without a network: an object, and no clicks."""
-
-    outputs: int = 1
-    kinds: tuple[int, ...] = ()
 
 
 class VolumeFit(Protocol):
@@ -95,18 +80,12 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
 
     def __init__(self, fit: VolumeFit, clicks: Model | None = None) -> None:
         super().__init__(fit.fit, fit.folder, fit.files, replay, apply)
-        self.scans, self.user, self.seed, self.clicks = fit.scans(), fit.user, fit.seed, clicks
-        self.carry, self.inclusive = (
-            backend_of(fit.loop.get("registration", "dis")),
-            bool(fit.loop.get("inclusive", False)),
-        )
-        self.known: Known = clicks.segmenter if clicks is not None else BrushAlone()
-        if self.known.outputs != 1:
-            raise InputError("--clicks is a network of classes; give one that segments objects")
-        self._sessions: OrderedDict[tuple[str, Place], Session] = OrderedDict()
-        self._proxy: tuple[str, ProxyMask, dict[Place, Any]] | None = None
-        self._grey: tuple[int, NDArray[np.uint8]] | None = None
-        self._network = threading.Lock()
+        self.scans, self.user, self.seed = fit.scans(), fit.user, fit.seed
+        self.carry = backend_of(fit.loop.get("registration", "dis"))
+        self.proxies = Proxies(self.scans, self.carry, bool(fit.loop.get("inclusive", False)))
+        self.pictures = SlicePictures(self.scans)
+        self.sessions = SliceSessions(clicks, self.pictures)
+        self.known = self.sessions.known
 
     # --- the thread that learns
 
@@ -143,6 +122,10 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             self.keep(item, version, lambda: self._event(item, request))
             return self.told(key)
 
+    def grey(self, task: int) -> NDArray[np.uint8]:
+        """Return a volume (D, H, W) as it is shown."""
+        return self.pictures.grey(task)
+
     def _event(self, item: Item[VolumeLecture], request: dict[str, Any]) -> Event:
         """Make the event of a request, the network's answer to a click included."""
         lecture = item.rounds
@@ -167,70 +150,14 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
                 self.known,
                 ["object"],
                 asked,
-                lambda _, thing, click: self._answer(item, (axis, number), thing, click),
+                lambda _, thing, click: self.sessions.answer(
+                    item.task, (axis, number), thing, click
+                ),
             )
             return event | {"axis": axis, "number": number}
         raise InputError(
             f"{str(request.get('do'))[:40]!r} is nothing that can be done; reload the page"
         )
-
-    def _answer(
-        self, item: Item[VolumeLecture], place: Place, thing: Thing, click: Click
-    ) -> tuple[Mask, float]:
-        """Answer a click on a slice by a session on its picture."""
-        assert self.clicks is not None
-        start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
-        if start is not None:
-            raise InputError("a slice that starts from a mask takes the brush")
-        with self._network:
-            key = (item.key, place)
-            if key not in self._sessions:
-                grey = self.grey(item.task)[index(*place)]
-                self._sessions[key] = self.clicks.session(
-                    np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
-                )
-            self._sessions.move_to_end(key)
-            while len(self._sessions) > LIVELY:
-                self._sessions.popitem(last=False)
-            session = self._sessions[key]
-            bring(session, thing.clicks, None)
-            answer_together([session], [click])
-            return session.mask, session.seconds[-1]
-
-    def grey(self, task: int) -> NDArray[np.uint8]:
-        """Give a volume (D, H, W) as grey values: from the first to the 99.5th percentile of what is not at its least."""
-        if self._grey is None or self._grey[0] != task:
-            image = self.scans.scan(task).image
-            inside = image[image > image.min()]
-            low, high = np.percentile(inside if inside.size else image, (1, 99.5))
-            self._grey = (
-                task,
-                np.rint(np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255).astype(
-                    np.uint8
-                ),
-            )
-        return self._grey[1]
-
-    def proxy(self, item: Item[VolumeLecture]) -> tuple[NDArray[np.bool_], ProxyMask]:
-        """Give the proxy mask (D, H, W) of what is drawn so far; slices are registered where something has changed."""
-        runs = {place: thing.runs for place, thing in item.rounds.labelled.items()}
-        if (
-            self._proxy is None
-            or self._proxy[0] != item.key
-            or not self._proxy[2].keys() <= runs.keys()
-        ):
-            self._proxy = item.key, ProxyMask(self.scans.scan(item.task).image, self.carry), {}
-        _, proxy, known = self._proxy
-        for axis, masks in item.rounds.masks(self.shape(item.task)).items():
-            fresh = {
-                number: mask
-                for number, mask in masks.items()
-                if known.get((axis, number)) != runs[axis, number]
-            }
-            if fresh:
-                proxy.label(axis, fresh)
-        self._proxy = item.key, proxy, runs
-        return proxy.merge(inclusive=self.inclusive), proxy
 
     def told(self, key: str) -> dict[str, Any]:
         """Tell a page all of a volume but its voxels and its proxy mask."""
@@ -264,33 +191,37 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             }
 
     def guide(self, key: str) -> dict[str, Any]:
-        """Tell a page the proxy mask, the slices that are asked for, and labour so far."""
+        """Tell a page the proxy mask, the slices that are asked for, and the labour so far."""
         with self.bell:
-            item, met = self.item(key), self.meeting if self.item(key) is self.current else None
+            item = self.item(key)
             merged, proxy = self.proxy(item)
-            asked: dict[int, list[int]] = {}
-            if met is not None:
-                generator = np.random.default_rng(
-                    (self.seed, met.id, met.round, len(item.rounds.labelled))
-                )
-                user = self.user
-                asked = choose_slices(
-                    merged,
-                    met.probabilities,
-                    proxy.labelled,
-                    user.axes,
-                    user.count,
-                    user.weight,
-                    generator,
-                )
-            labour = estimate_labour(proxy.labelled, merged)
-            version = len(item.journal.events)
+            asked = self._asked(item, merged, proxy) if item is self.current else {}
             return {
-                "version": version,
+                "version": len(item.journal.events),
                 "proxy": encode_volume(merged),
                 "asked": asked,
-                "labour": round(labour, 4),
+                "labour": round(estimate_labour(proxy.labelled, merged), 4),
             }
+
+    def proxy(self, item: Item[VolumeLecture]) -> tuple[NDArray[np.bool_], ProxyMask]:
+        """Make the proxy mask (D, H, W) of what is drawn so far."""
+        return self.proxies.of(item.task, item.rounds, self.shape(item.task))
+
+    def _asked(
+        self, item: Item[VolumeLecture], merged: NDArray[np.bool_], proxy: ProxyMask
+    ) -> dict[int, list[int]]:
+        """Choose the slices of the volume that is taught, by axis, which a person is asked for."""
+        met, user = self.meeting, self.user
+        place = (self.seed, met.id, met.round, len(item.rounds.labelled))
+        return choose_slices(
+            merged,
+            met.probabilities,
+            proxy.labelled,
+            user.axes,
+            user.count,
+            user.weight,
+            np.random.default_rng(place),
+        )
 
     def answer(self, item: Item[VolumeLecture]) -> NDArray[np.bool_]:
         """Give the newest answer (D, H, W)."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from interseg.errors import InputError
-from interseg.inference.refine import Refiner, ForwardPass
+from interseg.inference.refine import ForwardPass, Refiner
 from interseg.inference.rerun import Rerun, pick
 from interseg.inference.scene import Scene
 

@@ -49,7 +49,7 @@ class Targets:
 
     def merged(self, proxy: ProxyMask) -> Mask:
         """Merge the planes of a proxy mask to one (D, H, W)."""
-        return proxy.merged(inclusive=self.inclusive)
+        return proxy.merge(inclusive=self.inclusive)
 
     def confidence(
         self,

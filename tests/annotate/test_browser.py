@@ -1,4 +1,4 @@
-"""The page in Debian's chromium, as a person uses it; skipped where there is none (`apt-get install chromium`)."""
+"""The page in Debian's chromium; skipped where there is none (`apt-get install chromium`)."""
 
 import numpy as np
 import pytest
@@ -126,12 +126,27 @@ def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_pa
     project.close()
 
 
+def colours(tab):
+    """The overlay's pixels (H, W, 4), as the page draws them over the photo."""
+    script = """async () => {
+      const { page } = await import("/page/photo.js"), [canvas] = page.view.layers;
+      return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+    }"""
+    return np.array(tab.page.evaluate(script)).reshape(*SIZE, 4)
+
+
 def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
     project = project_of(
         folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
     )
     with serving(project) as address:
         tab = Tab(browser, address)
+        tab.expect(tab.page.locator("#things .empty")).to_have_text(
+            "Click where the answer is wrong."
+        )
+        first = model_of_classes().session(folder / "images" / "0.png").mask
+        overlay = colours(tab)
+        assert (overlay[..., 3] > 0).tolist() == (first > 0).tolist(), "its answer is seen"
         tab.press("2")
         tab.click(30, 40, 1)
         tab.press("1")

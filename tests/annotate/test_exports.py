@@ -1,4 +1,4 @@
-"""What is exported is what was annotated: in every format, by predict.py again, and as an experiment beside evaluate.py's."""
+"""Exports hold what was annotated: in every format, by predict.py again, as an experiment."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 import interseg
 from annotate.exports import export
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.state import decode, encode
 from annotate.truth import Truth
 from interseg.evaluation.comparison import read_objects
@@ -175,6 +175,21 @@ def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
     coco = json.loads((annotated.out / "annotations.json").read_text())
     assert [(row["name"], row["image_id"]) for row in coco["annotations"]] == [("2", 1)]
     assert [image["file_name"] for image in coco["images"]] == ["0.png"]
+
+
+def test_a_photo_that_is_finished_without_objects_is_an_image_without_annotations(annotated):
+    Hand(annotated, "3.png").act("finish")
+    export(annotated)
+    for name in ("annotations.json", "annotations_polygons.json"):
+        coco = json.loads((annotated.out / name).read_text())
+        images = {image["file_name"]: image["id"] for image in coco["images"]}
+        assert [*images] == ["0.png", "2.png", "3.png"], "1.png was not looked at"
+        assert images["3.png"] not in {row["image_id"] for row in coco["annotations"]}
+    assert not (annotated.out / "masks" / "3.png").exists()
+    Hand(annotated, "3.png").act("reopen")
+    export(annotated)
+    coco = json.loads((annotated.out / "annotations.json").read_text())
+    assert len(coco["images"]) == 2
 
 
 def test_a_person_stands_beside_a_simulated_user(annotated, trained, tmp_path):

@@ -22,7 +22,7 @@ def path(tmp_path):
     return journal.path
 
 
-def test_whatever_is_cut_off_the_end_the_whole_events_before_it_are_there_and_the_next_one_follows_them(
+def test_after_a_cut_the_whole_events_before_it_are_there_and_the_next_one_follows_them(
     path, tmp_path
 ):
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: what was acknowledged is there, and the masks are those of a session on the clicks."""
+"""SIGKILL at random moments: what was acknowledged is there, with a session's masks."""
 
 import random
 

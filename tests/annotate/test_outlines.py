@@ -1,4 +1,4 @@
-"""Polygons hold their masks' pixels: exactly without tolerance, nearly with some; holes are holes."""
+"""Polygons hold their masks' pixels, exactly without tolerance; holes are holes."""
 
 import numpy as np
 import pytest

@@ -1,17 +1,17 @@
-"""Strangers: pages elsewhere, names that point here, people without the token, paths, sizes, files with odd names."""
+"""Strangers: other pages, names that point here, no token, paths, sizes, odd file names."""
 
 import http.client
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from annotate import guard
-from annotate.command import checked_token
+from annotate.folders import key_of
 from annotate.guard import Guard
-from annotate.photos import key_of
-from annotate.server import PAGE, serving
+from annotate.options import check_token
+from annotate.pages import FOLDER
+from annotate.server import serving
 from interseg.errors import InputError
 from tests.helpers.annotating import Page, ask, project_of
 from tests.helpers.drawing import draw, write
@@ -139,22 +139,22 @@ def test_a_token_is_asked_for_everywhere_and_compared_in_constant_time(project, 
 
 def test_only_this_machine_is_listened_to_without_a_token():
     for host in ("127.0.0.1", "::1", "localhost"):
-        assert checked_token(host, None) is None
+        assert check_token(host, None) is None
     for host in ("0.0.0.0", "192.168.1.2", "::", "annotator.example"):
         with pytest.raises(InputError, match="reached by others; give --token"):
-            checked_token(host, None)
-        assert len(checked_token(host, "")) >= 20, "one is drawn"
+            check_token(host, None)
+        assert len(check_token(host, "")) >= 20, "one is drawn"
     for bad in ("short", "with space and more", "semicolon;semicolon"):
         with pytest.raises(InputError, match="token"):
-            checked_token("0.0.0.0", bad)
+            check_token("0.0.0.0", bad)
 
 
 def test_a_token_of_the_environment_is_checked_as_one_of_the_command(monkeypatch):
     monkeypatch.setenv("INTERSEG_TOKEN", TOKEN)
-    assert checked_token("0.0.0.0", "") == TOKEN
+    assert check_token("0.0.0.0", "") == TOKEN
     monkeypatch.setenv("INTERSEG_TOKEN", "two\r\nlines; of it")
     with pytest.raises(InputError, match="token"):
-        checked_token("0.0.0.0", "")
+        check_token("0.0.0.0", "")
 
 
 def test_an_open_address_is_known_by_numbers_which_no_foreign_name_can_be():
@@ -213,10 +213,11 @@ def test_a_name_is_a_name(folder, tmp_path):
 
 
 def test_nothing_of_the_page_makes_html_of_text():
-    for path in [*PAGE.glob("*.js"), *PAGE.glob("*.html")]:
+    for path in [*FOLDER.glob("*.js"), *FOLDER.glob("*.jinja")]:
         text = path.read_text()
         assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc",
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|"
+            r"DOMParser|srcdoc",
             text,
         ), path
         assert not re.search(r"\son\w+\s*=\s*[\"']|javascript:", text), path
@@ -294,12 +295,3 @@ def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
     assert answer == {"error": "unexpected RuntimeError: two lines"}
     monkeypatch.undo()
     page.act("click", y=3, x=3, label=1)
-
-
-def test_no_source_of_the_page_is_missing():
-    pages = ["index.html", "teach.html", "volume.html"]
-    html = "".join((PAGE / name).read_text() for name in pages)
-    named = {Path(name).name for name in re.findall(r'(?:src|href)="/page/([^"]+)"', html)}
-    for path in PAGE.glob("*.js"):
-        named |= {Path(name).name for name in re.findall(r'from "\./([^"]+)"', path.read_text())}
-    assert named == {path.name for path in PAGE.iterdir()} - {*pages}

@@ -1,4 +1,4 @@
-"""A person's way through the page's requests: the masks are the session's, undo is exact, nothing is lost, two tabs stay whole."""
+"""A person's requests: the masks are the session's, undo is exact, two tabs stay whole."""
 
 import contextlib
 import os
@@ -9,38 +9,24 @@ import time
 import cv2
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 
-from annotate.exports import export
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.requests import stroke_of
 from annotate.server import bound, make_app, serve, serving
-from annotate.state import decode, encode
+from annotate.state import encode
 from benchmarks.annotate import answer_parts, draw_photos, people
-from interseg.errors import InputError
 from interseg.images import read_image
-from tests.helpers.annotating import Page, ask, model_of_classes, project_of, tiny_model
-
-SIZE = (72, 96)
-CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1), (5, 5, 0)]
-
-
-def mask(thing):
-    return decode(thing["runs"]["1"], SIZE)
-
-
-def clicked(page, clicks, **first):
-    thing = page.act("click", y=clicks[0][0], x=clicks[0][1], label=clicks[0][2], **first)
-    for y, x, label in clicks[1:]:
-        thing = page.act("click", object=thing["number"], y=y, x=x, label=label)
-    return thing
-
-
-def played(folder, clicks, start=None):
-    session = tiny_model().session(folder / "images" / "0.png", start)
-    for y, x, label in clicks:
-        session.click(y, x, label)
-    return session
+from tests.helpers.annotating import (
+    CLICKS,
+    SIZE,
+    Page,
+    ask,
+    clicked,
+    mask,
+    played,
+    project_of,
+    tiny_model,
+)
 
 
 def test_clicks_give_the_masks_that_a_session_gives_object_by_object(page, folder):
@@ -60,27 +46,6 @@ def test_clicks_give_the_masks_that_a_session_gives_object_by_object(page, folde
     assert again["clicks"] == [[*click, "region"] for click in [*CLICKS, (60, 60, 1)]]
     assert 0 < mask(again).mean() < 1
     assert (mask(first) != mask(second)).any()
-
-
-def test_undo_and_redo_are_exact_and_a_click_after_undo_is_of_the_clicks_that_are_left(
-    page, folder
-):
-    masks = []
-    for count in range(1, 5):
-        thing = page.act(
-            "click",
-            object=None if count == 1 else 1,
-            **dict(zip(("y", "x", "label"), CLICKS[count - 1], strict=True)),
-        )
-        masks.append(mask(thing))
-    for count in (3, 2, 1):
-        assert np.array_equal(mask(page.act("undo", object=1)), masks[count - 1])
-    assert np.array_equal(mask(page.act("redo", object=1)), masks[1])
-    thing = page.act("click", object=1, y=40, x=70, label=0)
-    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (40, 70, 0)]).mask)
-    assert page.try_("redo", object=1)[0] == 400
-    assert page.act("undo", object=1, to=0)["runs"] == {}
-    assert page.act("redo", object=1)["undone"] == 2, "what was cancelled can be had back"
 
 
 def test_another_server_shows_what_this_one_had_and_undo_goes_on(folder, tmp_path):
@@ -265,14 +230,6 @@ def test_the_page_gets_the_pixels_that_the_network_sees(address, page, folder):
     assert np.array_equal(pixels, read_image(folder / "images" / "1.png"))
 
 
-def test_probabilities_are_the_sessions(address, page, folder):
-    clicked(page, CLICKS)
-    status, content = ask(address, f"/api/photos/{page.key}/probability/1", raw=True)
-    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert status == 200
-    assert np.array_equal(found, np.rint(played(folder, CLICKS).probabilities * 255))
-
-
 def test_a_photo_that_is_no_image_is_said_and_the_others_go_on(folder, tmp_path):
     (folder / "images" / "3.png").write_bytes(b"none")
     project = project_of(folder, tmp_path / "out")
@@ -282,43 +239,6 @@ def test_a_photo_that_is_no_image_is_said_and_the_others_go_on(folder, tmp_path)
         assert "3.png cannot be read as an image" in answer["error"]
         clicked(Page(address, "2.png"), CLICKS)
     project.close()
-
-
-def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
-    model, read = tiny_model(), []
-    real = model.session
-    model.session = lambda path, *rest: read.append(path.name) or real(path, *rest)
-    project = project_of(folder, tmp_path / "out", model=model, keep=1)
-    with serving(project) as address:
-        pages = [Page(address, f"{k}.png", f"tab{k}") for k in range(4)]
-        for y, x, label in CLICKS:
-            for page in pages:
-                page.act("click", object=1 if page.version else None, y=y, x=x, label=label)
-        assert sorted(read) == ["0.png", "1.png", "2.png", "3.png"]
-        for page in pages:
-            assert (
-                ask(address, f"/api/photos/{page.key}/hold", {"tab": page.tab, "let_go": True})[0]
-                == 200
-            )
-        Page(address, "4.png")
-        assert len(project._opened) == 1
-        assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
-    project.close()
-
-
-def test_on_large_photos_a_click_after_undo_is_answered_as_on_small_ones(page, folder, monkeypatch):
-    monkeypatch.setattr("annotate.photos.GOES_BACK", 0)
-    clicked(page, CLICKS)
-    page.act("undo", object=1, to=2)
-    thing = page.act("click", object=1, y=40, x=70, label=0)
-    assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (40, 70, 0)]).mask)
-    start = np.zeros(SIZE, bool)
-    start[20:50, 30:70] = True
-    page.act("start", runs={"1": encode(start)})
-    page.act("click", object=2, y=30, x=40, label=1)
-    page.act("undo", object=2)
-    thing = page.act("click", object=2, y=60, x=10, label=0)
-    assert np.array_equal(mask(thing), played(folder, [(60, 10, 0)], start).mask)
 
 
 def test_a_click_tells_where_its_time_went(address, page):
@@ -331,41 +251,6 @@ def test_a_click_tells_where_its_time_went(address, page):
 
 def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
     people(tiny_model(), draw_photos(tmp_path / "photos", 8, SIZE), tmp_path / "out", 8, 20)
-
-
-def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(folder, tmp_path):
-    project = project_of(
-        folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
-    )
-    session = model_of_classes().session(folder / "images" / "0.png")
-    with serving(project) as address:
-        told = ask(address, "/api/project")[1]
-        assert (told["outputs"], told["classes"]) == (3, ["road", "tree"])
-        page = Page(address)
-        for y, x, label in ((30, 40, 2), (10, 80, 0), (50, 20, 1)):
-            thing = page.act("click", y=y, x=x, label=label)
-            session.click(y, x, label)
-            assert np.array_equal(
-                project.shown(project.photo(page.key), project.photo(page.key).state.things[1]),
-                session.mask,
-            )
-        assert thing["number"] == 1
-        assert session.mask[30, 40] == 2
-        assert page.try_("click", y=3, x=3, label=3)[0] == 400
-        assert page.try_("category", object=1, category="tree")[0] == 400
-        page.act("stroke", points=[[60, 60]], radius=4, label=2)
-        export(project)
-    ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(
-        ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1])
-    )
-    coco = COCO(project.out / "annotations.json")
-    for name, label in (("road", 1), ("tree", 2)):
-        (row,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=[name])))
-        assert np.array_equal(coco.annToMask(row), ids == label)
-    project.close()
-    with pytest.raises(InputError, match="--classes has 1 names, the network knows 2 classes"):
-        project_of(folder, tmp_path / "other", model=model_of_classes(), classes=["road"])
 
 
 def test_ctrl_c_ends_it_without_a_word(project, capfd):

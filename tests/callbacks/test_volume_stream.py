@@ -22,12 +22,12 @@ from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from interseg.volumes.measures import (
+    count_touched,
     dice,
     falling_confidence,
     labour,
     residual,
     step_confidence,
-    count_touched,
 )
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.registration import BACKENDS

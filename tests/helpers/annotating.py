@@ -7,13 +7,20 @@ import urllib.request
 import torch
 from torch import nn
 
-from annotate.photos import Project, key_of
+from annotate.folders import key_of
+from annotate.photos import Project
+from annotate.state import decode
 from interseg.inference.model import Model
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import BRSRefiner
 from lightning_modules.converted import ConvertedNetwork
 from lightning_modules.itis import ITIS
 from tests.helpers.tiny_network import TinyNetwork
+
+SIZE = (72, 96)
+"""Height and width of drawn photos."""
+CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1), (5, 5, 0)]
+"""y, x and label."""
 
 
 def tiny_model(seed=0):
@@ -91,3 +98,24 @@ def ask(address, path, body=None, headers=None, raw=False):
     except urllib.error.HTTPError as error:
         content, status = error.read(), error.code
     return status, content if raw else json.loads(content)
+
+
+def mask(thing):
+    """Read an object's mask of an answer."""
+    return decode(thing["runs"]["1"], SIZE)
+
+
+def clicked(page, clicks, **first):
+    """Click on one object; gives what the last answer says of it."""
+    thing = page.act("click", y=clicks[0][0], x=clicks[0][1], label=clicks[0][2], **first)
+    for y, x, label in clicks[1:]:
+        thing = page.act("click", object=thing["number"], y=y, x=x, label=label)
+    return thing
+
+
+def played(folder, clicks, start=None):
+    """Play the clicks by a session on the first photo."""
+    session = tiny_model().session(folder / "images" / "0.png", start)
+    for y, x, label in clicks:
+        session.click(y, x, label)
+    return session

@@ -14,12 +14,14 @@ class Window:
         size: (height, width) of what the canvas shows.
         canvas: which one.
         aspect: how much higher than wide a pixel is shown.
+        upwards: is the first row shown as the lowest one.
     """
 
-    def __init__(self, browser, address, size, canvas="#canvas", aspect=1.0):
+    def __init__(self, browser, address, size, canvas="#canvas", aspect=1.0, upwards=False):
         from playwright.sync_api import expect
 
         self.expect, self.size, self.canvas, self.aspect = expect, size, canvas, aspect
+        self.upwards = upwards
         self.page = browser.new_page(viewport={"width": 1000, "height": 640})
         self.page.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
@@ -34,7 +36,10 @@ class Window:
         height = self.size[0] * self.aspect
         scale = min((box["width"] - 24) / self.size[1], (box["height"] - 24) / height)
         left, top = (box["width"] - self.size[1] * scale) / 2, (box["height"] - height * scale) / 2
-        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale * self.aspect
+        row = self.size[0] - 1 - y if self.upwards else y
+        return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (
+            row + 0.5
+        ) * scale * self.aspect
 
     def click(self, y, x, **how):
         self.page.mouse.click(*self.at(y, x), **how)

@@ -1,5 +1,6 @@
 """Lessons without a browser: a tiny pretrained run, the training command's own rounds to compare with, and a person's requests."""
 
+import contextlib
 import time
 from pathlib import Path
 from shutil import copyfile
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, seed_everything
 
-from annotate.photos import key_of
+from annotate.folders import key_of
+from annotate.server import running
 from annotate.state import mask_of
 from annotate.teaching.lessons import Lessons
+from annotate.teaching.server import make_app
 from configs import build, load, resolve
 from configs.folders import open_folder
 from configs.run import build_model, trainer
@@ -23,6 +26,8 @@ from tests.helpers.streams import TASKS
 
 SIZE = (40, 56)
 SEGMENTS = 60
+LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1), (12, 20, 0)]
+"""y, x and class."""
 
 
 def draw_classes(root: Path, count: int = 8) -> Path:
@@ -65,9 +70,9 @@ def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
     fit.fit(build_model(config), build(config["data"]))
 
 
-def pretrain(root: Path, folder: Path, *files: str) -> Path:
+def pretrain(root: Path, folder: Path, *files: str, overrides: tuple[str, ...] = ()) -> Path:
     """A pretrained run."""
-    fit(config_of(root, *files, overrides=("trainer.max_epochs=3",)), folder)
+    fit(config_of(root, *files, overrides=("trainer.max_epochs=3", *overrides)), folder)
     return folder
 
 
@@ -204,3 +209,22 @@ def answer(shown):
 def state_of(folder: Path) -> dict[str, torch.Tensor]:
     """What a run has learned."""
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@contextlib.contextmanager
+def taught(pretrained, photos, out, *overrides, truth=False):
+    """Lessons and their address, begun; closed at the end."""
+    lessons = lessons_of(pretrained, photos, out, *overrides, truth=truth)
+    try:
+        with running(make_app(lessons)) as address:
+            lessons.start()
+            yield lessons, address
+    finally:
+        lessons.close()
+
+
+def say(person, labels, kind="superpixel"):
+    """Label places (y, x, class); gives what the page shows then."""
+    for y, x, label in labels:
+        shown = person.act("label", kind=kind, y=y, x=x, label=label)
+    return shown

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of lessons: what was acknowledged is there, and the method ends with the weights of undisturbed lessons."""
+"""SIGKILL at random moments of lessons: nothing acknowledged is lost, the weights are the same."""
 
 import contextlib
 import http.client
@@ -59,7 +59,7 @@ def kept(out):
 
 
 def live(run, photos, out, seconds):
-    """Go on with what is to be said, to a server that is killed some seconds after its first answer."""
+    """Go on with what is to be said to a server that is killed seconds after its first answer."""
     place = bound("127.0.0.1", 0)
     place.listen()
     process = multiprocessing.get_context("fork").Process(

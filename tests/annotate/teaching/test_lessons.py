@@ -1,21 +1,15 @@
-"""A method that is taught through the page's requests is what the training command makes of the same annotations, whatever is killed."""
+"""A method taught through the page's requests equals the training command's of the same labels."""
 
-import contextlib
 import io
 import json
-import threading
-import time
-from shutil import copytree
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from annotate.photos import key_of
-from annotate.server import running
+from annotate.folders import key_of
 from annotate.state import decode
-from annotate.teaching.server import make_app
 from configs.teaching import open_lesson
 from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import draw_clicks
@@ -24,7 +18,17 @@ from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
 from tests.annotate.teaching.conftest import FILES
 from tests.helpers.annotating import ask
-from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of, played, state_of
+from tests.helpers.teaching import (
+    LABELS,
+    SIZE,
+    Pupil,
+    answer,
+    lessons_of,
+    played,
+    say,
+    state_of,
+    taught,
+)
 from tests.helpers.training import assert_equal
 
 
@@ -62,152 +66,6 @@ def test_rounds_taught_through_the_page_are_those_of_the_training_command(
             assert torch.equal(refined[-1], row["refined"]), "to the last digit"
             assert np.array_equal(answer(shown), row["refined"].argmax(0).numpy())
     assert_equal(state_of(tmp_path / "command"), state_of(tmp_path / "page"))
-
-
-@contextlib.contextmanager
-def taught(pretrained, photos, out, *overrides, truth=False):
-    """Lessons and their address, begun; closed at the end."""
-    lessons = lessons_of(pretrained, photos, out, *overrides, truth=truth)
-    try:
-        with running(make_app(lessons)) as address:
-            lessons.start()
-            yield lessons, address
-    finally:
-        lessons.close()
-
-
-LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1), (12, 20, 0)]
-"""y, x and class."""
-
-
-def say(person, labels, kind="superpixel"):
-    for y, x, label in labels:
-        shown = person.act("label", kind=kind, y=y, x=x, label=label)
-    return shown
-
-
-def test_lessons_that_are_closed_or_killed_go_on_with_what_was_acknowledged(
-    photos, pretrained, tmp_path
-):
-    run = pretrained("clis")
-    with taught(run, photos, tmp_path / "whole") as (_, address):
-        for name in ("0.png", "1.png"):
-            person = Pupil(address, name)
-            say(person, LABELS[:2])
-            person.learn()
-            say(person, LABELS[2:])
-            person.learn("next")
-    with taught(run, photos, tmp_path / "cut") as (_, address):
-        person = Pupil(address)
-        say(person, LABELS[:2])
-    with taught(run, photos, tmp_path / "cut") as (_, address):
-        person = Pupil(address)
-        assert person.show()["labels"] == 2, "labels of before"
-        first = person.learn()
-        say(person, LABELS[2:])
-    before = tmp_path / "before"
-    copytree(tmp_path / "cut", before)
-    with taught(run, photos, tmp_path / "cut") as (_, address):
-        person = Pupil(address)
-        assert np.array_equal(answer(person.show()), answer(first)), "what was taught is kept"
-        person.learn("next")
-    journal = (tmp_path / "cut" / "journal" / "0.png.jsonl").read_text().splitlines(keepends=True)
-    kept = next(number for number, line in enumerate(journal) if '"do":"next"' in line) + 1
-    (before / "journal" / "0.png.jsonl").write_text(
-        "".join(journal[:kept])
-    )  # killed in the round: it was acknowledged and not learned
-    with taught(run, photos, before) as (_, address):
-        person = Pupil(address, "1.png")
-        say(person, LABELS[:2])
-        person.learn()
-        say(person, LABELS[2:])
-        person.learn("next")
-    assert_equal(state_of(tmp_path / "whole"), state_of(before))
-    for name in ("0.png", "1.png"):
-        lines = [
-            (out / "journal" / f"{name}.jsonl").read_text().splitlines()
-            for out in (tmp_path / "whole", before)
-        ]
-        assert [untimed(line) for line in lines[0]] == [untimed(line) for line in lines[1]]
-
-
-def untimed(line):
-    event = json.loads(line)
-    return {key: value for key, value in event.items() if key not in ("seconds", "spent")}
-
-
-def test_a_checkpoint_that_is_lost_is_made_again_of_the_journals(photos, pretrained, tmp_path):
-    run = pretrained("ewc")
-    with taught(run, photos, tmp_path) as (lessons, address):
-        person = Pupil(address)
-        say(person, LABELS)
-        person.learn()
-        person.learn("next")
-        Pupil(address, "1.png")
-    state = state_of(tmp_path)
-    (tmp_path / "checkpoints" / "last.ckpt").unlink()
-    with taught(run, photos, tmp_path) as (lessons, address):
-        until = time.monotonic() + 60
-        while lessons.status()["key"] != key_of("1.png"):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-    assert_equal(state, state_of(tmp_path))
-
-
-def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(
-    photos, pretrained, tmp_path, monkeypatch
-):
-    run = pretrained("clis")
-    with taught(run, photos, tmp_path / "plain") as (lessons, address):
-        person = Pupil(address)
-        say(person, LABELS)
-        expected = person.learn()
-    with taught(run, photos, tmp_path / "cancelled") as (lessons, address):
-        person = Pupil(address)
-        say(person, LABELS)
-        learning, go_on = threading.Event(), threading.Event()
-
-        def update(done, of, before=lessons.update):
-            learning.set()
-            go_on.wait(30)
-            before(done, of)
-
-        monkeypatch.setattr(lessons, "update", update)
-        person.act("teach")
-        assert learning.wait(30)
-        assert lessons.status()["state"] == "learning"
-        assert person.try_("label", kind="click", y=3, x=3, label=1)[0] == 400
-        shown = person.act("cancel")
-        assert (shown["labels"], shown["round"], shown["learning"]) == (4, 0, False)
-        go_on.set()
-        monkeypatch.undo()
-        person.wait("waiting")
-        assert person.try_("cancel") == (
-            400,
-            {"error": "there is nothing to cancel, the round is over"},
-        )
-        assert np.array_equal(answer(person.learn()), answer(expected))
-    assert_equal(state_of(tmp_path / "plain"), state_of(tmp_path / "cancelled"))
-
-
-def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(
-    photos, pretrained, tmp_path, monkeypatch
-):
-    from lightning_modules.clis import CLIS
-
-    with taught(pretrained("clis"), photos, tmp_path) as (_, address):
-        person = Pupil(address)
-        say(person, LABELS)
-        monkeypatch.setattr(CLIS, "loss", lambda *_: torch.tensor(float("nan")))
-        person.act("teach")
-        person.wait("waiting")
-        until = time.monotonic() + 30
-        while not (shown := person.show())["problem"]:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        assert "the loss is nan" in shown["problem"]
-        monkeypatch.undo()
-        assert person.learn()["round"] == 1
 
 
 def test_labels_of_all_kinds_are_drawn_undone_until_they_are_taught_and_refused_where_they_are_none(
@@ -335,17 +193,6 @@ def test_gates_retrieval_and_maps_are_shown(photos, pretrained, tmp_path):
             np.full(SIZE, 255, np.uint8),
             apart=25 * np.sqrt(40 * 56 / (256 * 352)),
         )
-
-
-def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pretrained, tmp_path):
-    played(root, pretrained("clis"), tmp_path / "tasks")
-    with taught(tmp_path / "tasks", photos, tmp_path / "out") as (_, address):
-        begun = torch.load(tmp_path / "out" / "checkpoints" / "start.ckpt", weights_only=True)[
-            "state_dict"
-        ]
-        assert_equal(state_of(tmp_path / "tasks"), begun)
-        neighbour = Pupil(address).get("/api/lessons")["photos"][0]["neighbour"]
-        assert neighbour == [-3, 0.0, True], "the first of the three photos before"
 
 
 def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):

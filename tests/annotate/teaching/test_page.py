@@ -1,11 +1,11 @@
-"""The pages on which methods are taught, in Debian's chromium, as a person uses them; skipped where there is none."""
+"""Pages on which methods are taught, in Debian's chromium; skipped where there is none."""
 
 import json
 
 import numpy as np
 import pytest
 
-from annotate.photos import key_of
+from annotate.folders import key_of
 from annotate.server import running
 from annotate.state import decode
 from annotate.teaching import volume_server
@@ -17,6 +17,7 @@ from tests.helpers.browsing import CHROMIUM, Window
 from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of
 from tests.helpers.volume_lessons import SHAPE
 from tests.helpers.volume_lessons import lessons_of as volume_lessons_of
+from tests.helpers.volumes import save
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no chromium; apt-get install chromium"
@@ -116,6 +117,7 @@ def test_a_person_labels_slices_of_a_volume_and_teaches(browser, volumes, dynami
         tab.press("Control+z")
         tab.press("b")
         tab.canvas, tab.size, tab.aspect = "#plane1", slice_size(SHAPE, 1), 2.0 / 0.5
+        tab.upwards = True
         tab.page.mouse.move(*tab.at(4, 4))
         tab.page.mouse.down()
         until_drawn(tab, lessons, 1)
@@ -140,10 +142,56 @@ def test_a_person_labels_slices_of_a_volume_and_teaches(browser, volumes, dynami
         lessons.close()
     assert (tmp_path / "answers" / "c0.nii.gz").exists()
     drawn = lessons.order[0].rounds.labelled
+    (coronal,) = [thing for place, thing in drawn.items() if place[0] == 1]
+    assert decode(coronal.runs["1"], slice_size(SHAPE, 1))[4, 4:9].all(), (
+        "the brush paints what is under it"
+    )
     assert [action.kind for _, thing in sorted(drawn.items()) for action in thing.actions] == [
         "click",
         "stroke",
     ]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_superior_is_at_the_top_of_a_plane_and_under_the_pointer(
+    axis, browser, volumes, dynamic, tmp_path
+):
+    """The head of a volume is bright, in LPS the last slices."""
+    bright = tmp_path / "head.nii.gz"
+    values = np.repeat(np.arange(SHAPE[0], dtype=np.float32), SHAPE[1] * SHAPE[2]).reshape(SHAPE)
+    save(values, bright)
+    lessons = volume_lessons_of(dynamic, [bright], tmp_path / "out")
+    with running(volume_server.make_app(lessons)) as address:
+        lessons.start()
+        size = slice_size(SHAPE, axis)
+        aspect = 2.0 / (0.5, 1.0)[axis - 1]
+        tab = Window(browser, address, size, f"#plane{axis}", aspect, upwards=True)
+        tab.expect(tab.page.locator("#name")).to_have_text("head.nii.gz")
+        for row in (1, 8):
+            tab.page.mouse.click(*tab.at(row, 3))
+            shown = tab.page.locator(".plane span").first
+            tab.expect(shown).to_contain_text(f"axial {row + 1} of 10")
+        tab.press("h")
+        greys = [grey_at(tab, row, 6) for row in range(SHAPE[0])]
+        assert greys == sorted(greys)
+        assert greys[-1] > greys[0] + 100
+        assert tab.at(9, 6)[1] < tab.at(0, 6)[1], "the last slice is the upper one"
+        tab.press("ArrowUp")
+        assert tab.errors == []
+        tab.page.close()
+        lessons.close()
+
+
+def grey_at(tab, y, x):
+    """What is shown at a place of the window's canvas."""
+    left, top = tab.at(y, x)
+    box = tab.page.locator(tab.canvas).bounding_box()
+    place = [left - box["x"], top - box["y"]]
+    read = """([selector, x, y]) => {
+      const pen = document.querySelector(selector).getContext("2d");
+      return pen.getImageData(x, y, 1, 1).data[0];
+    }"""
+    return tab.page.evaluate(read, [tab.canvas, *place])
 
 
 def until_drawn(tab, lessons, actions):

@@ -1,4 +1,4 @@
-"""A method that is taught volumes through the page's requests is what the training command makes of the same slices."""
+"""A method taught volumes through the page's requests equals the training command's."""
 
 import contextlib
 

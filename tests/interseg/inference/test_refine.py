@@ -9,7 +9,7 @@ from torch import nn
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
 from interseg.inference.refine import COUNTS, corrective_energy, right, wanted_labels
-from interseg.inference.refiners import BRSRefiner, REFINERS, FeatureRefiner, MapRefiner, refiner_of
+from interseg.inference.refiners import REFINERS, BRSRefiner, FeatureRefiner, MapRefiner, refiner_of
 from interseg.inference.rerun import frozen
 from interseg.inference.scene import Scene
 from interseg.views import Box

@@ -1,25 +1,23 @@
-"""What other tools ask, as they ask it, is answered by the session's masks: Label Studio's ML backend, CVAT's interactor."""
+"""Label Studio's requests, recorded or as its documentation has them, get the session's masks."""
 
 import base64
-import io
 import json
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
-from PIL import Image
 
-from annotate import cvat
-from annotate.cvat import main as cvat_main
-from annotate.interactor import Interactor, area
+from annotate.interactor import Interactor
 from annotate.label_studio import encode_brush, make_backend
 from annotate.outlines import polygons
 from annotate.server import running
-from interseg.errors import InputError
-from tests.helpers.annotating import ask, model_of_classes, tiny_model
-from tests.helpers.drawing import draw_folder
+from tests.helpers.annotating import ask, tiny_model
+from tests.helpers.drawing import draw, draw_folder, write
+
+RECORDED = json.loads(Path(__file__).with_name("label_studio.json").read_text())
+"""Bodies that Label Studio 1.23.2 sent of a project with an uploaded photo, on which its
+interactive-annotating API was asked with one keypoint, then with two."""
 
 SIZE = (72, 96)
 CONFIG = """<View>
@@ -28,7 +26,9 @@ CONFIG = """<View>
     <Label value="Banana" background="#FF0000"/>
     <Label value="Orange" background="#0d14d3"/>
   </BrushLabels>
-  <KeyPointLabels name="tag2" toName="image" smart="true"><Label value="Banana" background="#000000" showInline="true"/></KeyPointLabels>
+  <KeyPointLabels name="tag2" toName="image" smart="true">
+    <Label value="Banana" background="#000000" showInline="true"/>
+  </KeyPointLabels>
 </View>"""
 CLICKS = [(30, 40, 1), (10, 80, 0), (50, 20, 1)]
 
@@ -95,8 +95,8 @@ def address(folder, interactor):
         yield found
 
 
-def played(folder, clicks, threshold=0.5):
-    session = tiny_model().session(folder / "images" / "0.png", threshold=threshold)
+def played(folder, clicks):
+    session = tiny_model().session(folder / "images" / "0.png")
     for click in clicks:
         session.click(*click)
     return session
@@ -176,6 +176,30 @@ def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder, add
         assert np.allclose(np.array(region["value"]["points"]) * [0.96, 0.72], ring)
 
 
+def test_what_label_studio_itself_sent_is_answered(interactor, tmp_path):
+    image, _ = draw(0, 400, 267)
+    write(tmp_path / "my photo 1.png", image)
+    (tmp_path / "my photo 1.png").rename(tmp_path / "my photo 1.jpg")
+    with running(make_backend(interactor, tmp_path, "v1")) as address:
+        agent = {"user-agent": RECORDED["user_agent"]}
+        assert ask(address, "/health", headers=agent)[0] == 200
+        assert ask(address, "/setup", RECORDED["setup"], agent) == (200, {"model_version": "v1"})
+        session = tiny_model().session(tmp_path / "my photo 1.jpg")
+        for body, click in zip(RECORDED["predict"], [(200, 133, 1), (20, 13, 0)], strict=True):
+            status, answer = ask(address, "/predict", body, agent)
+            session.click(*click)
+            assert status == 200
+            (region,) = answer["results"][0]["result"]
+            assert (region["from_name"], region["value"]["brushlabels"]) == ("brush", ["Thing"])
+            found = decoded(region["value"]["rle"]).reshape(400, 267, 4)[..., 3] > 0
+            assert np.array_equal(found, session.mask)
+        shutil.copyfile(tmp_path / "my photo 1.jpg", tmp_path / "my_photo 1.jpg")
+    with running(make_backend(interactor, tmp_path, "v1")) as address:
+        status, answer = ask(address, "/predict", RECORDED["predict"][0])
+        assert status == 400
+        assert "both my_photo_1.jpg in Label Studio" in answer["error"]
+
+
 @pytest.mark.parametrize(
     "image",
     ["0.png", "/data/local-files/?d=some/where/0.png", "https://elsewhere.example/a%20b/0.png?x=1"],
@@ -221,85 +245,3 @@ def test_label_studios_password_is_the_token(folder, interactor):
             coded = base64.b64encode(f"anybody:{password}".encode()).decode()
             assert ask(address, "/health", headers={"authorization": f"Basic {coded}"})[0] == status
         assert ask(address, "/health", headers={"authorization": "Basic é!"})[0] == 401
-
-
-@pytest.fixture(scope="module")
-def context():
-    """Nuclio's context, the network loaded."""
-    model = Interactor(tiny_model())
-    yield SimpleNamespace(
-        user_data=SimpleNamespace(model=model), Response=lambda **given: SimpleNamespace(**given)
-    )
-    model.desk.close()
-
-
-def asked(context, body):
-    answer = cvat_main.handler(context, SimpleNamespace(body=body))
-    assert answer.content_type == "application/json"
-    return answer.status_code, json.loads(answer.body)
-
-
-def cvat_request(folder, **more):
-    image = base64.b64encode((folder / "images" / "0.png").read_bytes()).decode()
-    points = {
-        "pos_points": [[x, y] for y, x, label in CLICKS if label],
-        "neg_points": [[x, y] for y, x, label in CLICKS if not label],
-    }
-    return {"image": image, **points, "threshold": 0.4, "obj_bbox": None} | more
-
-
-def test_cvat_gets_the_sessions_mask_and_its_outline(context, folder):
-    expected = played(folder, [CLICKS[0], CLICKS[2], CLICKS[1]], 0.4).mask
-    for body in (cvat_request(folder), json.dumps(cvat_request(folder)).encode()):
-        status, answer = asked(context, body)
-        assert status == 200
-        assert np.array_equal(np.array(answer["mask"]), expected * 255)
-        ring = max(polygons(expected, 1.0), key=area)
-        assert answer["points"] == np.rint(ring).astype(int).tolist()
-    context.user_data.model.model.session = None  # a photo is encoded once
-    assert asked(context, cvat_request(folder))[0] == 200
-    del context.user_data.model.model.session
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"image": "no base64"}, "image cannot be read"),
-        ({"image": base64.b64encode(b"no photo").decode()}, "image cannot be read"),
-        ({"pos_points": []}, "give a point on the object"),
-        ({"pos_points": [[1]]}, "pos_points is"),
-        ({"pos_points": [[96, 3]]}, "96"),
-        ({"threshold": 1}, "threshold is 1"),
-    ],
-)
-def test_what_cvat_cannot_have_is_one_line(context, folder, change, words):
-    status, answer = asked(context, cvat_request(folder, **change))
-    assert status == 400
-    assert words in answer["error"]
-    assert asked(context, cvat_request(folder))[0] == 200
-
-
-def test_photos_that_cvat_sends_may_be_grey_or_have_a_palette(context):
-    for mode in ("L", "P", "RGBA"):
-        file = io.BytesIO()
-        Image.new(mode, (40, 30)).save(file, "PNG")
-        body = {
-            "image": base64.b64encode(file.getvalue()).decode(),
-            "pos_points": [[3, 4]],
-            "neg_points": [],
-        }
-        status, answer = asked(context, body)
-        assert status == 200
-        assert np.array(answer["mask"]).shape == (30, 40)
-
-
-def test_the_function_names_a_handler_that_is_there():
-    function = yaml.safe_load(Path(cvat.__file__).with_name("function.yaml").read_text())
-    module, _, name = function["spec"]["handler"].partition(":")
-    assert (module, callable(getattr(cvat_main, name))) == (cvat_main.__name__, True)
-    assert function["metadata"]["annotations"]["type"] == "interactor"
-
-
-def test_networks_of_classes_do_not_answer_other_tools():
-    with pytest.raises(InputError, match="other tools ask for one object"):
-        Interactor(model_of_classes())

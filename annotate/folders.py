@@ -1,0 +1,55 @@
+"""Folders of the annotator: photos that it may open, and its own folder for output."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from annotate.journal import sync_folder
+from interseg.errors import InputError
+from interseg.listing import list_images
+
+
+def photos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """List the photos of a folder.
+
+    Returns them by the keys that requests use, and a line on each file that is left out. Raises
+    `InputError` where there is no folder, or no photo in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; give the photos' by --images")
+    listing, root = list_images(folder), folder.resolve()
+    files, notes = {}, list(listing.left_out)
+    for path in listing.files.values():
+        if path.resolve().is_relative_to(root):
+            files[key_of(path.name)] = path
+        else:
+            notes.append(f"{path} leads out of {folder}")
+    if not files:
+        raise InputError(f"{folder} holds no photos; give a folder of .jpg, .png, ... by --images")
+    return files, notes
+
+
+def key_of(name: str) -> str:
+    """Return the name that requests use for a photo: no file's name is part of an address."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def lock_folder(out: Path) -> int:
+    """Claim a folder for this process, which loses it when it ends, however it ends.
+
+    Returns the open file that holds the claim. Raises `InputError` where another process has it.
+    """
+    import fcntl  # of POSIX systems alone
+
+    (out / "journal").mkdir(parents=True, exist_ok=True)
+    for folder in (out, out.absolute().parent):
+        sync_folder(folder)  # a new folder is in a list that is on the disk
+    file = os.open(out / "journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise InputError(
+            f"another annotator works in {out}; open its page, or give another --out"
+        ) from None
+    return file

@@ -1,0 +1,62 @@
+// The keyboard and the buttons of a page.
+
+import { $, make } from "./dom.js";
+
+// Keys that are held down.
+export const held = { space: false };
+
+// keys: what each key does. digit(n): what 1 to 9 do (optional). undo, redo: Ctrl+Z, Ctrl+Y. ready(): are keys heard.
+// changed(): space went down or up, which changes the pointer's shape.
+export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
+  addEventListener("keydown", (event) => {
+    if ($("keys").open || !ready() || isWriting(event.target)) return;
+    if (event.ctrlKey || event.metaKey) {
+      const key = event.key.toLowerCase();
+      if (key !== "z" && key !== "y") return;
+      event.preventDefault();
+      (key === "y" || event.shiftKey ? redo : undo)();
+      return;
+    }
+    if (event.altKey || isOwn(event)) return;
+    if (event.key === " ") {
+      event.preventDefault();
+      if (!held.space) { held.space = true; changed(); }
+      return;
+    }
+    const work = /^[1-9]$/.test(event.key) && digit ? () => digit(Number(event.key)) : keys[event.key] ?? keys[event.key.toLowerCase()];
+    if (work) { event.preventDefault(); work(); }
+  });
+  addEventListener("keyup", (event) => {
+    if (event.key !== " " || !held.space) return;
+    held.space = false;
+    changed();
+  });
+}
+
+const isWriting = (target) => target.tagName === "SELECT" || (target.tagName === "INPUT" && target.type !== "range");
+
+// What a slider or a button in focus does with a key itself.
+function isOwn(event) {
+  const { key, target } = event;
+  return (target.type === "range" && key.startsWith("Arrow")) || (target.tagName === "BUTTON" && (key === "Enter" || key === " "));
+}
+
+// works: what each button does, by its id. setTool(name): what the buttons of tools do.
+export function listenToButtons(works, setTool) {
+  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => { setTool(button.dataset.tool); button.blur(); });
+  for (const [id, work] of Object.entries(works)) $(id).addEventListener("click", (event) => { work(); event.currentTarget.blur(); });
+  $("keys").addEventListener("click", () => $("keys").close());
+}
+
+export function press(id) { if (!$(id).disabled) $(id).click(); }
+
+export function showTool(tool) {
+  for (const button of document.querySelectorAll("[data-tool]")) button.classList.toggle("on", button.dataset.tool === tool);
+}
+
+export function showHelp(rows) {
+  const list = make("dl");
+  for (const [keys, what] of rows) list.append(make("dt", keys), make("dd", what));
+  $("keys").replaceChildren(list);
+  $("keys").showModal();
+}

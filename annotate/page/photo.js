@@ -1,0 +1,203 @@
+// The photo that is open, and what is asked of the server about it.
+
+import { Refused, get, inOrder, insist, pictureOf, post, tab } from "./api.js";
+import { readClock, startClock } from "./clock.js";
+import { encode } from "./masks.js";
+import { away, busy, say, writeExport } from "./notice.js";
+
+const MOST_VALUES = 100;   // objects that a mask may start
+
+export const page = {
+  project: null,           // what the server tells of all photos
+  photo: null,             // what it tells of the open one
+  chosen: null,            // number of the object that is changed, null for the next new one
+  category: null,          // of the next new object
+  view: null,
+  show: () => {},          // shows what is here
+  showProject: () => {},
+};
+
+let opening = 0;
+let choice = { number: null };   // of the object; another one each time that the person chooses
+let chosenAt = 0;                // actions that the object had when it was chosen
+let last = { key: null, picture: null };
+
+export const thing = () => (page.chosen === null ? null : page.photo?.things.get(page.chosen) ?? null);
+
+export const things = () => [...page.photo.things.values()].filter((one) => one.actions && !one.removed).sort((a, b) => a.number - b.number);
+
+export async function open(key, more = {}) {
+  const number = ++opening;
+  if (page.photo && page.photo.key !== key) letGo();
+  busy("opening");
+  try {
+    const [told, picture] = await Promise.all([inOrder(() => insist(`/api/photos/${key}`, more, away)), lastPicture(key)]);
+    if (number !== opening) return;
+    const fresh = page.photo?.key !== key;
+    page.photo = { key, ...told, things: new Map(told.things.map((one) => [one.number, one])) };
+    if (fresh) { page.view.show(picture); page.chosen = null; startClock(); }
+    if (page.chosen !== null && !page.photo.things.has(page.chosen)) page.chosen = null;
+    history.replaceState(null, "", `#${key}`);
+    page.showProject();
+    page.show();
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    if (number === opening) busy("");
+  }
+}
+
+async function lastPicture(key) {
+  if (last.key !== key) last = { key, picture: await pictureOf(`/api/photos/${key}/picture`) };
+  return last.picture;
+}
+
+// Ask for a change; `asked` may be a function, which is called when it is this request's turn and gives null for nothing.
+function act(asked) {
+  const { view } = page, { key } = page.photo, { path } = view, spent = readClock();
+  return inOrder(async () => {
+    if (page.photo?.key !== key) return null;
+    const request = typeof asked === "function" ? asked() : asked;
+    if (!request) return null;
+    const object = typeof request.object === "function" ? request.object() : request.object;
+    try {
+      view.waiting = true;
+      const answer = await insist(`/api/photos/${key}/act`, { ...request, object, version: page.photo.version, spent }, away);
+      if (page.photo?.key !== key) return null;
+      Object.assign(page.photo, { version: answer.version, finished: answer.finished, last: answer.last });
+      for (const one of answer.things) page.photo.things.set(one.number, one);
+      return answer.things[0] ?? answer;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      say(error.message, true);
+      if (error.status === 409 || error.status === 423) setTimeout(() => open(key));
+      return null;
+    } finally {
+      view.settle(path);
+      page.show();
+    }
+  });
+}
+
+// Clicks that come before the first one's answer are of the same object.
+export function actOnChosen(request) {
+  const turn = choice, { category } = page;
+  return act({ ...request, object: () => (turn === choice ? page.chosen : turn.number) ?? undefined, category }).then((one) => {
+    if (one?.number === undefined) return;
+    turn.number = one.number;
+    if (turn === choice && page.chosen === null) { page.chosen = one.number; chosenAt = 0; page.show(); }
+  });
+}
+
+export function choose(number) {
+  page.chosen = number;
+  choice = { number };
+  chosenAt = number === null ? 0 : page.photo.things.get(number).actions;
+  if (number !== null && page.project.outputs === 1) page.category = page.photo.things.get(number).category;
+  page.show();
+}
+
+export function setCategory(name) {
+  page.category = name;
+  const changes = page.project.outputs === 1 && page.chosen !== null && thing()?.category !== name;
+  if (changes) act({ do: "category", object: page.chosen, category: name }); else page.show();
+}
+
+// What is undone is decided when it is this request's turn: what was asked before has happened then.
+export function undo() {
+  act(() => {
+    const number = page.chosen ?? page.photo.last, one = page.photo.things.get(number);
+    if (one?.removed) return { do: "restore", object: number };
+    return one?.actions ? { do: "undo", object: number } : null;
+  }).then(chooseIfNone);
+}
+
+export function redo() {
+  act(() => {
+    const number = page.chosen ?? page.photo.last;
+    return page.photo.things.get(number)?.undone ? { do: "redo", object: number } : null;
+  }).then(chooseIfNone);
+}
+
+function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === null) choose(one.number); }
+
+export function cancel() {
+  const one = thing();
+  if (one && one.actions > chosenAt) act({ do: "undo", object: one.number, to: chosenAt }).then(() => choose(null));
+  else choose(null);
+}
+
+export function remove(number) {
+  act({ do: "remove", object: number }).then((gone) => {
+    if (!gone) return;
+    if (page.chosen === number) choose(null);
+    say("Object removed; Ctrl+Z brings it back.");
+  });
+}
+
+export async function finish() {
+  if (!page.photo) return;
+  await act({ do: page.photo.finished ? "reopen" : "finish" });
+  await refresh();
+  if (!page.photo.finished) return;
+  const { photos } = page.project, place = photos.findIndex((one) => one.key === page.photo.key);
+  const next = [...photos.slice(place + 1), ...photos.slice(0, place)].find((one) => !one.finished);
+  if (next) open(next.key); else say("All photos are finished. Export writes the masks.");
+}
+
+export function step(by) {
+  const place = page.project.photos.findIndex((one) => one.key === page.photo?.key) + by;
+  const next = page.project.photos[place];
+  if (next) open(next.key).then(refresh);
+}
+
+export const write = (tolerance) => writeExport(() => inOrder(() => post("/api/export", { tolerance })));
+
+// An object for each value above 0 of a mask.
+export async function startFrom(file) {
+  try {
+    const masks = await masksIn(file, page.photo.size), [height, width] = page.photo.size;
+    choose(null);
+    for (const mask of masks) await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
+  } catch (error) { say(error.message, true); }
+}
+
+async function masksIn(file, [height, width]) {
+  const picture = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  if (picture.width !== width || picture.height !== height) throw new Error(`The mask is ${picture.width} x ${picture.height}, the photo ${width} x ${height}.`);
+  const pen = new OffscreenCanvas(width, height).getContext("2d");
+  pen.drawImage(picture, 0, 0);
+  const { data } = pen.getImageData(0, 0, width, height), masks = new Map();
+  for (let i = 0; i < height * width; i++) {
+    const value = (data[4 * i] << 16) | (data[4 * i + 1] << 8) | data[4 * i + 2];
+    if (!value) continue;
+    if (!masks.has(value)) masks.set(value, new Uint8Array(height * width));
+    if (masks.size > MOST_VALUES) throw new Error(`The mask has more than ${MOST_VALUES} values; save ids, or black and white.`);
+    masks.get(value)[i] = 1;
+  }
+  return masks.values();
+}
+
+export async function refresh() {
+  page.project = await get("/api/project");
+  page.showProject();
+}
+
+// --- the hold on the photo, which is kept by speaking; whoever finds it gone looks on
+
+const EVERY = 10000;   // milliseconds
+
+function letGo() {
+  const body = new Blob([JSON.stringify({ tab, let_go: true })], { type: "application/json" });
+  if (page.photo) navigator.sendBeacon(`/api/photos/${page.photo.key}/hold`, body);
+}
+addEventListener("pagehide", letGo);
+addEventListener("pageshow", (event) => { if (event.persisted && page.photo) open(page.photo.key); });
+
+setInterval(async () => {
+  if (!page.photo || document.hidden) return;
+  try {
+    const { key } = page.photo, { mine } = await post(`/api/photos/${key}/hold`, {});
+    if (page.photo.key === key && mine !== page.photo.mine) open(key);
+  } catch { /* the next act says it */ }
+}, EVERY);

@@ -1,0 +1,89 @@
+// What a pointer does on a view: it moves what is seen, draws a stroke, or clicks. A page's hand says which.
+//
+// ready(): is there something to point at
+// tool(): name of the tool in the hand; "pan" moves what is seen
+// down(event): a button went down (optional)
+// stroke(event): {radius, label} of a stroke that begins there, null for a tool that draws none
+// radius(): of the brush that is shown under the pointer, null for none
+// hover(place): the pointer is moved with no button down (optional)
+// drag(place): it is moved with the left button down, instead of moving what is seen (optional; null for a tool that does not)
+// draw(path), click(place, event, down): a stroke or a click has ended; `down` is the event that it began with
+// wheel(event): what the wheel does instead of zooming; false where it zooms (optional)
+
+import { held } from "./keys.js";
+
+const STILL = 4;          // pixels of the screen within which a pointer that goes down and up has clicked
+const STEP = 2;           // pixels of the screen between two points of a stroke
+const LONGEST = 20000;    // points of a stroke, as the server takes it
+
+export const isBackground = (event) => event.button === 2 || event.shiftKey;
+
+const round = (value) => Math.round(value * 100) / 100;
+const pointOf = ([y, x]) => [round(y - 0.5), round(x - 0.5)];
+
+export function listenToPointer(view, hand) {
+  const { canvas } = view;
+  let drag = null;
+
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (!hand.ready()) return;
+    event.preventDefault();
+    canvas.focus();
+    canvas.setPointerCapture(event.pointerId);
+    hand.down?.(event);
+    const panning = held.space || hand.tool() === "pan" || (event.button === 1 && !hand.middle?.());
+    drag = { down: event, panning };
+    if (panning) return;
+    const stroke = hand.stroke(event), place = view.place(event);
+    if (stroke) {
+      view.path = drag.path = { points: [pointOf(place)], ...stroke };
+      view.drawing = true;
+      view.draw();
+    } else hand.drag?.()?.(place);
+  });
+
+  canvas.addEventListener("pointermove", (event) => {
+    const place = view.place(event), radius = hand.radius();
+    view.cursor = radius === null ? null : { y: place[0], x: place[1], radius };
+    if (view.cursor) view.draw();
+    if (!drag) { hand.hover?.(place); return; }
+    if (drag.path) { lengthen(drag.path, place, view.scale); view.draw(); return; }
+    const moved = Math.hypot(event.clientX - drag.down.clientX, event.clientY - drag.down.clientY) > STILL;
+    const follow = hand.drag?.();
+    if (follow && !drag.panning) follow(place);
+    else if (drag.panning || (moved && drag.down.button === 0)) {
+      drag.panning = true;
+      view.move(event.movementX, event.movementY);
+    }
+  });
+
+  canvas.addEventListener("pointerup", (event) => {
+    const was = drag;
+    drag = null;
+    view.drawing = false;
+    if (!was || !hand.ready()) return;
+    if (was.path) hand.draw(was.path);
+    else if (!was.panning) {
+      const place = view.place(event).map(Math.floor);
+      if (view.has(place)) hand.click(place, event, was.down);
+    }
+  });
+
+  canvas.addEventListener("pointercancel", () => { drag = null; view.path = null; view.drawing = false; view.draw(); });
+  canvas.addEventListener("pointerleave", () => { view.cursor = null; hand.hover?.(null); view.draw(); });
+
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (!hand.ready() || hand.wheel?.(event)) return;
+    const box = canvas.getBoundingClientRect();
+    view.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
+  }, { passive: false });
+}
+
+function lengthen(path, place, scale) {
+  const point = pointOf(place), last = path.points.at(-1);
+  const far = Math.hypot(point[0] - last[0], point[1] - last[1]) * scale >= STEP;
+  if (far && path.points.length < LONGEST) path.points.push(point);
+}

@@ -1,0 +1,160 @@
+"""Encoded photos and the sessions on their objects; few are kept, others are made again."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotate.desk import AHEAD, NOW, Desk
+from annotate.state import START, Runs, Thing, mask_of, runs_of
+from interseg.clicks.layout import Click, Mask
+from interseg.inference.model import Model
+from interseg.inference.rounds import answer_together
+from interseg.inference.session import Session
+
+LIVELY = 3
+"""Objects of a photo whose sessions are kept; those of others are played again when they are
+clicked."""
+GOES_BACK = 4_000_000
+"""Pixels of a photo up to which sessions keep earlier answers, 5 bytes a pixel and click; on larger
+ones a click after undo plays again."""
+CROWD = 16
+"""Photos beyond those that are kept anyway, whose sessions are kept since people are at work on
+them."""
+
+
+@dataclass
+class Opened:
+    """An encoded photo and the sessions on its objects."""
+
+    first: Session
+    """The session before any click."""
+    start: Runs | None
+    """The network's answer without clicks; None where it says nothing without them."""
+    sessions: OrderedDict[tuple[int, str], Session] = field(default_factory=OrderedDict)
+
+
+class Sessions:
+    """The network at work on photos, one job at a time.
+
+    Args:
+        model: Network that answers clicks.
+        files: Photos, by what requests call them.
+        busy: Tells whether somebody works on a photo.
+        keep: Number of photos whose encodings are kept, beside those that somebody works on.
+        ahead: Number of photos after an opened one that are encoded in the background.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        files: dict[str, Path],
+        busy: Callable[[str], bool],
+        keep: int,
+        ahead: int,
+    ) -> None:
+        self.model, self.files, self.busy = model, files, busy
+        self.keep = max(1, keep)
+        self.ahead = min(ahead, self.keep - 1)
+        self.opened: OrderedDict[str, Opened] = OrderedDict()
+        self._queued: dict[str, Future[Opened]] = {}
+        self._desk = Desk()
+
+    def close(self) -> None:
+        """Stop the network."""
+        self._desk.close()
+
+    def open(self, key: str) -> Runs | None:
+        """Encode a photo, and the next ones in the background.
+
+        Returns what a network of classes says of it without clicks, None where nothing.
+        """
+        opened = self._desk.do(NOW, lambda: self._open(key))
+        keys = list(self.files)
+        place = keys.index(key)
+        for other in keys[place + 1 : place + 1 + self.ahead]:
+            queued = self._queued.get(other)
+            if queued is None or queued.done():
+                self._queued[other] = self._desk.submit(AHEAD, lambda key=other: self._open(key))  # type: ignore[misc]
+        return opened.start
+
+    def start(self, key: str) -> Runs:
+        """Return what a network of classes says of a photo without clicks; empty where nothing."""
+        if self.model.segmenter.outputs == 1:
+            return {}
+        return self._desk.do(NOW, lambda: self._open(key)).start or {}
+
+    def answer(self, key: str, thing: Thing, click: Click) -> tuple[Mask, float]:
+        """Answer a click on an object: its mask (H, W), and the seconds that it took."""
+
+        def job() -> tuple[Mask, float]:
+            session = self._session(key, thing)
+            answer_together([session], [click])
+            return session.mask, session.seconds[-1]
+
+        return self._desk.do(NOW, job)
+
+    def probabilities(self, key: str, thing: Thing) -> NDArray[np.float32]:
+        """Return the probabilities of an object (H, W), or of classes (K, H, W)."""
+        return self._desk.do(NOW, lambda: self._session(key, thing).probabilities)
+
+    # --- at the desk
+
+    def _open(self, key: str) -> Opened:
+        """Encode a photo unless it is."""
+        if key not in self.opened:
+            first = self.model.session(self.files[key])
+            says = self.model.segmenter.outputs > 1 and first.steps[0].logits is not None
+            self.opened[key] = Opened(first, runs_of(first.mask) if says else None)
+        self.opened.move_to_end(key)
+        for other in list(self.opened):
+            idle = other != key and not self.busy(other)
+            if idle:
+                self.opened[other].sessions.clear()
+            spare = len(self.opened) - self.keep
+            if spare > CROWD or (spare > 0 and idle):
+                del self.opened[other]
+        return self.opened[key]
+
+    def _session(self, key: str, thing: Thing) -> Session:
+        """Return the session on an object with the clicks that it has now."""
+        opened = self._open(key)
+        size = opened.first.size
+        start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
+        place = (thing.number, str(start.runs) if start else "")
+        mask = mask_of(start.runs, size, self.model.segmenter.outputs) if start else None
+        if place not in opened.sessions:
+            undoable = size[0] * size[1] <= GOES_BACK
+            opened.sessions[place] = opened.first.another(mask, undoable=undoable)
+        opened.sessions.move_to_end(place)
+        while len(opened.sessions) > LIVELY:
+            opened.sessions.popitem(last=False)
+        session = opened.sessions[place]
+        bring(session, thing.clicks, mask)
+        return session
+
+
+def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None:
+    """Undo and click until a session has the given clicks.
+
+    Args:
+        session: Session that began from a mask or from nothing.
+        clicks: Clicks that it shall have.
+        start: Mask (H, W) that it began from, None for none.
+    """
+    has = [Click(*row) for row in session.clicks.tolist()]
+    same = 0
+    while same < min(len(has), len(clicks)) and has[same] == clicks[same]:
+        same += 1
+    if same < len(has) and not session.undoable:
+        session.start_from(start)
+        same = 0
+    else:
+        for _ in range(len(has) - same):
+            session.undo()
+    for click in clicks[same:]:
+        answer_together([session], [click])
