@@ -65,7 +65,8 @@ def main() -> None:
             moment = draw.uniform(0.1, 5.0)
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
             print(
-                f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, with a session's masks",
+                f"killed after {moment:.2f} s: {kept} acknowledged clicks are there, "
+                "with a session's masks",
                 flush=True,
             )
         times = click_times(
@@ -75,7 +76,8 @@ def main() -> None:
         busy = f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
         shown = f"{options.clicks} clicks at {options.height} x {options.width}, {busy}"
         print(
-            f"{shown}: median {statistics.median(totals):.0f} ms at the server, from {min(totals):.0f} to {max(totals):.0f}"
+            f"{shown}: median {statistics.median(totals):.0f} ms at the server, "
+            f"from {min(totals):.0f} to {max(totals):.0f}"
         )
         for name in times[0]:
             print(f"  {name:8}{statistics.median(parts[name] for parts in times):8.1f} ms")
@@ -156,7 +158,8 @@ def click_times(
         computed = time.process_time()
         times = give_clicks(address, key_of("0.png"), count, size, 0, [])
         print(
-            f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, of all threads, whoever asks included"
+            f"  processor time {1000 * (time.process_time() - computed) / count:.0f} ms a click, "
+            "of all threads, whoever asks included"
         )
     project.close()
     return times
@@ -181,7 +184,8 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
         told = [list(click[:3]) for click in things[0].clicks]
         if len(answers) != clicks or told != [click[:3] for click in answers[-1]["clicks"]]:
             raise RuntimeError(
-                f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, {told} are there"
+                f"person {k} gave {clicks} clicks, {len(answers)} were acknowledged, "
+                f"{told} are there"
             )
     project.close()
     print(f"{count} people, {clicks} clicks each: all there, in order, in {seconds:.1f} s")

@@ -65,9 +65,12 @@ def main() -> None:
     rounds = [seconds for row in clicks[1:] for seconds in row]
     encoding, click = statistics.median(encodings[1:]), statistics.median(rounds)
     print(
-        f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, {len(chosen)} objects, {len(rounds)} clicks: "
-        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), encoding {1000 * encoding:.1f} ms, "
-        f"click / (encoding + click) {click / (encoding + click):.3f}; the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
+        f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, "
+        f"{len(chosen)} objects, {len(rounds)} clicks: "
+        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), "
+        f"encoding {1000 * encoding:.1f} ms, "
+        f"click / (encoding + click) {click / (encoding + click):.3f}; "
+        f"the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
     )
 
 

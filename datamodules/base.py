@@ -102,11 +102,13 @@ def collate(items: list[Batch]) -> Batch:
         sizes = sorted({tuple(item["mask"].shape) for item in good})
         if len(sizes) > 1:
             raise InputError(
-                f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; end loading.augment with a crop to one size"
+                f"views of {sizes[0]} and {sizes[1]} pixels cannot be one batch; "
+                "end loading.augment with a crop to one size"
             )
         if len({"previous" in item for item in good}) > 1:
             raise InputError(
-                "objects with and without a mask to start from cannot be one batch; evaluate them one after the other"
+                "objects with and without a mask to start from cannot be one batch; "
+                "evaluate them one after the other"
             )
         stacked = ("image", "mask", "to_source", "distance", "previous")
         batch |= {
@@ -205,7 +207,8 @@ class ClickDataModule(ResumableDataModule):
             source = self.source(split)
             if len(source) == 0:
                 raise InputError(
-                    f"the {split} split of {type(self).__name__} has no object{_first(source.problems)}"
+                    f"the {split} split of {type(self).__name__} has no "
+                    f"object{_first(source.problems)}"
                 )
             self.sources[split] = source
         return self.sources[split]
@@ -234,7 +237,8 @@ class ClickDataModule(ResumableDataModule):
         source = self.objects("train")
         if source.problems and not source.goes_on:
             raise InputError(
-                f"the training data have {len(source.problems)} unreadable files{_first(source.problems)}"
+                f"the training data have {len(source.problems)} unreadable "
+                f"files{_first(source.problems)}"
             )
         options = self.loading
         augment = (
@@ -256,7 +260,8 @@ class ClickDataModule(ResumableDataModule):
         if len(sampler) < options.batch_size:
             ranks = f"{options.batch_size} on {world_size} processes"
             raise InputError(
-                f"{len(dataset)} training objects do not fill a batch of {ranks}; lower loading.batch_size"
+                f"{len(dataset)} training objects do not fill a batch of {ranks}; "
+                "lower loading.batch_size"
             )
         return self._loader(dataset, EpochBatches(sampler, options.batch_size, *self.resumed))
 

@@ -17,7 +17,8 @@ class BratsDataModule(VolumeDataModule):
         images = sorted({*root.rglob("*_flair.nii*"), *root.rglob("*Flair*.mha")})
         if not images:
             raise InputError(
-                f"{root} has no *_flair.nii.gz and no *Flair*.mha; give the folder that holds the cases' folders"
+                f"{root} has no *_flair.nii.gz and no *Flair*.mha; "
+                "give the folder that holds the cases' folders"
             )
         return [VolumeFiles(path, self._label(path)) for path in images]
 

@@ -49,8 +49,10 @@ class CamvidDataModule(TaskDataModule):
         others = sorted(set(range(len(files))) - set(train))
         if len(train) < self.holdout or len(others) < self.length:
             raise InputError(
-                f"{self.root} has {len(train)} images in train/ and {len(others)} in val/ and test/; {self.holdout} to pretrain on and "
-                f"{self.length} tasks are wanted{' (with films=true of one film)' * self.films}: lower data.holdout or data.length, or "
+                f"{self.root} has {len(train)} images in train/ and {len(others)} in val/ and "
+                f"test/; {self.holdout} to pretrain on and "
+                f"{self.length} tasks are wanted{' (with films=true of one film)' * self.films}: "
+                "lower data.holdout or data.length, or "
                 "add val/ and test/"
             )
         return sorted(

@@ -79,7 +79,8 @@ def check_data(data: Any) -> Findings:
         check_volumes(data, found)
     else:
         raise InputError(
-            f"{type(data).__name__} is no data module of clicks, tasks or volumes; nothing is known of it"
+            f"{type(data).__name__} is no data module of clicks, tasks or volumes; "
+            "nothing is known of it"
         )
     found.problems = distinct(found.problems)
     return found
@@ -118,7 +119,10 @@ def compare_with_training(data: ClickDataModule, found: Findings) -> None:
             f"photos of train that look like one of {split}",
             [f"{pair.first} like {pair.second}" for pair in alike],
         )
-        bits = f"the nearest differ in {pairs[0].distance} of {BITS} bits; up to {ALIKE} it is taken for the same photo"
+        bits = (
+            f"the nearest differ in {pairs[0].distance} of {BITS} bits; "
+            f"up to {ALIKE} it is taken for the same photo"
+        )
         beside = Part(f"train beside {split}", {"photos in both": f"{len(alike)}: {bits}"})
         found.parts.append(beside)
         for pair in pairs[: max(PAIRS, min(len(alike), PICTURES))]:

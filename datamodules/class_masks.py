@@ -55,4 +55,7 @@ def check_values(values: frozenset[int], classes: int) -> str | None:
     strange = sorted(values - {*range(classes), IGNORE})
     if not strange:
         return None
-    return f"has the value {strange[0]}; classes are 0 to {classes - 1} (data.classes={classes}), 255 is ignored"
+    return (
+        f"has the value {strange[0]}; classes are 0 to {classes - 1} (data.classes={classes}), "
+        "255 is ignored"
+    )

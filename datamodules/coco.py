@@ -100,7 +100,8 @@ class CocoSource(ObjectSource):
             Counter(row["image_id"] for row in single if row["image_id"] in absent).items()
         ):
             self.problems.append(
-                f"{images / self.coco.imgs[id]['file_name']} does not exist; image {id} has {count} annotations"
+                f"{images / self.coco.imgs[id]['file_name']} does not exist; "
+                f"image {id} has {count} annotations"
             )
         single = [row for row in single if row["image_id"] not in absent]
         self.rows: list[dict[str, Any]] = [
@@ -125,7 +126,8 @@ class CocoSource(ObjectSource):
         for name in names:
             if name not in ids:
                 raise InputError(
-                    f"categories has {name!r}; use seen, unseen or names of the file: {', '.join(sorted(ids))}"
+                    f"categories has {name!r}; use seen, unseen or names of the file: "
+                    f"{', '.join(sorted(ids))}"
                 )
         return {ids[name] for name in names}
 
@@ -167,7 +169,8 @@ class CocoSource(ObjectSource):
         if image.shape[:2] != self.size(index):
             height, width = self.size(index)
             raise InputError(
-                f"{path} is {image.shape[0]} x {image.shape[1]}, the annotations say {height} x {width}; use the images they were drawn on"
+                f"{path} is {image.shape[0]} x {image.shape[1]}, "
+                f"the annotations say {height} x {width}; use the images they were drawn on"
             )
         mask = self._decode(row)
         if not mask.any():
@@ -259,11 +262,9 @@ class CocoDataModule(ClickDataModule):
         super().__init__(loading)
         self.root, self.images, self.annotations = Path(root), images, annotations
         self.splits, self.min_area = splits or {}, min_area
-        self.categories, self.per_category, self.shares = (
-            categories,
-            per_category,
-            checked_shares(split),
-        )
+        self.categories = categories
+        self.per_category = per_category
+        self.shares = checked_shares(split)
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
@@ -288,7 +289,8 @@ class CocoDataModule(ClickDataModule):
         )
         if self.shares is not None and not shared:
             raise InputError(
-                f"each split has a file of its own, {annotations}, and data.split is {self.shares}; leave data.split out"
+                f"each split has a file of its own, {annotations}, "
+                f"and data.split is {self.shares}; leave data.split out"
             )
         if annotations not in self._opened:
             self._opened[annotations] = CocoSource(

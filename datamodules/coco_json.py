@@ -42,12 +42,14 @@ def read_json(path: Path) -> dict[str, Any]:
     missing = set(PARTS) - set(content if isinstance(content, dict) else ())
     if missing:
         raise InputError(
-            f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories"
+            f"{path} lacks {', '.join(sorted(missing))}; "
+            "a COCO file has images, annotations and categories"
         )
     for part in PARTS:
         if not isinstance(content[part], list):
             raise InputError(
-                f"{path}: {part} is no list; a COCO file has lists of images, annotations and categories"
+                f"{path}: {part} is no list; a COCO file has lists of images, "
+                "annotations and categories"
             )
     return content
 
@@ -121,7 +123,10 @@ def check_image(row: dict[str, Any]) -> str | None:
         if not is_id(row.get(key)) or not 1 <= row[key] <= LARGEST_SIDE:
             return f"has {key} {row.get(key)!r}; give the pixels of the image file"
     if row["height"] * row["width"] > LARGEST_IMAGE:
-        return f"has {row['height']} x {row['width']} pixels; run lengths count at most {LARGEST_IMAGE}"
+        return (
+            f"has {row['height']} x {row['width']} pixels; "
+            f"run lengths count at most {LARGEST_IMAGE}"
+        )
     return None
 
 
@@ -157,11 +162,20 @@ def check_polygons(polygons: Any, size: tuple[int, int]) -> str | None:
     reach = BEYOND * max(size)
     for polygon in polygons:
         if not isinstance(polygon, list) or not all(is_number(value) for value in polygon):
-            return "has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"
+            return (
+                "has a polygon that is no list of numbers; "
+                "a polygon is [x, y, x, y, ...], not a list of points"
+            )
         if len(polygon) < 6 or len(polygon) % 2:
-            return f"has a polygon of {len(polygon)} numbers; it takes x and y of three points at least"
+            return (
+                f"has a polygon of {len(polygon)} numbers; "
+                "it takes x and y of three points at least"
+            )
         if max(polygon) > reach or min(polygon) < -reach:
-            return f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} x {size[1]} pixels"
+            return (
+                f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} "
+                f"x {size[1]} pixels"
+            )
     if any(is_certain(polygon, size) for polygon in polygons) or coco_mask.area(
         coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
     ):

@@ -17,8 +17,10 @@ from interseg.images import image_size, read_image
 from interseg.labels import read_labels
 
 HOW = (
-    "unpack DAVIS-2016-trainval-480p.zip (davischallenge.org) there, so that JPEGImages/480p, Annotations/480p and ImageSets lie in it; "
-    "the masks to start from, such as OSVOS' published results, are PNGs named initial/SEQUENCE/FRAME.png"
+    "unpack DAVIS-2016-trainval-480p.zip (davischallenge.org) there, so that JPEGImages/480p, "
+    "Annotations/480p and ImageSets lie in it; "
+    "the masks to start from, such as OSVOS' published results, "
+    "are PNGs named initial/SEQUENCE/FRAME.png"
 )
 LISTS = ("ImageSets/480p/{split}.txt", "ImageSets/2016/{split}.txt")
 """Of the releases of 2016 (a pair of paths a line) and of 2017 (a sequence a line)."""
@@ -36,7 +38,8 @@ class Frame:
         truth, initial = (read_labels(p, "any") > 0 for p in (self.truth, self.initial))
         if initial.shape != truth.shape:
             raise InputError(
-                f"{self.initial} is {initial.shape}, the frame's truth {truth.shape}; initial masks have the frame's size"
+                f"{self.initial} is {initial.shape}, the frame's truth {truth.shape}; "
+                "initial masks have the frame's size"
             )
         return truth.astype(np.int32), initial
 

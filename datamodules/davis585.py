@@ -13,7 +13,10 @@ from interseg.errors import InputError
 from interseg.images import image_size, read_image
 from interseg.labels import read_labels
 
-HOW = "unpack DAVIS585.zip (FocalClick's page) there, so that a folder a video lies in it: bear/00009.jpg, bear/object1_00009.png, ..."
+HOW = (
+    "unpack DAVIS585.zip (FocalClick's page) there, so that a folder a video lies in it: "
+    "bear/00009.jpg, bear/object1_00009.png, ..."
+)
 INITIAL = ("sp", "stm")
 """Initial masks: of superpixels, and of a video method."""
 HALF = 128
@@ -47,7 +50,8 @@ class Davis585Source(ObjectSource):
             missing = [path for path in (image, start) if path is not None and not path.exists()]
             if missing:
                 self.problems.append(
-                    f"{missing[0]} does not exist, which {mask.name} needs; unpack the archive again"
+                    f"{missing[0]} does not exist, which {mask.name} needs; "
+                    "unpack the archive again"
                 )
             else:
                 self.entries.append(Files(image, mask, start))
@@ -78,7 +82,8 @@ class Davis585Source(ObjectSource):
         start = above_half(files.initial)
         if start.shape != truth.shape:
             raise InputError(
-                f"{files.initial} is {start.shape}, the object's mask {truth.shape}; unpack the archive again"
+                f"{files.initial} is {start.shape}, the object's mask {truth.shape}; "
+                "unpack the archive again"
             )
         return sample._replace(previous=start)
 
@@ -111,7 +116,8 @@ class Davis585DataModule(ClickDataModule):
         super().__init__(loading)
         if initial is not None and initial not in INITIAL:
             raise InputError(
-                f"initial is {initial!r}; give {' or '.join(INITIAL)}, or null to start from nothing"
+                f"initial is {initial!r}; give {' or '.join(INITIAL)}, "
+                "or null to start from nothing"
             )
         self.root, self.initial = Path(root), initial
 

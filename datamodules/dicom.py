@@ -89,7 +89,8 @@ def choose(known: Sequence[Series], where: Path, wanted: str | None) -> Series:
     )
     given = "" if wanted is None else f", {len(chosen)} of them {wanted!r}"
     raise InputError(
-        f"{where} holds {len(known)} DICOM series{given}: {listed}; say which by data.series=ID_OR_DESCRIPTION"
+        f"{where} holds {len(known)} DICOM series{given}: {listed}; "
+        "say which by data.series=ID_OR_DESCRIPTION"
     )
 
 
@@ -105,7 +106,8 @@ def check_strays(folder: Path, known: set[str]) -> None:
             continue
         if path.suffix.lower() in SUFFIXES or is_dicom(path):
             raise InputError(
-                f"{path} is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it"
+                f"{path} is of no DICOM series, it is damaged or cut short; "
+                "copy or download it again, or remove it"
             )
 
 
@@ -127,12 +129,14 @@ def check_places(folder: Path, files: Sequence[str]) -> None:
     steps = np.diff(places)
     if steps.min() < 1e-3:
         raise InputError(
-            f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; leave one in the folder"
+            f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; "
+            "leave one in the folder"
         )
     if steps.max() > UNEVEN * np.median(steps):
         low, high = places[steps.argmax()], places[steps.argmax() + 1]
         raise InputError(
-            f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; copy or download the series again"
+            f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; "
+            "copy or download the series again"
         )
 
 

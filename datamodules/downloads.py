@@ -62,8 +62,10 @@ class Archive:
             Exception
         ) as error:  # sockets, HTTP, checksums, disks: all mean that the archive was not had
             raise InputError(
-                f"{self.what} is expected in {wanted.absolute()} and could not be downloaded ({str(error)[:120]}): {self.how}. "
-                "Give another place by data.root=PATH; --config data/samples.yaml needs no download, "
+                f"{self.what} is expected in {wanted.absolute()} and could not be downloaded "
+                f"({str(error)[:120]}): {self.how}. "
+                "Give another place by data.root=PATH; "
+                "--config data/samples.yaml needs no download, "
                 "--config data/folder.yaml reads your own images"
             ) from None
         finally:
@@ -106,7 +108,8 @@ def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:
     for name, (found, published) in counts.items():
         if found != published:
             raise InputError(
-                f"{what}: {name} lists {found} images, {published} were published; remove the folder and download again"
+                f"{what}: {name} lists {found} images, {published} were published; "
+                "remove the folder and download again"
             )
 
 
@@ -114,11 +117,13 @@ VOC = Archive(
     "PASCAL VOC 2012",
     DATASET_YEAR_DICT["2012"]["url"],
     DATASET_YEAR_DICT["2012"]["md5"],
-    "unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/voc2012) there, so that VOCdevkit/VOC2012 lies in it",
+    "unpack VOCtrainval_11-May-2012.tar (host.robots.ox.ac.uk/pascal/VOC/voc2012) there, "
+    "so that VOCdevkit/VOC2012 lies in it",
 )
 SBD = Archive(
     "the Semantic Boundaries Dataset",
     SBDataset.url,
     SBDataset.md5,
-    "unpack benchmark.tgz (of the Semantic Boundaries Dataset) there, so that benchmark_RELEASE/dataset lies in it",
+    "unpack benchmark.tgz (of the Semantic Boundaries Dataset) there, "
+    "so that benchmark_RELEASE/dataset lies in it",
 )

@@ -105,10 +105,8 @@ class FolderSource(ObjectSource):
         """Look at a pair; None, with the problem noted, where it cannot be read."""
         image, mask = self.pairs[stem]
         try:
-            header, labels = (
-                image_header(image),
-                read_labels(mask, COLOURS.get(self.kind, "refuse")),
-            )
+            header = image_header(image)
+            labels = read_labels(mask, COLOURS.get(self.kind, "refuse"))
         except InputError as error:
             self.problems.append(str(error))
             return None
@@ -116,7 +114,10 @@ class FolderSource(ObjectSource):
         values, lossy = values_of(labels), mask.suffix.lower() in LOSSY
         reason = check_fit(header.size, shape)
         if reason is None and self.kind == "colours" and is_smeared(labels, lossy):
-            reason = f"has {len(values)} colours, most without areas of their own; save it as PNG without anti-aliasing"
+            reason = (
+                f"has {len(values)} colours, most without areas of their own; "
+                "save it as PNG without anti-aliasing"
+            )
         if reason is not None:
             self.problems.append(f"{mask} {reason}")
             return None
@@ -145,14 +146,16 @@ class FolderSource(ObjectSource):
                 else "they share no colour"
             )
             raise InputError(
-                f"no mask has the background #{self.background:06x}, {known}; give data.background='#rrggbb'"
+                f"no mask has the background #{self.background:06x}, {known}; "
+                "give data.background='#rrggbb'"
             )
 
     def _objects(self, stem: str, values: frozenset[int]) -> list[int]:
         ids = object_ids(values, self.kinds[stem], self.background)
         if not ids:
             self.problems.append(
-                f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); draw one or remove the mask"
+                f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); "
+                "draw one or remove the mask"
             )
         return ids
 
@@ -232,7 +235,8 @@ class FolderDataModule(ClickDataModule):
         apart = (root / split).is_dir()
         if apart and self.shares is not None:
             raise InputError(
-                f"{root} has {split}/ and data.split is {self.shares}; leave data.split out, or join the folders"
+                f"{root} has {split}/ and data.split is {self.shares}; "
+                "leave data.split out, or join the folders"
             )
         if apart:
             return self._open(root / split)

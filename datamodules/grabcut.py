@@ -29,7 +29,10 @@ class GrabCutDataModule(ClickDataModule):
         self.root, self.images, self.masks = Path(root), images, masks
 
     def source(self, split: str) -> FolderSource:
-        how = f"it holds {self.images}/ and {self.masks}/ with the same stems; the GrabCut and Berkeley sets are on their authors' pages"
+        how = (
+            f"it holds {self.images}/ and {self.masks}/ with the same stems; "
+            "the GrabCut and Berkeley sets are on their authors' pages"
+        )
         root = existing_folder(self.root, "a data set in the GrabCut layout", how)
         images, masks = (
             existing_folder(root / name, "a part of the data set", how)

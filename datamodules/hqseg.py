@@ -30,7 +30,10 @@ TRAINED = {
     "DIS5K": Part("DIS5K/DIS-TR/im", ("DIS5K/DIS-TR/gt",)),
     "ThinObject": Part(f"{THIN}/ThinObject5K/images_train", (f"{THIN}/ThinObject5K/masks_train",)),
 }
-HOW = "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, so that DIS5K/ and thin_object_detection/ lie in it"
+HOW = (
+    "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, "
+    "so that DIS5K/ and thin_object_detection/ lie in it"
+)
 
 
 class HqsegDataModule(ClickDataModule):
@@ -64,7 +67,8 @@ class HqsegDataModule(ClickDataModule):
         chosen = {name: parts[name] for name in self.sets if name in parts}
         if not chosen:
             raise InputError(
-                f"{', '.join(self.sets)} of HQSeg-44K have no training photos; {', '.join(TRAINED)} have"
+                f"{', '.join(self.sets)} of HQSeg-44K have no training photos; "
+                f"{', '.join(TRAINED)} have"
             )
         return JoinedSource({name: opened(root, part) for name, part in chosen.items()})
 

@@ -90,7 +90,8 @@ def read_instances(path: Path) -> NDArray[np.int32]:
         raise InputError(f"{path} does not exist; unpack the archive again") from None
     except Exception as error:  # scipy raises MatReadError, zlib.error, KeyError, ValueError ... for damaged and foreign files
         raise InputError(
-            f"{path} cannot be read as an instance file of SBD ({first_line(error)}); unpack the archive again"
+            f"{path} cannot be read as an instance file of SBD ({first_line(error)}); "
+            "unpack the archive again"
         ) from None
 
 

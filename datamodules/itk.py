@@ -14,10 +14,8 @@ def quiet() -> Iterator[None]:
     Its reader of VTK and its writer of DICOM leave the process in "C", where Python opens no more
     text as UTF-8.
     """
-    warns, before = (
-        SimpleITK.ProcessObject.GetGlobalWarningDisplay(),
-        locale.setlocale(locale.LC_ALL),
-    )
+    warns = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    before = locale.setlocale(locale.LC_ALL)
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield

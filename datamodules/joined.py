@@ -170,7 +170,8 @@ class JoinedDataModule(ClickDataModule):
         for name, weight in self.weights.items():
             if not 0 < weight < math.inf:
                 raise InputError(
-                    f"data.weights.{name} is {weight}; it is above 0. A part is left out by data.parts.{name}=null"
+                    f"data.weights.{name} is {weight}; it is above 0. A part is left out by "
+                    f"data.parts.{name}=null"
                 )
         for part in self.parts.values():
             part.loading = self.loading
@@ -203,7 +204,8 @@ class JoinedDataModule(ClickDataModule):
         same = [line for line in source.notes if note_of_same_objects(line)]
         if same and name in self.trained and name in self.evaluated:
             raise InputError(
-                f"data.parts.{name}: {same[0]}; or name it in one of data.train ({', '.join(self.trained)}) "
+                f"data.parts.{name}: {same[0]}; or name it in one of data.train "
+                f"({', '.join(self.trained)}) "
                 f"and data.evaluate ({', '.join(self.evaluated)}) only"
             )
         source.notes = [line for line in source.notes if line not in same]
@@ -215,7 +217,8 @@ class JoinedDataModule(ClickDataModule):
         unknown = self.without[name] - set(images)
         if unknown:
             raise InputError(
-                f"data.without.{name} names {min(unknown)!r}; {name} has {len(set(images))} images, the first is {images[0]}"
+                f"data.without.{name} names {min(unknown)!r}; "
+                f"{name} has {len(set(images))} images, the first is {images[0]}"
             )
         kept = [index for index, image in enumerate(images) if image not in self.without[name]]
         thinned = Subset(source, kept)

@@ -18,7 +18,8 @@ CAR = 26
 """Cityscapes' class id of cars, which KITTI's instance maps use: a pixel is 256 * class +
 instance."""
 HOW = (
-    "unpack data_semantics.zip (cvlibs.net/datasets/kitti, semantic instance segmentation) there, so that training/image_2 and training/"
+    "unpack data_semantics.zip (cvlibs.net/datasets/kitti, semantic instance segmentation) there, "
+    "so that training/image_2 and training/"
     "instance lie in it"
 )
 
@@ -47,7 +48,8 @@ class KittiDataModule(ClickDataModule):
         missing = sorted(photos.keys() ^ maps.keys())
         if missing:
             raise InputError(
-                f"{missing[0]} is in one of training/image_2 and training/instance of {root} only; {HOW}"
+                f"{missing[0]} is in one of training/image_2 and training/instance of {root} only; "
+                f"{HOW}"
             )
         source = InstanceMapSource(
             [(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars

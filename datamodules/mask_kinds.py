@@ -140,13 +140,18 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
     odd = {}
     for name, file in found.items():
         if file.kind == UNCLEAR:
-            values = f"has {len(file.values)} values, most without areas (a photo, probabilities, soft edges, a JPEG of ids)"
+            values = (
+                f"has {len(file.values)} values, most without areas (a photo, probabilities, "
+                "soft edges, a JPEG of ids)"
+            )
             odd[name] = (
-                f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+                f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, "
+                "or ids to take every value"
             )
         elif file.values == {0, 128}:
             odd[name] = (
-                "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+                "has 0 and 128 alone: ignored, or an object; "
+                "give data.kind=trimap or binary, or draw the object as 255"
             )
         elif file.kind == "trimap" and ids:
             odd[name] = (
@@ -154,7 +159,8 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
             )
         elif file.kind == "binary" and 255 in file.values and ignoring:
             odd[name] = (
-                "has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+                "has 0 and 255 alone among masks of ids that ignore 255; "
+                "give data.kind=binary or ids, or draw its id"
             )
     return {name: file.kind for name, file in found.items() if name not in odd}, odd
 

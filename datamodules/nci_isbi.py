@@ -15,7 +15,10 @@ class NciIsbiDataModule(VolumeDataModule):
     """Series anywhere below `images/CASE/` with labels `labels/CASE*.nrrd`, and NIfTI files `images/CASE.nii.gz`, `labels/CASE.nii.gz`."""
 
     def files(self) -> list[VolumeFiles]:
-        how = "download NCI-ISBI 2013 of cancerimagingarchive.net: the series of each case into images/CASE/, its .nrrd into labels/"
+        how = (
+            "download NCI-ISBI 2013 of cancerimagingarchive.net: "
+            "the series of each case into images/CASE/, its .nrrd into labels/"
+        )
         images, labels = (
             volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels")
         )
@@ -40,6 +43,7 @@ class NciIsbiDataModule(VolumeDataModule):
         ]
         if len(found) != 1:
             raise InputError(
-                f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; each case has one"
+                f"{case} has {len(found)} files of labels {case.name}*.nrrd in {labels}; "
+                "each case has one"
             )
         return found[0]

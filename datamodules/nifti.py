@@ -39,7 +39,8 @@ def demand(path: Path, needed: int, found: int) -> None:
     """Raise `InputError` for fewer bytes than are needed."""
     if found < needed:
         raise InputError(
-            f"{path} is cut short: its voxels need {needed} bytes, it has {found}; copy or download it again"
+            f"{path} is cut short: its voxels need {needed} bytes, it has {found}; "
+            "copy or download it again"
         )
 
 

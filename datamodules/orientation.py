@@ -11,7 +11,10 @@ def check_fit(size: Size, mask: tuple[int, int]) -> str | None:
     if mask in (size.stored, size.upright):
         return None
     turned = f" (EXIF orientation {size.orientation})" if size.orientation != 1 else ""
-    return f"is {mask[0]} x {mask[1]}, its image {size.height} x {size.width}{turned}; a mask has its image's size"
+    return (
+        f"is {mask[0]} x {mask[1]}, its image {size.height} x {size.width}{turned}; "
+        "a mask has its image's size"
+    )
 
 
 def drawn_upright(fitted: Iterable[tuple[Size, tuple[int, int]]]) -> bool:

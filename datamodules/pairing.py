@@ -39,7 +39,8 @@ def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
     owners = owners_of(list(photos.files), labels.files)
     if photos.files and not owners:
         raise InputError(
-            f"no file of {masks} has the stem of an image in {images}; masks are named like their images"
+            f"no file of {masks} has the stem of an image in {images}; "
+            "masks are named like their images"
         )
     files = {name: (photos.files[name], labels.files[owners[name]]) for name in sorted(owners)}
     taken = set(owners.values())

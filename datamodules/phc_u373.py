@@ -12,7 +12,10 @@ from interseg.errors import InputError
 from interseg.labels import read_labels
 from interseg.listing import image_files
 
-HOW = "unpack PhC-C2DH-U373.zip (celltrackingchallenge.net, training data) there, so that 01/, 01_GT/SEG/, 02/ and 02_GT/SEG/ lie in it"
+HOW = (
+    "unpack PhC-C2DH-U373.zip (celltrackingchallenge.net, training data) there, so that 01/, "
+    "01_GT/SEG/, 02/ and 02_GT/SEG/ lie in it"
+)
 KINDS = {"gold": "GT", "silver": "ST"}
 """Names of the challenge's annotations: drawn by people, on some frames; computer-made, on all."""
 SEQUENCES = {"train": "01", "val": "02", "test": "02"}

@@ -82,7 +82,8 @@ class PhotoDataset(Dataset[Item]):
         labels, photo = read_labels(file), read_image(self.files[index])
         if labels.shape != photo.shape[:2]:
             raise InputError(
-                f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; a mask is drawn on its photo"
+                f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; "
+                "a mask is drawn on its photo"
             )
         mask = self.table[np.clip(labels, 0, 65535)]
         height, width = self.size
@@ -156,12 +157,10 @@ class PhotoStream(ResumableDataModule, OpenStream):
         ).items():
             table[value] = label
         self.source, self.files, self.before, self.at_end = source, files, before, at_end
-        self.classes, self.length, self.holdout, self.stage = (
-            source.classes,
-            len(files),
-            source.holdout,
-            "tasks",
-        )
+        self.classes = source.classes
+        self.length = len(files)
+        self.holdout = source.holdout
+        self.stage = "tasks"
         self.photos = PhotoDataset(files, source.size, truth or {}, table)
         self.task, self.round = 0, 0
 

@@ -77,7 +77,8 @@ def sample_from_labels(
     """
     if labels.shape != image.shape[:2]:
         raise InputError(
-            f"{path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
+            f"{path} is {labels.shape[0]} x {labels.shape[1]}, "
+            f"its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
         )
     if not (labels == object).any():
         raise InputError(
@@ -111,6 +112,7 @@ def existing_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD)
     """Return the folder, or an `InputError` that names it, says how to get it and what to take instead."""
     if not path.is_dir():
         raise InputError(
-            f"{what} is expected in {path.absolute()}, which does not exist: {how}. Give another place by data.root=PATH; {instead}"
+            f"{what} is expected in {path.absolute()}, which does not exist: "
+            f"{how}. Give another place by data.root=PATH; {instead}"
         )
     return path

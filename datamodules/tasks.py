@@ -68,14 +68,12 @@ class LabelledDataset(Dataset[Item]):
         seed: int = 0,
         upright: bool = True,
     ) -> None:
-        self.files, self.classes, self.size, self.augment, self.seed, self.upright = (
-            files,
-            classes,
-            size,
-            augment,
-            seed,
-            upright,
-        )
+        self.files = files
+        self.classes = classes
+        self.size = size
+        self.augment = augment
+        self.seed = seed
+        self.upright = upright
         self.table = np.full(65536, IGNORE, np.uint8)
         for value, label in ({c: c for c in range(classes)} if codes is None else codes).items():
             self.table[value] = label
@@ -118,7 +116,8 @@ class LabelledDataset(Dataset[Item]):
         mask = self.table[np.clip(labels, 0, 65535)]
         if (mask == IGNORE).all():
             raise InputError(
-                f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it"
+                f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; "
+                "look at its values or remove it"
             )
         height, width = self.size
         if mask.shape != self.size:
@@ -243,21 +242,17 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         check_counts(0, num_workers=num_workers, holdout=holdout, seed=seed)
         if sequence is not None and not 0 <= sequence < sequences:
             raise InputError(f"sequence is {sequence}; there are {sequences}, numbered from 0")
-        self.root, self.classes, self.size, self.holdout, self.stage = (
-            Path(root),
-            classes,
-            (size[0], size[1]),
-            holdout,
-            stage,
-        )
+        self.root = Path(root)
+        self.classes = classes
+        self.size = (size[0], size[1])
+        self.holdout = holdout
+        self.stage = stage
         self.numbers = list(range(sequences)) if sequence is None else [sequence]
         self.count, self.length, self.rounds = sequences, length, rounds
-        self.batch_size, self.num_workers, self.augment, self.seed = (
-            batch_size,
-            num_workers,
-            augment or [],
-            seed,
-        )
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.augment = augment or []
+        self.seed = seed
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []
         """Files that are none of the set's, a line a kind."""
@@ -276,7 +271,8 @@ class TaskDataModule(ResumableDataModule, TaskStream):
             files = self.files()
             if len(files) < self.holdout + self.length:
                 raise InputError(
-                    f"{self.root} has {len(files)} labelled images; {self.holdout} to pretrain on and {self.length} tasks need "
+                    f"{self.root} has {len(files)} labelled images; "
+                    f"{self.holdout} to pretrain on and {self.length} tasks need "
                     f"{self.holdout + self.length}: lower data.holdout or data.length"
                 )
             augment = albumentations.Compose(self.augment) if self.augment else None
@@ -309,7 +305,8 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         held = Held(dataset, self.split()[0])
         if len(held) < self.batch_size * world_size:
             raise InputError(
-                f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on {world_size} processes"
+                f"{len(held)} images to pretrain on do not fill a batch of {self.batch_size} on "
+                f"{world_size} processes"
             )
         sampler = PretrainingSampler(
             held, world_size, rank, shuffle=True, seed=self.seed, drop_last=True

@@ -81,7 +81,8 @@ def channel_of(image: SimpleITK.Image, path: Path, channel: int | None) -> Simpl
     count = image.GetSize()[3] if along else vectors
     if image.GetDimension() not in (3, 4) or (along and vectors > 1):
         raise InputError(
-            f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; give volumes, or volumes of channels"
+            f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; "
+            "give volumes, or volumes of channels"
         )
     if (count > 1 and channel is None) or (channel is not None and not 0 <= channel < count):
         given = "" if channel is None else f", data.channel={channel}"
@@ -115,7 +116,8 @@ def read_case(
     image, label = read_volume(files.image, channel, series), read_volume(files.label)
     if image.GetSize() != label.GetSize():
         raise InputError(
-            f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; labels are drawn on the image"
+            f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; "
+            "labels are drawn on the image"
         )
     for corner in itertools.product(*((0, side - 1) for side in image.GetSize())):
         ours, theirs = (part.TransformIndexToPhysicalPoint(corner) for part in (image, label))
@@ -125,25 +127,26 @@ def read_case(
             raise InputError(
                 f"{files.label} lies elsewhere than its image: {reason}; resample the labels"
             )
-    pixels, labels = (
-        SimpleITK.GetArrayFromImage(image).astype(np.float32),
-        SimpleITK.GetArrayFromImage(label),
-    )
+    pixels = SimpleITK.GetArrayFromImage(image).astype(np.float32)
+    labels = SimpleITK.GetArrayFromImage(label)
     if not np.isfinite(pixels).all():
         raise InputError(
-            f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair or remove it"
+            f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; "
+            "repair or remove it"
         )
     if labels.dtype.kind == "f":  # a slope in the file's header moves them a little
         wrong = labels[~np.isclose(labels, np.rint(labels), rtol=0, atol=1e-3)]
         if wrong.size:
             raise InputError(
-                f"{files.label} has voxels of {wrong[0]:.4g}; labels are whole numbers, give no probabilities"
+                f"{files.label} has voxels of {wrong[0]:.4g}; "
+                "labels are whole numbers, give no probabilities"
             )
         labels = np.rint(labels)
     mask = np.isin(labels, values) if values is not None else labels > 0
     if not mask.any():
         raise InputError(
-            f"{files.label} has no voxel of the target (labels {values or 'above 0'}); leave the volume out"
+            f"{files.label} has no voxel of the target (labels {values or 'above 0'}); "
+            "leave the volume out"
         )
     x, y, z = image.GetSpacing()
     return Volume(pixels, mask.astype(np.uint8), (z, y, x))

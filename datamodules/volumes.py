@@ -69,13 +69,11 @@ class VolumeDataset(Dataset[VolumeBatch]):
         spacing: tuple[float, float, float] | None = None,
         series: str | None = None,
     ) -> None:
-        self.files, self.values, self.channel, self.cache, self.series = (
-            files,
-            values,
-            channel,
-            cache,
-            series,
-        )
+        self.files = files
+        self.values = values
+        self.channel = channel
+        self.cache = cache
+        self.series = series
         self.crop, self.margin, self.size, self.spacing = crop, margin, size, spacing
         self.normal: tuple[float, float] | None = None
         """Mean and standard deviation that volumes are normalised by; None for each one's own."""
@@ -119,7 +117,8 @@ class VolumeDataset(Dataset[VolumeBatch]):
                 np.savez(file, **prepared._asdict())
         except OSError as error:
             raise InputError(
-                f"{self.cache} cannot be written ({error.strerror or error}); give data.cache=FOLDER for prepared volumes"
+                f"{self.cache} cannot be written ({error.strerror or error}); "
+                "give data.cache=FOLDER for prepared volumes"
             ) from None
         return prepared
 
@@ -233,11 +232,15 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             or min(permutations, rounds) < 1
             or (stream is not None and stream < 1)
         ):
-            given = f"margin={margin}, held_out={held_out}, stream={stream}, permutations={permutations}, rounds={rounds}"
+            given = (
+                f"margin={margin}, held_out={held_out}, stream={stream}, "
+                f"permutations={permutations}, rounds={rounds}"
+            )
             raise InputError(f"{given}; margin and held_out are 0 or more, the others 1 or more")
         if learn_from == "held_out" and not held_out:
             raise InputError(
-                "learn_from=held_out and held_out=0: there is nothing to learn from; raise data.held_out"
+                "learn_from=held_out and held_out=0: there is nothing to learn from; "
+                "raise data.held_out"
             )
         if permutation is not None and not 0 <= permutation < permutations:
             raise InputError(
@@ -245,32 +248,27 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             )
         if prefix is not None and (prefix[0] < 0 or prefix[1] < 1):
             raise InputError(
-                f"prefix is {list(prefix)}; give a permutation's number, from 0, and a count of its volumes"
+                f"prefix is {list(prefix)}; give a permutation's number, from 0, "
+                "and a count of its volumes"
             )
         home = Path(
             os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes"
         )
-        self.root, self.size, self.crop, self.margin, self.values = (
-            Path(root),
-            None if size is None else tuple(size),
-            crop,
-            margin,
-            values,
-        )
-        self.channel, self.series, self.learn_from, self.prefix = (
-            channel,
-            series,
-            learn_from,
-            prefix,
-        )
+        self.root = Path(root)
+        self.size = None if size is None else tuple(size)
+        self.crop = crop
+        self.margin = margin
+        self.values = values
+        self.channel = channel
+        self.series = series
+        self.learn_from = learn_from
+        self.prefix = prefix
         self.spacing = None if spacing is None else tuple(spacing)
-        self.held_out, self.stream, self.count, self.rounds, self.seed = (
-            held_out,
-            stream,
-            permutations,
-            rounds,
-            seed,
-        )
+        self.held_out = held_out
+        self.stream = stream
+        self.count = permutations
+        self.rounds = rounds
+        self.seed = seed
         self.numbers = list(range(permutations)) if permutation is None else [permutation]
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
         self._dataset: VolumeDataset | None = None
@@ -285,7 +283,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             files = self.files()
             if len(files) <= self.held_out + (self.stream or 0) - (self.stream is not None):
                 raise InputError(
-                    f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}"
+                    f"{self.root} has {len(files)} volumes; "
+                    f"lower data.held_out={self.held_out} or data.stream={self.stream}"
                 )
             cases: dict[tuple[Path, str], VolumeFiles] = {}
             for case in files:

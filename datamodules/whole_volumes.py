@@ -69,7 +69,8 @@ def check_detached(path: Path) -> None:
     for name in DETACHED.findall(start)[:1]:
         if leads_out(name.decode(errors="replace")):
             raise InputError(
-                f"{path} names {name.decode(errors='replace')!r}, which leads out of its folder; keep the voxels beside it"
+                f"{path} names {name.decode(errors='replace')!r}, which leads out of its folder; "
+                "keep the voxels beside it"
             )
 
 

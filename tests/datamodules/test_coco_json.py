@@ -132,7 +132,8 @@ def test_one_file_for_all_splits_is_said_or_split_by_image(coco):
     train = one.source("train")
     assert train is one.source("test")
     assert train.notes == [
-        f"training and evaluation see the same objects: {coco}/annotations.json is the file of all splits; "
+        "training and evaluation see the same objects: "
+        f"{coco}/annotations.json is the file of all splits; "
         "data.split=[0.8,0.2] parts them by image"
     ]
     parts = CocoDataModule(str(coco), annotations="annotations.json", split=[0.6, 0.4])

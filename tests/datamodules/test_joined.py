@@ -201,7 +201,10 @@ def test_photos_that_are_trained_and_evaluated_on_are_refused(root):
     data = joined(root, evaluate=["small", "held"])
     with pytest.raises(
         InputError,
-        match=r"data.parts.small: training and evaluation see the same objects.*data.split.*or name it in one",
+        match=(
+            r"data.parts.small: training and evaluation see the same objects.*data.split.*or name "
+            r"it in one"
+        ),
     ):
         data.objects("train")
     with pytest.raises(InputError, match=r"data.parts.held: training and evaluation see"):

@@ -34,7 +34,8 @@ def test_training_on_what_is_evaluated_on_is_said(folder, grabcut):
     data = FolderDataModule(str(folder))
     data.objects("test")
     assert data.notes == [
-        f"training and evaluation see the same objects: {folder} has no train/ and test/; data.split=[0.8,0.2] parts them by image"
+        f"training and evaluation see the same objects: {folder} has no train/ and test/; "
+        "data.split=[0.8,0.2] parts them by image"
     ]
     data.objects("train")
     assert len(data.notes) == 1

@@ -309,7 +309,8 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
     save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
     error(
-        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, the image's at \(0, 0, 0\)"
+        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, "
+        r"the image's at \(0, 0, 0\)"
     )
     save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.5))
     error("lies elsewhere than its image: its voxel")
@@ -367,7 +368,10 @@ def test_a_case_that_lies_there_twice_is_named(layout, tmp_path):
     image = unpacked[0]
     with pytest.raises(
         InputError,
-        match=rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; remove one of them",
+        match=(
+            rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; "
+            r"remove one of them"
+        ),
     ):
         kind(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL).objects("train")
 
