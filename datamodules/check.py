@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datamodules.base import ClickDataModule, distinct
+from datamodules.base import ClickDataModule, drop_repeats
 from datamodules.duplicates import ALIKE, BITS, Fingerprint, fingerprint, nearest_pairs
 from datamodules.sources import ObjectSource, Sample
 from datamodules.tasks import TaskDataModule
@@ -82,7 +82,7 @@ def check_data(data: Any) -> Findings:
             f"{type(data).__name__} is no data module of clicks, tasks or volumes; "
             "nothing is known of it"
         )
-    found.problems = distinct(found.problems)
+    found.problems = drop_repeats(found.problems)
     return found
 
 
@@ -137,7 +137,7 @@ def picture_of(data: ClickDataModule, split: str, image: str) -> Picture:
     source = data.objects(split)
     index = next(index for index in range(len(source)) if source.image(index) == image)
     sample = source.read(index)
-    return Picture(f"{split}: {image}", sample.image, drawn(sample))
+    return Picture(f"{split}: {image}", sample.image, draw_truth(sample))
 
 
 def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
@@ -156,8 +156,8 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
         shares.append(float((sample.mask == 1).mean()))
         part.fingerprints[source.image(index)] = fingerprint(sample.image)
         if index in pictured:
-            part.pictures.append(Picture(source.name(index), sample.image, drawn(sample)))
-    part.facts["sizes"] = counted_sizes(source.size(index) for index in images.values())
+            part.pictures.append(Picture(source.name(index), sample.image, draw_truth(sample)))
+    part.facts["sizes"] = count_sizes(source.size(index) for index in images.values())
     if shares:
         part.facts["an object's share"] = (
             f"{100 * np.median(shares):.2g} % of its image in the median, of {len(shares)} objects"
@@ -194,7 +194,7 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
         counts += np.bincount(mask.ravel(), minlength=256)
         if index in pictured:
             part.pictures.append(Picture(file.image.name, image, mask))
-    part.facts["sizes"] = f"{counted_sizes(sizes)}; shown at {data.size[0]} x {data.size[1]}"
+    part.facts["sizes"] = f"{count_sizes(sizes)}; shown at {data.size[0]} x {data.size[1]}"
     part.facts["classes"] = class_shares(counts, data.classes)
     found.parts.append(part)
     found.notes, found.left_out = data.notes, data.left_out
@@ -239,8 +239,8 @@ def volume_facts(volumes: Sequence[Volume]) -> dict[str, str]:
     shares = [100 * float(volume.mask.mean()) for volume in volumes]
     spacings = Counter(" x ".join(f"{mm:.3g}" for mm in volume.spacing) for volume in volumes)
     return {
-        "sizes": counted_sizes(volume.mask.shape for volume in volumes),
-        "spacings": f"{some(spacings)} mm",
+        "sizes": count_sizes(volume.mask.shape for volume in volumes),
+        "spacings": f"{name_most_frequent(spacings)} mm",
         "the target's share": f"{min(shares):.2g} to {max(shares):.2g} %",
     }
 
@@ -256,7 +256,7 @@ def widest_slice(name: str, volume: Volume) -> Picture:
     )
 
 
-def drawn(sample: Sample) -> NDArray[Any]:
+def draw_truth(sample: Sample) -> NDArray[Any]:
     """Give an object's pixels, or the classes of an image that has several."""
     several = np.setdiff1d(sample.mask, (0, 1, IGNORE)).size > 0
     return sample.mask if several else sample.mask == 1
@@ -272,12 +272,12 @@ def class_shares(counts: NDArray[np.int64], classes: int) -> str:
     return f"{shares}; ignored: {100 * counts[IGNORE] / max(counts.sum(), 1):.2g} %"
 
 
-def counted_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
+def count_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
     """Say which sizes there are, the most frequent first."""
-    return some(Counter(" x ".join(map(str, size)) for size in sizes))
+    return name_most_frequent(Counter(" x ".join(map(str, size)) for size in sizes))
 
 
-def some(counts: Counter[str]) -> str:
+def name_most_frequent(counts: Counter[str]) -> str:
     """Say the most frequent values and how often they are."""
     named = ", ".join(f"{value} ({count})" for value, count in counts.most_common(SIZES))
     return named + (f" and {len(counts) - SIZES} more" if len(counts) > SIZES else "")

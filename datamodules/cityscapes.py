@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder
+from datamodules.tasks import LabelledImage, TaskDataModule, require_labelled_folder
 from interseg.errors import InputError
 
 CATEGORIES = {
@@ -29,10 +29,10 @@ class CityscapesDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root, "Cityscapes", "download leftImg8bit and gtFine of cityscapes-dataset.com"
         )
-        photos = labelled_folder(
+        photos = require_labelled_folder(
             root / "leftImg8bit", "Cityscapes", "unpack leftImg8bit_trainvaltest there"
         )
         pairs = []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.mask_kinds import values_of
-from datamodules.orientation import check_fit, drawn_upright, note_photos
+from datamodules.orientation import check_fit, decide_upright, note_photos
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.images import image_header
@@ -46,7 +46,7 @@ def check_classes(pairs: Sequence[tuple[Path, Path]], classes: int) -> tuple[boo
             else "number the classes from 0"
         )
         raise InputError(f"the masks in {pairs[0][1].parent} hold {only} alone; {how}")
-    upright = drawn_upright((header.size, shape) for _, header, shape in fitted)
+    upright = decide_upright((header.size, shape) for _, header, shape in fitted)
     return upright, note_photos([(name, header) for name, header, _ in fitted], upright)
 
 

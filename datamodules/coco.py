@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from datamodules.base import ClickDataModule, Loading, Subset, distinct
+from datamodules.base import ClickDataModule, Loading, Subset, drop_repeats
 from datamodules.coco_json import check_content, read_json
 from datamodules.orientation import note_photos
-from datamodules.sources import ObjectSource, Sample, existing_folder
-from datamodules.splits import checked_shares, part_of, same_objects
+from datamodules.sources import ObjectSource, Sample, require_folder
+from datamodules.splits import check_shares, note_same_objects, part_of
 from interseg.errors import InputError
 from interseg.images import image_header, read_image
 from interseg.listing import counted
@@ -49,7 +49,7 @@ PASCAL = (
 
 
 @lru_cache(CACHED_IMAGES)
-def decoded_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def decode_image(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Read an image that goes with annotations of a size, and keep it; nobody writes into it."""
     image = read_image(path, size)
     image.flags.writeable = False
@@ -111,7 +111,7 @@ class CocoSource(ObjectSource):
             wanted = self._wanted(categories)
             self.rows = [row for row in self.rows if row["category_id"] in wanted]
         if per_category is not None:
-            self.rows = drawn(self.rows, per_category)
+            self.rows = draw_per_category(self.rows, per_category)
         self.left_out += counted(
             "crowds, which are no objects", [str(row["id"]) for row in rows if row.get("iscrowd")]
         )
@@ -165,7 +165,7 @@ class CocoSource(ObjectSource):
     def read(self, index: int) -> Sample:
         row = self.rows[index]
         path = self.images / self.coco.imgs[row["image_id"]]["file_name"]
-        image = decoded_image(path, self.size(index))
+        image = decode_image(path, self.size(index))
         if image.shape[:2] != self.size(index):
             height, width = self.size(index)
             raise InputError(
@@ -207,7 +207,7 @@ class CocoSource(ObjectSource):
         return coco_mask.decode(self.runs[row["id"]]).astype(bool)
 
 
-def drawn(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+def draw_per_category(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """`count` objects of each category, each from another image, drawn by a generator of the category's id; in their old order."""
     categories: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
@@ -264,16 +264,16 @@ class CocoDataModule(ClickDataModule):
         self.splits, self.min_area = splits or {}, min_area
         self.categories = categories
         self.per_category = per_category
-        self.shares = checked_shares(split)
+        self.shares = check_shares(split)
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(self.root, "a COCO data set", "download it or point to yours")
+        root = require_folder(self.root, "a COCO data set", "download it or point to yours")
         name = self.splits.get(split, split)
         annotations, images = (
             root / path.format(split=name) for path in (self.annotations, self.images)
         )
-        existing_folder(
+        require_folder(
             images,
             "the images of a COCO data set",
             "give their folder by data.images=, relative to data.root",
@@ -305,7 +305,7 @@ class CocoDataModule(ClickDataModule):
                 ),
             )
         if shared:
-            whole.notes = distinct(
-                [*whole.notes, same_objects(f"{annotations} is the file of all splits")]
+            whole.notes = drop_repeats(
+                [*whole.notes, note_same_objects(f"{annotations} is the file of all splits")]
             )
         return whole

@@ -62,14 +62,14 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """
     problems: list[str] = []
     listed = [with_file_name(image) for image in content["images"]]
-    images = {image["id"]: image for image in good(listed, "image", check_image, problems)}
-    categories = list(good(content["categories"], "category", check_category, problems))
+    images = {image["id"]: image for image in keep_good(listed, "image", check_image, problems)}
+    categories = list(keep_good(content["categories"], "category", check_category, problems))
 
     def check(row: Any) -> str | None:
         return check_annotation(row, images)
 
     annotations = []
-    for row in good(content["annotations"], "annotation", check, problems):
+    for row in keep_good(content["annotations"], "annotation", check, problems):
         good_row = {key: value for key, value in row.items() if key != "area" or is_number(value)}
         annotations.append(
             good_row
@@ -87,7 +87,7 @@ def with_file_name(row: Any) -> Any:
     )
 
 
-def good(
+def keep_good(
     rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]
 ) -> list[dict[str, Any]]:
     """Give the rows that pass a check and whose ids are new, and note the others."""
@@ -200,7 +200,7 @@ def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
         return f"has run lengths of size {runs.get('size')}, its image is {list(size)}"
     counts = runs.get("counts")
     try:
-        lengths = unpacked(counts) if isinstance(counts, str) else counts
+        lengths = unpack_runs(counts) if isinstance(counts, str) else counts
     except ValueError as error:
         return f"has run lengths that cannot be read ({error})"
     if not isinstance(lengths, list) or not all(
@@ -214,7 +214,7 @@ def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
     return None
 
 
-def unpacked(text: str) -> list[int]:
+def unpack_runs(text: str) -> list[int]:
     """Unpack COCO's compressed run lengths: five bits a character, from the fourth on differences to the one before last.
 
     Raises `ValueError` for anything else.

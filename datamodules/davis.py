@@ -9,8 +9,8 @@ import numpy as np
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import read_list
-from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
-from datamodules.splits import whole_for_training
+from datamodules.sources import ObjectSource, Sample, require_folder, sample_from_labels
+from datamodules.splits import note_whole_set
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
 from interseg.images import image_size, read_image
@@ -118,8 +118,8 @@ class DavisDataModule(ClickDataModule):
         self.root, self.initial, self.worst = Path(root), initial, worst
 
     def source(self, split: str) -> DavisSource:
-        root = existing_folder(self.root, "DAVIS 2016", HOW)
-        masks = existing_folder(root / self.initial, "the initial masks of DAVIS", HOW)
+        root = require_folder(self.root, "DAVIS 2016", HOW)
+        masks = require_folder(root / self.initial, "the initial masks of DAVIS", HOW)
         frames = {}
         for name in self._sequences():
             truths = sorted((root / "Annotations" / "480p" / name).glob("*.png"))
@@ -128,7 +128,7 @@ class DavisDataModule(ClickDataModule):
                 Frame(photos / f"{t.stem}.jpg", t, masks / name / t.name) for t in truths
             ]
         source = DavisSource(frames, self.worst)
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source
 
     def _sequences(self) -> list[str]:

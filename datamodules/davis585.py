@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
-from datamodules.splits import whole_for_training
+from datamodules.sources import ObjectSource, Sample, require_folder, sample_from_labels
+from datamodules.splits import note_whole_set
 from interseg.errors import InputError
 from interseg.images import image_size, read_image
 from interseg.labels import read_labels
@@ -122,7 +122,7 @@ class Davis585DataModule(ClickDataModule):
         self.root, self.initial = Path(root), initial
 
     def source(self, split: str) -> Davis585Source:
-        root = existing_folder(self.root, "DAVIS-585", HOW)
+        root = require_folder(self.root, "DAVIS-585", HOW)
         source = Davis585Source(root, self.initial)
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source

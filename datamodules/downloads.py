@@ -47,7 +47,7 @@ class Archive:
         timeout = socket.getdefaulttimeout()
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
-            with locked(root / ".download.lock"):
+            with hold_lock(root / ".download.lock"):
                 if not wanted.exists():
                     print(f"{self.what}: downloading {self.url} to {root.absolute()}", flush=True)
                     socket.setdefaulttimeout(SILENCE)
@@ -76,7 +76,7 @@ class Archive:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock file, which is removed at the end."""
     lock = take(path)
     try:

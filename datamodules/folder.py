@@ -22,10 +22,10 @@ from datamodules.mask_kinds import (
     settle,
     values_of,
 )
-from datamodules.orientation import check_fit, drawn_upright, note_photos
+from datamodules.orientation import check_fit, decide_upright, note_photos
 from datamodules.pairing import pair_folders
-from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
-from datamodules.splits import checked_shares, part_of, same_objects
+from datamodules.sources import ObjectSource, Sample, require_folder, sample_from_labels
+from datamodules.splits import check_shares, note_same_objects, part_of
 from interseg.errors import InputError
 from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
@@ -76,8 +76,8 @@ class FolderSource(ObjectSource):
         self.kind, self.background = kind, parse_colour(background)
         self.pairs, without, self.left_out = pair_folders(images, masks, nested)
         self.problems += [f"{path} has no mask in {masks}" for path in without]
-        listed = {stem: found for stem in self.pairs if (found := self._listed(stem)) is not None}
-        self.kinds = self._settled({stem: pair.mask for stem, pair in listed.items()})
+        listed = {stem: found for stem in self.pairs if (found := self._look_at(stem)) is not None}
+        self.kinds = self._settle({stem: pair.mask for stem, pair in listed.items()})
         """Of each mask."""
         kept = {stem: pair for stem, pair in listed.items() if stem in self.kinds}
         self._check_background([pair.mask.values for pair in kept.values()])
@@ -87,7 +87,7 @@ class FolderSource(ObjectSource):
             for id in self._objects(stem, pair.mask.values)
         ]
         """Name, id and (height, width) of each object."""
-        self.upright = drawn_upright((pair.header.size, pair.shape) for pair in kept.values())
+        self.upright = decide_upright((pair.header.size, pair.shape) for pair in kept.values())
         """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
         soft = [
             self.pairs[stem][1].name
@@ -101,7 +101,7 @@ class FolderSource(ObjectSource):
             [(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()], self.upright
         )
 
-    def _listed(self, stem: str) -> Listed | None:
+    def _look_at(self, stem: str) -> Listed | None:
         """Look at a pair; None, with the problem noted, where it cannot be read."""
         image, mask = self.pairs[stem]
         try:
@@ -124,7 +124,7 @@ class FolderSource(ObjectSource):
         kind = kind_of(labels, lossy) if self.kind == "auto" else self.kind
         return Listed(header, shape, Found(values, kind))
 
-    def _settled(self, found: dict[str, Found]) -> dict[str, str]:
+    def _settle(self, found: dict[str, Found]) -> dict[str, str]:
         """Settle each mask's kind, and note what is odd."""
         if self.kind != "auto":
             return dict.fromkeys(found, self.kind)
@@ -223,11 +223,11 @@ class FolderDataModule(ClickDataModule):
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks, self.kind = Path(root), images, masks, kind
-        self.background, self.nested, self.shares = background, nested, checked_shares(split)
+        self.background, self.nested, self.shares = background, nested, check_shares(split)
         self._whole: FolderSource | None = None
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(
+        root = require_folder(
             self.root,
             "your data set",
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
@@ -243,7 +243,7 @@ class FolderDataModule(ClickDataModule):
         if self._whole is None:
             self._whole = self._open(root)
             if self.shares is None:
-                self._whole.notes.append(same_objects(f"{root} has no train/ and test/"))
+                self._whole.notes.append(note_same_objects(f"{root} has no train/ and test/"))
         if self.shares is None:
             return self._whole
         return Subset(
@@ -256,7 +256,7 @@ class FolderDataModule(ClickDataModule):
     def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"
         images, masks = (
-            existing_folder(root / name, "a part of the data set", how)
+            require_folder(root / name, "a part of the data set", how)
             for name in (self.images, self.masks)
         )
         return FolderSource(images, masks, self.kind, self.background, self.nested)

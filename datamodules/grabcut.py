@@ -4,8 +4,8 @@ from pathlib import Path
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
-from datamodules.sources import existing_folder
-from datamodules.splits import whole_for_training
+from datamodules.sources import require_folder
+from datamodules.splits import note_whole_set
 
 
 class GrabCutDataModule(ClickDataModule):
@@ -33,11 +33,11 @@ class GrabCutDataModule(ClickDataModule):
             f"it holds {self.images}/ and {self.masks}/ with the same stems; "
             "the GrabCut and Berkeley sets are on their authors' pages"
         )
-        root = existing_folder(self.root, "a data set in the GrabCut layout", how)
+        root = require_folder(self.root, "a data set in the GrabCut layout", how)
         images, masks = (
-            existing_folder(root / name, "a part of the data set", how)
+            require_folder(root / name, "a part of the data set", how)
             for name in (self.images, self.masks)
         )
         source = FolderSource(images, masks, "trimap")
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source

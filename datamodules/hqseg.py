@@ -7,7 +7,7 @@ from typing import NamedTuple
 from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
 from datamodules.joined import JoinedSource
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 from interseg.errors import InputError
 
 
@@ -62,7 +62,7 @@ class HqsegDataModule(ClickDataModule):
         self.root, self.sets = Path(root), tuple(sets)
 
     def source(self, split: str) -> JoinedSource:
-        root = existing_folder(self.root, "HQSeg-44K", HOW)
+        root = require_folder(self.root, "HQSeg-44K", HOW)
         parts = TRAINED if split == "train" else EVALUATED
         chosen = {name: parts[name] for name in self.sets if name in parts}
         if not chosen:
@@ -70,18 +70,18 @@ class HqsegDataModule(ClickDataModule):
                 f"{', '.join(self.sets)} of HQSeg-44K have no training photos; "
                 f"{', '.join(TRAINED)} have"
             )
-        return JoinedSource({name: opened(root, part) for name, part in chosen.items()})
+        return JoinedSource({name: open_set(root, part) for name, part in chosen.items()})
 
 
-def opened(root: Path, part: Part) -> FolderSource:
+def open_set(root: Path, part: Part) -> FolderSource:
     """Open a set; masks of 0 and 1 (HRSOD's own) are objects too."""
     masks = next(
         (root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0]
     )
     what = "a set of HQSeg-44K"
     return FolderSource(
-        existing_folder(root / part.images, what, HOW),
-        existing_folder(masks, what, HOW),
+        require_folder(root / part.images, what, HOW),
+        require_folder(masks, what, HOW),
         kind_of(masks),
     )
 

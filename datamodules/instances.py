@@ -49,7 +49,7 @@ class InstanceMapSource(ObjectSource):
     ) -> None:
         super().__init__()
         self.decode = decode
-        rows = listed([instances for _, instances in pairs], decode)
+        rows = list_objects([instances for _, instances in pairs], decode)
         self.entries = [
             (pair, row)
             for pair, objects in zip(pairs, rows, strict=True)
@@ -102,7 +102,7 @@ def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
     return whole_labels(values, path)
 
 
-def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
+def list_objects(paths: list[Path], decode: Decode) -> list[list[Listed]]:
     """Find the objects of each instance map, by id.
 
     Decoding thousands of maps takes a minute, so the list is kept in `$XDG_CACHE_HOME/interseg`

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 
 LAYOUTS = {
     "2017": (
@@ -27,14 +27,14 @@ class IsicDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root, "ISIC", "download and unpack the archives of challenge.isic-archive.com"
         )
         parts = [
             part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()
         ]
         if not parts:
-            labelled_folder(
+            require_labelled_folder(
                 root / LAYOUTS["2018"][0][0],
                 "ISIC",
                 "unpack an archive of 2017 or 2018 there, keeping its folders' names",

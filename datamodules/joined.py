@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datamodules.base import ClickDataModule, ClickDataset, Loading, Subset
 from datamodules.resuming import EpochSampler
 from datamodules.sources import ObjectSource, Sample
-from datamodules.splits import note_of_same_objects
+from datamodules.splits import is_same_objects_note
 from interseg.errors import InputError
 from interseg.listing import counted
 
@@ -201,7 +201,7 @@ class JoinedDataModule(ClickDataModule):
     def _source_of(self, name: str, split: str) -> ObjectSource:
         """Open a part's split; raises `InputError` where training and evaluation would see the same objects."""
         source = self.parts[name].objects(split)
-        same = [line for line in source.notes if note_of_same_objects(line)]
+        same = [line for line in source.notes if is_same_objects_note(line)]
         if same and name in self.trained and name in self.evaluated:
             raise InputError(
                 f"data.parts.{name}: {same[0]}; or name it in one of data.train "
@@ -209,9 +209,11 @@ class JoinedDataModule(ClickDataModule):
                 f"and data.evaluate ({', '.join(self.evaluated)}) only"
             )
         source.notes = [line for line in source.notes if line not in same]
-        return self._thinned(name, source) if split == "train" and name in self.without else source
+        return (
+            self._leave_out(name, source) if split == "train" and name in self.without else source
+        )
 
-    def _thinned(self, name: str, source: ObjectSource) -> ObjectSource:
+    def _leave_out(self, name: str, source: ObjectSource) -> ObjectSource:
         """Leave images out; raises `InputError` for one that is not there."""
         images = [source.image(index) for index in range(len(source))]
         unknown = self.without[name] - set(images)

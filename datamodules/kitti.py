@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import InstanceMapSource
-from datamodules.sources import existing_folder
-from datamodules.splits import whole_for_training
+from datamodules.sources import require_folder
+from datamodules.splits import note_whole_set
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.labels import read_labels
@@ -40,9 +40,9 @@ class KittiDataModule(ClickDataModule):
         self.root = Path(root)
 
     def source(self, split: str) -> InstanceMapSource:
-        root = existing_folder(self.root, "KITTI's instance segmentation set", HOW)
+        root = require_folder(self.root, "KITTI's instance segmentation set", HOW)
         photos, maps = (
-            image_files(existing_folder(root / "training" / name, "a part of KITTI", HOW))
+            image_files(require_folder(root / "training" / name, "a part of KITTI", HOW))
             for name in ("image_2", "instance")
         )
         missing = sorted(photos.keys() ^ maps.keys())
@@ -54,7 +54,7 @@ class KittiDataModule(ClickDataModule):
         source = InstanceMapSource(
             [(photos[stem], maps[stem]) for stem in sorted(photos)], read_cars
         )
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source
 
 

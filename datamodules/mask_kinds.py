@@ -69,7 +69,7 @@ def is_soft(labels: NDArray[np.int32], lossy: bool) -> bool:
     one or two values between, one is above half: ids without a gap, with 255 ignored, are small
     numbers.
     """
-    values, counts = counted_values(labels)
+    values, counts = count_values(labels)
     if values[-1] > 255 or values[-1] < 255 - MARGIN or values[0] > MARGIN:
         return False
     if lossy:
@@ -111,7 +111,7 @@ def interior(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     return inside
 
 
-def counted_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
+def count_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Find the values of labels, sorted, and how many pixels have each; counting is ten times as fast as sorting."""
     if labels.size and labels.max() >= COUNTED:
         return np.unique(labels, return_counts=True)
@@ -122,7 +122,7 @@ def counted_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any
 
 def values_of(labels: NDArray[np.int32]) -> frozenset[int]:
     """Find the values of labels."""
-    return frozenset(counted_values(labels)[0].tolist())
+    return frozenset(count_values(labels)[0].tolist())
 
 
 def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 
 
 class MastrDataModule(TaskDataModule):
@@ -14,7 +14,7 @@ class MastrDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root,
             "MaSTr1325",
             "download images and masks of 512 x 384 from box.vicos.si/borja/mastr1325_dataset",

@@ -2,7 +2,7 @@
 
 import json
 
-from datamodules.volume_files import VolumeFiles, volume_folder
+from datamodules.volume_files import VolumeFiles, require_volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 from interseg.listing import inside
@@ -12,7 +12,7 @@ class MsdDataModule(VolumeDataModule):
     """A task's training images; where a file holds several modalities, `channel` says which is taken."""
 
     def files(self) -> list[VolumeFiles]:
-        root = volume_folder(
+        root = require_volume_folder(
             self.root,
             "a task of the Medical Segmentation Decathlon",
             "unpack an archive of medicaldecathlon.com",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datamodules.dicom import series_folder
-from datamodules.volume_files import VolumeFiles, paired, volume_folder, volumes_in
+from datamodules.volume_files import VolumeFiles, pair_labels, require_volume_folder, volumes_in
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
@@ -20,7 +20,8 @@ class NciIsbiDataModule(VolumeDataModule):
             "the series of each case into images/CASE/, its .nrrd into labels/"
         )
         images, labels = (
-            volume_folder(self.root / name, "NCI-ISBI 2013", how) for name in ("images", "labels")
+            require_volume_folder(self.root / name, "NCI-ISBI 2013", how)
+            for name in ("images", "labels")
         )
         cases = volumes_in(images)
         series = [case for case in cases if case.is_dir()]
@@ -31,7 +32,7 @@ class NciIsbiDataModule(VolumeDataModule):
                     VolumeFiles(series_folder(case, self.series), self._label(case, labels))
                     for case in series
                 ),
-                *paired(files, labels),
+                *pair_labels(files, labels),
             ]
         )
 

@@ -27,11 +27,11 @@ def check_whole(path: Path) -> None:
     header, data = parts(path)
     if header is None or data is None:
         return
-    with opened(header) as file:
+    with open_data(header) as file:
         needed = bytes_needed(file.read(540), header == data)
     if needed is None:
         return
-    with opened(data) as file:
+    with open_data(data) as file:
         demand(path, needed, count_bytes(file, needed))
 
 
@@ -55,7 +55,7 @@ def parts(path: Path) -> tuple[Path | None, Path | None]:
     return header, data
 
 
-def opened(path: Path) -> BinaryIO:
+def open_data(path: Path) -> BinaryIO:
     """Open a file, compressed or not."""
     if path.name.lower().endswith(".gz"):
         return cast(BinaryIO, gzip.open(path, "rb"))

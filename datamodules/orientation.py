@@ -17,7 +17,7 @@ def check_fit(size: Size, mask: tuple[int, int]) -> str | None:
     )
 
 
-def drawn_upright(fitted: Iterable[tuple[Size, tuple[int, int]]]) -> bool:
+def decide_upright(fitted: Iterable[tuple[Size, tuple[int, int]]]) -> bool:
     """Decide for a set whether photos are turned whose masks fit both ways: unless masks of others were drawn on stored pixels.
 
     Args:

@@ -6,7 +6,7 @@ from datamodules.base import ClickDataModule, Loading
 from datamodules.downloads import SBD, VOC, expect
 from datamodules.instances import InstanceMapSource, read_instances, read_list
 from datamodules.sbd import RELEASE, check_sbd, sbd_pairs
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 
 DEVKIT = Path("VOCdevkit", "VOC2012")
 SIZES = {"train": 1464, "val": 1449}
@@ -48,13 +48,13 @@ class PascalDataModule(ClickDataModule):
         )
 
     def source(self, split: str) -> InstanceMapSource:
-        voc = existing_folder(self.root / DEVKIT, VOC.what, VOC.how)
+        voc = require_folder(self.root / DEVKIT, VOC.what, VOC.how)
         pairs = [
             (voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationObject" / f"{name}.png")
             for name in self._names("train" if split == "train" else "val")
         ]
         if split == "train" and self.with_sbd:
-            sbd = existing_folder(self.root / RELEASE, SBD.what, SBD.how)
+            sbd = require_folder(self.root / RELEASE, SBD.what, SBD.how)
             labelled = set(self._names("trainval"))
             pairs += sbd_pairs(
                 sbd,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.instances import InstanceMapSource
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 from interseg.errors import InputError
 from interseg.labels import read_labels
 from interseg.listing import image_files
@@ -46,9 +46,9 @@ class PhcU373DataModule(ClickDataModule):
         self.root, self.annotation = Path(root), annotation
 
     def source(self, split: str) -> InstanceMapSource:
-        root, sequence = existing_folder(self.root, "PhC-C2DH-U373", HOW), SEQUENCES[split]
-        frames = image_files(existing_folder(root / sequence, "a video of PhC-C2DH-U373", HOW))
-        folder = existing_folder(
+        root, sequence = require_folder(self.root, "PhC-C2DH-U373", HOW), SEQUENCES[split]
+        frames = image_files(require_folder(root / sequence, "a video of PhC-C2DH-U373", HOW))
+        folder = require_folder(
             root / f"{sequence}_{KINDS[self.annotation]}" / "SEG", "its instance maps", HOW
         )
         maps = {

@@ -64,7 +64,7 @@ class ResumableDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-def deaf(worker: int) -> None:
+def ignore_job_signals(worker: int) -> None:
     """For loader processes: leave the signals that end a job, which reach all of its processes, to the one that is trained in."""
     for number in (signal.SIGUSR1, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

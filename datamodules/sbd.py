@@ -5,7 +5,7 @@ from pathlib import Path
 from datamodules.base import ClickDataModule, Loading
 from datamodules.downloads import SBD, expect
 from datamodules.instances import InstanceMapSource, read_instances, read_list
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 
 RELEASE = Path("benchmark_RELEASE", "dataset")
 SIZES = {"train.txt": 8498, "val.txt": 2857}
@@ -37,7 +37,7 @@ class SbdDataModule(ClickDataModule):
 
     def source(self, split: str) -> InstanceMapSource:
         folder = self.root if (self.root / "img").is_dir() else self.root / RELEASE
-        folder = existing_folder(folder, SBD.what, SBD.how)
+        folder = require_folder(folder, SBD.what, SBD.how)
         names = read_list(folder / ("train.txt" if split == "train" else "val.txt"), SBD.how)
         return InstanceMapSource(
             sbd_pairs(folder, names), read_instances, MIN_FILL if split == "train" else 0.0

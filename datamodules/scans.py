@@ -1,6 +1,6 @@
 """Volumes without labels as a stream of tasks, one a volume, for a person who labels slices (`callbacks/person_slices.py`).
 
-A volume is cropped to what is not 0 and resized as the method's training data were; `restored`
+A volume is cropped to what is not 0 and resized as the method's training data were; `restore_mask`
 brings a mask back to the file's own grid.
 """
 
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.photos import PersonBatches
 from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Key
-from datamodules.volume_files import Volume, box_round, read_volume, resized_volume, size_at
+from datamodules.volume_files import Volume, find_box, read_volume, resize_volume, size_at
 from datamodules.volumes import first
 from interseg.batches import VolumeBatch
 from interseg.errors import InputError
@@ -67,13 +67,13 @@ def read_scan(path: Path, preparation: Preparation) -> Scan:
     box = (
         tuple(slice(0, side) for side in pixels.shape)
         if preparation.crop == "none"
-        else box_round(pixels != 0, preparation.margin)
+        else find_box(pixels != 0, preparation.margin)
     )
     cropped = Volume(pixels[box], np.ones(pixels[box].shape, np.uint8), (z, y, x))
     size = (
         preparation.size if preparation.spacing is None else size_at(cropped, preparation.spacing)
     )
-    prepared = resized_volume(cropped, size)
+    prepared = resize_volume(cropped, size)
     mean, std = preparation.normal or (
         float(prepared.image.mean()),
         float(prepared.image.std()) or 1.0,
@@ -83,7 +83,7 @@ def read_scan(path: Path, preparation: Preparation) -> Scan:
     return Scan(image, prepared.spacing, box, (depth, height, width))
 
 
-def restored(
+def restore_mask(
     probabilities: NDArray[np.floating], scan: Scan, path: Path, preparation: Preparation
 ) -> SimpleITK.Image:
     """Give a mask of the file's own size, spacing, origin and directions where probabilities (D, H, W) are above one half."""

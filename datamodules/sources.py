@@ -108,7 +108,7 @@ NO_DOWNLOAD = (
 """Which configs do without a data set of objects."""
 
 
-def existing_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
+def require_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
     """Return the folder, or an `InputError` that names it, says how to get it and what to take instead."""
     if not path.is_dir():
         raise InputError(

@@ -11,7 +11,7 @@ from interseg.errors import InputError
 Image = TypeVar("Image", bound=Hashable)
 
 
-def checked_shares(split: Any) -> list[float] | None:
+def check_shares(split: Any) -> list[float] | None:
     """Check the shares of `data.split`; raises `InputError` for what are no two or three that sum to 1."""
     if split is None:
         return None
@@ -47,17 +47,17 @@ def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: 
 SAME_OBJECTS = "training and evaluation see the same objects"
 
 
-def same_objects(where: str) -> str:
+def note_same_objects(where: str) -> str:
     """Say that a set is learned from and evaluated on."""
     return f"{SAME_OBJECTS}: {where}; data.split=[0.8,0.2] parts them by image"
 
 
-def note_of_same_objects(note: str) -> bool:
+def is_same_objects_note(note: str) -> bool:
     """Tell whether a note says that a set is learned from and evaluated on."""
     return note.startswith(SAME_OBJECTS)
 
 
-def whole_for_training(split: str, root: Path) -> list[str]:
+def note_whole_set(split: str, root: Path) -> list[str]:
     """Note that a set made for evaluation, the same in every split, is learned from; nothing where it is evaluated on."""
     if split != "train":
         return []

@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from datamodules.class_masks import check_classes
 from datamodules.orientation import check_fit
 from datamodules.pairing import pair_folders
-from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import check_counts, existing_folder
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, ignore_job_signals
+from datamodules.sources import check_counts, require_folder
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.stream import TaskStream
@@ -315,7 +315,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
             held,
             batch_sampler=EpochBatches(sampler, self.batch_size, *self.resumed),
             num_workers=self.num_workers,
-            worker_init_fn=deaf,
+            worker_init_fn=ignore_job_signals,
             collate_fn=collate_labelled,
             persistent_workers=self.num_workers > 0,
         )
@@ -343,9 +343,9 @@ class Held(Dataset[Item]):
         return self.dataset[key[0], self.indices[key[1]], *key[2:]]
 
 
-def labelled_folder(path: Path, what: str, how: str) -> Path:
+def require_labelled_folder(path: Path, what: str, how: str) -> Path:
     """Return a folder of images with classes, or an `InputError` that says how to get it."""
-    return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
+    return require_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 
 def pairs_by_stem(
@@ -358,7 +358,7 @@ def pairs_by_stem(
     """
     how = "images and their class masks lie in two folders"
     photos, labels = (
-        image_files(labelled_folder(folder, "a part of the data set", how))
+        image_files(require_labelled_folder(folder, "a part of the data set", how))
         for folder in (images, masks)
     )
     photos = {stem: path for stem, path in photos.items() if path.suffix.lower().endswith(kind)}
@@ -405,7 +405,7 @@ class ClassFolderDataModule(TaskDataModule):
     def files(self) -> list[LabelledImage]:
         how = "images and their class masks lie in two folders"
         images, masks = (
-            labelled_folder(self.root / name, "a part of the data set", how)
+            require_labelled_folder(self.root / name, "a part of the data set", how)
             for name in (self.images, self.masks)
         )
         pairs = pair_folders(images, masks, self.nested)

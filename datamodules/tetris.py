@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from datamodules.base import ClickDataModule, Loading, Subset
 from datamodules.folder import FolderSource
 from datamodules.instances import read_list
-from datamodules.sources import ObjectSource, Sample, check_counts, existing_folder
-from datamodules.splits import whole_for_training
+from datamodules.sources import ObjectSource, Sample, check_counts, require_folder
+from datamodules.splits import note_whole_set
 
 HOW = "put the set's images/ and masks/ there; the masks are PNGs, a colour an object"
 
@@ -91,12 +91,12 @@ class TetrisDataModule(ClickDataModule):
         self.root, self.listed, self.long_side = Path(root), names, long_side
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(self.root, "TETRIS", HOW)
+        root = require_folder(self.root, "TETRIS", HOW)
         folders = [
-            existing_folder(root / name, "a part of TETRIS", HOW) for name in ("images", "masks")
+            require_folder(root / name, "a part of TETRIS", HOW) for name in ("images", "masks")
         ]
         whole = FolderSource(folders[0], folders[1], "colours")
-        whole.notes += whole_for_training(split, root)
+        whole.notes += note_whole_set(split, root)
         source: ObjectSource = whole
         if self.listed is not None:
             known = set(listed_stems(root / self.listed))

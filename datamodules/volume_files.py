@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from datamodules.dicom import slices_of
 from datamodules.itk import quiet
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 from datamodules.whole_volumes import check_whole
 from interseg.errors import InputError
 
@@ -23,9 +23,9 @@ VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
 """How the names of files end that hold the voxels of a header beside them."""
 
 
-def volume_folder(path: Path, what: str, how: str) -> Path:
+def require_volume_folder(path: Path, what: str, how: str) -> Path:
     """Return a folder of volumes, or an `InputError` that says how to get it."""
-    return existing_folder(
+    return require_folder(
         path, what, how, "--config data/volume_folder.yaml reads your own volumes"
     )
 
@@ -152,18 +152,18 @@ def read_case(
     return Volume(pixels, mask.astype(np.uint8), (z, y, x))
 
 
-def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
+def crop_volume(volume: Volume, crop: str, margin: int) -> Volume:
     """Return the box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
 
     "none" leaves the volume as it is.
     """
     if crop == "none":
         return volume
-    box = box_round((volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero")), margin)
+    box = find_box((volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero")), margin)
     return Volume(volume.image[box], volume.mask[box], volume.spacing)
 
 
-def box_round(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+def find_box(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
     """Find the box round a region that is not empty, with a margin in voxels."""
     return tuple(
         slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin)
@@ -171,7 +171,7 @@ def box_round(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
     )
 
 
-def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
+def resize_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
     """At (D, H, W) voxels: trilinear, the mask by nearest voxels; a target that vanishes keeps its centre voxel."""
     if size is None or volume.image.shape == tuple(size):
         return volume
@@ -207,7 +207,7 @@ def size_at(volume: Volume, spacing: tuple[float, float, float]) -> tuple[int, i
     return d, h, w
 
 
-def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
+def pair_labels(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
     """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
     known: dict[str, list[Path]] = {}
     for path in volumes_in(labels):

@@ -22,13 +22,13 @@ from datamodules.tasks import Key, SequenceBatches
 from datamodules.volume_files import (
     Volume,
     VolumeFiles,
-    cropped_volume,
-    paired,
+    crop_volume,
+    pair_labels,
     read_case,
-    resized_volume,
+    require_volume_folder,
+    resize_volume,
     size_at,
     stem,
-    volume_folder,
     volumes_in,
     with_data,
 )
@@ -107,8 +107,8 @@ class VolumeDataset(Dataset[VolumeBatch]):
                 return Volume(kept["image"], kept["mask"], (z, y, x))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             case = read_case(self.files[index], self.values, self.channel, self.series)
-            cropped = cropped_volume(case, self.crop, self.margin)
-            prepared = resized_volume(
+            cropped = crop_volume(case, self.crop, self.margin)
+            prepared = resize_volume(
                 cropped, self.size if self.spacing is None else size_at(cropped, self.spacing)
             )
         try:
@@ -329,10 +329,10 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         played = self.streamed()
         if self.prefix is not None:
             number, count = self.prefix
-            played = sorted(self._permuted(played, number)[:count])
-        return self._permuted(played, permutation)
+            played = sorted(self._permute(played, number)[:count])
+        return self._permute(played, permutation)
 
-    def _permuted(self, volumes: list[int], permutation: int) -> list[int]:
+    def _permute(self, volumes: list[int], permutation: int) -> list[int]:
         return np.random.default_rng((self.seed, permutation)).permutation(volumes).tolist()
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
@@ -359,7 +359,7 @@ class VolumeFolderDataModule(VolumeDataModule):
     def files(self) -> list[VolumeFiles]:
         how = "put images/ and labels/ with the same names into it"
         images, labels = (
-            volume_folder(self.root / name, "a folder of volumes", how)
+            require_volume_folder(self.root / name, "a folder of volumes", how)
             for name in ("images", "labels")
         )
-        return paired(volumes_in(images), labels)
+        return pair_labels(volumes_in(images), labels)

@@ -84,7 +84,7 @@ def check_bytes(path: Path, header: int) -> None:
         header
         + int(np.prod(reader.GetSize(), dtype=object)) * reader.GetNumberOfComponents() * size
     )
-    with nifti.opened(path) as file:
+    with nifti.open_data(path) as file:
         if not header:
             start = file.read(HEADER)
             if b"ASCII" in start[:400]:

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK
 
 from configs import build, load, resolve
-from datamodules.check import check_data, counted_sizes, spread
+from datamodules.check import check_data, count_sizes, spread
 from interseg.errors import InputError
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw_folder, write
@@ -198,7 +198,7 @@ def test_pictures_are_from_all_over_and_sizes_counted():
     assert spread([7, 8]) == {7, 8}
     assert spread([]) == set()
     assert (
-        counted_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)])
+        count_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)])
         == "3 x 4 (2), 1 x 2 (1), 5 x 6 (1) and 2 more"
     )
 

@@ -14,7 +14,7 @@ from datamodules.coco_json import (
     check_polygons,
     is_certain,
     read_json,
-    unpacked,
+    unpack_runs,
 )
 from interseg.errors import InputError
 
@@ -30,7 +30,7 @@ def test_run_lengths_are_unpacked_as_pycocotools_packs_them(seed):
     rng = np.random.default_rng(seed)
     mask = (rng.random((rng.integers(1, 60), rng.integers(1, 60))) < rng.random()).astype(np.uint8)
     runs = coco_mask.encode(np.asfortranarray(mask))
-    lengths = unpacked(runs["counts"].decode())
+    lengths = unpack_runs(runs["counts"].decode())
     flat = np.repeat(np.arange(len(lengths)) % 2, lengths)
     assert np.array_equal(flat.reshape(mask.shape, order="F"), mask)
 
@@ -46,7 +46,7 @@ GARBAGE = [
 @pytest.mark.parametrize(("text", "message"), GARBAGE)
 def test_what_is_no_run_lengths_is_told(text, message):
     with pytest.raises(ValueError, match=message):
-        unpacked(text)
+        unpack_runs(text)
 
 
 @pytest.mark.parametrize("seed", range(30))

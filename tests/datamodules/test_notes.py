@@ -7,7 +7,7 @@ from datamodules.base import ClickDataset, Loading
 from datamodules.folder import FolderDataModule
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.sources import ObjectSource, Sample
-from datamodules.splits import checked_shares, part_of
+from datamodules.splits import check_shares, part_of
 from interseg.errors import InputError
 from tests.helpers.drawing import draw_folder
 from tests.helpers.people import BOX, PHOTO, SOFT, save
@@ -99,7 +99,7 @@ def test_shares_that_are_none_are_told(split):
         InputError,
         match=r"give two or three shares that sum to 1, e\.g\. data\.split=\[0\.8,0\.2\]",
     ):
-        checked_shares(split)
+        check_shares(split)
 
 
 class Long(ObjectSource):

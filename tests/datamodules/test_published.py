@@ -335,7 +335,7 @@ def test_who_waits_for_a_lock_that_is_removed_takes_the_next(tmp_path):
     path, held, most = tmp_path / "new" / ".lock", [], []
 
     def hold(_):
-        with downloads.locked(path):
+        with downloads.hold_lock(path):
             held.append(1)
             most.append(len(held))
             assert path.exists()

@@ -12,7 +12,7 @@ import SimpleITK
 from datamodules.brats import BratsDataModule
 from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
-from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, read_case, resized_volume
+from datamodules.volume_files import Volume, VolumeFiles, crop_volume, read_case, resize_volume
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
 from tests.helpers.volumes import case, save
@@ -168,20 +168,20 @@ def test_one_channel_of_several_is_taken(tmp_path):
 def test_crops_and_sizes():
     image, mask = case(0)
     volume = Volume(image, mask, (2.0, 1.0, 0.5))
-    assert cropped_volume(volume, "none", 3) is volume
-    assert cropped_volume(volume, "nonzero", 0).image.shape == (8, 10, 10)
-    target = cropped_volume(volume, "target", 0)
+    assert crop_volume(volume, "none", 3) is volume
+    assert crop_volume(volume, "nonzero", 0).image.shape == (8, 10, 10)
+    target = crop_volume(volume, "target", 0)
     spans = [len(np.unique(found)) for found in np.nonzero(mask)]
     assert target.image.shape == tuple(spans)
-    assert cropped_volume(volume, "target", 2).image.shape == tuple(
+    assert crop_volume(volume, "target", 2).image.shape == tuple(
         min(s + 4, n) for s, n in zip(spans, image.shape, strict=True)
     )
-    half = resized_volume(volume, (5, 7, 6))
+    half = resize_volume(volume, (5, 7, 6))
     assert half.spacing == (4.0, 2.0, 1.0)
     assert half.image.shape == half.mask.shape == (5, 7, 6)
     dot = np.zeros((40, 40, 40), np.uint8)
     dot[21, 21, 21] = 1
-    assert resized_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
+    assert resize_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
 
 
 def test_volumes_of_any_spacing_are_brought_to_one(tmp_path):
@@ -480,6 +480,6 @@ def test_formats_of_two_files_are_one_volume(tmp_path):
 def test_a_crop_of_what_is_not_0_holds_the_target():
     image, mask = np.zeros((6, 8, 8), np.float32), np.zeros((6, 8, 8), np.uint8)
     image[1:3, 2:4, 2:4], mask[2:5, 3:6, 3:6] = 1, 1
-    whole = cropped_volume(Volume(image, mask, (1, 1, 1)), "nonzero", 0)
+    whole = crop_volume(Volume(image, mask, (1, 1, 1)), "nonzero", 0)
     assert whole.mask.sum() == mask.sum()
     assert whole.image.shape == (4, 4, 4)
