@@ -18,7 +18,7 @@ from benchmarks.throughput import QUIET
 from configs import build
 from configs.console import guarded
 from configs.options import parser
-from datamodules.base import ClickDataset
+from datamodules.click_batches import ClickDataset
 from interseg.clicks.users import RitmUser
 from interseg.evaluation.game import Game, play
 from interseg.inference.session import open_sessions

@@ -23,7 +23,7 @@ from callbacks.user_loop import UserLoop
 from configs import build
 from configs.console import guarded
 from configs.options import parser
-from datamodules.base import ClickDataset, collate
+from datamodules.click_batches import ClickDataset, collate
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click, Clicks, no_clicks, unpad_clicks
 from interseg.clicks.users import RitmUser

@@ -1,4 +1,7 @@
-"""BraTS' brain tumours: FLAIR images, the whole tumour (all labels above 0), in the layouts of 2015 (`.mha`) and 2020 (NIfTI)."""
+"""BraTS' brain tumours: FLAIR images and the whole tumour (all labels above 0).
+
+Read are the layouts of 2015 (`.mha`) and 2020 (NIfTI).
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,11 @@ from interseg.errors import InputError
 
 
 class BratsDataModule(VolumeDataModule):
-    """Cases `CASE/CASE_flair.nii.gz` and `CASE_seg.nii.gz`, or 2015's `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`."""
+    """Data module of BraTS' cases.
+
+    A case is `CASE/CASE_flair.nii.gz` and `CASE/CASE_seg.nii.gz`, or 2015's
+    `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`.
+    """
 
     def files(self) -> list[VolumeFiles]:
         root = require_volume_folder(

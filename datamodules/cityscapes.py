@@ -1,5 +1,6 @@
 """Cityscapes' street scenes by its eight categories."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodules.tasks import LabelledImage, TaskDataModule, require_labelled_folder
@@ -19,7 +20,11 @@ CATEGORIES = {
 
 
 class CityscapesDataModule(TaskDataModule):
-    """`leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`; train and val together."""
+    """Data module of Cityscapes' photos, train and val together.
+
+    The layout is `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and
+    `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`.
+    """
 
     codes: ClassVar[dict[int, int]] = {
         id: number for number, ids in enumerate(CATEGORIES.values()) for id in ids
@@ -35,10 +40,11 @@ class CityscapesDataModule(TaskDataModule):
         photos = require_labelled_folder(
             root / "leftImg8bit", "Cityscapes", "unpack leftImg8bit_trainvaltest there"
         )
+        found: list[Path] = []
+        for split in ("train", "val"):
+            found += photos.glob(f"{split}/*/*_leftImg8bit.png")
         pairs = []
-        for photo in sorted(
-            p for split in ("train", "val") for p in photos.glob(f"{split}/*/*_leftImg8bit.png")
-        ):
+        for photo in sorted(found):
             name = photo.name.replace("_leftImg8bit", "_gtFine_labelIds")
             mask = root / "gtFine" / photo.parent.relative_to(photos) / name
             if not mask.exists():

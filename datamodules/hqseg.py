@@ -1,4 +1,4 @@
-"""HQSeg-44K (Ke et al. 2023, "Segment Anything in High Quality"): photos with very accurate outlines, from several sets."""
+"""HQSeg-44K (Ke et al. 2023, "Segment Anything in High Quality"): photos with accurate outlines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from interseg.errors import InputError
 
 
 class Part(NamedTuple):
-    """Where a set's photos and masks lie; of several folders of masks the first that is there counts."""
+    """Folders of a set's photos and masks; the first existing folder of masks counts."""
 
     images: str
     masks: tuple[str, ...]
@@ -25,7 +25,7 @@ EVALUATED = {
     "COIFT": Part(f"{THIN}/COIFT/images", (f"{THIN}/COIFT/masks",)),
     "HRSOD": Part(f"{THIN}/HRSOD/images", (f"{THIN}/HRSOD/masks_max255", f"{THIN}/HRSOD/masks")),
 }
-"""The four sets that are evaluated on, 1,537 photos, one object each."""
+"""The four sets for evaluation: 1,537 photos, one object each."""
 TRAINED = {
     "DIS5K": Part("DIS5K/DIS-TR/im", ("DIS5K/DIS-TR/gt",)),
     "ThinObject": Part(f"{THIN}/ThinObject5K/images_train", (f"{THIN}/ThinObject5K/masks_train",)),
@@ -37,17 +37,18 @@ HOW = (
 
 
 class HqsegDataModule(ClickDataModule):
-    """HQSeg-44K's sets with splits of their own: its four evaluation sets for validation and test, two of its training sets.
+    """Data module of HQSeg-44K's sets that have splits.
 
-    The layout is that of the archives, by the folders that SAM-HQ's official training code names.
-    Masks are grey; above half is the object. Of the training sets the ones that CascadePSP had put
-    together (`cascade_psp/`, photos and masks in one folder each) are not read here.
+    Validation and test have its four evaluation sets, training has two of its training sets. The
+    layout is that of the archives, with the folders that SAM-HQ's official training code names.
+    Masks are grey; above half is the object. The training sets that CascadePSP had collected
+    (`cascade_psp/`, photos and masks in one folder each) are not read here.
 
     Args:
-        root: holds `DIS5K/` and `thin_object_detection/`.
-        sets: of "DIS5K", "ThinObject", "COIFT" and "HRSOD", those that are evaluated on; the first
-            two are trained on, where named.
-        loading: see `Loading`.
+        root: Folder with `DIS5K/` and `thin_object_detection/`.
+        sets: Names of the sets to evaluate on: "DIS5K", "ThinObject", "COIFT", "HRSOD"; the first
+            two are also trained on, if named.
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -68,16 +69,16 @@ class HqsegDataModule(ClickDataModule):
         if not chosen:
             raise InputError(
                 f"{', '.join(self.sets)} of HQSeg-44K have no training photos; "
-                f"{', '.join(TRAINED)} have"
+                f"only {' and '.join(TRAINED)} have"
             )
         return JoinedSource({name: open_set(root, part) for name, part in chosen.items()})
 
 
 def open_set(root: Path, part: Part) -> FolderSource:
-    """Open a set; masks of 0 and 1 (HRSOD's own) are objects too."""
-    masks = next(
-        (root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0]
-    )
+    """Open a set; raises `InputError` if a folder is missing."""
+    folders = [root / name for name in part.masks]
+    existing = [folder for folder in folders if folder.is_dir()]
+    masks = existing[0] if existing else folders[0]
     what = "a set of HQSeg-44K"
     return FolderSource(
         require_folder(root / part.images, what, HOW),
@@ -87,5 +88,5 @@ def open_set(root: Path, part: Part) -> FolderSource:
 
 
 def kind_of(masks: Path) -> str:
-    """Tell the kind of masks by their folder: soft edges, but for HRSOD's of 0 and 1."""
+    """Tell the kind of masks by their folder: soft edges, but 0 and 1 in HRSOD's own."""
     return "binary" if masks.as_posix().endswith("HRSOD/masks") else "soft"

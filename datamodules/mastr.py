@@ -6,7 +6,10 @@ from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, requ
 
 
 class MastrDataModule(TaskDataModule):
-    """`MaSTr1325_images_512x384/*.jpg` and `MaSTr1325_masks_512x384/*m.png`, the archives' folders."""
+    """Data module of the archives' folders.
+
+    They are `MaSTr1325_images_512x384/*.jpg` and `MaSTr1325_masks_512x384/*m.png`.
+    """
 
     codes: ClassVar[dict[int, int]] = {0: 0, 1: 1, 2: 2}
 

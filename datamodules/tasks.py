@@ -31,7 +31,7 @@ from interseg.labels import read_labels
 from interseg.listing import image_files
 
 Key = tuple[int, int, int, int, int]
-"""Epoch, image, task, round, rounds; in pretraining the last three are -1."""
+"""Key of an item: epoch, image, task, round, rounds; in pretraining the last three are -1."""
 
 Item = dict[str, Any]
 """One image with the keys of a `TaskBatch` that its loader gives, before it is collated."""
@@ -48,14 +48,14 @@ class LabelledDataset(Dataset[Item]):
     """Images and their classes, at one size.
 
     Args:
-        files: of every image.
-        classes: number of classes, C.
-        codes: class of each value of the mask files; None where they are the classes. Other values
-            are ignored.
+        files: Files of every image.
+        classes: Number of classes, C.
+        codes: Class of each value of the mask files, other values are ignored; None if the values
+            are the classes.
         size: (height, width) of all views.
-        augment: in pretraining, an albumentations pipeline; seeded by (seed, epoch, image).
-        seed: of augmentation.
-        upright: turn photos by an EXIF orientation that fits their masks both ways.
+        augment: Albumentations pipeline of pretraining, seeded by (seed, epoch, image).
+        seed: Seed of augmentation.
+        upright: Whether to turn photos by an EXIF orientation that fits their masks both ways.
     """
 
     def __init__(
@@ -103,7 +103,11 @@ class LabelledDataset(Dataset[Item]):
         return item
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image (H, W, 3) and classes (H, W) at the data set's size; raises `InputError` naming the file that is wrong."""
+        """Read an image (H, W, 3) and its classes (H, W) at the data set's size.
+
+        Raises:
+            InputError: A file is unreadable or wrong; the message names it.
+        """
         labels = read_labels(self.files[index].mask)
         image = read_image(
             self.files[index].image, (labels.shape[0], labels.shape[1]), self.upright
@@ -131,7 +135,7 @@ class LabelledDataset(Dataset[Item]):
 
 
 def collate_labelled(items: list[Item]) -> TaskBatch:
-    """Make a batch of items of one size; what is said of a task is that of its one image."""
+    """Make a batch of items of one size; the keys of the task are those of the first item."""
     batch: TaskBatch = {
         "id": torch.tensor([item["id"] for item in items]),
         "image": torch.stack([item["image"] for item in items]),
@@ -152,14 +156,16 @@ class PretrainingSampler(EpochSampler):
 
 
 class SequenceBatches(Sampler[list[Key]]):
-    """An epoch is a sequence: every task's image, as often in a row as it has rounds; the same on every rank.
+    """Batches of task sequences, one sequence per epoch, the same on every rank.
+
+    Every task's image comes in a row, once for each of its rounds.
 
     Args:
-        sequences: images of each sequence, in order.
-        numbers: of the sequences that the epochs play.
-        rounds: of a task.
-        epoch: that is played next; Lightning tells of others by `set_epoch`.
-        batch: of it that comes next.
+        sequences: Images of each sequence, in order.
+        numbers: Numbers of the sequences that the epochs play.
+        rounds: Number of rounds of a task.
+        epoch: Epoch that is played next; Lightning announces others by `set_epoch`.
+        batch: Number of its batch that comes next.
     """
 
     def __init__(
@@ -192,26 +198,26 @@ class SequenceBatches(Sampler[list[Key]]):
 
 
 class TaskDataModule(ResumableDataModule, TaskStream):
-    """Base of the data modules that stream tasks: a subclass names its files in `files()`, all else is here.
+    """Base of the data modules that stream tasks; a subclass names its files in `files()`.
 
     Args:
-        root: the data set's folder.
-        classes: number of classes.
+        root: Folder of the data set.
+        classes: Number of classes.
         size: (height, width) of all views.
-        holdout: images that are pretrained on; no task has one of them.
-        stage: "pretrain" on them, or "tasks".
-        sequences: number of sequences; each is drawn by (seed, number).
-        length: tasks of a sequence.
-        sequence: play this one only; None for all, one an epoch.
-        rounds: most rounds of a task.
-        batch_size: of pretraining, per process.
-        num_workers: loader processes in pretraining, per process.
-        augment: albumentations transforms of pretraining.
-        seed: of split, sequences, order and augmentation.
+        holdout: Number of images that are pretrained on; no task has one of them.
+        stage: "pretrain" to pretrain on them, or "tasks" to play sequences.
+        sequences: Number of sequences; each is drawn by (seed, number).
+        length: Number of tasks in a sequence.
+        sequence: Number of the only sequence to play; None for all, one per epoch.
+        rounds: Number of rounds of a task, at most.
+        batch_size: Number of images in a batch of pretraining, per process.
+        num_workers: Number of loader processes in pretraining, per process.
+        augment: Albumentations transforms of pretraining.
+        seed: Seed of split, sequences, order and augmentation.
     """
 
     codes: ClassVar[dict[int, int] | None] = None
-    """Class of each value of the mask files; None where they are the classes."""
+    """Class of each value of the mask files; None if the values are the classes."""
 
     def __init__(
         self,
@@ -255,18 +261,22 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         self.seed = seed
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []
-        """Files that are none of the set's, a line a kind."""
+        """Files that do not belong to the set, a line a kind."""
         self.notes: list[str] = []
-        """What was decided about files that could be read in two ways, a line each."""
+        """Decisions about files that could be read in two ways, a line each."""
         self.upright = True
         """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
 
     def files(self) -> list[LabelledImage]:
-        """Images and masks, in an order that depends on the data alone."""
+        """List the images and masks, in an order that depends on the data alone."""
         raise NotImplementedError
 
     def objects(self, split: str) -> LabelledDataset:
-        """All images; raises `InputError` where there are too few for the hold-out split and a sequence."""
+        """Return all images.
+
+        Raises:
+            InputError: There are too few images for the hold-out split and a sequence.
+        """
         if self._dataset is None:
             files = self.files()
             if len(files) < self.holdout + self.length:
@@ -282,12 +292,12 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         return self._dataset
 
     def split(self) -> tuple[list[int], list[int]]:
-        """Images that are pretrained on, and the others."""
+        """Return the numbers of the images that are pretrained on, and of the others."""
         order = np.random.default_rng(self.seed).permutation(len(self.objects("train"))).tolist()
         return sorted(order[: self.holdout]), sorted(order[self.holdout :])
 
     def images_of(self, sequence: int) -> list[int]:
-        """Return the images of a sequence, in order; none twice."""
+        """Return the numbers of a sequence's images, in order, without repetition."""
         pool = self.split()[1]
         return (
             np.random.default_rng((self.seed, sequence))
@@ -321,11 +331,11 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         )
 
     def batch_of(self, indices: Sequence[int]) -> TaskBatch:
-        """Images as one batch, as they are."""
+        """Make one batch of images without augmentation."""
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
     def holdout_batch(self, count: int, start: int = 0) -> TaskBatch:
-        """Read some of the images that were pretrained on, in a circle."""
+        """Make one batch of `count` images that were pretrained on, from `start` on in a circle."""
         held = self.split()[0]
         return self.batch_of([held[(start + i) % len(held)] for i in range(min(count, len(held)))])
 
@@ -344,17 +354,23 @@ class Held(Dataset[Item]):
 
 
 def require_labelled_folder(path: Path, what: str, how: str) -> Path:
-    """Return a folder of images with classes, or an `InputError` that says how to get it."""
+    """Return a folder of images with classes; raises `InputError` if it does not exist."""
     return require_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 
 def pairs_by_stem(
     images: Path, masks: Path, suffix: str = "", kind: str = ""
 ) -> list[LabelledImage]:
-    """Images, of a kind of file only where one is given, and the masks of the same stem with a suffix.
+    """Pair the images of a folder with the masks of the same stem.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks.
+        suffix: Text that follows the stem in the names of masks.
+        kind: Suffix of the image files to take; "" for all.
 
     Raises:
-        InputError: an image has no mask.
+        InputError: An image has no mask.
     """
     how = "images and their class masks lie in two folders"
     photos, labels = (
@@ -371,16 +387,18 @@ def pairs_by_stem(
 
 
 class ClassFolderDataModule(TaskDataModule):
-    """Your own images: `images/` and `masks/` with the same stems, masks with class numbers from 0, 255 = ignore.
+    """Data module of your own images in `images/` and `masks/` with the same stems.
+
+    Masks have class numbers from 0, 255 = ignore.
 
     Args:
-        root: the folder.
-        images: name of the folder of images.
-        masks: name of the folder of masks.
-        nested: look into folders below both.
-        ordered: pretrain on the first images by their names and draw tasks of the others, as frames
-            of a film that look alike want it.
-        options: of `TaskDataModule`.
+        root: Folder of the data set.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        nested: Whether to look into folders below both.
+        ordered: Whether to pretrain on the first images by their names and to draw tasks of the
+            others, for frames of a film, which look alike.
+        options: Options of `TaskDataModule`.
     """
 
     def __init__(

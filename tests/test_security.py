@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from configs import build, load
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 from datamodules.davis import DavisDataModule
 from datamodules.downloads import SBD, unpack
 from datamodules.msd import MsdDataModule

@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from configs import build, load, resolve
-from datamodules.coco import CocoDataModule, CocoSource
+from datamodules.coco import CocoDataModule
 from datamodules.coco_json import (
     NO_CATEGORY,
     check_content,
@@ -16,6 +16,7 @@ from datamodules.coco_json import (
     read_json,
     unpack_runs,
 )
+from datamodules.coco_source import CocoSource
 from interseg.errors import InputError
 
 

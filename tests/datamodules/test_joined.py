@@ -13,7 +13,8 @@ from callbacks.checkpoint import LastCheckpoint
 from callbacks.inner_rounds import number_of_rounds
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from datamodules.base import Loading, collate
+from datamodules.base import Loading
+from datamodules.click_batches import collate
 from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.grabcut import GrabCutDataModule

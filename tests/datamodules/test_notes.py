@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from datamodules.base import ClickDataset, Loading
+from datamodules.base import Loading
+from datamodules.click_batches import ClickDataset
 from datamodules.folder import FolderDataModule
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.sources import ObjectSource, Sample

@@ -339,7 +339,7 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     assert np.array_equal(read_case(case_of).image, np.nan_to_num(image))
     (images / "c0.nii.gz").unlink()
     save(image, images / "c0.nrrd")
-    error("has 1 voxels that are no numbers")
+    error("has 1 voxels that are not finite numbers")
     (images / "c0.nrrd").unlink()
     (images / "c0.nii.gz").write_bytes(b"nothing")
     error("cannot be read as a volume")
