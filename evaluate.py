@@ -62,7 +62,8 @@ def main() -> int:
     needs(config, "model", "data")
     if config["weights"]:
         raise InputError(
-            f"weights={config['weights']} is what train.py starts from; evaluate by --checkpoint, without weights="
+            f"weights={config['weights']} is what train.py starts from; "
+            "evaluate by --checkpoint, without weights="
         )
     shard, data = part_of(config), evaluated_data(config, options.trust)
     names = data.names("test")  # what is missing or does not fit shows before a folder is opened
@@ -83,7 +84,8 @@ def main() -> int:
         return 0
     if shard:
         print(
-            f"part {shard[0]} of {shard[1]} is played; when all are, the same command without shard= writes the report in {folder}"
+            f"part {shard[0]} of {shard[1]} is played; "
+            f"when all are, the same command without shard= writes the report in {folder}"
         )
         return 0
     return finish(record)
@@ -94,7 +96,8 @@ def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModul
     data = build(config["data"], trusted, "data")
     if not isinstance(data, ClickDataModule):
         raise InputError(
-            "streams are measured while they are learned: train.py writes transfer.json or dice.json into the run's folder"
+            "streams are measured while they are learned: "
+            "train.py writes transfer.json or dice.json into the run's folder"
         )
     data.prepare_data()
     return data
@@ -118,7 +121,8 @@ def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d+)/(\d+)", str(config["shard"]))
     if not found or not int(found[1]) < int(found[2]) or not config["run"]:
         raise InputError(
-            f"shard={config['shard']}, run={config['run']}; give shard=K/N, K from 0 to N - 1, and one run=FOLDER for all parts"
+            f"shard={config['shard']}, run={config['run']}; "
+            "give shard=K/N, K from 0 to N - 1, and one run=FOLDER for all parts"
         )
     return int(found[1]), int(found[2])
 

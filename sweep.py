@@ -69,7 +69,8 @@ def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[s
         ]
     if method != "grid":
         raise InputError(
-            f"the sweep's method is {method!r}, --count {count}: give --count N to draw N jobs at random, or use `wandb sweep`"
+            f"the sweep's method is {method!r}, --count {count}: "
+            "give --count N to draw N jobs at random, or use `wandb sweep`"
         )
     return [
         dict(zip(parameters, values, strict=True))
@@ -83,7 +84,8 @@ def listed(key: str, parameter: dict[str, Any]) -> list[Any]:
         return [parameter["value"]]
     if not parameter.get("values"):
         raise InputError(
-            f"the sweep's parameter {key} has no values; a grid needs `values: [...]` or `value: ...`"
+            f"the sweep's parameter {key} has no values; a grid needs `values: [...]` or `value: "
+            "...`"
         )
     return list(parameter["values"])
 
@@ -95,7 +97,8 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
         return values[int(generator.choice(len(values), p=parameter.get("probabilities")))]
     if not {"min", "max"} <= parameter.keys():
         raise InputError(
-            f"the sweep's parameter {key} needs `values`, or `min` and `max`; got {', '.join(parameter)}"
+            f"the sweep's parameter {key} needs `values`, or `min` and `max`; "
+            f"got {', '.join(parameter)}"
         )
     low, high = parameter["min"], parameter["max"]
     whole = isinstance(low, int) and isinstance(high, int)
@@ -107,7 +110,8 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
     if distribution == "log_uniform_values":
         return float(math.exp(generator.uniform(math.log(low), math.log(high))))
     raise InputError(
-        f"the sweep's parameter {key} has distribution {distribution}; use int_uniform, uniform or log_uniform_values"
+        f"the sweep's parameter {key} has distribution {distribution}; "
+        "use int_uniform, uniform or log_uniform_values"
     )
 
 

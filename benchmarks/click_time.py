@@ -18,7 +18,7 @@ from benchmarks.throughput import QUIET
 from configs import build
 from configs.console import guarded
 from configs.options import parser
-from datamodules.base import ClickDataset
+from datamodules.click_batches import ClickDataset
 from interseg.clicks.users import RitmUser
 from interseg.evaluation.game import Game, play
 from interseg.inference.session import open_sessions
@@ -65,9 +65,12 @@ def main() -> None:
     rounds = [seconds for row in clicks[1:] for seconds in row]
     encoding, click = statistics.median(encodings[1:]), statistics.median(rounds)
     print(
-        f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, {len(chosen)} objects, {len(rounds)} clicks: "
-        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), encoding {1000 * encoding:.1f} ms, "
-        f"click / (encoding + click) {click / (encoding + click):.3f}; the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
+        f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, "
+        f"{len(chosen)} objects, {len(rounds)} clicks: "
+        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), "
+        f"encoding {1000 * encoding:.1f} ms, "
+        f"click / (encoding + click) {click / (encoding + click):.3f}; "
+        f"the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
     )
 
 

@@ -69,10 +69,8 @@ def main() -> None:
 
 def markdown(found: Found, figure: str) -> str:
     """Print a figure by order, with the lead over random ones, and number; 0 annotations are the answers before the first."""
-    orders, counts = (
-        list(dict.fromkeys(order for order, _ in found)),
-        list(dict.fromkeys(count for _, count in found)),
-    )
+    orders = list(dict.fromkeys(order for order, _ in found))
+    counts = list(dict.fromkeys(count for _, count in found))
     lines = ["| | 0 | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]
     for order in orders:
         before = np.mean([float(row["before"]) for row in found[order, counts[0]]])

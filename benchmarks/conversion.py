@@ -46,7 +46,8 @@ SIDE = 320
 STREETS = [
     "loading.augment=[{_target_: albumentations.HorizontalFlip},"
     "{_target_: albumentations.Affine, translate_percent: [-0.1, 0.1], fill_mask: 255, p: 0.7},"
-    "{_target_: albumentations.HueSaturationValue, hue_shift_limit: 10, sat_shift_limit: 20, val_shift_limit: 15, p: 0.7}]",
+    "{_target_: albumentations.HueSaturationValue, hue_shift_limit: 10, sat_shift_limit: "
+    "20, val_shift_limit: 15, p: 0.7}]",
     *(
         "model.optimisation.optimizer=adam",
         "model.optimisation.schedule=constant",
@@ -100,7 +101,8 @@ def main() -> None:
         wanted := {"classes": 1, "saliency": 2, "cells": 0}[options.application]
     ):
         arguments.error(
-            f"{options.application} needs {wanted} folders of data after FOLDER, got {len(options.roots)}"
+            f"{options.application} needs {wanted} folders of data after FOLDER, "
+            f"got {len(options.roots)}"
         )
     APPLICATIONS[options.application](options.folder, options.roots, options.train)
 
@@ -138,7 +140,8 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
         )
         right, union = np.diag(pairs), pairs.sum(0) + pairs.sum(1) - np.diag(pairs)
         print(
-            f"| {k} | {100 * right.sum() / pairs.sum():.2f} % | {100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |"
+            f"| {k} | {100 * right.sum() / pairs.sum():.2f} % | "
+            f"{100 * np.mean(right[union > 0] / union[union > 0]):.2f} % |"
         )
 
 
@@ -186,7 +189,8 @@ def cells(folder: Path, roots: list[Path], overrides: list[str]) -> None:
         ious = [iou(after(turns, k) > 0.5, case.truth) for case, turns in games]
         gains = [gain(case, turns[k - 1], turns[k]) for case, turns in games if 0 < k < len(turns)]
         print(
-            f"| {k} | {100 * np.mean(ious):.1f} % | {f'{100 * np.mean(gains):.1f} %' if gains else '-'} |"
+            f"| {k} | {100 * np.mean(ious):.1f} % | "
+            f"{f'{100 * np.mean(gains):.1f} %' if gains else '-'} |"
         )
 
 
@@ -197,8 +201,10 @@ APPLICATIONS: dict[str, Callable[[Path, list[Path], list[str]], None]] = {
 }
 SALIENT = [
     "model.network={_target_: benchmarks.conversion.UNet, classes: 1}",
-    "loading.augment=[{_target_: albumentations.Resize, height: 224, width: 224}, {_target_: albumentations.HorizontalFlip},"
-    " {_target_: albumentations.ColorJitter, brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.02}]",
+    "loading.augment=[{_target_: albumentations.Resize, height: 224, width: 224}, {_target_: "
+    "albumentations.HorizontalFlip},"
+    " {_target_: albumentations.ColorJitter, brightness: 0.2, contrast: 0.2, saturation: "
+    "0.2, hue: 0.02}]",
 ]
 
 

@@ -82,7 +82,8 @@ def main() -> None:
         for name in photos
     ]
     print(
-        f"| another photo of the folder, the nearest | {np.median(others):.0f}; the least {min(others)} |"
+        f"| another photo of the folder, the nearest | {np.median(others):.0f}; "
+        f"the least {min(others)} |"
     )
 
 

@@ -60,10 +60,12 @@ def main() -> None:
                 seconds[f"{name}: encode"].append(session.encoding_seconds)
                 seconds[f"{name}: click"] += session.seconds
     print(
-        f"{about['network']}, split: {about['split']}, {size:.1f} MB, {len(photos)} photos, {options.clicks} clicks each"
+        f"{about['network']}, split: {about['split']}, {size:.1f} MB, {len(photos)} photos, "
+        f"{options.clicks} clicks each"
     )
     print(
-        f"largest difference of logits {max(differences):.2g}; {changed} of {pixels} pixels have another label"
+        f"largest difference of logits {max(differences):.2g}; "
+        f"{changed} of {pixels} pixels have another label"
     )
     for name, values in seconds.items():
         print(f"{name:16}{1000 * float(np.median(values)):8.1f} ms (median)")

@@ -19,7 +19,7 @@ from benchmarks.throughput import QUIET
 from configs import build
 from configs.console import guarded
 from configs.options import parser
-from datamodules.base import ClickDataset
+from datamodules.click_batches import ClickDataset
 from interseg.clicks.layout import IGNORE
 from interseg.clicks.users import RitmUser
 from interseg.evaluation.game import Game, play

@@ -160,7 +160,10 @@ def run_module(line: Sequence[str]) -> tuple[int, str, str]:
 
 def part(name: str, line: Sequence[str], output: str) -> str:
     """Write a part of the page: a heading, a command, what it printed."""
-    return f"## {name[0].upper()}{name[1:]}\n\n`python -m {shlex.join(line)}`\n\n```\n{output.strip()}\n```\n"
+    return (
+        f"## {name[0].upper()}{name[1:]}\n\n`python -m "
+        f"{shlex.join(line)}`\n\n```\n{output.strip()}\n```\n"
+    )
 
 
 def trained(options: argparse.Namespace, line: list[str], ends: float) -> str:
@@ -192,7 +195,10 @@ def trained(options: argparse.Namespace, line: list[str], ends: float) -> str:
     table = "\n".join(
         [f"| {took[0]} steps of {options.batch} | {took[1]:.0f} s |", "|---|---|", *rows]
     )
-    return f"## A whole training\n\n`python train.py {shlex.join([*given, f'trainer.max_steps={steps}'])}`\n\n{table}\n"
+    return (
+        "## A whole training\n\n`python train.py "
+        f"{shlex.join([*given, f'trainer.max_steps={steps}'])}`\n\n{table}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clicks = random_clicks(options.batch, options.clicks, options.size)
     print(
-        f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, {options.threads} thread(s)"
+        f"{options.clicks} clicks a sign, {options.batch} x {options.size} x {options.size}, "
+        f"{options.threads} thread(s)"
     )
     print("encoding                  formula    here     ratio  maximal difference")
     for name, (guidance, formula) in ENCODINGS.items():

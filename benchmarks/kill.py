@@ -85,7 +85,8 @@ def main() -> None:
             same += equal
             how = "killed" if killed else "ended"
             print(
-                f"{name} {number}: {how} after {moment:.1f} s of {duration:.1f}, {'equal' if equal else 'DIFFERENT'}",
+                f"{name} {number}: {how} after {moment:.1f} s of {duration:.1f}, "
+                f"{'equal' if equal else 'DIFFERENT'}",
                 flush=True,
             )
             shutil.rmtree(run)

@@ -23,7 +23,7 @@ from callbacks.user_loop import UserLoop
 from configs import build
 from configs.console import guarded
 from configs.options import parser
-from datamodules.base import ClickDataset, collate
+from datamodules.click_batches import ClickDataset, collate
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Click, Clicks, no_clicks, unpad_clicks
 from interseg.clicks.users import RitmUser
@@ -59,16 +59,19 @@ def main() -> None:
     ):  # all first: the network's threads keep the cores busy for a while after a call
         ratios.setdefault(len(state.clicks), []).append(compare(state, options.repeats)[0])
     print(
-        f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, {options.objects} objects"
+        f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, "
+        f"{options.objects} objects"
     )
     print("after clicks  states  median ratio")
     for count in SHOWN:
         print(
-            f"{count:12}  {len(ratios.get(count, [])):6}  {statistics.median(ratios.get(count, [float('nan')])):12.1f}"
+            f"{count:12}  {len(ratios.get(count, [])):6}  "
+            f"{statistics.median(ratios.get(count, [float('nan')])):12.1f}"
         )
     every = [ratio for column in ratios.values() for ratio in column]
     print(
-        f"all           {len(every):6}  {statistics.median(every):12.1f}    minimum {min(every):.1f}"
+        f"all           {len(every):6}  {statistics.median(every):12.1f}    minimum "
+        f"{min(every):.1f}"
     )
     for name, state in worst_cases().items():
         ratio, naive, ours = compare(state, options.repeats)
@@ -81,7 +84,8 @@ def compare(state: State, repeats: int) -> tuple[float, float, float]:
     next_click = partial(RitmUser().next_click, *state, np.random.default_rng(0))
     if (expected := naive_click(state)) != (got := next_click()):
         raise RuntimeError(
-            f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, after {state.clicks.tolist()}"
+            f"the clicks differ: {expected} by two full transforms, {got} by RitmUser, "
+            f"after {state.clicks.tolist()}"
         )
     naive, ours = median_times(repeats, lambda: naive_click(state), next_click)
     return naive / ours, naive, ours
@@ -105,10 +109,8 @@ def played_states(options: Any) -> Iterator[State]:
     """Yield the states after each click of the network of a run, at 1080p."""
     model, config = played_method(options)
     model.eval()
-    loop, dataset = (
-        UserLoop(max_clicks=SHOWN[-1], full_curves=True),
-        ClickDataset(build(config["data"], options.trust).objects("test")),
-    )
+    loop = UserLoop(max_clicks=SHOWN[-1], full_curves=True)
+    dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
     for index in (
         np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
         .round()

@@ -164,8 +164,8 @@ def annotate_and_compare(
     for mine, their, passed in zip(ours, theirs, seconds, strict=True):
         last, name = f"iou@{len(mine.clicks)}", mine.name.split()[1].rstrip(":")
         print(
-            f"| {name} | {len(mine.clicks)} | {passed:.1f} "
-            f"| {mine.figures[last]:.6f} | {their.figures[last]:.6f} |"
+            f"| {name} | {len(mine.clicks)} | {passed:.1f} | {mine.figures[last]:.6f} | "
+            f"{their.figures[last]:.6f} |"
         )
         if mine.figures != their.figures or mine.clicks.tolist() != their.clicks.tolist():
             raise RuntimeError(

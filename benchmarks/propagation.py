@@ -49,7 +49,8 @@ def main() -> None:
     labels = torch.from_numpy(annotation)
     pairs = [options.pair_weight * w for w in similarity(torch.from_numpy(lab(image)))]
     print(
-        "| weight of annotations | energy, Adam at its best rate | energy, ours | turns | time, ours / Adam |\n|---|---|---|---|---|"
+        "| weight of annotations | energy, Adam at its best rate | energy, ours | turns | time, "
+        "ours / Adam |\n|---|---|---|---|---|"
     )
     for weight in (10.0, 1000.0):
         descents = {

@@ -68,7 +68,8 @@ def main() -> None:
         [mean_iou(p.argmax(0).numpy(), rest, data.classes) for _, p, _, rest, _ in scenes]
     )
     print(
-        f"{len(scenes)} images, {np.mean([answered[-1] for answered in scenes]):.1f} annotations each; before: {before:.3f}\n"
+        f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; "
+        f"before: {before:.3f}\n"
     )
     print(
         "| weight of pairs | "

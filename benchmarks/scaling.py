@@ -173,8 +173,10 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
         entry = f"entry of an object {1e6 * statistics.median(loop.applied[WARM:]):.1f} us"
         sent = f"{statistics.mean(loop.bytes[WARM:]):.0f} bytes a rank (most {max(loop.bytes)})"
         print(
-            f"{world} process(es), {objects:5} objects, batch {batch} each: {world * batch / step:6.2f} objects/s, "
-            f"step {1000 * step:7.1f} ms, gather {1000 * gather:6.3f} ms = {gather / step:.3%}, {entry}, {sent}, "
+            f"{world} process(es), {objects:5} objects, batch {batch} each: "
+            f"{world * batch / step:6.2f} objects/s, "
+            f"step {1000 * step:7.1f} ms, gather {1000 * gather:6.3f} ms = {gather / step:.3%}, "
+            f"{entry}, {sent}, "
             f"all-reduce of {weights / 2**20:.1f} MiB {1000 * statistics.median(reduced):.1f} ms",
             flush=True,
         )
@@ -185,10 +187,12 @@ def sizes() -> None:
     network = resolve(load(["itis.yaml"], ["model.network.weights=null"]))["model"]
     gradients = sum(4 * p.numel() for p in build(network).parameters())
     print(
-        f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: {outcome_bytes():.0f} bytes"
+        f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: "
+        f"{outcome_bytes():.0f} bytes"
     )
     print(
-        f"gradients, all-reduced: {cells(2 * (g - 1) / g * gradients / BANDWIDTH for g in (8, RANKS))}"
+        "gradients, all-reduced: "
+        f"{cells(2 * (g - 1) / g * gradients / BANDWIDTH for g in (8, RANKS))}"
     )
     for name, masks in (("clicks", False), ("clicks and masks", True)):
         sent = pickle.dumps(delta(0, masks))
@@ -200,12 +204,14 @@ def sizes() -> None:
             seconds.append(time.perf_counter() - started)
         entry = statistics.median(seconds)
         print(
-            f"{name}: a batch of {BATCH} is {len(sent)} bytes, those of {RANKS} ranks are read and entered in {1000 * entry:.1f} ms"
+            f"{name}: a batch of {BATCH} is {len(sent)} bytes, "
+            f"those of {RANKS} ranks are read and entered in {1000 * entry:.1f} ms"
         )
         for kind, hops in (("ring", lambda g: g - 1), ("tree", math.log2)):
             moved = {g: 2 * hops(g) * LATENCY + g * len(sent) / BANDWIDTH for g in (8, RANKS)}
             print(
-                f"  sent, {kind}: {cells(moved.values())}; and entered: {cells(moved[g] + g / RANKS * entry for g in moved)}"
+                f"  sent, {kind}: {cells(moved.values())}; and entered: "
+                f"{cells(moved[g] + g / RANKS * entry for g in moved)}"
             )
 
 

@@ -94,9 +94,13 @@ def measure_lock_step(
             for i in range(len(batch["id"]))
         )  # type: ignore[misc]
         played, batches = played + len(batch["id"]), batches + 1
-    both = f"{played / together:.2f} objects a second, one by one {played / alone:.2f}: ratio {alone / together:.2f}"
+    both = (
+        f"{played / together:.2f} objects a second, one by one {played / alone:.2f}: "
+        f"ratio {alone / together:.2f}"
+    )
     print(
-        f"at most {size} in lock-step ({played / batches:.1f} on average): {both} ({played} objects, {loop.max_clicks} clicks)",
+        f"at most {size} in lock-step ({played / batches:.1f} on average): "
+        f"{both} ({played} objects, {loop.max_clicks} clicks)",
         flush=True,
     )
 
@@ -136,8 +140,10 @@ def measure_waiting(
     waits, works = sum(fetches[i] for i in last), sum(steps[i] for i in last)
     size = data.loading.batch_size
     print(
-        f"{size * len(last) / (waits + works):.2f} objects a second; waiting for the loader: {100 * waits / (waits + works):.1f} % of "
-        f"{len(last)} steps of median {1000 * statistics.median(steps[i] for i in last):.0f} ms, batch {size}, "
+        f"{size * len(last) / (waits + works):.2f} objects a second; waiting for the loader: "
+        f"{100 * waits / (waits + works):.1f} % of "
+        f"{len(last)} steps of median {1000 * statistics.median(steps[i] for i in last):.0f} ms, "
+        f"batch {size}, "
         f"{data.loading.num_workers} workers, {torch.get_num_threads()} threads"
     )
 

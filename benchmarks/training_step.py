@@ -173,7 +173,10 @@ def main() -> None:
         max_epochs=epochs, accelerator=options.accelerator, devices=1, callbacks=callbacks, **quiet
     )
     trainer.fit(build(config["model"], options.trust), batches)
-    title = f"{config['name']}, batch {config['loading']['batch_size']}, {epochs} epochs of {len(batches) // kinds} steps of each kind"
+    title = (
+        f"{config['name']}, batch {config['loading']['batch_size']}, "
+        f"{epochs} epochs of {len(batches) // kinds} steps of each kind"
+    )
     if options.features:
         report_features(features, title)
     else:
@@ -190,14 +193,16 @@ def report_features(features: TimedFeatures, title: str) -> None:
             for kept, other in zip(features.times["kept"], features.times[way], strict=True)
         ]
         print(
-            f"{way:10}  {statistics.median(features.times[way]):6.3f}  {statistics.median(ratios):.3f}"
+            f"{way:10}  {statistics.median(features.times[way]):6.3f}  "
+            f"{statistics.median(ratios):.3f}"
         )
 
 
 def report(loop: TimedLoop, title: str) -> None:
     """Median times in ms, and the ratio of the two kinds."""
     print(
-        f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; {torch.get_num_threads()} threads"
+        f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; "
+        f"{torch.get_num_threads()} threads"
     )
     print("median ms      step  batch_start hook  batch_end hook")
     for kind, name in zip(KINDS, ("iterative", "plain"), strict=True):
@@ -205,7 +210,8 @@ def report(loop: TimedLoop, title: str) -> None:
             1000 * statistics.median(column) for column in zip(*loop.times[kind], strict=True)
         )
         print(
-            f"{name:9}  {1000 * statistics.median(map(sum, loop.times[kind])):8.1f}  {before:16.2f}  {after:14.2f}"
+            f"{name:9}  {1000 * statistics.median(map(sum, loop.times[kind])):8.1f}  "
+            f"{before:16.2f}  {after:14.2f}"
         )
     plain = statistics.median(map(sum, loop.times[False]))
     pairs = [sum(a) / sum(b) for a, b in zip(loop.times[True], loop.times[False], strict=True)]
@@ -216,7 +222,8 @@ def report(loop: TimedLoop, title: str) -> None:
         f"iterative / plain: {statistics.median(pairs):.3f} (median of {len(pairs)} pairs of steps)"
     )
     print(
-        f"by the hooks alone: {1 + statistics.median(extra) / plain:.3f} (what they add to a plain step; less noise)"
+        f"by the hooks alone: {1 + statistics.median(extra) / plain:.3f} (what they add to a plain "
+        "step; less noise)"
     )
 
 

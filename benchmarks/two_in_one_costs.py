@@ -33,10 +33,8 @@ def main() -> None:
 
 def measure_click(network: TwoInOneNetwork, size: int, repeats: int, device: torch.device) -> None:
     """Print the time of a refinement click over that of a selection click."""
-    image, clicks = (
-        torch.rand(1, 3, size, size, device=device),
-        torch.rand(1, 1, size, size, device=device),
-    )
+    image = torch.rand(1, 3, size, size, device=device)
+    clicks = torch.rand(1, 1, size, size, device=device)
     box = [Box(size // 4, size // 4, 3 * size // 4, 3 * size // 4)]
     with torch.inference_mode():
         _, features = network(image, clicks)
@@ -52,10 +50,8 @@ def measure_loss(
     network: TwoInOneNetwork, size: int, batch: int, repeats: int, device: torch.device
 ) -> None:
     """Print what the band's weights add to the loss, and what their distances cost the loader, each over a whole step."""
-    image, clicks = (
-        torch.rand(batch, 3, size, size, device=device),
-        torch.rand(batch, 1, size, size, device=device),
-    )
+    image = torch.rand(batch, 3, size, size, device=device)
+    clicks = torch.rand(batch, 1, size, size, device=device)
     truth = np.hypot(*(np.indices((size, size)) - size / 2)) < size / 5
     mask = torch.from_numpy(truth.astype(np.uint8)).to(device).repeat(batch, 1, 1)
     distance = torch.from_numpy(distance_to(truth)).to(device).repeat(batch, 1, 1)

@@ -14,7 +14,10 @@ COMMANDS = {
 """Module and purpose of each command."""
 EXTRAS = {"starlette": "annotate", "uvicorn": "annotate"}
 """Extras of the package, by the modules that only they bring."""
-USAGE = "usage: interseg COMMAND [arguments]\n\n{commands}\n\ninterseg COMMAND --help explains a command; interseg --version\n"
+USAGE = (
+    "usage: interseg COMMAND [arguments]\n\n{commands}\n\ninterseg COMMAND --help explains a "
+    "command; interseg --version\n"
+)
 
 
 def main() -> int | None:

@@ -23,7 +23,8 @@ from interseg.masks import CocoWriter, draw_ids, write_ids
 
 EXAMPLES = (
     "--checkpoint RUN --images photos --clicks clicks.csv --out masks",
-    "--checkpoint RUN --images photos --clicks clicks.json --out masks --device cuda refiner=f_brs_b flip=true",
+    "--checkpoint RUN --images photos --clicks clicks.json --out masks --device cuda "
+    "refiner=f_brs_b flip=true",
 )
 
 
@@ -74,7 +75,8 @@ def main() -> int:
     for line in problems:
         print(f"left out: {line}", file=sys.stderr)
     print(
-        f"{len(written.annotations)} masks on {len(written.images)} photos, {len(problems)} problems: {options.out}"
+        f"{len(written.annotations)} masks on {len(written.images)} photos, "
+        f"{len(problems)} problems: {options.out}"
     )
     return 1 if problems else 0
 
@@ -100,7 +102,8 @@ def segment_photo(
     for scripted in objects:
         if found and model.segmenter.outputs > 1:
             problems.append(
-                f"{name}, object {scripted.object}: a network of classes answers a photo as a whole; give one object a photo"
+                f"{name}, object {scripted.object}: a network of classes answers a photo as a "
+                "whole; give one object a photo"
             )
             continue
         try:

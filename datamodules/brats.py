@@ -1,23 +1,31 @@
-"""BraTS' brain tumours: FLAIR images, the whole tumour (all labels above 0), in the layouts of 2015 (`.mha`) and 2020 (NIfTI)."""
+"""BraTS' brain tumours: FLAIR images and the whole tumour (all labels above 0).
+
+Read are the layouts of 2015 (`.mha`) and 2020 (NIfTI).
+"""
 
 from pathlib import Path
 
-from datamodules.volume_files import VolumeFiles, volume_folder
+from datamodules.volume_files import VolumeFiles, require_volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
 
 class BratsDataModule(VolumeDataModule):
-    """Cases `CASE/CASE_flair.nii.gz` and `CASE_seg.nii.gz`, or 2015's `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`."""
+    """Data module of BraTS' cases.
+
+    A case is `CASE/CASE_flair.nii.gz` and `CASE/CASE_seg.nii.gz`, or 2015's
+    `CASE/*Flair*/*Flair*.mha` and `CASE/*OT*/*OT*.mha`.
+    """
 
     def files(self) -> list[VolumeFiles]:
-        root = volume_folder(
+        root = require_volume_folder(
             self.root, "BraTS", "unpack the archive of the challenge there, a folder a case"
         )
         images = sorted({*root.rglob("*_flair.nii*"), *root.rglob("*Flair*.mha")})
         if not images:
             raise InputError(
-                f"{root} has no *_flair.nii.gz and no *Flair*.mha; give the folder that holds the cases' folders"
+                f"{root} has no *_flair.nii.gz and no *Flair*.mha; "
+                "give the folder that holds the cases' folders"
             )
         return [VolumeFiles(path, self._label(path)) for path in images]
 

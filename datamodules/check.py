@@ -1,4 +1,4 @@
-"""A look at a data set before anything is learned: how much there is, what it was taken for, what is wrong with it."""
+"""A look at a data set before training: its size, how its files were read, and the problems."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datamodules.base import ClickDataModule, distinct
+from datamodules.base import ClickDataModule
 from datamodules.duplicates import ALIKE, BITS, Fingerprint, fingerprint, nearest_pairs
-from datamodules.sources import ObjectSource, Sample
+from datamodules.sources import ObjectSource, Sample, drop_repeats
 from datamodules.tasks import TaskDataModule
 from datamodules.volume_files import Volume, read_case
 from datamodules.volumes import VolumeDataModule
@@ -21,11 +21,11 @@ from interseg.images import image_size
 from interseg.listing import name_some
 
 PICTURES = 12
-"""Pictures of a part, from all over it."""
+"""Number of pictures of a part, spread over all of it."""
 SIZES = 3
-"""Sizes that are named."""
+"""Number of sizes that are named."""
 PAIRS = 6
-"""Pairs of photos that are most alike, of two splits, that are shown."""
+"""Number of pairs of photos of two splits that are shown, the most alike first."""
 
 
 class Picture(NamedTuple):
@@ -51,7 +51,7 @@ class Part:
 
 @dataclass
 class Findings:
-    """What a look at a data set found, a line each."""
+    """Findings about a data set, a line each."""
 
     parts: list[Part] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -60,15 +60,15 @@ class Findings:
 
     @property
     def lines(self) -> dict[str, list[str]]:
-        """The lines by what they are."""
+        """All lines by their kind."""
         return {"note": self.notes, "left out": self.left_out, "wrong": self.problems}
 
 
 def check_data(data: Any) -> Findings:
-    """Look at all of a data set, every image or volume once; what is wrong is a line, not an error.
+    """Look at every image or volume of a data set once; a problem is a line, not an error.
 
     Raises:
-        InputError: another kind of data module.
+        InputError: The data module is of another kind.
     """
     found = Findings()
     if isinstance(data, ClickDataModule):
@@ -79,14 +79,15 @@ def check_data(data: Any) -> Findings:
         check_volumes(data, found)
     else:
         raise InputError(
-            f"{type(data).__name__} is no data module of clicks, tasks or volumes; nothing is known of it"
+            f"{type(data).__name__} is not a data module of clicks, tasks or volumes; "
+            "only those can be checked"
         )
-    found.problems = distinct(found.problems)
+    found.problems = drop_repeats(found.problems)
     return found
 
 
 def check_splits(data: ClickDataModule, found: Findings) -> None:
-    """Look at the objects of each split, in every image at one."""
+    """Look at each split, at one object of every image."""
     seen: dict[tuple[str, ...], str] = {}
     for split in ("train", "val", "test"):
         try:
@@ -114,49 +115,52 @@ def compare_with_training(data: ClickDataModule, found: Findings) -> None:
     for split, part in parts.items():
         pairs = nearest_pairs(train.fingerprints, part.fingerprints)
         alike = [pair for pair in pairs if pair.distance <= ALIKE]
-        found.notes += name_some(
-            f"photos of train that look like one of {split}",
-            [f"{pair.first} like {pair.second}" for pair in alike],
+        lines = [f"{pair.first} like {pair.second}" for pair in alike]
+        found.notes += name_some(f"photos of train that look like one of {split}", lines)
+        bits = (
+            f"the nearest differ in {pairs[0].distance} of {BITS} bits; "
+            f"up to {ALIKE} it is taken for the same photo"
         )
-        bits = f"the nearest differ in {pairs[0].distance} of {BITS} bits; up to {ALIKE} it is taken for the same photo"
         beside = Part(f"train beside {split}", {"photos in both": f"{len(alike)}: {bits}"})
         found.parts.append(beside)
-        for pair in pairs[: max(PAIRS, min(len(alike), PICTURES))]:
-            beside.pictures += [
-                picture_of(data, "train", pair.first),
-                picture_of(data, split, pair.second),
-            ]
+        shown = max(PAIRS, min(len(alike), PICTURES))
+        for pair in pairs[:shown]:
+            beside.pictures.append(picture_of(data, "train", pair.first))
+            beside.pictures.append(picture_of(data, split, pair.second))
 
 
 def picture_of(data: ClickDataModule, split: str, image: str) -> Picture:
-    """Take the first object of an image by its name."""
+    """Draw the first object of an image that is given by its name."""
     source = data.objects(split)
-    index = next(index for index in range(len(source)) if source.image(index) == image)
-    sample = source.read(index)
-    return Picture(f"{split}: {image}", sample.image, drawn(sample))
+    names = [source.image(index) for index in range(len(source))]
+    sample = source.read(names.index(image))
+    return Picture(f"{split}: {image}", sample.image, draw_truth(sample))
 
 
 def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
-    """Read an object of every image of a split."""
+    """Read one object of every image of a split."""
     images: dict[str, int] = {}
     for index in range(len(source)):
         images.setdefault(source.image(index), index)
     part = Part(split, {"images": str(len(images)), "objects": str(len(source))})
-    shares, pictured = [], spread(list(images.values()))
+    shares = []
+    pictured = spread(list(images.values()))
     for index in tqdm(images.values(), desc=split, leave=False, disable=None):
         try:
             sample = source.read(index)
         except InputError as error:
             found.problems.append(f"{source.name(index)}: {error}")
             continue
-        shares.append(float((sample.mask == 1).mean()))
+        object = sample.mask == 1
+        shares.append(float(object.mean()))
         part.fingerprints[source.image(index)] = fingerprint(sample.image)
         if index in pictured:
-            part.pictures.append(Picture(source.name(index), sample.image, drawn(sample)))
-    part.facts["sizes"] = counted_sizes(source.size(index) for index in images.values())
+            part.pictures.append(Picture(source.name(index), sample.image, draw_truth(sample)))
+    part.facts["sizes"] = count_sizes(source.size(index) for index in images.values())
     if shares:
+        median = 100 * np.median(shares)
         part.facts["an object's share"] = (
-            f"{100 * np.median(shares):.2g} % of its image in the median, of {len(shares)} objects"
+            f"{median:.2g} % of its image in the median, of {len(shares)} objects"
         )
     try:
         part.facts |= source.facts()
@@ -173,11 +177,10 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
     except InputError as error:
         found.problems.append(str(error))
         return
-    part = Part(
-        "images",
-        {"images": f"{len(dataset)}: {len(held)} to pretrain on, {len(others)} for tasks of one"},
-    )
-    counts, pictured = np.zeros(256, np.int64), spread(range(len(dataset)))
+    use = f"{len(held)} to pretrain on, {len(others)} for tasks of one"
+    part = Part("images", {"images": f"{len(dataset)}: {use}"})
+    counts = np.zeros(256, np.int64)
+    pictured = spread(range(len(dataset)))
     sizes = []
     for index in tqdm(range(len(dataset)), desc="images", leave=False, disable=None):
         file = dataset.files[index]
@@ -190,15 +193,13 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
         counts += np.bincount(mask.ravel(), minlength=256)
         if index in pictured:
             part.pictures.append(Picture(file.image.name, image, mask))
-    part.facts["sizes"] = f"{counted_sizes(sizes)}; shown at {data.size[0]} x {data.size[1]}"
+    part.facts["sizes"] = f"{count_sizes(sizes)}; shown at {data.size[0]} x {data.size[1]}"
     part.facts["classes"] = class_shares(counts, data.classes)
     found.parts.append(part)
     found.notes, found.left_out = data.notes, data.left_out
-    found.problems += [
-        f"no pixel is of class {label}"
-        for label in range(data.classes)
-        if sizes and not counts[label]
-    ]
+    if sizes:
+        absent = [label for label in range(data.classes) if not counts[label]]
+        found.problems += [f"no pixel is of class {label}" for label in absent]
 
 
 def check_volumes(data: VolumeDataModule, found: Findings) -> None:
@@ -209,7 +210,8 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
     except InputError as error:
         found.problems.append(str(error))
         return
-    part, pictured = Part("volumes", {"volumes": str(len(files))}), spread(range(len(files)))
+    part = Part("volumes", {"volumes": str(len(files))})
+    pictured = spread(range(len(files)))
     for index, file in enumerate(tqdm(files, desc="volumes", leave=False, disable=None)):
         try:
             volume = read_case(file, data.values, data.channel, data.series)
@@ -223,20 +225,22 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
     found.parts.append(part)
     if not found.problems:
         try:
-            data.objects("train")  # what the config asks for beyond what the files are
+            data.objects("train")  # the config may ask for more than the files have
         except InputError as error:
             found.problems.append(str(error))
 
 
 def volume_facts(volumes: Sequence[Volume]) -> dict[str, str]:
-    """Say the sizes, the spacings and the target's share of volumes."""
+    """List the sizes, the spacings and the target's share of volumes."""
     if not volumes:
         return {}
     shares = [100 * float(volume.mask.mean()) for volume in volumes]
-    spacings = Counter(" x ".join(f"{mm:.3g}" for mm in volume.spacing) for volume in volumes)
+    spacings: Counter[str] = Counter()
+    for volume in volumes:
+        spacings[" x ".join(f"{mm:.3g}" for mm in volume.spacing)] += 1
     return {
-        "sizes": counted_sizes(volume.mask.shape for volume in volumes),
-        "spacings": f"{some(spacings)} mm",
+        "sizes": count_sizes(volume.mask.shape for volume in volumes),
+        "spacings": f"{name_most_frequent(spacings)} mm",
         "the target's share": f"{min(shares):.2g} to {max(shares):.2g} %",
     }
 
@@ -246,42 +250,41 @@ def widest_slice(name: str, volume: Volume) -> Picture:
     depth = int(volume.mask.sum((1, 2)).argmax())
     pixels = volume.image[depth]
     low, high = np.percentile(pixels, (1, 99))
-    grey = ((pixels - low) * (255 / max(high - low, 1e-12))).clip(0, 255).astype(np.uint8)
-    return Picture(
-        f"{name}, slice {depth}", np.repeat(grey[..., None], 3, -1), volume.mask[depth] > 0
-    )
+    scaled = (pixels - low) * (255 / max(high - low, 1e-12))
+    grey = scaled.clip(0, 255).astype(np.uint8)
+    image = np.repeat(grey[..., None], 3, -1)
+    return Picture(f"{name}, slice {depth}", image, volume.mask[depth] > 0)
 
 
-def drawn(sample: Sample) -> NDArray[Any]:
-    """Give an object's pixels, or the classes of an image that has several."""
-    several = np.setdiff1d(sample.mask, (0, 1, IGNORE)).size > 0
-    return sample.mask if several else sample.mask == 1
+def draw_truth(sample: Sample) -> NDArray[Any]:
+    """Return an object's pixels, or the classes of an image that has several."""
+    other_classes = np.setdiff1d(sample.mask, (0, 1, IGNORE))
+    return sample.mask if other_classes.size > 0 else sample.mask == 1
 
 
 def class_shares(counts: NDArray[np.int64], classes: int) -> str:
-    """Say the share of each class among the pixels that count, and that of the ignored ones."""
+    """Write the share of each class among the pixels that count, and that of the ignored pixels."""
     known = counts[:classes]
-    shares = ", ".join(
-        f"{label}: {100 * count / max(known.sum(), 1):.2g} %"
-        for label, count in enumerate(known.tolist())
-    )
-    return f"{shares}; ignored: {100 * counts[IGNORE] / max(counts.sum(), 1):.2g} %"
+    percents = 100 * known / max(known.sum(), 1)
+    shares = [f"{label}: {percent:.2g} %" for label, percent in enumerate(percents.tolist())]
+    ignored = 100 * counts[IGNORE] / max(counts.sum(), 1)
+    return f"{', '.join(shares)}; ignored: {ignored:.2g} %"
 
 
-def counted_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
-    """Say which sizes there are, the most frequent first."""
-    return some(Counter(" x ".join(map(str, size)) for size in sizes))
+def count_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
+    """Name the most frequent sizes."""
+    names = [" x ".join(map(str, size)) for size in sizes]
+    return name_most_frequent(Counter(names))
 
 
-def some(counts: Counter[str]) -> str:
-    """Say the most frequent values and how often they are."""
-    named = ", ".join(f"{value} ({count})" for value, count in counts.most_common(SIZES))
-    return named + (f" and {len(counts) - SIZES} more" if len(counts) > SIZES else "")
+def name_most_frequent(counts: Counter[str]) -> str:
+    """Name the most frequent values and their counts, the most frequent first."""
+    named = [f"{value} ({count})" for value, count in counts.most_common(SIZES)]
+    more = f" and {len(counts) - SIZES} more" if len(counts) > SIZES else ""
+    return ", ".join(named) + more
 
 
 def spread(indices: Sequence[int]) -> set[int]:
     """Choose indices from all over a list."""
-    return {
-        indices[i]
-        for i in np.linspace(0, len(indices) - 1, min(PICTURES, len(indices))).round().astype(int)
-    }
+    places = np.linspace(0, len(indices) - 1, min(PICTURES, len(indices)))
+    return {indices[place] for place in places.round().astype(int)}

@@ -1,8 +1,9 @@
 """Cityscapes' street scenes by its eight categories."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder
+from datamodules.tasks import LabelledImage, TaskDataModule, require_labelled_folder
 from interseg.errors import InputError
 
 CATEGORIES = {
@@ -19,7 +20,11 @@ CATEGORIES = {
 
 
 class CityscapesDataModule(TaskDataModule):
-    """`leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`; train and val together."""
+    """Data module of Cityscapes' photos, train and val together.
+
+    The layout is `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and
+    `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`.
+    """
 
     codes: ClassVar[dict[int, int]] = {
         id: number for number, ids in enumerate(CATEGORIES.values()) for id in ids
@@ -29,16 +34,17 @@ class CityscapesDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root, "Cityscapes", "download leftImg8bit and gtFine of cityscapes-dataset.com"
         )
-        photos = labelled_folder(
+        photos = require_labelled_folder(
             root / "leftImg8bit", "Cityscapes", "unpack leftImg8bit_trainvaltest there"
         )
+        found: list[Path] = []
+        for split in ("train", "val"):
+            found += photos.glob(f"{split}/*/*_leftImg8bit.png")
         pairs = []
-        for photo in sorted(
-            p for split in ("train", "val") for p in photos.glob(f"{split}/*/*_leftImg8bit.png")
-        ):
+        for photo in sorted(found):
             name = photo.name.replace("_leftImg8bit", "_gtFine_labelIds")
             mask = root / "gtFine" / photo.parent.relative_to(photos) / name
             if not mask.exists():

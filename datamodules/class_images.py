@@ -1,4 +1,4 @@
-"""Images whose every pixel has a class, clicked as a whole: what a network of several classes is trained and evaluated on."""
+"""Images with a class at every pixel, clicked as a whole, for networks of several classes."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from datamodules.tasks import LabelledDataset, TaskDataModule
 
 
 class ClassImageSource(ObjectSource):
-    """Some images of a labelled set; the mask of each is its classes, 255 = ignore.
+    """Some images of a labelled set; the mask of an image is its classes, 255 = ignore.
 
     Args:
-        images: all of the set.
-        indices: of those that are taken.
+        images: All images of the set.
+        indices: Numbers of the images that are taken.
     """
 
     def __init__(self, images: LabelledDataset, indices: Sequence[int]) -> None:
@@ -36,11 +36,13 @@ class ClassImageSource(ObjectSource):
 
 
 class ClassImagesDataModule(ClickDataModule):
-    """The images of a stream of tasks outside any stream: those that are pretrained on for training, the others for evaluation.
+    """Data module of the images of a task stream, used without the stream.
+
+    Training has the images that the stream pretrains on, evaluation has the others.
 
     Args:
-        images: the stream's data module, whose size, split and classes hold.
-        loading: see `Loading`.
+        images: Data module of the stream; its size, split and classes hold.
+        loading: See `Loading`.
     """
 
     def __init__(self, images: TaskDataModule, loading: Loading | None = None) -> None:

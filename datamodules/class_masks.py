@@ -1,10 +1,10 @@
-"""What a person's own class masks must be like, found out before anything is learned."""
+"""Checks of a person's own class masks before training."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.mask_kinds import values_of
-from datamodules.orientation import check_fit, drawn_upright, note_photos
+from datamodules.orientation import check_fit, decide_upright, note_photos
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 from interseg.images import image_header
@@ -12,19 +12,19 @@ from interseg.labels import read_labels
 
 
 def check_classes(pairs: Sequence[tuple[Path, Path]], classes: int) -> tuple[bool, list[str]]:
-    """Look at every image's header and every mask.
+    """Check every image's header and every mask.
 
     Args:
-        pairs: image and mask.
-        classes: number of classes.
+        pairs: Image and mask.
+        classes: Number of classes.
 
     Returns:
-        Whether photos are turned by an EXIF orientation that fits both ways; and what was decided,
-        a line each.
+        Whether photos are turned by an EXIF orientation that fits their masks both ways; and the
+        decisions, a line each.
 
     Raises:
-        InputError: an unreadable file, a mask of another size, a value that is neither a class nor
-            255, a set in which one class alone occurs.
+        InputError: A file is unreadable, a mask has another size than its image, a value is neither
+            a class nor 255, or the set has one class alone.
     """
     seen: set[int] = set()
     fitted = []
@@ -46,13 +46,16 @@ def check_classes(pairs: Sequence[tuple[Path, Path]], classes: int) -> tuple[boo
             else "number the classes from 0"
         )
         raise InputError(f"the masks in {pairs[0][1].parent} hold {only} alone; {how}")
-    upright = drawn_upright((header.size, shape) for _, header, shape in fitted)
+    upright = decide_upright((header.size, shape) for _, header, shape in fitted)
     return upright, note_photos([(name, header) for name, header, _ in fitted], upright)
 
 
 def check_values(values: frozenset[int], classes: int) -> str | None:
-    """Tell which value of a mask is no class; None where all are."""
+    """Describe the first value of a mask that is not a class; None where all are classes."""
     strange = sorted(values - {*range(classes), IGNORE})
     if not strange:
         return None
-    return f"has the value {strange[0]}; classes are 0 to {classes - 1} (data.classes={classes}), 255 is ignored"
+    return (
+        f"has the value {strange[0]}; classes are 0 to {classes - 1} (data.classes={classes}), "
+        "255 is ignored"
+    )

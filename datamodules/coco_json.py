@@ -1,8 +1,7 @@
-"""COCO JSON as people have it: everything is checked when a file is listed; what is bad is named, its neighbours go on."""
+"""Checks of COCO JSON files as people have them: a bad entry is named, the others are kept."""
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,100 +15,122 @@ from interseg.listing import leads_out
 PARTS = ("images", "annotations", "categories")
 NO_CATEGORY = -1
 BEYOND = 10
-"""Image sides that a polygon may reach out of its image; outlines of anything farther are an error
-in units."""
+"""Number of image sides by which a polygon may reach out of its image; a polygon that reaches
+farther is taken for one in other units."""
 CERTAIN = 32
-"""Square pixels of a polygon within its image that is sure to cover some pixel's centre; smaller
-ones are drawn to see."""
+"""Area in square pixels from which on a polygon within its image surely covers a pixel's centre;
+smaller polygons are drawn to find out."""
 LARGEST_IMAGE = 2**31
-"""Pixels that run lengths of 32 bits count."""
+"""Number of pixels that run lengths of 32 bits can count."""
 LARGEST = 2**62
-"""Numbers of a JSON that C takes as ids."""
+"""Largest number of a JSON file that C code takes as an id."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a COCO file; raises `InputError` for what is none."""
+    """Read a COCO file.
+
+    Raises:
+        InputError: The file does not exist or is not a COCO file.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the COCO annotation file") from None
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON file ({str(error)[:120]})") from None
-    missing = set(PARTS) - set(content if isinstance(content, dict) else ())
+    keys = content.keys() if isinstance(content, dict) else set()
+    missing = set(PARTS) - keys
     if missing:
         raise InputError(
-            f"{path} lacks {', '.join(sorted(missing))}; a COCO file has images, annotations and categories"
+            f"{path} lacks {', '.join(sorted(missing))}; "
+            "a COCO file has images, annotations and categories"
         )
     for part in PARTS:
         if not isinstance(content[part], list):
             raise InputError(
-                f"{path}: {part} is no list; a COCO file has lists of images, annotations and categories"
+                f"{path}: {part} is no list; a COCO file has lists of images, "
+                "annotations and categories"
             )
     return content
 
 
 def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Keep what is good of a COCO file; the rest is named, a line each.
+    """Keep the good entries of a COCO file, and name the others.
 
-    Crowds are kept: readers leave them out. An area that is missing or null is one that nobody has
-    measured, a category one of its own.
+    Crowds are kept, since readers leave them out themselves. A missing or null area is dropped: it
+    is unknown. A missing or null category becomes `NO_CATEGORY`.
+
+    Returns:
+        The content with its good entries, and the problems, a line each.
     """
     problems: list[str] = []
     listed = [with_file_name(image) for image in content["images"]]
-    images = {image["id"]: image for image in good(listed, "image", check_image, problems)}
-    categories = list(good(content["categories"], "category", check_category, problems))
+    images = {image["id"]: image for image in keep_good(listed, "image", check_image, problems)}
+    categories = list(keep_good(content["categories"], "category", check_category, problems))
 
     def check(row: Any) -> str | None:
         return check_annotation(row, images)
 
     annotations = []
-    for row in good(content["annotations"], "annotation", check, problems):
-        good_row = {key: value for key, value in row.items() if key != "area" or is_number(value)}
-        annotations.append(
-            good_row
-            | {"category_id": NO_CATEGORY if row.get("category_id") is None else row["category_id"]}
-        )
+    for row in keep_good(content["annotations"], "annotation", check, problems):
+        annotation = dict(row)
+        if not is_number(row.get("area")):
+            annotation.pop("area", None)
+        if row.get("category_id") is None:
+            annotation["category_id"] = NO_CATEGORY
+        annotations.append(annotation)
     kept = {"images": list(images.values()), "annotations": annotations, "categories": categories}
     return kept, problems
 
 
 def with_file_name(row: Any) -> Any:
-    """Give an image of LVIS, which has no `file_name`, that of its address: train2017/000000391895.jpg."""
-    address = row.get("coco_url") if isinstance(row, dict) and "file_name" not in row else None
-    return (
-        row | {"file_name": "/".join(address.split("/")[-2:])} if isinstance(address, str) else row
-    )
+    """Add the `file_name` to an image of LVIS, which has an address instead.
+
+    The name is the end of the address, such as `train2017/000000391895.jpg`.
+    """
+    if not isinstance(row, dict) or "file_name" in row:
+        return row
+    address = row.get("coco_url")
+    if not isinstance(address, str):
+        return row
+    folder_and_name = address.split("/")[-2:]
+    return row | {"file_name": "/".join(folder_and_name)}
 
 
-def good(
+def keep_good(
     rows: list[Any], kind: str, check: Callable[[dict[str, Any]], str | None], problems: list[str]
 ) -> list[dict[str, Any]]:
-    """Give the rows that pass a check and whose ids are new, and note the others."""
-    kept, seen = [], Counter[int]()
+    """Return the rows that pass a check and whose ids are new, and note the others.
+
+    Args:
+        rows: Entries of the file.
+        kind: Name of an entry in messages.
+        check: Function that describes what is wrong with a row; None for a good one.
+        problems: List to which a line is added for each bad row.
+    """
+    kept = []
+    seen: set[int] = set()
     for number, row in enumerate(rows, 1):
         reason = check(row) if isinstance(row, dict) else f"is {type(row).__name__}, no mapping"
-        if reason is None and seen[row["id"]]:
+        if reason is None and row["id"] in seen:
             reason = f"has the id {row['id']} of another {kind}"
         if reason is not None:
             problems.append(f"{kind} {name_of(row, number)} {reason}")
             continue
-        seen[row["id"]] += 1
+        seen.add(row["id"])
         kept.append(row)
     return kept
 
 
 def name_of(row: Any, number: int) -> str:
-    """Give an entry's id, or its place in the list where it has none."""
+    """Return an entry's id, or its place in the list if it has none."""
     id = row.get("id") if isinstance(row, dict) else None
     return str(id) if is_id(id) else f"number {number}"
 
 
 def check_image(row: dict[str, Any]) -> str | None:
-    """Tell what is wrong with an image; None where nothing is."""
+    """Describe what is wrong with an image; None for a good one."""
     if not is_id(row.get("id")):
         return f"has id {row.get('id')!r}; ids are whole numbers"
     name = row.get("file_name")
@@ -121,19 +142,22 @@ def check_image(row: dict[str, Any]) -> str | None:
         if not is_id(row.get(key)) or not 1 <= row[key] <= LARGEST_SIDE:
             return f"has {key} {row.get(key)!r}; give the pixels of the image file"
     if row["height"] * row["width"] > LARGEST_IMAGE:
-        return f"has {row['height']} x {row['width']} pixels; run lengths count at most {LARGEST_IMAGE}"
+        return (
+            f"has {row['height']} x {row['width']} pixels; "
+            f"run lengths count at most {LARGEST_IMAGE}"
+        )
     return None
 
 
 def check_category(row: dict[str, Any]) -> str | None:
-    """Tell what is wrong with a category; None where nothing is."""
+    """Describe what is wrong with a category; None for a good one."""
     if not is_id(row.get("id")) or not isinstance(row.get("name"), str):
         return f"has id {row.get('id')!r} and name {row.get('name')!r}"
     return None
 
 
 def check_annotation(row: dict[str, Any], images: dict[int, dict[str, Any]]) -> str | None:
-    """Tell what is wrong with an annotation; None where nothing is."""
+    """Describe what is wrong with an annotation; None for a good one."""
     if not is_id(row.get("id")):
         return f"has id {row.get('id')!r}; ids are whole numbers"
     image = row.get("image_id")
@@ -151,48 +175,65 @@ def check_annotation(row: dict[str, Any], images: dict[int, dict[str, Any]]) -> 
 
 
 def check_polygons(polygons: Any, size: tuple[int, int]) -> str | None:
-    """Tell what is wrong with polygons in an image of (height, width); None where nothing is."""
+    """Describe what is wrong with polygons in an image of (height, width); None for good ones."""
     if not isinstance(polygons, list):
         return f"has a segmentation of {type(polygons).__name__}; give polygons or run lengths"
     reach = BEYOND * max(size)
     for polygon in polygons:
         if not isinstance(polygon, list) or not all(is_number(value) for value in polygon):
-            return "has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"
+            return (
+                "has a polygon that is no list of numbers; "
+                "a polygon is [x, y, x, y, ...], not a list of points"
+            )
         if len(polygon) < 6 or len(polygon) % 2:
-            return f"has a polygon of {len(polygon)} numbers; it takes x and y of three points at least"
+            return (
+                f"has a polygon of {len(polygon)} numbers; "
+                "it takes x and y of three points at least"
+            )
         if max(polygon) > reach or min(polygon) < -reach:
-            return f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} x {size[1]} pixels"
-    if any(is_certain(polygon, size) for polygon in polygons) or coco_mask.area(
-        coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
-    ):
+            return (
+                f"has a polygon from {min(polygon):g} to {max(polygon):g} in an image of {size[0]} "
+                f"x {size[1]} pixels"
+            )
+    if any(is_certain(polygon, size) for polygon in polygons):
         return None
-    return "has polygons that cover no pixel"
+    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+    return None if coco_mask.area(runs) else "has polygons that cover no pixel"
 
 
 def is_certain(polygon: list[float], size: tuple[int, int]) -> bool:
-    """Tell by its area and box whether a polygon covers a pixel of an image of (height, width), without drawing it."""
+    """Tell by its area and box that a polygon covers a pixel of an image, without drawing it.
+
+    Args:
+        polygon: Coordinates x, y, x, y, ... in pixels.
+        size: (height, width) of the image.
+
+    Returns:
+        True if the polygon surely covers a pixel; False if it must be drawn to find out.
+    """
     x, y = polygon[::2], polygon[1::2]
-    if min(x) < 0 or min(y) < 0 or max(x) > size[1] or max(y) > size[0]:
+    height, width = size
+    if min(x) < 0 or min(y) < 0 or max(x) > width or max(y) > height:
         return False
-    twice = sum(
-        a * d - b * c for a, b, c, d in zip(x, y, [*x[1:], x[0]], [*y[1:], y[0]], strict=True)
-    )
+    next_x, next_y = [*x[1:], x[0]], [*y[1:], y[0]]
+    sides = zip(x, y, next_x, next_y, strict=True)
+    twice = sum(x0 * y1 - y0 * x1 for x0, y0, x1, y1 in sides)
     return abs(twice) > 2 * CERTAIN
 
 
 def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
-    """Tell what is wrong with run lengths in an image of (height, width); None where nothing is."""
+    """Describe what is wrong with run lengths of an image (height, width); None for good ones."""
     if runs.get("size") != list(size):
         return f"has run lengths of size {runs.get('size')}, its image is {list(size)}"
     counts = runs.get("counts")
     try:
-        lengths = unpacked(counts) if isinstance(counts, str) else counts
+        lengths = unpack_runs(counts) if isinstance(counts, str) else counts
     except ValueError as error:
         return f"has run lengths that cannot be read ({error})"
-    if not isinstance(lengths, list) or not all(
-        is_id(length) and length >= 0 for length in lengths
-    ):
-        return "has run lengths that are no list of pixels"
+    if not isinstance(lengths, list):
+        return "has run lengths that are not a list"
+    if not all(is_id(length) and length >= 0 for length in lengths):
+        return "has run lengths that are not numbers of pixels"
     if sum(lengths) != size[0] * size[1]:
         return f"has run lengths of {sum(lengths)} pixels, its image has {size[0] * size[1]}"
     if not any(lengths[1::2]):
@@ -200,10 +241,14 @@ def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
     return None
 
 
-def unpacked(text: str) -> list[int]:
-    """Unpack COCO's compressed run lengths: five bits a character, from the fourth on differences to the one before last.
+def unpack_runs(text: str) -> list[int]:
+    """Unpack COCO's compressed run lengths.
 
-    Raises `ValueError` for anything else.
+    A character holds five bits. From the fourth length on, the number is the difference to the
+    length before the last one.
+
+    Raises:
+        ValueError: The text is not of this format.
     """
     lengths: list[int] = []
     value = shift = 0
@@ -231,9 +276,6 @@ def is_id(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a finite number that C takes."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) <= LARGEST
-        and math.isfinite(value)
-    )
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= LARGEST and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""DAVIS-585 (Chen et al. 2022, FocalClick): objects of DAVIS' frames, with flawed masks that clicks are to correct."""
+"""DAVIS-585 (Chen et al. 2022, FocalClick): objects with flawed masks to correct by clicks."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,17 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
-from datamodules.splits import whole_for_training
+from datamodules.sources import ObjectSource, Sample, require_folder, sample_from_labels
+from datamodules.splits import note_whole_set
 from interseg.errors import InputError
 from interseg.images import image_size, read_image
 from interseg.labels import read_labels
 
-HOW = "unpack DAVIS585.zip (FocalClick's page) there, so that a folder a video lies in it: bear/00009.jpg, bear/object1_00009.png, ..."
+HOW = (
+    "unpack DAVIS585.zip (FocalClick's page) there, so that a folder a video lies in it: "
+    "bear/00009.jpg, bear/object1_00009.png, ..."
+)
 INITIAL = ("sp", "stm")
-"""Initial masks: of superpixels, and of a video method."""
+"""Kinds of initial masks: of superpixels, and of a video method."""
 HALF = 128
-"""Value that pixels of an object are above, in truth and initial masks."""
+"""Value above which a pixel belongs to the object, in truth and initial masks."""
 
 
 class Files(NamedTuple):
@@ -29,11 +32,13 @@ class Files(NamedTuple):
 
 
 class Davis585Source(ObjectSource):
-    """Every `OBJECT_FRAME.png` of every video's folder, with `FRAME.jpg` and `init_KIND_OBJECT_FRAME.png`.
+    """The objects of all videos' folders.
+
+    An object is `OBJECT_FRAME.png` with `FRAME.jpg` and `init_KIND_OBJECT_FRAME.png`.
 
     Args:
-        root: of the videos' folders.
-        initial: "sp", "stm", or None for no initial mask.
+        root: Folder of the videos' folders.
+        initial: Kind of initial masks, "sp" or "stm"; None for no initial mask.
     """
 
     def __init__(self, root: Path, initial: str | None) -> None:
@@ -42,12 +47,15 @@ class Davis585Source(ObjectSource):
         for mask in sorted(root.glob("*/*.png")):
             if mask.name.startswith((".", "init_")):
                 continue
-            image = mask.with_name(mask.stem.rpartition("_")[2] + ".jpg")
+            _, _, frame = mask.stem.rpartition("_")
+            image = mask.with_name(f"{frame}.jpg")
             start = mask.with_name(f"init_{initial}_{mask.name}") if initial else None
-            missing = [path for path in (image, start) if path is not None and not path.exists()]
+            needed = [image] if start is None else [image, start]
+            missing = [path for path in needed if not path.exists()]
             if missing:
                 self.problems.append(
-                    f"{missing[0]} does not exist, which {mask.name} needs; unpack the archive again"
+                    f"{missing[0]} does not exist, which {mask.name} needs; "
+                    "unpack the archive again"
                 )
             else:
                 self.entries.append(Files(image, mask, start))
@@ -70,36 +78,37 @@ class Davis585Source(ObjectSource):
     def read(self, index: int) -> Sample:
         files = self.entries[index]
         truth = above_half(files.mask)
-        sample = sample_from_labels(
-            read_image(files.image, truth.shape), truth.astype(np.int32), 1, None, files.mask
-        )
+        image = read_image(files.image, truth.shape)
+        sample = sample_from_labels(image, truth.astype(np.int32), 1, None, files.mask)
         if files.initial is None:
             return sample
         start = above_half(files.initial)
         if start.shape != truth.shape:
             raise InputError(
-                f"{files.initial} is {start.shape}, the object's mask {truth.shape}; unpack the archive again"
+                f"{files.initial} is {start.shape}, the object's mask {truth.shape}; "
+                "unpack the archive again"
             )
         return sample._replace(previous=start)
 
 
 def above_half(path: Path) -> NDArray[np.bool_]:
-    """Read a mask (H, W): above 128 in a grey file, whatever is not black in one in colours."""
+    """Read a mask (H, W): above 128 in a grey file, all that is not black in a coloured one."""
     values = read_labels(path, "any")
-    return values > (HALF if values.max() > 1 else 0)
+    threshold = HALF if values.max() > 1 else 0
+    return values > threshold
 
 
 class Davis585DataModule(ClickDataModule):
-    """DAVIS-585, all of it in every split; made for evaluation. Sessions start from the initial masks.
+    """Data module of DAVIS-585, made for evaluation: every split is the whole set.
 
-    The layout is the published loader's (ClickSEG, `davis585.py`). With initial masks, use a method
-    that reads the previous mask.
+    Sessions start from the initial masks, so use a method that reads the previous mask. The layout
+    is the published loader's (ClickSEG, `davis585.py`).
 
     Args:
-        root: holds a folder a video.
-        initial: "sp" (superpixels: the published D585-SP), "stm" (a video method), or null
-            (D585-ZERO).
-        loading: see `Loading`.
+        root: Folder with a folder per video.
+        initial: Kind of initial masks: "sp" (superpixels: the published D585-SP), "stm" (a video
+            method), or null (D585-ZERO).
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -111,12 +120,13 @@ class Davis585DataModule(ClickDataModule):
         super().__init__(loading)
         if initial is not None and initial not in INITIAL:
             raise InputError(
-                f"initial is {initial!r}; give {' or '.join(INITIAL)}, or null to start from nothing"
+                f"initial is {initial!r}; give {' or '.join(INITIAL)}, "
+                "or null to start from nothing"
             )
         self.root, self.initial = Path(root), initial
 
     def source(self, split: str) -> Davis585Source:
-        root = existing_folder(self.root, "DAVIS-585", HOW)
+        root = require_folder(self.root, "DAVIS-585", HOW)
         source = Davis585Source(root, self.initial)
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source

@@ -1,4 +1,4 @@
-"""DICOM folders: one series of whole slices, or an error that says what there is to choose from."""
+"""DICOM folders: one series of whole slices, or an error that lists the series to choose from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from datamodules.itk import quiet
 from interseg.errors import InputError
 
 DESCRIPTION, POSITION, ORIENTATION = "0008|103e", "0020|0032", "0020|0037"
-"""Tags of a series' description, and of a slice's place and axes in mm (DICOM PS3.3, C.7.6.2)."""
+"""Tags of a series' description, of a slice's position and axes in mm (DICOM PS3.3, C.7.6.2)."""
 SUFFIXES = (".dcm", ".dicom", ".ima")
 MAGIC_AT, MAGIC = 128, b"DICM"
 UNEVEN = 1.5
-"""Distances between slices, of their median, from which on one lacks between."""
+"""Factor of the median distance between slices above which a slice is missing in between."""
 
 
 class Series(NamedTuple):
@@ -31,26 +31,37 @@ def slices_of(folder: Path, wanted: str | None = None) -> tuple[str, ...]:
     """List the slices of a folder's series, in order.
 
     Args:
-        folder: of the slices.
-        wanted: id or description of the series; None for the only one.
+        folder: Folder of the slices.
+        wanted: Id or description of the series; None for the only one.
 
     Raises:
-        InputError: none, several and none chosen, a damaged slice, slices that lack or lie at one
-            place.
+        InputError: There is no series, or several and none is chosen; a slice is damaged; slices
+            are missing, or several are at one position.
     """
     known = series_in([folder])
     chosen = choose(known, folder, wanted)
-    check_strays(folder, {file for series in known for file in series.files})
+    files: set[str] = set()
+    for series in known:
+        files.update(series.files)
+    check_strays(folder, files)
     check_places(folder, chosen.files)
     return chosen.files
 
 
 def series_folder(case: Path, wanted: str | None = None) -> Path:
-    """Find the folder of a case, or below it, that holds its series; the case's own where there is none, which reading names.
+    """Find the folder that holds the series of a case: the case's own or one below it.
 
-    Raises `InputError` for several series and none chosen.
+    Without a series it is the case's own folder, and reading raises the error.
+
+    Args:
+        case: Folder of the case.
+        wanted: Id or description of the series; None for the only one.
+
+    Raises:
+        InputError: There are several series and none is chosen.
     """
-    known = series_in([case, *sorted(path for path in case.rglob("*") if path.is_dir())])
+    below = [path for path in case.rglob("*") if path.is_dir()]
+    known = series_in([case, *sorted(below)])
     return choose(known, case, wanted).folder if known else case
 
 
@@ -60,22 +71,27 @@ def series_in(folders: Sequence[Path]) -> list[Series]:
     found = []
     with quiet():
         for folder in folders:
-            ids = (
-                reader.GetGDCMSeriesIDs(str(folder))
-                if any(path.is_file() for path in folder.iterdir())
-                else ()
-            )
-            files = {id: reader.GetGDCMSeriesFileNames(str(folder), id) for id in ids}
-            found += [
-                Series(folder, id, tags_of(names[0])[DESCRIPTION], names)
-                for id, names in files.items()
-                if names
-            ]
+            if not any(path.is_file() for path in folder.iterdir()):
+                continue
+            for id in reader.GetGDCMSeriesIDs(str(folder)):
+                files = reader.GetGDCMSeriesFileNames(str(folder), id)
+                if files:
+                    description = tags_of(files[0])[DESCRIPTION]
+                    found.append(Series(folder, id, description, files))
     return found
 
 
 def choose(known: Sequence[Series], where: Path, wanted: str | None) -> Series:
-    """Take the series that is wanted; raises `InputError` unless that is one."""
+    """Choose the wanted series.
+
+    Args:
+        known: Series to choose from.
+        where: Folder of the series, for messages.
+        wanted: Id or description of the series; None for the only one.
+
+    Raises:
+        InputError: None or several are wanted.
+    """
     if not known:
         raise InputError(f"{where} holds no DICOM series; give the folder of its slices")
     chosen = [
@@ -83,73 +99,85 @@ def choose(known: Sequence[Series], where: Path, wanted: str | None) -> Series:
     ]
     if len(chosen) == 1:
         return chosen[0]
-    listed = "; ".join(
-        f"{series.id} ({series.description or 'no description'}, {len(series.files)} slices)"
-        for series in known
-    )
+    lines = []
+    for series in known:
+        description = series.description or "no description"
+        lines.append(f"{series.id} ({description}, {len(series.files)} slices)")
     given = "" if wanted is None else f", {len(chosen)} of them {wanted!r}"
     raise InputError(
-        f"{where} holds {len(known)} DICOM series{given}: {listed}; say which by data.series=ID_OR_DESCRIPTION"
+        f"{where} holds {len(known)} DICOM series{given}: {'; '.join(lines)}; "
+        "say which by data.series=ID_OR_DESCRIPTION"
     )
 
 
 def check_strays(folder: Path, known: set[str]) -> None:
-    """Raise `InputError` for a slice that is of no series: GDCM passes over what is damaged or cut short."""
+    """Raise `InputError` for a slice that belongs to no series.
+
+    GDCM silently skips files that are damaged or cut short.
+
+    Args:
+        folder: Folder of the slices.
+        known: Files of all its series.
+    """
     for path in sorted(folder.iterdir()):
-        if (
-            str(path) in known
-            or not path.is_file()
-            or path.name.startswith(".")
-            or path.name.upper() == "DICOMDIR"
-        ):
+        is_other = path.name.startswith(".") or path.name.upper() == "DICOMDIR"
+        if str(path) in known or is_other or not path.is_file():
             continue
         if path.suffix.lower() in SUFFIXES or is_dicom(path):
             raise InputError(
-                f"{path} is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it"
+                f"{path} is of no DICOM series, it is damaged or cut short; "
+                "copy or download it again, or remove it"
             )
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell by its magic whether a file is one of DICOM's."""
+    """Tell by its magic bytes whether a file is a DICOM file."""
     with path.open("rb") as file:
         file.seek(MAGIC_AT)
         return file.read(len(MAGIC)) == MAGIC
 
 
 def check_places(folder: Path, files: Sequence[str]) -> None:
-    """Raise `InputError` where slices lack between others, or several lie at one place; those without a place are not looked at."""
+    """Raise `InputError` if slices are missing between others, or several are at one position.
+
+    Series whose slices have no positions are not checked.
+    """
     tags = [tags_of(file) for file in files]
     points = [numbers(found[POSITION]) for found in tags]
     axes = numbers(tags[0][ORIENTATION])
     if len(files) < 3 or len(axes) != 6 or any(len(point) != 3 for point in points):
         return
-    places = np.sort(np.array(points) @ np.cross(axes[:3], axes[3:]))
+    normal = np.cross(axes[:3], axes[3:])
+    places = np.sort(np.array(points) @ normal)
     steps = np.diff(places)
     if steps.min() < 1e-3:
         raise InputError(
-            f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; leave one in the folder"
+            f"{folder} has several slices at {places[steps.argmin()]:.4g} mm: it mixes volumes; "
+            "leave one in the folder"
         )
     if steps.max() > UNEVEN * np.median(steps):
         low, high = places[steps.argmax()], places[steps.argmax() + 1]
         raise InputError(
-            f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; copy or download the series again"
+            f"{folder} lacks slices between {low:.4g} and {high:.4g} mm; "
+            "copy or download the series again"
         )
 
 
 def tags_of(file: str) -> dict[str, str]:
-    """Read what a slice says of its series, place and axes; empty where it says nothing."""
+    """Read a slice's tags of series, position and axes; "" for a tag that it does not have."""
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(file)
     with quiet():
         reader.ReadImageInformation()
-    return {
-        tag: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else ""
-        for tag in (DESCRIPTION, POSITION, ORIENTATION)
-    }
+    tags = {}
+    for tag in (DESCRIPTION, POSITION, ORIENTATION):
+        known = reader.HasMetaDataKey(tag)
+        tags[tag] = reader.GetMetaData(tag).strip() if known else ""
+    return tags
 
 
 def numbers(text: str) -> list[float]:
-    """Read DICOM's decimal strings; none of what is no number."""
+    """Read DICOM's decimal strings; an empty list if one of them is not a number."""
     try:
         return [float(part) for part in text.split("\\")]
     except ValueError:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from datamodules.base import ClickDataModule, Loading, Subset
+from datamodules.base import ClickDataModule, Loading
 from datamodules.mask_kinds import (
     EMPTY,
     KINDS,
@@ -22,22 +23,22 @@ from datamodules.mask_kinds import (
     settle,
     values_of,
 )
-from datamodules.orientation import check_fit, drawn_upright, note_photos
+from datamodules.orientation import check_fit, decide_upright, note_photos
 from datamodules.pairing import pair_folders
-from datamodules.sources import ObjectSource, Sample, existing_folder, sample_from_labels
-from datamodules.splits import checked_shares, part_of, same_objects
+from datamodules.sources import ObjectSource, Sample, Subset, require_folder, sample_from_labels
+from datamodules.splits import check_shares, note_same_objects, part_of
 from interseg.errors import InputError
 from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
 from interseg.listing import name_some
 
 COLOURS = {"colours": "ids", "binary": "any"}
-"""How `read_labels` takes the colours of a kind's masks; those of others are refused."""
+"""Way in which `read_labels` reads the colours of a kind's masks; other kinds refuse colours."""
 LOSSY = (".jpg", ".jpeg")
 
 
 class Listed(NamedTuple):
-    """What is known of an image and its mask before the image is decoded."""
+    """Facts about an image and its mask that are known before the image is decoded."""
 
     header: Header
     shape: tuple[int, int]
@@ -48,18 +49,18 @@ class Listed(NamedTuple):
 class FolderSource(ObjectSource):
     """Every object of every mask in a folder.
 
-    A mask is `binary` (anything above 0 is the one object), `ids` (a number per object, 255 ignored
-    in 8-bit files that also have other ids), `trimap` (0, 128 = ignore, 255 = object), `soft`
-    (above half is the object) or `colours` (an object a colour). `auto` decides file by file
-    (`kind_of`); what is odd among the others is named and left out.
+    A mask is `binary` (all pixels above 0 are the one object), `ids` (a number per object, 255
+    ignored in 8-bit files that also have other ids), `trimap` (0, 128 = ignore, 255 = object),
+    `soft` (above half is the object) or `colours` (a colour per object). `auto` decides file by
+    file (`kind_of`); a mask that does not fit the others is named and left out.
 
     Args:
-        images: folder of the images.
-        masks: folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks
+        images: Folder of the images.
+        masks: Folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks
             of `a.jpg` too.
-        kind: one of "auto", "binary", "ids", "trimap", "soft", "colours".
-        background: of "colours", as #rrggbb.
-        nested: look into folders below both.
+        kind: Kind of the masks: "auto", "binary", "ids", "trimap", "soft" or "colours".
+        background: Colour of the background as #rrggbb, for "colours".
+        nested: Whether to look into folders below both.
     """
 
     def __init__(
@@ -76,55 +77,57 @@ class FolderSource(ObjectSource):
         self.kind, self.background = kind, parse_colour(background)
         self.pairs, without, self.left_out = pair_folders(images, masks, nested)
         self.problems += [f"{path} has no mask in {masks}" for path in without]
-        listed = {stem: found for stem in self.pairs if (found := self._listed(stem)) is not None}
-        self.kinds = self._settled({stem: pair.mask for stem, pair in listed.items()})
-        """Of each mask."""
+        listed = {}
+        for stem in self.pairs:
+            found = self._look_at(stem)
+            if found is not None:
+                listed[stem] = found
+        self.kinds = self._settle({stem: pair.mask for stem, pair in listed.items()})
+        """Kind of each mask."""
         kept = {stem: pair for stem, pair in listed.items() if stem in self.kinds}
         self._check_background([pair.mask.values for pair in kept.values()])
-        self.entries = [
-            (stem, id, pair.shape)
-            for stem, pair in kept.items()
-            for id in self._objects(stem, pair.mask.values)
-        ]
+        self.entries: list[tuple[str, int, tuple[int, int]]] = []
         """Name, id and (height, width) of each object."""
-        self.upright = drawn_upright((pair.header.size, pair.shape) for pair in kept.values())
+        for stem, pair in kept.items():
+            ids = self._find_objects(stem, pair.mask.values)
+            self.entries += [(stem, id, pair.shape) for id in ids]
+        self.upright = decide_upright((pair.header.size, pair.shape) for pair in kept.values())
         """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
-        soft = [
-            self.pairs[stem][1].name
-            for stem, found in self.kinds.items()
-            if kind == "auto" and found == "soft"
-        ]
-        self.notes += name_some(
-            "masks with soft edges, cut at half (data.kind=ids reads their values as ids)", soft
-        )
-        self.notes += note_photos(
-            [(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()], self.upright
-        )
+        if kind == "auto":
+            soft = [stem for stem, found in self.kinds.items() if found == "soft"]
+            self.notes += name_some(
+                "masks with soft edges, cut at half (data.kind=ids reads their values as ids)",
+                [self.pairs[stem][1].name for stem in soft],
+            )
+        headers = [(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()]
+        self.notes += note_photos(headers, self.upright)
 
-    def _listed(self, stem: str) -> Listed | None:
-        """Look at a pair; None, with the problem noted, where it cannot be read."""
+    def _look_at(self, stem: str) -> Listed | None:
+        """Look at a pair; None for an unreadable one, which is noted as a problem."""
         image, mask = self.pairs[stem]
         try:
-            header, labels = (
-                image_header(image),
-                read_labels(mask, COLOURS.get(self.kind, "refuse")),
-            )
+            header = image_header(image)
+            labels = self._read_mask(mask)
         except InputError as error:
             self.problems.append(str(error))
             return None
         shape = (int(labels.shape[0]), int(labels.shape[1]))
-        values, lossy = values_of(labels), mask.suffix.lower() in LOSSY
+        values = values_of(labels)
+        lossy = mask.suffix.lower() in LOSSY
         reason = check_fit(header.size, shape)
         if reason is None and self.kind == "colours" and is_smeared(labels, lossy):
-            reason = f"has {len(values)} colours, most without areas of their own; save it as PNG without anti-aliasing"
+            reason = (
+                f"has {len(values)} colours, most without areas of their own; "
+                "save it as PNG without anti-aliasing"
+            )
         if reason is not None:
             self.problems.append(f"{mask} {reason}")
             return None
         kind = kind_of(labels, lossy) if self.kind == "auto" else self.kind
         return Listed(header, shape, Found(values, kind))
 
-    def _settled(self, found: dict[str, Found]) -> dict[str, str]:
-        """Settle each mask's kind, and note what is odd."""
+    def _settle(self, found: dict[str, Found]) -> dict[str, str]:
+        """Settle each mask's kind, and note the masks that do not fit the others."""
         if self.kind != "auto":
             return dict.fromkeys(found, self.kind)
         kinds, odd = settle(found)
@@ -132,29 +135,31 @@ class FolderSource(ObjectSource):
         return {stem: "binary" if kind == EMPTY else kind for stem, kind in kinds.items()}
 
     def _check_background(self, values: list[frozenset[int]]) -> None:
-        """Raise `InputError` where no mask in colours has the background's."""
-        if (
-            self.kind == "colours"
-            and values
-            and not any(self.background in found for found in values)
-        ):
-            common = sorted(frozenset.intersection(*values))
-            known = (
-                f"all have {', '.join(f'#{id:06x}' for id in common[:3])}"
-                if common
-                else "they share no colour"
-            )
-            raise InputError(
-                f"no mask has the background #{self.background:06x}, {known}; give data.background='#rrggbb'"
-            )
+        """Raise `InputError` if no mask in colours has the colour of the background."""
+        if self.kind != "colours" or not values:
+            return
+        if any(self.background in found for found in values):
+            return
+        common = sorted(frozenset.intersection(*values))
+        names = ", ".join(f"#{id:06x}" for id in common[:3])
+        known = f"all have {names}" if common else "they share no colour"
+        raise InputError(
+            f"no mask has the background #{self.background:06x}, {known}; "
+            "give data.background='#rrggbb'"
+        )
 
-    def _objects(self, stem: str, values: frozenset[int]) -> list[int]:
+    def _find_objects(self, stem: str, values: frozenset[int]) -> list[int]:
         ids = object_ids(values, self.kinds[stem], self.background)
         if not ids:
+            _, mask = self.pairs[stem]
+            first = sorted(values)[:8]
             self.problems.append(
-                f"{self.pairs[stem][1]} has no object (values {sorted(values)[:8]}); draw one or remove the mask"
+                f"{mask} has no object (values {first}); draw one or remove the mask"
             )
         return ids
+
+    def _read_mask(self, path: Path) -> NDArray[np.int32]:
+        return read_labels(path, COLOURS.get(self.kind, "refuse"))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -177,34 +182,36 @@ class FolderSource(ObjectSource):
     def read(self, index: int) -> Sample:
         stem, id, shape = self.entries[index]
         image, mask = self.pairs[stem]
-        values = read_labels(mask, COLOURS.get(self.kind, "refuse"))
-        labels, ignore = labels_of(values, self.kinds[stem], self.background)
-        return sample_from_labels(read_image(image, shape, self.upright), labels, id, ignore, mask)
+        labels, ignore = labels_of(self._read_mask(mask), self.kinds[stem], self.background)
+        photo = read_image(image, shape, self.upright)
+        return sample_from_labels(photo, labels, id, ignore, mask)
 
 
 def parse_colour(text: str) -> int:
     """Read #rrggbb as a colour's id; raises `InputError` for anything else."""
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(text)):
         raise InputError(f"background is {text!r}; write a colour as #rrggbb")
-    return int(colour_id(np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)])))
+    red, green, blue = text[1:3], text[3:5], text[5:7]
+    return int(colour_id(np.array([int(part, 16) for part in (red, green, blue)])))
 
 
 class FolderDataModule(ClickDataModule):
-    """Images and masks in folders: `root/images`, `root/masks`, or `root/{split}/images` and so on where the splits are apart.
+    """Data module of images and masks in folders.
 
-    Without split folders every split is the same objects, so that a folder can be evaluated on, or
-    trained on, as it is; a note says so. `split` parts it by image instead.
+    They are in `root/images` and `root/masks`, or in `root/train/images` and so on if each split
+    has folders of its own. Without such folders every split has the same objects, so that any
+    folder can be evaluated on or trained on; a note says so. `split` divides it by image instead.
 
     Args:
-        root: the folder.
-        images: name of the folder of images.
-        masks: name of the folder of masks.
-        kind: of the masks, see `FolderSource`.
-        background: see `FolderSource`.
-        nested: see `FolderSource`.
-        split: shares of the images for training and test, or for training, validation and test;
-            null for no split. Drawn by the loading's seed.
-        loading: see `Loading`.
+        root: Folder of the data set.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        kind: Kind of the masks, see `FolderSource`.
+        background: See `FolderSource`.
+        nested: See `FolderSource`.
+        split: Shares of the images for training and test, or for training, validation and test,
+            drawn by the loading's seed; null for no split.
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -220,11 +227,11 @@ class FolderDataModule(ClickDataModule):
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks, self.kind = Path(root), images, masks, kind
-        self.background, self.nested, self.shares = background, nested, checked_shares(split)
+        self.background, self.nested, self.shares = background, nested, check_shares(split)
         self._whole: FolderSource | None = None
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(
+        root = require_folder(
             self.root,
             "your data set",
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
@@ -232,27 +239,22 @@ class FolderDataModule(ClickDataModule):
         apart = (root / split).is_dir()
         if apart and self.shares is not None:
             raise InputError(
-                f"{root} has {split}/ and data.split is {self.shares}; leave data.split out, or join the folders"
+                f"{root} has {split}/ and data.split is {self.shares}; "
+                "leave data.split out, or join the folders"
             )
         if apart:
             return self._open(root / split)
         if self._whole is None:
             self._whole = self._open(root)
             if self.shares is None:
-                self._whole.notes.append(same_objects(f"{root} has no train/ and test/"))
+                self._whole.notes.append(note_same_objects(f"{root} has no train/ and test/"))
         if self.shares is None:
             return self._whole
-        return Subset(
-            self._whole,
-            part_of(
-                [stem for stem, *_ in self._whole.entries], self.shares, split, self.loading.seed
-            ),
-        )
+        stems = [stem for stem, *_ in self._whole.entries]
+        return Subset(self._whole, part_of(stems, self.shares, split, self.loading.seed))
 
     def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"
-        images, masks = (
-            existing_folder(root / name, "a part of the data set", how)
-            for name in (self.images, self.masks)
-        )
+        images = require_folder(root / self.images, "a part of the data set", how)
+        masks = require_folder(root / self.masks, "a part of the data set", how)
         return FolderSource(images, masks, self.kind, self.background, self.nested)

@@ -1,21 +1,24 @@
-"""The GrabCut layout: one object an image, a trimap beside it (0 background, 128 ignore, 255 object); Berkeley's too."""
+"""The GrabCut layout, Berkeley's too: an image with one object, and its trimap.
+
+Values of a trimap are 0 for background, 128 to ignore, 255 for the object.
+"""
 
 from pathlib import Path
 
 from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
-from datamodules.sources import existing_folder
-from datamodules.splits import whole_for_training
+from datamodules.sources import require_folder
+from datamodules.splits import note_whole_set
 
 
 class GrabCutDataModule(ClickDataModule):
-    """A set in the GrabCut layout, all of it in every split; made for evaluation.
+    """Data module of a set in the GrabCut layout for evaluation; every split is the whole set.
 
     Args:
-        root: the data set's folder.
-        images: its folder of photos ("images" for Berkeley).
-        masks: its folder of trimaps ("masks" for Berkeley).
-        loading: see `Loading`.
+        root: Folder of the data set.
+        images: Name of its folder of photos ("images" for Berkeley).
+        masks: Name of its folder of trimaps ("masks" for Berkeley).
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -29,12 +32,13 @@ class GrabCutDataModule(ClickDataModule):
         self.root, self.images, self.masks = Path(root), images, masks
 
     def source(self, split: str) -> FolderSource:
-        how = f"it holds {self.images}/ and {self.masks}/ with the same stems; the GrabCut and Berkeley sets are on their authors' pages"
-        root = existing_folder(self.root, "a data set in the GrabCut layout", how)
-        images, masks = (
-            existing_folder(root / name, "a part of the data set", how)
-            for name in (self.images, self.masks)
+        how = (
+            f"it holds {self.images}/ and {self.masks}/ with the same stems; "
+            "the GrabCut and Berkeley sets are on their authors' pages"
         )
+        root = require_folder(self.root, "a data set in the GrabCut layout", how)
+        images = require_folder(root / self.images, "a part of the data set", how)
+        masks = require_folder(root / self.masks, "a part of the data set", how)
         source = FolderSource(images, masks, "trimap")
-        source.notes += whole_for_training(split, root)
+        source.notes += note_whole_set(split, root)
         return source

@@ -1,4 +1,4 @@
-"""HQSeg-44K (Ke et al. 2023, "Segment Anything in High Quality"): photos with very accurate outlines, from several sets."""
+"""HQSeg-44K (Ke et al. 2023, "Segment Anything in High Quality"): photos with accurate outlines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import NamedTuple
 from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
 from datamodules.joined import JoinedSource
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 from interseg.errors import InputError
 
 
 class Part(NamedTuple):
-    """Where a set's photos and masks lie; of several folders of masks the first that is there counts."""
+    """Folders of a set's photos and masks; the first existing folder of masks counts."""
 
     images: str
     masks: tuple[str, ...]
@@ -25,26 +25,30 @@ EVALUATED = {
     "COIFT": Part(f"{THIN}/COIFT/images", (f"{THIN}/COIFT/masks",)),
     "HRSOD": Part(f"{THIN}/HRSOD/images", (f"{THIN}/HRSOD/masks_max255", f"{THIN}/HRSOD/masks")),
 }
-"""The four sets that are evaluated on, 1,537 photos, one object each."""
+"""The four sets for evaluation: 1,537 photos, one object each."""
 TRAINED = {
     "DIS5K": Part("DIS5K/DIS-TR/im", ("DIS5K/DIS-TR/gt",)),
     "ThinObject": Part(f"{THIN}/ThinObject5K/images_train", (f"{THIN}/ThinObject5K/masks_train",)),
 }
-HOW = "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, so that DIS5K/ and thin_object_detection/ lie in it"
+HOW = (
+    "unpack DIS5K.zip and thin_object_detection.zip of HQSeg-44K there, "
+    "so that DIS5K/ and thin_object_detection/ lie in it"
+)
 
 
 class HqsegDataModule(ClickDataModule):
-    """HQSeg-44K's sets with splits of their own: its four evaluation sets for validation and test, two of its training sets.
+    """Data module of HQSeg-44K's sets that have splits.
 
-    The layout is that of the archives, by the folders that SAM-HQ's official training code names.
-    Masks are grey; above half is the object. Of the training sets the ones that CascadePSP had put
-    together (`cascade_psp/`, photos and masks in one folder each) are not read here.
+    Validation and test have its four evaluation sets, training has two of its training sets. The
+    layout is that of the archives, with the folders that SAM-HQ's official training code names.
+    Masks are grey; above half is the object. The training sets that CascadePSP had collected
+    (`cascade_psp/`, photos and masks in one folder each) are not read here.
 
     Args:
-        root: holds `DIS5K/` and `thin_object_detection/`.
-        sets: of "DIS5K", "ThinObject", "COIFT" and "HRSOD", those that are evaluated on; the first
-            two are trained on, where named.
-        loading: see `Loading`.
+        root: Folder with `DIS5K/` and `thin_object_detection/`.
+        sets: Names of the sets to evaluate on: "DIS5K", "ThinObject", "COIFT", "HRSOD"; the first
+            two are also trained on, if named.
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -59,29 +63,30 @@ class HqsegDataModule(ClickDataModule):
         self.root, self.sets = Path(root), tuple(sets)
 
     def source(self, split: str) -> JoinedSource:
-        root = existing_folder(self.root, "HQSeg-44K", HOW)
+        root = require_folder(self.root, "HQSeg-44K", HOW)
         parts = TRAINED if split == "train" else EVALUATED
         chosen = {name: parts[name] for name in self.sets if name in parts}
         if not chosen:
             raise InputError(
-                f"{', '.join(self.sets)} of HQSeg-44K have no training photos; {', '.join(TRAINED)} have"
+                f"{', '.join(self.sets)} of HQSeg-44K have no training photos; "
+                f"only {' and '.join(TRAINED)} have"
             )
-        return JoinedSource({name: opened(root, part) for name, part in chosen.items()})
+        return JoinedSource({name: open_set(root, part) for name, part in chosen.items()})
 
 
-def opened(root: Path, part: Part) -> FolderSource:
-    """Open a set; masks of 0 and 1 (HRSOD's own) are objects too."""
-    masks = next(
-        (root / name for name in part.masks if (root / name).is_dir()), root / part.masks[0]
-    )
+def open_set(root: Path, part: Part) -> FolderSource:
+    """Open a set; raises `InputError` if a folder is missing."""
+    folders = [root / name for name in part.masks]
+    existing = [folder for folder in folders if folder.is_dir()]
+    masks = existing[0] if existing else folders[0]
     what = "a set of HQSeg-44K"
     return FolderSource(
-        existing_folder(root / part.images, what, HOW),
-        existing_folder(masks, what, HOW),
+        require_folder(root / part.images, what, HOW),
+        require_folder(masks, what, HOW),
         kind_of(masks),
     )
 
 
 def kind_of(masks: Path) -> str:
-    """Tell the kind of masks by their folder: soft edges, but for HRSOD's of 0 and 1."""
+    """Tell the kind of masks by their folder: soft edges, but 0 and 1 in HRSOD's own."""
     return "binary" if masks.as_posix().endswith("HRSOD/masks") else "soft"

@@ -1,4 +1,4 @@
-"""Objects of images that have an instance map each: VOC, SBD, KITTI; listed once, the list kept on disk."""
+"""Objects of images with an instance map each (VOC, SBD, KITTI); their list is cached on disk."""
 
 import hashlib
 import json
@@ -20,28 +20,31 @@ from interseg.labels import read_labels, whole_labels
 from interseg.listing import leads_out
 
 Decode = Callable[[Path], NDArray[np.int32]]
-"""Reads an instance map (H, W): 0 background, 255 void, an id per object."""
+"""A function that reads an instance map (H, W): 0 background, 255 void, an id per object."""
 
 
 class Listed(NamedTuple):
-    """What is known of an object before its image is decoded."""
+    """Facts about an object that are known before its image is decoded."""
 
     id: int
     height: int
+    """Height of the image in pixels."""
     width: int
+    """Width of the image in pixels."""
     area: int
+    """Number of the object's pixels."""
     box: int
-    """Pixels of its bounding box."""
+    """Number of pixels in its bounding box."""
 
 
 class InstanceMapSource(ObjectSource):
     """Every object of every instance map; 0 is background, 255 is void and ignored.
 
     Args:
-        pairs: image and instance map of each image.
-        decode: reads the instance maps.
-        min_fill: leave out objects that fill less of their bounding box (training on SBD: 0.08, as
-            RITM does).
+        pairs: Files of each image and its instance map.
+        decode: Function that reads the instance maps.
+        min_fill: Share of its bounding box that an object must fill; others are left out (training
+            on SBD: 0.08, as RITM does).
     """
 
     def __init__(
@@ -49,13 +52,12 @@ class InstanceMapSource(ObjectSource):
     ) -> None:
         super().__init__()
         self.decode = decode
-        rows = listed([instances for _, instances in pairs], decode)
-        self.entries = [
-            (pair, row)
-            for pair, objects in zip(pairs, rows, strict=True)
-            for row in objects
-            if row.area >= min_fill * row.box
-        ]
+        rows = list_objects([instances for _, instances in pairs], decode)
+        self.entries: list[tuple[tuple[Path, Path], Listed]] = []
+        """Files and facts of each object."""
+        for pair, objects in zip(pairs, rows, strict=True):
+            filled = [row for row in objects if row.area >= min_fill * row.box]
+            self.entries += [(pair, row) for row in filled]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -69,7 +71,8 @@ class InstanceMapSource(ObjectSource):
         return f"{image.name}: object {row.id}"
 
     def image(self, index: int) -> str:
-        return self.entries[index][0][0].name
+        (image, _), _ = self.entries[index]
+        return image.name
 
     def read(self, index: int) -> Sample:
         (image, instances), row = self.entries[index]
@@ -78,19 +81,25 @@ class InstanceMapSource(ObjectSource):
 
 
 def read_instances(path: Path) -> NDArray[np.int32]:
-    """(H, W) instance ids: palette indices of a PNG (never its colours), `GTinst.Segmentation` of SBD's .mat."""
+    """Read instance ids (H, W) of a PNG or of SBD's .mat files.
+
+    They are the palette indices of a PNG (never its colours), or `GTinst.Segmentation`.
+    """
     if path.suffix != ".mat":
         return read_labels(path)
     try:
         with path.open("rb") as file:
-            return instances_of(loadmat(file, variable_names="GTinst")["GTinst"][0][0][0], path)
+            content = loadmat(file, variable_names="GTinst")
+            return instances_of(content["GTinst"][0][0][0], path)
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; unpack the archive again") from None
-    except Exception as error:  # scipy raises MatReadError, zlib.error, KeyError, ValueError ... for damaged and foreign files
+    # scipy raises MatReadError, zlib.error, KeyError, ValueError ... for damaged and foreign files
+    except Exception as error:
         raise InputError(
-            f"{path} cannot be read as an instance file of SBD ({first_line(error)}); unpack the archive again"
+            f"{path} cannot be read as an instance file of SBD ({first_line(error)}); "
+            "unpack the archive again"
         ) from None
 
 
@@ -101,50 +110,62 @@ def instances_of(values: Any, path: Path) -> NDArray[np.int32]:
     return whole_labels(values, path)
 
 
-def listed(paths: list[Path], decode: Decode) -> list[list[Listed]]:
+def list_objects(paths: list[Path], decode: Decode) -> list[list[Listed]]:
     """Find the objects of each instance map, by id.
 
-    Decoding thousands of maps takes a minute, so the list is kept in `$XDG_CACHE_HOME/interseg`
+    Decoding thousands of maps takes a minute, so the list is cached in `$XDG_CACHE_HOME/interseg`
     (`~/.cache` by default), under a name that changes with any file's path, size or time.
     """
-    facts = [(str(p.absolute()), s.st_size, s.st_mtime_ns) for p in paths for s in [_status(p)]]
-    digest = hashlib.sha256(
-        json.dumps([f"{decode.__module__}.{decode.__qualname__}", facts]).encode()
-    ).hexdigest()
-    cache = Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache",
-        "interseg",
-        f"objects-{digest[:24]}.json",
-    )
+    cache = find_cache(paths, decode)
     try:
-        return [[Listed(*row) for row in rows] for rows in json.loads(cache.read_text())]
+        lists = json.loads(cache.read_text())
+        return [[Listed(*row) for row in rows] for rows in lists]
     except (OSError, ValueError, TypeError):
         rows = [objects_of(decode(path)) for path in paths]
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_whole(cache, json.dumps(rows))
     except OSError:
-        pass  # a home that cannot be written costs the minute again, nothing else
+        pass  # without a writable home the next start takes the minute again, nothing else
     return rows
+
+
+def find_cache(paths: list[Path], decode: Decode) -> Path:
+    """Name the file in which the list of some instance maps' objects is cached."""
+    facts = []
+    for path in paths:
+        status = _status(path)
+        facts.append((str(path.absolute()), status.st_size, status.st_mtime_ns))
+    reader = f"{decode.__module__}.{decode.__qualname__}"
+    digest = hashlib.sha256(json.dumps([reader, facts]).encode()).hexdigest()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home, "interseg", f"objects-{digest[:24]}.json")
 
 
 def objects_of(labels: NDArray[np.int32]) -> list[Listed]:
     """Find the objects of an instance map by id."""
     found = []
+    image_height, image_width = labels.shape
     for id in np.unique(labels).tolist():
-        if id not in (0, IGNORE):
-            y, x = np.nonzero(labels == id)
-            box = int((y.max() - y.min() + 1) * (x.max() - x.min() + 1))
-            found.append(Listed(id, labels.shape[0], labels.shape[1], len(y), box))
+        if id in (0, IGNORE):
+            continue
+        y, x = np.nonzero(labels == id)
+        height, width = y.max() - y.min() + 1, x.max() - x.min() + 1
+        found.append(Listed(id, image_height, image_width, len(y), int(height * width)))
     return found
 
 
 def read_list(path: Path, how: str) -> list[str]:
-    """Read the names in a list file, a line each, without the slash that stands for the data set's root in some.
+    """Read the names in a list file, a line each.
+
+    A leading slash, which in some files stands for the data set's root, is dropped.
+
+    Args:
+        path: List file.
+        how: Instruction to get a missing file, for the message.
 
     Raises:
-        InputError: a missing file, which says how to get it, one that is no text, a name that leads
-            out of the data set.
+        InputError: The file is missing or not text, or a name leads out of the data set.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: {how}")

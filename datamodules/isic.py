@@ -1,8 +1,8 @@
-"""ISIC's skin lesions, the challenges of 2017 (Part 1) and 2018 (Task 1): lesion against healthy skin."""
+"""ISIC's skin lesions of the challenges of 2017 (Part 1) and 2018 (Task 1)."""
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 
 LAYOUTS = {
     "2017": (
@@ -12,13 +12,14 @@ LAYOUTS = {
     ),
     "2018": (("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"),),
 }
-"""Folders of photos and of masks as the archives name them; those that are there are read."""
+"""Folders of photos and of masks as the archives name them; all that exist are read."""
 
 
 class IsicDataModule(TaskDataModule):
-    """Lesions by their published layouts; masks `STEM_segmentation.png`, 255 = lesion.
+    """Data module of ISIC's photos with two classes, healthy skin and lesion.
 
-    Where both challenges are there, an image that they share is that of 2017.
+    Masks are `STEM_segmentation.png`, 255 = lesion. If both challenges are present, an image of
+    both is taken from 2017.
     """
 
     codes: ClassVar[dict[int, int]] = {0: 0, 255: 1}
@@ -27,14 +28,14 @@ class IsicDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root, "ISIC", "download and unpack the archives of challenge.isic-archive.com"
         )
-        parts = [
-            part for layout in LAYOUTS.values() for part in layout if (root / part[0]).is_dir()
-        ]
+        parts: list[tuple[str, str]] = []
+        for layout in LAYOUTS.values():
+            parts += [(images, masks) for images, masks in layout if (root / images).is_dir()]
         if not parts:
-            labelled_folder(
+            require_labelled_folder(
                 root / LAYOUTS["2018"][0][0],
                 "ISIC",
                 "unpack an archive of 2017 or 2018 there, keeping its folders' names",

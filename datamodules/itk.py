@@ -1,4 +1,4 @@
-"""ITK as a guest: it leaves the process as it found it."""
+"""A context in which ITK changes nothing of the process."""
 
 import locale
 from collections.abc import Iterator
@@ -9,15 +9,13 @@ import SimpleITK
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let ITK warn of nothing, what matters of it is an error here, and keep the locale.
+    """Silence ITK's warnings, and restore the locale afterwards.
 
-    Its reader of VTK and its writer of DICOM leave the process in "C", where Python opens no more
-    text as UTF-8.
+    The warnings that matter are errors of ours. ITK's VTK reader and DICOM writer leave the process
+    in the locale "C", in which Python no longer opens text as UTF-8.
     """
-    warns, before = (
-        SimpleITK.ProcessObject.GetGlobalWarningDisplay(),
-        locale.setlocale(locale.LC_ALL),
-    )
+    warns = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    before = locale.setlocale(locale.LC_ALL)
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Several data sets side by side, each with a weight: what a network for everything is trained on (RITM: COCO + LVIS)."""
+"""Several data sets side by side, each with a weight, as in RITM's training on COCO and LVIS."""
 
 import difflib
 import math
@@ -8,25 +8,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.base import ClickDataModule, ClickDataset, Loading, Subset
+from datamodules.base import ClickDataModule, Loading
+from datamodules.click_batches import ClickDataset
 from datamodules.resuming import EpochSampler
-from datamodules.sources import ObjectSource, Sample
-from datamodules.splits import note_of_same_objects
+from datamodules.sources import ObjectSource, Sample, Subset
+from datamodules.splits import is_same_objects_note
 from interseg.errors import InputError
 from interseg.listing import name_some
 
 
 class Walk(NamedTuple):
-    """The way round a part's objects: always the same order, and every epoch goes on where the one before has stopped.
+    """A fixed order of a part's objects, in which every epoch continues where the last one stopped.
 
-    So no object comes twice in an epoch, and in as many epochs as there are objects each comes
-    `taken` times.
+    No object comes twice in an epoch; in as many epochs as there are objects, each comes `taken`
+    times.
     """
 
     order: NDArray[np.int64]
-    """(n,) objects of the part."""
+    """Numbers (n,) of the part's objects."""
     taken: int
-    """Objects of an epoch, n at most."""
+    """Number of objects in an epoch, n at most."""
 
     def of(self, epoch: int) -> NDArray[np.int64]:
         """List an epoch's objects, sorted."""
@@ -35,7 +36,7 @@ class Walk(NamedTuple):
 
 
 class WalkSampler(EpochSampler):
-    """This rank's share of the shuffled objects that an epoch takes from several walks, as `(epoch, index)`."""
+    """A rank's share of an epoch's shuffled objects over several walks, as `(epoch, index)`."""
 
     def __init__(self, walks: Sequence[Walk], world_size: int, rank: int, seed: int) -> None:
         total = sum(walk.taken for walk in walks)
@@ -48,10 +49,10 @@ class WalkSampler(EpochSampler):
 
 
 class JoinedSource(ObjectSource):
-    """The objects of several sources, one source after the other; an object's id is its own number after all objects before.
+    """The objects of several sources, one source after the other, numbered through.
 
     Args:
-        parts: sources by name.
+        parts: Sources by name.
     """
 
     def __init__(self, parts: Mapping[str, ObjectSource]) -> None:
@@ -59,24 +60,22 @@ class JoinedSource(ObjectSource):
         self.parts = list(parts.items())
         self.ends = np.cumsum([len(source) for source in parts.values()])
         """Number of objects up to the end of each part."""
-        self.problems = [
-            f"{name}: {line}" for name, source in self.parts for line in source.problems
-        ]
-        self.left_out = [
-            f"{name}: {line}" for name, source in self.parts for line in source.left_out
-        ]
-        self.notes = [f"{name}: {line}" for name, source in self.parts for line in source.notes]
+        for name, source in self.parts:
+            self.problems += [f"{name}: {line}" for line in source.problems]
+            self.left_out += [f"{name}: {line}" for line in source.left_out]
+            self.notes += [f"{name}: {line}" for line in source.notes]
         self.goes_on = all(source.goes_on for source in parts.values() if source.problems)
 
     def part(self, index: int) -> int:
-        """Give the number of the part that an object is of."""
+        """Return the number of the part that an object belongs to."""
         return int(np.searchsorted(self.ends, index, side="right"))
 
     def place(self, index: int) -> tuple[str, ObjectSource, int]:
         """Find an object: the part's name, its source and the object's number there."""
         number = self.part(index)
         name, source = self.parts[number]
-        return name, source, index - int(self.ends[number]) + len(source)
+        start = int(self.ends[number]) - len(source)
+        return name, source, index - start
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -96,9 +95,10 @@ class JoinedSource(ObjectSource):
     def facts(self) -> dict[str, str]:
         facts: dict[str, str] = {}
         for name, source in self.parts:
-            images = len({source.image(index) for index in range(len(source))})
-            facts[name] = f"{len(source)} objects of {images} images"
-            facts |= {f"{name}: {key}": value for key, value in source.facts().items()}
+            images = {source.image(index) for index in range(len(source))}
+            facts[name] = f"{len(source)} objects of {len(images)} images"
+            for key, value in source.facts().items():
+                facts[f"{name}: {key}"] = value
         return facts
 
     def read(self, index: int) -> Sample:
@@ -107,28 +107,30 @@ class JoinedSource(ObjectSource):
 
 
 class JoinedDataModule(ClickDataModule):
-    """Any data modules of clicks side by side.
+    """Data module of any data modules of clicks side by side.
 
-    A weight says how often an object is seen, beside the objects of other parts. Those of the
-    largest weight are seen once an epoch; of a part with half of it each epoch takes another half.
-    An object is never seen twice in an epoch, whose order is a function of seed and epoch alone.
+    A weight is the relative frequency of a part's objects in training. An epoch has every object of
+    the part with the largest weight once; of a part with half that weight, each epoch takes another
+    half of the objects. No object comes twice in an epoch, whose order is a function of seed and
+    epoch alone.
 
-    A split that has one part only is that part's, its ids and names too, so that its figures are
-    those of the part by itself.
+    A split with one part only is that part's split, with its ids and names, so that its figures
+    equal those of the part by itself.
 
     Args:
-        parts: data modules by name; null takes one out. They are read with this module's `loading`.
-        weights: of parts by name, above 0; 1 where nothing is said.
-        train: names of the parts that are trained on; null for all.
-        evaluate: names of the parts whose validation and test splits are evaluated on; null for
+        parts: Data modules by name; null leaves one out. They are read with this module's
+            `loading`.
+        weights: Weights of parts by name, above 0; 1 by default.
+        train: Names of the parts to train on; null for all.
+        evaluate: Names of the parts whose validation and test splits are evaluated on; null for
             all. A part without splits is trained on or evaluated on, not both.
-        without: names of images of a part that are not trained on, such as photos that are
-            evaluated on too (check.py finds them).
-        root: folder that the roots of a config's parts may refer to, as `${data.root}/NAME`.
-        loading: see `Loading`.
+        without: Names of images of a part that are not trained on, such as photos that are also
+            evaluated on (check.py finds them).
+        root: Folder that the roots of a config's parts may refer to, as `${data.root}/NAME`.
+        loading: See `Loading`.
 
     Raises:
-        InputError: no part, an unknown name, a weight that is not above 0.
+        InputError: There is no part, a name is unknown, or a weight is not above 0.
     """
 
     def __init__(
@@ -145,77 +147,78 @@ class JoinedDataModule(ClickDataModule):
         self.parts = {name: part for name, part in parts.items() if part is not None}
         if not self.parts:
             raise InputError("there is no data set to join; name some under data.parts")
-        left = {
-            name: weight
-            for name, weight in (weights or {}).items()
-            if name not in parts or name in self.parts
-        }
-        self.root, self.weights = root, left
-        self.trained, self.evaluated = (
-            list(self.parts) if names is None else list(names) for names in (train, evaluate)
-        )
-        self.without = {
-            name: set(images)
-            for name, images in (without or {}).items()
-            if name not in parts or name in self.parts
-        }
-        lists = {
-            "weights": [*self.weights],
-            "train": self.trained,
-            "evaluate": self.evaluated,
-            "without": [*self.without],
-        }
-        for key, names in lists.items():
-            self._check_names(key, names)
+        taken_out = parts.keys() - self.parts.keys()
+        self.root = root
+        self.weights = dict(weights or {})
+        self.without = {name: set(images) for name, images in (without or {}).items()}
+        for name in taken_out:
+            self.weights.pop(name, None)
+            self.without.pop(name, None)
+        self.trained = list(self.parts if train is None else train)
+        self.evaluated = list(self.parts if evaluate is None else evaluate)
+        self._check_names("weights", list(self.weights))
+        self._check_names("train", self.trained)
+        self._check_names("evaluate", self.evaluated)
+        self._check_names("without", list(self.without))
         for name, weight in self.weights.items():
             if not 0 < weight < math.inf:
                 raise InputError(
-                    f"data.weights.{name} is {weight}; it is above 0. A part is left out by data.parts.{name}=null"
+                    f"data.weights.{name} is {weight}; it is above 0. A part is left out by "
+                    f"data.parts.{name}=null"
                 )
         for part in self.parts.values():
             part.loading = self.loading
 
     def _check_names(self, key: str, names: Sequence[str]) -> None:
-        """Raise `InputError` for a name that is no part's, and for an empty list of parts to use."""
+        """Raise `InputError` for an unknown name, and for an empty list of parts to use."""
         known = f"the parts are {', '.join(self.parts)}"
         if not names and key in ("train", "evaluate"):
             raise InputError(f"data.{key} names no part; {known}")
         for name in names:
             if name not in self.parts:
                 near = difflib.get_close_matches(str(name), self.parts, 1, 0.5)
-                raise InputError(
-                    f"data.{key} names {name!r}; {f'did you mean {near[0]}?' if near else known}"
-                )
+                hint = f"did you mean {near[0]}?" if near else known
+                raise InputError(f"data.{key} names {name!r}; {hint}")
 
     def prepare_data(self) -> None:
-        """Let every part fetch what it can."""
+        """Let every part download its files."""
         for part in self.parts.values():
             part.prepare_data()
 
     def source(self, split: str) -> ObjectSource:
         names = self.trained if split == "train" else self.evaluated
         sources = {name: self._source_of(name, split) for name in names}
-        return next(iter(sources.values())) if len(sources) == 1 else JoinedSource(sources)
+        if len(sources) == 1:
+            return sources[names[0]]
+        return JoinedSource(sources)
 
     def _source_of(self, name: str, split: str) -> ObjectSource:
-        """Open a part's split; raises `InputError` where training and evaluation would see the same objects."""
+        """Open a part's split.
+
+        Raises:
+            InputError: Training and evaluation would have the same objects.
+        """
         source = self.parts[name].objects(split)
-        same = [line for line in source.notes if note_of_same_objects(line)]
+        same = [line for line in source.notes if is_same_objects_note(line)]
         if same and name in self.trained and name in self.evaluated:
             raise InputError(
-                f"data.parts.{name}: {same[0]}; or name it in one of data.train ({', '.join(self.trained)}) "
+                f"data.parts.{name}: {same[0]}; or name it in one of data.train "
+                f"({', '.join(self.trained)}) "
                 f"and data.evaluate ({', '.join(self.evaluated)}) only"
             )
         source.notes = [line for line in source.notes if line not in same]
-        return self._thinned(name, source) if split == "train" and name in self.without else source
+        if split == "train" and name in self.without:
+            return self._leave_out(name, source)
+        return source
 
-    def _thinned(self, name: str, source: ObjectSource) -> ObjectSource:
-        """Leave images out; raises `InputError` for one that is not there."""
+    def _leave_out(self, name: str, source: ObjectSource) -> ObjectSource:
+        """Leave out the images of `without`; raises `InputError` for one that does not exist."""
         images = [source.image(index) for index in range(len(source))]
         unknown = self.without[name] - set(images)
         if unknown:
             raise InputError(
-                f"data.without.{name} names {min(unknown)!r}; {name} has {len(set(images))} images, the first is {images[0]}"
+                f"data.without.{name} names {min(unknown)!r}; "
+                f"{name} has {len(set(images))} images, the first is {images[0]}"
             )
         kept = [index for index, image in enumerate(images) if image not in self.without[name]]
         thinned = Subset(source, kept)
@@ -225,19 +228,23 @@ class JoinedDataModule(ClickDataModule):
 
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
         """Draw every part's share of an epoch, and join them."""
-        source = dataset.source
-        chosen = np.array(
-            source.indices if isinstance(source, Subset) else range(len(source))
-        )  # ids in the joined source
-        joined = source.parent if isinstance(source, Subset) else source
-        parts = np.array(
-            [joined.part(int(id)) if isinstance(joined, JoinedSource) else 0 for id in chosen]
-        )
+        seed = self.loading.seed
+        parts = part_numbers(dataset.source)
         weights = np.array([self.weights.get(name, 1.0) for name in self.trained])
         weights = weights / weights[np.unique(parts)].max()
         walks = []
         for number in np.unique(parts).tolist():
             objects = np.flatnonzero(parts == number)
-            order = np.random.default_rng((self.loading.seed, number)).permutation(objects)
-            walks.append(Walk(order, max(1, round(float(weights[number]) * len(objects)))))
-        return WalkSampler(walks, world_size, rank, self.loading.seed)
+            order = np.random.default_rng((seed, number)).permutation(objects)
+            taken = round(float(weights[number]) * len(objects))
+            walks.append(Walk(order, max(1, taken)))
+        return WalkSampler(walks, world_size, rank, seed)
+
+
+def part_numbers(source: ObjectSource) -> NDArray[np.int64]:
+    """Return the number of the part (n,) that each object of a source, or of a subset, is of."""
+    ids = source.indices if isinstance(source, Subset) else range(len(source))
+    joined = source.parent if isinstance(source, Subset) else source
+    if not isinstance(joined, JoinedSource):
+        return np.zeros(len(ids), np.int64)
+    return np.array([joined.part(id) for id in ids])

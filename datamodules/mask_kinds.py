@@ -1,4 +1,4 @@
-"""Kinds of mask files, decided file by file: one object, ids, a trimap, or an object with soft edges."""
+"""Kinds of mask files, recognised file by file: one object, ids, a trimap, or soft edges."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,42 +13,43 @@ WHY = {
     "trimap": "0, 128 and 255; 128 is ignored",
     "soft": "black, white and values without areas between; above half is the object",
 }
-"""What a mask of each kind is recognised by."""
+"""Values by which a mask of each kind is recognised."""
 EMPTY, UNCLEAR = "empty", "unclear"
 HALF = 127.5
-"""Between background and object of a soft mask of 8 bits."""
+"""Grey value between background and object of a soft mask of 8 bits."""
 BLACK = 2**24
-"""Id of black where another colour is the background."""
+"""Id of black if another colour is the background."""
 MARGIN = 32
-"""Grey values that a soft mask's background and object may be away from black and white."""
+"""Number of grey values by which a soft mask's background and object may differ from black and
+white."""
 MANY = 16
-"""Values without areas, more than those with, that a mask of ids may have."""
+"""Number of values without areas that a mask of ids may have beyond those with areas."""
 COUNTED = 2**16
-"""Values below which a table of all is kept."""
+"""Value below which pixels are counted in a table."""
 SPARSE, SPARSE_JPEG = 0.1, 0.3
-"""Share of pixels inside areas of their own value below which values are sparse; JPEG's blocks make
-small areas."""
+"""Share of pixels inside areas of their own value below which values are sparse; it is larger for
+JPEG, whose blocks make small areas."""
 
 
 class Found(NamedTuple):
-    """A mask file as it was listed."""
+    """Facts about a mask file."""
 
     values: frozenset[int]
     kind: str
-    """One of `KINDS`, `EMPTY` or `UNCLEAR`."""
+    """Kind of the mask: one of `KINDS`, `EMPTY` or `UNCLEAR`."""
 
 
 def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
-    """Decide what a mask (H, W) is.
+    """Recognise the kind of a mask.
 
-    {0, 1} or {0, 255} is "binary", {0, 128, 255} a "trimap". Grey values none of which fills an
-    area, between black and white that do, are the edges of a "soft" mask: JPEG's fringes, or
+    {0, 1} or {0, 255} is "binary", {0, 128, 255} a "trimap". If black and white fill areas and the
+    grey values in between do not, these are the edges of a "soft" mask: JPEG's fringes, or
     anti-aliasing. Many other values without areas are `UNCLEAR`: a photo, probabilities, ids with
-    soft edges. All else are "ids", unless a lossy format may have changed them.
+    soft edges. All other masks are "ids", unless a lossy format may have changed the ids.
 
     Args:
-        labels: (H, W).
-        lossy: whether the file's format keeps values only about.
+        labels: Values (H, W) of the mask.
+        lossy: Whether the file's format keeps values approximately only.
     """
     values = values_of(labels)
     if values <= {0}:
@@ -65,24 +66,22 @@ def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
 def is_soft(labels: NDArray[np.int32], lossy: bool) -> bool:
     """Tell whether a mask of 8 bits is one object with soft edges.
 
-    Black and white are its two most frequent values, about, and the values between are sparse. Of
-    one or two values between, one is above half: ids without a gap, with 255 ignored, are small
-    numbers.
+    Its two most frequent values are nearly black and nearly white, and the values in between are
+    sparse. If there are only one or two in between, one must be above half: ids without a gap, with
+    255 ignored, are small numbers.
     """
-    values, counts = counted_values(labels)
+    values, counts = count_values(labels)
     if values[-1] > 255 or values[-1] < 255 - MARGIN or values[0] > MARGIN:
         return False
     if lossy:
         between = (labels > MARGIN) & (labels < 255 - MARGIN)
         return is_sparse(labels, between, SPARSE_JPEG)
-    low, high = sorted(values[np.argsort(-counts, kind="stable")[:2]].tolist())
+    most_frequent = np.argsort(-counts, kind="stable")[:2]
+    low, high = sorted(values[most_frequent].tolist())
+    if low > MARGIN or high < 255 - MARGIN:
+        return False
     others = [value for value in values.tolist() if value not in (low, high)]
-    if (
-        low > MARGIN
-        or high < 255 - MARGIN
-        or not others
-        or (len(others) < 3 and max(others) < HALF)
-    ):
+    if not others or (len(others) < 3 and max(others) < HALF):
         return False
     return is_sparse(labels, (labels != low) & (labels != high))
 
@@ -92,12 +91,21 @@ def is_smeared(labels: NDArray[np.int32], lossy: bool) -> bool:
     values = values_of(labels)
     if lossy or len(values) <= MANY:
         return lossy and len(values) > 2
-    areas = values_of(labels[1:-1, 1:-1][interior(labels)])
+    inside = interior(labels)
+    areas = values_of(labels[1:-1, 1:-1][inside])
     return len(values) - len(areas) > max(MANY, len(areas))
 
 
 def is_sparse(labels: NDArray[np.int32], chosen: NDArray[np.bool_], share: float = SPARSE) -> bool:
-    """Tell whether less than a share of some pixels (H, W) lies inside areas of its own value; of ids, even of small objects, more do."""
+    """Tell whether few of some pixels are inside areas of their own value.
+
+    Of the pixels of ids, even of small objects, more are.
+
+    Args:
+        labels: Values (H, W) of a mask.
+        chosen: Pixels (H, W) to look at.
+        share: Share of them that must be inside.
+    """
     inside = interior(labels) & chosen[1:-1, 1:-1]
     return int(inside.sum()) < share * max(1, int(chosen.sum()))
 
@@ -111,8 +119,11 @@ def interior(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     return inside
 
 
-def counted_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Find the values of labels, sorted, and how many pixels have each; counting is ten times as fast as sorting."""
+def count_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Find the sorted values of labels, and the number of pixels of each.
+
+    Counting is ten times as fast as sorting.
+    """
     if labels.size and labels.max() >= COUNTED:
         return np.unique(labels, return_counts=True)
     counts = np.bincount(labels.ravel())
@@ -122,31 +133,39 @@ def counted_values(labels: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any
 
 def values_of(labels: NDArray[np.int32]) -> frozenset[int]:
     """Find the values of labels."""
-    return frozenset(counted_values(labels)[0].tolist())
+    return frozenset(count_values(labels)[0].tolist())
 
 
 def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
-    """Settle the kinds of a folder's masks, by name, and what is odd about some.
+    """Settle the kinds of a folder's masks, and find those that do not fit the others.
 
-    A file is what it was taken for by itself. Among ids a file of 0 and 255 alone is an object,
-    unless other files ignore their pixels of 255; a file of 0, 128 and 255 could be either: both
-    are odd, and named. So is one of 0 and 128 alone.
+    A file keeps the kind that it has by itself. Odd are: among ids, a file of 0 and 255 alone if
+    other files ignore their pixels of 255 (else it is one object); among ids, a file of 0, 128 and
+    255, which could be either; a file of 0 and 128 alone.
+
+    Args:
+        found: Masks by name.
 
     Returns:
-        The kind of each file; and of odd files, which are left out, the reason.
+        The kind of each file; and the reasons why odd files are left out.
     """
     ids = [file for file in found.values() if file.kind == "ids"]
     ignoring = any(max(file.values) == 255 for file in ids)
     odd = {}
     for name, file in found.items():
         if file.kind == UNCLEAR:
-            values = f"has {len(file.values)} values, most without areas (a photo, probabilities, soft edges, a JPEG of ids)"
+            values = (
+                f"has {len(file.values)} values, most without areas (a photo, probabilities, "
+                "soft edges, a JPEG of ids)"
+            )
             odd[name] = (
-                f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+                f"{values}; save ids as PNG, or give data.kind=soft to cut all masks at half, "
+                "or ids to take every value"
             )
         elif file.values == {0, 128}:
             odd[name] = (
-                "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+                "has 0 and 128 alone: ignored, or an object; "
+                "give data.kind=trimap or binary, or draw the object as 255"
             )
         elif file.kind == "trimap" and ids:
             odd[name] = (
@@ -154,7 +173,8 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
             )
         elif file.kind == "binary" and 255 in file.values and ignoring:
             odd[name] = (
-                "has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+                "has 0 and 255 alone among masks of ids that ignore 255; "
+                "give data.kind=binary or ids, or draw its id"
             )
     return {name: file.kind for name, file in found.items() if name not in odd}, odd
 
@@ -162,17 +182,23 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
 def object_ids(values: frozenset[int], kind: str, background: int = 0) -> list[int]:
     """List the objects of a mask by its values."""
     if kind == "colours":
-        return sorted(BLACK if value == 0 else value for value in values - {background})
+        colours = values - {background}
+        return sorted(BLACK if colour == 0 else colour for colour in colours)
     if kind == "ids":
-        return sorted(values - {0, 255 if max(values, default=0) == 255 else 0})
+        ignored = {255} if max(values, default=0) == 255 else set()
+        return sorted(values - {0} - ignored)
     threshold = {"trimap": 128, "soft": HALF}.get(kind, 0)
-    return [1] if any(value > threshold for value in values) else []
+    return [1] if max(values, default=0) > threshold else []
 
 
 def labels_of(
     values: NDArray[np.int32], kind: str, background: int = 0
 ) -> tuple[NDArray[np.int32], int | None]:
-    """Make a label map (H, W) with 0 for background and an id an object, and the id that is ignored."""
+    """Make a label map (H, W) of a mask's values.
+
+    Returns:
+        The map with 0 for background and an id per object; and the id to ignore, None for none.
+    """
     if kind == "binary":
         return (values > 0).astype(np.int32), None
     if kind == "soft":
@@ -180,9 +206,9 @@ def labels_of(
     if kind == "trimap":
         return np.where(values > 128, 1, values * (values == 128)).astype(np.int32), 128
     if kind == "colours":
-        return np.where(values == background, 0, np.where(values == 0, BLACK, values)).astype(
-            np.int32
-        ), None
+        ids = np.where(values == 0, BLACK, values)
+        ids[values == background] = 0
+        return ids.astype(np.int32), None
     return values, 255 if values.max() == 255 else None
 
 

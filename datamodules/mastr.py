@@ -2,11 +2,14 @@
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, labelled_folder, pairs_by_stem
+from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
 
 
 class MastrDataModule(TaskDataModule):
-    """`MaSTr1325_images_512x384/*.jpg` and `MaSTr1325_masks_512x384/*m.png`, the archives' folders."""
+    """Data module of the archives' folders.
+
+    They are `MaSTr1325_images_512x384/*.jpg` and `MaSTr1325_masks_512x384/*m.png`.
+    """
 
     codes: ClassVar[dict[int, int]] = {0: 0, 1: 1, 2: 2}
 
@@ -14,7 +17,7 @@ class MastrDataModule(TaskDataModule):
         super().__init__(root, classes, **options)
 
     def files(self) -> list[LabelledImage]:
-        root = labelled_folder(
+        root = require_labelled_folder(
             self.root,
             "MaSTr1325",
             "download images and masks of 512 x 384 from box.vicos.si/borja/mastr1325_dataset",

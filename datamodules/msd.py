@@ -2,40 +2,35 @@
 
 import json
 
-from datamodules.volume_files import VolumeFiles, volume_folder
+from datamodules.volume_files import VolumeFiles, require_volume_folder
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 from interseg.listing import inside
 
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""Errors of reading a damaged JSON file."""
+
 
 class MsdDataModule(VolumeDataModule):
-    """A task's training images; where a file holds several modalities, `channel` says which is taken."""
+    """Data module of a task's training images; `channel` chooses one of several modalities."""
 
     def files(self) -> list[VolumeFiles]:
-        root = volume_folder(
+        root = require_volume_folder(
             self.root,
             "a task of the Medical Segmentation Decathlon",
             "unpack an archive of medicaldecathlon.com",
         )
         path = root / "dataset.json"
         try:
-            rows = json.loads(path.read_text(encoding="utf-8-sig"))["training"]
-            files = [
-                VolumeFiles(*(inside(root, row[part], path) for part in ("image", "label")))
-                for row in rows
-            ]
+            files = []
+            for row in json.loads(path.read_text(encoding="utf-8-sig"))["training"]:
+                image, label = (inside(root, row[part], path) for part in ("image", "label"))
+                files.append(VolumeFiles(image, label))
         except InputError:
             raise
         except FileNotFoundError:
             raise InputError(f"{path} does not exist; unpack the whole archive") from None
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:  # whatever a damaged JSON holds
+        except DAMAGED as error:
             raise InputError(
                 f"{path} is not the decathlon's ({error}); unpack the archive again"
             ) from None
@@ -43,6 +38,6 @@ class MsdDataModule(VolumeDataModule):
             for part in row:
                 if not part.exists():
                     raise InputError(
-                        f"{part} does not exist, {path} names it; unpack the archive again"
+                        f"{part} does not exist, but {path} names it; unpack the archive again"
                     )
         return sorted(files)

@@ -1,4 +1,4 @@
-"""NIfTI files that end early: ITK fills what is missing with zeros and says nothing, so their bytes are counted first."""
+"""NIfTI files that end early, found by counting bytes: ITK silently fills missing voxels with 0."""
 
 import gzip
 import math
@@ -9,37 +9,39 @@ from typing import BinaryIO, cast
 from interseg.errors import InputError
 
 HEADERS = {348: ("8h", 40, "h", 72, "f", 108), 540: ("8q", 16, "h", 12, "q", 168)}
-"""Of NIfTI-1 and NIfTI-2 by their first number, their size: format and place of dimensions, bits of
-a voxel, offset of the data."""
+"""Fields of NIfTI-1 and NIfTI-2 headers by their first number, the header's size: format and offset
+of the dimensions, of the bits per voxel and of the data's offset."""
 CHUNK = 2**22
+"""Number of bytes that are read at once."""
 
 
 def is_nifti(path: Path) -> bool:
-    """Tell by its name whether a file is one of NIfTI's, or of a pair."""
+    """Tell by its name whether a file is a NIfTI file, or one of a pair."""
     return path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"))
 
 
 def check_whole(path: Path) -> None:
-    """Raise `InputError` for a NIfTI file, plain, compressed or a pair, whose bytes end before its voxels do.
+    """Raise `InputError` for a NIfTI file that ends before its voxels do.
 
-    Damaged compression raises what `gzip` does.
+    It may be plain, compressed or a pair. Damaged compression raises the errors of `gzip`.
     """
     header, data = parts(path)
     if header is None or data is None:
         return
-    with opened(header) as file:
+    with open_data(header) as file:
         needed = bytes_needed(file.read(540), header == data)
     if needed is None:
         return
-    with opened(data) as file:
+    with open_data(data) as file:
         demand(path, needed, count_bytes(file, needed))
 
 
 def demand(path: Path, needed: int, found: int) -> None:
-    """Raise `InputError` for fewer bytes than are needed."""
+    """Raise `InputError` if a file has fewer bytes than it needs."""
     if found < needed:
         raise InputError(
-            f"{path} is cut short: its voxels need {needed} bytes, it has {found}; copy or download it again"
+            f"{path} is cut short: its voxels need {needed} bytes, it has {found}; "
+            "copy or download it again"
         )
 
 
@@ -54,7 +56,7 @@ def parts(path: Path) -> tuple[Path | None, Path | None]:
     return header, data
 
 
-def opened(path: Path) -> BinaryIO:
+def open_data(path: Path) -> BinaryIO:
     """Open a file, compressed or not."""
     if path.name.lower().endswith(".gz"):
         return cast(BinaryIO, gzip.open(path, "rb"))
@@ -62,21 +64,37 @@ def opened(path: Path) -> BinaryIO:
 
 
 def bytes_needed(header: bytes, joined: bool) -> int | None:
-    """Compute how many bytes the file of the voxels has at least; None for a header that is none of NIfTI's."""
+    """Compute the least number of bytes in the file of the voxels.
+
+    Args:
+        header: First bytes of the file.
+        joined: Whether header and voxels are in one file.
+
+    Returns:
+        The number of bytes; None if this is not a NIfTI header.
+    """
+    if len(header) < 4:
+        return None
     for order in ("<", ">"):
-        size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 4 else 0
-        if size in HEADERS and len(header) >= size:
-            dims, at, bits, bits_at, offset, offset_at = HEADERS[size]
-            count, *sides = struct.unpack_from(order + dims, header, at)
-            (depth,) = struct.unpack_from(order + bits, header, bits_at)
-            (start,) = struct.unpack_from(order + offset, header, offset_at)
-            voxels = math.prod(max(side, 1) for side in sides[: max(0, min(count, 7))])
-            return (int(start) if joined and math.isfinite(start) else 0) + voxels * depth // 8
+        (size,) = struct.unpack_from(f"{order}i", header)
+        if size not in HEADERS or len(header) < size:
+            continue
+        dims, at, bits, bits_at, offset, offset_at = HEADERS[size]
+        count, *sides = struct.unpack_from(order + dims, header, at)
+        (depth,) = struct.unpack_from(order + bits, header, bits_at)
+        (start,) = struct.unpack_from(order + offset, header, offset_at)
+        dimensions = max(0, min(count, 7))
+        voxels = math.prod(max(side, 1) for side in sides[:dimensions])
+        before = int(start) if joined and math.isfinite(start) else 0
+        return before + voxels * depth // 8
     return None
 
 
 def count_bytes(file: BinaryIO, enough: int) -> int:
-    """Count the bytes of a file to its end, which a compressed one is checked at."""
+    """Count the bytes of a file, up to `enough`.
+
+    A compressed file is read to its end, where its checksum is.
+    """
     total = 0
     while chunk := file.read(CHUNK):
         total += len(chunk)

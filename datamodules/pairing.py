@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by the names that people and tools give them."""
+"""Pairs of images and masks, by the names that people and tools give them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from interseg.errors import InputError
 from interseg.listing import LABEL_SUFFIXES, list_images, name_some
 
 SUFFIX = re.compile(r"[_-](mask|masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
-"""What tools append to the name of an image's mask."""
+"""Endings that tools append to the name of an image's mask."""
 
 
 class Pairs(NamedTuple):
@@ -19,40 +19,49 @@ class Pairs(NamedTuple):
     """Image and mask by the image's name, sorted."""
     without_mask: list[Path]
     left_out: list[str]
-    """Files that are of no pair, a line a kind."""
+    """Files that belong to no pair, a line a kind."""
 
 
 def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
     """Pair the images and masks of two folders by name.
 
-    A mask has its image's name; else `a_mask.png` is of `a.jpg`, else case makes no difference.
+    A mask has its image's name; if there is none, `a_mask.png` belongs to `a.jpg`; if there is none
+    either, case is ignored.
 
     Args:
-        images: folder.
-        masks: folder.
-        nested: look into folders below both.
+        images: Folder of the images.
+        masks: Folder of the masks.
+        nested: Whether to look into folders below both.
 
     Raises:
-        InputError: two masks of one image, no pair at all.
+        InputError: An image has two masks, or there is no pair at all.
     """
-    photos, labels = list_images(images, nested=nested), list_images(masks, LABEL_SUFFIXES, nested)
+    photos = list_images(images, nested=nested)
+    labels = list_images(masks, LABEL_SUFFIXES, nested)
     owners = owners_of(list(photos.files), labels.files)
     if photos.files and not owners:
         raise InputError(
-            f"no file of {masks} has the stem of an image in {images}; masks are named like their images"
+            f"no file of {masks} has the stem of an image in {images}; "
+            "masks are named like their images"
         )
     files = {name: (photos.files[name], labels.files[owners[name]]) for name in sorted(owners)}
     taken = set(owners.values())
-    alone = name_some(
-        f"masks in {masks.name}/ without an image",
-        [path.name for name, path in labels.files.items() if name not in taken],
-    )
+    others = [path.name for name, path in labels.files.items() if name not in taken]
+    alone = name_some(f"masks in {masks.name}/ without an image", others)
     without = [path for name, path in photos.files.items() if name not in owners]
     return Pairs(files, without, [*photos.left_out, *labels.left_out, *alone])
 
 
 def owners_of(photos: list[str], masks: Mapping[str, Path]) -> dict[str, str]:
-    """Find the mask's name of each image that has one; raises `InputError` for two that differ from its name in one way."""
+    """Find the name of the mask of each image that has one.
+
+    Args:
+        photos: Names of the images.
+        masks: Masks by name.
+
+    Raises:
+        InputError: Two masks fit an image equally well.
+    """
     owners: dict[str, str] = {}
     rules: list[Callable[[str], str]] = [
         str,
@@ -80,5 +89,5 @@ def owners_of(photos: list[str], masks: Mapping[str, Path]) -> dict[str, str]:
 
 
 def without_suffix(name: str) -> str:
-    """Cut what tools append to a mask's name."""
+    """Remove the ending that tools append to a mask's name."""
     return SUFFIX.sub("", name)

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 (Everingham et al.): instances of the segmentation challenge, and ITIS' training list with SBD's beside them."""
+"""PASCAL VOC 2012 (Everingham et al.), alone or with SBD, as ITIS' training list has it."""
 
 from pathlib import Path
 
@@ -6,22 +6,23 @@ from datamodules.base import ClickDataModule, Loading
 from datamodules.downloads import SBD, VOC, expect
 from datamodules.instances import InstanceMapSource, read_instances, read_list
 from datamodules.sbd import RELEASE, check_sbd, sbd_pairs
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 
 DEVKIT = Path("VOCdevkit", "VOC2012")
 SIZES = {"train": 1464, "val": 1449}
 
 
 class PascalDataModule(ClickDataModule):
-    """ITIS' data: VOC's training images and SBD's instances where VOC has none; VOC's validation images for evaluation.
+    """Data module of ITIS' data.
 
-    That is 1,464 + 9,118 images to train on, and 1,449 images with 3,427 objects to test on.
-    Instance maps are read as palette indices; pixels of 255 (void) are ignored.
+    Training has VOC's training images and those of SBD that VOC has no instances of (1,464 + 9,118
+    images), evaluation has VOC's validation images (1,449 with 3,427 objects). Instance maps are
+    read as palette indices; pixels of 255 (void) are ignored.
 
     Args:
-        root: holds `VOCdevkit/VOC2012` and, for SBD's part, `benchmark_RELEASE/dataset`.
-        with_sbd: train on SBD's images too, on all objects with an area.
-        loading: see `Loading`.
+        root: Folder with `VOCdevkit/VOC2012` and, for SBD's part, `benchmark_RELEASE/dataset`.
+        with_sbd: Whether to train on SBD's images too, on all objects with an area.
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -37,32 +38,25 @@ class PascalDataModule(ClickDataModule):
             SBD.fetch(self.root, self.root / RELEASE, lambda: check_sbd(self.root / RELEASE))
 
     def _check_voc(self) -> None:
-        expect(
-            VOC.what,
-            {f"{split}.txt": (len(self._names(split)), size) for split, size in SIZES.items()},
-        )
+        counts = {}
+        for split, size in SIZES.items():
+            counts[f"{split}.txt"] = (len(self._names(split)), size)
+        expect(VOC.what, counts)
 
     def _names(self, split: str) -> list[str]:
-        return read_list(
-            self.root / DEVKIT / "ImageSets" / "Segmentation" / f"{split}.txt", VOC.how
-        )
+        lists = self.root / DEVKIT / "ImageSets" / "Segmentation"
+        return read_list(lists / f"{split}.txt", VOC.how)
 
     def source(self, split: str) -> InstanceMapSource:
-        voc = existing_folder(self.root / DEVKIT, VOC.what, VOC.how)
+        voc = require_folder(self.root / DEVKIT, VOC.what, VOC.how)
         pairs = [
             (voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationObject" / f"{name}.png")
             for name in self._names("train" if split == "train" else "val")
         ]
         if split == "train" and self.with_sbd:
-            sbd = existing_folder(self.root / RELEASE, SBD.what, SBD.how)
+            sbd = require_folder(self.root / RELEASE, SBD.what, SBD.how)
             labelled = set(self._names("trainval"))
-            pairs += sbd_pairs(
-                sbd,
-                [
-                    n
-                    for part in ("train", "val")
-                    for n in read_list(sbd / f"{part}.txt", SBD.how)
-                    if n not in labelled
-                ],
-            )
+            for part in ("train", "val"):
+                names = read_list(sbd / f"{part}.txt", SBD.how)
+                pairs += sbd_pairs(sbd, [name for name in names if name not in labelled])
         return InstanceMapSource(pairs, read_instances)

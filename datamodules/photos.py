@@ -1,7 +1,8 @@
-"""A folder of photos without classes as a stream of tasks, one a photo, for a person who teaches (`callbacks/person_loop.py`).
+"""A folder of photos without classes as a stream of tasks, one per photo, for a person who teaches.
 
-The order is the one in which photos came to be known: those that are added to the folder later
-stand at its end, so that a stream that was interrupted goes on where it was.
+The person's side is `callbacks/person_loop.py`. The photos are in the order in which they were
+found: those that are added to the folder later come at its end, so that an interrupted stream can
+be resumed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,18 +26,18 @@ from interseg.images import read_image
 from interseg.labels import read_labels
 
 MOST_ROUNDS = 1000
-"""Of a photo, on average: Lightning asks for a loader's length, and takes no batch ahead where it
-has one."""
+"""Number of rounds of a photo on average, at most: Lightning asks for a loader's length, without
+which it would take a batch ahead."""
 
 
 class PhotoDataset(Dataset[Item]):
-    """Photos at one size, as a stream's data set has them.
+    """Photos at one size, with the items of a task stream.
 
     Args:
-        files: of the photos, in the stream's order.
+        files: Files of the photos, in the stream's order.
         size: (height, width) of all views.
-        truth: class masks of some photos, by the photos' names.
-        table: class of each value of these masks.
+        truth: Class masks of some photos, by the photos' names.
+        table: Class of each value (65536,) of these masks.
     """
 
     def __init__(
@@ -53,17 +54,16 @@ class PhotoDataset(Dataset[Item]):
 
     def __getitem__(self, key: Key) -> Item:
         sequence, index, task, round, rounds = key
-        pixels = (
-            torch.from_numpy(np.ascontiguousarray(self.image(index).transpose(2, 0, 1))).float()
-            / 255
-        )
-        place = {
+        image = np.ascontiguousarray(self.image(index).transpose(2, 0, 1))
+        return {
+            "id": index,
+            "image": torch.from_numpy(image).float() / 255,
+            "mask": torch.from_numpy(self.mask(index)),
             "sequence": sequence,
             "task": task,
             "round": round,
             "last_round": int(round == rounds - 1),
         }
-        return {"id": index, "image": pixels, "mask": torch.from_numpy(self.mask(index)), **place}
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Read a photo (H, W, 3) at the stream's size."""
@@ -71,43 +71,49 @@ class PhotoDataset(Dataset[Item]):
         image = read_image(self.files[index])
         if image.shape[:2] == self.size:
             return image
-        return np.asarray(
-            cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(resized, np.uint8)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """Its true classes (H, W) where they are known, 255 elsewhere; raises `InputError` for another size than the photo's."""
+        """Read a photo's true classes (H, W) at the stream's size; 255 if they are unknown.
+
+        Raises:
+            InputError: The mask has another size than its photo.
+        """
         file = self.truth.get(self.files[index].name)
         if file is None:
             return np.full(self.size, IGNORE, np.uint8)
         labels, photo = read_labels(file), read_image(self.files[index])
         if labels.shape != photo.shape[:2]:
             raise InputError(
-                f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; a mask is drawn on its photo"
+                f"{file} has {labels.shape} pixels, its photo {photo.shape[:2]}; "
+                "a mask is drawn on its photo"
             )
         mask = self.table[np.clip(labels, 0, 65535)]
         height, width = self.size
-        return np.asarray(
-            cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
-        )
+        resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        return np.asarray(resized, np.uint8)
 
 
 class OpenRounds(Protocol):
     """A stream whose tasks have as many rounds as they need."""
 
     files: Sequence[Path]
-    """One a task."""
+    """Files of the tasks, one each."""
     task: int
+    """Number of the next round's task."""
     round: int
-    """That come next."""
+    """Number of the next round in its task."""
 
 
 class PersonBatches(Sampler[list[Key]]):
-    """Keys of rounds, each made when it is asked for: whether a photo is done is known when its round is over.
+    """Keys of rounds, each made when it is asked for.
+
+    Only when a round is over is it known whether its photo is done.
 
     Args:
-        stream: knows what comes next.
-        at_end: waits, where there is no next photo; when it returns, the sequence is over.
+        stream: Stream that knows the next round.
+        at_end: Function that waits for more photos; when it returns, the sequence is over.
     """
 
     def __init__(self, stream: OpenRounds, at_end: Callable[[], None]) -> None:
@@ -117,16 +123,10 @@ class PersonBatches(Sampler[list[Key]]):
         return MOST_ROUNDS * len(self.stream.files)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        while self.stream.task < len(self.stream.files):
-            yield [
-                (
-                    0,
-                    self.stream.task,
-                    self.stream.task,
-                    self.stream.round,
-                    MOST_ROUNDS * MOST_ROUNDS,
-                )
-            ]
+        stream = self.stream
+        endless = MOST_ROUNDS * MOST_ROUNDS
+        while stream.task < len(stream.files):
+            yield [(0, stream.task, stream.task, stream.round, endless)]
         self.at_end()
 
 
@@ -134,12 +134,12 @@ class PhotoStream(ResumableDataModule, OpenTasks):
     """Photos of a folder as the tasks of one sequence.
 
     Args:
-        source: the data module that the method was pretrained with: its size, classes and images of
-            the pretraining hold.
-        files: of the photos, in the order of the tasks.
-        truth: class masks of some photos, by the photos' names.
-        before: tasks that the method had learned before.
-        at_end: see `PersonBatches`.
+        source: Data module that the method was pretrained with; its size, classes and images of the
+            pretraining are used.
+        files: Files of the photos, in the order of the tasks.
+        truth: Class masks of some photos, by the photos' names.
+        before: Number of tasks that the method had learned before.
+        at_end: See `PersonBatches`.
     """
 
     def __init__(
@@ -152,44 +152,42 @@ class PhotoStream(ResumableDataModule, OpenTasks):
     ) -> None:
         super().__init__()
         table = np.full(65536, IGNORE, np.uint8)
-        for value, label in (
-            {c: c for c in range(source.classes)} if source.codes is None else source.codes
-        ).items():
-            table[value] = label
+        if source.codes is None:
+            table[: source.classes] = np.arange(source.classes)
+        else:
+            for value, label in source.codes.items():
+                table[value] = label
         self.source, self.files, self.before, self.at_end = source, files, before, at_end
         self.classes, self.length = source.classes, len(files)
-        self.pretraining_images, self.protocol = (
-            source.pretraining_images,
-            StreamProtocol("sequence"),
-        )
+        self.pretraining_images = source.pretraining_images
+        self.protocol = StreamProtocol("sequence")
         self.photos = PhotoDataset(files, source.size, truth or {}, table)
         self.task, self.round = 0, 0
 
     def advance(self, last: bool) -> None:
-        """Go on to the next round, or to the next photo after a photo's last one."""
+        """Go to the next round, or to the next photo after a photo's last round."""
         self.task, self.round = (self.task + 1, 0) if last else (self.task, self.round + 1)
 
     def images_of(self, sequence: int) -> list[int]:
-        """All photos, in order."""
+        """Return the numbers of all photos, in order."""
         return list(range(len(self.files)))
 
     def batch_of(self, indices: Sequence[int]) -> TaskBatch:
-        """Photos as one batch."""
+        """Make one batch of photos."""
         return collate_labelled([self.photos[0, index, index, 0, 1] for index in indices])
 
     def pretraining_batch(self, count: int, start: int = 0) -> TaskBatch:
-        """Images that were pretrained on."""
+        """Return images that were pretrained on as one batch."""
         return self.source.pretraining_batch(count, start)
 
     def train_dataloader(self) -> DataLoader[Item]:
-        return DataLoader(
-            self.photos, batch_sampler=PersonBatches(self, self.at_end), collate_fn=collate_labelled
-        )
+        batches = PersonBatches(self, self.at_end)
+        return DataLoader(self.photos, batch_sampler=batches, collate_fn=collate_labelled)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next round is; for checkpoints."""
+        """Return the place of the next round, for checkpoints."""
         return {"task": self.task, "round": self.round}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on there."""
+        """Resume at the place of a checkpoint."""
         self.task, self.round = state_dict["task"], state_dict["round"]

@@ -1,17 +1,18 @@
-"""The embedded data set: photos of scikit-image's wheel, outlines drawn for this project; nothing is downloaded."""
+"""The embedded data set: photos of scikit-image's wheel with outlines drawn for this project."""
 
 from importlib.resources import files
 from pathlib import Path
 
 from datamodules.base import ClickDataModule
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 
 OUTLINES = Path(__file__).parent / "samples"
 
 
 class SamplesDataModule(ClickDataModule):
-    """Photos that scikit-image carries, split by photo; validation and test are the same held-out photos."""
+    """Data module of scikit-image's photos, split by photo; validation and test are the same."""
 
     def source(self, split: str) -> CocoSource:
         photos = Path(str(files("skimage") / "data"))
-        return CocoSource(OUTLINES / ("train.json" if split == "train" else "test.json"), photos)
+        outlines = "train.json" if split == "train" else "test.json"
+        return CocoSource(OUTLINES / outlines, photos)

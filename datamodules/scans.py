@@ -1,7 +1,8 @@
-"""Volumes without labels as a stream of tasks, one a volume, for a person who labels slices (`callbacks/person_slices.py`).
+"""Volumes without labels as a stream of tasks, one per volume, for a person who labels slices.
 
-A volume is cropped to what is not 0 and resized as the method's training data were; `restored`
-brings a mask back to the file's own grid.
+The person's side is `callbacks/person_slices.py`. A volume is cropped to its voxels that are not 0
+and resized as the method's training data were; `restore_mask` brings a mask back to the file's own
+grid.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.photos import PersonBatches
 from datamodules.resuming import ResumableDataModule
 from datamodules.tasks import Key
-from datamodules.volume_files import Volume, box_round, read_volume, resized_volume, size_at
-from datamodules.volumes import first
+from datamodules.volume_dataset import first, normalise
+from datamodules.volume_files import Volume, find_box, read_volume, resize_volume, size_at
 from interseg.batches import VolumeBatch
 from interseg.continual.protocol import StreamProtocol
 from interseg.continual.stream import OpenStream
@@ -28,12 +29,12 @@ from interseg.errors import InputError
 
 
 class Preparation(NamedTuple):
-    """What training did with its volumes; the arguments of `VolumeDataModule` of these names."""
+    """Preparation of the volumes in training: arguments of `VolumeDataModule` of these names."""
 
     size: tuple[int, int, int] | None = None
     spacing: tuple[float, float, float] | None = None
     crop: str = "nonzero"
-    """ "target" is taken as "nonzero": the target is not known."""
+    """Kind of the crop; "target" is taken as "nonzero", since the target is not known."""
     margin: int = 0
     channel: int | None = None
     series: str | None = None
@@ -42,84 +43,91 @@ class Preparation(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """A volume as the method sees it, and where it lies in its file's voxels."""
+    """A volume as the method sees it, and its place in the file."""
 
     image: NDArray[np.float32]
-    """(D, H, W) normalised."""
+    """Normalised intensities (D, H, W)."""
     spacing: tuple[float, float, float]
-    """mm along D, H, W."""
+    """Distances in mm between voxels along D, H, W."""
     box: tuple[slice, ...]
-    """In the file's voxels, turned to LPS."""
+    """Box of the image in the file's voxels, turned to LPS."""
     whole: tuple[int, int, int]
-    """The file's (D, H, W)."""
+    """Size (D, H, W) of the file in voxels."""
 
 
 def read_scan(path: Path, preparation: Preparation) -> Scan:
-    """Read and prepare a volume; raises `InputError` for what is none."""
+    """Read and prepare a volume.
+
+    Raises:
+        InputError: The file is not a volume, has voxels that are not finite, or is all 0.
+    """
     file = read_volume(path, preparation.channel, preparation.series)
     pixels = SimpleITK.GetArrayFromImage(file).astype(np.float32)
-    if not np.isfinite(pixels).all():
-        raise InputError(
-            f"{path} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair it"
-        )
+    wrong = int((~np.isfinite(pixels)).sum())
+    if wrong:
+        raise InputError(f"{path} has {wrong} voxels that are not finite numbers; repair it")
     if not pixels.any():
-        raise InputError(f"{path} holds nothing but 0; give a volume")
+        raise InputError(f"{path} has voxels of 0 only; give a volume")
+    box = tuple(slice(0, side) for side in pixels.shape)
+    if preparation.crop != "none":
+        box = find_box(pixels != 0, preparation.margin)
     x, y, z = file.GetSpacing()
-    box = (
-        tuple(slice(0, side) for side in pixels.shape)
-        if preparation.crop == "none"
-        else box_round(pixels != 0, preparation.margin)
-    )
     cropped = Volume(pixels[box], np.ones(pixels[box].shape, np.uint8), (z, y, x))
-    size = (
-        preparation.size if preparation.spacing is None else size_at(cropped, preparation.spacing)
-    )
-    prepared = resized_volume(cropped, size)
-    mean, std = preparation.normal or (
-        float(prepared.image.mean()),
-        float(prepared.image.std()) or 1.0,
-    )
-    image = (prepared.image - np.float32(mean)) / np.float32(std)
+    size = preparation.size
+    if preparation.spacing is not None:
+        size = size_at(cropped, preparation.spacing)
+    prepared = resize_volume(cropped, size)
+    image = normalise(prepared.image, preparation.normal)
     depth, height, width = pixels.shape
     return Scan(image, prepared.spacing, box, (depth, height, width))
 
 
-def restored(
+def restore_mask(
     probabilities: NDArray[np.floating], scan: Scan, path: Path, preparation: Preparation
 ) -> SimpleITK.Image:
-    """Give a mask of the file's own size, spacing, origin and directions where probabilities (D, H, W) are above one half."""
+    """Bring a prediction back to the grid of its file.
+
+    Args:
+        probabilities: Probabilities (D, H, W) of the prepared volume; above 0.5 is the mask.
+        scan: The prepared volume.
+        path: File of the volume.
+        preparation: Preparation of the volume.
+
+    Returns:
+        The mask with the file's own size, spacing, origin and directions.
+    """
     box = np.empty(scan.whole, bool)[scan.box].shape
     found = torch.from_numpy(np.ascontiguousarray(probabilities, np.float32))[None, None]
+    if found.shape[2:] != box:
+        found = interpolate(found, box, mode="trilinear")
     full = np.zeros(scan.whole, np.uint8)
-    full[scan.box] = (
-        interpolate(found, box, mode="trilinear")[0, 0] if found.shape[2:] != box else found[0, 0]
-    ).numpy() > 0.5
+    full[scan.box] = found[0, 0].numpy() > 0.5
     turned = SimpleITK.GetImageFromArray(full)
     turned.CopyInformation(read_volume(path, preparation.channel, preparation.series))
     return SimpleITK.DICOMOrient(turned, orientation_of(path))
 
 
 def orientation_of(path: Path) -> str:
-    """Tell how a file's axes lie, such as LPS or RAS."""
-    reader = SimpleITK.ImageFileReader()
+    """Read the orientation of a file's axes, such as LPS or RAS."""
     if path.is_dir():
         return "LPS"
+    reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    dimension, direction = reader.GetDimension(), np.array(reader.GetDirection())
-    matrix = direction.reshape(dimension, dimension)[:3, :3]
-    return str(
-        SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(matrix.ravel().tolist())
-    )
+    dimension = reader.GetDimension()
+    matrix = np.array(reader.GetDirection()).reshape(dimension, dimension)
+    cosines = matrix[:3, :3].ravel().tolist()
+    orient = SimpleITK.DICOMOrientImageFilter
+    return str(orient.GetOrientationFromDirectionCosines(cosines))
 
 
 class ScanDataset(Dataset[VolumeBatch]):
     """Volumes, prepared when they are asked for.
 
     Args:
-        files: in the stream's order.
-        preparation: of all.
-        first_id: number of the first one; a replay buffer may hold volumes of before.
+        files: Files of the volumes, in the stream's order.
+        preparation: Preparation of all volumes.
+        first_id: Id of the first volume; a replay buffer may have earlier volumes.
     """
 
     def __init__(self, files: Sequence[Path], preparation: Preparation, first_id: int = 0) -> None:
@@ -151,8 +159,8 @@ class ScanStream(ResumableDataModule, OpenStream):
     """Volumes as the tasks of one sequence.
 
     Args:
-        scans: the volumes.
-        at_end: see `PersonBatches`.
+        scans: Data set of the volumes.
+        at_end: See `PersonBatches`.
     """
 
     def __init__(self, scans: ScanDataset, at_end: Callable[[], None] = lambda: None) -> None:
@@ -162,18 +170,17 @@ class ScanStream(ResumableDataModule, OpenStream):
         self.task, self.round = 0, 0
 
     def advance(self, last: bool) -> None:
-        """Go on to the next round, or to the next volume after a volume's last one."""
+        """Go to the next round, or to the next volume after a volume's last round."""
         self.task, self.round = (self.task + 1, 0) if last else (self.task, self.round + 1)
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
-        return DataLoader(
-            self.scans, batch_sampler=PersonBatches(self, self.at_end), collate_fn=first
-        )
+        batches = PersonBatches(self, self.at_end)
+        return DataLoader(self.scans, batch_sampler=batches, collate_fn=first)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next round is; for checkpoints."""
+        """Return the place of the next round, for checkpoints."""
         return {"task": self.task, "round": self.round}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on there."""
+        """Resume at the place of a checkpoint."""
         self.task, self.round = state_dict["task"], state_dict["round"]

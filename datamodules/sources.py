@@ -1,6 +1,7 @@
-"""Where objects come from: the small interface that every reader fills, and what readers share."""
+"""Sources of objects: the small interface of every reader, and helpers that readers share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,52 +16,52 @@ class Sample(NamedTuple):
     """One object in its whole image."""
 
     image: NDArray[np.uint8]
-    """(H, W, 3) RGB."""
+    """Photo (H, W, 3), RGB."""
     mask: NDArray[np.uint8]
-    """(H, W) 1 object, 0 background, 255 ignore."""
+    """Truth (H, W): 1 object, 0 background, 255 ignore."""
     others: NDArray[np.uint8]
-    """(H, W) the other objects of the image as 1, 2, ...; 0 where there is none."""
+    """The other objects (H, W) of the image as 1, 2, ...; 0 elsewhere."""
     previous: NDArray[np.bool_] | None = None
-    """(H, W) a mask to start from, in sets whose masks are to be corrected."""
+    """Mask (H, W) to start from, in sets whose masks are to be corrected."""
 
 
 class ObjectSource(ABC):
     """A numbered list of objects; the number is the object's id and depends on the data alone."""
 
     goes_on: bool = False
-    """Whether training goes on without what is a problem: entries of a published list, not files
-    that their owner can mend."""
+    """Whether training goes on in spite of problems: it does if they are entries of a published
+    list, not files that their owner can repair."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        """What could not be read while the source was listed, a line each."""
+        """Files that could not be read while the source was listed, a line each."""
         self.left_out: list[str] = []
-        """Files that are none of the source's, a line a kind."""
+        """Files that do not belong to the source, a line a kind."""
         self.notes: list[str] = []
-        """What was decided about files that could be read in two ways, a line each."""
+        """Decisions about files that could be read in two ways, a line each."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def size(self, index: int) -> tuple[int, int]:
-        """(height, width) of the object's image, without decoding it."""
+        """Return the (height, width) of the object's image, without decoding it."""
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Return what a person calls the object: file and object number or name."""
+        """Name the object for a person: its file, and its number or name there."""
 
     def image(self, index: int) -> str:
         """Name the object's image."""
         return self.name(index)
 
     def facts(self) -> dict[str, str]:
-        """Say what is worth knowing of how the source was understood, beside its size."""
+        """Describe how the source's files were understood, by title."""
         return {}
 
     @abstractmethod
     def read(self, index: int) -> Sample:
-        """Decode one object; raises `InputError` naming the file where it cannot."""
+        """Decode one object; raises `InputError` that names an unreadable file."""
 
 
 def sample_from_labels(
@@ -69,33 +70,45 @@ def sample_from_labels(
     """Make a sample of one object of a label map.
 
     Args:
-        image: (H, W, 3).
-        labels: (H, W) with 0 for background and an id per object.
-        object: the id of the object.
-        ignore: the label of pixels that do not count; None for none.
-        path: of the mask, for messages.
+        image: Photo (H, W, 3).
+        labels: Label map (H, W) with 0 for background and an id per object.
+        object: Id of the object.
+        ignore: Label of pixels that do not count; None for none.
+        path: File of the mask, for messages.
+
+    Raises:
+        InputError: The sizes differ, or the object has no pixel.
     """
     if labels.shape != image.shape[:2]:
         raise InputError(
-            f"{path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
+            f"{path} is {labels.shape[0]} x {labels.shape[1]}, "
+            f"its image {image.shape[0]} x {image.shape[1]}; a mask has its image's size"
         )
-    if not (labels == object).any():
+    is_object = labels == object
+    if not is_object.any():
         raise InputError(
             f"{path} has no pixel of object {object}; remove the mask or draw the object"
         )
-    mask = (labels == object).astype(np.uint8)
-    others = np.where(labels == object, 0, labels)
+    mask = is_object.astype(np.uint8)
+    others = np.where(is_object, 0, labels)
     if ignore is not None:
         mask[labels == ignore] = IGNORE
         others[labels == ignore] = 0
-    numbers = np.unique(others, return_inverse=True)[1].reshape(others.shape)
-    return Sample(
-        image, mask, numbers.clip(0, 255).astype(np.uint8)
-    )  # the 255th and later ones count as one
+    _, numbers = np.unique(others, return_inverse=True)
+    numbers = numbers.reshape(others.shape).clip(0, 255)  # later ones count as the 255th
+    return Sample(image, mask, numbers.astype(np.uint8))
 
 
 def check_counts(least: int = 1, **counts: int | None) -> None:
-    """Check arguments that count something, None for all of it; raises `InputError` that names one below the least."""
+    """Check arguments that are numbers of something, None for all.
+
+    Args:
+        least: Smallest allowed number.
+        counts: Arguments by name.
+
+    Raises:
+        InputError: An argument is below the least; the message names it.
+    """
     for name, count in counts.items():
         if count is not None and count < least:
             raise InputError(f"{name} is {count}; give {least} or more")
@@ -104,13 +117,57 @@ def check_counts(least: int = 1, **counts: int | None) -> None:
 NO_DOWNLOAD = (
     "--config data/samples.yaml needs no download, --config data/folder.yaml reads your own images"
 )
-"""Which configs do without a data set of objects."""
+"""Hint at the configs that need no data set of objects."""
 
 
-def existing_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
-    """Return the folder, or an `InputError` that names it, says how to get it and what to take instead."""
+def require_folder(path: Path, what: str, how: str, instead: str = NO_DOWNLOAD) -> Path:
+    """Return a folder that must exist.
+
+    Args:
+        path: Folder.
+        what: Name of its content, for the message.
+        how: Instruction to get it.
+        instead: Hint at a config that does not need it.
+
+    Raises:
+        InputError: The folder does not exist.
+    """
     if not path.is_dir():
         raise InputError(
-            f"{what} is expected in {path.absolute()}, which does not exist: {how}. Give another place by data.root=PATH; {instead}"
+            f"{what} is expected in {path.absolute()}, which does not exist: "
+            f"{how}. Give another place by data.root=PATH; {instead}"
         )
     return path
+
+
+class Subset(ObjectSource):
+    """Some objects of a source, with ids of their own from 0."""
+
+    def __init__(self, source: ObjectSource, indices: list[int]) -> None:
+        super().__init__()
+        self.parent, self.indices = source, indices
+        self.problems, self.left_out, self.notes = source.problems, source.left_out, source.notes
+        self.goes_on = source.goes_on
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.parent.size(self.indices[index])
+
+    def name(self, index: int) -> str:
+        return self.parent.name(self.indices[index])
+
+    def image(self, index: int) -> str:
+        return self.parent.image(self.indices[index])
+
+    def facts(self) -> dict[str, str]:
+        return self.parent.facts()
+
+    def read(self, index: int) -> Sample:
+        return self.parent.read(self.indices[index])
+
+
+def drop_repeats(lines: Iterable[str]) -> list[str]:
+    """List lines without repetition, since splits may share a source."""
+    return list(dict.fromkeys(lines))

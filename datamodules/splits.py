@@ -1,4 +1,4 @@
-"""One set of objects for training and evaluation, parted by image so that no image is in both."""
+"""Splits of one set of objects by image, so that no image is in both training and evaluation."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -11,30 +11,33 @@ from interseg.errors import InputError
 Image = TypeVar("Image", bound=Hashable)
 
 
-def checked_shares(split: Any) -> list[float] | None:
-    """Check the shares of `data.split`; raises `InputError` for what are no two or three that sum to 1."""
+def check_shares(split: Any) -> list[float] | None:
+    """Check the shares of `data.split`; raises `InputError` unless two or three sum to 1."""
     if split is None:
         return None
-    shares = list(split) if isinstance(split, Sequence) and not isinstance(split, str) else []
-    numbers = all(
-        isinstance(share, int | float) and not isinstance(share, bool) and share > 0
-        for share in shares
-    )
-    if len(shares) not in (2, 3) or not numbers or not np.isclose(sum(shares), 1):
+    is_list = isinstance(split, Sequence) and not isinstance(split, str)
+    shares = list(split) if is_list else []
+    are_shares = len(shares) in (2, 3) and all(is_share(share) for share in shares)
+    if not are_shares or not np.isclose(sum(shares), 1):
         raise InputError(
             f"split is {split!r}; give two or three shares that sum to 1, e.g. data.split=[0.8,0.2]"
         )
     return shares
 
 
+def is_share(value: Any) -> bool:
+    """Tell whether a value is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: int) -> list[int]:
-    """List the objects of a split: those of its images, drawn by the seed.
+    """List the objects of a split, which are those of its images, drawn by the seed.
 
     Args:
-        images: of each object.
-        shares: of the images for training and test, or for training, validation and test.
-        split: "train", "val" or "test"; of two shares both are the second.
-        seed: of the draw.
+        images: Image of each object.
+        shares: Shares of the images for training and test, or for training, validation and test.
+        split: "train", "val" or "test"; with two shares the last two are the same.
+        seed: Seed of the draw.
     """
     known = sorted(set(images), key=str)
     order = np.random.default_rng(seed).permutation(len(known))
@@ -47,18 +50,18 @@ def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: 
 SAME_OBJECTS = "training and evaluation see the same objects"
 
 
-def same_objects(where: str) -> str:
-    """Say that a set is learned from and evaluated on."""
+def note_same_objects(where: str) -> str:
+    """Note that a set is both trained and evaluated on."""
     return f"{SAME_OBJECTS}: {where}; data.split=[0.8,0.2] parts them by image"
 
 
-def note_of_same_objects(note: str) -> bool:
-    """Tell whether a note says that a set is learned from and evaluated on."""
+def is_same_objects_note(note: str) -> bool:
+    """Tell whether a note is that of a set that is both trained and evaluated on."""
     return note.startswith(SAME_OBJECTS)
 
 
-def whole_for_training(split: str, root: Path) -> list[str]:
-    """Note that a set made for evaluation, the same in every split, is learned from; nothing where it is evaluated on."""
+def note_whole_set(split: str, root: Path) -> list[str]:
+    """Note that a set made for evaluation, with the same objects in every split, is trained on."""
     if split != "train":
         return []
     return [f"{SAME_OBJECTS}: {root} is a set for evaluation, all of it in every split"]

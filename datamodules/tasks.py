@@ -21,8 +21,8 @@ from datamodules.base import Loading
 from datamodules.class_masks import check_classes
 from datamodules.orientation import check_fit
 from datamodules.pairing import pair_folders
-from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, deaf
-from datamodules.sources import check_counts, existing_folder
+from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, ignore_job_signals
+from datamodules.sources import check_counts, require_folder
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.protocol import StreamProtocol
@@ -33,7 +33,7 @@ from interseg.labels import read_labels
 from interseg.listing import image_files
 
 Key = tuple[int, int, int, int, int]
-"""Epoch, image, task, round, rounds; in pretraining the last three are -1."""
+"""Key of an item: epoch, image, task, round, rounds; in pretraining the last three are -1."""
 
 Item = dict[str, Any]
 """One image with the keys of a `TaskBatch` that its loader gives, before it is collated."""
@@ -50,14 +50,14 @@ class LabelledDataset(Dataset[Item]):
     """Images and their classes, at one size.
 
     Args:
-        files: of every image.
-        classes: number of classes, C.
-        codes: class of each value of the mask files; None where they are the classes. Other values
-            are ignored.
+        files: Files of every image.
+        classes: Number of classes, C.
+        codes: Class of each value of the mask files, other values are ignored; None if the values
+            are the classes.
         size: (height, width) of all views.
-        augment: in pretraining, an albumentations pipeline; seeded by (seed, epoch, image).
-        seed: of augmentation.
-        upright: turn photos by an EXIF orientation that fits their masks both ways.
+        augment: Albumentations pipeline of pretraining, seeded by (seed, epoch, image).
+        seed: Seed of augmentation.
+        upright: Whether to turn photos by an EXIF orientation that fits their masks both ways.
     """
 
     def __init__(
@@ -70,14 +70,12 @@ class LabelledDataset(Dataset[Item]):
         seed: int = 0,
         upright: bool = True,
     ) -> None:
-        self.files, self.classes, self.size, self.augment, self.seed, self.upright = (
-            files,
-            classes,
-            size,
-            augment,
-            seed,
-            upright,
-        )
+        self.files = files
+        self.classes = classes
+        self.size = size
+        self.augment = augment
+        self.seed = seed
+        self.upright = upright
         self.table = np.full(65536, IGNORE, np.uint8)
         for value, label in ({c: c for c in range(classes)} if codes is None else codes).items():
             self.table[value] = label
@@ -107,7 +105,11 @@ class LabelledDataset(Dataset[Item]):
         return item
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image (H, W, 3) and classes (H, W) at the data set's size; raises `InputError` naming the file that is wrong."""
+        """Read an image (H, W, 3) and its classes (H, W) at the data set's size.
+
+        Raises:
+            InputError: A file is unreadable or wrong; the message names it.
+        """
         labels = read_labels(self.files[index].mask)
         image = read_image(
             self.files[index].image, (labels.shape[0], labels.shape[1]), self.upright
@@ -120,7 +122,8 @@ class LabelledDataset(Dataset[Item]):
         mask = self.table[np.clip(labels, 0, 65535)]
         if (mask == IGNORE).all():
             raise InputError(
-                f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; look at its values or remove it"
+                f"{self.files[index].mask} has no pixel of a class 0 to {self.classes - 1}; "
+                "look at its values or remove it"
             )
         height, width = self.size
         if mask.shape != self.size:
@@ -134,7 +137,7 @@ class LabelledDataset(Dataset[Item]):
 
 
 def collate_labelled(items: list[Item]) -> TaskBatch:
-    """Make a batch of items of one size; what is said of a task is that of its one image."""
+    """Make a batch of items of one size; the keys of the task are those of the first item."""
     batch: TaskBatch = {
         "id": torch.tensor([item["id"] for item in items]),
         "image": torch.stack([item["image"] for item in items]),
@@ -155,13 +158,15 @@ class PretrainingSampler(EpochSampler):
 
 
 class SequenceBatches(Sampler[list[Key]]):
-    """An epoch is a sequence: every task's image, as often in a row as it has rounds; the same on every rank.
+    """Batches of task sequences, one sequence per epoch, the same on every rank.
+
+    Every task's image comes in a row, once for each of its rounds.
 
     Args:
         sequence: Images of a sequence by its number, in order.
         protocol: Sequences that the epochs play, and rounds of a task.
-        epoch: that is played next; Lightning tells of others by `set_epoch`.
-        batch: of it that comes next.
+        epoch: Epoch that is played next; Lightning announces others by `set_epoch`.
+        batch: Number of its batch that comes next.
     """
 
     def __init__(
@@ -193,11 +198,11 @@ class SequenceBatches(Sampler[list[Key]]):
 
 
 class TaskDataModule(ResumableDataModule, TaskStream):
-    """Base of the data modules that stream tasks: a subclass names its files in `files()`, all else is here.
+    """Base of the data modules that stream tasks; a subclass names its files in `files()`.
 
     Args:
-        root: the data set's folder.
-        classes: number of classes.
+        root: Folder of the data set.
+        classes: Number of classes.
         size: (height, width) of all views.
         pretraining_images: Number of images that are pretrained on; no task has one of them.
         length: Number of tasks of a sequence.
@@ -207,7 +212,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
     """
 
     codes: ClassVar[dict[int, int] | None] = None
-    """Class of each value of the mask files; None where they are the classes."""
+    """Class of each value of the mask files; None if the values are the classes."""
 
     def __init__(
         self,
@@ -230,14 +235,14 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         self.loading = loading or Loading()
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []
-        """Files that are none of the set's, a line a kind."""
+        """Files that do not belong to the set, a line a kind."""
         self.notes: list[str] = []
-        """What was decided about files that could be read in two ways, a line each."""
+        """Decisions about files that could be read in two ways, a line each."""
         self.upright = True
         """Whether photos are turned by an EXIF orientation that fits their masks both ways."""
 
     def files(self) -> list[LabelledImage]:
-        """Images and masks, in an order that depends on the data alone."""
+        """List the images and masks, in an order that depends on the data alone."""
         raise NotImplementedError
 
     def objects(self, split: str) -> LabelledDataset:
@@ -259,12 +264,12 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         return self._dataset
 
     def split(self) -> tuple[list[int], list[int]]:
-        """Images that are pretrained on, and the others."""
+        """Return the numbers of the images that are pretrained on, and of the others."""
         order = np.random.default_rng(self.seed).permutation(len(self.objects("train"))).tolist()
         return sorted(order[: self.pretraining_images]), sorted(order[self.pretraining_images :])
 
     def images_of(self, sequence: int) -> list[int]:
-        """Return the images of a sequence, in order; none twice."""
+        """Return the numbers of a sequence's images, in order, without repetition."""
         pool = self.split()[1]
         return (
             np.random.default_rng((self.seed, sequence))
@@ -294,13 +299,13 @@ class TaskDataModule(ResumableDataModule, TaskStream):
             held,
             batch_sampler=EpochBatches(sampler, batch_size, *self.resumed),
             num_workers=workers,
-            worker_init_fn=deaf,
+            worker_init_fn=ignore_job_signals,
             collate_fn=collate_labelled,
             persistent_workers=workers > 0,
         )
 
     def batch_of(self, indices: Sequence[int]) -> TaskBatch:
-        """Images as one batch, as they are."""
+        """Make one batch of images without augmentation."""
         return collate_labelled([self.objects("train")[0, index, 0, 0, 1] for index in indices])
 
     def pretraining_batch(self, count: int, start: int = 0) -> TaskBatch:
@@ -322,22 +327,28 @@ class Held(Dataset[Item]):
         return self.dataset[key[0], self.indices[key[1]], *key[2:]]
 
 
-def labelled_folder(path: Path, what: str, how: str) -> Path:
-    """Return a folder of images with classes, or an `InputError` that says how to get it."""
-    return existing_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
+def require_labelled_folder(path: Path, what: str, how: str) -> Path:
+    """Return a folder of images with classes; raises `InputError` if it does not exist."""
+    return require_folder(path, what, how, "--config data/class_folder.yaml reads your own images")
 
 
 def pairs_by_stem(
     images: Path, masks: Path, suffix: str = "", kind: str = ""
 ) -> list[LabelledImage]:
-    """Images, of a kind of file only where one is given, and the masks of the same stem with a suffix.
+    """Pair the images of a folder with the masks of the same stem.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks.
+        suffix: Text that follows the stem in the names of masks.
+        kind: Suffix of the image files to take; "" for all.
 
     Raises:
-        InputError: an image has no mask.
+        InputError: An image has no mask.
     """
     how = "images and their class masks lie in two folders"
     photos, labels = (
-        image_files(labelled_folder(folder, "a part of the data set", how))
+        image_files(require_labelled_folder(folder, "a part of the data set", how))
         for folder in (images, masks)
     )
     photos = {stem: path for stem, path in photos.items() if path.suffix.lower().endswith(kind)}
@@ -350,16 +361,18 @@ def pairs_by_stem(
 
 
 class ClassFolderDataModule(TaskDataModule):
-    """Your own images: `images/` and `masks/` with the same stems, masks with class numbers from 0, 255 = ignore.
+    """Data module of your own images in `images/` and `masks/` with the same stems.
+
+    Masks have class numbers from 0, 255 = ignore.
 
     Args:
-        root: the folder.
-        images: name of the folder of images.
-        masks: name of the folder of masks.
-        nested: look into folders below both.
-        ordered: pretrain on the first images by their names and draw tasks of the others, as frames
-            of a film that look alike want it.
-        options: of `TaskDataModule`.
+        root: Folder of the data set.
+        images: Name of the folder of images.
+        masks: Name of the folder of masks.
+        nested: Whether to look into folders below both.
+        ordered: Whether to pretrain on the first images by their names and to draw tasks of the
+            others, for frames of a film, which look alike.
+        options: Options of `TaskDataModule`.
     """
 
     def __init__(
@@ -384,7 +397,7 @@ class ClassFolderDataModule(TaskDataModule):
     def files(self) -> list[LabelledImage]:
         how = "images and their class masks lie in two folders"
         images, masks = (
-            labelled_folder(self.root / name, "a part of the data set", how)
+            require_labelled_folder(self.root / name, "a part of the data set", how)
             for name in (self.images, self.masks)
         )
         pairs = pair_folders(images, masks, self.nested)

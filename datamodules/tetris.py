@@ -4,23 +4,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from datamodules.base import ClickDataModule, Loading, Subset
+from datamodules.base import ClickDataModule, Loading
 from datamodules.folder import FolderSource
 from datamodules.instances import read_list
-from datamodules.sources import ObjectSource, Sample, check_counts, existing_folder
-from datamodules.splits import whole_for_training
+from datamodules.sources import ObjectSource, Sample, Subset, check_counts, require_folder
+from datamodules.splits import note_whole_set
 
 HOW = "put the set's images/ and masks/ there; the masks are PNGs, a colour an object"
 
 
 class ReducedSource(ObjectSource):
-    """A source whose photos are reduced to a long side, as the published evaluation of TETRIS does.
+    """A source whose photos are reduced to a long side, as in the published evaluation of TETRIS.
 
     Args:
-        source: of the objects.
-        long_side: most pixels along a photo's long side.
+        source: Source of the objects.
+        long_side: Number of pixels along a photo's long side, at most.
     """
 
     def __init__(self, source: ObjectSource, long_side: int) -> None:
@@ -32,11 +31,14 @@ class ReducedSource(ObjectSource):
         return len(self.parent)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Round the short side half up, as the published code does."""
+        """Return the reduced size; the short side is rounded half up, as in the published code."""
         height, width = self.parent.size(index)
         long, short = max(height, width), min(height, width)
-        reduced = min(long, self.long_side), int(short / long * min(long, self.long_side) + 0.5)
-        return reduced if height > width else reduced[::-1]
+        reduced_long = min(long, self.long_side)
+        reduced_short = int(short / long * reduced_long + 0.5)
+        if height > width:
+            return reduced_long, reduced_short
+        return reduced_short, reduced_long
 
     def name(self, index: int) -> str:
         return self.parent.name(index)
@@ -48,35 +50,32 @@ class ReducedSource(ObjectSource):
         return self.parent.facts()
 
     def read(self, index: int) -> Sample:
-        sample, (height, width) = self.parent.read(index), self.size(index)
+        sample = self.parent.read(index)
+        height, width = self.size(index)
         if sample.mask.shape == (height, width):
             return sample
-        image: NDArray[np.uint8] = cv2.resize(
-            sample.image, (width, height), interpolation=cv2.INTER_LINEAR
-        )  # type: ignore[assignment]
-        mask = cv2.resize(
-            (sample.mask == 1).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR
-        )
-        others: NDArray[np.uint8] = cv2.resize(
-            sample.others, (width, height), interpolation=cv2.INTER_NEAREST
-        )  # type: ignore[assignment]
+        target = (sample.mask == 1).astype(np.uint8)
+        image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)
+        mask = cv2.resize(target, (width, height), interpolation=cv2.INTER_LINEAR)
+        others = cv2.resize(sample.others, (width, height), interpolation=cv2.INTER_NEAREST)
+        others = np.where(mask > 0, 0, others)
         return Sample(
-            image, np.asarray(mask, np.uint8), np.where(mask > 0, 0, others).astype(np.uint8)
+            np.asarray(image, np.uint8), np.asarray(mask, np.uint8), others.astype(np.uint8)
         )
 
 
 class TetrisDataModule(ClickDataModule):
-    """TETRIS, all of it in every split; made for evaluation.
+    """Data module of TETRIS, made for evaluation: every split is the whole set.
 
     Layout and reduction are those of the published evaluation (RClicks, `tetris.py`): `images/`,
-    `masks/` with an id an object in three channels, a long side of 2,048 pixels at most.
+    `masks/` with an id per object in three channels, a long side of 2,048 pixels at most.
 
     Args:
-        root: holds `images/` and `masks/`.
-        names: file in `root` that lists the photos' stems to take, such as RClicks' TETRIS_val.txt;
-            null for all.
-        long_side: most pixels along a photo's long side; null for photos as they are.
-        loading: see `Loading`.
+        root: Folder with `images/` and `masks/`.
+        names: File in `root` that lists the stems of the photos to take, such as RClicks'
+            TETRIS_val.txt; null for all.
+        long_side: Number of pixels along a photo's long side, at most; null for whole photos.
+        loading: See `Loading`.
     """
 
     def __init__(
@@ -91,25 +90,22 @@ class TetrisDataModule(ClickDataModule):
         self.root, self.listed, self.long_side = Path(root), names, long_side
 
     def source(self, split: str) -> ObjectSource:
-        root = existing_folder(self.root, "TETRIS", HOW)
-        folders = [
-            existing_folder(root / name, "a part of TETRIS", HOW) for name in ("images", "masks")
-        ]
-        whole = FolderSource(folders[0], folders[1], "colours")
-        whole.notes += whole_for_training(split, root)
+        root = require_folder(self.root, "TETRIS", HOW)
+        images = require_folder(root / "images", "a part of TETRIS", HOW)
+        masks = require_folder(root / "masks", "a part of TETRIS", HOW)
+        whole = FolderSource(images, masks, "colours")
+        whole.notes += note_whole_set(split, root)
         source: ObjectSource = whole
         if self.listed is not None:
             known = set(listed_stems(root / self.listed))
-            source = Subset(
-                whole, [i for i, (stem, *_) in enumerate(whole.entries) if stem in known]
-            )
+            stems = [stem for stem, *_ in whole.entries]
+            source = Subset(whole, [index for index, stem in enumerate(stems) if stem in known])
         return source if self.long_side is None else ReducedSource(source, self.long_side)
 
 
 def listed_stems(path: Path) -> list[str]:
-    """Read the stems of a list, a line each: some have spaces."""
+    """Read the stems of a list, a line each; some contain spaces."""
     if not path.exists():
         return read_list(path, HOW)  # raises
-    return [
-        line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-    ]
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [line.strip() for line in lines if line.strip()]

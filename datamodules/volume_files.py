@@ -1,11 +1,11 @@
-"""Cases of volumes: which files belong together, read at their own resolution, cropped to what matters and resized."""
+"""Cases of volumes: pairs of files, read at their own resolution, cropped and resized."""
 
 import glob
 import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK
@@ -15,17 +15,17 @@ from torch.nn.functional import interpolate
 
 from datamodules.dicom import slices_of
 from datamodules.itk import quiet
-from datamodules.sources import existing_folder
+from datamodules.sources import require_folder
 from datamodules.whole_volumes import check_whole
 from interseg.errors import InputError
 
 VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
-"""How the names of files end that hold the voxels of a header beside them."""
+"""Endings of files with the voxels of a header beside them."""
 
 
-def volume_folder(path: Path, what: str, how: str) -> Path:
-    """Return a folder of volumes, or an `InputError` that says how to get it."""
-    return existing_folder(
+def require_volume_folder(path: Path, what: str, how: str) -> Path:
+    """Return a folder of volumes; raises `InputError` if it does not exist."""
+    return require_folder(
         path, what, how, "--config data/volume_folder.yaml reads your own volumes"
     )
 
@@ -41,47 +41,57 @@ class Volume(NamedTuple):
     """One case as a method sees it."""
 
     image: NDArray[np.float32]
-    """(D, H, W) intensities."""
+    """Intensities (D, H, W)."""
     mask: NDArray[np.uint8]
-    """(D, H, W) 1 in the target."""
+    """Target (D, H, W): 1 inside, 0 outside."""
     spacing: tuple[float, float, float]
-    """mm along D, H, W."""
+    """Distances in mm between voxels along D, H, W."""
 
 
 def read_volume(
     path: Path, channel: int | None = None, series: str | None = None
 ) -> SimpleITK.Image:
-    """Any of SimpleITK's formats (NIfTI, MHA, NRRD), or a folder of DICOM slices, turned to LPS; raises `InputError` for others.
+    """Read a volume in any of SimpleITK's formats, or a folder of DICOM slices, turned to LPS.
 
     Args:
-        path: of the file or folder.
-        channel: the one to take of an image that has several, along a fourth dimension or as
+        path: File (NIfTI, MHA, NRRD, ...) or folder.
+        channel: Channel to take of an image that has several, along a fourth dimension or as
             vectors at voxels.
-        series: id or description of the DICOM series to take of a folder that holds several.
+        series: Id or description of the DICOM series to take of a folder that has several.
+
+    Raises:
+        InputError: The file cannot be read, or a choice of channel or series is missing.
     """
     try:
-        if not path.is_dir():
+        if path.is_dir():
+            files: Any = slices_of(path, series)
+        else:
             check_whole(path)
+            files = str(path)
         with quiet():
-            image = SimpleITK.ReadImage(slices_of(path, series) if path.is_dir() else str(path))
+            image = SimpleITK.ReadImage(files)
         return SimpleITK.DICOMOrient(channel_of(image, path, channel), "LPS")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:120]
-        reason = (
-            "it is damaged or cut short" if "No such file" in reason and path.exists() else reason
-        )
+        if "No such file" in reason and path.exists():
+            reason = "it is damaged or cut short"
         raise InputError(
             f"{path} cannot be read as a volume ({reason}); replace the file"
         ) from None
 
 
 def channel_of(image: SimpleITK.Image, path: Path, channel: int | None) -> SimpleITK.Image:
-    """Take one channel of a volume; raises `InputError` for several and none chosen, and for what is no volume."""
+    """Take one channel of a volume.
+
+    Raises:
+        InputError: The image is not a volume, or has several channels and none is chosen.
+    """
     along, vectors = image.GetDimension() == 4, image.GetNumberOfComponentsPerPixel()
     count = image.GetSize()[3] if along else vectors
     if image.GetDimension() not in (3, 4) or (along and vectors > 1):
         raise InputError(
-            f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; give volumes, or volumes of channels"
+            f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; "
+            "give volumes, or volumes of channels"
         )
     if (count > 1 and channel is None) or (channel is not None and not 0 <= channel < count):
         given = "" if channel is None else f", data.channel={channel}"
@@ -99,113 +109,137 @@ def read_case(
     channel: int | None = None,
     series: str | None = None,
 ) -> Volume:
-    """Image and target at their own resolution. Voxels of NIfTI files that are no numbers are 0: ITK reads them so.
+    """Read image and target at their own resolution.
+
+    Voxels of NIfTI files that are NaN are read as 0 by ITK.
 
     Args:
-        files: of the case.
-        values: labels of the target; None for all above 0.
-        channel: of an image that has several.
-        series: see `read_volume`.
+        files: Files of the case.
+        values: Labels of the target; None for all above 0.
+        channel: Channel of an image that has several.
+        series: See `read_volume`.
 
     Raises:
-        InputError: several channels and none chosen, different sizes of image and labels, corners
-            of both a tenth of a voxel apart, voxels that are no numbers, labels that are no whole
-            numbers, an empty target.
+        InputError: A file is unreadable, image and labels have different sizes or corners a tenth
+            of a voxel apart, a voxel is not finite, a label is not a whole number, or the target is
+            empty.
     """
-    image, label = read_volume(files.image, channel, series), read_volume(files.label)
-    if image.GetSize() != label.GetSize():
+    image = read_volume(files.image, channel, series)
+    label = read_volume(files.label)
+    check_same_place(files, image, label)
+    pixels = SimpleITK.GetArrayFromImage(image).astype(np.float32)
+    wrong = int((~np.isfinite(pixels)).sum())
+    if wrong:
         raise InputError(
-            f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; labels are drawn on the image"
+            f"{files.image} has {wrong} voxels that are not finite numbers; repair or remove it"
         )
-    for corner in itertools.product(*((0, side - 1) for side in image.GetSize())):
-        ours, theirs = (part.TransformIndexToPhysicalPoint(corner) for part in (image, label))
-        if not np.allclose(ours, theirs, rtol=0, atol=0.1 * min(image.GetSpacing())):
-            there, here = (", ".join(f"{mm:.4g}" for mm in point) for point in (theirs, ours))
-            reason = f"its voxel {corner} at ({there}) mm, the image's at ({here})"
-            raise InputError(
-                f"{files.label} lies elsewhere than its image: {reason}; resample the labels"
-            )
-    pixels, labels = (
-        SimpleITK.GetArrayFromImage(image).astype(np.float32),
-        SimpleITK.GetArrayFromImage(label),
-    )
-    if not np.isfinite(pixels).all():
-        raise InputError(
-            f"{files.image} has {int((~np.isfinite(pixels)).sum())} voxels that are no numbers; repair or remove it"
-        )
-    if labels.dtype.kind == "f":  # a slope in the file's header moves them a little
-        wrong = labels[~np.isclose(labels, np.rint(labels), rtol=0, atol=1e-3)]
-        if wrong.size:
-            raise InputError(
-                f"{files.label} has voxels of {wrong[0]:.4g}; labels are whole numbers, give no probabilities"
-            )
-        labels = np.rint(labels)
+    labels = read_whole_numbers(label, files.label)
     mask = np.isin(labels, values) if values is not None else labels > 0
     if not mask.any():
+        wanted = values or "above 0"
         raise InputError(
-            f"{files.label} has no voxel of the target (labels {values or 'above 0'}); leave the volume out"
+            f"{files.label} has no voxel of the target (labels {wanted}); leave the volume out"
         )
     x, y, z = image.GetSpacing()
     return Volume(pixels, mask.astype(np.uint8), (z, y, x))
 
 
-def cropped_volume(volume: Volume, crop: str, margin: int) -> Volume:
-    """Return the box round all voxels that are not 0 and the target ("nonzero"), or round the target ("target"), with a margin.
+def check_same_place(files: VolumeFiles, image: SimpleITK.Image, label: SimpleITK.Image) -> None:
+    """Raise `InputError` unless the voxels of an image and its labels are at the same places."""
+    if image.GetSize() != label.GetSize():
+        raise InputError(
+            f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; "
+            "labels are drawn on the image"
+        )
+    tolerance = 0.1 * min(image.GetSpacing())
+    ends = [(0, side - 1) for side in image.GetSize()]
+    for corner in itertools.product(*ends):
+        ours = image.TransformIndexToPhysicalPoint(corner)
+        theirs = label.TransformIndexToPhysicalPoint(corner)
+        if not np.allclose(ours, theirs, rtol=0, atol=tolerance):
+            there = ", ".join(f"{mm:.4g}" for mm in theirs)
+            here = ", ".join(f"{mm:.4g}" for mm in ours)
+            reason = f"its voxel {corner} at ({there}) mm, the image's at ({here})"
+            raise InputError(
+                f"{files.label} lies elsewhere than its image: {reason}; resample the labels"
+            )
 
-    "none" leaves the volume as it is.
+
+def read_whole_numbers(label: SimpleITK.Image, path: Path) -> NDArray[Any]:
+    """Read labels (D, H, W); raises `InputError` for one that is not a whole number."""
+    labels = SimpleITK.GetArrayFromImage(label)
+    if labels.dtype.kind != "f":
+        return labels
+    rounded = np.rint(labels)
+    # a slope in the file's header moves labels a little
+    wrong = labels[~np.isclose(labels, rounded, rtol=0, atol=1e-3)]
+    if wrong.size:
+        raise InputError(
+            f"{path} has voxels of {wrong[0]:.4g}; labels are whole numbers, give no probabilities"
+        )
+    return rounded
+
+
+def crop_volume(volume: Volume, crop: str, margin: int) -> Volume:
+    """Crop a volume.
+
+    Args:
+        volume: Volume to crop.
+        crop: "nonzero" for the box of the target and of all voxels that are not 0, "target" for
+            that of the target, "none" for the whole volume.
+        margin: Margin in voxels around the box.
     """
     if crop == "none":
         return volume
-    box = box_round((volume.mask > 0) | ((volume.image != 0) & (crop == "nonzero")), margin)
+    region = volume.mask > 0
+    if crop == "nonzero":
+        region |= volume.image != 0
+    box = find_box(region, margin)
     return Volume(volume.image[box], volume.mask[box], volume.spacing)
 
 
-def box_round(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
-    """Find the box round a region that is not empty, with a margin in voxels."""
-    return tuple(
-        slice(max(0, int(found.min()) - margin), int(found.max()) + 1 + margin)
-        for found in np.nonzero(region)
-    )
+def find_box(region: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+    """Find the box around a region that is not empty, with a margin in voxels."""
+    box = []
+    for found in np.nonzero(region):
+        start, stop = int(found.min()) - margin, int(found.max()) + 1 + margin
+        box.append(slice(max(0, start), stop))
+    return tuple(box)
 
 
-def resized_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
-    """At (D, H, W) voxels: trilinear, the mask by nearest voxels; a target that vanishes keeps its centre voxel."""
+def resize_volume(volume: Volume, size: tuple[int, int, int] | None) -> Volume:
+    """Resize a volume to (D, H, W) voxels; None leaves it.
+
+    The image is interpolated trilinearly, the mask by nearest voxels. A target that vanishes keeps
+    its centre voxel.
+    """
     if size is None or volume.image.shape == tuple(size):
         return volume
-    image = interpolate(torch.from_numpy(volume.image)[None, None], size, mode="trilinear")[
-        0, 0
-    ].numpy()
-    mask = (
-        interpolate(torch.from_numpy(volume.mask)[None, None].float(), size, mode="nearest-exact")[
-            0, 0
-        ]
-        .byte()
-        .numpy()
-    )
-    scale = [a / b for a, b in zip(volume.image.shape, size, strict=True)]
+    pixels = torch.from_numpy(volume.image)[None, None]
+    target = torch.from_numpy(volume.mask)[None, None].float()
+    image = interpolate(pixels, size, mode="trilinear")[0, 0].numpy()
+    mask = interpolate(target, size, mode="nearest-exact")[0, 0].byte().numpy()
+    d, h, w = (before / after for before, after in zip(volume.image.shape, size, strict=True))
     if not mask.any():
-        centre = tuple(
-            int(np.mean(found) / s) for found, s in zip(np.nonzero(volume.mask), scale, strict=True)
-        )
-        mask[centre] = 1
-    return Volume(
-        image,
-        mask,
-        (volume.spacing[0] * scale[0], volume.spacing[1] * scale[1], volume.spacing[2] * scale[2]),
-    )
+        z, y, x = (np.mean(found) for found in np.nonzero(volume.mask))
+        mask[int(z / d), int(y / h), int(x / w)] = 1
+    depth, height, width = volume.spacing
+    return Volume(image, mask, (depth * d, height * h, width * w))
 
 
 def size_at(volume: Volume, spacing: tuple[float, float, float]) -> tuple[int, int, int]:
-    """(D, H, W) voxels of a volume whose voxels are to be so many mm apart; one at least."""
-    d, h, w = (
-        max(1, round(n * mm / wanted))
-        for n, mm, wanted in zip(volume.image.shape, volume.spacing, spacing, strict=True)
-    )
+    """Compute the size (D, H, W) of a volume at another spacing in mm; one voxel at least."""
+    sides = zip(volume.image.shape, volume.spacing, spacing, strict=True)
+    d, h, w = (max(1, round(count * mm / wanted)) for count, mm, wanted in sides)
     return d, h, w
 
 
-def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
-    """Images and the labels of the same name, whatever their format; raises `InputError` for an image without, or with two."""
+def pair_labels(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
+    """Pair images with the labels of the same name, whatever their format.
+
+    Raises:
+        InputError: An image has no labels, or two files of labels.
+    """
     known: dict[str, list[Path]] = {}
     for path in volumes_in(labels):
         known.setdefault(stem(path), []).append(path)
@@ -218,24 +252,19 @@ def paired(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
 
 
 def volumes_in(folder: Path) -> list[Path]:
-    """Return the volumes of a folder: a file each, or the header of a format that keeps its voxels in another file."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and not VOXELS.search(path.name)
-    )
+    """List the volumes of a folder; if voxels have a file of their own, the header counts."""
+    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return sorted(path for path in visible if not VOXELS.search(path.name))
 
 
 def with_data(path: Path) -> list[Path]:
-    """Return a volume's file, and the one with its voxels where that is another."""
-    beside = (
-        other
-        for other in path.parent.glob(f"{glob.escape(stem(path))}.*")
-        if VOXELS.sub("", other.name) == stem(path)
-    )
-    return sorted({path, *beside})
+    """Return a volume's file, and that of its voxels if it is another one."""
+    name = stem(path)
+    beside = path.parent.glob(f"{glob.escape(name)}.*")
+    voxels = [other for other in beside if VOXELS.sub("", other.name) == name]
+    return sorted({path, *voxels})
 
 
 def stem(path: Path) -> str:
-    """Return a volume's file name without the format's suffix: names may have dots of their own."""
+    """Return a volume's file name without the format's suffix; names may contain other dots."""
     return re.sub(r"\.(nii(\.gz)?|mha|mhd|nrrd|nhdr|hdr)$", "", path.name, flags=re.IGNORECASE)

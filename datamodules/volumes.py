@@ -5,186 +5,54 @@ They are cropped, resized and kept on the disk.
 Batches are `interseg.batches.VolumeBatch`.
 """
 
-import hashlib
-import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.resuming import ResumableDataModule
-from datamodules.tasks import Key, SequenceBatches
+from datamodules.tasks import SequenceBatches
+from datamodules.volume_dataset import VolumeDataset, first
 from datamodules.volume_files import (
-    Volume,
     VolumeFiles,
-    cropped_volume,
-    paired,
-    read_case,
-    resized_volume,
-    size_at,
+    pair_labels,
+    require_volume_folder,
     stem,
-    volume_folder,
     volumes_in,
-    with_data,
 )
 from interseg.batches import VolumeBatch
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
-from interseg.files import whole
 from interseg.volumes.stream import VolumeStream
-
-PREPARATION = 3
-"""Of how volumes are read, cropped and resized; raised with each change, so that the cache serves
-nothing of before."""
-
-
-class VolumeDataset(Dataset[VolumeBatch]):
-    """Cases, cropped and resized once and kept in a cache that several processes may share.
-
-    Args:
-        files: of every case.
-        values: labels of the target.
-        channel: of images that have several.
-        crop: "nonzero", "target" or "none".
-        margin: of the crop in voxels.
-        size: (D, H, W) of all volumes; None for their own.
-        cache: folder of what was prepared.
-        spacing: mm along D, H, W between the voxels of all volumes, instead of a size.
-        series: of folders that hold several DICOM series, see `read_volume`.
-    """
-
-    def __init__(
-        self,
-        files: Sequence[VolumeFiles],
-        values: Sequence[int] | None,
-        channel: int | None,
-        crop: str,
-        margin: int,
-        size: tuple[int, int, int] | None,
-        cache: Path,
-        spacing: tuple[float, float, float] | None = None,
-        series: str | None = None,
-    ) -> None:
-        self.files, self.values, self.channel, self.cache, self.series = (
-            files,
-            values,
-            channel,
-            cache,
-            series,
-        )
-        self.crop, self.margin, self.size, self.spacing = crop, margin, size, spacing
-        self.normal: tuple[float, float] | None = None
-        """Mean and standard deviation that volumes are normalised by; None for each one's own."""
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, key: Key) -> VolumeBatch:
-        sequence, index, task, round, rounds = key
-        volume = self.read(index)
-        mean, std = self.normal or (float(volume.image.mean()), float(volume.image.std()) or 1.0)
-        return {
-            "id": torch.tensor([index]),
-            "volume": torch.from_numpy((volume.image - np.float32(mean)) / np.float32(std))[
-                None, None
-            ],
-            "mask": torch.from_numpy(volume.mask)[None],
-            "spacing": torch.tensor([volume.spacing], dtype=torch.float32),
-            "sequence": sequence,
-            "task": task,
-            "round": round,
-            "last_round": int(round == rounds - 1),
-        }
-
-    def read(self, index: int) -> Volume:
-        """Read a case, prepared; from the cache where its files and the settings have not changed."""
-        path = self.cache / f"{self._digest(index)}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as kept:
-                z, y, x = kept["spacing"].tolist()
-                return Volume(kept["image"], kept["mask"], (z, y, x))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            case = read_case(self.files[index], self.values, self.channel, self.series)
-            cropped = cropped_volume(case, self.crop, self.margin)
-            prepared = resized_volume(
-                cropped, self.size if self.spacing is None else size_at(cropped, self.spacing)
-            )
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            with whole(path) as part, part.open("wb") as file:
-                np.savez(file, **prepared._asdict())
-        except OSError as error:
-            raise InputError(
-                f"{self.cache} cannot be written ({error.strerror or error}); give data.cache=FOLDER for prepared volumes"
-            ) from None
-        return prepared
-
-    def _digest(self, index: int) -> str:
-        files = [
-            file
-            for part in self.files[index]
-            for file in (sorted(part.iterdir()) if part.is_dir() else with_data(part))
-        ]
-        facts = [
-            (str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()
-        ]
-        settings = [
-            PREPARATION,
-            self.values,
-            self.channel,
-            self.crop,
-            self.margin,
-            self.size,
-            *(self.spacing or ()),
-        ]
-        settings += [self.series] if self.series is not None else []
-        return hashlib.sha256(json.dumps([facts, settings]).encode()).hexdigest()[:24]
-
-    def normalise(self, indices: Sequence[int]) -> None:
-        """Take mean and standard deviation of all voxels of some volumes."""
-        sums = np.zeros(3)
-        for index in indices:
-            image = self.read(index).image.astype(np.float64)
-            sums += (image.size, image.sum(), (image**2).sum())
-        mean = sums[1] / sums[0]
-        self.normal = (float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-12))))
-
-
-def first(items: list[VolumeBatch]) -> VolumeBatch:
-    """Take the one volume that a batch is."""
-    return items[0]
 
 
 class VolumeDataModule(ResumableDataModule, VolumeStream):
-    """Base of the data modules of volumes: a subclass names its files in `files()`, all else is here.
+    """Base of the data modules of volumes; a subclass names its files in `files()`.
 
     Args:
-        root: the data set's folder.
+        root: Folder of the data set.
         size: (D, H, W) of all volumes; null for their own.
-        spacing: mm along D, H, W between the voxels of all volumes, with size=null; null for their
-            own.
-        crop: "nonzero" (the image's box), "target" (the truth's; the paper's slice counts fit this
-            one) or "none".
-        margin: of the crop in voxels; the paper's 0 to 10.
-        values: labels of the target; null for all above 0.
-        channel: of images that have several (the decathlon's prostates: 0 is T2, 1 ADC; its
+        spacing: Distances in mm along D, H, W between the voxels of all volumes, with size=null;
+            null for their own.
+        crop: Kind of the crop: "nonzero" (the image's box), "target" (the truth's; the paper's
+            slice counts fit this one) or "none".
+        margin: Margin of the crop in voxels; 0 to 10 in the paper.
+        values: Labels of the target; null for all above 0.
+        channel: Channel of images that have several (the decathlon's prostates: 0 is T2, 1 ADC; its
             tumours: 0 is FLAIR).
-        series: id or description of the DICOM series to take of folders that hold several; null
-            where each holds one.
-        held_out: volumes that are never learned from.
-        stream: volumes of a permutation; null for all others.
+        series: Id or description of the DICOM series to take of folders that have several; null if
+            each has one.
+        held_out: Number of volumes that are never learned from.
+        stream: Number of volumes in a permutation; null for all others.
         protocol: Kind, permutations and rounds of a run: "offline", "static" or "stream"; the last
             by default. Its `volumes=held_out` plays these as a stream (dynamic evaluation, Table
             5).
-        normalise: by mean and standard deviation of the "set" that is learned from, as in the
-            paper, or of each "volume", where scanners give values of their own.
-        cache: folder of prepared volumes; `$XDG_CACHE_HOME/interseg/volumes` by default.
-        seed: of split and permutations.
+        normalise: Volumes whose mean and standard deviation normalise: the "set" that is learned
+            from, as in the paper, or each "volume" by its own, for different scanners.
+        cache: Folder of prepared volumes; `$XDG_CACHE_HOME/interseg/volumes` by default.
+        seed: Seed of split and permutations.
     """
 
     def __init__(
@@ -213,11 +81,13 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             raise InputError(f"size is {list(size)}; give D, H and W, 1 or more, or null")
         if seed < 0:
             raise InputError(f"seed is {seed}; give 0 or more")
-        if spacing is not None and (size is not None or not all(0 < mm < np.inf for mm in spacing)):
-            given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
-            raise InputError(
-                f"{given}; give mm along D, H and W with data.size=null, or a size alone"
-            )
+        if spacing is not None:
+            is_positive = all(0 < mm < np.inf for mm in spacing)
+            if size is not None or not is_positive:
+                given = f"spacing is {list(spacing)}, size {'null' if size is None else list(size)}"
+                raise InputError(
+                    f"{given}; give mm along D, H and W with data.size=null, or a size alone"
+                )
         if min(margin, held_out) < 0 or (stream is not None and stream < 1):
             given = f"margin={margin}, held_out={held_out}, stream={stream}"
             raise InputError(f"{given}; margin and held_out are 0 or more, stream 1 or more")
@@ -231,13 +101,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         home = Path(
             os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "interseg", "volumes"
         )
-        self.root, self.size, self.crop, self.margin, self.values = (
-            Path(root),
-            None if size is None else tuple(size),
-            crop,
-            margin,
-            values,
-        )
+        self.root, self.size = Path(root), None if size is None else tuple(size)
+        self.crop, self.margin, self.values = crop, margin, values
         self.channel, self.series = channel, series
         self.spacing = None if spacing is None else tuple(spacing)
         self.held_out, self.stream, self.seed = held_out, stream, seed
@@ -245,65 +110,72 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         self._dataset: VolumeDataset | None = None
 
     def files(self) -> list[VolumeFiles]:
-        """Images and labels, in an order that depends on the data alone."""
+        """List images and labels, in an order that depends on the data alone."""
         raise NotImplementedError
 
     def objects(self, split: str) -> VolumeDataset:
-        """All volumes, normalised over those that are learned from; raises `InputError` where there are too few."""
+        """Return all volumes, normalised over those that are learned from.
+
+        Raises:
+            InputError: There are too few volumes, two files are one case, or a volume is wrong.
+        """
         if self._dataset is None:
             files = self.files()
-            if len(files) <= self.held_out + (self.stream or 0) - (self.stream is not None):
-                raise InputError(
-                    f"{self.root} has {len(files)} volumes; lower data.held_out={self.held_out} or data.stream={self.stream}"
-                )
-            cases: dict[tuple[Path, str], VolumeFiles] = {}
-            for case in files:
-                for part in case:  # whatever the format, an image or a label is of one case
-                    other = cases.setdefault((part.parent, stem(part)), case)
-                    if other is not case:
-                        raise InputError(
-                            f"{other.image} and {case.image} are one case; remove one of them"
-                        )
+            self._check_files(files)
             size: Any = self.size
             spacing: Any = self.spacing
             prepared = self.crop, self.margin, size, self.cache, spacing, self.series
             self._dataset = VolumeDataset(files, self.values, self.channel, *prepared)
             for index in range(len(files)):
-                self._dataset.read(
-                    index
-                )  # what is wrong with a volume shows before anything is learned
+                self._dataset.read(index)  # a wrong volume raises its error before training
             first = self.protocol.first
             if first is not None and first[1] > len(self.streamed()):
                 raise InputError(
                     f"protocol.first is {list(first)}; the stream has {len(self.streamed())} volumes"
                 )
             if self.by_set:
-                self._dataset.normalise(self.split()[1])
+                _, learned = self.split()
+                self._dataset.normalise_by(learned)
         return self._dataset
 
+    def _check_files(self, files: list[VolumeFiles]) -> None:
+        """Raise `InputError` for too few volumes, and for two files of one case."""
+        needed = self.held_out + (1 if self.stream is None else self.stream)
+        if len(files) < needed:
+            raise InputError(
+                f"{self.root} has {len(files)} volumes; "
+                f"lower data.held_out={self.held_out} or data.stream={self.stream}"
+            )
+        cases: dict[tuple[Path, str], VolumeFiles] = {}
+        for case in files:
+            for part in case:  # whatever its format, an image or a label belongs to one case
+                other = cases.setdefault((part.parent, stem(part)), case)
+                if other is not case:
+                    raise InputError(
+                        f"{other.image} and {case.image} are one case; remove one of them"
+                    )
+
     def split(self) -> tuple[list[int], list[int]]:
-        """Volumes that are held out, and those that are learned from."""
+        """Return the numbers of the volumes that are held out, and of those to learn from."""
         assert self._dataset is not None
         order = np.random.default_rng(self.seed).permutation(len(self._dataset)).tolist()
-        learned = order[self.held_out :]
-        return sorted(order[: self.held_out]), sorted(
-            learned if self.stream is None else learned[: self.stream]
-        )
+        held_out, learned = order[: self.held_out], order[self.held_out :]
+        return sorted(held_out), sorted(learned[: self.stream])
 
     def streamed(self) -> list[int]:
-        """Return the volumes of the stream."""
+        """Return the numbers of the stream's volumes."""
         held_out, rest = self.split()
         return held_out if self.protocol.volumes == "held_out" else rest
 
     def order(self, permutation: int) -> list[int]:
-        """Return the volumes that a permutation plays, in order."""
+        """Return the numbers of the volumes that a permutation plays, in order."""
         played = self.streamed()
         if self.protocol.first is not None:
             number, count = self.protocol.first
-            played = sorted(self._permuted(played, number)[:count])
-        return self._permuted(played, permutation)
+            played = sorted(self._permute(played, number)[:count])
+        return self._permute(played, permutation)
 
-    def _permuted(self, volumes: list[int], permutation: int) -> list[int]:
+    def _permute(self, volumes: list[int], permutation: int) -> list[int]:
         return np.random.default_rng((self.seed, permutation)).permutation(volumes).tolist()
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
@@ -314,17 +186,18 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         return DataLoader(dataset, batch_sampler=batches, collate_fn=first)
 
     def one(self, index: int) -> VolumeBatch:
-        """Return a volume as a batch."""
+        """Make a batch of one volume."""
         return self.objects("train")[0, index, 0, 0, 1]
 
 
 class VolumeFolderDataModule(VolumeDataModule):
-    """Your own volumes: `images/` and `labels/` with the same file names, in any of SimpleITK's formats."""
+    """Data module of your own volumes in `images/` and `labels/` with the same file names.
+
+    They may be in any of SimpleITK's formats.
+    """
 
     def files(self) -> list[VolumeFiles]:
         how = "put images/ and labels/ with the same names into it"
-        images, labels = (
-            volume_folder(self.root / name, "a folder of volumes", how)
-            for name in ("images", "labels")
-        )
-        return paired(volumes_in(images), labels)
+        images = require_volume_folder(self.root / "images", "a folder of volumes", how)
+        labels = require_volume_folder(self.root / "labels", "a folder of volumes", how)
+        return pair_labels(volumes_in(images), labels)

@@ -1,11 +1,14 @@
-"""Volume files that end early or lead elsewhere: ITK fills what is missing with zeros in some formats and says nothing."""
+"""Checks for volume files that end early or refer to other folders.
 
+In some formats ITK silently fills missing voxels with 0.
+"""
+
+import math
 import re
 import zlib
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import SimpleITK
 from PIL import Image
 
@@ -16,25 +19,25 @@ from interseg.images import first_line
 from interseg.listing import leads_out
 
 RAW = {"GiplImageIO": 256, "MRCImageIO": 1024, "VTKImageIO": 0}
-"""ITK's readers that do not mind a file's end, and the bytes before the voxels; VTK's are counted.
-Others refuse what ends early."""
+"""ITK's readers that accept files that end early, and the number of bytes before the voxels; VTK's
+are counted. Other readers refuse such files."""
 FRAMES = ("TIFFImageIO", "LSMImageIO")
 DETACHED = re.compile(
     rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE
 )
-"""How headers of MetaImage and NRRD name the file of their voxels."""
+"""Line of a header of MetaImage or NRRD that names the file of the voxels."""
 DAMAGED = "cannot be read as a volume, it is damaged or cut short"
 BIG_TIFF = 43
 VTK = re.compile(
     rb"^(?:(?:COLOR_)?SCALARS|VECTORS|TENSORS|LOOKUP_TABLE)\b.*\n", re.IGNORECASE | re.MULTILINE
 )
-"""The lines before the voxels in VTK's format."""
+"""Lines before the voxels in VTK's format."""
 HEADER = 2**16
-"""Bytes in which a header's end is looked for."""
+"""Number of bytes in which a header's end is searched."""
 
 
 def check_whole(path: Path) -> None:
-    """Raise `InputError` for a volume whose bytes end before its voxels do, or whose header leads out of its folder."""
+    """Raise `InputError` for a volume that ends early or refers to another folder."""
     try:
         check_detached(path)
         if nifti.is_nifti(path):
@@ -47,43 +50,44 @@ def check_whole(path: Path) -> None:
             check_frames(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (
-        OSError,
-        EOFError,
-        OverflowError,
-        zlib.error,
-    ) as error:  # gzip's errors are OSErrors or EOFErrors
+    # gzip's errors are OSErrors or EOFErrors
+    except (OSError, EOFError, OverflowError, zlib.error) as error:
         raise InputError(
             f"{path} {DAMAGED} ({first_line(error)}); copy or download it again"
         ) from None
 
 
 def check_detached(path: Path) -> None:
-    """Raise `InputError` where a header names voxels outside its folder."""
+    """Raise `InputError` if a header names a file of voxels outside its folder."""
     if path.suffix.lower() not in (".mha", ".mhd", ".nrrd", ".nhdr"):
         return
     with path.open("rb") as file:
         start = file.read(HEADER)
     if path.suffix.lower() in (".nrrd", ".nhdr"):
         start = start.split(b"\n\n", 1)[0].split(b"\r\n\r\n", 1)[0]
-    for name in DETACHED.findall(start)[:1]:
-        if leads_out(name.decode(errors="replace")):
-            raise InputError(
-                f"{path} names {name.decode(errors='replace')!r}, which leads out of its folder; keep the voxels beside it"
-            )
+    line = DETACHED.search(start)
+    name = line[1].decode(errors="replace") if line else ""
+    if line and leads_out(name):
+        raise InputError(
+            f"{path} names {name!r}, which leads out of its folder; keep the voxels beside it"
+        )
 
 
 def check_bytes(path: Path, header: int) -> None:
-    """Raise `InputError` for a file of fewer bytes than its header and its voxels; numbers written as text are left to ITK."""
+    """Raise `InputError` for a file with fewer bytes than its header and its voxels need.
+
+    Numbers written as text are not checked here.
+
+    Args:
+        path: File of the volume.
+        header: Number of bytes before the voxels; 0 for VTK's, which are counted.
+    """
     reader = information(path)
-    size = SimpleITK.Image(
-        [1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents()
-    ).GetSizeOfPixelComponent()
-    needed = (
-        header
-        + int(np.prod(reader.GetSize(), dtype=object)) * reader.GetNumberOfComponents() * size
-    )
-    with nifti.opened(path) as file:
+    components = reader.GetNumberOfComponents()
+    voxel = SimpleITK.Image([1] * reader.GetDimension(), reader.GetPixelID(), components)
+    voxels = math.prod(reader.GetSize())
+    needed = header + voxels * components * voxel.GetSizeOfPixelComponent()
+    with nifti.open_data(path) as file:
         if not header:
             start = file.read(HEADER)
             if b"ASCII" in start[:400]:
@@ -94,7 +98,7 @@ def check_bytes(path: Path, header: int) -> None:
 
 
 def check_frames(path: Path) -> None:
-    """Raise `InputError` for a stack of pictures whose list ends outside the file, or one of which is not whole."""
+    """Raise `InputError` for a stack of pictures of which one is missing or not whole."""
     size = path.stat().st_size
     if directories_end(path) > size:
         raise InputError(
@@ -123,7 +127,10 @@ def information(path: Path) -> SimpleITK.ImageFileReader:
 
 
 def directories_end(path: Path) -> int:
-    """Find where the last of a TIFF's directories of pictures ends, be it outside the file (TIFF 6.0, section 2)."""
+    """Find the byte at which the last of a TIFF's directories ends (TIFF 6.0, section 2).
+
+    It may be beyond the end of a file that is cut short.
+    """
     ends: dict[int, int] = {}
     with path.open("rb") as file:
         start = file.read(16)

@@ -525,10 +525,8 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
         **dict.fromkeys(("memory-0", "memory-1"), 240),
         **dict.fromkeys(("inner_rounds-0", "inner_rounds-1"), 60),
     }
-    (_, memory, loss, loading), (_, inner, other_loss, other) = (
-        runs["memory-0"],
-        runs["inner_rounds-0"],
-    )
+    (_, memory, loss, loading) = runs["memory-0"]
+    (_, inner, other_loss, other) = runs["inner_rounds-0"]
     assert (memory["iterative"], memory["inner_rounds"]) == (True, 0)
     assert (inner["iterative"], inner["inner_rounds"]) == (False, 3)
     assert loss == other_loss

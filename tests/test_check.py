@@ -9,7 +9,7 @@ import pytest
 import SimpleITK
 
 from configs import build, load, resolve
-from datamodules.check import check_data, counted_sizes, spread
+from datamodules.check import check_data, count_sizes, spread
 from interseg.errors import InputError
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw_folder, write
@@ -50,8 +50,8 @@ def test_a_folder_is_counted_its_masks_explained_and_shown(folder):
     assert lines[:3] == ["train", f"  {'images':20}5", f"  {'objects':20}10"]
     assert f"  {'sizes':20}72 x 96 (4), 72 x 80 (1)" in lines
     assert (
-        f"  {'masks':20}ids (5): several values, each an object; 255, where it is the largest, is ignored"
-        in lines
+        f"  {'masks':20}ids (5): several values, each an object; "
+        "255, where it is the largest, is ignored" in lines
     )
     assert lines.count(f"  {'objects':20}those of train") == 2
     assert (
@@ -200,7 +200,7 @@ def test_pictures_are_from_all_over_and_sizes_counted():
     assert spread([7, 8]) == {7, 8}
     assert spread([]) == set()
     assert (
-        counted_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)])
+        count_sizes([(1, 2), (3, 4), (3, 4), (5, 6), (7, 8), (9, 9)])
         == "3 x 4 (2), 1 x 2 (1), 5 x 6 (1) and 2 more"
     )
 
@@ -212,7 +212,8 @@ def test_a_coco_set_has_its_categories_and_what_was_decided_of_its_photos(coco):
     assert result.returncode == 0
     assert re.search(r"categories +1: thing 6\n", result.stdout)
     assert re.search(
-        r"photos +photos whose EXIF orientation fits their masks both ways, read upright, .*: 1 \(1\.jpg\)",
+        r"photos +photos whose EXIF orientation fits their masks both ways, read upright, .*: "
+        r"1 \(1\.jpg\)",
         result.stdout,
     )
     assert "left out: crowds, which are no objects: 1 (99)" in result.stdout

@@ -22,11 +22,17 @@ RUN, DATA, OUT, FILES = "RUN", "DATA", "OUT", "FILES"
 UNMADE = "the trainer cannot be made with"
 NO_CPU = f"{UNMADE} trainer.accelerator=cpu"
 GPU = "trainer.accelerator is gpu, and torch sees no GPU; leave gpu.yaml out on this machine"
-KEPT = "which it keeps; go on with the config it was trained with, or start a new run from it by weights=RUN/checkpoints/last.ckpt"
+KEPT = (
+    "which it keeps; go on with the config it was trained with, "
+    "or start a new run from it by weights=RUN/checkpoints/last.ckpt"
+)
 PRECISION = "trainer.precision is 17; it takes 64 or 32 or 16 or "
 SEED = "seed is -1; give a number from 0 to 4294967295"
 BINARY = "FILES/binary.yaml is no valid YAML: 'utf-8' codec can't decode byte 0x80"
-NETWORK = "RUN/checkpoints/last.ckpt is of another network, e.g. network.first.weight: (4, 5, 3, 3) -> (6, 5, 3, 3); go on with"
+NETWORK = (
+    "RUN/checkpoints/last.ckpt is of another network, e.g. network.first.weight: "
+    "(4, 5, 3, 3) -> (6, 5, 3, 3); go on with"
+)
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +277,10 @@ def test_what_was_decided_about_the_data_is_said_once_and_stands_in_the_report(p
     (root / "images" / "notes.txt").write_text("mine")
     Image.fromarray(np.zeros((72, 96), np.uint8)).save(root / "masks" / "alone.png")
     here = places | {DATA: root, OUT: tmp_path / "out"}
-    same = "training and evaluation see the same objects: DATA has no train/ and test/; data.split=[0.8,0.2] parts them by image"
+    same = (
+        "training and evaluation see the same objects: DATA has no train/ and test/; "
+        "data.split=[0.8,0.2] parts them by image"
+    )
     lines = [
         f"note: {same}",
         "left out: files in images/ that are no images by their suffix: 1 (notes.txt)",

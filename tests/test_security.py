@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from configs import build, load
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 from datamodules.davis import DavisDataModule
 from datamodules.downloads import SBD, unpack
 from datamodules.msd import MsdDataModule
@@ -183,7 +183,8 @@ def test_list_files_and_the_decathlons_json_lead_to_nothing_outside(tmp_path):
     [
         (
             "a.mhd",
-            "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {}\n",
+            "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = "
+            "MET_UCHAR\nElementDataFile = {}\n",
         ),
         (
             "a.nhdr",
@@ -241,7 +242,10 @@ def test_an_archive_that_leads_out_is_one_line_for_a_person(tmp_path, monkeypatc
     root = tmp_path / "inner" / "sbd"
     with pytest.raises(
         InputError,
-        match=r"the Semantic Boundaries Dataset is expected in .*'\.\./out\.txt' would be extracted to",
+        match=(
+            r"the Semantic Boundaries Dataset is expected in .*'\.\./out\.txt' would be extracted "
+            r"to"
+        ),
     ):
         SBD.fetch(root, root / "wanted", lambda: None)
     assert not (tmp_path / "inner" / "out.txt").exists()

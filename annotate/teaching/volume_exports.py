@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from annotate.teaching.course import Item
 from annotate.teaching.slices import VolumeLecture
 from annotate.teaching.volumes import VolumeLessons
-from datamodules.scans import restored
+from datamodules.scans import restore_mask
 from datamodules.volume_files import stem
 from interseg.errors import InputError
 
@@ -36,7 +36,7 @@ def save(
     """Write a mask (D, H, W) to `FOLDER/STEM.nii.gz`, with the geometry of the volume's file."""
     target: Path = lessons.out / folder / f"{stem(item.path)}.nii.gz"
     target.parent.mkdir(exist_ok=True)
-    image = restored(
+    image = restore_mask(
         mask.astype(np.float32), lessons.scans.scan(item.task), item.path, lessons.scans.preparation
     )
     part = target.with_name(f".{os.getpid()}.{target.name}")

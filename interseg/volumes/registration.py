@@ -94,9 +94,7 @@ def explained_share(
     return np.clip(1 - after / np.maximum(before, 1e-3), 0, 1).astype(np.float32)
 
 
-def warp(
-    flow: NDArray[np.float32], image: NDArray[np.float32], border: int
-) -> NDArray[np.float32]:
+def warp(flow: NDArray[np.float32], image: NDArray[np.float32], border: int) -> NDArray[np.float32]:
     """Sample an image (h, w) where a flow (h, w, 2) points, with one of OpenCV's borders."""
     y, x = np.indices(image.shape, np.float32)
     places = x + flow[..., 0], y + flow[..., 1]

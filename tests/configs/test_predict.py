@@ -146,7 +146,10 @@ def test_what_cannot_be_loaded_is_one_clear_error(run, data, tmp_path):
 
 
 def test_importing_the_package_imports_no_torch():
-    code = "import sys, interseg; print(sorted({'torch', 'pytorch_lightning', 'cv2'} & sys.modules.keys()))"
+    code = (
+        "import sys, interseg; print(sorted({'torch', 'pytorch_lightning', "
+        "'cv2'} & sys.modules.keys()))"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"
 

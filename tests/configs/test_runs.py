@@ -107,7 +107,10 @@ def test_a_part_that_is_none_is_named(run, tmp_path, shard, folder):
 
 
 def test_the_progress_bar_tells_the_clicks_so_far_and_the_time_left(run, tmp_path):
-    bar = "callbacks.progress={_target_: pytorch_lightning.callbacks.TQDMProgressBar, refresh_rate: 1}"
+    bar = (
+        "callbacks.progress={_target_: pytorch_lightning.callbacks.TQDMProgressBar, refresh_rate: "
+        "1}"
+    )
     line = [
         "--checkpoint",
         run,

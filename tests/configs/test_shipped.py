@@ -53,10 +53,8 @@ def shipped(run, tmp_path, monkeypatch):
 def test_a_shipped_network_is_its_run_in_half_precision_without_its_encoder_and_paths(
     run, shipped, data
 ):
-    content, trained = (
-        read_checkpoint(shipped),
-        read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"],
-    )
+    content = read_checkpoint(shipped)
+    trained = read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
     assert content.keys() == {"state_dict", "config"}
     assert str(data.parent) not in content["config"]
     assert {

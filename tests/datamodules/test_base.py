@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.base import ClickDataset, Loading, collate, same_size_batches
+from datamodules.base import Loading
+from datamodules.click_batches import ClickDataset, collate, same_size_batches
 from datamodules.folder import FolderDataModule
 from datamodules.resuming import EpochSampler
 from interseg.clicks.initial import InitialClicks

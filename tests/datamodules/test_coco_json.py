@@ -7,15 +7,16 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from configs import build, load, resolve
-from datamodules.coco import CocoDataModule, CocoSource
+from datamodules.coco import CocoDataModule
 from datamodules.coco_json import (
     NO_CATEGORY,
     check_content,
     check_polygons,
     is_certain,
     read_json,
-    unpacked,
+    unpack_runs,
 )
+from datamodules.coco_source import CocoSource
 from interseg.errors import InputError
 
 
@@ -30,7 +31,7 @@ def test_run_lengths_are_unpacked_as_pycocotools_packs_them(seed):
     rng = np.random.default_rng(seed)
     mask = (rng.random((rng.integers(1, 60), rng.integers(1, 60))) < rng.random()).astype(np.uint8)
     runs = coco_mask.encode(np.asfortranarray(mask))
-    lengths = unpacked(runs["counts"].decode())
+    lengths = unpack_runs(runs["counts"].decode())
     flat = np.repeat(np.arange(len(lengths)) % 2, lengths)
     assert np.array_equal(flat.reshape(mask.shape, order="F"), mask)
 
@@ -46,7 +47,7 @@ GARBAGE = [
 @pytest.mark.parametrize(("text", "message"), GARBAGE)
 def test_what_is_no_run_lengths_is_told(text, message):
     with pytest.raises(ValueError, match=message):
-        unpacked(text)
+        unpack_runs(text)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -132,7 +133,8 @@ def test_one_file_for_all_splits_is_said_or_split_by_image(coco):
     train = one.source("train")
     assert train is one.source("test")
     assert train.notes == [
-        f"training and evaluation see the same objects: {coco}/annotations.json is the file of all splits; "
+        "training and evaluation see the same objects: "
+        f"{coco}/annotations.json is the file of all splits; "
         "data.split=[0.8,0.2] parts them by image"
     ]
     parts = CocoDataModule(str(coco), annotations="annotations.json", split=[0.6, 0.4])

@@ -47,7 +47,10 @@ def volume(root, series):
 def test_a_config_chooses_one_of_two_series(two_series):
     with pytest.raises(
         InputError,
-        match=r"case holds 2 DICOM series: 1\.2\.3 \(T2, 6 slices\); 1\.2\.4 \(ADC, 6 slices\); say which by data\.series=",
+        match=(
+            r"case holds 2 DICOM series: 1\.2\.3 \(T2, 6 slices\); 1\.2\.4 \(ADC, 6 slices\); "
+            r"say which by data\.series="
+        ),
     ):
         volume(two_series, None)
     for series in ("T2", "'1.2.3'"):

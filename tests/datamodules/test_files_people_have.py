@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """A table of small files as people have them: the right value, or the exact line that says what is wrong and what to do."""
 
 import unicodedata
@@ -40,7 +39,10 @@ def rle(mask):
 
 
 def elsewhere(root):
-    header = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = ../secret.raw\n"
+    header = (
+        "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile "
+        "= ../secret.raw\n"
+    )
     (root / "a.mhd").write_text(header)
     return read_volume(root / "a.mhd")
 
@@ -241,27 +243,32 @@ PHOTOS = [
     (
         "above Pillow's limit",
         huge,
-        "error: ROOT/a.png is too large (Image size (3600000000 pixels) exceeds limit of 178956970 pixels, could be decompression bomb DOS attack.); reduce or cut it",
+        "error: ROOT/a.png is too large (Image size (3600000000 pixels) exceeds limit of "
+        "178956970 pixels, could be decompression bomb DOS attack.); reduce or cut it",
     ),
     (
         "JPEG cut short",
         lambda root: bytes_of(root, "a.jpg", PHOTO, 0.6),
-        "error: ROOT/a.jpg cannot be read as an image (image file is truncated (47 bytes not processed)); replace or remove the file",
+        "error: ROOT/a.jpg cannot be read as an image (image file is truncated (47 bytes not "
+        "processed)); replace or remove the file",
     ),
     (
         "PNG cut short",
         lambda root: bytes_of(root, "a.png", PHOTO, 0.6),
-        "error: ROOT/a.png cannot be read as an image (image file is truncated); replace or remove the file",
+        "error: ROOT/a.png cannot be read as an image (image file is truncated); "
+        "replace or remove the file",
     ),
     (
         "PNG of 16 bits cut short",
         lambda root: bytes_of(root, "a.png", DEEP, 0.6),
-        "error: ROOT/a.png cannot be read as an image (image file is truncated); replace or remove the file",
+        "error: ROOT/a.png cannot be read as an image (image file is truncated); "
+        "replace or remove the file",
     ),
     (
         "empty file",
         lambda root: bytes_of(root, "a.jpg", PHOTO, 0),
-        "error: ROOT/a.jpg cannot be read as an image (it is in no known format); replace or remove the file",
+        "error: ROOT/a.jpg cannot be read as an image (it is in no known format); "
+        "replace or remove the file",
     ),
     ("missing file", lambda root: read_image(root / "a.jpg"), "error: ROOT/a.jpg does not exist"),
 ]
@@ -288,7 +295,8 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+                "ROOT/masks/a.png has 0 and 128 alone: ignored, or an object; "
+                "give data.kind=trimap or binary, or draw the object as 255"
             ],
         },
     ),
@@ -314,7 +322,8 @@ MASKS = [
         {
             "objects": {"a.png: object 1": (140, 32), "a.png: object 2": (48, 32)},
             "problems": [
-                "ROOT/masks/b.png has 0 and 255 alone among masks of ids that ignore 255; give data.kind=binary or ids, or draw its id"
+                "ROOT/masks/b.png has 0 and 255 alone among masks of ids that ignore 255; "
+                "give data.kind=binary or ids, or draw its id"
             ],
         },
     ),
@@ -340,7 +349,8 @@ MASKS = [
         {
             "objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)},
             "problems": [
-                "ROOT/masks/b.png has 0, 128 and 255 among masks of ids; give data.kind=trimap or ids, or remove it"
+                "ROOT/masks/b.png has 0, 128 and 255 among masks of ids; "
+                "give data.kind=trimap or ids, or remove it"
             ],
         },
     ),
@@ -370,7 +380,8 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png has transparent parts (alpha from 0), which have no label; save the mask without alpha"
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; "
+                "save the mask without alpha"
             ],
         },
     ),
@@ -385,7 +396,8 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png has transparent parts (alpha from 0), which have no label; save the mask without alpha"
+                "ROOT/masks/a.png has transparent parts (alpha from 0), which are no labels; "
+                "save the mask without alpha"
             ],
         },
     ),
@@ -400,7 +412,8 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.png is drawn in 3 colours; give data.kind=colours for an object a colour, or save ids or classes in grey"
+                "ROOT/masks/a.png is drawn in 3 colours; "
+                "give data.kind=colours for an object a colour, or save ids or classes in grey"
             ],
         },
     ),
@@ -422,7 +435,8 @@ MASKS = [
     (
         "colours on white, not said",
         lambda root: masks(root, {"a.png": coloured(TWO, (255,) * 3, RED, BLUE)}, kind="colours"),
-        "error: no mask has the background #000000, all have #0000ff, #ff0000, #ffffff; give data.background='#rrggbb'",
+        "error: no mask has the background #000000, all have #0000ff, #ff0000, #ffffff; "
+        "give data.background='#rrggbb'",
     ),
     (
         "palette, kind=colours",
@@ -437,7 +451,8 @@ MASKS = [
         {
             "objects": {},
             "problems": [
-                "ROOT/masks/a.jpg has 410 colours, most without areas of their own; save it as PNG without anti-aliasing"
+                "ROOT/masks/a.jpg has 410 colours, most without areas of their own; "
+                "save it as PNG without anti-aliasing"
             ],
         },
     ),
@@ -447,7 +462,8 @@ MASKS = [
         {
             "objects": {"a.png: object 1": (140, 0), "b.png: object 1": (140, 0)},
             "notes": [
-                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.jpg)"
+                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): "
+                "1 (a.jpg)"
             ],
         },
     ),
@@ -462,7 +478,9 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.jpg has 73 values, most without areas (a photo, probabilities, soft edges, a JPEG of ids); save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+                "ROOT/masks/a.jpg has 73 values, most without areas (a photo, probabilities, "
+                "soft edges, a JPEG of ids); save ids as PNG, "
+                "or give data.kind=soft to cut all masks at half, or ids to take every value"
             ],
         },
     ),
@@ -472,7 +490,8 @@ MASKS = [
         {
             "objects": {"a.png: object 1": (136, 0)},
             "notes": [
-                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): 1 (a.png)"
+                "masks with soft edges, cut at half (data.kind=ids reads their values as ids): "
+                "1 (a.png)"
             ],
         },
     ),
@@ -482,7 +501,9 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.png has 246 values, most without areas (a photo, probabilities, soft edges, a JPEG of ids); save ids as PNG, or give data.kind=soft to cut all masks at half, or ids to take every value"
+                "ROOT/masks/a.png has 246 values, most without areas (a photo, probabilities, "
+                "soft edges, a JPEG of ids); save ids as PNG, "
+                "or give data.kind=soft to cut all masks at half, or ids to take every value"
             ],
         },
     ),
@@ -492,7 +513,8 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.npy has values that are not whole numbers (float64); a mask holds ids or classes, not probabilities"
+                "ROOT/masks/a.npy has values that are no whole numbers (float64); "
+                "a mask holds ids or classes, no probabilities"
             ],
         },
     ),
@@ -512,7 +534,8 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.npy cannot be read as an array (Object arrays cannot be loaded when allow_pickle=False); replace or remove the file"
+                "ROOT/masks/a.npy cannot be read as an array (Object arrays cannot be loaded when "
+                "allow_pickle=False); replace or remove the file"
             ],
         },
     ),
@@ -535,7 +558,8 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.tif is stored as CMYK, which cannot hold labels; save the mask as a grey PNG"
+                "ROOT/masks/a.tif is stored as CMYK, which holds no labels; "
+                "save the mask as a grey PNG"
             ],
         },
     ),
@@ -547,7 +571,8 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.png has several channels of 16 bits; save ids or classes as a grey PNG of one channel"
+                "ROOT/masks/a.png has several channels of 16 bits; "
+                "save ids or classes as a grey PNG of one channel"
             ],
         },
     ),
@@ -582,7 +607,8 @@ MASKS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.png cannot be read as a mask (it is in no known format); replace or remove the file"
+                "ROOT/masks/a.png cannot be read as a mask (it is in no known format); "
+                "replace or remove the file"
             ],
         },
     ),
@@ -688,7 +714,8 @@ NAMES = [
     (
         "no pair",
         lambda root: masks(root, {"b.png": BOX}, {"a.jpg": PHOTO}),
-        "error: no file of ROOT/masks has the stem of an image in ROOT/images; masks are named like their images",
+        "error: no file of ROOT/masks has the stem of an image in ROOT/images; "
+        "masks are named like their images",
     ),
     (
         "no split",
@@ -715,7 +742,8 @@ TURNS = [
         (
             True,
             [
-                "photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"
+                "photos whose EXIF orientation fits their masks both ways, read upright, "
+                "as viewers show them: 1 (a.png)"
             ],
         ),
     ),
@@ -728,7 +756,8 @@ TURNS = [
         (
             True,
             [
-                "photos whose EXIF orientation fits their masks both ways, read as stored, since masks of others are drawn so: 1 (a.png)"
+                "photos whose EXIF orientation fits their masks both ways, read as stored, "
+                "since masks of others are drawn so: 1 (a.png)"
             ],
         ),
     ),
@@ -738,7 +767,8 @@ TURNS = [
         (
             True,
             [
-                "photos whose EXIF orientation fits their masks both ways, read upright, as viewers show them: 1 (a.png)"
+                "photos whose EXIF orientation fits their masks both ways, read upright, "
+                "as viewers show them: 1 (a.png)"
             ],
         ),
     ),
@@ -752,7 +782,8 @@ TURNS = [
         {
             "objects": {"b.png: object 1": (140, 0)},
             "problems": [
-                "ROOT/masks/a.png is 23 x 32, its image 24 x 32 (EXIF orientation 6); a mask has its image's size"
+                "ROOT/masks/a.png is 23 x 32, its image 24 x 32 (EXIF orientation 6); "
+                "a mask has its image's size"
             ],
         },
     ),
@@ -778,7 +809,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths of size [32, 24], its image is [24, 32]"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of size [32, 24], its image is [24, 32])"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has run lengths of size [32, 24], its image is [24, 32])"
             ],
         },
     ),
@@ -789,7 +821,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths of 7 pixels, its image has 768"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 7 pixels, its image has 768)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has run lengths of 7 pixels, its image has 768)"
             ],
         },
     ),
@@ -802,7 +835,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths of 460 pixels, its image has 768"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths of 460 pixels, its image has 768)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has run lengths of 460 pixels, its image has 768)"
             ],
         },
     ),
@@ -813,7 +847,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths that cannot be read (character '{')"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cannot be read (character '{'))"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has run lengths that cannot be read (character '{'))"
             ],
         },
     ),
@@ -824,7 +859,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has run lengths that cover no pixel"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has run lengths that cover no pixel)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has run lengths that cover no pixel)"
             ],
         },
     ),
@@ -870,7 +906,9 @@ COCO = [
                 "annotation 2 has a polygon of 2 numbers; it takes x and y of three points at least"
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon of 2 numbers; it takes x and y of three points at least)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has a polygon of 2 numbers; "
+                "it takes x and y of three points at least)"
             ],
         },
     ),
@@ -880,10 +918,13 @@ COCO = [
         {
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": [
-                "annotation 2 has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points"
+                "annotation 2 has a polygon that is no list of numbers; "
+                "a polygon is [x, y, x, y, ...], not a list of points"
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon that is no list of numbers; a polygon is [x, y, x, y, ...], not a list of points)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has a polygon that is no list of numbers; "
+                "a polygon is [x, y, x, y, ...], not a list of points)"
             ],
         },
     ),
@@ -896,7 +937,9 @@ COCO = [
                 "annotation 2 has a polygon of 7 numbers; it takes x and y of three points at least"
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon of 7 numbers; it takes x and y of three points at least)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has a polygon of 7 numbers; "
+                "it takes x and y of three points at least)"
             ],
         },
     ),
@@ -907,7 +950,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has polygons that cover no pixel"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has polygons that cover no pixel)"
             ],
         },
     ),
@@ -920,7 +964,8 @@ COCO = [
                 "annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels"
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has a polygon from 40000 to 70000 in an image of 24 x 32 pixels)"
             ],
         },
     ),
@@ -931,7 +976,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 has polygons that cover no pixel"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 has polygons that cover no pixel)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 has polygons that cover no pixel)"
             ],
         },
     ),
@@ -947,7 +993,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation number 2 has id None; ids are whole numbers"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation number 2 has id None; ids are whole numbers)"
+                "entries of ROOT/a.json that cannot be used: 1 (annotation number 2 has id None; "
+                "ids are whole numbers)"
             ],
         },
     ),
@@ -958,7 +1005,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 1 has the id 1 of another annotation"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 1 has the id 1 of another annotation)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 1 has the id 1 of another annotation)"
             ],
         },
     ),
@@ -969,7 +1017,8 @@ COCO = [
             "objects": {"a.png: thing (1)": (140, 0)},
             "problems": ["annotation 2 is of image 7, which is not among the good images"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (annotation 2 is of image 7, which is not among the good images)"
+                "entries of ROOT/a.json that cannot be used: "
+                "1 (annotation 2 is of image 7, which is not among the good images)"
             ],
         },
     ),
@@ -985,7 +1034,8 @@ COCO = [
             "objects": {},
             "problems": ["ROOT/a.json: all 1 annotations are crowds, which are no objects"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (ROOT/a.json: all 1 annotations are crowds, which are no objects)"
+                "entries of ROOT/a.json that cannot be used: 1 (ROOT/a.json: "
+                "all 1 annotations are crowds, which are no objects)"
             ],
             "left_out": ["crowds, which are no objects: 1 (1)"],
         },
@@ -1007,7 +1057,8 @@ COCO = [
             "objects": {},
             "problems": ["ROOT/images/b.png does not exist; image 1 has 1 annotations"],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 1 (ROOT/images/b.png does not exist; image 1 has 1 annotations)"
+                "entries of ROOT/a.json that cannot be used: 1 (ROOT/images/b.png does not exist; "
+                "image 1 has 1 annotations)"
             ],
         },
     ),
@@ -1021,7 +1072,9 @@ COCO = [
                 "annotation 1 is of image 1, which is not among the good images",
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 2 (image 1 has height None; give the pixels of the image file, annotation 1 is of image 1, which is not among the good images)"
+                "entries of ROOT/a.json that cannot be used: 2 (image 1 has height None; "
+                "give the pixels of the image file, annotation 1 is of image 1, "
+                "which is not among the good images)"
             ],
         },
     ),
@@ -1037,7 +1090,9 @@ COCO = [
                 "annotation 1 is of image 1, which is not among the good images",
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 2 (image 1 has file_name '../a.png', which leads out of the folder of images, annotation 1 is of image 1, which is not among the good images)"
+                "entries of ROOT/a.json that cannot be used: "
+                "2 (image 1 has file_name '../a.png', which leads out of the folder of images, "
+                "annotation 1 is of image 1, which is not among the good images)"
             ],
         },
     ),
@@ -1053,14 +1108,17 @@ COCO = [
                 "annotation 1 is of image 1, which is not among the good images",
             ],
             "notes": [
-                "entries of ROOT/a.json that cannot be used: 2 (image 1 has file_name 'C:\\\\a.png', which leads out of the folder of images, annotation 1 is of image 1, which is not among the good images)"
+                "entries of ROOT/a.json that cannot be used: "
+                "2 (image 1 has file_name 'C:\\\\a.png', which leads out of the folder of images, "
+                "annotation 1 is of image 1, which is not among the good images)"
             ],
         },
     ),
     (
         "images of null",
         lambda root: coco(root, {}, images=None),
-        "error: ROOT/a.json: images is no list; a COCO file has lists of images, annotations and categories",
+        "error: ROOT/a.json: images is no list; a COCO file has lists of images, "
+        "annotations and categories",
     ),
 ]
 
@@ -1069,12 +1127,14 @@ CLASSES = [
     (
         "0/255 alone",
         lambda root: classes(root, BOX * 255, BOX * 255, count=2),
-        "error: the masks in ROOT/masks hold class 0 alone; an object drawn as 255 is ignored: draw it as 1",
+        "error: the masks in ROOT/masks hold class 0 alone; an object drawn as 255 is ignored: "
+        "draw it as 1",
     ),
     (
         "a value that is no class",
         lambda root: classes(root, TWO, BOX * 7),
-        "error: ROOT/masks/1.png has the value 7; classes are 0 to 2 (data.classes=3), 255 is ignored",
+        "error: ROOT/masks/1.png has the value 7; "
+        "classes are 0 to 2 (data.classes=3), 255 is ignored",
     ),
     (
         "one class alone",
@@ -1084,13 +1144,15 @@ CLASSES = [
     (
         "classes as colours",
         lambda root: classes(root, coloured(TWO, (0, 0, 0), RED, BLUE)),
-        "error: ROOT/masks/0.png is drawn in 3 colours; give data.kind=colours for an object a colour, or save ids or classes in grey",
+        "error: ROOT/masks/0.png is drawn in 3 colours; "
+        "give data.kind=colours for an object a colour, or save ids or classes in grey",
     ),
     ("classes as colours of equal channels", lambda root: classes(root, grey(TWO)), [[0, 1, 2]]),
     (
         "classes and alpha",
         lambda root: classes(root, np.dstack([TWO, HOLED])),
-        "error: ROOT/masks/0.png has transparent parts (alpha from 0), which have no label; save the mask without alpha",
+        "error: ROOT/masks/0.png has transparent parts (alpha from 0), which are no labels; "
+        "save the mask without alpha",
     ),
     (
         "another size",
@@ -1104,131 +1166,159 @@ VOLUMES = [
     (
         "a.nii cut to 0.05",
         lambda root: volume(root, "a.nii", 0.05),
-        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 478; copy or download it again",
+        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 478; "
+        "copy or download it again",
     ),
     (
         "a.nii cut to 0.5",
         lambda root: volume(root, "a.nii", 0.5),
-        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 4784; copy or download it again",
+        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 4784; "
+        "copy or download it again",
     ),
     (
         "a.nii cut to 0.999",
         lambda root: volume(root, "a.nii", 0.999),
-        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 9558; copy or download it again",
+        "error: ROOT/a.nii is cut short: its voxels need 9568 bytes, it has 9558; "
+        "copy or download it again",
     ),
     (
         "a.nii.gz cut to 0.05",
         lambda root: volume(root, "a.nii.gz", 0.05),
-        "error: ROOT/a.nii.gz cannot be read as a volume, it is damaged or cut short (Compressed file ended before the end-of-stream marker was reached); copy or download it again",
+        "error: ROOT/a.nii.gz cannot be read as a volume, "
+        "it is damaged or cut short (Compressed file ended before the end-of-stream marker was "
+        "reached); copy or download it again",
     ),
     (
         "a.nii.gz cut to 0.5",
         lambda root: volume(root, "a.nii.gz", 0.5),
-        "error: ROOT/a.nii.gz cannot be read as a volume, it is damaged or cut short (Compressed file ended before the end-of-stream marker was reached); copy or download it again",
+        "error: ROOT/a.nii.gz cannot be read as a volume, "
+        "it is damaged or cut short (Compressed file ended before the end-of-stream marker was "
+        "reached); copy or download it again",
     ),
     (
         "a.nii.gz cut to 0.999",
         lambda root: volume(root, "a.nii.gz", 0.999),
-        "error: ROOT/a.nii.gz cannot be read as a volume, it is damaged or cut short (Compressed file ended before the end-of-stream marker was reached); copy or download it again",
+        "error: ROOT/a.nii.gz cannot be read as a volume, "
+        "it is damaged or cut short (Compressed file ended before the end-of-stream marker was "
+        "reached); copy or download it again",
     ),
     (
         "a.mha cut to 0.5",
         lambda root: volume(root, "a.mha", 0.5),
-        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); replace the file",
+        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); "
+        "replace the file",
     ),
     (
         "a.mha cut to 0.98",
         lambda root: volume(root, "a.mha", 0.98),
-        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); replace the file",
+        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); "
+        "replace the file",
     ),
     (
         "a.nrrd cut to 0.5",
         lambda root: volume(root, "a.nrrd", 0.5),
-        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: fread got only 2230 2-sized things, not 4608 (48.3941% of expected)); replace the file",
+        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: "
+        "fread got only 2230 2-sized things, not 4608 (48.3941% of expected)); replace the file",
     ),
     (
         "a.nrrd cut to 0.98",
         lambda root: volume(root, "a.nrrd", 0.98),
-        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: fread got only 4513 2-sized things, not 4608 (97.9384% of expected)); replace the file",
+        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: "
+        "fread got only 4513 2-sized things, not 4608 (97.9384% of expected)); replace the file",
     ),
     (
         "a.gipl cut to 0.5",
         lambda root: volume(root, "a.gipl", 0.5),
-        "error: ROOT/a.gipl is cut short: its voxels need 9472 bytes, it has 4736; copy or download it again",
+        "error: ROOT/a.gipl is cut short: its voxels need 9472 bytes, it has 4736; "
+        "copy or download it again",
     ),
     (
         "a.gipl cut to 0.98",
         lambda root: volume(root, "a.gipl", 0.98),
-        "error: ROOT/a.gipl is cut short: its voxels need 9472 bytes, it has 9283; copy or download it again",
+        "error: ROOT/a.gipl is cut short: its voxels need 9472 bytes, it has 9283; "
+        "copy or download it again",
     ),
     (
         "a.vtk cut to 0.5",
         lambda root: volume(root, "a.vtk", 0.5),
-        "error: ROOT/a.vtk is cut short: its voxels need 9586 bytes, it has 4793; copy or download it again",
+        "error: ROOT/a.vtk is cut short: its voxels need 9586 bytes, it has 4793; "
+        "copy or download it again",
     ),
     (
         "a.vtk cut to 0.98",
         lambda root: volume(root, "a.vtk", 0.98),
-        "error: ROOT/a.vtk is cut short: its voxels need 9586 bytes, it has 9394; copy or download it again",
+        "error: ROOT/a.vtk is cut short: its voxels need 9586 bytes, it has 9394; "
+        "copy or download it again",
     ),
     (
         "a.tif cut to 0.5",
         lambda root: volume(root, "a.tif", 0.5),
-        "error: ROOT/a.tif is cut short: it names pictures behind its end; copy or download it again",
+        "error: ROOT/a.tif is cut short: it names pictures behind its end; "
+        "copy or download it again",
     ),
     (
         "a.tif cut to 0.98",
         lambda root: volume(root, "a.tif", 0.98),
-        "error: ROOT/a.tif is cut short: it names pictures behind its end; copy or download it again",
+        "error: ROOT/a.tif is cut short: it names pictures behind its end; "
+        "copy or download it again",
     ),
     (
         "a.mrc cut to 0.5",
         lambda root: volume(root, "a.mrc", 0.5),
-        "error: ROOT/a.mrc is cut short: its voxels need 10240 bytes, it has 5120; copy or download it again",
+        "error: ROOT/a.mrc is cut short: its voxels need 10240 bytes, it has 5120; "
+        "copy or download it again",
     ),
     (
         "a.mrc cut to 0.98",
         lambda root: volume(root, "a.mrc", 0.98),
-        "error: ROOT/a.mrc is cut short: its voxels need 10240 bytes, it has 10035; copy or download it again",
+        "error: ROOT/a.mrc is cut short: its voxels need 10240 bytes, it has 10035; "
+        "copy or download it again",
     ),
     (
         "NIfTI pair, voxels cut",
         lambda root: volume(root, "a.hdr", 0.5, "a.img"),
-        "error: ROOT/a.hdr is cut short: its voxels need 9216 bytes, it has 4608; copy or download it again",
+        "error: ROOT/a.hdr is cut short: its voxels need 9216 bytes, it has 4608; "
+        "copy or download it again",
     ),
     ("NIfTI pair", lambda root: volume(root, "a.hdr"), (6, True)),
     (
         "MetaImage, voxels cut",
         lambda root: volume(root, "a.mhd", 0.5, "a.raw"),
-        "error: ROOT/a.mhd cannot be read as a volume (it is damaged or cut short); replace the file",
+        "error: ROOT/a.mhd cannot be read as a volume (it is damaged or cut short); "
+        "replace the file",
     ),
     (
         "MetaImage, compressed",
         lambda root: volume(root, "a.mha", 0.9, zipped=True),
-        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); replace the file",
+        "error: ROOT/a.mha cannot be read as a volume (it is damaged or cut short); "
+        "replace the file",
     ),
     (
         "NRRD, compressed",
         lambda root: volume(root, "a.nrrd", 0.9, zipped=True),
-        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingGzip_read: expected 9216 bytes but received 8256); replace the file",
+        "error: ROOT/a.nrrd cannot be read as a volume ([nrrd] _nrrdEncodingGzip_read: "
+        "expected 9216 bytes but received 8256); replace the file",
     ),
     (
         "NRRD, voxels cut",
         lambda root: volume(root, "a.nhdr", 0.5, "a.raw"),
-        "error: ROOT/a.nhdr cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: fread got only 2304 2-sized things, not 4608 (50% of expected)); replace the file",
+        "error: ROOT/a.nhdr cannot be read as a volume ([nrrd] _nrrdEncodingRaw_read: "
+        "fread got only 2304 2-sized things, not 4608 (50% of expected)); replace the file",
     ),
     ("GIPL", lambda root: volume(root, "a.gipl"), (6, True)),
     ("VTK", lambda root: volume(root, "a.vtk"), (6, True)),
     (
         "voxels elsewhere",
         elsewhere,
-        "error: ROOT/a.mhd names '../secret.raw', which leads out of its folder; keep the voxels beside it",
+        "error: ROOT/a.mhd names '../secret.raw', which leads out of its folder; "
+        "keep the voxels beside it",
     ),
     ("DICOM", dicom, ((32, 24, 6), 2.0)),
     (
         "DICOM, two series",
         lambda root: dicom(root, second=True),
-        "error: ROOT/case holds 2 DICOM series: 1.2.3 (T2, 6 slices); 1.2.4 (ADC, 6 slices); say which by data.series=ID_OR_DESCRIPTION",
+        "error: ROOT/case holds 2 DICOM series: 1.2.3 (T2, 6 slices); 1.2.4 (ADC, 6 slices); "
+        "say which by data.series=ID_OR_DESCRIPTION",
     ),
     (
         "DICOM, a series by description",
@@ -1243,17 +1333,20 @@ VOLUMES = [
     (
         "DICOM, no such series",
         lambda root: dicom(root, second=True, series="T1"),
-        "error: ROOT/case holds 2 DICOM series, 0 of them 'T1': 1.2.3 (T2, 6 slices); 1.2.4 (ADC, 6 slices); say which by data.series=ID_OR_DESCRIPTION",
+        "error: ROOT/case holds 2 DICOM series, 0 of them 'T1': 1.2.3 (T2, 6 slices); "
+        "1.2.4 (ADC, 6 slices); say which by data.series=ID_OR_DESCRIPTION",
     ),
     (
         "DICOM, a slice cut short",
         lambda root: dicom(root, spoil=2),
-        "error: ROOT/case/1.2.3_2.dcm is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it",
+        "error: ROOT/case/1.2.3_2.dcm is of no DICOM series, it is damaged or cut short; "
+        "copy or download it again, or remove it",
     ),
     (
         "DICOM, the last slice cut short",
         lambda root: dicom(root, spoil=5),
-        "error: ROOT/case/1.2.3_5.dcm is of no DICOM series, it is damaged or cut short; copy or download it again, or remove it",
+        "error: ROOT/case/1.2.3_5.dcm is of no DICOM series, it is damaged or cut short; "
+        "copy or download it again, or remove it",
     ),
     (
         "DICOM, a slice is missing",

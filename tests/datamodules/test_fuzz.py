@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 from datamodules.instances import read_instances
 from datamodules.volume_files import read_volume
 from interseg.errors import InputError

@@ -13,7 +13,8 @@ from callbacks.checkpoint import LastCheckpoint
 from callbacks.inner_rounds import number_of_rounds
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from datamodules.base import Loading, collate
+from datamodules.base import Loading
+from datamodules.click_batches import collate
 from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.grabcut import GrabCutDataModule
@@ -201,7 +202,10 @@ def test_photos_that_are_trained_and_evaluated_on_are_refused(root):
     data = joined(root, evaluate=["small", "held"])
     with pytest.raises(
         InputError,
-        match=r"data.parts.small: training and evaluation see the same objects.*data.split.*or name it in one",
+        match=(
+            r"data.parts.small: training and evaluation see the same objects.*data.split.*or name "
+            r"it in one"
+        ),
     ):
         data.objects("train")
     with pytest.raises(InputError, match=r"data.parts.held: training and evaluation see"):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from datamodules.base import ClickDataset, Loading
+from datamodules.base import Loading
+from datamodules.click_batches import ClickDataset
 from datamodules.folder import FolderDataModule
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.sources import ObjectSource, Sample
-from datamodules.splits import checked_shares, part_of
+from datamodules.splits import check_shares, part_of
 from interseg.errors import InputError
 from tests.helpers.drawing import draw_folder
 from tests.helpers.people import BOX, PHOTO, SOFT, save
@@ -34,7 +35,8 @@ def test_training_on_what_is_evaluated_on_is_said(folder, grabcut):
     data = FolderDataModule(str(folder))
     data.objects("test")
     assert data.notes == [
-        f"training and evaluation see the same objects: {folder} has no train/ and test/; data.split=[0.8,0.2] parts them by image"
+        f"training and evaluation see the same objects: {folder} has no train/ and test/; "
+        "data.split=[0.8,0.2] parts them by image"
     ]
     data.objects("train")
     assert len(data.notes) == 1
@@ -98,7 +100,7 @@ def test_shares_that_are_none_are_told(split):
         InputError,
         match=r"give two or three shares that sum to 1, e\.g\. data\.split=\[0\.8,0\.2\]",
     ):
-        checked_shares(split)
+        check_shares(split)
 
 
 class Long(ObjectSource):

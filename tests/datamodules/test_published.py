@@ -271,7 +271,10 @@ def test_a_closed_machine_is_told_what_to_put_where(tmp_path, monkeypatch):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
     with pytest.raises(
         InputError,
-        match=r"VOCdevkit/VOC2012 and could not be downloaded.*VOCtrainval_11-May-2012.*data/samples.yaml needs no",
+        match=(
+            r"VOCdevkit/VOC2012 and could not be "
+            r"downloaded.*VOCtrainval_11-May-2012.*data/samples.yaml needs no"
+        ),
     ):
         PascalDataModule(str(tmp_path / "new")).prepare_data()
     with pytest.raises(InputError, match=r"benchmark.tgz"):
@@ -332,7 +335,7 @@ def test_who_waits_for_a_lock_that_is_removed_takes_the_next(tmp_path):
     path, held, most = tmp_path / "new" / ".lock", [], []
 
     def hold(_):
-        with downloads.locked(path):
+        with downloads.hold_lock(path):
             held.append(1)
             most.append(len(held))
             assert path.exists()

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.coco import CocoDataModule, CocoSource
+from datamodules.coco import CocoDataModule
+from datamodules.coco_source import CocoSource
 from datamodules.folder import FolderDataModule, FolderSource
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule

@@ -121,7 +121,10 @@ def test_camvid_is_pretrained_on_train_alone(tmp_path):
     assert {names[i] for i in others} == {"val"}
     with pytest.raises(
         InputError,
-        match="has 3 images in train/ and 3 in val/ and test/; 2 to pretrain on and 4 tasks are wanted",
+        match=(
+            "has 3 images in train/ and 3 in val/ and test/; "
+            "2 to pretrain on and 4 tasks are wanted"
+        ),
     ):
         CamvidDataModule(str(tmp_path), **SMALL | {"length": 4}).split()
 

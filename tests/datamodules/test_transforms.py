@@ -2,7 +2,8 @@ import albumentations
 import numpy as np
 import torch
 
-from datamodules.base import ClickDataset, Loading, identity_map
+from datamodules.base import Loading
+from datamodules.click_batches import ClickDataset, identity_map
 from datamodules.folder import FolderDataModule
 from datamodules.transforms import CropAtObject
 from interseg.clicks.layout import IGNORE

@@ -12,7 +12,7 @@ import SimpleITK
 from datamodules.brats import BratsDataModule
 from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
-from datamodules.volume_files import Volume, VolumeFiles, cropped_volume, read_case, resized_volume
+from datamodules.volume_files import Volume, VolumeFiles, crop_volume, read_case, resize_volume
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
@@ -170,20 +170,20 @@ def test_one_channel_of_several_is_taken(tmp_path):
 def test_crops_and_sizes():
     image, mask = case(0)
     volume = Volume(image, mask, (2.0, 1.0, 0.5))
-    assert cropped_volume(volume, "none", 3) is volume
-    assert cropped_volume(volume, "nonzero", 0).image.shape == (8, 10, 10)
-    target = cropped_volume(volume, "target", 0)
+    assert crop_volume(volume, "none", 3) is volume
+    assert crop_volume(volume, "nonzero", 0).image.shape == (8, 10, 10)
+    target = crop_volume(volume, "target", 0)
     spans = [len(np.unique(found)) for found in np.nonzero(mask)]
     assert target.image.shape == tuple(spans)
-    assert cropped_volume(volume, "target", 2).image.shape == tuple(
+    assert crop_volume(volume, "target", 2).image.shape == tuple(
         min(s + 4, n) for s, n in zip(spans, image.shape, strict=True)
     )
-    half = resized_volume(volume, (5, 7, 6))
+    half = resize_volume(volume, (5, 7, 6))
     assert half.spacing == (4.0, 2.0, 1.0)
     assert half.image.shape == half.mask.shape == (5, 7, 6)
     dot = np.zeros((40, 40, 40), np.uint8)
     dot[21, 21, 21] = 1
-    assert resized_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
+    assert resize_volume(Volume(dot.astype(np.float32), dot, (1, 1, 1)), (4, 4, 4)).mask.sum() >= 1
 
 
 def test_volumes_of_any_spacing_are_brought_to_one(tmp_path):
@@ -311,7 +311,8 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
     save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
     error(
-        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, the image's at \(0, 0, 0\)"
+        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, "
+        r"the image's at \(0, 0, 0\)"
     )
     save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.5))
     error("lies elsewhere than its image: its voxel")
@@ -340,7 +341,7 @@ def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
     assert np.array_equal(read_case(case_of).image, np.nan_to_num(image))
     (images / "c0.nii.gz").unlink()
     save(image, images / "c0.nrrd")
-    error("has 1 voxels that are no numbers")
+    error("has 1 voxels that are not finite numbers")
     (images / "c0.nrrd").unlink()
     (images / "c0.nii.gz").write_bytes(b"nothing")
     error("cannot be read as a volume")
@@ -369,7 +370,10 @@ def test_a_case_that_lies_there_twice_is_named(layout, tmp_path):
     image = unpacked[0]
     with pytest.raises(
         InputError,
-        match=rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; remove one of them",
+        match=(
+            rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; "
+            r"remove one of them"
+        ),
     ):
         kind(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL).objects("train")
 
@@ -478,6 +482,6 @@ def test_formats_of_two_files_are_one_volume(tmp_path):
 def test_a_crop_of_what_is_not_0_holds_the_target():
     image, mask = np.zeros((6, 8, 8), np.float32), np.zeros((6, 8, 8), np.uint8)
     image[1:3, 2:4, 2:4], mask[2:5, 3:6, 3:6] = 1, 1
-    whole = cropped_volume(Volume(image, mask, (1, 1, 1)), "nonzero", 0)
+    whole = crop_volume(Volume(image, mask, (1, 1, 1)), "nonzero", 0)
     assert whole.mask.sum() == mask.sum()
     assert whole.image.shape == (4, 4, 4)

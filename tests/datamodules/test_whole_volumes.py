@@ -61,12 +61,10 @@ def test_a_nifti_2_and_a_big_endian_header_are_understood(tmp_path):
         == 352 + 2 * VOXELS.size
     )
     second = bytearray(540)
-    second[:4], second[12:14], second[16:80], second[168:176] = (
-        (540).to_bytes(4, "little"),
-        (16).to_bytes(2, "little"),
-        b"".join(n.to_bytes(8, "little") for n in (3, 9, 7, 5, 0, 0, 0, 0)),
-        (544).to_bytes(8, "little"),
-    )
+    second[:4] = (540).to_bytes(4, "little")
+    second[12:14] = (16).to_bytes(2, "little")
+    second[16:80] = b"".join(n.to_bytes(8, "little") for n in (3, 9, 7, 5, 0, 0, 0, 0))
+    second[168:176] = (544).to_bytes(8, "little")
     assert bytes_needed(bytes(second), joined=True) == 544 + 2 * VOXELS.size
     assert bytes_needed(b"none", joined=True) is None
     assert bytes_needed(b"", joined=True) is None
@@ -79,7 +77,9 @@ def test_a_compressed_volume_with_a_wrong_checksum_is_refused(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(
         InputError,
-        match=r"a\.nii\.gz cannot be read as a volume, it is damaged or cut short \(CRC check failed",
+        match=(
+            r"a\.nii\.gz cannot be read as a volume, it is damaged or cut short \(CRC check failed"
+        ),
     ):
         read_volume(path)
 

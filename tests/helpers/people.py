@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK
 from PIL import Image
 
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 from datamodules.folder import FolderDataModule, FolderSource
 from datamodules.sources import ObjectSource
 from datamodules.tasks import ClassFolderDataModule

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datamodules.coco import CocoSource
+from datamodules.coco_source import CocoSource
 from interseg.errors import InputError
 from interseg.masks import CocoWriter, draw_ids, write_ids
 from tests.helpers.drawing import draw, write

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.base import identity_map
+from datamodules.click_batches import identity_map
 from interseg.clicks.layout import (
     BOUNDARY,
     KINDS,
