@@ -225,10 +225,11 @@ class RefinementClicks:
         rows: list[tuple[int, ...]] = []
         for i in chosen:
             cluster, missed = errors[i]
-            if self.signed:
-                found = centre_of(cluster, no_clicks())
-            else:
-                found = boundary_click(cluster, missed, prediction, boundary, allowed)
+            found = (
+                centre_of(cluster, no_clicks())
+                if self.signed
+                else boundary_click(cluster, missed, prediction, boundary, allowed)
+            )
             if found is None:
                 continue
             moved = self._move(*found, mask.shape, generator)

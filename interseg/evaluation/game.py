@@ -104,11 +104,8 @@ class Game:
         session, unplayed = self.session, self.max_clicks - len(self.ious)
         clicks = pad_clicks([session.clicks])[0, : len(self.ious)]
         padding = torch.full((unplayed, clicks.shape[1]), -1)
-        if self.outlines:
-            last = self.outlines[-1]
-        else:
-            last = boundary_agreement(self.first_mask, self.truth)
-        outlines = self.outlines + [last] * unplayed
+        played = self.outlines or [boundary_agreement(self.first_mask, self.truth)]
+        outlines = self.outlines + [played[-1]] * unplayed
         seconds = session.seconds + [0.0] * unplayed
         outcome = {
             "id": torch.tensor(session.id),

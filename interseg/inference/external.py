@@ -121,10 +121,9 @@ class SetAndPredict(PhotoPredictor):
             self.model.set_state(kept.get("state", self._fresh))
         before = kept["answer"].copy() if "answer" in kept else mask
         given = (points, labels, before)
-        if self.is_function:
-            answer = np.asarray(self.model(photo.copy(), *given))
-        else:
-            answer = np.asarray(self.model.predict(*given))
+        answer = np.asarray(
+            self.model(photo.copy(), *given) if self.is_function else self.model.predict(*given)
+        )
         logits = self._logits(answer, size)
         state = {"state": self.model.get_state()} if self.has_state else {}
         return Reply(logits, {"answer": answer} | state)

@@ -92,10 +92,11 @@ class Predictor:
         boxes, states, views, known = [], [], [], []
         for row, rows in enumerate(clicks):
             box = self._box(batch, row, rows)
-            if zoom and box:
-                view = crop_view(batch, row, box, self._side(zoom))
-            else:
-                view = rows_of(whole, slice(row, row + 1))
+            view = (
+                crop_view(batch, row, box, self._side(zoom))
+                if zoom and box
+                else rows_of(whole, slice(row, row + 1))
+            )
             state = self._move_to(box, batch["states"][row])
             part = self._encoded(batch, row, view["image"], state)
             if part and box:

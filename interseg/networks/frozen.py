@@ -190,10 +190,8 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
             f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null"
         )
     if weights == "package":
-        if name == dinov2.NAME:
-            packaged = dinov2.packaged_state_dict()
-        else:
-            packaged = packaged_state_dict(f"tu-{name}")
+        own = name == dinov2.NAME
+        packaged = dinov2.packaged_state_dict() if own else packaged_state_dict(f"tu-{name}")
         fill(model, packaged, name)
     if dinov2.is_dinov2(model, name):
         positions = MethodType(dinov2.add_positions, model)
