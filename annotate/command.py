@@ -13,8 +13,8 @@ from annotate.exports import export
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
 from annotate.options import check_token, read_options
-from annotate.photos import Project, named_classes
-from annotate.server import bound, make_app, serve
+from annotate.photos import Project, name_classes
+from annotate.server import make_app, open_socket, serve
 from annotate.teaching.exports import export as export_lessons
 from annotate.teaching.lessons import Lessons
 from annotate.teaching.server import make_app as make_lessons_app
@@ -47,7 +47,7 @@ def main() -> None:
         raise InputError("--images is missing; give the folder of the photos")
     out = options.out or options.images.with_name(f"{options.images.name}-annotated")
     classes = names_in(options.classes)
-    place = None if options.export else bound(options.host, options.port)
+    place = None if options.export else open_socket(options.host, options.port)
     if kind == "tasks":
         teach(options, out, classes, place, token)
         return
@@ -142,7 +142,7 @@ def teach(
     )
     for line in lesson.notes:
         print(f"left out: {line}", file=sys.stderr)
-    names = ["background", *named_classes(classes, lesson.classes)]
+    names = ["background", *name_classes(classes, lesson.classes)]
     lessons = Lessons(lesson, names, lesson.photos())
     print("preparing the method; the first start takes a while", flush=True)
     serve_lessons(lessons, export_lessons, make_lessons_app, options.host, place, token)
@@ -155,7 +155,7 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
         leave = f"leave --{given[0]} out, and " if given else ""
         raise InputError(f"{options.checkpoint} learns volumes; {leave}give files by --volume")
     out = options.out or options.volume[0].with_name(f"{stem(options.volume[0])}-annotated")
-    place = None if options.export else bound(options.host, options.port)
+    place = None if options.export else open_socket(options.host, options.port)
     lesson = open_volumes(
         options.checkpoint, options.overrides, options.volume, out, options.device, options.trust
     )

@@ -18,7 +18,7 @@ from annotate.state import (
     encode,
     give_back,
     mask_of,
-    painted,
+    paint_layer,
     runs_of,
     thing_of,
 )
@@ -83,11 +83,11 @@ def event_of(
             {"category": thing.category} if thing.number not in state.things else {}
         )
         if do == CLICK:
-            return base | clicked(photo, known, thing, request, answer)
+            return base | make_click(photo, known, thing, request, answer)
         if do == STROKE:
             runs = thing.runs if thing.actions else first()
-            return base | stroked(photo, known, runs, request)
-        return base | started(photo, known, thing, request)
+            return base | make_stroke(photo, known, runs, request)
+        return base | make_start(photo, known, thing, request)
     thing = thing_of(state, whole(request, "object", 1, 10**6))
     base |= {"object": thing.number}
     if do == "undo":
@@ -132,7 +132,7 @@ def category_of(classes: Sequence[str], request: dict[str, Any]) -> str:
     return str(category)
 
 
-def clicked(
+def make_click(
     photo: Drawable, known: Known, thing: Thing, request: dict[str, Any], answer: Answer
 ) -> Event:
     """Make the event of a click: what the network answers, under what is painted."""
@@ -145,7 +145,7 @@ def clicked(
     click = Click(y, x, whole(request, "label", 0, 255), KINDS.index(kind))
     check_clicks(clicks_of([click]), *photo.size, max(2, known.outputs), known.kinds)
     mask, seconds = answer(photo, thing, click)
-    layer = painted(thing.actions, photo.size)
+    layer = paint_layer(thing.actions, photo.size)
     if layer is not None:
         give_back(layer, click)
         overruled = np.where(layer == NOTHING, mask, layer)
@@ -153,7 +153,7 @@ def clicked(
     return {"click": [y, x, click.label, kind], "runs": runs_of(mask), "seconds": round(seconds, 4)}
 
 
-def stroked(photo: Drawable, known: Known, runs: Runs, request: dict[str, Any]) -> Event:
+def make_stroke(photo: Drawable, known: Known, runs: Runs, request: dict[str, Any]) -> Event:
     """Make the event of a stroke of the brush over a mask."""
     label = whole(request, "label", 0, max(1, known.outputs - 1))
     pixels = stroke_of(request, photo.size)
@@ -162,13 +162,13 @@ def stroked(photo: Drawable, known: Known, runs: Runs, request: dict[str, Any]) 
     return {"stroke": encode(pixels), "label": label, "runs": runs_of(mask)}
 
 
-def started(photo: Drawable, known: Known, thing: Thing, request: dict[str, Any]) -> Event:
+def make_start(photo: Drawable, known: Known, thing: Thing, request: dict[str, Any]) -> Event:
     """Make the event of an object that starts from a mask."""
     if thing.actions:
         raise InputError("an object that was begun cannot start from a mask; start another one")
     return {"runs": given_runs(request, photo.size, max(1, known.outputs - 1))}
 
 
-def shown(photo: Drawable, known: Known, thing: Thing) -> Mask:
+def thing_mask(photo: Drawable, known: Known, thing: Thing) -> Mask:
     """Give an object's mask."""
     return mask_of(thing.runs, photo.size, known.outputs)

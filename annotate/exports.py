@@ -19,7 +19,7 @@ from annotate.events import CLASSES
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, mask_of
-from annotate.truth import Truth, shown
+from annotate.truth import Truth, object_mask
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
 from interseg.errors import InputError
@@ -51,7 +51,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     forget(project)
-    for photo in annotated(project):
+    for photo in list_annotated(project):
         with photo.lock:
             things = things_of(photo.state)
             masks = [part for thing in things for part in parts_of(project, photo, thing)]
@@ -89,7 +89,7 @@ def forget(project: Project) -> None:
             (project.out / "labelme" / stem.with_suffix(".json")).unlink(missing_ok=True)
 
 
-def annotated(project: Project) -> list[Photo]:
+def list_annotated(project: Project) -> list[Photo]:
     """List the photos that have objects, or are finished without any."""
     rows = [row for row in project.summary() if row["objects"] or row["finished"]]
     return [project.photo(row["key"]) for row in rows]
@@ -188,7 +188,7 @@ def write_experiment(project: Project, truth: Truth) -> list[str]:
     The person's seconds are added. Returns a line on the objects that are missing.
     """
     played: dict[int, tuple[Thing, dict[str, Tensor]]] = {}
-    for photo in annotated(project):
+    for photo in list_annotated(project):
         with photo.lock:
             for thing in photo.state.present:
                 index = truth.index_of(photo.name, photo.size, thing)
@@ -252,7 +252,7 @@ def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str,
     actions = [action for action in thing.actions if action.click][:ROUNDS]
     rest = ROUNDS - len(actions)
     first = thing.actions[0].runs if thing.actions[0].kind == START else {}
-    masks = [shown(action.runs, size) for action in actions]
+    masks = [object_mask(action.runs, size) for action in actions]
     given = clicks_of([action.click for action in actions if action.click])
     curve = [iou(mask, target) for mask in masks]
     outlines = [boundary_agreement(mask, target) for mask in masks]
@@ -262,7 +262,7 @@ def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str,
     ]
     return {
         "id": torch.tensor(index),
-        "starts": torch.tensor(iou(shown(first, size), target), dtype=torch.float64),
+        "starts": torch.tensor(iou(object_mask(first, size), target), dtype=torch.float64),
         "curves": torch.tensor(curve + curve[-1:] * rest, dtype=torch.float64),
         "outlines": torch.tensor(outlines + outlines[-1:] * rest, dtype=torch.float64),
         "clicks": torch.cat([pad_clicks([given])[0], torch.full((rest, 4), -1)]),

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from annotate.guard import Guard
 from annotate.interactor import Interactor
 from annotate.outlines import polygons
-from annotate.server import guarded_app, posted
+from annotate.server import guarded_app, json_route
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.images import image_header
@@ -83,17 +83,17 @@ def make_backend(
             raise
         return {"results": results, "model_version": version}
 
-    def told(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def acknowledge(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         return {}  # events and trainings of Label Studio change nothing here
 
     routes = [Route("/", health), Route("/health", health)]
     for path, work in {
         "/setup": setup,
         "/predict": predict,
-        "/webhook": told,
-        "/train": told,
+        "/webhook": acknowledge,
+        "/train": acknowledge,
     }.items():
-        routes.append(Route(path, posted(work), methods=["POST"]))
+        routes.append(Route(path, json_route(work), methods=["POST"]))
     return guarded_app(routes, host, token)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.events import event_of, shown
+from annotate.events import event_of, thing_mask
 from annotate.folders import lock_folder, photos_in
 from annotate.journal import Event, Journal
 from annotate.sessions import Sessions
@@ -81,7 +81,7 @@ class Project:
     ) -> None:
         self.files, self.notes = photos_in(images)
         self.model, self.digest, self.images, self.out = model, digest, images, out
-        self.classes, self.truth = named_classes(classes, model.segmenter.outputs), truth
+        self.classes, self.truth = name_classes(classes, model.segmenter.outputs), truth
         self.tabs = Tabs()
         self._lock = threading.Lock()
         self._photos: dict[str, Photo] = {}
@@ -187,7 +187,7 @@ class Project:
                 "disk": kept - answered,
             }
             return self._head(photo) | {
-                "things": [self.told(photo, thing) for thing in changed],
+                "things": [self.describe(photo, thing) for thing in changed],
                 "seconds": parts,
             }
 
@@ -195,9 +195,9 @@ class Project:
         photo.journal.append(event)
         apply(photo.state, event)
 
-    def shown(self, photo: Photo, thing: Thing) -> Mask:
+    def mask(self, photo: Photo, thing: Thing) -> Mask:
         """Give an object's mask."""
-        return shown(photo, self.model.segmenter, thing)
+        return thing_mask(photo, self.model.segmenter, thing)
 
     def probabilities(self, key: str, number: int) -> NDArray[np.float32]:
         """Give what the network thinks of an object (H, W), of classes the largest probability."""
@@ -213,7 +213,7 @@ class Project:
         start = self.sessions.open(key)
         mine = self.tabs.hold(key, tab, take_over)
         with photo.lock:
-            things = [self.told(photo, thing) for thing in photo.state.things.values()]
+            things = [self.describe(photo, thing) for thing in photo.state.things.values()]
             return self._head(photo) | {
                 "name": photo.name,
                 "size": photo.size,
@@ -229,7 +229,7 @@ class Project:
             "last": photo.state.last,
         }
 
-    def told(self, photo: Photo, thing: Thing) -> dict[str, Any]:
+    def describe(self, photo: Photo, thing: Thing) -> dict[str, Any]:
         """Tell a page of an object."""
         clicks = [[click.y, click.x, click.label, KINDS[click.kind]] for click in thing.clicks]
         row: dict[str, Any] = {
@@ -251,7 +251,7 @@ class Project:
         return row
 
 
-def named_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
+def name_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
     """Name the classes of objects, or a network's labels above 0.
 
     Raises `InputError` for more or fewer names than the network has labels.

@@ -38,7 +38,7 @@ SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"
 def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None) -> Guard:
     """Make the application, the guard in front of it."""
 
-    def told(request: Request) -> Response:
+    def overview(request: Request) -> Response:
         segmenter = project.model.segmenter
         kinds = [KINDS[kind] for kind in segmenter.kinds]
         facts = {
@@ -51,7 +51,7 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
 
     def picture(request: Request) -> Response:
         photo = project.photo(request.path_params["key"])
-        return Response(*shown(photo.path))
+        return Response(*encode_photo(photo.path))
 
     def probability(request: Request) -> Response:
         found = project.probabilities(request.path_params["key"], request.path_params["number"])
@@ -81,13 +81,13 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
 
     routes = [
         *page_routes("index.html"),
-        Route("/api/project", told),
-        Route("/api/photos/{key}", posted(look), methods=["POST"]),
+        Route("/api/project", overview),
+        Route("/api/photos/{key}", json_route(look), methods=["POST"]),
         Route("/api/photos/{key}/picture", picture),
         Route("/api/photos/{key}/probability/{number:int}", probability),
-        Route("/api/photos/{key}/act", posted(act), methods=["POST"]),
-        Route("/api/photos/{key}/hold", posted(hold), methods=["POST"]),
-        Route("/api/export", posted(write), methods=["POST"]),
+        Route("/api/photos/{key}/act", json_route(act), methods=["POST"]),
+        Route("/api/photos/{key}/hold", json_route(hold), methods=["POST"]),
+        Route("/api/export", json_route(write), methods=["POST"]),
     ]
     return guarded_app(routes, host, token)
 
@@ -95,15 +95,15 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
 def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
     """Make an application of routes, its errors one line of JSON each, the guard in front of it."""
     handlers: dict[Any, Any] = {
-        InputError: refused,
-        HTTPException: refused,
-        OSError: unwritable,
-        Exception: unexpected,
+        InputError: answer_refusal,
+        HTTPException: answer_refusal,
+        OSError: answer_unwritable,
+        Exception: answer_unexpected,
     }
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
 
 
-def posted(
+def json_route(
     work: Callable[[Request, dict[str, Any]], dict[str, Any]],
 ) -> Callable[[Request], Awaitable[Response]]:
     """Make a route of a function that takes a JSON body and runs in a thread.
@@ -152,7 +152,7 @@ def tab_of(body: dict[str, Any]) -> str:
     return tab
 
 
-def shown(path: Path) -> tuple[bytes, int, dict[str, str]]:
+def encode_photo(path: Path) -> tuple[bytes, int, dict[str, str]]:
     """Encode a photo as the network sees it for browsers: content, status and headers."""
     header = image_header(path)
     with Image.open(path) as file:
@@ -176,7 +176,7 @@ def problem(status: int, line: str) -> Response:
     return JSONResponse({"error": " ".join(line.split())[:500]}, status)
 
 
-def refused(request: Request, error: Exception) -> Response:
+def answer_refusal(request: Request, error: Exception) -> Response:
     """Answer what was asked wrongly."""
     if isinstance(error, HTTPException):
         return problem(error.status_code, error.detail)
@@ -186,7 +186,7 @@ def refused(request: Request, error: Exception) -> Response:
     )
 
 
-def unwritable(request: Request, error: Exception) -> Response:
+def answer_unwritable(request: Request, error: Exception) -> Response:
     """Answer where the disk takes nothing: what was asked has not happened."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)
@@ -196,7 +196,7 @@ def unwritable(request: Request, error: Exception) -> Response:
     )
 
 
-def unexpected(request: Request, error: Exception) -> Response:
+def answer_unexpected(request: Request, error: Exception) -> Response:
     """Answer where the annotator is wrong; the traceback is on its terminal."""
     return problem(500, f"unexpected {type(error).__name__}: {error}")
 
@@ -227,7 +227,7 @@ def serve(app: Guard, place: socket.socket) -> None:
         make_server(app).run(sockets=[place])
 
 
-def bound(host: str, port: int) -> socket.socket:
+def open_socket(host: str, port: int) -> socket.socket:
     """Open a socket; raises `InputError` where the address cannot be had."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -252,7 +252,7 @@ def serving(project: Project, token: str | None = None) -> Iterator[str]:
 @contextlib.contextmanager
 def running(app: Guard) -> Iterator[str]:
     """Run an application in a thread, on a free port of this machine; gives its address."""
-    place = bound("127.0.0.1", 0)
+    place = open_socket("127.0.0.1", 0)
     server = make_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
     thread.start()

@@ -211,7 +211,7 @@ NOTHING = 255
 """Of a painted layer: pixels that nobody painted."""
 
 
-def painted(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:
+def paint_layer(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:
     """Return the labels (H, W) that a person painted, `NOTHING` elsewhere; None for no paint.
 
     What is painted overrules the network, also its answers to later clicks: brush and eraser are

@@ -63,7 +63,7 @@ class Truth:
                 if under:
                     return under[0]
                 break
-        mask = shown(thing.runs, size)
+        mask = object_mask(thing.runs, size)
         fits = {index: iou(mask, truth) for index, truth in objects.items()}
         best = max(fits, key=fits.__getitem__, default=None)
         return best if best is not None and fits[best] > 0 else None
@@ -74,15 +74,15 @@ class Truth:
         return (
             None
             if index is None
-            else iou(shown(thing.runs, size), self.objects(photo, size)[index])
+            else iou(object_mask(thing.runs, size), self.objects(photo, size)[index])
         )
 
     def measure(self, thing: Thing, index: int) -> float:
         """Measure an object's mask, strokes of the brush included, against a true one."""
         mask = self.source.read(index).mask
-        return iou(shown(thing.runs, (int(mask.shape[0]), int(mask.shape[1]))), mask)
+        return iou(object_mask(thing.runs, (int(mask.shape[0]), int(mask.shape[1]))), mask)
 
 
-def shown(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
+def object_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Give an object's mask (H, W)."""
     return decode(runs["1"], size) if "1" in runs else np.zeros(size, bool)

@@ -32,7 +32,7 @@ from PIL import Image
 import interseg
 from annotate.folders import key_of
 from annotate.photos import Project
-from annotate.server import bound, make_app, serve, serving
+from annotate.server import make_app, open_socket, serve, serving
 from annotate.state import runs_of
 from configs.console import guarded
 from interseg.inference.model import Model
@@ -210,7 +210,7 @@ def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -
         RuntimeError: one of them is not there, or has another mask than a session gives.
     """
     size = np.array(Image.open(images / "0.png")).shape[:2]
-    place = bound("127.0.0.1", 0)
+    place = open_socket("127.0.0.1", 0)
     place.listen()
     process = multiprocessing.get_context("fork").Process(
         target=serve_until_killed, args=(model, images, out, place)

@@ -113,9 +113,9 @@ class Lessons(Course[Lecture], Teacher):
                 version,
                 lambda: event_of(item.rounds, met.segments, len(self.classes), request),
             )
-            return self.told(key)
+            return self.describe(key)
 
-    def told(self, key: str) -> dict[str, Any]:
+    def describe(self, key: str) -> dict[str, Any]:
         """Tell a page all of a photo."""
         with self.bell:
             item = self.item(key)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from annotate.server import page_routes, posted
+from annotate.server import json_route, page_routes
 from annotate.teaching.lessons import Lessons
 from annotate.teaching.volumes import VolumeLessons
 from interseg.errors import InputError
@@ -28,14 +28,14 @@ def lesson_routes(
         export: Writes what came of them; gives its notes.
     """
 
-    def told(request: Request) -> Response:
+    def overview(request: Request) -> Response:
         return JSONResponse({"photos": lessons.summary(), **facts()})
 
     def status(request: Request) -> Response:
         return JSONResponse(lessons.status())
 
     def look(request: Request) -> Response:
-        return JSONResponse(lessons.told(request.path_params["key"]))
+        return JSONResponse(lessons.describe(request.path_params["key"]))
 
     def act(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         version = body.get("version")
@@ -48,9 +48,9 @@ def lesson_routes(
 
     return [
         *page_routes(page),
-        Route("/api/lessons", told),
+        Route("/api/lessons", overview),
         Route("/api/status", status),
         Route("/api/photos/{key}", look),
-        Route("/api/photos/{key}/act", posted(act), methods=["POST"]),
-        Route("/api/export", posted(write), methods=["POST"]),
+        Route("/api/photos/{key}/act", json_route(act), methods=["POST"]),
+        Route("/api/export", json_route(write), methods=["POST"]),
     ]

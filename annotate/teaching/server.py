@@ -24,7 +24,7 @@ def make_app(lessons: Lessons, host: str = "127.0.0.1", token: str | None = None
     def picture(request: Request) -> Response:
         return png(lessons.dataset.image(lessons.item(request.path_params["key"]).task))
 
-    def seen(request: Request) -> Response:
+    def show_map(request: Request) -> Response:
         kind, met = request.path_params["kind"], lessons.maps(request.path_params["key"])
         if kind == "segments":
             ids = met.segments
@@ -37,6 +37,6 @@ def make_app(lessons: Lessons, host: str = "127.0.0.1", token: str | None = None
     routes = [
         *lesson_routes(lessons, "teach.html", facts, lambda: export(lessons)),
         Route("/api/photos/{key}/picture", picture),
-        Route("/api/photos/{key}/map/{kind}", seen),
+        Route("/api/photos/{key}/map/{kind}", show_map),
     ]
     return guarded_app(routes, host, token)

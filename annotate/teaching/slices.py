@@ -66,7 +66,7 @@ def apply(lecture: VolumeLecture, event: Event) -> None:
     lecture.spent += event.get("spent", 0.0)
 
 
-def decided(events: Sequence[Event], round: int) -> VolumeLecture:
+def replay_to_decision(events: Sequence[Event], round: int) -> VolumeLecture:
     """Give the state in which a round was decided."""
     last = max(
         i

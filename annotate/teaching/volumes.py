@@ -19,10 +19,10 @@ from annotate.teaching.slices import (
     Place,
     VolumeLecture,
     apply,
-    decided,
     decode_volume,
     encode_volume,
     replay,
+    replay_to_decision,
     slice_size,
 )
 from datamodules.scans import Preparation, ScanDataset
@@ -95,8 +95,8 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         item = self.meet_with(
             met, {"do": "met", "answer": answer, "size": list(self.shape(met.task))}
         )
-        lecture = decided(item.journal.events, met.round)
-        before = decided(item.journal.events, met.round - 1).said if met.round else 0
+        lecture = replay_to_decision(item.journal.events, met.round)
+        before = replay_to_decision(item.journal.events, met.round - 1).said if met.round else 0
         masks = lecture.masks(self.shape(met.task))
         return ToldSlices(
             masks, bool(masks) and lecture.said > before, lecture.decided[met.round].last
@@ -120,7 +120,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         with self.bell:
             item = self.taught_now(key)
             self.keep(item, version, lambda: self._event(item, request))
-            return self.told(key)
+            return self.describe(key)
 
     def grey(self, task: int) -> NDArray[np.uint8]:
         """Return a volume (D, H, W) as it is shown."""
@@ -159,7 +159,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             f"{str(request.get('do'))[:40]!r} is nothing that can be done; reload the page"
         )
 
-    def told(self, key: str) -> dict[str, Any]:
+    def describe(self, key: str) -> dict[str, Any]:
         """Tell a page all of a volume but its voxels and its proxy mask."""
         with self.bell:
             item = self.item(key)
@@ -184,7 +184,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             row |= {"new": lecture.said > lecture.kept and bool(lecture.labelled)}
             return row | {
                 "slices": [
-                    told_slice(place, state.things[1])
+                    describe_slice(place, state.things[1])
                     for place, state in sorted(lecture.drawn.items())
                     if state.things
                 ]
@@ -233,7 +233,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             return [row_of(item) for item in self.order]
 
 
-def told_slice(place: Place, thing: Thing) -> dict[str, Any]:
+def describe_slice(place: Place, thing: Thing) -> dict[str, Any]:
     """Tell a page of a slice that was drawn on."""
     clicks = [[click.y, click.x, click.label] for click in thing.clicks]
     row = {"axis": place[0], "number": place[1], "runs": thing.runs.get("1", ""), "clicks": clicks}

@@ -166,7 +166,7 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
             ("stroke", 0),
         ]
         assert [click.label for click in thing.clicks] == [2, 1]
-        mask = project.shown(photo, thing)
+        mask = project.mask(photo, thing)
         assert (mask[60, 60:71] == 1).all()
         assert (mask[60, 20:31] == 0).all()
         assert tab.errors == []

@@ -25,7 +25,7 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
             thing = page.act("click", y=y, x=x, label=label)
             session.click(y, x, label)
             assert np.array_equal(
-                project.shown(project.photo(page.key), project.photo(page.key).state.things[1]),
+                project.mask(project.photo(page.key), project.photo(page.key).state.things[1]),
                 session.mask,
             )
         assert thing["number"] == 1
@@ -36,7 +36,7 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
         export(project)
     ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(
-        ids, project.shown(project.photo(page.key), project.photo(page.key).state.things[1])
+        ids, project.mask(project.photo(page.key), project.photo(page.key).state.things[1])
     )
     coco = COCO(project.out / "annotations.json")
     for name, label in (("road", 1), ("tree", 2)):

@@ -93,7 +93,7 @@ def annotated(trained, tmp_path):
 
 def shown(project, name):
     photo = project.photo(key_of(name))
-    return {thing.number: project.shown(photo, thing) for thing in photo.state.present}
+    return {thing.number: project.mask(photo, thing) for thing in photo.state.present}
 
 
 def test_predict_plays_the_clicks_to_the_same_masks(annotated, trained, tmp_path):

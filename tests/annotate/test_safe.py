@@ -289,7 +289,7 @@ def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
     def broken(*_):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("annotate.events.clicked", broken)
+    monkeypatch.setattr("annotate.events.make_click", broken)
     status, answer = page.try_("click", y=3, x=3, label=1)
     assert status == 500
     assert answer == {"error": "unexpected RuntimeError: two lines"}

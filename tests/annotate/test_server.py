@@ -12,7 +12,7 @@ import pytest
 
 from annotate.folders import key_of
 from annotate.requests import stroke_of
-from annotate.server import bound, make_app, serve, serving
+from annotate.server import make_app, open_socket, serve, serving
 from annotate.state import encode
 from benchmarks.annotate import answer_parts, draw_photos, people
 from interseg.images import read_image
@@ -254,7 +254,7 @@ def test_eight_people_at_once_have_all_their_clicks_in_their_order(tmp_path):
 
 
 def test_ctrl_c_ends_it_without_a_word(project, capfd):
-    place = bound("127.0.0.1", 0)
+    place = open_socket("127.0.0.1", 0)
     address = f"http://127.0.0.1:{place.getsockname()[1]}"
 
     answered = []

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 
-from annotate.server import bound, make_server, running
+from annotate.server import make_server, open_socket, running
 from annotate.teaching.server import make_app
 from tests.helpers.teaching import Pupil, lessons_of, state_of
 from tests.helpers.training import assert_equal
@@ -60,7 +60,7 @@ def kept(out):
 
 def live(run, photos, out, seconds):
     """Go on with what is to be said to a server that is killed seconds after its first answer."""
-    place = bound("127.0.0.1", 0)
+    place = open_socket("127.0.0.1", 0)
     place.listen()
     process = multiprocessing.get_context("fork").Process(
         target=serve, args=(run, photos, out, place)

@@ -54,7 +54,7 @@ def test_a_person_teaches_a_round_and_goes_on_to_the_next_photo(
         tab.page.select_option("#heat", "")
         tab.press("t")
         tab.expect(tab.page.locator("#facts")).to_contain_text("1 round taught")
-        shown = lessons.told(key_of("0.png"))
+        shown = lessons.describe(key_of("0.png"))
         assert np.array_equal(answer(shown), answer(expected)), (
             "the page's labels teach what the requests do"
         )
