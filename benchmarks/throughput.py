@@ -12,6 +12,7 @@ Both are in the precision of the config, on the accelerator that it names:
 
 import statistics
 from copy import copy
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -88,11 +89,9 @@ def measure_lock_step(
         )
         if not batches:
             loop.play(model, copy(batch))  # warm up
-        together += seconds(lambda b=batch: loop.play(model, copy(b)))  # type: ignore[misc]
-        alone += sum(
-            seconds(lambda b=batch, i=i: loop.play(model, single(b, i)))
-            for i in range(len(batch["id"]))
-        )  # type: ignore[misc]
+        together += seconds(partial(loop.play, model, copy(batch)))
+        for i in range(len(batch["id"])):
+            alone += seconds(partial(loop.play, model, single(batch, i)))
         played, batches = played + len(batch["id"]), batches + 1
     both = (
         f"{played / together:.2f} objects a second, one by one {played / alone:.2f}: "

@@ -252,7 +252,7 @@ class CLIS(TaskLearner):
         own.setdefault("plain", torch.tensor(False))  # before there was a choice
         given, known = part_of(state, "network."), self.network.state_dict()
         unknown = {key: value for key, value in given.items() if key not in known}
-        network = unknown | self.network.widened(given)
+        network = unknown | self.network.widen(given)
         return own | {f"network.{key}": value for key, value in network.items()}
 
     def prepare(self, data: TaskStream) -> None:

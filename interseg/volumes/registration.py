@@ -59,7 +59,9 @@ def dis_flow(
     if scale * short < LEAST or scale * long > LARGEST:
         return mask.copy()
     still, moved = (
-        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        np.asarray(
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), np.uint8
+        )
         for image in to_bytes(fixed, moving)
     )
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
