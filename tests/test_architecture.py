@@ -30,8 +30,8 @@ FLOORS = (
         "masks",
     },
     {"clicks"},
-    {"views", "losses", "classical", "volumes"},
-    {"networks", "continual", "inference"},
+    {"views", "losses", "classical"},
+    {"networks", "continual", "inference", "volumes"},
     {"evaluation"},
 )
 """Of interseg/, from the ground up: a wing or a flat module imports from its own floor and from
