@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 NOW, AHEAD = 0, 1
-"""What somebody waits for, in the order of asking, so that many clicks keep nobody from opening a
-photo; and what nobody waits for yet."""
+"""Urgencies: somebody waits, in the order of asking, so that many clicks keep nobody from opening
+a photo; or nobody waits yet."""
 T = TypeVar("T")
 
 

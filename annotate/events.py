@@ -1,4 +1,4 @@
-"""What a request means: the event of a photo that is kept of it, the network's answer included."""
+"""Events that requests become: kept in a photo's journal, the network's answer included."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -50,7 +50,7 @@ class Known(Protocol):
 
 
 Answer = Callable[[Any, Thing, Click], tuple[Mask, float]]
-"""What the network says to a click on an object of a photo, and the seconds that it took."""
+"""Function that answers a click on an object of a photo: its mask, and the seconds it took."""
 
 
 def event_of(

@@ -163,7 +163,7 @@ def script_of(photo: Photo, thing: Thing) -> list[dict[str, Any]]:
 
 
 def odd(photo: Photo, state: State) -> list[str]:
-    """Tell whose masks predict.py does not make again from the clicks alone."""
+    """List the masks that predict.py does not make again from the clicks alone, a line each."""
     lines = []
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}

@@ -28,7 +28,7 @@ from interseg.inference.session import Session
 KEPT = 4
 """Photos that stay encoded."""
 MOST_POINTS = 200
-"""Of an object: a request is answered click after click."""
+"""Largest number of points of an object: a request is answered click after click."""
 
 
 class Interactor:

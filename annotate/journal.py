@@ -8,7 +8,7 @@ from typing import Any
 from interseg.errors import InputError
 
 Event = dict[str, Any]
-"""What happened, as JSON."""
+"""Something that happened, as JSON."""
 
 
 class Journal:

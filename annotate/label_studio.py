@@ -34,12 +34,12 @@ UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
 class Tags(NamedTuple):
-    """What a labelling config says of answers."""
+    """Tags of a labelling config that answers name."""
 
     kind: str
     """"brushlabels" or "polygonlabels"."""
     name: str
-    """Of the tag that answers belong to."""
+    """Name of the tag that answers belong to."""
     image: str
     """Name of the image's tag."""
     value: str

@@ -24,7 +24,7 @@ from interseg.images import image_header
 from interseg.inference.model import Model
 
 LARGEST_PIXELS = 60_000_000
-"""Of a photo that is opened: a click keeps some bytes for each pixel."""
+"""Most pixels of a photo that is opened: a click keeps some bytes for each pixel."""
 
 
 class HeldError(InputError):
@@ -40,7 +40,7 @@ class Photo:
     """A photo of the folder, its journal and what that means."""
 
     key: str
-    """What requests call it: nothing of a file's name is part of an address."""
+    """Name of the photo in requests: no file's name is part of an address."""
     name: str
     path: Path
     size: tuple[int, int]
@@ -123,7 +123,7 @@ class Project:
             return self._photos[key]
 
     def summary(self) -> list[dict[str, Any]]:
-        """Tell how far each photo is."""
+        """Return how far each photo is."""
         rows = []
         for key, path in self.files.items():
             row: dict[str, Any] = {"key": key, "name": path.name, "objects": 0, "finished": False}
@@ -230,7 +230,7 @@ class Project:
         }
 
     def describe(self, photo: Photo, thing: Thing) -> dict[str, Any]:
-        """Tell a page of an object."""
+        """Return what a page shows of an object."""
         clicks = [[click.y, click.x, click.label, KINDS[click.kind]] for click in thing.clicks]
         row: dict[str, Any] = {
             "number": thing.number,

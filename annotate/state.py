@@ -1,4 +1,4 @@
-"""What a photo's events mean: its objects, what was done to each, and the masks that followed.
+"""State of a photo, from its events: objects, what was done to each, and the masks that followed.
 
 The state is a function of the events alone: it is what remains when everything but the journal is
 lost. A network's answer is in the event of its click, so that masks are read without a network and
@@ -21,7 +21,7 @@ from interseg.errors import InputError
 Runs = dict[str, str]
 """A mask's labels above 0, each as COCO's compressed run lengths; an object's only label is "1"."""
 CLICK, STROKE, START = "click", "stroke", "start"
-"""What is done to an object; all of it can be undone."""
+"""Kinds of actions on an object; all can be undone."""
 
 
 class Action(NamedTuple):
@@ -34,9 +34,9 @@ class Action(NamedTuple):
     stroke: str = ""
     """Painted pixels, as run lengths."""
     label: int = 1
-    """That the pixels were painted with."""
+    """Label that the pixels were painted with."""
     seconds: float = 0.0
-    """Of the network's answer."""
+    """Seconds of the network's answer."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Thing:
     category: str
     actions: list[Action] = field(default_factory=list)
     undone: list[Action] = field(default_factory=list)
-    """What was undone, the next one to redo last."""
+    """Actions that were undone, the next one to redo last."""
     removed: bool = False
     spent: float = 0.0
     """Seconds that the person needed, undone actions included."""
@@ -75,11 +75,11 @@ class State:
     things: dict[int, Thing] = field(default_factory=dict)
     finished: bool = False
     accepted: Runs = field(default_factory=dict)
-    """What a network of classes said without clicks, where the photo was finished with that."""
+    """Answer without clicks of a network of classes, where the photo was finished with it."""
     last: int | None = None
     """Number of the object that something was done to last."""
     networks: list[str] = field(default_factory=list)
-    """That answered, by their digests."""
+    """Networks that answered, by their digests."""
 
     @property
     def present(self) -> list[Thing]:
@@ -208,7 +208,7 @@ def mask_of(runs: Runs, size: tuple[int, int], outputs: int = 1) -> Mask:
 
 
 NOTHING = 255
-"""Of a painted layer: pixels that nobody painted."""
+"""Value of a painted layer's pixels that nobody painted."""
 
 
 def paint_layer(actions: Iterable[Action], size: tuple[int, int]) -> NDArray[np.uint8] | None:

@@ -39,7 +39,7 @@ class Item(Generic[R]):
     """A photo or a volume that is taught, or will be."""
 
     key: str
-    """What requests call it."""
+    """Name in requests."""
     task: int
     path: Path
     journal: Journal
@@ -76,7 +76,7 @@ class Course(Generic[R]):
         self.order = list(self.items.values())
         self.bell = threading.Condition()
         self.meeting: Any = None
-        """What is shown of the item that is being taught; it has a `task` and a `round`."""
+        """Answer that is shown of the item that is taught now; it has a `task` and a `round`."""
         self.student: Any = None
         self.resting, self.closing, self.cancelled, self.problem = False, False, False, ""
         self.progress, self.started = (0, 0), 0.0
@@ -259,7 +259,7 @@ class Course(Generic[R]):
             self.bell.notify_all()
 
     def status(self) -> dict[str, Any]:
-        """Tell a page what goes on."""
+        """Return what goes on, for the page."""
         with self.bell:
             item, (done, of) = self.current, self.progress
             place = (

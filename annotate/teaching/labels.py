@@ -16,7 +16,7 @@ from interseg.continual.annotations import Annotation, draw_clicks, no_annotatio
 from interseg.errors import InputError
 
 SUPERPIXEL, CLICK, SCRIBBLE = KINDS = ("superpixel", "click", "scribble")
-"""Of labels."""
+"""Kinds of labels."""
 
 
 class Label(NamedTuple):
@@ -39,7 +39,7 @@ class Lecture(Rounds):
     """Task that the photo was most like when it was met, their distance, and whether that was near
     enough."""
     iou: float | None = None
-    """Of the answer then."""
+    """IoU of the answer then."""
 
     def given(self, round: int) -> list[Label]:
         """Return the labels of a decided round."""

@@ -32,7 +32,7 @@ labelled in one round."""
 
 
 class Fit(Protocol):
-    """What learns (`configs.teaching.Lesson`)."""
+    """Fit of a method on photos (`configs.teaching.Lesson`)."""
 
     folder: Path
     files: list[Path]
@@ -116,7 +116,7 @@ class Lessons(Course[Lecture], Teacher):
             return self.describe(key)
 
     def describe(self, key: str) -> dict[str, Any]:
-        """Tell a page all of a photo."""
+        """Return what a page shows of a photo."""
         with self.bell:
             item = self.item(key)
             lecture, mine = item.rounds, item is self.current
@@ -154,7 +154,7 @@ class Lessons(Course[Lecture], Teacher):
             }
 
     def summary(self) -> list[dict[str, Any]]:
-        """Tell how far each photo is."""
+        """Return how far each photo is."""
         with self.bell:
             return [row_of(item) for item in self.order]
 
@@ -167,7 +167,7 @@ class Lessons(Course[Lecture], Teacher):
 
 
 def row_of(item: Item[Lecture]) -> dict[str, Any]:
-    """Tell how far a photo is."""
+    """Return how far a photo is."""
     lecture = item.rounds
     row = {
         "key": item.key,

@@ -15,21 +15,21 @@ from interseg.errors import InputError
 
 
 class Decision(NamedTuple):
-    """What a person wants of a round."""
+    """Decision of a person on a round."""
 
     said: int
-    """How much had been said of the photo until then: number of labels, or of events."""
+    """Number of labels, or of events of slices, that there were until then."""
     last: bool
-    """Whether the photo is done with it."""
+    """Tells whether the photo is done with this round."""
 
 
 class Taught(NamedTuple):
-    """What came of a round."""
+    """Result of a round."""
 
     answer: Any
     """The refined answer."""
     seconds: float
-    """That the method learned."""
+    """Seconds that the method learned."""
     activation: list[str]
     """A digit for each kernel of each layer, 9 for one that is switched on; empty without gates."""
     iou: float | None
@@ -38,10 +38,10 @@ class Taught(NamedTuple):
 
 @dataclass
 class Rounds:
-    """What is common to all that is taught."""
+    """State that photos and volumes that are taught share."""
 
     decided: dict[int, Decision] = field(default_factory=dict)
-    """By round."""
+    """Decisions by round."""
     rounds: list[Taught] = field(default_factory=list)
     met: Any = None
     """The answer before the first round; None while it was not met."""
@@ -57,17 +57,17 @@ class Rounds:
 
     @property
     def kept(self) -> int:
-        """How much of what was said has been taught."""
+        """Number of labels, or of events of slices, that have been taught."""
         return self.decided[self.round - 1].said if self.rounds else 0
 
     @property
     def learning(self) -> bool:
-        """Whether a round is decided and not over."""
+        """True while a round is decided and not over."""
         return self.round in self.decided
 
     @property
     def finished(self) -> bool:
-        """Whether the photo is done."""
+        """True when the photo is done."""
         return bool(self.rounds) and self.decided[self.round - 1].last
 
     @property

@@ -26,7 +26,7 @@ DARKEST, BRIGHTEST = 1, 99.5
 
 
 class BrushAlone(NamedTuple):
-    """What is known without a network: an object, and no clicks."""
+    """Stand-in for a network where there is none: one object, no clicks."""
 
     outputs: int = 1
     kinds: tuple[int, ...] = ()

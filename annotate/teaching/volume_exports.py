@@ -1,4 +1,4 @@
-"""What lessons on volumes leave: NIfTI masks on the grids of the volumes' own files."""
+"""Exports of lessons on volumes: NIfTI masks on the grids of the volumes' own files."""
 
 import os
 from pathlib import Path

@@ -37,7 +37,7 @@ from interseg.volumes.users import SliceUser, choose_slices
 
 
 class VolumeFit(Protocol):
-    """What learns (`configs.teaching_volumes.VolumeLesson`)."""
+    """Fit of a method on volumes (`configs.teaching_volumes.VolumeLesson`)."""
 
     folder: Path
     files: list[Path]
@@ -45,15 +45,15 @@ class VolumeFit(Protocol):
 
     @property
     def user(self) -> SliceUser:
-        """How slices are asked for."""
+        """User whose rule asks for slices."""
 
     @property
     def loop(self) -> dict[str, Any]:
-        """How proxy masks are made."""
+        """Options of proxy masks."""
 
     @property
     def seed(self) -> int:
-        """Of what is drawn."""
+        """Seed of random choices."""
 
     def scans(self) -> ScanDataset:
         """Make the volumes as the method sees them."""
@@ -160,7 +160,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         )
 
     def describe(self, key: str) -> dict[str, Any]:
-        """Tell a page all of a volume but its voxels and its proxy mask."""
+        """Return what a page shows of a volume, without its voxels and its proxy mask."""
         with self.bell:
             item = self.item(key)
             lecture = item.rounds
@@ -191,7 +191,7 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
             }
 
     def guide(self, key: str) -> dict[str, Any]:
-        """Tell a page the proxy mask, the slices that are asked for, and the labour so far."""
+        """Return the proxy mask, the slices that are asked for, and the labour so far."""
         with self.bell:
             item = self.item(key)
             merged, proxy = self.proxy(item)
@@ -228,20 +228,20 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         return decode_volume(item.rounds.answer or "", self.shape(item.task))
 
     def summary(self) -> list[dict[str, Any]]:
-        """Tell how far each volume is."""
+        """Return how far each volume is."""
         with self.bell:
             return [row_of(item) for item in self.order]
 
 
 def describe_slice(place: Place, thing: Thing) -> dict[str, Any]:
-    """Tell a page of a slice that was drawn on."""
+    """Return what a page shows of a slice that was drawn on."""
     clicks = [[click.y, click.x, click.label] for click in thing.clicks]
     row = {"axis": place[0], "number": place[1], "runs": thing.runs.get("1", ""), "clicks": clicks}
     return row | {"actions": len(thing.actions), "undone": len(thing.undone)}
 
 
 def row_of(item: Item[VolumeLecture]) -> dict[str, Any]:
-    """Tell how far a volume is."""
+    """Return how far a volume is."""
     lecture = item.rounds
     row = {
         "key": item.key,

@@ -29,7 +29,7 @@ class Tab(Window):
         self.says(f"{count} click")
 
     def says(self, text):
-        """What the chosen object's row says."""
+        """Expect a text in the chosen object's row."""
         self.expect(self.page.locator("#things li.on small")).to_contain_text(text)
 
 

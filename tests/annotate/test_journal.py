@@ -1,4 +1,4 @@
-"""What is appended stays, what was torn is dropped, what is damaged is said."""
+"""Appended events stay, torn ones are dropped, damaged ones are named."""
 
 import os
 

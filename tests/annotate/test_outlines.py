@@ -26,7 +26,7 @@ def filled(rings, size):
 
 
 def even_odd(ring, points):
-    """How often a ray to the right crosses the ring, edge by edge."""
+    """Count how often a ray to the right crosses the ring, edge by edge."""
     odd = np.zeros(len(points), bool)
     for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, 0), strict=True):
         over = (points[:, 1] < y0) != (points[:, 1] < y1)

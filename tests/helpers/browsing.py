@@ -31,7 +31,7 @@ class Window:
         self.page.goto(address)
 
     def at(self, y, x):
-        """Where a pixel of the photo is on the screen."""
+        """Locate a pixel of the photo on the screen."""
         box = self.page.locator(self.canvas).bounding_box()
         height = self.size[0] * self.aspect
         scale = min((box["width"] - 24) / self.size[1], (box["height"] - 24) / height)

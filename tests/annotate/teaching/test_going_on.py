@@ -1,4 +1,4 @@
-"""Lessons go on: after a stop, a lost checkpoint, a cancelled or failed round, and from other runs."""
+"""Lessons go on after a stop, a lost checkpoint, a cancelled or failed round; from other runs."""
 
 import json
 import threading

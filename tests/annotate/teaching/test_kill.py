@@ -44,7 +44,7 @@ def serve(run, photos, out, place):
 
 
 def kept(out):
-    """What the journal has of what was said."""
+    """Read from the journal what was said."""
     path = out / "journal" / "0.png.jsonl"
     events = (
         [

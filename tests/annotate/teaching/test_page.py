@@ -183,7 +183,7 @@ def test_superior_is_at_the_top_of_a_plane_and_under_the_pointer(
 
 
 def grey_at(tab, y, x):
-    """What is shown at a place of the window's canvas."""
+    """Read the grey value at a place of the window's canvas."""
     left, top = tab.at(y, x)
     box = tab.page.locator(tab.canvas).bounding_box()
     place = [left - box["x"], top - box["y"]]
