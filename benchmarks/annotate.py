@@ -59,9 +59,8 @@ def main() -> None:
             Path(place) / "photos", max(1, options.people), (options.height, options.width)
         )
         draw = random.Random(0)
-        for number in range(
-            options.kills
-        ):  # before any other thread has run the network: a forked process has none of them
+        # before any other thread has run the network: a forked process has none of them
+        for number in range(options.kills):
             moment = draw.uniform(0.1, 5.0)
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
             print(
@@ -99,7 +98,12 @@ def draw_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-    """Post a request; gives the answer and its milliseconds: the server's `Server-Timing`, and `http`, the wait beyond it."""
+    """Post a request.
+
+    Returns:
+        The answer; and times in ms: the parts of the server's `Server-Timing`, and `http`, the wait
+        beyond it.
+    """
     request = urllib.request.Request(
         address + path, json.dumps(body).encode(), {"content-type": "application/json"}
     )
@@ -113,7 +117,7 @@ def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], 
 
 
 def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, float]:
-    """Post a request; gives the server's milliseconds by part."""
+    """Post a request, and return the server's times in ms by part."""
     times = ask(address, path, body)[1]
     del times["http"]
     return times
@@ -122,7 +126,19 @@ def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, flo
 def give_clicks(
     address: str, key: str, count: int, size: tuple[int, int], seed: int, kept: list[dict[str, Any]]
 ) -> list[dict[str, float]]:
-    """Click at random places, one click after the other; gives each one's times, `kept` takes what was acknowledged."""
+    """Click at random places, one click after the other.
+
+    Args:
+        address: Address of the server.
+        key: Key of the photo.
+        count: Number of clicks.
+        size: (height, width) of the photo.
+        seed: Seed of the places.
+        kept: List to which each acknowledged answer is added.
+
+    Returns:
+        The times in ms of each click.
+    """
     rng = np.random.default_rng(seed)
     answer, _ = ask(address, f"/api/photos/{key}", {"tab": f"tab{seed}"})
     times: list[dict[str, float]] = []
@@ -151,7 +167,7 @@ def give_clicks(
 def click_times(
     model: Model, images: Path, out: Path, count: int, size: tuple[int, int]
 ) -> list[dict[str, float]]:
-    """Time clicks, after one that is not timed."""
+    """Measure the times of clicks, after one that is not measured."""
     project = Project(model, "benchmark", images, out)
     with serving(project) as address:
         give_clicks(address, key_of("0.png"), 1, size, 0, [])
@@ -166,7 +182,11 @@ def click_times(
 
 
 def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> None:
-    """Have people click at once, each on a photo of their own; every click must be there, in order."""
+    """Let people click at once, each on a photo of their own.
+
+    Raises:
+        RuntimeError: A click is missing, or they are in another order.
+    """
     project = Project(model, "benchmark", images, out)
     size = np.array(Image.open(images / "0.png")).shape[:2]
     kept: list[list[dict[str, Any]]] = [[] for _ in range(count)]
@@ -192,15 +212,18 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
 
 
 def serve_until_killed(model: Model, images: Path, out: Path, place: Any) -> None:
-    """Serve in a process of its own."""
+    """Serve, in a process of its own."""
     serve(make_app(Project(model, "killed", images, out)), place)
 
 
 def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -> int:
-    """Kill a server while somebody clicks; gives the clicks that were acknowledged.
+    """Kill a server while somebody clicks.
+
+    Returns:
+        The number of clicks that were acknowledged.
 
     Raises:
-        RuntimeError: one of them is not there, or has another mask than a session gives.
+        RuntimeError: One of them is missing, or has another mask than a session gives.
     """
     size = np.array(Image.open(images / "0.png")).shape[:2]
     place = bound("127.0.0.1", 0)
@@ -241,7 +264,10 @@ def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -
 
 
 def check(project: Project, kept: list[dict[str, Any]]) -> None:
-    """Compare what was acknowledged with what is there; one click may be there whose answer was on its way."""
+    """Compare the acknowledged answers with the journal; it may have one click more.
+
+    The answer of the last click may have been on its way when the server was killed.
+    """
     photo = project.photo(key_of("0.png"))
     actions = photo.state.things[1].actions
     if not len(kept) <= len(actions) <= len(kept) + 1:

@@ -1,4 +1,4 @@
-"""Photos annotated through the page by a scripted person in a browser, beside evaluate.py's figures for the same clicks.
+"""Photos annotated in a browser by a scripted person, beside evaluate.py's figures of these clicks.
 
     python -m benchmarks.person FOLDER [--checkpoint RUN] [--photos 5] [--chromium FILE] [--pictures
     docs]
@@ -31,7 +31,7 @@ from interseg.images import image_header
 from interseg.inference.model import Model
 
 MARGIN = 12
-"""Pixels of the screen that the page leaves free round a photo."""
+"""Number of the screen's pixels that the page leaves free around a photo."""
 SHOWN = ("chelsea.png", "coffee.png")
 """Photos of the docs, both under CC0: S. van der Walt's cat, R. Michetti's coffee."""
 
@@ -87,14 +87,21 @@ class Browser:
 
 
 def place_on_screen(page: Any, size: tuple[int, int], y: float, x: float) -> tuple[float, float]:
-    """Tell where the centre of a pixel of a photo of (height, width), shown whole, is on the screen: (x, y)."""
+    """Compute the place (x, y) on the screen of a pixel's centre.
+
+    Args:
+        page: Page that shows the whole photo.
+        size: (height, width) of the photo.
+        y: Row of the pixel.
+        x: Column of the pixel.
+    """
     box = page.locator("#canvas").bounding_box()
     scale = min((box["width"] - 2 * MARGIN) / size[1], (box["height"] - 2 * MARGIN) / size[0])
     left, top = (box["width"] - size[1] * scale) / 2, (box["height"] - size[0] * scale) / 2
     return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale
 
 
-def opened(page: Any, size: tuple[int, int], number: int) -> None:
+def wait_for_photo(page: Any, size: tuple[int, int], number: int) -> None:
     """Wait until the page shows the photo of a number from 1."""
     page.wait_for_function(
         "n => document.querySelector('#place').textContent.startsWith(`${n} of`)", arg=number
@@ -107,7 +114,7 @@ def opened(page: Any, size: tuple[int, int], number: int) -> None:
 
 
 def give(page: Any, size: tuple[int, int], clicks: list[list[int]], before: int = 0) -> None:
-    """Click, each time waiting for the answer; `before` is the number of clicks that the object has."""
+    """Click, each time waiting for the answer; the object has `before` clicks already."""
     for number, (y, x, label, *_) in enumerate(clicks, before + 1):
         page.mouse.click(*place_on_screen(page, size, y, x), button="left" if label else "right")
         words = f"{number} click" if number == 1 else f"{number} clicks"
@@ -120,7 +127,7 @@ def give(page: Any, size: tuple[int, int], clicks: list[list[int]], before: int 
 def annotate_and_compare(
     model: Model, options: argparse.Namespace, place: Path, browser: Any
 ) -> None:
-    """Play some photos by evaluate.py and by a person; raises `RuntimeError` where they differ."""
+    """Play some photos by evaluate.py and by a person; raises `RuntimeError` if they differ."""
     photos = sorted((options.data / "data_GT").iterdir())
     chosen = photos[:: max(1, len(photos) // options.photos)][: options.photos]
     for folder in ("images", "masks"):
@@ -178,14 +185,18 @@ def annotate_and_compare(
 def person_annotates(
     browser: Any, address: str, project: Project, objects: list[Row]
 ) -> list[float]:
-    """Give each object's clicks in the page; gives the seconds of each, from the open photo to the last answer."""
+    """Give each object's clicks in the page.
+
+    Returns:
+        Time in seconds of each object, from the open photo to the last answer.
+    """
     truth, seconds = project.truth, []
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(address)
     for number, row in enumerate(objects, 1):
         name = truth.source.image(row.id) if truth else ""
         size = image_header(project.images / name).size.upright
-        opened(page, size, number)
+        wait_for_photo(page, size, number)
         started = time.monotonic()
         give(page, size, row.clicks.tolist())
         seconds.append(time.monotonic() - started)
@@ -195,7 +206,7 @@ def person_annotates(
 
 
 def draw_pictures(model: Model, place: Path, browser: Any, out: Path) -> None:
-    """Draw the page with objects of two classes, and with the network's uncertainty over a photo."""
+    """Draw the page with objects of two classes, and with the uncertainty over a photo."""
     (place / "images").mkdir()
     for name in SHOWN:
         shutil.copy(Path(str(files("skimage") / "data")) / name, place / "images")
@@ -204,14 +215,14 @@ def draw_pictures(model: Model, place: Path, browser: Any, out: Path) -> None:
     with serving(project) as address:
         page = browser.new_page(viewport={"width": 1180, "height": 700})
         page.goto(address)
-        opened(page, sizes[0], 1)
+        wait_for_photo(page, sizes[0], 1)
         give(page, sizes[0], [[120, 190, 1], [220, 330, 1], [30, 400, 0]])
         page.select_option("#heat", "uncertainty")
         page.wait_for_timeout(1500)
         page.screenshot(path=str(out / "annotate_uncertainty.jpg"), type="jpeg", quality=80)
         page.select_option("#heat", "")
         page.keyboard.press("Enter")
-        opened(page, sizes[1], 2)
+        wait_for_photo(page, sizes[1], 2)
         page.keyboard.press("2")
         give(page, sizes[1], [[180, 200, 1], [330, 330, 0]])
         page.keyboard.press("n")
