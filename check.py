@@ -1,4 +1,4 @@
-"""Look at a data set before training: `python check.py --config data/folder.yaml data.root=PATH [--out check.html]`.
+"""Look at a data set before training: `python check.py --config data/folder.yaml data.root=PATH`.
 
 The command itself, which an installed package has as `interseg check`, is in commands/check.py.
 """

@@ -1,8 +1,8 @@
-"""Evaluate a run: `python evaluate.py --checkpoint RUN_OR_FILE --config data/NAME.yaml [key=value ...]`.
+"""Evaluate a run: `python evaluate.py --checkpoint RUN --config data/NAME.yaml [key=value ...]`.
 
 Without `--checkpoint` the network of `--config` is evaluated as it is built. With the `run=FOLDER`
-of an evaluation that was killed it goes on, with that of a finished one it prints the figures
-again; another evaluation's folder is refused unless `overwrite=true`.
+of a killed evaluation it resumes, with that of a finished one it prints the figures again; another
+evaluation's folder is refused unless `overwrite=true`.
 """
 
 import re
@@ -42,7 +42,11 @@ EXAMPLES = (
 
 
 def main() -> int:
-    """Config -> objects -> `Trainer.test`; exit code 1 if the figures are not of the whole set."""
+    """Run the command: config -> objects -> `Trainer.test`.
+
+    Returns:
+        Exit code, 1 if the figures are not of the whole set.
+    """
     arguments = parser(
         __doc__.splitlines()[0], prints=True, examples=EXAMPLES, lists=("methods", "data", "users")
     )
@@ -65,20 +69,20 @@ def main() -> int:
             f"weights={config['weights']} is what train.py starts from; "
             "evaluate by --checkpoint, without weights="
         )
-    shard, data = part_of(config), evaluated_data(config, options.trust)
-    names = data.names("test")  # what is missing or does not fit shows before a folder is opened
+    shard = part_of(config)
+    data = build_data(config, options.trust)
+    names = data.names("test")  # wrong data raise their error before a folder is opened
     tell(data)
-    with claim(
-        config["run"], run / "evaluations" if run else Path("runs", config["name"]), written
-    ) as folder:
+    parent = run / "evaluations" if run else Path("runs", config["name"])
+    with claim(config["run"], parent, written) as folder:
         data.record = record = EvaluationRecord(folder, written, names, shard)
         refuse_another(record, config["overwrite"])
         if record.is_finished():
             return rank_zero_only(finish)(record) or 0
-        model = evaluated_model(config, file, options.trust)
+        model = build_evaluated(config, file, options.trust)
         open_folder(folder, written)
         test = trainer(config, folder, options.trust)
-        callback_of(test, NumberOfClicks)  # without it nothing would be left of what was played
+        callback_of(test, NumberOfClicks)  # without it the evaluation would leave no figures
     test.test(model, data, verbose=False)
     if not test.is_global_zero:
         return 0
@@ -91,8 +95,8 @@ def main() -> int:
     return finish(record)
 
 
-def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModule:
-    """Build and prepare the data that are played; raises `InputError` for a stream."""
+def build_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModule:
+    """Build and prepare the data to play; raises `InputError` for a stream."""
     data = build(config["data"], trusted, "data")
     if not isinstance(data, ClickDataModule):
         raise InputError(
@@ -103,10 +107,10 @@ def evaluated_data(config: dict[str, Any], trusted: list[str]) -> ClickDataModul
     return data
 
 
-def evaluated_model(
+def build_evaluated(
     config: dict[str, Any], file: Path | None, trusted: list[str]
 ) -> LightningModule:
-    """Build the method, with a checkpoint's weights or as its config starts it."""
+    """Build the method, with a checkpoint's weights or those of its config."""
     seed_everything(config["seed"], workers=True, verbose=False)
     model: LightningModule = build_model(config, trusted)
     if file:
@@ -115,7 +119,7 @@ def evaluated_model(
 
 
 def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
-    """Read (k, n) of `shard: k/n`."""
+    """Read (k, n) of `shard: k/n`; None for no shard."""
     if config["shard"] is None:
         return None
     found = re.fullmatch(r"(\d+)/(\d+)", str(config["shard"]))
@@ -128,20 +132,24 @@ def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def finish(record: EvaluationRecord) -> int:
-    """Print the figures and what could not be read; the exit code says whether all of the set was."""
+    """Print the figures, and the objects that could not be read.
+
+    Returns:
+        Exit code, 1 if objects could not be read.
+    """
     figures = record.read_report()
     if not figures:
         raise InputError(f"{record.folder} holds no finished evaluation; see what stopped it")
     print_table({"": {key: f"{figures[key]:.4g}" for key in select_shown(figures)}})
     print(f"report: {record.folder / 'report.html'}")
-    for line in figures["errors"]:
+    errors = figures["errors"]
+    for line in errors:
         print(f"left out: {line}", file=sys.stderr)
-    if figures["errors"]:
-        print(
-            f"the figures are without {'this' if len(figures['errors']) == 1 else 'these'}",
-            file=sys.stderr,
-        )
-    return 1 if figures["errors"] else 0
+    if not errors:
+        return 0
+    those = "this" if len(errors) == 1 else "these"
+    print(f"the figures are without {those}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

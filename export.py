@@ -1,8 +1,8 @@
 """Export a run to ONNX: `python export.py --checkpoint RUN --out FOLDER`.
 
-FOLDER takes an encoder and a decoder with SAM's signature, `interseg.json`, and
+Written are an encoder and a decoder with SAM's signature, `interseg.json`, and
 `x-anylabeling.yaml`, by which X-AnyLabeling loads them. `interseg.load(FOLDER)` opens sessions on
-it without torch (docs/external.md).
+them without torch (docs/external.md).
 """
 
 import sys
@@ -20,7 +20,7 @@ EXAMPLES = (
 
 
 def main() -> int:
-    """Load the method, write the files, say what they are."""
+    """Load the method, write the files, and print notes about them."""
     arguments = Parser(__doc__.splitlines()[0], EXAMPLES)
     arguments.add_argument(
         "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"

@@ -1,4 +1,4 @@
-"""Segment photos by scripted clicks: `python predict.py --checkpoint RUN --images FOLDER --clicks FILE --out FOLDER`.
+"""Segment photos by scripted clicks: `python predict.py --checkpoint RUN --images FOLDER ...`.
 
 The command itself, which an installed package has as `interseg predict`, is in commands/predict.py.
 """

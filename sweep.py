@@ -1,8 +1,8 @@
-"""A sweep without wandb: `python sweep.py SWEEP.yaml FOLDER [--count N]` writes FOLDER/jobs.txt, a line of arguments a job, for SLURM.
+"""Write a sweep's jobs for SLURM, without wandb: `python sweep.py SWEEP.yaml FOLDER [--count N]`.
 
-It reads the files that `wandb sweep` reads: every combination of a `grid`, or `--count` jobs drawn
-at random whatever the method; a search that learns from finished runs (`bayes`) needs wandb. Job K
-trains in FOLDER/K.
+FOLDER/jobs.txt has a line of arguments per job; job K trains in FOLDER/K. The command reads the
+files that `wandb sweep` reads: every combination of a `grid`, or `--count` jobs drawn at random for
+any method; a search that learns from finished runs (`bayes`) needs wandb.
 """
 
 import argparse
@@ -22,23 +22,21 @@ from interseg.errors import InputError
 from interseg.files import write_whole
 
 MACROS = ("${env}", "${interpreter}", "python", "${program}")
-"""What a sweep's command begins with; a job's script says it itself."""
+"""Words at the start of a sweep's command; a job's script has them itself."""
 
 
 def main() -> None:
-    """Read the sweep, write the list, print the command that queues it."""
+    """Read the sweep, write the list of jobs, and print the command that queues them."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("sweep", help="a file of configs/sweeps/, or your own")
     arguments.add_argument("folder", type=Path, help="for the list and the runs")
     arguments.add_argument("--count", type=int, help="jobs, drawn at random")
     options = arguments.parse_args()
-    sweep = read(
-        Path("sweeps", options.sweep) if not Path(options.sweep).is_file() else options.sweep
-    )
-    chosen = combinations(sweep, options.count)
-    lines = [
-        line(sweep, values, options.folder / str(number)) for number, values in enumerate(chosen)
-    ]
+    is_file = Path(options.sweep).is_file()
+    sweep = read(options.sweep if is_file else Path("sweeps", options.sweep))
+    lines = []
+    for number, values in enumerate(combinations(sweep, options.count)):
+        lines.append(line(sweep, values, options.folder / str(number)))
     options.folder.mkdir(parents=True, exist_ok=True)
     listed = options.folder.resolve() / "jobs.txt"
     content = "\n".join(lines) + "\n"
@@ -55,45 +53,49 @@ def main() -> None:
 def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[str, Any]]:
     """List the values of each job by key.
 
+    Args:
+        sweep: Content of the file.
+        count: Number of jobs to draw at random; None for every combination.
+
     Raises:
-        InputError: another method than grid without a count, a parameter without values.
+        InputError: The method is not grid and there is no count, or a parameter has no values.
     """
     method, parameters = sweep.get("method"), sweep.get("parameters", {})
     if not parameters:
         raise InputError("the sweep has no parameters")
     if count is not None and count > 0:
         generator = np.random.default_rng(0)
-        return [
-            {key: drawn(key, parameter, generator) for key, parameter in parameters.items()}
-            for _ in range(count)
-        ]
+        return [draw_job(parameters, generator) for _ in range(count)]
     if method != "grid":
         raise InputError(
             f"the sweep's method is {method!r}, --count {count}: "
             "give --count N to draw N jobs at random, or use `wandb sweep`"
         )
-    return [
-        dict(zip(parameters, values, strict=True))
-        for values in itertools.product(*(listed(k, p) for k, p in parameters.items()))
-    ]
+    choices = [list_values(key, parameter) for key, parameter in parameters.items()]
+    return [dict(zip(parameters, values, strict=True)) for values in itertools.product(*choices)]
 
 
-def listed(key: str, parameter: dict[str, Any]) -> list[Any]:
-    """All values of a parameter."""
+def draw_job(parameters: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+    """Draw the values of a job by key."""
+    return {key: draw_value(key, parameter, generator) for key, parameter in parameters.items()}
+
+
+def list_values(key: str, parameter: dict[str, Any]) -> list[Any]:
+    """List all values of a parameter."""
     if "value" in parameter:
         return [parameter["value"]]
     if not parameter.get("values"):
         raise InputError(
-            f"the sweep's parameter {key} has no values; a grid needs `values: [...]` or `value: "
-            "...`"
+            f"the sweep's parameter {key} has no values; "
+            "a grid needs `values: [...]` or `value: ...`"
         )
     return list(parameter["values"])
 
 
-def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -> Any:
-    """One value of a parameter: of its list, or of the distributions that wandb has between `min` and `max`."""
+def draw_value(key: str, parameter: dict[str, Any], generator: np.random.Generator) -> Any:
+    """Draw a value of a parameter, of its list or of one of wandb's distributions."""
     if "value" in parameter or "values" in parameter:
-        values = listed(key, parameter)
+        values = list_values(key, parameter)
         return values[int(generator.choice(len(values), p=parameter.get("probabilities")))]
     if not {"min", "max"} <= parameter.keys():
         raise InputError(
@@ -116,7 +118,10 @@ def drawn(key: str, parameter: dict[str, Any], generator: np.random.Generator) -
 
 
 def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
-    """Write a job's arguments as a shell reads them: the sweep's command without wandb, with the values in place of its `${args...}`."""
+    """Write a job's arguments as a shell reads them.
+
+    They are the sweep's command without wandb, with the values in place of its `${args...}`.
+    """
     given = [f"{key}={value}" for key, value in values.items()]
     words: list[str] = []
     for word in sweep.get("command", ["${program}", "${args_no_hyphens}"]):
@@ -128,7 +133,7 @@ def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
 
 
 def environment(name: str) -> str:
-    """Return a variable that the sweep's command refers to."""
+    """Return an environment variable that the sweep's command refers to."""
     if name not in os.environ:
         raise InputError(f"the sweep's command needs the environment variable {name}; export it")
     return os.environ[name]

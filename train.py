@@ -1,8 +1,8 @@
 """Train a method: `python train.py --config itis.yaml [--config data/NAME.yaml] [key=value ...]`.
 
-`weights=RUN_OR_FILE` starts from what fits of another run's weights. A folder that holds a trained
-run, or one of another config, is refused: `checkpoint=last` goes on with it, `overwrite=true`
-begins anew.
+`weights=RUN_OR_FILE` starts from those of another run's weights that fit. A folder with a trained
+run, or with one of another config, is refused: `checkpoint=last` resumes it, `overwrite=true`
+starts from the beginning.
 """
 
 from pathlib import Path
@@ -34,10 +34,9 @@ EXAMPLES = (
 
 
 def main() -> None:
-    """Config -> objects -> `Trainer.fit`; the run's folder is printed at the end."""
-    options = parser(
-        __doc__.splitlines()[0], prints=True, examples=EXAMPLES
-    ).parse_intermixed_args()
+    """Run the command: config -> objects -> `Trainer.fit`; it prints the run's folder at the end."""
+    arguments = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES)
+    options = arguments.parse_intermixed_args()
     merged = identify(load(options.config, options.overrides, trusted=options.trust))
     config, written = resolve(merged), merged | COMMAND
     if options.print:
@@ -45,9 +44,8 @@ def main() -> None:
         return
     needs(config, "model", "data")
     if config["run"]:
-        check_free(
-            Path(config["run"]), config, written
-        )  # before the data are read, which may take long
+        # before the data are read, which may take long
+        check_free(Path(config["run"]), config, written)
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened

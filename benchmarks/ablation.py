@@ -1,26 +1,25 @@
-"""ITIS' ablation (Fig. 5), its samplers at test time (Fig. 3 and 4) and the classical methods, as one table over seeds.
+"""ITIS' ablation (Fig. 5), its samplers at test time (Fig. 3, 4) and the classical methods.
 
     python -m benchmarks.ablation FOLDER [--method small.yaml] [--seeds 3] --train '--config
     data/coco.yaml data.root=A'
         --test '--config data/grabcut.yaml data.root=B' [key=value ...]
 
-Every line of the table is made by train.py and evaluate.py themselves, one command after the other,
-with full curves. What is finished is not done again, what was killed goes on. Overrides (key=value)
-are training's.
+The table has a row per method, over seeds. Every line is made by train.py and evaluate.py
+themselves, one command after the other, with full curves. Finished commands are not run again,
+killed ones are resumed. Overrides (key=value) are training's.
 """
 
 import argparse
 import json
 import shlex
-import signal
 import statistics
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from benchmarks import print_heading, print_row
+from benchmarks.running import run_once
 
 ROWS = ("distance", "gaussian", "iterative", "mask")
 SAMPLERS = ("itis", "cluster", "random")
@@ -35,7 +34,6 @@ FIGURES = (
     "miou@10",
     "miou@20",
 )
-ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
@@ -56,7 +54,7 @@ def main() -> None:
         for row in ROWS:
             run = options.folder / f"{row}-{seed}"
             method = ["--config", options.method, "--config", f"itis/{row}.yaml"]
-            done(
+            run_once(
                 run / "finished",
                 "train.py",
                 *method,
@@ -66,23 +64,23 @@ def main() -> None:
                 f"run={run}",
                 "checkpoint=last",
             )
-            for sampler in ("", *(SAMPLERS if row == "iterative" else ())):
+            samplers = ["", *SAMPLERS] if row == "iterative" else [""]
+            for sampler in samplers:
                 name = f"{row}, {sampler} sampler" if sampler else row
-                table.setdefault(name, []).append(
-                    play(run / f"test{sampler}", ["--checkpoint", str(run)], sampler, options.test)
-                )
+                what = ["--checkpoint", str(run)]
+                folder = play(run / f"test{sampler}", what, sampler, options.test)
+                table.setdefault(name, []).append(folder)
     for name in CLASSICAL:
-        table[name] = [
-            play(options.folder / name, ["--config", f"classical/{name}.yaml"], "", options.test)
-        ]
+        what = ["--config", f"classical/{name}.yaml"]
+        table[name] = [play(options.folder / name, what, "", options.test)]
     print_markdown(table)
     draw(table, options.folder / "curves.svg")
 
 
 def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
-    """Evaluate into a folder, unless that was done."""
+    """Evaluate into a folder, unless that is finished."""
     user = ["--config", f"users/{sampler}.yaml"] if sampler else []
-    done(
+    run_once(
         folder / "report.json",
         "evaluate.py",
         *what,
@@ -95,82 +93,49 @@ def play(folder: Path, what: list[str], sampler: str, test: list[str]) -> Path:
     return folder
 
 
-def done(proof: Path, script: str, *line: str) -> None:
-    """Run a command whose end leaves a file; stop at the first that fails, and after one that SLURM tells to go (`train.sh`)."""
-    if not proof.exists():
-        print(" ".join(["python", script, *line]), flush=True)
-        told: list[int] = []
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        before = signal.signal(signal.SIGUSR1, lambda number, frame: told.append(number))
-        with subprocess.Popen(
-            [sys.executable, ROOT / script, *line], text=True, **pipes
-        ) as command:  # type: ignore[call-overload]
-
-            def pass_on(number: int, frame: Any) -> None:
-                told.append(number)
-                command.send_signal(
-                    number
-                )  # SLURM tells a step's tasks, on some clusters not what they have started
-
-            signal.signal(signal.SIGUSR1, pass_on)
-            _, errors = command.communicate()
-        signal.signal(signal.SIGUSR1, before)
-        if told:
-            sys.exit(0)  # the command goes on from its checkpoint
-        if command.returncode:
-            sys.exit(errors[-2000:])
-        proof.touch()
-
-
 def print_markdown(table: dict[str, list[Path]]) -> None:
-    """Mean and, with several seeds, sample standard deviation of every figure."""
-    print("| | " + " | ".join(FIGURES) + " |\n" + "|---" * (len(FIGURES) + 1) + "|")
+    """Print mean and, with several seeds, sample standard deviation of every figure."""
+    print_heading(["", *FIGURES])
     for name, folders in table.items():
         reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
         cells = []
         for figure in FIGURES:
             values = [report[figure] for report in reports if report[figure] is not None]
+            if len(values) < len(reports):
+                cells.append("never")
+                continue
             spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
-            cells.append(
-                f"{statistics.mean(values):.4g}{spread}" if len(values) == len(reports) else "never"
-            )
-        print(f"| {name} | " + " | ".join(cells) + " |")
+            cells.append(f"{statistics.mean(values):.4g}{spread}")
+        print_row([name, *cells])
 
 
 def draw(table: dict[str, list[Path]], file: Path) -> None:
-    """Mean IoU against clicks: the networks, the samplers and the classical methods, with the range over seeds."""
+    """Draw mean IoU against clicks, with the range over seeds, in a panel per kind of row."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
-    panels = dict(
-        zip(
-            ("Training", "Sampler at test time", "Classical methods"),
-            figure.subplots(1, 3, sharey=True),
-            strict=True,
-        )
-    )
+    titles = ("Training", "Sampler at test time", "Classical methods")
+    panels = dict(zip(titles, figure.subplots(1, 3, sharey=True), strict=True))
     for name, folders in table.items():
-        reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
-        curves = np.array(
-            [
-                [report[f"miou@{k}"] for k in range(1, report["max_clicks"] + 1)]
-                for report in reports
-            ]
-        )
-        kind = (
-            "Sampler at test time"
-            if "sampler" in name
-            else "Classical methods"
-            if name in CLASSICAL
-            else "Training"
-        )
+        curves = np.array([read_curve(folder) for folder in folders])
+        title = "Training"
+        if "sampler" in name:
+            title = "Sampler at test time"
+        if name in CLASSICAL:
+            title = "Classical methods"
         clicks = np.arange(1, curves.shape[1] + 1)
-        panels[kind].plot(clicks, curves.mean(0), marker="o", markersize=3, label=name)
-        panels[kind].fill_between(clicks, curves.min(0), curves.max(0), alpha=0.2)
+        panels[title].plot(clicks, curves.mean(0), marker="o", markersize=3, label=name)
+        panels[title].fill_between(clicks, curves.min(0), curves.max(0), alpha=0.2)
     for title, axis in panels.items():
         axis.set(title=title, xlabel="clicks", ylim=(0, 1), xticks=range(1, 21, 2))
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
     panels["Training"].set_ylabel("mean IoU")
     figure.savefig(file)
+
+
+def read_curve(folder: Path) -> list[float]:
+    """Read the mean IoU after each click of an evaluation."""
+    report = json.loads((folder / "report.json").read_text())
+    return [report[f"miou@{count}"] for count in range(1, report["max_clicks"] + 1)]
 
 
 if __name__ == "__main__":

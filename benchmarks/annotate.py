@@ -60,9 +60,8 @@ def main() -> None:
             Path(place) / "photos", max(1, options.people), (options.height, options.width)
         )
         draw = random.Random(0)
-        for number in range(
-            options.kills
-        ):  # before any other thread has run the network: a forked process has none of them
+        # before any other thread has run the network: a forked process has none of them
+        for number in range(options.kills):
             moment = draw.uniform(0.1, 5.0)
             kept = kill_once(model, folder, Path(place) / f"killed{number}", moment, number)
             print(
@@ -117,7 +116,7 @@ def ask(address: str, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], 
 
 
 def answer_parts(address: str, path: str, body: dict[str, Any]) -> dict[str, float]:
-    """Post a request; gives the server's milliseconds by part."""
+    """Post a request, and return the server's times in ms by part."""
     times = ask(address, path, body)[1]
     del times["http"]
     return times
@@ -158,7 +157,7 @@ def give_clicks(
 def click_times(
     model: Model, images: Path, out: Path, count: int, size: tuple[int, int]
 ) -> list[dict[str, float]]:
-    """Time clicks, after one that is not timed."""
+    """Measure the times of clicks, after one that is not measured."""
     project = Project(model, "benchmark", images, out)
     with serving(project) as address:
         give_clicks(address, key_of("0.png"), 1, size, 0, [])
@@ -199,15 +198,18 @@ def people(model: Model, images: Path, out: Path, count: int, clicks: int) -> No
 
 
 def serve_until_killed(model: Model, images: Path, out: Path, place: Any) -> None:
-    """Serve in a process of its own."""
+    """Serve, in a process of its own."""
     serve(make_app(Project(model, "killed", images, out)), place)
 
 
 def kill_once(model: Model, images: Path, out: Path, moment: float, seed: int) -> int:
-    """Kill a server while somebody clicks; gives the clicks that were acknowledged.
+    """Kill a server while somebody clicks.
+
+    Returns:
+        The number of clicks that were acknowledged.
 
     Raises:
-        RuntimeError: one of them is not there, or has another mask than a session gives.
+        RuntimeError: One of them is missing, or has another mask than a session gives.
     """
     size = np.array(Image.open(images / "0.png")).shape[:2]
     place = open_socket("127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""Seconds of a click, and of encoding a photo, as a session takes them: medians over the rounds of some objects, one by one.
+"""Seconds of a click and of encoding a photo in a session: medians over the rounds of some objects.
 
     python -m benchmarks.click_time [--checkpoint RUN] [--config itis/once.yaml --config
     data/NAME.yaml] [--threads 1] [key=value ...]
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 
-from benchmarks.played import played_method
+from benchmarks.played import build_method, spread_indices
 from benchmarks.throughput import QUIET
 from configs import build
 from configs.console import guarded
@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=1, help="of torch")
     options = arguments.parse_intermixed_args()
     torch.set_num_threads(options.threads)
-    model, config = played_method(options, DEFAULT)
+    model, config = build_method(options, DEFAULT)
     player = Trainer(
         devices=1,
         accelerator=config["trainer"].get("accelerator", "auto"),
@@ -46,12 +46,7 @@ def main() -> None:
     )
     model = model.to(player.strategy.root_device).eval()
     dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
-    chosen = (
-        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
-        .round()
-        .astype(int)
-        .tolist()
-    )
+    chosen = spread_indices(len(dataset), options.objects)
     encodings, clicks, users = [], [], []
     with player.precision_plugin.forward_context():
         for index in [chosen[0], *chosen]:
@@ -62,15 +57,19 @@ def main() -> None:
             encodings.append(session.encoding_seconds)
             clicks.append(session.seconds)
             users.append(game.simulator_seconds / max(1, len(session.seconds)))
-    rounds = [seconds for row in clicks[1:] for seconds in row]
+    rounds: list[float] = []
+    for row in clicks[1:]:
+        rounds += row
     encoding, click = statistics.median(encodings[1:]), statistics.median(rounds)
+    slow = float(np.quantile(rounds, 0.9))
+    user = statistics.median(users[1:])
     print(
         f"{config['name']} on {model.device}, {torch.get_num_threads()} threads, "
         f"{len(chosen)} objects, {len(rounds)} clicks: "
-        f"a click {1000 * click:.1f} ms (90 %: {1000 * float(np.quantile(rounds, 0.9)):.1f}), "
+        f"a click {1000 * click:.1f} ms (90 %: {1000 * slow:.1f}), "
         f"encoding {1000 * encoding:.1f} ms, "
         f"click / (encoding + click) {click / (encoding + click):.3f}; "
-        f"the simulated user {1000 * statistics.median(users[1:]):.1f} ms"
+        f"the simulated user {1000 * user:.1f} ms"
     )
 
 

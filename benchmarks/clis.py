@@ -1,13 +1,14 @@
-"""CLIS against its controls on sequences of tasks: basic, forward, backward (the paper's Table 1), paired intervals, a round's cost.
+"""CLIS against its controls on sequences of tasks (the paper's Table 1), and a round's cost.
 
     python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5]
     [--epochs 60]
         [--methods NAME ...] [--choose] [--strengths FOLDER ...] [key=value ...]
 
-One pretraining, then every method on the same sequences under the same user. Every line is made by
-train.py itself; what is finished is not done again, what was killed goes on. Overrides are those of
-every line. `--choose` plays every method with several strengths, on sequences of a seed that is not
-reported; the table is then played with the best of them, `--strengths FOLDER_OF_CHOICE ...`.
+One pretraining, then every method on the same sequences under the same user; the tables have basic,
+forward and backward performance with paired intervals. Every line is made by train.py itself;
+finished commands are not run again, killed ones are resumed. Overrides are those of every line.
+`--choose` plays every method with several strengths, on sequences of a seed that is not reported;
+the table is then played with the best of them, `--strengths FOLDER_OF_CHOICE ...`.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ablation import done
+from benchmarks.running import run_once
 from interseg.evaluation.stream_comparison import KINDS, markdown, transfer_table
 
 METHODS: dict[str, list[str]] = {
@@ -42,16 +43,16 @@ METHODS: dict[str, list[str]] = {
     "CLIS, 60 steps": ["model.steps=60"],
     "CLIS, variational from scratch": ["--config", "clis/variational.yaml"],
 }
-"""The first seven are the table of the paper; the next two ask what guidance is worth, the others
-what each part is worth."""
+"""Changes of each row. The first seven are the paper's table; the next two measure the value of
+guidance, the others that of each part."""
 CANDIDATES: dict[str, dict[float, list[str]]] = {
     "CLIS": {weight: [f"model.kl_weight={weight}"] for weight in (10, 30, 100)},
     "LwF": {weight: [f"model.consolidation.weight={weight}"] for weight in (1, 3, 10)},
     "EWC": {weight: [f"model.consolidation.weight={weight}"] for weight in (100, 1000, 10000)},
     "PackNet": {share: [f"model.consolidation.pruned={share}"] for share in (0.25, 0.5, 0.75)},
 }
-"""The strengths that each method's was chosen from, three of each, on sequences of another seed
-than the table's."""
+"""Three candidate strengths of each method; one was chosen on sequences of another seed than the
+table's."""
 
 
 def main() -> None:
@@ -85,14 +86,14 @@ def main() -> None:
     }
     if options.choose:
         lines = {
-            named(method, value): [*METHODS[method], *change]
+            name_candidate(method, value): [*METHODS[method], *change]
             for method in CANDIDATES
             for value, change in CANDIDATES[method].items()
         }
     for method, configs in lines.items():
         name, change = start_of(method)
         start = options.folder / name
-        done(
+        run_once(
             start / "finished",
             "train.py",
             *base,
@@ -108,7 +109,7 @@ def main() -> None:
             f"protocol.sequences={options.sequences}",
         ]
         checkpoint = start / "checkpoints" / "last.ckpt"
-        done(
+        run_once(
             run / "finished",
             "train.py",
             *base,
@@ -119,14 +120,13 @@ def main() -> None:
             f"run={run}",
         )
         found[method] = json.loads((run / "transfer.json").read_text())
+    sequences = {method: figures["sequences"] for method, figures in found.items()}
     for prefix, title in KINDS.items():
-        print(
-            f"\n{title}\n\n{markdown(transfer_table({method: figures['sequences'] for method, figures in found.items()}, prefix))}"
-        )
+        print(f"\n{title}\n\n{markdown(transfer_table(sequences, prefix))}")
     print_rounds({method: figures["rounds"] for method, figures in found.items()})
 
 
-def named(method: str, strength: float) -> str:
+def name_candidate(method: str, strength: float) -> str:
     """Name a candidate."""
     return f"{method}, {strength}"
 
@@ -137,20 +137,23 @@ def folder_of(folder: Path, method: str) -> Path:
 
 
 def strengths(folders: list[Path]) -> dict[str, list[str]]:
-    """Find the override of each method with which the mean of its basic, forward and backward performance is best, over all folders."""
-    found = {}
-    for method, candidates in CANDIDATES.items() if folders else ():
+    """Find the override of each method with the best performance over all folders.
+
+    Performance is the sum of basic, forward and backward performance.
+    """
+    found: dict[str, list[str]] = {}
+    if not folders:
+        return found
+    for method, candidates in CANDIDATES.items():
         worth = {}
         for value in candidates:
-            means = [
-                json.loads((folder_of(folder, named(method, value)) / "transfer.json").read_text())[
-                    "mean"
-                ]
-                for folder in folders
-            ]
-            worth[value] = sum(
-                mean[figure] for mean in means for figure in ("basic", "forward", "backward")
-            )
+            name = name_candidate(method, value)
+            worth[value] = 0.0
+            for folder in folders:
+                file = folder_of(folder, name) / "transfer.json"
+                mean = json.loads(file.read_text())["mean"]
+                for figure in ("basic", "forward", "backward"):
+                    worth[value] += mean[figure]
         best = max(worth, key=lambda value: worth[value])
         print(f"{method}: {best}")
         found[method] = candidates[best]
@@ -158,23 +161,27 @@ def strengths(folders: list[Path]) -> dict[str, list[str]]:
 
 
 def start_of(method: str) -> tuple[str, list[str]]:
-    """Return the folder of the pretraining that a method begins with, and what it adds to the line."""
-    files = [word for word in METHODS.get(method, []) if word == "clis/variational.yaml"]
-    return ("pretrained-variational", ["--config", *files]) if files else ("pretrained", [])
+    """Return the folder of a method's pretraining, and the words that it adds to the line."""
+    variational = "clis/variational.yaml"
+    if variational in METHODS.get(method, []):
+        return "pretrained-variational", ["--config", variational]
+    return "pretrained", []
 
 
 def print_rounds(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Print what a round brings and takes: refined IoU on unannotated pixels, seconds and passes from annotations to refined answer."""
+    """Print the gain and the cost of each round.
+
+    The gain is refined IoU on unannotated pixels, the cost seconds and passes of the network from
+    annotations to the refined answer.
+    """
     print(
         "\na round of annotation\n\n| | | basic | seconds | network passes |\n" + "|---" * 5 + "|"
     )
     for method, rounds in found.items():
         for number, row in enumerate(rounds, 1):
-            costs = (
-                ["", ""]
-                if row["seconds"] is None
-                else [f"{row['seconds']:.2f}", f"{row['passes']:.0f}"]
-            )
+            costs = ["", ""]
+            if row["seconds"] is not None:
+                costs = [f"{row['seconds']:.2f}", f"{row['passes']:.0f}"]
             print(f"| {method} | round {number} | {row['basic']:.3f} | {costs[0]} | {costs[1]} |")
 
 

@@ -1,13 +1,14 @@
-"""What a user's annotations are worth to CLIS by their order and number, after propagation and after learning (the paper's Fig. 5).
+"""The value of a user's annotations to CLIS by their order and number (the paper's Fig. 5).
 
     python -m benchmarks.clis_annotations FOLDER --data '--config data/isic.yaml data.root=PATH'
     [--sequences 3] [--counts 4 8 16]
         [--orders ORDER ...] [--epochs 60] [key=value ...]
 
 The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number
-train.py plays the same sequences, with one round a task. Mean IoU on pixels without annotation, a
-mean over tasks, and the lead over random wrong superpixels, paired by task, with bootstrap
-intervals. What is finished is not done again, what was killed goes on.
+train.py plays the same sequences, with one round a task. Printed is the mean IoU over tasks on
+pixels without annotation, after propagation and after learning, and the lead over random wrong
+superpixels, paired by task, with bootstrap intervals. Finished commands are not run again, killed
+ones are resumed.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.ablation import done
+from benchmarks.running import run_once
 from interseg.continual.superpixels import ORDERS
 from interseg.evaluation.metrics import interval
 
@@ -39,7 +40,7 @@ def main() -> None:
     options = arguments.parse_intermixed_args()
     base, given = ["--config", "clis.yaml"], [*options.data, *options.overrides, "checkpoint=last"]
     start = options.folder / "pretrained"
-    done(
+    run_once(
         start / "finished",
         "train.py",
         *base,
@@ -58,7 +59,7 @@ def main() -> None:
         for count in options.counts:
             run = options.folder / f"annotations-{order}-{count}"
             user = [f"callbacks.loop.user.order={order}", f"callbacks.loop.user.count={count}"]
-            done(run / "finished", "train.py", *base, *given, *stage, *user, f"run={run}")
+            run_once(run / "finished", "train.py", *base, *given, *stage, *user, f"run={run}")
             with (run / "transfer.csv").open(newline="", encoding="utf-8") as file:
                 found[order, count] = [
                     row for row in csv.DictReader(file) if row["kind"] == "round 0"
@@ -68,7 +69,10 @@ def main() -> None:
 
 
 def markdown(found: Found, figure: str) -> str:
-    """Print a figure by order, with the lead over random ones, and number; 0 annotations are the answers before the first."""
+    """Write a table of a figure by order and number of annotations, with the lead over random ones.
+
+    The column of 0 annotations has the answers before the first.
+    """
     orders = list(dict.fromkeys(order for order, _ in found))
     counts = list(dict.fromkeys(count for _, count in found))
     lines = ["| | 0 | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]

@@ -1,4 +1,4 @@
-"""In how many bits of its perceptual hash does a photo differ from versions of itself, and from its nearest other?
+"""Number of bits by which photos' perceptual hashes differ, of versions and of different photos.
 
 python -m benchmarks.duplicates FOLDER_OF_PHOTOS
 """
@@ -25,7 +25,7 @@ def jpeg(image: Image, quality: int) -> Image:
     return read.astype(np.uint8)
 
 
-def resized(image: Image, width: int, height: int) -> Image:
+def resize(image: Image, width: int, height: int) -> Image:
     """Resize a photo."""
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
@@ -36,7 +36,7 @@ def cut(image: Image, share: float) -> Image:
     return image[y : image.shape[0] - y, x : image.shape[1] - x].copy()
 
 
-def turned(image: Image, degrees: float) -> Image:
+def turn(image: Image, degrees: float) -> Image:
     """Turn a photo round its centre."""
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
@@ -44,15 +44,15 @@ def turned(image: Image, degrees: float) -> Image:
 
 
 VERSIONS: dict[str, Callable[[Image], Image]] = {
-    "480 x 480, JPEG 60": lambda image: jpeg(resized(image, 480, 480), 60),
+    "480 x 480, JPEG 60": lambda image: jpeg(resize(image, 480, 480), 60),
     "half the size, JPEG 40": lambda image: jpeg(
-        resized(image, image.shape[1] // 2, image.shape[0] // 2), 40
+        resize(image, image.shape[1] // 2, image.shape[0] // 2), 40
     ),
     "30 % brighter": lambda image: (image * 1.3).clip(0, 255).astype(np.uint8),
     "cut by 2 % a side": lambda image: cut(image, 0.02),
     "cut by 5 % a side": lambda image: cut(image, 0.05),
     "cut by 10 % a side": lambda image: cut(image, 0.1),
-    "turned by 3 degrees, cut by 4 %": lambda image: cut(turned(image, 3), 0.04),
+    "turned by 3 degrees, cut by 4 %": lambda image: cut(turn(image, 3), 0.04),
 }
 
 
@@ -68,19 +68,15 @@ def main() -> None:
     prints = {name: fingerprint(photo) for name, photo in photos.items()}
     print("| version of a photo | bits that differ: median, 95 %, most |\n|---|---|")
     for version, change in VERSIONS.items():
-        bits = [
-            nearest_pairs({name: prints[name]}, {name: fingerprint(change(photos[name]))})[
-                0
-            ].distance
-            for name in photos
-        ]
+        bits = []
+        for name, photo in photos.items():
+            changed = {name: fingerprint(change(photo))}
+            bits.append(nearest_pairs({name: prints[name]}, changed)[0].distance)
         print(f"| {version} | {np.median(bits):.0f}, {np.percentile(bits, 95):.0f}, {max(bits)} |")
-    others = [
-        nearest_pairs({name: prints[name]}, {o: p for o, p in prints.items() if o != name})[
-            0
-        ].distance
-        for name in photos
-    ]
+    others = []
+    for name in photos:
+        rest = {other: print_ for other, print_ in prints.items() if other != name}
+        others.append(nearest_pairs({name: prints[name]}, rest)[0].distance)
     print(
         f"| another photo of the folder, the nearest | {np.median(others):.0f}; "
         f"the least {min(others)} |"

@@ -1,4 +1,4 @@
-"""The tables of dynamic interactive learning in 3D, over permutations: each a row a setting, each run a setting and a permutation.
+"""The tables of dynamic interactive learning in 3D, a row per setting, over permutations.
 
     python -m benchmarks.dynamic3d FOLDER --data '--config data/msd.yaml data.root=PATH
     data.held_out=20 data.stream=40'
@@ -17,18 +17,17 @@ rounds.
 
 import argparse
 import csv
+import itertools
 import re
 import shlex
-import statistics
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ablation import done
+from benchmarks.dynamic3d_tables import RHO, SHOW, Row
+from benchmarks.running import run_once
 from interseg.files import write_whole
 
 LABELLED = ["--config", "dynamic3d/labelled.yaml"]
-RHO = 0.85
 NO_REPLAY, NO_SMOOTHING = "model.replay=null", "model.smoothing=false"
 RANDOM, UNWEIGHTED = "callbacks.loop.user.guided=false", "callbacks.loop.confidence=none"
 STATIC = ["--config", "dynamic3d/static.yaml"]
@@ -90,8 +89,8 @@ STARTS = {
     "after interaction, as a stream": "interactive, replay, weighted, guided, smoothing",
     "after 2 + 2, as a stream, 2 + 2": "interactive, replay, weighted, guided, smoothing, 2 + 2",
 }
-"""Rows that begin with what another one of the same permutation has learned; that one stands before
-them, and one part makes both."""
+"""Rows that start from the network that another row of the same permutation has learned; that row
+comes before them, and one part makes both."""
 BOTH_WAYS = [name for name in (*STATIC_ROWS, *STREAM_ROWS) if "guided, weighted" in name]
 TABLES: dict[int, dict[str, list[str]]] = {
     1: {"held_out": list(LABELLED_ROWS)},
@@ -105,8 +104,7 @@ TABLES: dict[int, dict[str, list[str]]] = {
     },
     7: {"slices": list(UNTIL_ROWS)},
 }
-"""The paper's number: what is shown, of which rows."""
-Row = dict[str, str]
+"""Rows of each kind of table, by the paper's number."""
 
 
 def main() -> None:
@@ -136,30 +134,18 @@ def main() -> None:
     part, parts = int(found[1]), int(found[2])
     shown = {name for table in options.tables for names in TABLES[table].values() for name in names}
     needed = shown | {STARTS[name] for name in shown if name in STARTS}
-    given = [
-        "--config",
-        "dynamic3d.yaml",
-        "data.seed=0",
-        *options.data,
-        *options.overrides,
-    ]  # one split, whatever a run's seed
+    # one split, whatever a run's seed
+    given = ["--config", "dynamic3d.yaml", "data.seed=0", *options.data, *options.overrides]
     same_as_before(options.folder, [*given, f"--steps={options.steps}"])
     permutations = range(options.permutations)
-    starts = [
-        (name, permutation)
-        for name in ROWS
-        if name in needed - STARTS.keys()
-        for permutation in permutations
-    ]
+    firsts = [name for name in ROWS if name in needed - STARTS.keys()]
+    starts = list(itertools.product(firsts, permutations))
     for start, permutation in starts[part::parts]:
-        for name in [start, *(row for row in ROWS if row in needed and STARTS.get(row) == start)]:
+        followers = [row for row in ROWS if row in needed and STARTS.get(row) == start]
+        for name in [start, *followers]:
             make(options.folder, name, permutation, given, options.steps)
-    prefixes = [
-        (count, permutation)
-        for count in options.first
-        for permutation in permutations
-        if 2 in options.tables
-    ]
+    counts = options.first if 2 in options.tables else []
+    prefixes = list(itertools.product(counts, permutations))
     for count, permutation in prefixes[part::parts]:
         make(options.folder, OFFLINE, permutation, given, options.steps, count)
     if parts > 1:
@@ -178,7 +164,7 @@ def main() -> None:
 
 
 def same_as_before(folder: Path, given: list[str]) -> None:
-    """Write what all runs of a folder have in common; stop where it was something else."""
+    """Write the words that all runs of a folder share; end the process if they were others."""
     folder.mkdir(parents=True, exist_ok=True)
     file, line = folder / "given.txt", shlex.join(given)
     if file.exists() and file.read_text() != line:
@@ -194,7 +180,16 @@ def make(
     steps: int | None,
     first: int | None = None,
 ) -> None:
-    """Train the run of a row and a permutation, unless it is there; of offline training, also on the permutation's first volumes alone."""
+    """Train the run of a row and a permutation, unless it exists.
+
+    Args:
+        folder: Folder of all runs.
+        name: Row.
+        permutation: Number of the permutation.
+        given: Words of every run.
+        steps: Number of steps of a round; None for the config's.
+        first: Number of the permutation's first volumes to train offline on; None for all.
+    """
     run = run_folder(folder, name if first is None else prefix_row(first), permutation)
     words = [
         *ROWS[name],
@@ -202,9 +197,9 @@ def make(
         f"protocol.sequence={permutation}",
     ]
     if name == OFFLINE:  # its permutations are epochs
-        words = [*ROWS[name], f"seed={permutation}"] + [
-            f"protocol.first=[{permutation},{first}]"
-        ] * (first is not None)
+        words = [*ROWS[name], f"seed={permutation}"]
+        if first is not None:
+            words.append(f"protocol.first=[{permutation},{first}]")
     elif steps is not None:
         words += [
             f"model.steps={6 * steps if name in LABELLED_ROWS else steps}",
@@ -213,7 +208,7 @@ def make(
     if name in STARTS:
         start = run_folder(folder, STARTS[name], permutation)
         words.append(f"model.pretrained={start / 'checkpoints' / 'last.ckpt'}")
-    done(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
+    run_once(run / "finished", "train.py", *given, *words, f"run={run}", "checkpoint=last")
 
 
 def prefix_row(count: int) -> str:
@@ -230,157 +225,6 @@ def read(folder: Path, name: str, permutation: int) -> list[Row]:
     """Read the lines of a run's dice.csv."""
     with (run_folder(folder, name, permutation) / "dice.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def held_out(table: dict[str, list[list[Row]]]) -> None:
-    """Dice on the held-out volumes after the last one learned."""
-    print("| | mean | std | min | max | mean of each permutation |\n|---|---|---|---|---|---|")
-    for name, runs in table.items():
-        last = [
-            [
-                float(r["dice"])
-                for r in rows
-                if r["kind"] == "held_out" and r["seen"] == rows[-1]["seen"]
-            ]
-            for rows in runs
-        ]
-        columns = list(zip(*map(summary, last), strict=True))
-        each = ", ".join(f"{mean:.3f}" for mean in columns[0])
-        print(f"| {name} | " + " | ".join(map(over, columns)) + f" | {each} |")
-
-
-def by_seen(table: dict[str, list[list[Row]]]) -> None:
-    """Mean Dice on the held-out volumes / on the rest of the stream, after so many volumes of it."""
-    seen = sorted(
-        {
-            int(r["seen"])
-            for runs in table.values()
-            for rows in runs
-            for r in rows
-            if r["kind"] == "held_out"
-        }
-    )
-    print("| | " + " | ".join(map(str, seen)) + " |\n" + "|---" * (len(seen) + 1) + "|")
-    for name, runs in table.items():
-        cells = [
-            " / ".join(average(runs, kind, count) for kind in ("held_out", "unseen"))
-            for count in seen
-        ]
-        print(f"| {name} | " + " | ".join(cells) + " |")
-
-
-def average(runs: list[list[Row]], kind: str, seen: int) -> str:
-    """Mean Dice after so many volumes, over permutations; "-" where that was not measured."""
-    found = [
-        float(r["dice"])
-        for rows in runs
-        for r in rows
-        if r["kind"] == kind and int(r["seen"]) == seen
-    ]
-    return f"{statistics.mean(found):.3f}" if found else "-"
-
-
-def summary(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean, standard deviation, least and largest."""
-    return statistics.mean(values), statistics.pstdev(values), min(values), max(values)
-
-
-def over(values: Sequence[float], digits: int = 3) -> str:
-    """Mean and, of several permutations, their standard deviation."""
-    return f"{statistics.mean(values):.{digits}f}" + (
-        f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    )
-
-
-def by_round(table: dict[str, list[list[Row]]]) -> None:
-    """Dice of proxy mask and truth after each round: mean [least, largest] over volumes, each the mean over permutations; mean labour."""
-    rounds = {
-        name: [[row for row in rows if row["kind"] == "round"] for rows in runs]
-        for name, runs in table.items()
-    }
-    numbers = sorted(
-        {int(row["round"]) for runs in rounds.values() for rows in runs for row in rows}
-    )
-    print(
-        "| | "
-        + " | ".join(f"round {n + 1}" for n in numbers)
-        + " |\n"
-        + "|---" * (len(numbers) + 1)
-        + "|"
-    )
-    for name, runs in rounds.items():
-        cells, given = [], []
-        for number in numbers:
-            now = [[row for row in rows if int(row["round"]) == number] for rows in runs]
-            found = [summary([float(row["proxy"]) for row in rows]) for rows in now]
-            mean, _, low, high = (statistics.mean(column) for column in zip(*found, strict=True))
-            cells.append(f"{mean:.3f} [{low:.2f}, {high:.2f}]")
-            given.append(statistics.mean(float(row["labour"]) for rows in now for row in rows))
-        print(f"| {name} | " + " | ".join(cells) + " |")
-        print("| its labour | " + " | ".join(f"{share:.0%}" for share in given) + " |")
-
-
-def three_curves(table: dict[str, list[list[Row]]]) -> None:
-    """Dice of answer and truth, proxy and truth, answer and proxy over a stream, after the second and the last round (Fig. 4, 5)."""
-    columns = {"dice": "F and Y", "proxy": "proxy and Y", "agreement": "F and proxy"}
-    number = max(
-        int(row["round"])
-        for runs in table.values()
-        for rows in runs
-        for row in rows
-        if row["kind"] == "round"
-    )
-    shown = [(at, name) for at in sorted({min(1, number), number}) for name in columns]
-    print(
-        "| | "
-        + " | ".join(f"round {at + 1}: {columns[name]}" for at, name in shown)
-        + " |\n"
-        + "|---" * (len(shown) + 1)
-        + "|"
-    )
-    for name, runs in table.items():
-        rounds = [row for rows in runs for row in rows if row["kind"] == "round"]
-        cells = [
-            f"{statistics.mean(float(row[what]) for row in rounds if int(row['round']) == at):.3f}"
-            for at, what in shown
-        ]
-        print(f"| {name} | " + " | ".join(cells) + " |")
-
-
-def slices(table: dict[str, list[list[Row]]]) -> None:
-    """Slices labelled in all planes until the first volumes of the stream pass, and those that their targets touch; labour (eq. 4)."""
-    shares = (0.2, 0.4, 0.6, 0.8, 1.0)
-    print(
-        "| | "
-        + " | ".join(f"{share:.0%} of the volumes" for share in shares)
-        + " | labour | volumes that did not pass |\n"
-        + "|---" * (len(shares) + 3)
-        + "|"
-    )
-    for name, runs in table.items():
-        ends = [
-            {int(r["seen"]): r for r in rows if r["kind"] == "round"} for rows in runs
-        ]  # the last round of each volume
-        cells = [over([total(end, "slices", share) for end in ends], 1) for share in shares]
-        whole = [over([total(end, "touched", share) for end in ends], 1) for share in shares]
-        labour = over([statistics.mean(float(r["labour"]) for r in end.values()) for end in ends])
-        short = over([sum(float(r["proxy"]) <= RHO for r in end.values()) for end in ends], 1)
-        print(f"| {name} | " + " | ".join(cells) + f" | {labour} | {short} |")
-    print("| all that the target touches | " + " | ".join(whole) + " | | |")
-
-
-def total(ends: dict[int, Row], column: str, share: float) -> int:
-    """Sum of a column over the first share of the volumes."""
-    return sum(int(ends[k][column]) for k in sorted(ends)[: round(share * len(ends))])
-
-
-SHOW = {
-    "held_out": held_out,
-    "by_seen": by_seen,
-    "by_round": by_round,
-    "three_curves": three_curves,
-    "slices": slices,
-}
 
 
 if __name__ == "__main__":

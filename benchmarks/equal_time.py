@@ -1,4 +1,4 @@
-"""Rows that are trained for the same time, or the same steps, and evaluated: what the benchmarks that compare trainings share.
+"""Rows that are trained for the same time, or the same steps, and evaluated.
 
 A row's steps are as many as fit into the minutes, at the time of a step that a short run of the
 same row shows, so that schedules end where training does; the seconds that a training took are read
@@ -15,15 +15,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.ablation import done
+from benchmarks import print_heading, print_row
+from benchmarks.running import run_once
 
 TIMER = "callbacks.timer={_target_: pytorch_lightning.callbacks.Timer}"
 Table = dict[str, list[Path]]
-"""Runs of each row, one a seed."""
+"""Runs of each row, one per seed."""
 
 
 def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentParser:
-    """Make the parser of what such a benchmark is told."""
+    """Make the parser of such a benchmark's arguments."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument(
@@ -42,7 +43,7 @@ def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentPars
     return arguments
 
 
-def measured(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> Table:
+def train_and_evaluate(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> Table:
     """Train and evaluate every row with every seed, the seeds of all rows in turn."""
     table: Table = {row: [] for row in options.rows}
     for seed in range(options.seeds):
@@ -57,9 +58,11 @@ def measured(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> 
             ]
             name = row.replace(" ", "_").replace("'", "").replace(",", "")
             run = options.folder / f"{name}-{seed}"
-            steps = options.steps or probed(options.folder / f"{name}-probe", line, options)
-            done(run / "finished", "train.py", *line, f"trainer.max_steps={steps}", f"run={run}")
-            done(
+            steps = options.steps or count_steps(options.folder / f"{name}-probe", line, options)
+            run_once(
+                run / "finished", "train.py", *line, f"trainer.max_steps={steps}", f"run={run}"
+            )
+            run_once(
                 run / "test" / "report.json",
                 "evaluate.py",
                 "--checkpoint",
@@ -71,52 +74,52 @@ def measured(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> 
     return table
 
 
-def probed(probe: Path, line: Sequence[str], options: argparse.Namespace) -> int:
-    """Compute the steps that fit into the minutes, by a short run."""
-    done(
+def count_steps(probe: Path, line: Sequence[str], options: argparse.Namespace) -> int:
+    """Compute the number of steps that fit into the minutes, by a short run."""
+    run_once(
         probe / "finished", "train.py", *line, f"trainer.max_steps={options.probe}", f"run={probe}"
     )
-    return steps_within(60 * options.minutes, *timed(probe))
+    return steps_within(60 * options.minutes, *read_time(probe))
 
 
-def timed(run: Path) -> tuple[int, float]:
-    """Read the steps of a run, and the seconds that its training took, parts before a kill included."""
+def read_time(run: Path) -> tuple[int, float]:
+    """Read the steps of a run, and the seconds of its training, parts before a kill included."""
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     timers = [value for key, value in state["callbacks"].items() if key.startswith("Timer")]
     return state["global_step"], timers[0]["time_elapsed"]["train"]
 
 
 def steps_within(seconds: float, steps: int, took: float) -> int:
-    """Compute the steps that fit into seconds, where some steps took as long as given."""
+    """Compute the number of steps that fit into a time, from the time that some steps took."""
     return max(1, int(seconds * steps / took))
 
 
 def print_markdown(
     table: Table, figures: Mapping[str, str], words: Mapping[str, Sequence[str]] | None = None
 ) -> None:
-    """Print steps, seconds of training and figures of every row: mean and, with several seeds, sample standard deviation.
+    """Print steps, seconds of training and figures of every row.
+
+    A cell has the mean and, with several seeds, the sample standard deviation.
 
     Args:
-        table: runs.
-        figures: keys of an evaluation's report by the columns that they stand in.
-        words: cells of each row before its figures, under those of the empty row.
+        table: Runs of each row.
+        figures: Keys of an evaluation's report by the titles of their columns.
+        words: Cells of each row before its figures; the titles are those of the row "".
     """
     words = words or dict.fromkeys(["", *table], ())
     columns = [*words[""], "steps", "seconds", *figures]
-    print("| | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
+    print_heading(["", *columns])
     for row, runs in table.items():
         reports = [json.loads((run / "test" / "report.json").read_text()) for run in runs]
-        times = [timed(run) for run in runs]
-        values: list[list[float]] = [
-            [steps for steps, _ in times],
-            [took for _, took in times],
-            *([report[key] for report in reports] for key in figures.values()),
-        ]
-        print(f"| {row} | " + " | ".join([*words[row], *(spread(v) for v in values)]) + " |")
+        times = [read_time(run) for run in runs]
+        values: list[list[float]] = [[steps for steps, _ in times], [took for _, took in times]]
+        for key in figures.values():
+            values.append([report[key] for report in reports])
+        cells = [spread(column) for column in values]
+        print_row([row, *words[row], *cells])
 
 
 def spread(values: Sequence[float]) -> str:
-    """Give a mean and, of several values, their sample standard deviation."""
-    return f"{statistics.mean(values):.4g}" + (
-        f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    )
+    """Write a mean and, of several values, their sample standard deviation."""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4g}{deviation}"

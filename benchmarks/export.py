@@ -1,4 +1,4 @@
-"""How far an export's answers are from its run's, and what a click costs in each.
+"""Differences between the answers of an export and of its run, and the times of a click in both.
 
     python -m benchmarks.export RUN PHOTOS [--count 20] [--clicks 5]
 
@@ -32,9 +32,8 @@ def main() -> None:
     options = arguments.parse_args()
     method: Any = load_method(options.run)
     rng = np.random.default_rng(0)
-    photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)[
-        : options.count
-    ]
+    photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)
+    photos = photos[: options.count]
     differences, changed, pixels = [], 0, 0
     seconds: dict[str, list[float]] = {
         name: [] for name in ("torch: encode", "torch: click", "export: encode", "export: click")
@@ -52,10 +51,8 @@ def main() -> None:
                 logits, other = ours.steps[-1].logits, theirs.steps[-1].logits
                 assert logits is not None
                 differences.append(float(np.abs(logits[0].numpy() - other).max()))
-                changed, pixels = (
-                    changed + int((masks[0] != masks[1]).sum()),
-                    pixels + masks[0].size,
-                )
+                changed += int((masks[0] != masks[1]).sum())
+                pixels += masks[0].size
             for name, session in (("torch", ours), ("export", theirs)):
                 seconds[f"{name}: encode"].append(session.encoding_seconds)
                 seconds[f"{name}: click"] += session.seconds

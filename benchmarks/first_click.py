@@ -1,4 +1,4 @@
-"""What a first click lacks: its answers by precision and recall, and under the best threshold of each object, by the objects' size.
+"""Answers to first clicks by objects' size: precision, recall and each object's best threshold.
 
     python -m benchmarks.first_click [--checkpoint RUN] [--config METHOD.yaml --config
     data/NAME.yaml] [--objects 40] [key=value ...]
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
-from benchmarks.played import played_method
+from benchmarks.played import build_method, spread_indices
 from benchmarks.throughput import QUIET
 from configs import build
 from configs.console import guarded
@@ -26,7 +26,7 @@ from interseg.evaluation.game import Game, play
 from interseg.inference.session import open_sessions
 
 THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""Probabilities, of which the best is taken for each object."""
+"""Thresholds of probabilities, of which the best is taken for each object."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def judge(probabilities: NDArray[np.floating], mask: NDArray[np.uint8]) -> Judge
 
 
 def table(judged: Sequence[Judged]) -> str:
-    """Write the means over all objects and over quarters of them by size, the smallest first, as a table in Markdown."""
+    """Write a Markdown table of means over all objects and over quarters of them.
+
+    The quarters are by size, the smallest objects first.
+    """
     ordered = sorted(judged, key=lambda one: one.share)
     parts = {"all": ordered}
     for n, part in enumerate(np.array_split(np.arange(len(ordered)), 4)):
@@ -94,16 +97,11 @@ def main() -> None:
         "--objects", type=int, default=40, help="played, evenly spread over the test split"
     )
     options = arguments.parse_intermixed_args()
-    model, config = played_method(options)
+    model, config = build_method(options)
     player = Trainer(devices=1, accelerator=config["trainer"].get("accelerator", "auto"), **QUIET)
     model = model.to(player.strategy.root_device).eval()
     dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
-    chosen = (
-        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
-        .round()
-        .astype(int)
-        .tolist()
-    )
+    chosen = spread_indices(len(dataset), options.objects)
     judged = []
     with player.precision_plugin.forward_context():
         for index in chosen:

@@ -1,4 +1,4 @@
-"""All that waits for a GPU, in one command: how fast it plays, clicks, trains and loads; then a whole training of what encodes once.
+"""All measurements that need a GPU, and a whole training of a network that encodes once.
 
     python -m benchmarks.gpu FOLDER --data '--config benchmarks/sources.yaml data.root=PATH'
     [--minutes 25] [key=value ...]
@@ -18,19 +18,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ablation import ROOT, done
-from benchmarks.equal_time import TIMER, steps_within, timed
+from benchmarks.equal_time import TIMER, read_time, steps_within
 from benchmarks.rounds import FIGURES
+from benchmarks.running import ROOT, run_once
 from configs.shipped import write_shipped
 
 METHOD = ["--config", "itis/once.yaml", "--config", "itis/ritm.yaml"]
 BF16 = ["trainer.precision=bf16-mixed"]
 COMPILED = ["model.network.compile={}"]
 ENCODED = ["callbacks.features=null"]
-"""On a GPU encoding in the step costs less than reading kept features, and leaves the augmentation
-free."""
+"""Override for a GPU, where encoding in the step costs less than reading kept features, and allows
+any augmentation."""
 PLAYED = 0.1
-"""Share of the time that is left to the evaluation of what was trained."""
+"""Share of the time that is left to the evaluation of the trained network."""
 
 
 def main() -> None:
@@ -74,14 +74,10 @@ def main() -> None:
     chosen = [
         name for name in rows if options.rows is None or any(text in name for text in options.rows)
     ]
-    pages = [measured(options.folder, name, rows[name]) for name in chosen]
-    pages.append(
-        trained(
-            options,
-            [*method, *training, *ENCODED, *BF16, *([] if options.eager else COMPILED)],
-            ends,
-        )
-    )
+    pages = [measure_row(options.folder, name, rows[name]) for name in chosen]
+    compiled = [] if options.eager else COMPILED
+    line = [*method, *training, *ENCODED, *BF16, *compiled]
+    pages.append(train_within(options, line, ends))
     (options.folder / "gpu.md").write_text("\n".join(["# What one GPU does\n", *pages]))
     print(f"table: {options.folder / 'gpu.md'}")
 
@@ -89,7 +85,7 @@ def main() -> None:
 def measurements(
     options: argparse.Namespace, method: Sequence[str], training: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Give the command of each row that is a measurement."""
+    """Return the command of each row that is a measurement."""
     sizes = [str(size) for size in options.sizes]
     play = [
         "benchmarks.throughput",
@@ -133,52 +129,49 @@ def measurements(
     }
 
 
-def measured(folder: Path, name: str, line: Sequence[str]) -> str:
-    """Run a measurement, unless its output is there; gives its part of the page. One that fails says why there, and the others go on."""
+def measure_row(folder: Path, name: str, line: Sequence[str]) -> str:
+    """Run a measurement, unless its output exists, and return its part of the page.
+
+    The part of one that fails has its error, and the others go on.
+    """
     file = folder / f"{name.replace(',', '').replace(' ', '_')}.txt"
     if not file.exists():
         print(" ".join(["python -m", *line]), flush=True)
         code, output, errors = run_module(line)
         if code:
-            return part(
-                name, line, f"failed: {(errors.strip() or str(code)).splitlines()[-1][:500]}"
-            )
-        kept = [text for text in output.splitlines() if any(letter.isdigit() for letter in text)]
-        file.write_text(
-            "\n".join(
-                text for text in kept if not text.startswith(("GPU available", "TPU available"))
-            )
-        )
+            reason = (errors.strip() or str(code)).splitlines()[-1]
+            return part(name, line, f"failed: {reason[:500]}")
+        lines = [text for text in output.splitlines() if any(letter.isdigit() for letter in text)]
+        devices = ("GPU available", "TPU available")
+        file.write_text("\n".join(text for text in lines if not text.startswith(devices)))
     return part(name, line, file.read_text())
 
 
 def run_module(line: Sequence[str]) -> tuple[int, str, str]:
-    """Run `python -m` a line in a process of its own; gives its exit code, what it printed, and its errors."""
+    """Run `python -m` a line in a process of its own; return its exit code, output and errors."""
     ran = subprocess.run([sys.executable, "-m", *line], cwd=ROOT, capture_output=True, text=True)
     return ran.returncode, ran.stdout, ran.stderr
 
 
 def part(name: str, line: Sequence[str], output: str) -> str:
-    """Write a part of the page: a heading, a command, what it printed."""
-    return (
-        f"## {name[0].upper()}{name[1:]}\n\n`python -m "
-        f"{shlex.join(line)}`\n\n```\n{output.strip()}\n```\n"
-    )
+    """Write a part of the page: a heading, a command and its output."""
+    title = f"{name[0].upper()}{name[1:]}"
+    return f"## {title}\n\n`python -m {shlex.join(line)}`\n\n```\n{output.strip()}\n```\n"
 
 
-def trained(options: argparse.Namespace, line: list[str], ends: float) -> str:
-    """Train until the time is up, and evaluate; gives the page's last part."""
+def train_within(options: argparse.Namespace, line: list[str], ends: float) -> str:
+    """Train until the time is up, evaluate, and return the page's last part."""
     probe, run = options.folder / "probe", options.folder / "run"
     given = [*line, TIMER, "trainer.max_epochs=-1", "checkpoint=last"]
-    done(
+    run_once(
         probe / "finished", "train.py", *given, f"trainer.max_steps={options.steps}", f"run={probe}"
     )
     planned = options.folder / "steps"  # a run that goes on keeps its schedule
     if not planned.exists():
         seconds = max(0.0, (ends - time.monotonic()) * (1 - PLAYED))
-        planned.write_text(str(steps_within(seconds, *timed(probe))))
+        planned.write_text(str(steps_within(seconds, *read_time(probe))))
     steps = planned.read_text()
-    done(run / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={run}")
+    run_once(run / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={run}")
     test = [
         "--checkpoint",
         str(run),
@@ -186,19 +179,16 @@ def trained(options: argparse.Namespace, line: list[str], ends: float) -> str:
         "full_curves=true",
         "loading.eval_batch_size=16",
     ]
-    done(run / "test" / "report.json", "evaluate.py", *test)
+    run_once(run / "test" / "report.json", "evaluate.py", *test)
     if options.name:
         write_shipped(str(run), options.name, options.folder)
     report = json.loads((run / "test" / "report.json").read_text())
-    took = timed(run)
-    rows = [f"| {key} | {report[key]:.4g} |" for key in FIGURES if key in report]
-    table = "\n".join(
-        [f"| {took[0]} steps of {options.batch} | {took[1]:.0f} s |", "|---|---|", *rows]
-    )
-    return (
-        "## A whole training\n\n`python train.py "
-        f"{shlex.join([*given, f'trainer.max_steps={steps}'])}`\n\n{table}\n"
-    )
+    count, seconds = read_time(run)
+    rows = [f"| {count} steps of {options.batch} | {seconds:.0f} s |", "|---|---|"]
+    rows += [f"| {key} | {report[key]:.4g} |" for key in FIGURES if key in report]
+    command = shlex.join([*given, f"trainer.max_steps={steps}"])
+    table = "\n".join(rows)
+    return f"## A whole training\n\n`python train.py {command}`\n\n{table}\n"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Time of each click encoding against the formula as it is written, the distance of every pixel to every click, at 512 x 512.
+"""Time of each click encoding against its plain formula, at 512 x 512.
 
-The formula is one vectorised expression in torch (as RITM's `DistMaps`: squares, the minimum over
-clicks, one root at the end). The maximal difference of the maps is printed beside the ratio. One
-thread by default: on a busy machine more of them wait for each other at every operation.
+The formula takes the distance of every pixel to every click, in one vectorised expression in torch
+(as RITM's `DistMaps`: squares, the minimum over clicks, one root at the end). The maximal
+difference of the maps is printed beside the ratio. One thread by default: on a busy machine more of
+them wait for each other at every operation.
 
     python -m benchmarks.guidance [--clicks 20] [--size 512] [--batch 1] [--threads 1]
 """
@@ -69,9 +70,8 @@ def main() -> None:
 
 def row(guidance: Guidance, formula: Formula, clicks: Tensor, size: int, repeats: int) -> str:
     """Measure times, ratio and maximal difference of an encoding and its formula."""
-    difference = float(
-        (naive_maps(clicks, size, formula) - guidance(clicks, size, size)).abs().max()
-    )
+    differences = naive_maps(clicks, size, formula) - guidance(clicks, size, size)
+    difference = float(differences.abs().max())
     naive, ours = median_times(
         repeats, lambda: naive_maps(clicks, size, formula), lambda: guidance(clicks, size, size)
     )
@@ -79,14 +79,17 @@ def row(guidance: Guidance, formula: Formula, clicks: Tensor, size: int, repeats
 
 
 def random_clicks(batch: int, count: int, size: int) -> Tensor:
-    """(B, 2 count, 3): the positive clicks of each object, then its negative ones."""
+    """Draw clicks (B, 2 count, 3): the positive clicks of each object, then its negative ones."""
     pixels = torch.randint(size, (batch, 2 * count, 2), generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([1, 0]).repeat_interleave(count).expand(batch, -1)[..., None]
     return torch.cat([pixels, labels], -1)
 
 
 def naive_maps(clicks: Tensor, size: int, formula: Formula) -> Tensor:
-    """(B, 2, size, size) of a formula of the distance to the nearest click; as many clicks of each sign, positive first."""
+    """Compute the maps (B, 2, size, size) of a formula of the distance to the nearest click.
+
+    There are as many clicks of each sign, the positive ones first.
+    """
     y, x, _ = clicks.view(len(clicks), 2, -1, 3).float().unbind(-1)
     side = torch.arange(size, dtype=torch.float32)
     squares = (side[:, None] - y[..., None, None]) ** 2 + (side - x[..., None, None]) ** 2

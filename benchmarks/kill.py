@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: do a training and an evaluation that go on end with the figures of ones never killed?
+"""SIGKILL at random moments: equality of resumed trainings and evaluations with ones never killed.
 
     python -m benchmarks.kill FOLDER [--kills 20] [--only evaluation] [key=value ...]
 
@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def main() -> None:
         ]
 
     for name, line, outcome in (
-        ("training", train_line, trained),
-        ("evaluation", evaluate_line, played),
+        ("training", train_line, read_training),
+        ("evaluation", evaluate_line, read_evaluation),
     ):
         first = whole if name == "training" else whole / "played"
         started = time.monotonic()
@@ -94,7 +95,7 @@ def main() -> None:
 
 
 def kill(line: list[str], moment: float) -> bool:
-    """Run a command and kill it with all its processes; False where it had ended."""
+    """Run a command and kill it with all its processes; False if it had ended before."""
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([sys.executable, *line], cwd=ROOT, start_new_session=True, **silent)
     try:
@@ -107,44 +108,40 @@ def kill(line: list[str], moment: float) -> bool:
 
 
 def finish(line: list[str]) -> None:
-    """Run a command to its end; leave with its last words if it fails."""
+    """Run a command to its end; end this process with its last words if it fails."""
     result = subprocess.run([sys.executable, *line], cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
         sys.exit(result.stderr[-2000:])
 
 
-def trained(run: Path) -> bytes:
-    """Weights, optimiser, schedule and click memory, as bytes."""
+def read_training(run: Path) -> bytes:
+    """Read a run's weights, optimiser, schedule and click memory, as bytes."""
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     memory = next(value for key, value in state["callbacks"].items() if key.startswith("UserLoop"))
-    return b"".join(
-        flat([state["state_dict"], state["optimizer_states"], state["lr_schedulers"], memory])
-    )
+    parts = [state["state_dict"], state["optimizer_states"], state["lr_schedulers"], memory]
+    return b"".join(flatten(parts))
 
 
-def flat(value: Any) -> list[bytes]:
-    """Nested tensors and values in a fixed order."""
+def flatten(value: Any) -> Iterator[bytes]:
+    """Yield nested tensors and values in a fixed order."""
     if isinstance(value, dict):
-        return [
-            part
-            for key in sorted(value, key=str)
-            for part in (str(key).encode(), *flat(value[key]))
-        ]
-    if isinstance(value, list | tuple):
-        return [part for item in value for part in flat(item)]
-    return [
-        value.contiguous().numpy().tobytes()
-        if isinstance(value, torch.Tensor)
-        else repr(value).encode()
-    ]
+        for key in sorted(value, key=str):
+            yield str(key).encode()
+            yield from flatten(value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from flatten(item)
+    elif isinstance(value, torch.Tensor):
+        yield value.contiguous().numpy().tobytes()
+    else:
+        yield repr(value).encode()
 
 
-def played(run: Path) -> tuple[str, dict[str, Any]]:
-    """Return the objects' table and the figures without times."""
+def read_evaluation(run: Path) -> tuple[str, dict[str, Any]]:
+    """Read an evaluation's table of objects, and its figures without times."""
     figures = json.loads((run / "report.json").read_text())
-    return (run / "objects.csv").read_text(), {
-        key: value for key, value in figures.items() if "seconds" not in key
-    }
+    timeless = {key: value for key, value in figures.items() if "seconds" not in key}
+    return (run / "objects.csv").read_text(), timeless
 
 
 if __name__ == "__main__":

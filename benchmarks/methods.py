@@ -1,4 +1,4 @@
-"""ITIS, a network that encodes once, RITM and SimpleClick, trained for the same time on the same data, as one table over seeds.
+"""ITIS, a network that encodes once, RITM and SimpleClick, trained for the same time.
 
     OMP_NUM_THREADS=1 python -m benchmarks.methods FOLDER --minutes 27 [--seeds 3] [--rows ITIS RITM
     ...]
@@ -12,10 +12,9 @@ that has to encode finds fewer steps than fit. Keep them by an epoch of that row
 
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
-from benchmarks.equal_time import Table, arguments_of, measured, print_markdown
-from benchmarks.played import played_method
+from benchmarks.equal_time import Table, arguments_of, print_markdown, train_and_evaluate
+from benchmarks.played import build_method
 
 DINOV2 = ["model.network.encoder=vit_small_patch14_dinov2"]
 ROWS = {
@@ -51,12 +50,14 @@ FIGURES = {
 
 def main() -> None:
     options = arguments_of(__doc__.splitlines()[0], ROWS).parse_intermixed_args()
-    table = measured({row: [*words, *options.data] for row, words in ROWS.items()}, options)
-    print_markdown(table, FIGURES, described(table, options.data))
+    table = train_and_evaluate(
+        {row: [*words, *options.data] for row, words in ROWS.items()}, options
+    )
+    print_markdown(table, FIGURES, describe_rows(table, options.data))
 
 
-def described(table: Table, data: list[str]) -> dict[str, list[str]]:
-    """Give each row's data, encoder, and millions of weights: all, and those that learn."""
+def describe_rows(table: Table, data: list[str]) -> dict[str, list[str]]:
+    """Describe each row by its data, encoder, and millions of weights: all, and trained ones."""
     sets = ", ".join(Path(word).stem for word in data if word.endswith(".yaml"))
     words = {"": ["data", "encoder, its start", "weights (M)", "of them learned"]}
     for row, runs in table.items():
@@ -66,9 +67,8 @@ def described(table: Table, data: list[str]) -> dict[str, list[str]]:
 
 def weights_of(run: Path) -> tuple[int, int]:
     """Count a run's weights, and those that learn."""
-    method: Any = played_method(Namespace(checkpoint=str(run), config=[], overrides=[], trust=[]))[
-        0
-    ]
+    options = Namespace(checkpoint=str(run), config=[], overrides=[], trust=[])
+    method, _ = build_method(options)
     weights = list(method.network.parameters())
     return sum(p.numel() for p in weights), sum(p.numel() for p in weights if p.requires_grad)
 

@@ -1,9 +1,9 @@
-"""Time of `RitmUser.next_click` against the rule as it is written, two exact distance transforms of the whole image, at 1080p.
+"""Time of `RitmUser.next_click` at 1080p against the rule word by word.
 
-The states are those of an evaluation: a trained network plays its clicks on each object at the
-data's own size, then truth, prediction and clicks are stretched to 1080 x 1920 and the next click
-is timed. Synthetic worst cases come after. Every state is also checked: both must give the same
-click.
+The rule takes two exact distance transforms of the whole image. The states are those of an
+evaluation: a trained network plays its clicks on each object at the data's own size, then truth,
+prediction and clicks are stretched to 1080 x 1920 and the next click is timed. Synthetic worst
+cases come after. Every state is also checked: both must give the same click.
 
     python -m benchmarks.next_click --checkpoint RUN [--config data/NAME.yaml] [key=value ...]
 """
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import median_times
-from benchmarks.played import played_method
+from benchmarks.played import build_method, spread_indices
 from callbacks.user_loop import UserLoop
 from configs import build
 from configs.console import guarded
@@ -54,10 +54,10 @@ def main() -> None:
     options = arguments.parse_intermixed_args()
     cv2.setNumThreads(options.threads)
     ratios: dict[int, list[float]] = {}
-    for state in list(
-        played_states(options)
-    ):  # all first: the network's threads keep the cores busy for a while after a call
-        ratios.setdefault(len(state.clicks), []).append(compare(state, options.repeats)[0])
+    # all states first: the network's threads keep the cores busy for a while after a call
+    for state in list(played_states(options)):
+        ratio, _, _ = compare(state, options.repeats)
+        ratios.setdefault(len(state.clicks), []).append(ratio)
     print(
         f"full transforms / next_click at {HEIGHT} x {WIDTH}, {options.threads} OpenCV threads, "
         f"{options.objects} objects"
@@ -80,7 +80,11 @@ def main() -> None:
 
 
 def compare(state: State, repeats: int) -> tuple[float, float, float]:
-    """Ratio and median seconds of both rules; raises `RuntimeError` where their clicks differ."""
+    """Compute the ratio and the median seconds of both rules.
+
+    Raises:
+        RuntimeError: Their clicks differ.
+    """
     next_click = partial(RitmUser().next_click, *state, np.random.default_rng(0))
     if (expected := naive_click(state)) != (got := next_click()):
         raise RuntimeError(
@@ -92,7 +96,10 @@ def compare(state: State, repeats: int) -> tuple[float, float, float]:
 
 
 def naive_click(state: State) -> Click | None:
-    """RITM's rule word by word (Sofiiuk et al. 2021, `Clicker._get_next_click`), with the first maximum in row-major order."""
+    """Compute the next click by RITM's rule (Sofiiuk et al. 2021, `Clicker._get_next_click`).
+
+    Of equal maxima the first in row-major order is taken.
+    """
     found = []
     for error in ((state.mask == 1) & ~state.prediction, (state.mask == 0) & state.prediction):
         padded = cv2.copyMakeBorder(error.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
@@ -107,16 +114,11 @@ def naive_click(state: State) -> Click | None:
 
 def played_states(options: Any) -> Iterator[State]:
     """Yield the states after each click of the network of a run, at 1080p."""
-    model, config = played_method(options)
+    model, config = build_method(options)
     model.eval()
     loop = UserLoop(max_clicks=SHOWN[-1], full_curves=True)
     dataset = ClickDataset(build(config["data"], options.trust).objects("test"))
-    for index in (
-        np.linspace(0, len(dataset) - 1, min(options.objects, len(dataset)))
-        .round()
-        .astype(int)
-        .tolist()
-    ):
+    for index in spread_indices(len(dataset), options.objects):
         batch = cast(ClickBatch, collate([dataset[0, index]]))
         loop.play(model, batch)
         truth, size = batch["mask"][0].numpy(), batch["mask"].shape[-2:]
@@ -133,7 +135,7 @@ def played_states(options: Any) -> Iterator[State]:
 
 
 def worst_cases() -> dict[str, State]:
-    """States that leave little to skip: one large error, or a great many small ones."""
+    """Make states that leave little to skip: one large error, or very many small ones."""
     half = np.tile(np.arange(WIDTH) < WIDTH // 2, (HEIGHT, 1))
     truth, guess = np.random.default_rng(0).random((2, HEIGHT, WIDTH)) < 0.5
     board = np.indices((HEIGHT, WIDTH)).sum(0) % 2 == 0

@@ -31,7 +31,7 @@ from interseg.images import image_header
 from interseg.inference.model import Model
 
 MARGIN = 12
-"""Pixels of the screen that the page leaves free round a photo."""
+"""Number of the screen's pixels that the page leaves free around a photo."""
 SHOWN = ("chelsea.png", "coffee.png")
 """Photos of the docs, both under CC0: S. van der Walt's cat, R. Michetti's coffee."""
 
@@ -94,7 +94,7 @@ def place_on_screen(page: Any, size: tuple[int, int], y: float, x: float) -> tup
     return box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale
 
 
-def opened(page: Any, size: tuple[int, int], number: int) -> None:
+def wait_for_photo(page: Any, size: tuple[int, int], number: int) -> None:
     """Wait until the page shows the photo of a number from 1."""
     page.wait_for_function(
         "n => document.querySelector('#place').textContent.startsWith(`${n} of`)", arg=number
@@ -120,7 +120,7 @@ def give(page: Any, size: tuple[int, int], clicks: list[list[int]], before: int 
 def annotate_and_compare(
     model: Model, options: argparse.Namespace, place: Path, browser: Any
 ) -> None:
-    """Play some photos by evaluate.py and by a person; raises `RuntimeError` where they differ."""
+    """Play some photos by evaluate.py and by a person; raises `RuntimeError` if they differ."""
     photos = sorted((options.data / "data_GT").iterdir())
     chosen = photos[:: max(1, len(photos) // options.photos)][: options.photos]
     for folder in ("images", "masks"):
@@ -188,7 +188,7 @@ def person_annotates(
     for number, row in enumerate(objects, 1):
         name = truth.source.image(row.id) if truth else ""
         size = image_header(project.images / name).size.upright
-        opened(page, size, number)
+        wait_for_photo(page, size, number)
         started = time.monotonic()
         give(page, size, row.clicks.tolist())
         seconds.append(time.monotonic() - started)
@@ -207,14 +207,14 @@ def draw_pictures(model: Model, place: Path, browser: Any, out: Path) -> None:
     with serving(project) as address:
         page = browser.new_page(viewport={"width": 1180, "height": 700})
         page.goto(address)
-        opened(page, sizes[0], 1)
+        wait_for_photo(page, sizes[0], 1)
         give(page, sizes[0], [[120, 190, 1], [220, 330, 1], [30, 400, 0]])
         page.select_option("#heat", "uncertainty")
         page.wait_for_timeout(1500)
         page.screenshot(path=str(out / "annotate_uncertainty.jpg"), type="jpeg", quality=80)
         page.select_option("#heat", "")
         page.keyboard.press("Enter")
-        opened(page, sizes[1], 2)
+        wait_for_photo(page, sizes[1], 2)
         page.keyboard.press("2")
         give(page, sizes[1], [[180, 200, 1], [330, 330, 0]])
         page.keyboard.press("n")

@@ -1,21 +1,26 @@
-"""What a benchmark plays with: the method of a run, or of configs as they build it, and its config."""
+"""Methods and objects that benchmarks play with."""
 
 from argparse import Namespace
 from typing import Any
 
-from configs import load, resolve
+import numpy as np
+
+from configs import build, load, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
 from configs.run import build_model, needs
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 
 
-def played_method(options: Namespace, default: list[str] = DEFAULT) -> tuple[Any, dict[str, Any]]:
-    """Build the method that the options `checkpoint`, `config`, `overrides` and `trust` name, and its resolved config.
+def build_method(options: Namespace, default: list[str] = DEFAULT) -> tuple[Any, dict[str, Any]]:
+    """Build the method that options name, of a run or of configs.
 
     Args:
-        options: of `configs.options.parser`, with `checkpoint` or without.
-        default: configs where neither a checkpoint nor a config is named.
+        options: Options of `configs.options.parser`, with `checkpoint` or without.
+        default: Configs to take if neither a checkpoint nor a config is named.
+
+    Returns:
+        The method and its resolved config.
     """
     weights = find_checkpoint(options.checkpoint)[1] if options.checkpoint else None
     base = trained_config(weights, options.trust) if weights else None
@@ -28,3 +33,14 @@ def played_method(options: Namespace, default: list[str] = DEFAULT) -> tuple[Any
     if weights:
         load_weights(model, weights)
     return model, config
+
+
+def build_arguments(node: dict[str, Any], trusted: list[str]) -> dict[str, Any]:
+    """Build the arguments of a config's node, without the object itself."""
+    return {key: build(value, trusted) for key, value in node.items() if key != "_target_"}
+
+
+def spread_indices(length: int, count: int) -> list[int]:
+    """Choose indices, evenly spread over a list of a length."""
+    places = np.linspace(0, length - 1, min(count, length))
+    return places.round().astype(int).tolist()

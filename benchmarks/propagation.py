@@ -1,4 +1,4 @@
-"""Propagation of annotations: energy and time of `propagate` against the official code's 401 steps of Adam, on one image.
+"""Energy and time of `propagate` against the official code's 401 steps of Adam, on one image.
 
     python -m benchmarks.propagation [--image PATH] [--classes 2] [--pair-weight 1] [--size 256 352]
     [--repeats 3]
@@ -22,7 +22,7 @@ from interseg.continual.superpixels import superpixels
 from interseg.images import read_image
 
 STEPS = 401
-"""Of Adam in the official code."""
+"""Number of steps of Adam in the official code."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a user's annotations say of the rest of an image, by the weight of pairs of neighbours and by their contrast (CLIS, eq. 11 to 14).
+"""Propagated annotations by the weight of pairs of neighbours and by contrast (CLIS, eq. 11 to 14).
 
     python -m benchmarks.propagation_weights --checkpoint RUN [--sequences 4 5 6] [key=value ...]
 
@@ -10,6 +10,7 @@ drawn from the same images: some are in several. Overrides are those of the run'
 import numpy as np
 import torch
 
+from benchmarks import print_heading
 from configs import build, load, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config
 from configs.console import guarded
@@ -71,13 +72,7 @@ def main() -> None:
         f"{len(scenes)} images, {np.mean([scene[-1] for scene in scenes]):.1f} annotations each; "
         f"before: {before:.3f}\n"
     )
-    print(
-        "| weight of pairs | "
-        + " | ".join(f"contrast {contrast}" for contrast in CONTRASTS)
-        + " |\n"
-        + "|---" * (len(CONTRASTS) + 1)
-        + "|"
-    )
+    print_heading(["weight of pairs", *(f"contrast {contrast}" for contrast in CONTRASTS)])
     for weight in PAIR_WEIGHTS:
         cells = []
         for contrast in CONTRASTS:

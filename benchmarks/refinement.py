@@ -1,4 +1,4 @@
-"""A click network's forward pass against its refinements: clicks, labels of clicked pixels and time, as one table (BRS' Table 2).
+"""A click network's forward pass against its refinements, as one table (BRS' Table 2).
 
     python -m benchmarks.refinement RUN FOLDER [key=value ...] --test '--config data/grabcut.yaml
     data.root=PATH' [--rows forward brs ...]
@@ -13,7 +13,7 @@ import json
 import shlex
 from pathlib import Path
 
-from benchmarks.ablation import done
+from benchmarks.running import run_once
 
 COARSE = "model.network.output=coarse"
 ROWS = {
@@ -29,8 +29,8 @@ ROWS = {
     "coarse": ["refiner=null", COARSE],
     "coarse_brs": ["refiner=brs", COARSE],
 }
-"""The evaluation of each line. `f_brs_b_pixels` asks, as BRS does, for the clicked pixels alone,
-not for 3 x 3 round each; the last two are for a network with a fine decoder."""
+"""Words of evaluate.py for each row. `f_brs_b_pixels` constrains the clicked pixels alone, as BRS
+does, not 3 x 3 around each; the last two are for a network with a fine decoder."""
 FIGURES = {
     "NoC@85": "noc@85",
     "NoC@90": "noc@90",
@@ -62,7 +62,7 @@ def main() -> None:
             f"run={folder}",
             "trainer.devices=1",
         ]
-        done(folder / "report.json", "evaluate.py", *line)
+        run_once(folder / "report.json", "evaluate.py", *line)
         reports[row] = json.loads((folder / "report.json").read_text())
         with (folder / "objects.csv").open() as file:
             reports[row]["answers"] = sum(
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def print_markdown(reports: dict[str, dict[str, float]]) -> None:
-    """Figures of every line; times in those of the first line's clicks, since machines differ."""
+    """Print the figures of every row; times are multiples of the first row's."""
     titles = [
         *FIGURES,
         "clicked pixels right",

@@ -1,4 +1,4 @@
-"""Proxy masks by each registration: Dice with the truth against slices labelled, and times as ratios, of an incremental round too.
+"""Proxy masks by each registration: Dice with the truth by labelled slices, and times as ratios.
 
     python -m benchmarks.registration --config dynamic3d.yaml --config data/brats.yaml
     data.root=PATH [--first 0] [--volumes 4] [--slices 2 4 6]
@@ -73,7 +73,16 @@ def main() -> None:
 def slices_of(
     truth: np.ndarray, counts: list[int], seed: int
 ) -> list[dict[int, dict[int, np.ndarray]]]:
-    """Draw what a user labels at random, round after round, to reach each count along the first two planes."""
+    """Draw the slices that a user labels at random, round after round.
+
+    Args:
+        truth: Target (D, H, W).
+        counts: Numbers of labelled slices after each round, along each of the first two planes.
+        seed: Seed of the draw.
+
+    Returns:
+        The masks of each round by plane and number of the slice.
+    """
     generator, rounds, known = np.random.default_rng(seed), [], {0: [], 1: []}  # type: ignore[var-annotated]
     for before, count in zip([0, *counts], counts, strict=False):
         new = SliceUser((0, 1), count - before, guided=False).annotate(
@@ -91,7 +100,10 @@ def print_markdown(
     last: dict[str, float],
     slices: list[int],
 ) -> None:
-    """Mean Dice by slices a plane; times as ratios to the slowest, and of the last round to all at once."""
+    """Print mean Dice by slices a plane, and times.
+
+    Times are ratios to the slowest, and of the last round to all slices at once.
+    """
     slowest = max(whole, key=lambda name: whole[name])
     print(
         "| | "

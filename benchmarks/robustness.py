@@ -16,14 +16,19 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.ablation import done
+from benchmarks.running import run_once
 from interseg.evaluation.comparison import Evaluation
 from interseg.evaluation.robustness import decile_gap, robustness_table, user_row
 from interseg.files import write_whole
 
 
 class Player(NamedTuple):
-    """A simulated user, and whether it draws."""
+    """A simulated user.
+
+    Args:
+        node: Config of the user.
+        draws: Whether it draws at random.
+    """
 
     node: str
     draws: bool = True
@@ -85,7 +90,7 @@ def main() -> None:
             *options.overrides,
             f"targets=[{options.target}]",
         ]
-        models[name] = measured(options.folder / name, line, options)
+        models[name] = measure_model(options.folder / name, line, options)
     write_whole(
         options.folder / "robustness.json",
         json.dumps({"target": options.target, "models": models}, indent=1),
@@ -93,19 +98,20 @@ def main() -> None:
     print(robustness_table(models))
 
 
-def measured(folder: Path, line: list[str], options: argparse.Namespace) -> dict[str, Any]:
+def measure_model(folder: Path, line: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """Play a model by all users, and summarise."""
-    base = played(folder, line, DETERMINISTIC, USERS[DETERMINISTIC], 0)
+    base = play_user(folder, line, DETERMINISTIC, USERS[DETERMINISTIC], 0)
     rows = {}
     for name in options.users:
         seeds = range(options.seeds if USERS[name].draws else 1)
-        runs = [played(folder, line, name, USERS[name], seed) for seed in seeds]
+        runs = [play_user(folder, line, name, USERS[name], seed) for seed in seeds]
         rows[name] = user_row(runs, base, options.target)
     deciles = {}
     for number in options.deciles:
         sampled = player("SampledUser", f"decile: {number}")
         deciles[number] = [
-            played(folder, line, f"decile {number}", sampled, seed) for seed in range(options.seeds)
+            play_user(folder, line, f"decile {number}", sampled, seed)
+            for seed in range(options.seeds)
         ]
         rows[f"decile {number}"] = user_row(deciles[number], base, options.target)
     return {
@@ -114,10 +120,10 @@ def measured(folder: Path, line: list[str], options: argparse.Namespace) -> dict
     }
 
 
-def played(folder: Path, line: list[str], name: str, user: Player, seed: int) -> Evaluation:
-    """Evaluate with a user and a seed, unless that was done."""
+def play_user(folder: Path, line: list[str], name: str, user: Player, seed: int) -> Evaluation:
+    """Evaluate with a user and a seed, unless that is finished."""
     run = folder / f"{name.replace(' ', '-').replace(',', '').replace('%', 'percent')}-{seed}"
-    done(
+    run_once(
         run / "report.json",
         "evaluate.py",
         *line,

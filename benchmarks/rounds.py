@@ -1,4 +1,4 @@
-"""Inner rounds (RITM) and the memory of clicks (ITIS), alone and together, at equal training time, as one table over seeds.
+"""Inner rounds (RITM) and the memory of clicks (ITIS), alone and together, at equal training time.
 
     python -m benchmarks.rounds FOLDER --minutes 30 [--method small.yaml] [--seeds 3] [--probe 40]
         --data '--config benchmarks/sources.yaml data.root=PATH' [key=value ...]
@@ -6,7 +6,7 @@
 How steps are chosen, and what goes on after a kill: `benchmarks/equal_time.py`.
 """
 
-from benchmarks.equal_time import arguments_of, measured, print_markdown
+from benchmarks.equal_time import arguments_of, print_markdown, train_and_evaluate
 
 ITIS = [
     "loading.initial={_target_: interseg.clicks.initial.InitialClicks}",
@@ -27,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--method", default="small.yaml", help="the config under every row")
     options = arguments.parse_intermixed_args()
     given = ["--config", options.method, "--config", "itis/ritm.yaml", *options.data]
-    table = measured({row: [*given, *words] for row, words in ROWS.items()}, options)
+    table = train_and_evaluate({row: [*given, *words] for row, words in ROWS.items()}, options)
     print_markdown(table, {key: key for key in FIGURES})
 
 

@@ -1,4 +1,4 @@
-"""What bounds training on many processes: throughput of one and two, and what each step, each evaluation and the loader cost.
+"""Limits of training on many processes: throughput of one and two, and the other costs.
 
     python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600]
     [--steps 40] [key=value ...] python -m benchmarks.scaling --sizes
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 
+from benchmarks.played import build_arguments
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from configs.console import guarded
@@ -43,16 +44,20 @@ from interseg.inference.session import open_sessions
 
 DEFAULT = ["small.yaml", "data/samples.yaml"]
 WARM = 5
-"""Steps left out at the beginning."""
+"""Number of steps left out at the beginning."""
 BATCH, CROP, RANKS, CLICKS = 8, 350, 64, 20
-"""Of the example: objects a rank, pixels of ITIS' crops, ranks whose messages are entered, clicks
-an object of an evaluation."""
+"""Numbers of the example: objects a rank, pixels of ITIS' crops, ranks whose messages are entered,
+clicks of an object in an evaluation."""
 STEP, BANDWIDTH, LATENCY = 0.25, 10e9, 20e-6
-"""Of the example: seconds a step, bytes a second and seconds a message between ranks."""
+"""Times of the example: seconds a step, bytes a second and seconds a message between ranks."""
 
 
 class MeteredLoop(UserLoop):
-    """A loop that keeps each step's seconds, its gather's when all ranks are ready, an object's entry into the memory, and bytes sent."""
+    """A loop that keeps the times and the sent bytes of each step.
+
+    Times in seconds are those of the step, of its gather once all ranks are ready, and of an
+    object's entry into the memory.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -72,18 +77,16 @@ class MeteredLoop(UserLoop):
     ) -> None:
         """Gather once more: the step has ended."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self.steps.append(
-            time.perf_counter() - self.began
-        )  # since the step before: waiting for the loader counts
+        # since the step before: waiting for the loader counts
+        self.steps.append(time.perf_counter() - self.began)
         trainer.strategy.barrier()
         started = time.perf_counter()
         deltas = from_all_ranks(self._delta)
         self.gathers.append(time.perf_counter() - started)
         started = time.perf_counter()
         ClickMemory().apply(deltas)
-        self.applied.append(
-            (time.perf_counter() - started) / (trainer.world_size * len(batch["id"]))
-        )
+        seconds = time.perf_counter() - started
+        self.applied.append(seconds / (trainer.world_size * len(batch["id"])))
         self.bytes.append(len(pickle.dumps(self._delta)))
         self.began = time.perf_counter()
 
@@ -99,18 +102,12 @@ def main() -> None:
     if options.sizes:
         sizes()
         return
-    config = resolve(
-        load(
-            options.config or DEFAULT,
-            ["loading.num_workers=1", *options.overrides],
-            trusted=options.trust,
-        )
-    )
+    overrides = ["loading.num_workers=1", *options.overrides]
+    config = resolve(load(options.config or DEFAULT, overrides, trusted=options.trust))
     needs(config, "model", "data")
     rank = int(os.environ.get("LOCAL_RANK", 0))
-    if (
-        rank == 0 and "WORLD_SIZE" not in os.environ
-    ):  # the process that a person started: it measures the two sizes in turn
+    # the process that a person started measures the two sizes in turn
+    if rank == 0 and "WORLD_SIZE" not in os.environ:
         for processes in (1, 2):
             line = [
                 "--standalone",
@@ -133,18 +130,12 @@ def main() -> None:
 
 
 def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int) -> None:
-    """Train for some steps and print a line."""
+    """Train for some steps and print a line of measurements."""
     world = int(os.environ["WORLD_SIZE"])
     config["data"]["loading"]["train_objects"] = objects
     seed_everything(0, verbose=False)
     module, data = build(config["model"], trusted), build(config["data"], trusted)
-    loop = MeteredLoop(
-        **{
-            key: build(value, trusted)
-            for key, value in config["callbacks"]["loop"].items()
-            if key != "_target_"
-        }
-    )
+    loop = MeteredLoop(**build_arguments(config["callbacks"]["loop"], trusted))
     trainer = Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -183,7 +174,7 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
 
 
 def sizes() -> None:
-    """Print what needs no training."""
+    """Print the sizes and times that need no training."""
     network = resolve(load(["itis.yaml"], ["model.network.weights=null"]))["model"]
     gradients = sum(4 * p.numel() for p in build(network).parameters())
     print(
@@ -221,7 +212,10 @@ def cells(seconds: Iterable[float]) -> str:
 
 
 def delta(rank: int, masks: bool) -> Delta:
-    """Make what a rank's step changes: every object of a batch is clicked, one in three begins again with four clicks."""
+    """Make the changes of a rank's step.
+
+    Every object of a batch is clicked, one in three starts again with four clicks.
+    """
     generator = np.random.default_rng(rank)
     ids = range(1000 + rank * BATCH, 1000 + (rank + 1) * BATCH)
     added = {id: [Click(int(generator.integers(480)), int(generator.integers(480)))] for id in ids}
@@ -233,7 +227,7 @@ def delta(rank: int, masks: bool) -> Delta:
 
 
 def outcome_bytes(objects: int = 1000) -> float:
-    """Bytes an object of what an evaluation gathers at its end."""
+    """Count the bytes per object that an evaluation gathers at its end."""
     (session,) = open_sessions(Plain(None), torch.zeros(1, 3, 4, 4))
     game = Game(session, np.ones((4, 4), np.uint8), RitmUser(), CLICKS)
     rows = {name: game.outcome()[name] for name in OUTCOME if name != "id"}
@@ -244,7 +238,7 @@ def outcome_bytes(objects: int = 1000) -> float:
 
 
 def loader(config: dict[str, Any], trusted: list[str]) -> None:
-    """Objects that one loader process decodes and augments in a second, alone."""
+    """Print the number of objects that one loader process alone prepares in a second."""
     data: ClickDataModule = build(config["data"], trusted)
     batches = iter(data.train_dataloader())
     next(batches)

@@ -1,4 +1,4 @@
-"""Objects a second in lock-step against one by one, and the share of a training that its steps spend waiting for the loader.
+"""Objects a second in lock-step against one by one, and a training's waiting for its loader.
 
     python -m benchmarks.throughput [--checkpoint RUN] [--config small.yaml --config data/NAME.yaml]
     [key=value ...]
@@ -20,7 +20,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.profilers import SimpleProfiler
 
 from benchmarks import seconds
-from benchmarks.played import played_method
+from benchmarks.played import build_arguments, build_method
 from callbacks.user_loop import UserLoop
 from configs import build
 from configs.console import guarded
@@ -45,20 +45,15 @@ def main() -> None:
     arguments.add_argument("--train", action="store_true", help="measure the loader of a training")
     arguments.add_argument("--epochs", type=int, default=2, help="of the training")
     options = arguments.parse_intermixed_args()
-    model, config = played_method(options)
-    loop = UserLoop(
-        **{
-            key: build(value, options.trust)
-            for key, value in config["callbacks"]["loop"].items()
-            if key != "_target_"
-        }
-    )
-    trainer = {
-        key: value for key in ("accelerator", "precision") if (value := config["trainer"].get(key))
-    }
+    model, config = build_method(options)
+    loop = UserLoop(**build_arguments(config["callbacks"]["loop"], options.trust))
+    trainer = {}
+    for key in ("accelerator", "precision"):
+        if config["trainer"].get(key):
+            trainer[key] = config["trainer"][key]
     if options.train:
         kept = config["callbacks"].get("features")
-        callbacks = [*([build(kept, options.trust)] if kept else []), loop]
+        callbacks: list[Callback] = [build(kept, options.trust), loop] if kept else [loop]
         measure_waiting(
             model, build(config["data"], options.trust), options.epochs, callbacks, trainer
         )
@@ -77,22 +72,22 @@ def main() -> None:
 def measure_lock_step(
     model: LightningModule, data: ClickDataModule, loop: UserLoop, size: int, objects: int
 ) -> None:
-    """Print objects a second of both ways, and their ratio; every round of every object is played."""
+    """Print objects a second of both ways and their ratio; all rounds of all objects are played."""
     loader, together, alone, played, batches = data.test_dataloader(), 0.0, 0.0, 0, 0
     stride = max(1, len(loader) * size // (2 * objects))
     for number, batch in enumerate(loader):
         if number % stride or played >= objects:
             continue
-        batch = cast(
-            ClickBatch,
-            {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()},
-        )
+        for key, value in batch.items():
+            if isinstance(value, torch.Tensor):
+                batch[key] = value.to(model.device)
         if not batches:
             loop.play(model, copy(batch))  # warm up
-        together += seconds(partial(loop.play, model, copy(batch)))
-        for i in range(len(batch["id"])):
-            alone += seconds(partial(loop.play, model, single(batch, i)))
-        played, batches = played + len(batch["id"]), batches + 1
+        together += seconds(partial(play_part, loop, model, batch))
+        for row in range(len(batch["id"])):
+            alone += seconds(partial(play_part, loop, model, batch, row))
+        played += len(batch["id"])
+        batches += 1
     both = (
         f"{played / together:.2f} objects a second, one by one {played / alone:.2f}: "
         f"ratio {alone / together:.2f}"
@@ -104,12 +99,19 @@ def measure_lock_step(
     )
 
 
+def play_part(
+    loop: UserLoop, model: LightningModule, batch: ClickBatch, row: int | None = None
+) -> None:
+    """Play a copy of a batch, or one object of it."""
+    loop.play(model, copy(batch) if row is None else single(batch, row))
+
+
 def single(batch: ClickBatch, row: int) -> ClickBatch:
-    """One object of a batch as a batch."""
-    return cast(
-        ClickBatch,
-        {k: v[row : row + 1] if isinstance(v, torch.Tensor) else v for k, v in batch.items()},
-    )
+    """Make a batch of one object of a batch."""
+    part: dict[str, Any] = {}
+    for key, value in batch.items():
+        part[key] = value[row : row + 1] if isinstance(value, torch.Tensor) else value
+    return cast(ClickBatch, part)
 
 
 def measure_waiting(
@@ -119,7 +121,10 @@ def measure_waiting(
     callbacks: list[Callback],
     trainer: dict[str, Any],
 ) -> None:
-    """Print objects a second of a training, and the share of its time that goes into fetching batches, by Lightning's own profiler."""
+    """Print objects a second of a training, and the share of its time that it waits for batches.
+
+    Times are those of Lightning's own profiler.
+    """
     profiler = SimpleProfiler()
     Trainer(
         max_epochs=epochs,
@@ -133,17 +138,15 @@ def measure_waiting(
     fetches = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
     steps = profiler.recorded_durations["run_training_batch"]
     each = len(steps) // epochs
-    last = [
-        i for i in range(len(steps)) if i % each and i >= each * (epochs > 1)
-    ]  # the first epoch compiles, and fills stores
-    waits, works = sum(fetches[i] for i in last), sum(steps[i] for i in last)
+    start = each if epochs > 1 else 0  # the first epoch compiles, and fills stores
+    last = [index for index in range(start, len(steps)) if index % each]
+    waits, works = sum(fetches[index] for index in last), sum(steps[index] for index in last)
+    median = 1000 * statistics.median(steps[index] for index in last)
     size = data.loading.batch_size
     print(
         f"{size * len(last) / (waits + works):.2f} objects a second; waiting for the loader: "
-        f"{100 * waits / (waits + works):.1f} % of "
-        f"{len(last)} steps of median {1000 * statistics.median(steps[i] for i in last):.0f} ms, "
-        f"batch {size}, "
-        f"{data.loading.num_workers} workers, {torch.get_num_threads()} threads"
+        f"{100 * waits / (waits + works):.1f} % of {len(last)} steps of median {median:.0f} ms, "
+        f"batch {size}, {data.loading.num_workers} workers, {torch.get_num_threads()} threads"
     )
 
 

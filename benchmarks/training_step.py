@@ -1,4 +1,4 @@
-"""Cost of a training step: with `UserLoop(iterative=True)` against `iterative=False`, and on kept features against encoding.
+"""Cost of a training step: iterative clicks against plain ones, kept features against encoding.
 
 A step is the loop's two hooks, forward, backward and the optimiser, in a real Lightning Trainer.
 Each batch, loaded in advance, is trained on twice: iteratively, then plainly with the very clicks
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 
+from benchmarks.played import build_arguments
 from callbacks.features import KeptFeatures
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
@@ -39,7 +40,10 @@ WAYS = ("kept", "encoded", "fine-tuned")
 
 
 class TimedLoop(UserLoop):
-    """A loop that is iterative on every other step, and keeps (before hook, step between, after hook) seconds of each."""
+    """A loop that is iterative on every other step, and keeps the times of each step.
+
+    They are seconds of the hook before, of the step, and of the hook after.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -70,16 +74,15 @@ class TimedLoop(UserLoop):
         ended = now()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.current_epoch > 0:
-            self.times[self.iterative].append(
-                (self.marks[1] - self.marks[0], ended - self.marks[1], now() - ended)
-            )
-            self.click_counts.append(
-                float((batch["clicks"][..., 2] >= 0).sum()) / len(batch["clicks"])
-            )
+            started, stepped = self.marks
+            times = (stepped - started, ended - stepped, now() - ended)
+            self.times[self.iterative].append(times)
+            clicks = float((batch["clicks"][..., 2] >= 0).sum())
+            self.click_counts.append(clicks / len(batch["clicks"]))
 
 
 class TimedFeatures(KeptFeatures):
-    """Features that come from the store, from the encoder, and from one that learns, in turn; seconds of each step."""
+    """Features from the store, from the encoder, and from one that learns, in turn, with times."""
 
     def __init__(self) -> None:
         super().__init__(folder=None, limit=1e3)
@@ -89,7 +92,7 @@ class TimedFeatures(KeptFeatures):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
     ) -> None:
-        """Give the batch what its way needs, within the time but for what is new to the store."""
+        """Give the batch the features of its way; only filling the store is not timed."""
         network, way = pl_module.network, WAYS[batch_idx % len(WAYS)]
         learn_encoder(network, way == "fine-tuned")
         if way == "kept":
@@ -115,14 +118,14 @@ class TimedFeatures(KeptFeatures):
 
 
 def learn_encoder(network: Any, learns: bool) -> None:
-    """Let a network's encoder take a gradient, or forget it."""
+    """Let a network's encoder have a gradient, or drop it."""
     network.encoder.frozen = not learns
     network.encoder.model.requires_grad_(learns)
     network.encoder.model.zero_grad()
 
 
 class Repeated:
-    """Every training batch of an epoch so many times in a row; the epoch is loaded when it begins."""
+    """Every training batch of an epoch several times in a row; loaded when the epoch begins."""
 
     def __init__(self, data: ClickDataModule, count: int) -> None:
         self.loader, self.count, self.epoch = data.train_dataloader(), count, 0
@@ -133,7 +136,10 @@ class Repeated:
     def __iter__(self) -> Iterator[ClickBatch]:
         self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
         self.epoch += 1
-        return iter([copy(batch) for batch in list(self.loader) for _ in range(self.count)])
+        batches = []
+        for batch in list(self.loader):
+            batches += [copy(batch) for _ in range(self.count)]
+        return iter(batches)
 
 
 def main() -> None:
@@ -147,22 +153,13 @@ def main() -> None:
     )
     options = arguments.parse_intermixed_args()
     default = ["itis/once.yaml", "data/samples.yaml"] if options.features else DEFAULT
-    config = resolve(
-        load(
-            options.config or default,
-            [*options.overrides, "loading.num_workers=0"],
-            trusted=options.trust,
-        )
-    )
+    overrides = [*options.overrides, "loading.num_workers=0"]
+    config = resolve(load(options.config or default, overrides, trusted=options.trust))
     needs(config, "model", "data")
     seed_everything(config["seed"], verbose=False)
     kinds = len(WAYS) if options.features else len(KINDS)
     batches = Repeated(build(config["data"], options.trust), kinds)
-    given = {
-        key: build(value, options.trust)
-        for key, value in config["callbacks"]["loop"].items()
-        if key != "_target_"
-    }
+    given = build_arguments(config["callbacks"]["loop"], options.trust)
     features, loop = TimedFeatures(), TimedLoop(**given)
     epochs = 1 - (-kinds * options.steps // len(batches))
     quiet: dict[str, Any] = dict.fromkeys(
@@ -188,10 +185,8 @@ def report_features(features: TimedFeatures, title: str) -> None:
     print(f"{title}; {torch.get_num_threads()} threads")
     print("median s      step  kept / this (median of the batches)")
     for way in WAYS:
-        ratios = [
-            kept / other
-            for kept, other in zip(features.times["kept"], features.times[way], strict=True)
-        ]
+        pairs = zip(features.times["kept"], features.times[way], strict=True)
+        ratios = [kept / other for kept, other in pairs]
         print(
             f"{way:10}  {statistics.median(features.times[way]):6.3f}  "
             f"{statistics.median(ratios):.3f}"
@@ -199,7 +194,7 @@ def report_features(features: TimedFeatures, title: str) -> None:
 
 
 def report(loop: TimedLoop, title: str) -> None:
-    """Median times in ms, and the ratio of the two kinds."""
+    """Print median times in ms, and the ratio of the two kinds."""
     print(
         f"{title}; {statistics.mean(loop.click_counts):.1f} clicks an object; "
         f"{torch.get_num_threads()} threads"
@@ -214,10 +209,10 @@ def report(loop: TimedLoop, title: str) -> None:
             f"{before:16.2f}  {after:14.2f}"
         )
     plain = statistics.median(map(sum, loop.times[False]))
-    pairs = [sum(a) / sum(b) for a, b in zip(loop.times[True], loop.times[False], strict=True)]
-    extra = [
-        a[0] + a[2] - b[0] - b[2] for a, b in zip(loop.times[True], loop.times[False], strict=True)
-    ]
+    pairs, extra = [], []
+    for iterative, other in zip(loop.times[True], loop.times[False], strict=True):
+        pairs.append(sum(iterative) / sum(other))
+        extra.append(iterative[0] + iterative[2] - other[0] - other[2])
     print(
         f"iterative / plain: {statistics.median(pairs):.3f} (median of {len(pairs)} pairs of steps)"
     )
@@ -228,7 +223,7 @@ def report(loop: TimedLoop, title: str) -> None:
 
 
 def now() -> float:
-    """Seconds, once the accelerator has done what it was given."""
+    """Read the clock in seconds, once the accelerator has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""Two-in-one's tables: one-click mIoU of BA-CE against CB-CE (Table 1), boundary clicks against signed ones (Table 2), over seeds.
+"""Two-in-one's tables: BA-CE against CB-CE (Table 1), boundary against signed clicks (Table 2).
 
     python -m benchmarks.two_in_one FOLDER --train '--config data/coco.yaml data.root=A' --test
     '--config data/grabcut.yaml data.root=B'
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.ablation import done
+from benchmarks import print_heading, print_row
+from benchmarks.running import run_once
 from interseg.evaluation.comparison import Evaluation
 from interseg.evaluation.metrics import interval
 
@@ -41,7 +42,7 @@ SIGNED_USER = (
     "callbacks.loop.user={_target_: interseg.clicks.boundary.CentreUser, least_share: 0.01}"
 )
 STARTS = (0.0, 0.4, 0.6, 0.8, 1.01)
-"""Bounds of the IoU after the selection, by which objects are told apart."""
+"""Bounds of the IoU after the selection, by which objects are grouped."""
 SELECTED = {
     "mIoU after the click": "miou@1",
     "drawn by cells": "drawn_by_cells",
@@ -103,7 +104,7 @@ def main() -> None:
                 f"model.selection_epochs={options.epochs[0]}",
                 f"trainer.max_epochs={options.epochs[0]}",
             ]
-            done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
+            run_once(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             selections[name].append(play(run, [*options.test, "max_clicks=1"]))
         selection = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
         for name, change in ((name, REFINEMENTS[name]) for name in options.refinements):
@@ -113,7 +114,7 @@ def main() -> None:
                 f"trainer.max_epochs={options.epochs[1]}",
                 f"model.network.selection_from={selection}",
             ]
-            done(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
+            run_once(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             refinements[name].append(play(run, options.test))
     print_markdown(selections, SELECTED)
     print_markdown(refinements, REFINED)
@@ -127,9 +128,12 @@ def main() -> None:
 
 
 def play(run: Path, test: list[str], into: Path | None = None) -> Path:
-    """Evaluate a run into its own folder or another, every object given all its clicks, unless that was done."""
+    """Evaluate a run into its own folder or another, unless that is finished.
+
+    Every object gets all its clicks.
+    """
     folder = into or run / "test"
-    done(
+    run_once(
         folder / "report.json",
         "evaluate.py",
         "--checkpoint",
@@ -142,34 +146,28 @@ def play(run: Path, test: list[str], into: Path | None = None) -> Path:
 
 
 def print_markdown(table: dict[str, list[Path]], figures: dict[str, str]) -> None:
-    """Mean and, with several seeds, sample standard deviation of every figure, and the seeds' own."""
-    print(
-        "| | "
-        + " | ".join(figures)
-        + " | "
-        + next(iter(figures))
-        + ", each seed |\n"
-        + "|---" * (len(figures) + 2)
-        + "|"
-    )
+    """Print mean and, with several seeds, sample standard deviation of every figure.
+
+    The last column has the first figure of each seed.
+    """
+    first = next(iter(figures))
+    print_heading(["", *figures, f"{first}, each seed"])
     for name, folders in table.items():
         reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
-        columns = [[report[key] for report in reports] for key in figures.values()]
-        cells = [
-            f"{statistics.mean(v):.4g}" + (f" ± {statistics.stdev(v):.3g}" if len(v) > 1 else "")
-            for v in columns
-        ]
-        print(
-            f"| {name} | "
-            + " | ".join(cells)
-            + " | "
-            + ", ".join(f"{value:.4g}" for value in columns[0])
-            + " |"
-        )
+        cells = []
+        for key in figures.values():
+            values = [report[key] for report in reports]
+            deviation = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.4g}{deviation}")
+        each = [f"{report[figures[first]]:.4g}" for report in reports]
+        print_row([name, *cells, ", ".join(each)])
 
 
 def print_by_start(table: dict[str, list[Evaluation]]) -> None:
-    """Mean NoC@85 of each row's objects by the IoU after the first row's selection, and the others' paired lead over the first row."""
+    """Print mean NoC@85 of each row's objects by the IoU after the first row's selection.
+
+    The last columns are the paired leads of the other rows over the first.
+    """
     first = next(iter(table))
     starts = np.concatenate([played.curves[:, 0] for played in table[first]])
     noc = {

@@ -1,7 +1,7 @@
-"""What two-in-one's parts cost: the refinement against the selection, and the boundary-aware loss within a training step.
+"""Costs of two-in-one's parts: refinement against selection, and the loss within a training step.
 
-python -m benchmarks.two_in_one_costs [--encoder resnet101] [--width 512] [--size 512] [--batch 2]
-[--repeats 5]
+python -m benchmarks.two_in_one_costs [--encoder resnet101] [--width 512] [--size 512]
+    [--batch 2] [--repeats 5]
 """
 
 import argparse
@@ -40,8 +40,8 @@ def measure_click(network: TwoInOneNetwork, size: int, repeats: int, device: tor
         _, features = network(image, clicks)
         select, refine = median_times(
             repeats,
-            synchronised(lambda: network(image, clicks)),
-            synchronised(lambda: network.refine(features, clicks, box)),
+            synchronise(lambda: network(image, clicks)),
+            synchronise(lambda: network.refine(features, clicks, box)),
         )
     print(f"refinement click / selection click: {refine / select:.3f} (selection {select:.3f} s)")
 
@@ -49,7 +49,7 @@ def measure_click(network: TwoInOneNetwork, size: int, repeats: int, device: tor
 def measure_loss(
     network: TwoInOneNetwork, size: int, batch: int, repeats: int, device: torch.device
 ) -> None:
-    """Print what the band's weights add to the loss, and what their distances cost the loader, each over a whole step."""
+    """Print the cost of the band's weights in the loss and in the loader, over a whole step."""
     image = torch.rand(batch, 3, size, size, device=device)
     clicks = torch.rand(batch, 1, size, size, device=device)
     truth = np.hypot(*(np.indices((size, size)) - size / 2)) < size / 5
@@ -64,9 +64,9 @@ def measure_loss(
 
     whole, plain, weighted, transform = median_times(
         repeats,
-        synchronised(step),
-        synchronised(lambda: balanced_cross_entropy(logits, mask).backward()),
-        synchronised(lambda: aware(logits, mask, distance).backward()),
+        synchronise(step),
+        synchronise(lambda: balanced_cross_entropy(logits, mask).backward()),
+        synchronise(lambda: aware(logits, mask, distance).backward()),
         lambda: [distance_to(truth) for _ in range(batch)],
     )
     shares = f"CB-CE {plain / whole:.4f}, BA-CE {weighted / whole:.4f}"
@@ -74,8 +74,8 @@ def measure_loss(
     print(f"distances of the batch, in the loader's workers: {transform / whole:.4f} of a step")
 
 
-def synchronised(function: Callable[[], object]) -> Callable[[], None]:
-    """Make a call that ends when the device has."""
+def synchronise(function: Callable[[], object]) -> Callable[[], None]:
+    """Make a call that ends when the device has finished its work."""
 
     def call() -> None:
         function()

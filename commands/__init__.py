@@ -1,1 +1,1 @@
-"""Bodies of the commands that an installed package has too: `interseg predict`, `interseg annotate`, `interseg check`."""
+"""Bodies of the commands that an installed package has too, and parts of other commands."""

@@ -1,8 +1,8 @@
-"""Look at a data set before training: `python check.py --config data/folder.yaml data.root=PATH [--out check.html]`.
+"""Look at a data set before training: `python check.py --config data/folder.yaml data.root=PATH`.
 
-It reads every image once and says how much there is, what the masks were taken for and why, what
-was left out and what is wrong; a page shows pictures with their masks. Exit code 1 where something
-is wrong.
+It reads every image once and prints numbers and sizes, how the masks were read and why, the files
+that are left out, and the problems; a page (`--out check.html`) shows pictures with their masks.
+The exit code is 1 if there are problems.
 """
 
 import base64
@@ -20,13 +20,13 @@ from interseg.evaluation.drawing import jpeg, overlay
 from interseg.files import write_whole
 
 SHOWN = 20
-"""Lines of a kind that are printed; the page has all."""
+"""Number of lines of a kind that are printed; the page has all."""
 WIDTH = 260
-"""Pixels of a picture's width."""
+"""Width of a picture in pixels."""
 
 
 def main() -> int:
-    """Config -> data -> findings, printed and as a page."""
+    """Run the command: config -> data -> findings, printed and as a page."""
     arguments = parser(__doc__.splitlines()[0], lists=("data",))
     arguments.add_argument("--out", type=Path, default=Path("check.html"), help="the page")
     options = arguments.parse_intermixed_args()
@@ -36,20 +36,18 @@ def main() -> int:
     data.prepare_data()
     found = check_data(data)
     show(found)
-    pictures = {
-        part.name: [(picture.name, draw(picture)) for picture in part.pictures]
-        for part in found.parts
-    }
+    pictures = {}
+    for part in found.parts:
+        pictures[part.name] = [(picture.name, draw(picture)) for picture in part.pictures]
+    text = page("check.html.jinja", found=found, pictures=pictures, data=config["data"])
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        options.out, page("check.html.jinja", found=found, pictures=pictures, data=config["data"])
-    )
+    write_whole(options.out, text)
     print(f"pictures: {options.out}")
     return 1 if found.problems else 0
 
 
 def show(found: Findings) -> None:
-    """Print what was found."""
+    """Print the findings."""
     for part in found.parts:
         print(part.name)
         for key, value in part.facts.items():
@@ -65,6 +63,6 @@ def show(found: Findings) -> None:
 def draw(picture: Picture) -> str:
     """Draw the mask over its photo, as base64."""
     scale = WIDTH / picture.image.shape[1]
-    return base64.b64encode(
-        jpeg(overlay(picture.image, np.asarray(picture.mask), no_clicks(), None, scale))
-    ).decode()
+    mask = np.asarray(picture.mask)
+    drawn = overlay(picture.image, mask, no_clicks(), None, scale)
+    return base64.b64encode(jpeg(drawn)).decode()

@@ -1,4 +1,7 @@
-"""The console command `interseg`: `interseg predict`, `interseg annotate`, `interseg check`, each as its script in a clone."""
+"""The console command `interseg`: `interseg predict`, `interseg annotate`, `interseg check`.
+
+Each is the same as its script in a clone.
+"""
 
 import importlib
 import sys
@@ -15,8 +18,8 @@ COMMANDS = {
 EXTRAS = {"starlette": "annotate", "uvicorn": "annotate"}
 """Extras of the package, by the modules that only they bring."""
 USAGE = (
-    "usage: interseg COMMAND [arguments]\n\n{commands}\n\ninterseg COMMAND --help explains a "
-    "command; interseg --version\n"
+    "usage: interseg COMMAND [arguments]\n\n{commands}\n\n"
+    "interseg COMMAND --help explains a command; interseg --version\n"
 )
 
 
@@ -24,9 +27,10 @@ def main() -> int | None:
     """Call the command that the first argument names, with the others; it ends the process itself.
 
     Returns:
-        Exit code, where no command was called: 2 for one that does not exist.
+        Exit code if no command was called: 2 for one that does not exist.
     """
-    name, arguments = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    arguments = sys.argv[2:]
     if name == "--version":
         print(interseg.__version__)
         return 0
@@ -44,13 +48,13 @@ def main() -> int | None:
 
 
 def usage() -> str:
-    """Write what `interseg --help` shows."""
+    """Write the text of `interseg --help`."""
     lines = [f"  {name:10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return USAGE.format(commands="\n".join(lines))
 
 
 def body_of(name: str) -> Callable[[], int | None]:
-    """Import a command's function; raises `InputError` where an extra of the package is missing."""
+    """Import a command's function; raises `InputError` if an extra of the package is missing."""
     from interseg.errors import InputError
 
     try:

@@ -1,8 +1,8 @@
-"""Segment photos by scripted clicks: `python predict.py --checkpoint RUN --images FOLDER --clicks FILE --out FOLDER`.
+"""Segment photos by scripted clicks: `python predict.py --checkpoint RUN --images FOLDER ...`.
 
-FILE is a CSV with a row a click (image, object, y, x, label, kind, category) or a JSON list of
-objects (interseg/clicks/scripts.py). OUT takes `masks/STEM.png` with the ids of each photo's
-objects, or its classes, and `annotations.json` in COCO's format.
+`--clicks FILE` is a CSV with a row per click (image, object, y, x, label, kind, category) or a JSON
+list of objects (interseg/clicks/scripts.py). `--out FOLDER` takes `masks/STEM.png` with the ids of
+each photo's objects, or its classes, and `annotations.json` in COCO's format.
 """
 
 import sys
@@ -29,7 +29,11 @@ EXAMPLES = (
 
 
 def main() -> int:
-    """Read the clicks, answer them photo by photo, write the masks; exit code 1 if something was left out."""
+    """Read the clicks, answer them photo by photo, and write the masks.
+
+    Returns:
+        Exit code, 1 if something was left out.
+    """
     arguments = Parser(__doc__.splitlines()[0], EXAMPLES, ("methods",))
     arguments.add_argument(
         "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"
@@ -89,7 +93,19 @@ def segment_photo(
     written: CocoWriter,
     masks: Path,
 ) -> list[str]:
-    """Answer the clicks on a photo's objects and write what follows; gives what was left out, a line each."""
+    """Answer the clicks on a photo's objects and write their masks.
+
+    Args:
+        model: Model that answers.
+        folder: Folder of the photos.
+        name: Name of the photo in the folder.
+        objects: Objects of the photo with their clicks.
+        written: COCO file to which masks are added.
+        masks: Folder of the masks.
+
+    Returns:
+        The objects that were left out and why, a line each.
+    """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         return [f"{name}: it lies outside {folder}"]
@@ -102,12 +118,12 @@ def segment_photo(
     for scripted in objects:
         if found and model.segmenter.outputs > 1:
             problems.append(
-                f"{name}, object {scripted.object}: a network of classes answers a photo as a "
-                "whole; give one object a photo"
+                f"{name}, object {scripted.object}: a network of classes answers "
+                "a photo as a whole; give one object per photo"
             )
             continue
         try:
-            found.append((scripted, clicked(first.another(undoable=False), scripted)))
+            found.append((scripted, give_clicks(first.another(undoable=False), scripted)))
         except InputError as error:
             problems.append(f"{name}, object {scripted.object}: {error}")
     if found:
@@ -123,8 +139,8 @@ def segment_photo(
     return problems
 
 
-def clicked(session: Session, scripted: ScriptedObject) -> Session:
-    """Give a session an object's clicks."""
+def give_clicks(session: Session, scripted: ScriptedObject) -> Session:
+    """Give an object's clicks to a session."""
     for click in scripted.clicks:
         answer_together([session], [click])
     return session

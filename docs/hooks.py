@@ -1,4 +1,4 @@
-"""Take pages that lie outside docs/ into the site, and turn links within the repository into links within the site.
+"""Hooks of the site: pages outside docs/, and links within the repository as links within the site.
 
 Every page links to files as they lie in the repository, so that the links hold in both places. One
 that names no file is a warning, which ends a strict build.
@@ -23,8 +23,8 @@ TAKEN = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
 )
-"""Files outside docs/ that are pages and pictures of the site, under the paths that they have in
-the repository."""
+"""Files outside docs/ that are pages and pictures of the site, under their paths in the
+repository."""
 LINK = re.compile(
     r"(?P<before>!?\[(?P<text>[^\]\n]*)\])\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)"
 )
@@ -58,7 +58,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return found["text"] if "`" in found["text"] else f"`{found['text']}`"
         return f"{found['before']}({relpath(place, dirname(here) or '.')}{found['anchor'] or ''})"
 
-    parts = re.split(
-        r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL
-    )  # code is left as it is
-    return "".join(part if part.startswith("```") else LINK.sub(turn, part) for part in parts)
+    parts = []
+    for part in re.split(r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL):
+        is_code = part.startswith("```")
+        parts.append(part if is_code else LINK.sub(turn, part))
+    return "".join(parts)

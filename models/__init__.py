@@ -1,1 +1,4 @@
-"""Networks that ship, a checkpoint each; `configs/checkpoints.py` finds them by name. A package, so that they are installed."""
+"""Networks that ship, a checkpoint each; `configs/checkpoints.py` finds them by name.
+
+This is a package so that they are installed.
+"""

@@ -7,12 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LIGHTNING = ("lightning_modules", "datamodules", "callbacks")
+COMMANDS = {path.stem for path in ROOT.glob("*.py")} - {"annotate"} | {"commands"}
+"""Scripts of the top level and their bodies; `annotate` names the annotator's package too."""
+TOP = {*COMMANDS, "benchmarks", "tests"}
+"""Rooms that nothing below them imports."""
 FORBIDDEN = {
-    "interseg": {"pytorch_lightning", "lightning", "configs", "annotate", "commands", *LIGHTNING},
-    "annotate": {"pytorch_lightning", "lightning", "lightning_modules", "callbacks", "commands"},
-    "configs": {"annotate", "commands"},
-    "commands": {"lightning_modules"},
-    **{room: {"configs", "annotate", "commands", *LIGHTNING} - {room} for room in LIGHTNING},
+    "interseg": {"pytorch_lightning", "lightning", "configs", "annotate", *LIGHTNING, *TOP},
+    "annotate": {"pytorch_lightning", "lightning", "lightning_modules", "callbacks", *TOP},
+    "configs": {"annotate", *TOP},
+    "commands": {"lightning_modules", *TOP} - {"commands"},
+    "benchmarks": {*COMMANDS, "tests"},
+    **{room: {"configs", "annotate", *LIGHTNING, *TOP} - {room} for room in LIGHTNING},
 }
 FLOORS = (
     {
@@ -47,6 +52,18 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def scripts() -> list[Path]:
+    return sorted(ROOT.glob("*.py"))
+
+
+def test_the_commands_import_their_bodies_and_nothing_imports_a_command():
+    for path in scripts():
+        assert not {name.split(".")[0] for name in imports(path)} & (
+            {path.stem, *TOP} - {"annotate", "commands"}
+        ), path
+    assert {"train", "evaluate", "predict"} <= COMMANDS
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)

@@ -52,7 +52,7 @@ def made(monkeypatch):
             proof.parent.mkdir(parents=True)
             proof.touch()
 
-    monkeypatch.setattr(dynamic3d, "done", done)
+    monkeypatch.setattr(dynamic3d, "run_once", done)
     return runs
 
 
@@ -507,7 +507,7 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
             run / "checkpoints" / "last.ckpt",
         )
 
-    monkeypatch.setattr(equal_time, "done", done)
+    monkeypatch.setattr(equal_time, "run_once", done)
     words = [
         "--rows",
         "memory",
@@ -587,7 +587,7 @@ def test_methods_are_trained_alike_and_their_weights_counted(monkeypatch, tmp_pa
             assert called(script, *words).returncode == 0
             proof.touch()
 
-    monkeypatch.setattr(equal_time, "done", done)
+    monkeypatch.setattr(equal_time, "run_once", done)
     monkeypatch.chdir(tmp_path)
     data = f"--config data/folder.yaml data.root={draw_folder(tmp_path / 'data', 2)}"
     tiny_words = [

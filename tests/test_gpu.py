@@ -36,7 +36,7 @@ def done(proof, script, *line):
 @pytest.fixture
 def words(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "run_module", run_module)
-    monkeypatch.setattr(gpu, "done", done)
+    monkeypatch.setattr(gpu, "run_once", done)
     threads = torch.get_num_threads()
     root = draw_folder(tmp_path / "data", 4)
     small = [*tiny("itis/once.yaml"), f"loading.augment={CROP[0]}", "max_clicks=3"]
@@ -103,7 +103,7 @@ def test_every_row_is_measured_and_what_is_trained_is_played_and_written(
 
 
 def test_a_measurement_that_fails_is_named_on_the_page(tmp_path):
-    page = gpu.measured(tmp_path, "a click", ["benchmarks.click_time", "--no-such-option"])
+    page = gpu.measure_row(tmp_path, "a click", ["benchmarks.click_time", "--no-such-option"])
     assert "failed: " in page
     assert "--no-such-option" in page
     assert not [*Path(tmp_path).iterdir()]

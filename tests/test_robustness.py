@@ -53,7 +53,7 @@ def test_the_benchmark_plays_every_user_and_does_nothing_twice(tmp_path, monkeyp
             result = called(script, *words)
             assert result.returncode == 0, result.stderr
 
-    monkeypatch.setattr(robustness, "done", done)
+    monkeypatch.setattr(robustness, "run_once", done)
     network = "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}"
     model = f"tiny=--trust tests --config small.yaml '{network}'"
     data = f"--config data/folder.yaml data.root={tmp_path / 'data'}"
