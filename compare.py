@@ -178,12 +178,12 @@ def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
 def figures(method: Method) -> dict[str, str]:
     """Write mean and standard deviation over seeds of the shown figures."""
     cells = {}
-    for key in shown(method.runs[0].figures):
-        found = method.figure(key)
+    for name in shown(method.runs[0].figures):
+        found = method.figure(name)
         if found is not None:
             mean, deviation = found[0], found[1]
             spread = f" ± {deviation:.2g}" if deviation else ""
-            cells[key] = f"{mean:.4g}{spread}"
+            cells[name] = f"{mean:.4g}{spread}"
     return cells
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks of streams: every row is a config, parts of an array share the runs out, tables come from what the runs left."""
+"""Benchmarks: every row is a config, parts of an array share the runs, tables are right."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ COLUMNS = [
 
 @pytest.fixture
 def made(monkeypatch):
-    """The runs that a call would have made: folder and words; each leaves the mark of a finished one."""
+    """Record the runs that a call makes, folder and words; each is marked as finished."""
     runs = []
 
     def done(proof, script, *words):
@@ -321,7 +321,9 @@ def test_rows_are_what_they_are_called(made, monkeypatch, tmp_path):
             "warm, guided, weighted": "offline",
             "warm, guided, weighted, as a stream": "offline",
             "after interaction, as a stream": "interactive, replay, weighted, guided, smoothing",
-            "after 2 + 2, as a stream, 2 + 2": "interactive, replay, weighted, guided, smoothing, 2 + 2",
+            "after 2 + 2, as a stream, 2 + 2": (
+                "interactive, replay, weighted, guided, smoothing, 2 + 2"
+            ),
         }.items()
     }
 

@@ -319,7 +319,7 @@ def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_pa
 
 @pytest.fixture
 def job(monkeypatch):
-    """Turns this process into one of a SLURM step with further variables; without a call it has none."""
+    """Make this process one of a SLURM step with further variables; uncalled, it has none."""
     for key in ("INTERSEG_STAMP", "SLURM_STEP_ID", "SLURM_JOB_NAME", "WANDB_SWEEP_ID"):
         monkeypatch.delenv(key, raising=False)
 
@@ -378,7 +378,8 @@ def rank(parent):
     return str(own_folder(parent, {}))
 
 one = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 2}
-config = LaunchConfig(**one, run_id="one", rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork")
+one |= {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "start_method": "fork"}
+config = LaunchConfig(**one, run_id="one")
 print(*elastic_launch(config, rank)(Path(sys.argv[1])).values(), sep="\\n")
 """
 """What torchrun --standalone does, its ranks forked."""
@@ -431,7 +432,8 @@ def test_a_job_whose_config_was_changed_before_it_was_queued_again_does_not_star
 
 def test_a_job_whose_step_does_not_end_is_queued_again(tmp_path):
     programs = {
-        "srun": f"trap '' USR1; echo $WANDB_FINISH_TIMEOUT > {tmp_path}/begun; for _ in {{1..200}}; do /bin/sleep 0.1; done",
+        "srun": f"trap '' USR1; echo $WANDB_FINISH_TIMEOUT > {tmp_path}/begun; "
+        "for _ in {1..200}; do /bin/sleep 0.1; done",
         "sleep": f"echo $1 > {tmp_path}/slept",
         "scontrol": f"echo $* > {tmp_path}/asked",
     }

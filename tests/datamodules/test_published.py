@@ -1,4 +1,4 @@
-"""The published data sets' layouts, drawn in miniature: real palettes, real .mat files, real 16-bit maps."""
+"""Layouts of published data sets in miniature: real palettes, .mat files and 16-bit maps."""
 
 import tarfile
 import time
@@ -57,7 +57,7 @@ def thin(height=72, width=96):
 
 @pytest.fixture
 def pascal(tmp_path):
-    """VOC with two training images and one for validation; SBD with one image of VOC's and one of its own."""
+    """Draw VOC with three images, and SBD with one image of VOC's and one of its own."""
     voc, sbd = tmp_path / "VOCdevkit" / "VOC2012", tmp_path / "benchmark_RELEASE" / "dataset"
     for i, name in enumerate(("2007_1", "2007_2", "2007_3")):
         image, ids = draw(i)
@@ -189,7 +189,10 @@ def test_kitti_gives_cars_and_ignores_groups(kitti):
 
 @pytest.fixture
 def davis(tmp_path):
-    """Two videos of three frames; the initial mask of frame k is shifted by 4 k pixels, the object leaves a frame of the second."""
+    """Draw two videos of three frames; the initial mask of frame k is shifted by 4 k pixels.
+
+    The object is not in one frame of the second video.
+    """
     for v, video in enumerate(("bear", "swan")):
         for frame in range(3):
             image, ids = draw(v, objects=1)

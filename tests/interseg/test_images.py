@@ -1,4 +1,4 @@
-"""Photos: turned as a viewer turns them, scaled by what they hold; the table of files is tests/datamodules/test_files_people_have.py."""
+"""Photos: turned as a viewer turns them, scaled by what they hold; the table of files is tests/datamodules/test_photos_people_have.py."""
 
 import numpy as np
 import pytest
