@@ -2,6 +2,7 @@
 
 from benchmarks import (
     dynamic3d,
+    dynamic3d_tables,
 )
 from tests.benchmarks.dynamic3d_runs import call, finish
 
@@ -87,13 +88,13 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
         rows("unseen", 1, [0.2, 0.4]) + rows("held_out", 1, [0.5]) + rows("held_out", 2, last)
         for last in ([0.6, 0.8], [0.8, 0.8])
     ]
-    dynamic3d.held_out({"row": runs, "other": runs})
+    dynamic3d_tables.held_out({"row": runs, "other": runs})
     printed = capsys.readouterr().out.splitlines()
     assert (
         printed[2]
         == "| row | 0.750 ± 0.071 | 0.050 ± 0.071 | 0.700 ± 0.141 | 0.800 ± 0.000 | 0.700, 0.800 |"
     )
-    dynamic3d.by_seen({"row": runs, "other": runs})
+    dynamic3d_tables.by_seen({"row": runs, "other": runs})
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "| | 1 | 2 |"
     assert printed[2:] == [f"| {name} | 0.500 / 0.300 | 0.750 / - |" for name in ("row", "other")]
@@ -101,7 +102,7 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
         rows("round", 1, values, round="0") + rows("round", 1, [0.9], round="1")
         for values in ([0.1, 0.3], [0.5, 0.9])
     ]
-    dynamic3d.by_round({"row": runs})
+    dynamic3d_tables.by_round({"row": runs})
     printed = capsys.readouterr().out.splitlines()
     assert printed[2:] == [
         "| row | 0.450 [0.30, 0.60] | 0.900 [0.90, 0.90] |",
@@ -121,7 +122,7 @@ def test_tables_of_dice_are_means_over_volumes_then_over_permutations(capsys):
         ]
         for values in ([0.1, 0.3], [0.8, 0.8])
     ]
-    dynamic3d.three_curves({"row": runs})
+    dynamic3d_tables.three_curves({"row": runs})
     printed = capsys.readouterr().out.splitlines()
     assert (
         printed[0]
