@@ -1,4 +1,4 @@
-"""Folders of images, masks and class masks: the right pairs, or the line that says what is wrong."""
+"""Folders of images and masks: the right pairs, or the line that says what is wrong."""
 
 import unicodedata
 
