@@ -34,7 +34,7 @@ EXAMPLES = (
 
 
 def main() -> None:
-    """Run the command: config -> objects -> `Trainer.fit`; it prints the run's folder at the end."""
+    """Run the command: config -> objects -> `Trainer.fit`; print the run's folder at the end."""
     arguments = parser(__doc__.splitlines()[0], prints=True, examples=EXAMPLES)
     options = arguments.parse_intermixed_args()
     merged = identify(load(options.config, options.overrides, trusted=options.trust))

@@ -1,4 +1,4 @@
-"""Seeded miniatures: every test draws its own images, in the real layout of the data set that it stands for."""
+"""Seeded miniatures of data sets: every test draws its own images, in the real layouts."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
-    """Three images with two ellipses each as polygons, the second one a keyhole ring; one crowd that is left out."""
+    """Draw three images with two polygons each, the second one a keyhole ring, and one crowd."""
     images, annotations = [], []
     for i in range(3):
         image, _ = draw(i)

@@ -1,4 +1,4 @@
-"""The pages say what is so: printed examples are run as they stand, links and figures lead somewhere, no command's page is missing."""
+"""Pages of the docs: printed examples run, links and figures are right, no page is missing."""
 
 import importlib
 import re
@@ -36,7 +36,7 @@ def draw_leaves(root):
 
 @pytest.mark.parametrize("page", ["method", "network", "data", "user"])
 def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
-    """A page's files are written under their titles and its commands are called, in a package of one's own."""
+    """A page's files, written under their titles, work with its commands, in one's own package."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -91,7 +91,7 @@ def anchors(page):
 
 
 def test_every_link_leads_to_a_file_and_a_heading():
-    """`make docs` checks the built site; this does so for all pages in the repository, in a moment."""
+    """`make docs` checks the built site; this checks all pages in the repository quickly."""
     broken = []
     for page in PAGES:
         for target, anchor in LINK.findall(prose(page)):
@@ -157,7 +157,7 @@ def test_the_figures_of_the_front_page_are_on_the_page_that_they_name():
 
 
 def test_every_config_has_a_page():
-    """A config that a person may name is named on a how-to page, its folder's siblings at least by their stem."""
+    """A config that a person may name is named on a how-to page, or its folder's siblings are."""
     pages = [page for page in PAGES if "benchmarks" not in page.parts]
     text = "\n".join(page.read_text() for page in pages)
     for path in sorted((ROOT / "configs").rglob("*.yaml")):

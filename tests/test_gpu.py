@@ -1,4 +1,4 @@
-"""The command for a GPU, at a tiny size on the CPU: each of its lines is a real measurement, training ends in time and is played."""
+"""The command for a GPU, at a tiny size on the CPU: every line is a real measurement."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""Files of strangers run no code and lead nowhere: not out of a data set, not out of an archive, not into a pickle."""
+"""Strangers' files run no code and lead nowhere: out of a data set, an archive, into a pickle."""
 
 import ast
 import io

@@ -5,18 +5,24 @@ Sessions of one segmenter and one size of image are answered together.
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interseg.batches import ClickBatch
-from interseg.clicks.layout import Click, Mask, check_clicks, clicks_of, no_clicks, pad_clicks
+from interseg.clicks.layout import (
+    Click,
+    Clicks,
+    Mask,
+    check_clicks,
+    clicks_of,
+    no_clicks,
+    pad_clicks,
+)
 from interseg.inference.segmenter import Segmenter, State, check_mask, masks_of
-
-if TYPE_CHECKING:
-    from interseg.inference.session import Session
 
 
 class Step(NamedTuple):
@@ -34,6 +40,39 @@ class Step(NamedTuple):
 # images come in many sizes: compiling for each would take longer than answering
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
+class Opened(Protocol):
+    """A session, as far as a round knows it; see `interseg.inference.session.Session`."""
+
+    segmenter: Segmenter
+    image: Tensor
+    encoded: dict[str, Tensor]
+    id: int
+    logit_threshold: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+
+    @property
+    def clicks(self) -> Clicks:
+        """Clicks so far, (n, 4)."""
+
+    @property
+    def mask(self) -> Mask:
+        """Mask after them, (H, W)."""
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities after them, (H, W) or (K, H, W)."""
+
+    @property
+    def state(self) -> State:
+        """State of the segmenter after them."""
+
+    def take(self, step: Step) -> None:
+        """Go on to the step after a click."""
+
+
 def first_steps(
     segmenter: Segmenter,
     images: Tensor,
@@ -64,7 +103,7 @@ def first_steps(
 
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
-def answer_together(sessions: Sequence["Session"], clicks: Sequence[Click]) -> None:
+def answer_together(sessions: Sequence[Opened], clicks: Sequence[Click]) -> None:
     """Give each session its next click.
 
     Sessions of one segmenter and one size of image are answered as a batch.
@@ -92,7 +131,7 @@ def answer_together(sessions: Sequence["Session"], clicks: Sequence[Click]) -> N
 
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
-def foresee(session: "Session", clicks: Sequence[Click], together: int = 8) -> list[Mask]:
+def foresee(session: Opened, clicks: Sequence[Click], together: int = 8) -> list[Mask]:
     """Compute the mask after each of several clicks, each given alone as the session's next one.
 
     The session does not change.
@@ -115,7 +154,7 @@ def foresee(session: "Session", clicks: Sequence[Click], together: int = 8) -> l
     return masks
 
 
-def round_batch(sessions: Sequence["Session"], clicks: Sequence[Click]) -> ClickBatch:
+def round_batch(sessions: Sequence[Opened], clicks: Sequence[Click]) -> ClickBatch:
     """Make the batch of sessions of one size, including their next clicks."""
     device = sessions[0].image.device
     given = []

@@ -170,7 +170,7 @@ USERS = ("itis", "cluster", "random", "brs")
 
 
 def users_of(method, overlay):
-    """All users for one overlay; the others have one each, in turn, since a user does not know what it corrects."""
+    """List the users of each overlay: all for one, one each for the others, in turn."""
     return (
         USERS
         if overlay == "itis/mask.yaml"

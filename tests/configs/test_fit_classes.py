@@ -1,4 +1,4 @@
-"""A network of several classes by the commands: trained plainly, corrected by clicks, measured over the pixels of all images."""
+"""A network of several classes by the commands: trained, corrected by clicks, measured."""
 
 import csv
 import json
@@ -68,7 +68,7 @@ def counted(mask, truth):
 
 @pytest.fixture(scope="module")
 def played(run):
-    """Each object's clicks and its confusion before and after each, from the same checkpoint and one click at a time."""
+    """Play each object by itself; return its clicks and its confusion before and after each."""
     config = resolve(trained_config(run / "checkpoints" / "last.ckpt")) | {"refiner": "brs"}
     model = build_model(config)
     load_weights(model, run / "checkpoints" / "last.ckpt")

@@ -1,4 +1,4 @@
-"""The front door and the command that answers scripted clicks, with a network that two epochs have trained."""
+"""`interseg.load` and the command of scripted clicks, with a network trained for two epochs."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Networks that ship: small files that any command takes by name, which answer as the run that they were made of."""
+"""Networks that ship: small files with names, which answer as the run that they were made of."""
 
 import csv
 import importlib.util

@@ -1,4 +1,4 @@
-"""Starting where something lies already: refused, gone on with, begun anew; a start that fails leaves nothing."""
+"""Starts in a folder with files: refused, resumed, overwritten; a failed start leaves nothing."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Starting from another run's weights: what fits is taken, the rest is named, nothing is fetched that the file has."""
+"""Starts from another run's weights: those that fit are taken, the others are named."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""COCO files as people have them; single annotations are in tests/datamodules/test_files_people_have.py."""
+"""COCO files as people have them; single annotations are in test_coco_people_have.py."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Folders of DICOM series, written by GDCM; what is wrong with slices is in tests/datamodules/test_files_people_have.py."""
+"""Folders of DICOM series, written by GDCM; wrong slices are in test_volumes_people_have.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Photos that are in two sets are found in other sizes, files and lights; different photos are not taken for the same."""
+"""Photos of two sets, found in other sizes, files and lights; others are not taken for them."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_distances_are_those_of_the_bits():
 
 @pytest.fixture
 def sets(tmp_path):
-    """A photo of the test set lies in one of the two training sets, mirrored and in another size."""
+    """Put a photo of the test set into one of two training sets, mirrored and in another size."""
     draw_folder(tmp_path / "drawn", 2)
     for number, name in enumerate(("chelsea.png", "rocket.jpg")):
         for place, image in (

@@ -1,4 +1,4 @@
-"""Readers of damaged files end in a right array or in `InputError`, and in nothing else: 2,000 files, the same ones in every run."""
+"""Readers of 2,000 damaged files end in a right array or in `InputError`, and in nothing else."""
 
 import json
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def write_real(path: Path) -> None:
 
 @st.composite
 def damaged(draw: Any, content: bytes) -> tuple[bytes, bool]:
-    """Bytes of a damaged file, and whether they are its beginning: cut, flipped, overwritten, or random from some byte on."""
+    """Damage bytes: cut, flip or overwrite them; tell whether the result is their beginning."""
     how = draw(st.sampled_from(["cut", "flip", "overwrite", "tail", "random"]))
     place = draw(st.integers(0, len(content) - 1))
     if how == "cut":

@@ -1,5 +1,6 @@
-"""Sources side by side: ids, weights and splits against what they are by hand; two ranks and resumes train as one does,
-with the memory of clicks and inner rounds.
+"""Sources side by side: ids, weights and splits against those computed by hand.
+
+Two ranks and resumed runs train as one, with the memory of clicks and inner rounds.
 """
 
 import json

@@ -130,7 +130,8 @@ def test_what_is_odd_is_named_and_its_neighbours_go_on():
     assert settle(files)[1].keys() == {"grey"}
     _, odd = settle({"white": found(0, 255), "half": found(0, 128)})
     assert odd == {
-        "half": "has 0 and 128 alone: ignored, or an object; give data.kind=trimap or binary, or draw the object as 255"
+        "half": "has 0 and 128 alone: ignored, or an object; "
+        "give data.kind=trimap or binary, or draw the object as 255"
     }
 
 

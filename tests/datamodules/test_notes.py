@@ -1,4 +1,4 @@
-"""What a data module has for people beside its objects: notes, what was left out, problems; and sets that are parted by image."""
+"""Notes, files that are left out, and problems of data modules; splits by image."""
 
 import numpy as np
 import pytest

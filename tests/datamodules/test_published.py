@@ -1,8 +1,5 @@
-"""The published data sets' layouts, drawn in miniature: real palettes, real .mat files, real 16-bit maps."""
+"""Layouts of published data sets in miniature: real palettes, .mat files and 16-bit maps."""
 
-import tarfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +8,12 @@ from PIL import Image
 from scipy.io import savemat
 
 from configs import build, load, resolve
-from datamodules import downloads, instances
-from datamodules.davis import DavisDataModule
-from datamodules.downloads import SBD, expect
+from datamodules import instances
 from datamodules.instances import InstanceMapSource, objects_of, read_instances
 from datamodules.kitti import KittiDataModule, read_cars
 from datamodules.pascal import PascalDataModule
 from datamodules.sbd import SbdDataModule
 from interseg.errors import InputError
-from interseg.evaluation.overlap import iou
 from tests.helpers.drawing import draw, write
 
 PALETTE = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]
@@ -57,7 +51,7 @@ def thin(height=72, width=96):
 
 @pytest.fixture
 def pascal(tmp_path):
-    """VOC with two training images and one for validation; SBD with one image of VOC's and one of its own."""
+    """Draw VOC with three images, and SBD with one image of VOC's and one of its own."""
     voc, sbd = tmp_path / "VOCdevkit" / "VOC2012", tmp_path / "benchmark_RELEASE" / "dataset"
     for i, name in enumerate(("2007_1", "2007_2", "2007_3")):
         image, ids = draw(i)
@@ -187,60 +181,6 @@ def test_kitti_gives_cars_and_ignores_groups(kitti):
         data.source("test")
 
 
-@pytest.fixture
-def davis(tmp_path):
-    """Two videos of three frames; the initial mask of frame k is shifted by 4 k pixels, the object leaves a frame of the second."""
-    for v, video in enumerate(("bear", "swan")):
-        for frame in range(3):
-            image, ids = draw(v, objects=1)
-            if (v, frame) == (1, 2):
-                ids[:] = 0
-            write(tmp_path / "JPEGImages" / "480p" / video / f"{frame:05d}.jpg", image)
-            write(
-                tmp_path / "Annotations" / "480p" / video / f"{frame:05d}.png",
-                (ids > 0).astype(np.uint8) * 255,
-            )
-            write(
-                tmp_path / "initial" / video / f"{frame:05d}.png",
-                np.roll(ids > 0, 4 * frame, 1).astype(np.uint8) * 255,
-            )
-    (tmp_path / "ImageSets" / "2016").mkdir(parents=True)
-    (tmp_path / "ImageSets" / "2016" / "val.txt").write_text("bear\nswan\n")
-    return tmp_path
-
-
-def test_davis_gives_the_worst_initial_masks_of_each_video(davis):
-    source = DavisDataModule(str(davis)).source("test")
-    assert [source.name(i) for i in range(len(source))] == ["bear/00002.jpg", "swan/00001.jpg"]
-    sample = source.read(0)
-    truth = draw(0, objects=1)[1] > 0
-    assert np.array_equal(sample.mask == 1, truth)
-    assert np.array_equal(sample.previous, np.roll(truth, 8, 1))
-    assert 0 < iou(sample.previous, sample.mask) < 1
-    assert len(DavisDataModule(str(davis), worst=None).source("test")) == 5
-    lines = [
-        f"/JPEGImages/480p/bear/{i:05d}.jpg /Annotations/480p/bear/{i:05d}.png" for i in range(3)
-    ]
-    (davis / "ImageSets" / "480p").mkdir()
-    (davis / "ImageSets" / "480p" / "val.txt").write_text("\n".join(lines))
-    assert len(DavisDataModule(str(davis), worst=None).source("test")) == 3
-
-
-def test_initial_masks_reach_the_batch_and_bad_ones_are_named(davis):
-    data = DavisDataModule(
-        str(davis), loading=build(resolve(load([], ["loading.num_workers=0"]))["loading"])
-    )
-    (batch,) = list(data.test_dataloader())
-    assert batch["previous"].shape == (2, 72, 96)
-    assert batch["previous"].any()
-    write(davis / "initial" / "bear" / "00002.png", np.ones((5, 5), np.uint8))
-    (davis / "initial" / "swan" / "00001.png").unlink()
-    source = DavisDataModule(str(davis)).source("test")
-    assert [source.name(i) for i in range(len(source))] == ["bear/00001.jpg", "swan/00000.jpg"]
-    assert "initial masks have the frame's size" in source.problems[0]
-    assert "00001.png does not exist" in source.problems[1]
-
-
 @pytest.mark.parametrize("config", ["data/davis345.yaml", "data/coco_mval.yaml"])
 def test_any_channel_above_zero_is_the_object(config, tmp_path):
     image, ids = draw(3)
@@ -264,45 +204,6 @@ def test_berkeley_is_grabcuts_layout_under_other_names(grabcut):
         )
         == 4
     )
-
-
-def test_a_closed_machine_is_told_what_to_put_where(tmp_path, monkeypatch):
-    for proxy in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(proxy, "http://127.0.0.1:9")
-    with pytest.raises(
-        InputError,
-        match=(
-            r"VOCdevkit/VOC2012 and could not be "
-            r"downloaded.*VOCtrainval_11-May-2012.*data/samples.yaml needs no"
-        ),
-    ):
-        PascalDataModule(str(tmp_path / "new")).prepare_data()
-    with pytest.raises(InputError, match=r"benchmark.tgz"):
-        SbdDataModule(str(tmp_path / "new")).prepare_data()
-    with pytest.raises(InputError, match=r"VOCdevkit"):
-        PascalDataModule(str(tmp_path / "new")).source("train")
-    for module in (SbdDataModule, KittiDataModule, DavisDataModule):
-        with pytest.raises(InputError, match=r"nowhere.*data.root=PATH"):
-            module(str(tmp_path / "nowhere")).source("test")
-
-
-def test_an_archive_is_fetched_once_and_its_sizes_are_checked(tmp_path, monkeypatch, capsys):
-    fetched = []
-
-    def download(url, root, name, md5):
-        fetched.append((url, md5))
-        (tmp_path / "made").mkdir()
-        with tarfile.open(Path(root) / name, "w:gz") as archive:
-            archive.add(tmp_path / "made", "benchmark_RELEASE/dataset")
-
-    monkeypatch.setattr(downloads, "download_url", download)
-    wanted = tmp_path / "benchmark_RELEASE" / "dataset"
-    SBD.fetch(tmp_path, wanted, lambda: None)
-    SBD.fetch(tmp_path, wanted, lambda: None)
-    assert fetched == [(SBD.url, SBD.md5)]
-    assert f"downloading {SBD.url}" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"train.txt lists 3 images, 8498 were published"):
-        expect(SBD.what, {"train.txt": (3, 8498)})
 
 
 def test_damaged_and_missing_instance_files_are_named(pascal):
@@ -329,20 +230,3 @@ def test_a_photo_of_another_size_is_named(pascal):
     assert isinstance(source, InstanceMapSource)
     with pytest.raises(InputError, match="a mask has its image's size"):
         source.read(0)
-
-
-def test_who_waits_for_a_lock_that_is_removed_takes_the_next(tmp_path):
-    path, held, most = tmp_path / "new" / ".lock", [], []
-
-    def hold(_):
-        with downloads.hold_lock(path):
-            held.append(1)
-            most.append(len(held))
-            assert path.exists()
-            time.sleep(0.01)
-            held.pop()
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(hold, range(18)))
-    assert most == [1] * 18
-    assert list(path.parent.iterdir()) == []

@@ -1,7 +1,5 @@
 """Streams of volumes from miniatures of the real layouts, and what can be wrong with them."""
 
-import json
-import locale
 import multiprocessing
 import os
 
@@ -9,106 +7,22 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from datamodules.brats import BratsDataModule
-from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volume_files import Volume, VolumeFiles, crop_volume, read_case, resize_volume
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
+from tests.datamodules.volume_layouts import (
+    SMALL,
+    brats_2015,
+    brats_2020,
+    dicom,
+    folder,
+    make_folder,
+    msd,
+    nifti_pairs,
+)
 from tests.helpers.volumes import case, save
-
-
-def folder(root):
-    for i in range(6):
-        image, mask = case(i)
-        save(image, root / "images" / f"c{i}.nii.gz")
-        save(mask, root / "labels" / f"c{i}.nrrd")
-    return VolumeFolderDataModule
-
-
-def msd(root):
-    rows = []
-    for i in range(6):
-        image, mask = case(i)
-        rows.append({"image": f"./imagesTr/c{i}.nii.gz", "label": f"./labelsTr/c{i}.nii.gz"})
-        save(image, root / rows[-1]["image"])
-        save(mask, root / rows[-1]["label"])
-    (root / "dataset.json").write_text(json.dumps({"training": rows}))
-    return MsdDataModule
-
-
-def brats_2020(root):
-    for i in range(6):
-        image, mask = case(i)
-        save(image, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_flair.nii.gz")
-        save(image, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_t1.nii.gz")
-        save(mask * 4, root / f"BraTS20_{i:03}" / f"BraTS20_{i:03}_seg.nii.gz")
-    return BratsDataModule
-
-
-def brats_2015(root):
-    for i in range(6):
-        image, mask = case(i)
-        save(
-            image,
-            root
-            / "HGG"
-            / f"p{i}"
-            / f"VSD.Brain.XX.O.MR_Flair.{i}"
-            / f"VSD.Brain.XX.O.MR_Flair.{i}.mha",
-        )
-        save(
-            mask * 2,
-            root
-            / "HGG"
-            / f"p{i}"
-            / f"VSD.Brain_3more.XX.O.OT.{i}"
-            / f"VSD.Brain_3more.XX.O.OT.{i}.mha",
-        )
-    return BratsDataModule
-
-
-def dicom(root):
-    before = locale.setlocale(locale.LC_ALL)
-    for i in range(6):
-        image, mask = case(i)
-        for number, pixels in enumerate(image.astype(np.int16)):
-            one = SimpleITK.GetImageFromArray(pixels[None])
-            one.SetSpacing((0.5, 1.0, 2.0))
-            tags = {
-                "0020|000e": f"1.2.3.{i}",
-                "0020|000d": f"1.2.{i}",
-                "0020|0013": str(number),
-                "0008|0060": "MR",
-            }
-            tags |= {
-                "0020|0032": f"0\\0\\{2.0 * number}",
-                "0020|0037": "1\\0\\0\\0\\1\\0",
-                "0018|0050": "2.0",
-            }
-            for tag, value in tags.items():
-                one.SetMetaData(tag, value)
-            path = root / "images" / f"Prostate{i}" / "study" / "series" / f"{number:03}.dcm"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = SimpleITK.ImageFileWriter()
-            writer.KeepOriginalImageUIDOn()
-            writer.SetFileName(str(path))
-            writer.Execute(one)
-        save(mask, root / "labels" / f"Prostate{i}_truth.nrrd")
-    locale.setlocale(
-        locale.LC_ALL, before
-    )  # writing DICOM leaves the process in "C", where nothing reads UTF-8
-    return NciIsbiDataModule
-
-
-def nifti_pairs(root):
-    folder(root)
-    return NciIsbiDataModule
-
-
-PLAYED = StreamProtocol("stream", sequences=2, rounds=2)
-SMALL = {"size": (8, 16, 16), "held_out": 2, "protocol": PLAYED, "margin": 1}
 
 
 @pytest.mark.parametrize("layout", [folder, msd, brats_2020, brats_2015, dicom, nifti_pairs])
@@ -217,13 +131,7 @@ def test_volumes_of_any_spacing_are_brought_to_one(tmp_path):
 
 @pytest.fixture
 def data(tmp_path):
-    def make(**options):
-        return VolumeFolderDataModule(
-            str(tmp_path / "set"), **{"cache": str(tmp_path / "cache"), **SMALL, **options}
-        )
-
-    folder(tmp_path / "set")
-    return make
+    return make_folder(tmp_path)
 
 
 def test_a_permutation_is_the_stream_in_another_order_and_rounds_come_in_a_row(data):
@@ -280,75 +188,6 @@ def test_the_cache_serves_several_processes_and_changes_with_files_and_settings(
     assert not list((tmp_path / "cache").glob(".*"))
 
 
-def test_what_is_wrong_with_volumes_is_named(data, tmp_path):
-    images, labels = tmp_path / "set" / "images", tmp_path / "set" / "labels"
-    image, mask = case(0)
-
-    def error(match, **options):
-        with pytest.raises(InputError, match=match):
-            data(**options).objects("train").read(0)
-
-    error("crop is 'brain'", crop="brain")
-    error("normalise is 'batch'", normalise="batch")
-    error("kind is 'sequence'; these data", protocol=StreamProtocol("sequence"))
-    error(r"size is \[8, 0, 8\]; give D, H and W", size=[8, 0, 8])
-    error("margin=-1", margin=-1)
-    error("seed is -1", seed=-1)
-    error(
-        r"spacing is \[1, 1, 1\], size \[8, 16, 16\]; give mm along D, H and W with data.size=null",
-        spacing=(1, 1, 1),
-    )
-    error(r"spacing is \[1, 0, 1\], size null", spacing=(1, 0, 1), size=None)
-    error(r"spacing is \[nan, 1, 1\], size null", spacing=(float("nan"), 1, 1), size=None)
-    error("has 1 channels, data.channel=1", channel=1)
-    error(r"cannot be written \(.*; give data.cache=FOLDER", cache=str(images / "c0.nii.gz"))
-    many = StreamProtocol("offline", first=(0, 9))
-    error(r"first is \[0, 9\]; the stream has", protocol=many)
-    static = StreamProtocol("static")
-    error("plays the held-out volumes, and there are none", protocol=static, held_out=0)
-    error("6 volumes; lower data.held_out=6", held_out=6)
-    save(mask[:, :-1], labels / "c0.nrrd")
-    error(r"c0.nrrd has \(12, 13, 10\) voxels, its image \(12, 14, 10\)")
-    save(mask, labels / "c0.nrrd", origin=(5, 0, 0))
-    error(
-        r"lies elsewhere than its image: its voxel \(0, 0, 0\) at \(5, 0, 0\) mm, "
-        r"the image's at \(0, 0, 0\)"
-    )
-    save(mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.5))
-    error("lies elsewhere than its image: its voxel")
-    save(
-        mask, labels / "c0.nrrd", spacing=(0.5, 1.0, 2.03)
-    )  # 0.27 mm over nine slices, above a tenth of 0.5 mm
-    error("lies elsewhere than its image: its voxel")
-    for angle in (0.3, 0.01):
-        c, s = np.cos(angle), np.sin(angle)
-        save(mask, labels / "c0.nrrd", direction=(c, -s, 0, s, c, 0, 0, 0, 1))
-        error("lies elsewhere than its image: its voxel")
-    save(mask, labels / "c0.nrrd", origin=(0.01, 0, 0), spacing=(0.5, 1.0, 2.0001))
-    read_case(VolumeFiles(images / "c0.nii.gz", labels / "c0.nrrd"))
-    save(mask * np.float32(0.3), labels / "c0.nrrd")
-    error("has voxels of 0.3; labels are whole numbers")
-    save(np.where(mask > 0, np.float32(np.nan), 0), labels / "c0.nrrd")
-    error("has voxels of nan; labels are whole numbers")
-    save(mask * 0, labels / "c0.nrrd")
-    error("has no voxel of the target")
-    save(mask, labels / "c0.nrrd")
-    error(r"has no voxel of the target \(labels \[7\]\)", values=[7])
-    image[4, 4, 4] = np.nan
-    save(mask, labels / "c0.nrrd")
-    save(image, images / "c0.nii.gz")  # NIfTI's own library reads such voxels as 0
-    case_of = VolumeFiles(images / "c0.nii.gz", labels / "c0.nrrd")
-    assert np.array_equal(read_case(case_of).image, np.nan_to_num(image))
-    (images / "c0.nii.gz").unlink()
-    save(image, images / "c0.nrrd")
-    error("has 1 voxels that are not finite numbers")
-    (images / "c0.nrrd").unlink()
-    (images / "c0.nii.gz").write_bytes(b"nothing")
-    error("cannot be read as a volume")
-    (labels / "c0.nrrd").unlink()
-    error("c0.nii.gz has no labels of its name")
-
-
 def test_labels_of_a_scaled_file_are_the_whole_numbers_they_mean(tmp_path):
     image, mask = case(0)
     save(image, tmp_path / "a.nii.gz")
@@ -357,33 +196,6 @@ def test_labels_of_a_scaled_file_are_the_whole_numbers_they_mean(tmp_path):
         assert np.array_equal(
             read_case(VolumeFiles(tmp_path / "a.nii.gz", tmp_path / "b.nrrd"), values).mask, mask
         )
-
-
-@pytest.mark.parametrize("layout", [folder, brats_2020, nifti_pairs])
-def test_a_case_that_lies_there_twice_is_named(layout, tmp_path):
-    kind = layout(tmp_path / "set")
-    unpacked = sorted(
-        (tmp_path / "set").rglob("*000_*.nii.gz" if layout is brats_2020 else "c0.nii.gz")
-    )
-    for path in unpacked:
-        SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path).removesuffix(".gz"))
-    image = unpacked[0]
-    with pytest.raises(
-        InputError,
-        match=(
-            rf"{image.name.removesuffix('.gz')} and .*{image.name} are one case; "
-            r"remove one of them"
-        ),
-    ):
-        kind(str(tmp_path / "set"), cache=str(tmp_path / "cache"), **SMALL).objects("train")
-
-
-def test_a_case_that_is_named_twice_is_named(tmp_path):
-    msd(tmp_path)
-    rows = json.loads((tmp_path / "dataset.json").read_text())["training"]
-    (tmp_path / "dataset.json").write_text(json.dumps({"training": [*rows, rows[2]]}))
-    with pytest.raises(InputError, match=r"c2\.nii\.gz are one case"):
-        MsdDataModule(str(tmp_path), cache=str(tmp_path / "cache"), **SMALL).objects("train")
 
 
 def test_series_and_pairs_may_lie_side_by_side(tmp_path):
@@ -417,26 +229,6 @@ def test_a_shared_cache_is_readable_as_other_files_are(data, tmp_path):
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()} == {0o644}
-
-
-@pytest.mark.parametrize(
-    "kind", [MsdDataModule, BratsDataModule, NciIsbiDataModule, VolumeFolderDataModule]
-)
-def test_a_missing_set_says_how_to_get_it(kind, tmp_path):
-    with pytest.raises(InputError, match="is expected in"):
-        kind(str(tmp_path / "none"), **SMALL).objects("train")
-    with pytest.raises(InputError):
-        kind(str(tmp_path), **SMALL).objects("train")
-
-
-def test_a_decathlon_that_is_not_whole_is_named(tmp_path):
-    msd(tmp_path)
-    (tmp_path / "imagesTr" / "c1.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"c1.nii.gz does not exist"):
-        MsdDataModule(str(tmp_path), **SMALL).files()
-    (tmp_path / "dataset.json").write_text("[]")
-    with pytest.raises(InputError, match="is not the decathlon's"):
-        MsdDataModule(str(tmp_path), **SMALL).files()
 
 
 def test_labels_are_those_of_the_very_name(tmp_path):

@@ -1,4 +1,4 @@
-"""Volumes at every cut, and headers of all kinds of NIfTI; formats side by side are in tests/datamodules/test_files_people_have.py."""
+"""Volumes that are cut at every place, and headers of all kinds of NIfTI."""
 
 import gzip
 import locale

@@ -200,3 +200,15 @@ def outcome(maker: Any, root: Path) -> Any:
         return maker(root)
     except InputError as error:
         return "error: " + str(error).replace(str(root), "ROOT")
+
+
+VOID = TWO.copy()
+"""Two objects with a row to ignore."""
+VOID[0] = 255
+HOLED = np.where(BOX[..., None] > 0, np.uint8(255), np.uint8(0))
+"""An object as white on black, (H, W, 1)."""
+
+
+def grey(pixels):
+    """Repeat grey values (H, W) as three channels."""
+    return np.repeat(np.asarray(pixels, np.uint8)[..., None], 3, -1)

@@ -1,6 +1,6 @@
 """Photos: turned as a viewer turns them, and scaled to 8 bits.
 
-The table of files is tests/datamodules/test_files_people_have.py.
+The table of files is tests/datamodules/test_photos_people_have.py.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
-"""Jobs of a real SLURM: a run that is told to go is queued again and ends as if it had not been; arrays leave a run each.
+"""Jobs of a real SLURM: a signalled run is queued again and ends as if it had not been.
 
-`make test-slurm` runs them; they need root and Debian's slurm-wlm and munge, which it installs.
+Arrays leave a run each. `make test-slurm` runs them; they need root and Debian's slurm-wlm and
+munge, which it installs.
 """
 
 import os

@@ -1,0 +1,29 @@
+"""Fixtures of runs: drawn photos, a short run, processes of their own."""
+
+import pytest
+
+from tests.configs.short_run import arguments
+from tests.helpers.commands import command
+from tests.helpers.drawing import draw_folder
+from tests.helpers.forking import Forks
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return draw_folder(tmp_path_factory.mktemp("data"), 5)
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """Run commands as processes of their own, without repeating their imports."""
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "trained"
+    result = command("train.py", *arguments(data, folder), "logger=wandb")
+    assert result.returncode == 0, result.stderr
+    return folder
