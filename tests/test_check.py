@@ -191,7 +191,7 @@ def test_many_lines_are_cut_on_the_screen_and_whole_on_the_page(tmp_path):
 
 
 def test_what_is_no_data_module_is_told():
-    with pytest.raises(InputError, match="int is no data module of clicks, tasks or volumes"):
+    with pytest.raises(InputError, match="int is not a data module of clicks, tasks or volumes"):
         check_data(3)
 
 
