@@ -24,8 +24,11 @@ ROWS: dict[str, Carry] = BACKENDS | {
     "dis_trusted": partial(dis_flow, sure=None),
     "dis_preset": partial(dis_flow, least=24, stride=3, sure=None),
 }
-"""`dis_trusted` trusts the flow everywhere, `dis_preset` also takes OpenCV's medium preset on slices
-of their own size."""
+"""Registrations by name.
+
+`dis_trusted` trusts the flow everywhere; `dis_preset` also takes OpenCV's medium preset on slices
+of their own size.
+"""
 
 
 def main() -> None:

@@ -131,7 +131,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             first = self.protocol.first
             if first is not None and first[1] > len(self.streamed()):
                 raise InputError(
-                    f"protocol.first is {list(first)}; the stream has {len(self.streamed())} volumes"
+                    f"protocol.first is {list(first)}; "
+                    f"the stream has {len(self.streamed())} volumes"
                 )
             if self.by_set:
                 _, learned = self.split()

@@ -171,7 +171,7 @@ class StreamMethod(NamedTuple):
         return all("dice" in figures for figures in self.sequences.values())
 
     def curve(self) -> list[tuple[float, float]]:
-        """Return mean cost and mean quality before the first round, where it is known, and after each.
+        """Return mean cost and mean quality before the first round, where known, and after each.
 
         Means are over tasks or volumes.
         """

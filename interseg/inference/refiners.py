@@ -17,7 +17,7 @@ from interseg.inference.scene import Scene
 
 
 class MapRefiner(Refiner):
-    """DistMap-BRS, which adds to the interaction maps; with its paper's settings it is `BRSRefiner`."""
+    """DistMap-BRS, which adds to the interaction maps; `BRSRefiner` has its paper's settings."""
 
     def begin(
         self, scene: Scene, group: Sequence[int], variables: Sequence[Tensor | None]

@@ -1,4 +1,4 @@
-"""Global context over a grid of tokens: attention blocks, and the likeness of every token to the clicked ones."""
+"""Global context over a grid of tokens: attention blocks, and likeness to clicked tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -6,16 +6,17 @@ from torch.nn.functional import avg_pool2d, normalize, scaled_dot_product_attent
 
 
 class TokenBlock(nn.Module):
-    """A transformer block over a grid: attention to pooled keys (PVT v2, Wang et al. 2022), and a feed-forward with a 3 x 3 convolution.
+    """A transformer block over a grid of tokens.
 
-    The depth-wise convolution (SegFormer, Xie et al. 2021) lets the block know neighbours, whatever
-    the grid's size.
+    It attends to pooled keys (PVT v2, Wang et al. 2022). Its feed-forward has a depth-wise 3 x 3
+    convolution (SegFormer, Xie et al. 2021), by which the block knows neighbours on grids of any
+    size.
 
     Args:
-        width: channels of a token.
-        heads: of attention.
-        ratio: hidden channels of the feed-forward, in multiples of `width`.
-        pool: side of the squares whose means are keys and values; 1 for every token.
+        width: Channels of a token.
+        heads: Number of attention heads.
+        ratio: Hidden channels of the feed-forward, in multiples of `width`.
+        pool: Side of the squares whose means are keys and values; 1 for every token.
     """
 
     def __init__(self, width: int, heads: int = 4, ratio: int = 3, pool: int = 2) -> None:
@@ -87,7 +88,7 @@ def likeness_to_clicks(
 
 
 def likeness_to_regions(tokens: Tensor, share: Tensor) -> Tensor:
-    """Compute the cosine similarity of each token to the mean token of a mask, and to that of the rest.
+    """Compute the cosine similarity of each token to a mask's mean token, and to the rest's.
 
     Args:
         tokens: (B, S, N, C) of unit length, of S kinds of features.

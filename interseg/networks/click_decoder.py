@@ -1,4 +1,7 @@
-"""What a click network runs once a click: guidance joins tokens that are known, attention carries it on, skips give outlines."""
+"""The part of a click network that is run once a click.
+
+Guidance joins the known tokens, attention spreads it, skips give outlines.
+"""
 
 from collections.abc import Mapping
 
@@ -10,7 +13,9 @@ from interseg.networks.attention import TokenBlock, likeness_to_clicks, likeness
 
 
 class Decoder(nn.Module):
-    """Logits from guidance and what is known of a photo: its tokens, skips, and unit features in which tokens are compared.
+    """Decoder of guidance and a photo's encoding to logits.
+
+    The encoding has tokens, skips, and unit features in which tokens are compared.
 
     Args:
         kinds: of features in which tokens are compared with clicked ones.
@@ -36,11 +41,18 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(four, 4, 3, padding=1)
 
     def forward(self, encoded: Mapping[str, Tensor], maps: Tensor) -> Tensor:
-        """Logits (B, 1, h, w), twice the size of the skip at stride 4, from guidance (B, c, H, W)."""
+        """Compute logits (B, 1, h, w) from guidance (B, c, H, W).
+
+        They have twice the size of the skip at stride 4.
+        """
         return self.head(self.features(encoded, maps)[1])
 
     def features(self, encoded: Mapping[str, Tensor], maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute what logits come from, at strides 8 and 4: (B, 2 outlines, h, w) and (B, outlines, h, w)."""
+        """Compute the features before the logits, at strides 8 and 4.
+
+        Returns:
+            (B, 2 outlines, h, w) and (B, outlines, h, w).
+        """
         guide4 = self.guide4(maps)
         guide8 = self.guide8(guide4)
         x = self.context(self.join(encoded["tokens"], guide8, self._likeness(encoded, maps)))
@@ -99,7 +111,10 @@ class Residual(nn.Module):
 
 
 def unit(before: int, after: int, stride: int) -> nn.Sequential:
-    """Make a convolution with group norm of 8 channels each and ReLU; its output is the input's size over the stride, 2 or 4."""
+    """Make a convolution of stride 2 or 4 with group norm, of 8 channels each, and ReLU.
+
+    The output has the input's size over the stride.
+    """
     kernel = 3 if stride == 2 else 6
     convolution = nn.Conv2d(before, after, kernel, stride, padding=1)
     return nn.Sequential(convolution, nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""A click network that encodes a photo once: a frozen encoder's features, and a light decoder that is run once a click.
+"""A click network that encodes a photo once and runs a light decoder once a click.
 
 The design is that of the systems that need the fewest clicks (SegNext, Liu et al. 2024; SkipClick,
 Schön et al. 2025): a strong frozen encoder, late guidance, shallow skips for outlines. Nothing of
@@ -27,7 +27,7 @@ being too many for attention."""
 
 
 class OnceNetwork(nn.Module):
-    """A frozen encoder and a decoder with global context: logits at half of the view from photo and guidance.
+    """A frozen encoder and a decoder with global context, with logits at half of the view.
 
     Args:
         encoder: of timm, e.g. "vit_small_patch14_dinov2" or "tf_efficientnet_lite0".
@@ -63,7 +63,8 @@ class OnceNetwork(nn.Module):
         super().__init__()
         if guidance_channels not in (2, 3):
             raise InputError(
-                f"guidance_channels is {guidance_channels}; use 2 for clicks, 3 with the previous mask"
+                f"guidance_channels is {guidance_channels}; "
+                "use 2 for clicks, 3 with the previous mask"
             )
         if width < 32 or width % 32 or outlines < 8 or outlines % 8:
             raise InputError(f"width={width}, outlines={outlines}; give multiples of 32 and of 8")
@@ -79,7 +80,10 @@ class OnceNetwork(nn.Module):
             self.decoder.compile(**compile)
 
     def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters: "encoder" (none where it is frozen) and "decoder", neck included."""
+        """Return the trainable parameters of "encoder" and "decoder".
+
+        A frozen encoder has none; the neck is part of the decoder.
+        """
         trained = [p for p in self.encoder.parameters() if p.requires_grad]
         return {
             "encoder": trained,
@@ -87,11 +91,17 @@ class OnceNetwork(nn.Module):
         }
 
     def refinement_points(self) -> dict[str, nn.Module]:
-        """Layers that f-BRS may scale: "a" what joins tokens and guidance, "b" the context, "c" the outlines before the last layer."""
+        """Return the layers that f-BRS may scale.
+
+        "a" joins tokens and guidance, "b" is the context, "c" the outlines before the last layer.
+        """
         return {"a": self.decoder.join, "b": self.decoder.context, "c": self.decoder.quarter}
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Run the encoder alone: its levels (B, C, h, w) from photos (B, 3, H, W) in [0, 1], padded by replication."""
+        """Run the encoder alone: levels (B, C, h, w) from photos (B, 3, H, W) in [0, 1].
+
+        Photos are padded by replication.
+        """
         return self.encoder(self.padded(image))
 
     def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
@@ -135,7 +145,10 @@ class OnceNetwork(nn.Module):
         return interpolate(logits, maps.shape[-2:], mode="bilinear")[..., :height, :width]
 
     def padded(self, x: Tensor) -> Tensor:
-        """Pad (B, C, H, W) at the right and the bottom by replication to multiples of the encoder's divisor."""
+        """Pad (B, C, H, W) to multiples of the encoder's divisor.
+
+        The right and the bottom are padded by replication.
+        """
         height, width = x.shape[-2:]
         margins = (0, -width % self.encoder.divisor, 0, -height % self.encoder.divisor)
         return pad(x, margins, mode="replicate") if any(margins) else x
@@ -190,18 +203,25 @@ class Neck(nn.Module):
 
 
 def normalised(level: Tensor) -> Tensor:
-    """Give features (B, C, h, w) mean 0 and variance 1 at each place: levels and encoders differ in scale."""
+    """Normalise features (B, C, h, w) to mean 0 and variance 1 at each place.
+
+    Levels and encoders differ in scale.
+    """
     channels = int(level.shape[1])  # a number, of which an export makes a constant
     return layer_norm(level.permute(0, 2, 3, 1), [channels]).permute(0, 3, 1, 2)
 
 
 def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:
-    """Split the levels' places into those of the tokens, the finest of them first, and those too fine for attention."""
+    """Split the levels' places into those of the tokens and those too fine for attention.
+
+    The finest of the tokens' levels comes first.
+    """
     strides = encoder.strides
     coarse = [i for i, stride in enumerate(strides) if stride > FINE_STRIDE]
     if not coarse:
         raise InputError(
-            f"the levels of {encoder.name} have strides {strides}; add one of more than {FINE_STRIDE}"
+            f"the levels of {encoder.name} have strides {strides}; "
+            f"add one of more than {FINE_STRIDE}"
         )
     return sorted(coarse, key=lambda i: strides[i]), [
         i for i in range(len(strides)) if i not in coarse
@@ -209,7 +229,10 @@ def split_levels(encoder: FrozenEncoder) -> tuple[list[int], list[int]]:
 
 
 def with_noise(image: Tensor, strength: float) -> Tensor:
-    """Draw brightness, contrast and saturation of each photo (B, 3, H, W), each a factor in 1 - strength to 1 + strength."""
+    """Draw brightness, contrast and saturation of each photo (B, 3, H, W).
+
+    Each is a factor from 1 - strength to 1 + strength.
+    """
     factors = 1 + strength * (
         2 * torch.rand(3, len(image), 1, 1, 1, device=image.device, dtype=image.dtype) - 1
     )

@@ -56,7 +56,7 @@ class Targets:
         shape: tuple[int, ...],
         labelled: Mapping[int, Sequence[int]],
     ) -> NDArray[np.floating]:
-        """Compute the weight of each voxel (D, H, W) from the numbers of labelled slices, by axis."""
+        """Compute the weight of each voxel (D, H, W) from the labelled slices, by axis."""
         if self.rule == "none":
             return np.ones(shape)
         if self.rule == "step":

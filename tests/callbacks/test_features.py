@@ -1,4 +1,7 @@
-"""Training on kept features: they change no weight whoever computed them, and a photo is encoded once for all runs."""
+"""Training on kept features.
+
+They change no weight whoever computed them, and a photo is encoded once for all runs.
+"""
 
 import albumentations
 import numpy as np

@@ -129,7 +129,8 @@ def test_a_callback_of_a_stream_says_so_where_the_method_learns_none(callback, h
     outputs = [None] * (hook == "on_train_batch_end")
     with pytest.raises(
         InputError,
-        match=r"model is a LightningModule without .*: give model and callbacks that belong together",
+        match=r"model is a LightningModule without .*: give model and callbacks that belong "
+        "together",
     ):
         getattr(callback, hook)(trainer(callback), LightningModule(), *outputs, batch, 0)
 

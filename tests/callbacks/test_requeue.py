@@ -1,4 +1,7 @@
-"""A run that is told to stop leaves a checkpoint after the step in hand; tests/slurm has the same in jobs of a real SLURM."""
+"""A run that is told to stop leaves a checkpoint after the step in hand.
+
+The folder tests/slurm has the same in jobs of a real SLURM.
+"""
 
 import os
 import signal
@@ -56,7 +59,9 @@ class ToldInValidation(Told):
 
 
 def validating(root, *callbacks, interval, devices=1):
-    """Validates every so many batches, on two batches, and writes checkpoints at the ends of epochs only."""
+    """Validates every so many batches, on two batches, and writes checkpoints at the ends of
+    epochs only.
+    """
     fit = trainer(root, *callbacks, devices=devices, every=None)
     fit.limit_val_batches, fit.val_check_interval = 2, interval
     return fit

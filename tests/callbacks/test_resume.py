@@ -179,7 +179,10 @@ def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(
 
 @pytest.fixture(scope="module")
 def whole(undisturbed, tmp_path_factory):
-    """What a method's run that nothing disturbs has learned; it is trained when it is first asked for."""
+    """What a method's run that nothing disturbs has learned.
+
+    It is trained when it is first asked for.
+    """
 
     @cache
     def trained(method):
@@ -249,7 +252,9 @@ class KillTest(Callback):
 
 
 def evaluated(root, source, *callbacks, **options):
-    """Play all objects, in batches of three, from what an evaluation in the same folder had finished; the figures without seconds."""
+    """Play all objects, in batches of three, from what an evaluation in the same folder had
+    finished; the figures without seconds.
+    """
     objects = data(source)
     objects.record = EvaluationRecord(root, {"name": "x"}, objects.names("test"))
     test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)

@@ -1,4 +1,7 @@
-"""Pretraining, sequences of tasks and the transfer matrix by a real Trainer: figures, resume, two ranks, satisfied users, bad input."""
+"""Pretraining, sequences of tasks and the transfer matrix by a real Trainer.
+
+Figures, resume, two ranks, satisfied users, bad input.
+"""
 
 import csv
 import itertools
@@ -121,7 +124,10 @@ def last(root):
 
 @pytest.fixture(scope="module")
 def whole(folder, pretrained, tmp_path_factory):
-    """The folder of a method's run of two sequences that nothing disturbs, by its name; it is played when it is first asked for."""
+    """The folder of a method's run of two sequences that nothing disturbs, by its name.
+
+    It is played when it is first asked for.
+    """
 
     @cache
     def played(name):

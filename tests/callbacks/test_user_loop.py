@@ -21,7 +21,10 @@ from tests.helpers.training import AUGMENT
 
 
 class Painter:
-    """A segmenter without weights: a square of the click's sign round every click, later clicks over earlier ones."""
+    """A segmenter without weights.
+
+    A square of the click's sign round every click, later clicks over earlier ones.
+    """
 
     def __init__(self, reach=6):
         self.reach = reach
@@ -186,7 +189,10 @@ def test_a_user_who_clicks_outside_the_image_is_named(folder):
 
 
 def train_epoch(loop, loader, epoch, module=None):
-    """One epoch through the loop's hooks; gives the clicks that each object was trained on, in source pixels."""
+    """One epoch through the loop's hooks.
+
+    Gives the clicks that each object was trained on, in source pixels.
+    """
     module = module or Painter()
     seen = {}
     loader.batch_sampler.sampler.set_epoch(epoch)

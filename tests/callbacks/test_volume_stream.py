@@ -282,7 +282,10 @@ def test_more_epochs_than_permutations_are_refused(folder, tmp_path):
 def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_samples(
     folder, tmp_path
 ):
-    """Algorithm 5, lines 16 to 21, written out: plain gradient descent, two volumes, one round each."""
+    """Algorithm 5, lines 16 to 21, written out.
+
+    Plain gradient descent, two volumes, one round each.
+    """
     from interseg.losses import weighted_cross_entropy_and_dice
     from lightning_modules.optimisation import Optimisation
 
@@ -353,7 +356,9 @@ def test_a_step_is_the_gradient_of_the_mean_loss_of_the_volume_and_its_replayed_
 def test_a_rounds_target_and_weights_are_those_of_its_settings(
     options, confidence, backend, inclusive, folder, tmp_path
 ):
-    """And the user is guided by what the segmenter has said, from the second round of a cold stream on."""
+    """And the user is guided by what the segmenter has said, from the second round of a cold
+    stream on.
+    """
     asked = []
 
     class User(SliceUser):
@@ -646,14 +651,17 @@ torch.set_num_threads(1)
 root = Path(sys.argv[1])
 grid = np.indices((155, 240, 240), dtype=np.float32)
 for i in range(2):
-    target = sum(((g - c) / r) ** 2 for g, c, r in zip(grid, (70 + 9 * i, 110, 130), (30, 40, 50), strict=True)) < 1
+    parts = zip(grid, (70 + 9 * i, 110, 130), (30, 40, 50), strict=True)
+    target = sum(((g - c) / r) ** 2 for g, c, r in parts) < 1
     image = np.random.default_rng(i).normal(size=target.shape).astype(np.float32) + 3 * target
     for name, pixels in (("images", image), ("labels", target.astype(np.uint8))):
         (root / name).mkdir(parents=True, exist_ok=True)
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(root / name / f"{i}.nii"))
-given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1", "protocol.rounds=1", "protocol.sequences=1"]
+given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1"]
+given += ["protocol.rounds=1", "protocol.sequences=1"]
 given += ["model.steps=2"]  # more take no more memory
-config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], [*given, f"data.root={root}", f"data.cache={root}/cache"]))
+given += [f"data.root={root}", f"data.cache={root}/cache"]
+config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], given))
 loop, report = (build(config["callbacks"][name]) for name in ("loop", "report"))
 source = build(config["data"])
 trainer(root, report, epochs=1, loop=loop).fit(build(config["model"]), source)

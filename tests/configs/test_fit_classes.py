@@ -18,7 +18,10 @@ from tests.helpers.commands import called, tiny
 from tests.helpers.drawing import draw, write
 
 CLASSES, CLICKS = 3, 3
-IMAGES = "{_target_: datamodules.tasks.ClassFolderDataModule, root: ROOT, classes: 3, size: [40, 56], pretraining_images: 4, length: 1}"
+IMAGES = (
+    "{_target_: datamodules.tasks.ClassFolderDataModule, root: ROOT, classes: 3, "
+    "size: [40, 56], pretraining_images: 4, length: 1}"
+)
 
 
 @pytest.fixture(scope="module")

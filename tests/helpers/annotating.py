@@ -1,4 +1,7 @@
-"""A person with a browser, without the browser: a small project, its server, and requests as the page makes them."""
+"""A person with a browser, without the browser.
+
+A small project, its server, and requests as the page makes them.
+"""
 
 import json
 import urllib.error
@@ -33,7 +36,9 @@ def tiny_model(seed=0):
 
 
 def model_of_classes():
-    """A network of three classes from a random start, which a refiner brings to do what clicks say."""
+    """A network of three classes from a random start, which a refiner brings to do what clicks
+    say.
+    """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, 3, 3, padding=1))
     options = InferenceOptions(BRSRefiner(iterations=20))

@@ -7,7 +7,9 @@ from interseg.volumes.slices import index
 
 
 def volume(seed=0, shape=(16, 28, 30)):
-    """A bright blob that shifts and swells from slice to slice over textured ground, and its mask."""
+    """A bright blob that shifts and swells from slice to slice over textured ground, and its
+    mask.
+    """
     rng = np.random.default_rng(seed)
     z, y, x = np.indices(shape)
     centre = (shape[1] / 2 + 0.25 * (z - shape[0] / 2), shape[2] / 2 - 0.3 * (z - shape[0] / 2))

@@ -26,7 +26,8 @@ TINY = [
     "trainer.log_every_n_steps=1",
 ]
 CROP = [
-    "[{_target_: albumentations.HorizontalFlip},{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
+    "[{_target_: albumentations.HorizontalFlip},"
+    "{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
 LIGHT = [f"model.network.encoder={ENCODER}", "model.network.weights=null"]

@@ -9,7 +9,9 @@ import numpy as np
 def draw(
     seed: int, height: int = 72, width: int = 96, objects: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy photo (H, W, 3) with bright ellipses, and its instance map (H, W) with ids 1, 2, ..."""
+    """A noisy photo (H, W, 3) with bright ellipses, and its instance map (H, W) with ids 1, 2,
+    ...
+    """
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 90, (height, width, 3)).astype(np.uint8)
     ids = np.zeros((height, width), np.uint8)

@@ -1,4 +1,6 @@
-"""Commands as processes of their own without their imports: forks of one process that has imported them and done nothing else.
+"""Commands as processes of their own without their imports.
+
+Forks of one process that has imported them and done nothing else.
 
 What needs a real process (limits, signals, what is written as it ends) is given one in a hundredth
 of the time of `python NAME.py`.
@@ -28,7 +30,10 @@ class Forks:
         self.process = None
 
     def run(self, name, arguments, env, cwd=ROOT, size=None):
-        """Run a script with arguments, in an environment, its files limited to so many bytes; code and what it printed."""
+        """Run a script with arguments, in an environment, its files limited to so many bytes.
+
+        Code and what it printed.
+        """
         if self.process is None:
             self.socket, theirs = socket.socketpair()
             with theirs:

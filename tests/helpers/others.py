@@ -6,7 +6,9 @@ from torch import nn
 
 
 def squares(shape, points, labels, reach):
-    """Logits: squares of the clicks' signs, later ones over earlier ones, the sharper the nearer."""
+    """Logits: squares of the clicks' signs, later ones over earlier ones, the sharper the
+    nearer.
+    """
     logits = np.full(shape, -4.0, np.float32)
     for (x, y), label in zip(np.asarray(points).astype(int), labels, strict=True):
         window = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)

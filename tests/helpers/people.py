@@ -1,4 +1,6 @@
-"""Small files as people have them, and what readers make of them, in a form that a table can show."""
+"""Small files as people have them, and what readers make of them, in a form that a table can
+show.
+"""
 
 import json
 import locale
@@ -40,7 +42,10 @@ def coloured(labels: np.ndarray, *colours: tuple[int, int, int]) -> np.ndarray:
 def save(
     path: Path, pixels: np.ndarray, mode: str | None = None, orientation: int = 1, **options: Any
 ) -> Path:
-    """Write a picture by its suffix, through Pillow: .npy by NumPy, colours of 16 bits by OpenCV."""
+    """Write a picture by its suffix, through Pillow.
+
+    .npy by NumPy, colours of 16 bits by OpenCV.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
         np.save(path, pixels)
@@ -57,7 +62,9 @@ def save(
 
 
 def told(source: ObjectSource, root: Path) -> dict[str, Any]:
-    """What a source is: pixels of each object and pixels that are ignored, by name, and the lines that it has for people."""
+    """What a source is: pixels of each object and pixels that are ignored, by name, and the lines
+    that it has for people.
+    """
     objects = {}
     for index in range(len(source)):
         mask = source.read(index).mask
@@ -100,7 +107,9 @@ def masks(
 
 
 def coco(root: Path, *rows: dict[str, Any], **parts: Any) -> dict[str, Any]:
-    """Write a COCO file of one photo, whose annotations are given as changes of a good one, and list it; None takes a key away."""
+    """Write a COCO file of one photo, whose annotations are given as changes of a good one, and
+    list it; None takes a key away.
+    """
     save(root / "images" / "a.png", PHOTO)
     good = {"image_id": 1, "category_id": 1, "iscrowd": 0, "area": 140, "segmentation": POLYGON}
     annotations = [{"id": number} | good | row for number, row in enumerate(rows, 1)]
@@ -134,7 +143,9 @@ TARGET = np.repeat(BOX[None], 6, 0)
 def volume(
     root: Path, name: str, keep: float = 1.0, data: str | None = None, zipped: bool = False
 ) -> tuple[int, bool]:
-    """Write a volume, cut one of its files, and read the case: its slices, and whether they are those that were written.
+    """Write a volume, cut one of its files, and read the case.
+
+    Its slices, and whether they are those that were written.
 
     Args:
         root: folder.

@@ -1,4 +1,6 @@
-"""SAM and SAM 2 of a few thousand weights, in the folders that transformers writes, and an ONNX pair of the first."""
+"""SAM and SAM 2 of a few thousand weights, in the folders that transformers writes, and an ONNX
+pair of the first.
+"""
 
 import torch
 from torch import nn
@@ -87,7 +89,10 @@ def _written(model, processor, folder):
 
 
 class Encoder(nn.Module):
-    """What stands for SAM's encoder in an exported pair: blurred colours of a photo (height, width, 3) at a quarter of the view."""
+    """What stands for SAM's encoder in an exported pair.
+
+    Blurred colours of a photo (height, width, 3) at a quarter of the view.
+    """
 
     def forward(self, photo):
         height, width = photo.shape[0], photo.shape[1]
@@ -96,7 +101,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """What stands for SAM's decoder: likeness to the clicked colours and nearness to clicks, and the mask input's own logits."""
+    """What stands for SAM's decoder.
+
+    Likeness to the clicked colours and nearness to clicks, and the mask input's own logits.
+    """
 
     def __init__(self, answers=1):
         super().__init__()

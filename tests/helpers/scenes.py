@@ -1,4 +1,6 @@
-"""Truths and predictions that differ from them, drawn at random, and what is obvious about them, computed slowly."""
+"""Truths and predictions that differ from them, drawn at random, and what is obvious about them,
+computed slowly.
+"""
 
 import numpy as np
 from scipy import ndimage
@@ -7,7 +9,9 @@ from interseg.clicks.layout import clicks_of
 
 
 def random_masks(seed, height, width, smoothness, ignore=True):
-    """A truth with ignored pixels and a prediction that differs from it, blobs of the given size."""
+    """A truth with ignored pixels and a prediction that differs from it, blobs of the given
+    size.
+    """
     rng = np.random.default_rng(seed)
     fields = [
         ndimage.gaussian_filter(rng.standard_normal((height, width)), smoothness, mode="wrap")
@@ -40,7 +44,9 @@ def wrong_where(prediction, mask):
 
 
 def depth_of(region, clicks):
-    """The distance of each pixel to the nearest one outside a region, beyond the image being outside; 0 where it was clicked."""
+    """The distance of each pixel to the nearest one outside a region, beyond the image being
+    outside; 0 where it was clicked.
+    """
     depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
     depth[clicks[:, 0], clicks[:, 1]] = 0
     return depth

@@ -15,7 +15,10 @@ no features."""
 
 
 class Small(nn.Module):
-    """Two branches that meet, one activation used twice and one in place: what a rerun has to see through."""
+    """Two branches that meet, one activation used twice and one in place.
+
+    What a rerun has to see through.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,8 @@
-"""Lessons without a browser: a tiny pretrained run, the training command's own rounds to compare with, and a person's requests."""
+"""Lessons without a browser.
+
+A tiny pretrained run, the training command's own rounds to compare with, and a person's
+requests.
+"""
 
 import contextlib
 import time
@@ -115,7 +119,9 @@ def played(root: Path, run: Path, folder: Path, *files: str, rounds: int = 2) ->
 
 
 def photos_of(root: Path, folder: Path, *files: str) -> Path:
-    """The photos of that sequence in a folder of their own, and their masks beside it, named in their order."""
+    """The photos of that sequence in a folder of their own, and their masks beside it, named in
+    their order.
+    """
     source = build(resolve(config_of(root, *files))["data"])
     for number, index in enumerate(source.images_of(0)):
         for kind in ("images", "masks"):

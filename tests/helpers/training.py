@@ -12,7 +12,10 @@ from configs.run import AtomicCheckpointIO
 def quiet_trainer(
     root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true"
 ) -> Trainer:
-    """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write; several ranks are forked."""
+    """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write.
+
+    Several ranks are forked.
+    """
     seed_everything(5, verbose=False)
     return Trainer(
         max_epochs=epochs,
@@ -36,7 +39,9 @@ class Killed(Exception):
 
 
 class Kill(Callback):
-    """Ends training where the optimiser has made so many steps, before or after the step's batch is counted."""
+    """Ends training where the optimiser has made so many steps, before or after the step's batch
+    is counted.
+    """
 
     def __init__(self, step, early):
         self.step, self.early = step, early

@@ -1,4 +1,7 @@
-"""Lessons on volumes without a browser: a tiny run, the training command's own rounds to compare with, and a person's requests."""
+"""Lessons on volumes without a browser.
+
+A tiny run, the training command's own rounds to compare with, and a person's requests.
+"""
 
 from pathlib import Path
 
@@ -100,7 +103,9 @@ class Labeller(Pupil):
     """A person's requests about a volume."""
 
     def draw(self, place, mask):
-        """Label a slice by the mask to start from, or by the eraser where there is nothing on it."""
+        """Label a slice by the mask to start from, or by the eraser where there is nothing on
+        it.
+        """
         from annotate.state import encode
 
         axis, number = place

@@ -7,7 +7,10 @@ from wandb.proto import wandb_internal_pb2
 
 
 def scanned(content):
-    """The records of a .wandb file: LevelDB's log format after 7 bytes of its own, blocks of 32 KiB, records in parts."""
+    """The records of a .wandb file.
+
+    LevelDB's log format after 7 bytes of its own, blocks of 32 KiB, records in parts.
+    """
     position, record = 7, b""
     while position + 7 <= len(content):
         if 32768 - position % 32768 < 7:

@@ -1,4 +1,6 @@
-"""Weights & Biases over HTTP on this machine, as far as runs and sweeps ask: its own server is not to be had as a package.
+"""Weights & Biases over HTTP on this machine, as far as runs and sweeps ask.
+
+Its own server is not to be had as a package.
 
 It takes a sweep from `wandb sweep`, gives agents the grid's runs one by one, and keeps what runs
 send.

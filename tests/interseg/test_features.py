@@ -1,4 +1,6 @@
-"""Kept features: computed once by whoever comes first, told apart by what was seen, within a limit."""
+"""Kept features: computed once by whoever comes first, told apart by what was seen, within a
+limit.
+"""
 
 import multiprocessing
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Files are whole: who looks while one is written, or after a write that failed, sees the one before."""
+"""Files are whole: who looks while one is written, or after a write that failed, sees the one
+before.
+"""
 
 import csv
 

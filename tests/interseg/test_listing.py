@@ -43,7 +43,8 @@ def test_a_folder_is_listed_with_what_is_left_out(tmp_path):
     found = list_images(tmp_path)
     assert list(found.files) == ["a", "b"]
     assert found.left_out == [
-        f"files in {tmp_path.name}/ that are no images by their suffix: 5 (1.txt, 2.txt, 3.txt, ...)",
+        f"files in {tmp_path.name}/ that are no images by their suffix: "
+        "5 (1.txt, 2.txt, 3.txt, ...)",
         f"folders in {tmp_path.name}/, which data.nested=true reads: 1 (below)",
     ]
     assert list(list_images(tmp_path, LABEL_SUFFIXES).files) == ["a", "b", "n"]

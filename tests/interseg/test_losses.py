@@ -73,7 +73,10 @@ def test_normalized_focal_weights_sum_to_the_valid_pixels():
 
 
 def focal_reference(logits, mask, gamma, alpha, divisors=None):
-    """RITM's loss, pixel by pixel: (value, each image's sum of weights over its number of pixels), which may be given."""
+    """RITM's loss, pixel by pixel.
+
+    (value, each image's sum of weights over its number of pixels), which may be given.
+    """
     value, found = 0.0, []
     for image, (z, y) in enumerate(zip(logits, mask, strict=True)):
         pixels = [
@@ -122,7 +125,10 @@ def test_a_fraction_outside_its_range_is_refused():
 
 
 def boundary_aware_reference(logits, mask, width, scale):
-    """Two-in-one, eq. 2 and 3, with its gradient: pixel by pixel, by the distance to each of the object's boundary pixels."""
+    """Two-in-one, eq. 2 and 3, with its gradient.
+
+    Pixel by pixel, by the distance to each of the object's boundary pixels.
+    """
     batch, height, rows = mask.shape
     labels = [
         mask[b, y, x].item() for b in range(batch) for y in range(height) for x in range(rows)

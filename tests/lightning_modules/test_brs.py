@@ -13,7 +13,9 @@ from tests.helpers.small_network import ENCODER
 
 
 def shapes(encoder):
-    """(layer, output's channels and reduction) of everything that the paper's table of layers lists, as one run has it."""
+    """(layer, output's channels and reduction) of everything that the paper's table of layers
+    lists, as one run has it.
+    """
     network = BRSNetwork(encoder, None).eval()
     seen = {}
     hooks = {f"{name}": module for name, module in network.named_modules() if name}

@@ -45,7 +45,10 @@ def shown(images, label=0):
 
 
 def play(module, images, round, new, last_round=0):
-    """A round of the second task, as the loop plays it: the answer that was met, and the refined one."""
+    """A round of the second task, as the loop plays it.
+
+    The answer that was met, and the refined one.
+    """
     batch = {
         "id": torch.arange(len(images)),
         "image": images,

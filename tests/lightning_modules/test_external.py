@@ -1,4 +1,6 @@
-"""Other people's models play the whole protocol, each as a function of photo, clicks and the mask to start from."""
+"""Other people's models play the whole protocol, each as a function of photo, clicks and the mask
+to start from.
+"""
 
 import json
 

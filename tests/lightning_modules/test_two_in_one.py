@@ -238,7 +238,8 @@ def test_a_crop_grows_to_a_click_beyond_it():
         (
             1,
             [(30, 40, 1), (5, 6, 0)],
-            r"click \(y=5, x=6\) is of kind region; .* the first are of kind boundary, on the object's boundary",
+            r"click \(y=5, x=6\) is of kind region; .* the first are of kind boundary, "
+            "on the object's boundary",
         ),
         (
             1,
@@ -401,7 +402,9 @@ def test_boxes_reach_the_game_in_pixels_of_the_image():
 
 
 def slow_refinement_step(module, given):
-    """Loss of a refinement step, object by object and pixel by pixel of the loop's own definitions."""
+    """Loss of a refinement step, object by object and pixel by pixel of the loop's own
+    definitions.
+    """
     from interseg.losses import balanced_cross_entropy, boundary_weight
     from interseg.views import restore
 

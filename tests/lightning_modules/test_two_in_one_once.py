@@ -1,4 +1,7 @@
-"""Two-in-one on a network that encodes once: what is kept of a photo changes no answer, and training's clicks are evaluation's."""
+"""Two-in-one on a network that encodes once.
+
+What is kept of a photo changes no answer, and training's clicks are evaluation's.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""Undo is exact for every method and every test-time option: a session is what its clicks alone give, whatever was undone."""
+"""Undo is exact for every method and every test-time option.
+
+A session is what its clicks alone give, whatever was undone.
+"""
 
 import numpy as np
 import pytest

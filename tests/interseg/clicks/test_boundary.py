@@ -1,4 +1,6 @@
-"""The users of two-in-one against slow references that follow eq. 5 pixel by pixel, on hand-made and random masks."""
+"""The users of two-in-one against slow references that follow eq. 5 pixel by pixel, on hand-made
+and random masks.
+"""
 
 import math
 
@@ -49,7 +51,10 @@ def slow_middle(pixels):
 
 
 def slow_boundary_clicks(prediction, mask, clicks, spacing):
-    """All clicks that the rule allows next: those beside each of the largest clusters of equal size."""
+    """All clicks that the rule allows next.
+
+    Those beside each of the largest clusters of equal size.
+    """
     truth = mask == 1
     clusters = [(c, True) for c in slow_components(truth & ~prediction)]
     clusters += [(c, False) for c in slow_components((mask == 0) & prediction)]

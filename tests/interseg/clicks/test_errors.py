@@ -1,4 +1,6 @@
-"""Clusters of wrong pixels and the deepest pixel in them, against plain loops and transforms of the whole image."""
+"""Clusters of wrong pixels and the deepest pixel in them, against plain loops and transforms of
+the whole image.
+"""
 
 import numpy as np
 import pytest

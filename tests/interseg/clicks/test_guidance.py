@@ -14,7 +14,10 @@ from interseg.errors import InputError
 
 
 def nearest(clicks, label, height, width):
-    """(H, W) distance to the nearest click of a sign, computed for every pixel and click; infinite without clicks."""
+    """(H, W) distance to the nearest click of a sign, computed for every pixel and click.
+
+    Infinite without clicks.
+    """
     y, x = np.mgrid[:height, :width].astype(float)
     distances = [np.hypot(y - cy, x - cx) for cy, cx, sign, _ in clicks.tolist() if sign == label]
     return np.min(distances, axis=0) if distances else np.full((height, width), np.inf)

@@ -72,9 +72,7 @@ def test_a_click_survives_flip_crop_scale_and_rotation_back_and_forth(seed):
     again = to_view(to_source(clicks, view), view)
     assert len(again) == len(clicks)
     moved = np.abs(view[again[:, 0], again[:, 1]].astype(int) - view[clicks[:, 0], clicks[:, 1]])
-    assert (
-        moved.max(initial=0) == 0
-    )  # an enlarged view shows a source pixel more than once: the same source, not the same view pixel
+    assert moved.max(initial=0) == 0  # an enlarged view shows a source pixel more than once
     assert (again[:, 2:] == clicks[:, 2:]).all()
 
 

@@ -16,7 +16,10 @@ def script(tmp_path, text, name="clicks.csv"):
 
 
 def test_the_rows_of_a_table_become_objects_in_the_order_of_their_first_clicks(tmp_path):
-    text = "image,object,y,x,label,kind,category\nb.jpg,cat,3,4,1,,animal\na.jpg,1,5,6,,,\nb.jpg,cat,7,8,0,,\nb.jpg,dog,1,2,1,boundary,\n"
+    text = (
+        "image,object,y,x,label,kind,category\nb.jpg,cat,3,4,1,,animal\na.jpg,1,5,6,,,\n"
+        "b.jpg,cat,7,8,0,,\nb.jpg,dog,1,2,1,boundary,\n"
+    )
     objects, problems = script(tmp_path, text)
     assert problems == []
     assert [(o.image, o.object, o.category) for o in objects] == [

@@ -45,7 +45,9 @@ def random_scene(seed):
 
 
 def slow_click(prediction, mask, before):
-    """The pixel farthest from every pixel that is right, of another class, annotated, void or outside; the first of equals."""
+    """The pixel farthest from every pixel that is right, of another class, annotated, void or
+    outside; the first of equals.
+    """
     height, width = mask.shape
     best = (0.0, None)
     for y in range(height):

@@ -6,7 +6,10 @@ from interseg.errors import InputError
 
 
 def drawn_after(policy, slots, size, count, pushes, repeats=3000, rounds=1):
-    """How often the sample that came k samples ago is drawn, by k; each image is pushed in some rounds."""
+    """How often the sample that came k samples ago is drawn, by k.
+
+    Each image is pushed in some rounds.
+    """
     hits = np.zeros(pushes)
     for seed in range(repeats):
         generator = np.random.default_rng(seed)

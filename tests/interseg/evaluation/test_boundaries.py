@@ -18,7 +18,9 @@ SIZES = {
 
 
 def slow_band(region, width):
-    """Pixels of a region from which a step of at most `width` rows and columns leads out of it, or out of the image."""
+    """Pixels of a region from which a step of at most `width` rows and columns leads out of it,
+    or out of the image.
+    """
     height, across = region.shape
     found = set()
     for y, x in np.argwhere(region).tolist():
@@ -31,7 +33,10 @@ def slow_band(region, width):
 
 
 def slow_outline(region):
-    """Pixels of a region with a neighbour in the image outside it; of a region that fills the image, its border."""
+    """Pixels of a region with a neighbour in the image outside it.
+
+    Of a region that fills the image, its border.
+    """
     pixels = {(y, x) for y, x in np.argwhere(region).tolist()}
     found = {p for p in pixels if any(q not in pixels for q in neighbours(*p, region.shape, False))}
     return found or {p for p in pixels if len(neighbours(*p, region.shape, False)) < 4}

@@ -197,7 +197,7 @@ def test_an_interval_is_that_of_drawn_means_and_narrows_with_more_values():
     assert np.isnan(interval([1.0])).all()
 
 
-def test_objects_that_have_not_reached_the_target_after_k_clicks_are_counted_and_five_clicks_have_a_name():
+def test_objects_below_the_target_after_k_clicks_are_counted_and_five_clicks_have_a_name():
     generator = np.random.default_rng(0)
     curves = generator.random((7, 12))
     clicks = torch.ones(7, 12, 4, dtype=torch.int64)

@@ -1,4 +1,5 @@
-"""The field's evaluation, written again from its rules with scipy alone, gives the clicks and the NoC that ours gives.
+"""The field's evaluation, written again from its rules with scipy alone, gives the clicks and the
+NoC that ours gives.
 
 Rules: the prediction starts empty; an error region's pixels get their exact distance to its
 outside, the image's border being outside, clicked pixels 0; the click is the first maximum in

@@ -1,4 +1,6 @@
-"""An exported pair answers as the method's sessions in torch do, at sizes that the trace has not seen, and without torch."""
+"""An exported pair answers as the method's sessions in torch do, at sizes that the trace has not
+seen, and without torch.
+"""
 
 import json
 import subprocess
@@ -129,7 +131,9 @@ def test_the_mask_before_counts_and_there_need_be_none(exported):
 
 
 def test_sams_own_client_is_answered(exported):
-    """A photo at a long side of 1024, points in its pixels, a mask of 256 x 256, the inputs by SAM's names."""
+    """A photo at a long side of 1024, points in its pixels, a mask of 256 x 256, the inputs by
+    SAM's names.
+    """
     method, folder = exported("itis/once.yaml")
     encoder, decoder = (
         onnxruntime.InferenceSession(str(folder / name))

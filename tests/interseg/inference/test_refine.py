@@ -1,4 +1,7 @@
-"""Refinement on a small network of ours: gradients, batches, what it must not touch, and where it must stop."""
+"""Refinement on a small network of ours.
+
+Gradients, batches, what it must not touch, and where it must stop.
+"""
 
 import numpy as np
 import pytest

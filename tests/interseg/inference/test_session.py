@@ -1,4 +1,7 @@
-"""Sessions of a segmenter without weights: undo, batches, starts, classes, what is computed once, and bad input."""
+"""Sessions of a segmenter without weights.
+
+Undo, batches, starts, classes, what is computed once, and bad input.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from interseg.inference.session import open_sessions
 
 
 class Counter:
-    """Paints a square of the label round the last click over the previous mask, and counts clicks in its state."""
+    """Paints a square of the label round the last click over the previous mask, and counts clicks
+    in its state.
+    """
 
     kinds = (REGION, BOUNDARY)
 

@@ -131,7 +131,8 @@ def test_a_click_of_a_class_that_the_network_does_not_know_is_named():
     for classes, label, known in ((1, 2, "0 to 1"), (4, 4, "0 to 3")):
         with pytest.raises(
             InputError,
-            match=rf"click \(y=5, x=6\) on object 7 has class {label}; the network knows classes {known}",
+            match=rf"click \(y=5, x=6\) on object 7 has class {label}; "
+            f"the network knows classes {known}",
         ):
             played(Converted(UNet(classes)).eval(), [[5, 6, label]])
 

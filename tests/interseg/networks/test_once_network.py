@@ -1,4 +1,8 @@
-"""The network that encodes once: what is known beforehand changes nothing, and a frozen encoder is no part of what is learned or kept."""
+"""The network that encodes once.
+
+What is known beforehand changes nothing, and a frozen encoder is no part of what is learned or
+kept.
+"""
 
 import pytest
 import timm

@@ -1,4 +1,7 @@
-"""RITM's and SimpleClick's networks: how clicks reach a stem and patches, what the levels are, and that all of it learns."""
+"""RITM's and SimpleClick's networks.
+
+How clicks reach a stem and patches, what the levels are, and that all of it learns.
+"""
 
 import pytest
 import timm

@@ -1,4 +1,7 @@
-"""Masks carried from slice to slice: known shifts and bends, and slices that have nothing to hold on to."""
+"""Masks carried from slice to slice.
+
+Known shifts and bends, and slices that have nothing to hold on to.
+"""
 
 import numpy as np
 import pytest
@@ -31,7 +34,7 @@ def test_every_backend_finds_a_shift_or_is_the_control(name):
     assert found == control if name == "copy" else found > control + 0.05
 
 
-def test_the_spline_takes_up_what_the_affine_map_leaves_and_comes_first_on_the_way_to_the_moving_slice():
+def test_the_spline_takes_up_what_the_affine_map_leaves_and_comes_first_to_the_moving_slice():
     rng = np.random.default_rng(2)
     image = gaussian_filter(rng.normal(size=(80, 84)), 2).astype(np.float32)
     image /= image.std()
