@@ -14,7 +14,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from benchmarks.clis import CANDIDATES, folder_of, named, print_rounds, start_of, strengths
+from benchmarks.clis import CANDIDATES, folder_of, name_candidate, print_rounds, start_of, strengths
 from benchmarks.clis import METHODS as METHOD_LINES
 from benchmarks.clis_annotations import markdown
 from callbacks.annotation_loop import AnnotationLoop
@@ -549,7 +549,7 @@ def test_the_benchmark_takes_the_strengths_that_are_best_over_all_sets(tmp_path)
             for place, value in enumerate(
                 candidates
             ):  # the first is best in a, the last in b, by more
-                run = folder_of(tmp_path / name, named(method, value))
+                run = folder_of(tmp_path / name, name_candidate(method, value))
                 run.mkdir(parents=True)
                 figure = 0.6 - 0.1 * place if number == 0 else 0.4 + 0.2 * place
                 (run / "transfer.json").write_text(

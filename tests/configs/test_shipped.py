@@ -12,7 +12,7 @@ import interseg
 from configs import checkpoints
 from configs.checkpoints import SHIPPED, shipped_names
 from configs.replay import evaluated_file
-from configs.shipped import halved, write_shipped
+from configs.shipped import halve, write_shipped
 from interseg.checkpoints import digest, read_checkpoint
 from interseg.errors import InputError
 from tests.helpers.commands import CROP, called, tiny
@@ -61,7 +61,7 @@ def test_a_shipped_network_is_its_run_in_half_precision_without_its_encoder_and_
         key: value.half() if value.is_floating_point() else value for key, value in trained.items()
     }.keys() == content["state_dict"].keys()
     assert all(
-        torch.equal(value, halved(trained[key])) for key, value in content["state_dict"].items()
+        torch.equal(value, halve(trained[key])) for key, value in content["state_dict"].items()
     )
     assert not [key for key in content["state_dict"] if key.startswith("network.encoder.model")]
     photo = np.asarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3)), np.uint8)
@@ -135,7 +135,7 @@ def test_every_command_takes_its_name(shipped, data, tmp_path):
 
 def test_what_cannot_ship_is_refused(run, tmp_path):
     with pytest.raises(InputError, match="beyond half precision"):
-        halved(torch.tensor([1e6]))
+        halve(torch.tensor([1e6]))
     content = read_checkpoint(run / "checkpoints" / "last.ckpt")
     content["config"] = content["config"].replace("encoder: ", "encoder: /home/me/")
     torch.save(content, tmp_path / "mine.ckpt")
