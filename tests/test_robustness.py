@@ -107,4 +107,4 @@ def test_the_benchmark_plays_every_user_and_does_nothing_twice(tmp_path, monkeyp
     assert (tmp_path / "users.html").read_text().count("<td>worst</td>") == len(COLUMNS)
     assert "given twice" in called("compare.py", out, out).stderr
     (out / "robustness.json").write_text("{")
-    assert "no whole robustness.json" in called("compare.py", out).stderr
+    assert "no complete robustness.json" in called("compare.py", out).stderr

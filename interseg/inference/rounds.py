@@ -38,8 +38,6 @@ class Step(NamedTuple):
 
 
 # images come in many sizes: compiling for each would take longer than answering
-@torch.no_grad()
-@torch.compiler.set_stance("force_eager")
 class Opened(Protocol):
     """A session, as far as a round knows it; see `interseg.inference.session.Session`."""
 
@@ -73,6 +71,8 @@ class Opened(Protocol):
         """Go on to the step after a click."""
 
 
+@torch.no_grad()
+@torch.compiler.set_stance("force_eager")  # compiling for many sizes outlasts answering
 def first_steps(
     segmenter: Segmenter,
     images: Tensor,
