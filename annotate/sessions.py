@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ class Sessions:
         for other in keys[place + 1 : place + 1 + self.ahead]:
             queued = self._queued.get(other)
             if queued is None or queued.done():
-                self._queued[other] = self._desk.submit(AHEAD, lambda key=other: self._open(key))  # type: ignore[misc]
+                self._queued[other] = self._desk.submit(AHEAD, partial(self._open, other))
         return opened.start
 
     def start(self, key: str) -> Runs:

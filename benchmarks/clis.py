@@ -55,7 +55,8 @@ CANDIDATES: dict[str, dict[float, list[str]]] = {
 table's."""
 
 
-def main() -> None:
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
     arguments.add_argument(
@@ -75,7 +76,11 @@ def main() -> None:
         help="folders of --choose: play with the best on average",
     )
     arguments.add_argument("overrides", nargs="*")
-    options = arguments.parse_intermixed_args()
+    return arguments.parse_intermixed_args()
+
+
+def main() -> None:
+    options = read_options()
     base = ["--config", "clis.yaml"]
     given = [*options.data, *options.overrides, "checkpoint=last"]
     found = {}

@@ -8,6 +8,7 @@ superpixels are annotated.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,8 @@ def main() -> None:
         ours = float(energy(propagate(prior, labels, pairs, weight), prior, labels, pairs, weight))
         slow, fast = median_times(
             options.repeats,
-            lambda weight=weight, rate=rate: adam(prior, labels, pairs, weight, rate),  # type: ignore[misc]
-            lambda weight=weight, turns=turns: propagate(prior, labels, pairs, weight, turns, 0),  # type: ignore[misc]
+            partial(adam, prior, labels, pairs, weight, rate),
+            partial(propagate, prior, labels, pairs, weight, turns, 0),
         )
         print(f"| {weight:g} | {best:.1f} | {ours:.1f} | {turns} to Adam's | {fast / slow:.4f} |")
 

@@ -86,7 +86,8 @@ def slices_of(
     Returns:
         The masks of each round by plane and number of the slice.
     """
-    generator, rounds, known = np.random.default_rng(seed), [], {0: [], 1: []}  # type: ignore[var-annotated]
+    generator, rounds = np.random.default_rng(seed), []
+    known: dict[int, list[int]] = {0: [], 1: []}
     for before, count in zip([0, *counts], counts, strict=False):
         new = SliceUser((0, 1), count - before, guided=False).annotate(
             truth, truth, None, known, generator
