@@ -135,14 +135,13 @@ def resize_view(view: ClickBatch, size: tuple[int, int], image: Tensor | None = 
     if "previous" in view and view["previous"].dtype == torch.uint8:  # classes
         other["previous"] = interpolate(view["previous"][:, None], size, mode="nearest-exact")[:, 0]
     elif "previous" in view:
-        mode = "area" if size[0] < before[0] else "bilinear"
-        scaled = interpolate(view["previous"][:, None].float(), size, mode=mode)[:, 0]
+        scaled = resize_image(view["previous"][:, None].float(), size)[:, 0]
         other["previous"] = scaled >= 0.5 if view["previous"].dtype == torch.bool else scaled
     return other
 
 
 def resize_image(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize images (B, 3, H, W)."""
+    """Resize images (B, C, H, W), a smaller one without aliases."""
     return interpolate(images, size, mode="bilinear", antialias=True)
 
 

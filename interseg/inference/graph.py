@@ -35,12 +35,13 @@ def index(count: Tensor) -> Tensor:
     return torch.arange(count, dtype=torch.float32, device=count.device)  # type: ignore[call-overload]
 
 
-def smooth_weights(out: Tensor, size: Tensor) -> Tensor:
-    """Compute the weights (out, size) of bilinear resizing with antialiasing."""
+def smooth_weights(out: Tensor, size: Tensor, columns: Tensor) -> Tensor:
+    """Compute the weights (out, columns) of antialiased resizing of the first `size` columns."""
     scale = size.float() / out.float()
-    centre, reach = (index(out)[:, None] + 0.5) * scale, scale.clamp_min(1)
-    away = ((index(size)[None] + 0.5 - centre) / reach).abs()
-    weights = (1 - away).clamp_min(0)
+    places, reach = index(columns)[None], scale.clamp_min(1)
+    centre = (index(out)[:, None] + 0.5) * scale
+    away = ((places + 0.5 - centre) / reach).abs()
+    weights = (1 - away).clamp_min(0) * (places < size)
     return weights / weights.sum(1, keepdim=True)
 
 
@@ -55,31 +56,11 @@ def linear_weights(out: Tensor, size: Tensor, columns: Tensor) -> Tensor:
     return from_first + from_second
 
 
-def area_counts(out: Tensor, size: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Find which of the first `size` columns each output place covers, as resizing by area does.
-
-    Returns:
-        (out, columns) 0 or 1, and the number of covered columns (out,).
-    """
-    place, columns_ = torch.arange(out), torch.arange(columns)[None]  # type: ignore[call-overload]
-    start = torch.div(place * size, out, rounding_mode="floor")
-    end = torch.div((place + 1) * size + out - 1, out, rounding_mode="floor")
-    covered = ((columns_ >= start[:, None]) & (columns_ < end[:, None])).float()
-    return covered, (end - start).float()
-
-
 def resize_mask(mask: Tensor, size: tuple[Tensor, Tensor], view: tuple[Tensor, Tensor]) -> Tensor:
-    """Resize the first (height, width) pixels of a mask (S, S) to a view as sessions do.
-
-    To a smaller view by area, else bilinearly.
-    """
+    """Resize the first (height, width) pixels of a mask (S, S) to a view as sessions do."""
     side = torch._shape_as_tensor(mask)[0]
-    rows, high = area_counts(view[0], size[0], side)
-    columns, wide = area_counts(view[1], size[1], side)
-    by_area = rows @ mask @ columns.T / high[:, None] / wide
-    down = linear_weights(view[0], size[0], side)
-    across = linear_weights(view[1], size[1], side)
-    return torch.where(view[0] < size[0], by_area, down @ mask @ across.T)
+    down, across = (smooth_weights(view[axis], size[axis], side) for axis in (0, 1))
+    return down @ mask @ across.T
 
 
 def squared_distance(y: Tensor, x: Tensor, view: tuple[Tensor, Tensor]) -> Tensor:
@@ -159,7 +140,8 @@ class Encoder(nn.Module):
         """Reduce the photo to the view, and encode it."""
         shape = torch._shape_as_tensor(input_image)
         height, width = self._view(shape[0], shape[1])
-        down, across = smooth_weights(height, shape[0]), smooth_weights(width, shape[1])
+        down = smooth_weights(height, shape[0], shape[0])
+        across = smooth_weights(width, shape[1], shape[1])
         image = (down @ (input_image.permute(2, 0, 1) / 255) @ across.T)[None]
         if self.network is None:
             return image

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from interseg.batches import ClickBatch
@@ -37,7 +36,6 @@ class Step(NamedTuple):
     """Seconds of the answer, or the session's share if several were answered together."""
 
 
-# images come in many sizes: compiling for each would take longer than answering
 class Opened(Protocol):
     """A session, as far as a round knows it; see `interseg.inference.session.Session`."""
 
@@ -60,8 +58,8 @@ class Opened(Protocol):
         """Mask after them, (H, W)."""
 
     @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """Probabilities after them, (H, W) or (K, H, W)."""
+    def probability_maps(self) -> Tensor:
+        """Probabilities after them, (H, W) or (K, H, W), on the segmenter's device."""
 
     @property
     def state(self) -> State:
@@ -160,13 +158,16 @@ def round_batch(sessions: Sequence[Opened], clicks: Sequence[Click]) -> ClickBat
     given = []
     for session, click in zip(sessions, clicks, strict=True):
         given.append(np.concatenate([session.clicks, clicks_of([click])]))
-    soft = getattr(sessions[0].segmenter, "soft_previous", False)
-    masks = np.stack([session.probabilities if soft else session.mask for session in sessions])
+    if getattr(sessions[0].segmenter, "soft_previous", False):
+        previous = stack([session.probability_maps for session in sessions])
+    else:
+        masks = stack([torch.from_numpy(session.mask) for session in sessions])
+        previous = masks.to(device)
     return {
         "id": torch.tensor([session.id for session in sessions]),
         "image": stack([session.image for session in sessions]),
         "clicks": pad_clicks(given).to(device),
-        "previous": torch.from_numpy(masks).to(device),
+        "previous": previous,
         "encoded": join_parts([session.encoded for session in sessions]),
         "states": [session.state for session in sessions],
     }

@@ -66,12 +66,17 @@ class Session:
 
         Before the first answer they are 0 and 1, from the mask that the session starts from.
         """
+        return self.probability_maps.cpu().numpy()
+
+    @property
+    def probability_maps(self) -> Tensor:
+        """`probabilities` on the segmenter's device."""
         logits = self._steps[-1].logits
         if logits is None:
-            return probabilities_of(self.mask, self.segmenter.outputs)
+            known = probabilities_of(self.mask, self.segmenter.outputs)
+            return torch.from_numpy(known).to(self.image.device)
         logits = logits.float()
-        found = logits[0].sigmoid() if len(logits) == 1 else logits.softmax(0)
-        return found.cpu().numpy()
+        return logits[0].sigmoid() if len(logits) == 1 else logits.softmax(0)
 
     @property
     def clicks(self) -> Clicks:
