@@ -6,7 +6,7 @@ export const COLOURS = { drawn: [110, 168, 254], proxy: [255, 180, 84], answer: 
 // Axes within a slice that is counted along an axis, and where a voxel lies in it.
 export const within = (axis) => [0, 1, 2].filter((other) => other !== axis);
 
-// Is the first row of a plane the lowest one: volumes are in LPS, and what is superior is shown at the top.
+// Is the first row of a plane the lowest one: volumes are in LPS, and what is superior is shown at the top (the letters in volume.html say so).
 export const isUpwards = (axis) => axis !== 0;
 
 // By how much a slice's number grows one step upwards on the planes that show it as a line, or to the left.

@@ -167,6 +167,8 @@ def test_superior_is_at_the_top_of_a_plane_and_under_the_pointer(
         aspect = 2.0 / (0.5, 1.0)[axis - 1]
         tab = Window(browser, address, size, f"#plane{axis}", aspect, upwards=True)
         tab.expect(tab.page.locator("#name")).to_have_text("head.nii.gz")
+        sides = tab.page.locator(f".plane:has(#plane{axis}) i").all_inner_texts()
+        assert "".join(sides) == ("SLIR", "SPIA")[axis - 1]
         for row in (1, 8):
             tab.page.mouse.click(*tab.at(row, 3))
             shown = tab.page.locator(".plane span").first
