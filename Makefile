@@ -1,4 +1,4 @@
-# make test: ruff, mypy, pytest.  make coverage: pytest with coverage, half as slow again.  make test-slurm: jobs of a real SLURM.
+# make test: ruff, mypy, pytest.  make coverage: pytest with coverage, and its floors.  make test-slurm: jobs of a real SLURM.
 # make test-browser: the annotator's pages in Debian's chromium.  make docs: the site, strictly; tests/test_docs.py checks links at every test.
 # make wheel-test: the wheel, installed into a fresh environment and used.  make lowest-test: the tests with the lowest versions.
 # make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All set up .venv themselves.
@@ -16,11 +16,14 @@ PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
 	touch $@
 
+# two processes of one thread each
 test: lint
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 coverage: .venv/ready
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/coverage report --include='interseg/*' --fail-under=97
+	$(BIN)/coverage report --omit='interseg/*' --fail-under=93
 
 test-slurm: .venv/ready
 	command -v slurmctld munged || { apt-get update && apt-get install --yes slurm-wlm munge; }
@@ -42,7 +45,7 @@ lowest-test:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python .ci/lowest setup.cfg > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/lowest.txt --editable '.[test]'
-	.venv-lowest/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2
 
 .venv/ready-docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[docs]'

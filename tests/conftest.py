@@ -15,9 +15,8 @@ from tests.helpers.drawing import draw, write
 os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-torch.set_num_threads(
-    1
-)  # one thread: forked ranks would wait for the parent's OpenMP pool for ever
+# forked ranks would wait for the parent's OpenMP pool for ever
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
