@@ -154,8 +154,7 @@ class Project:
         with photo.lock:
             if not self.tabs.hold(key, tab):
                 raise HeldError(
-                    "another tab annotates this photo; "
-                    "take it over there, or go on to another photo"
+                    "another tab annotates this photo; take it over here, or go on to another photo"
                 )
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
