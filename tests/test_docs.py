@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.commands import ROOT, called
 from tests.helpers.drawing import draw, draw_folder, write
 from tests.helpers.streams import TASKS
+from tests.helpers.streams import TASKS
 from tests.helpers.teaching import draw_classes
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -44,6 +45,18 @@ def draw_leaves(root):
 
 def draw_photos(root):
     return draw_folder(root, 4)
+
+
+def draw_classes(root):
+    for i in range(8):
+        image, ids = draw(i, 40, 56)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
+    return root
+
+
+DATA = {"data": draw_leaves, "stream": draw_classes}
+"""Functions that draw what a page's commands read, where it is not photos and masks."""
 
 
 @pytest.mark.parametrize("page", ["method", "network", "data", "user", "stream"])
@@ -88,7 +101,10 @@ def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
 def place_of(word, places):
     """Put a folder in the place of its name."""
     key, _, value = word.rpartition("=")
-    return f"{key}={places[value]}" if key and value in places else places.get(word, word)
+    if not key:
+        return places.get(word, word)
+    first, slash, rest = value.partition("/")
+    return f"{key}={places.get(first, first)}{slash}{rest}"
 
 
 def prose(page):
