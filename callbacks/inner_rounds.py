@@ -43,14 +43,14 @@ def play_inner_rounds(
     are the method's.
 
     Args:
-        module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in
-            the paper's code.
+        module: Method that answers by `plain_answer(batch)`. Its network is in evaluation mode
+            meanwhile, as in the paper's code.
         batch: Batch of the step.
-        user: clicks.
-        rounds: number of clicks of each object; an object without an error that can be clicked gets
+        user: User who clicks.
+        rounds: Number of clicks of each object; an object without an error that can be clicked gets
             fewer.
-        seed: seed and epoch.
-        logit_threshold: above which a pixel is object.
+        seed: Seed and epoch.
+        logit_threshold: Logit above which a pixel is object.
     """
     ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
     clicks = unpad_clicks(batch["clicks"])

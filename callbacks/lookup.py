@@ -50,8 +50,8 @@ def check(found: Any, kind: type[T], role: str) -> T:
     Not by `isinstance`, which from Python 3.12 on does not see the submodules of a torch module.
 
     Args:
-        found: a method or a data module.
-        kind: the protocol.
+        found: Method or data module.
+        kind: Protocol.
         role: "model" or "data", the part of the config that the object comes from.
 
     Raises:

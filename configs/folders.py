@@ -133,9 +133,9 @@ def claim(given: str | None, parent: Path, config: dict[str, Any]) -> Iterator[P
     """Find a run's folder and leave it as it was if the run does not come to its start.
 
     Args:
-        given: the folder of `run=`; None for one of its own in `parent`.
-        parent: see `own_folder`.
-        config: merged, which `open_folder` will write.
+        given: Folder of `run=`; None for one of its own in `parent`.
+        parent: See `own_folder`.
+        config: Merged config, which `open_folder` will write.
     """
     first = Path(given) if given else parent
     missing = [path for path in (first, *first.parents) if not path.exists()]

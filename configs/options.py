@@ -17,9 +17,9 @@ class Parser(argparse.ArgumentParser):
     """Parser whose `--help` ends in examples and in the configs, which are read only then.
 
     Args:
-        description: first line of the command's docstring.
-        examples: lines to type, each after the command's name.
-        lists: kinds of configs to list, see `listed`.
+        description: First line of the command's docstring.
+        examples: Lines to type, each after the command's name.
+        lists: Kinds of configs to list, see `listed`.
     """
 
     def __init__(

@@ -98,7 +98,7 @@ def trainer(
 
     Args:
         config: The run's, resolved.
-        folder: Of the run.
+        folder: Folder of the run.
         trusted: Packages beside ours whose classes may be named.
         resumed: Checkpoint that it will go on from.
 

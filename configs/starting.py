@@ -35,8 +35,8 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
 
     Args:
         folder: Folder of the run.
-        config: the run's, resolved.
-        merged: the config that `open_folder` will write.
+        config: Config of the run, resolved.
+        merged: Config that `open_folder` will write.
 
     Raises:
         InputError: the folder holds a trained run, or one of another config.
@@ -118,9 +118,9 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
     A SLURM job that was queued again goes on from its last one by itself.
 
     Args:
-        config: the run's, resolved.
+        config: Config of the run, resolved.
         folder: Folder of the run, before `open_folder` writes into it.
-        merged: the config that it will write.
+        merged: Config that it will write.
 
     Raises:
         InputError: no such checkpoint; a job that was queued again with another config than it had.

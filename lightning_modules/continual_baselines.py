@@ -29,11 +29,11 @@ class ContinualBaseline(TaskLearner):
     Its uncertainty is the entropy of its softmax.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, C, H, W); any.
-        consolidation: naive fine-tuning by default.
-        relearn: share of `steps` that PackNet learns a task longer after pruning.
-        relearn_pretraining: steps that it learns the pretraining longer after pruning.
-        pretrained: see `TaskLearner`, as the others.
+        network: Network from image (B, 3, H, W) to logits (B, C, H, W); any.
+        consolidation: Consolidation of the network; naive fine-tuning by default.
+        relearn: Share of `steps` that PackNet learns a task longer after pruning.
+        relearn_pretraining: Number of steps that it learns the pretraining longer after pruning.
+        pretrained: See `TaskLearner`, as the others.
     """
 
     def __init__(

@@ -10,7 +10,6 @@ import pytest
 from tests.helpers.commands import ROOT, called
 from tests.helpers.drawing import draw, draw_folder, write
 from tests.helpers.streams import TASKS
-from tests.helpers.streams import TASKS
 from tests.helpers.teaching import draw_classes
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -47,18 +46,6 @@ def draw_photos(root):
     return draw_folder(root, 4)
 
 
-def draw_classes(root):
-    for i in range(8):
-        image, ids = draw(i, 40, 56)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
-    return root
-
-
-DATA = {"data": draw_leaves, "stream": draw_classes}
-"""Functions that draw what a page's commands read, where it is not photos and masks."""
-
-
 @pytest.mark.parametrize("page", ["method", "network", "data", "user", "stream"])
 def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     """A page's files, written under their titles, work with its commands, in one's own package."""
@@ -72,7 +59,6 @@ def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     places = {
         "DATA": data,
         "RUN": tmp_path / "run",
-        "CHECKPOINT": tmp_path / "run" / "checkpoints" / "last.ckpt",
         "OUT.html": tmp_path / "check.html",
         "OUT": tmp_path / "out",
     }

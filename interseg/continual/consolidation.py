@@ -98,8 +98,8 @@ class EWC(Consolidation):
     log-likelihood.
 
     Args:
-        weight: lambda.
-        draws: label maps drawn for each image.
+        weight: Weight of the penalty, the paper's lambda.
+        draws: Number of label maps drawn for each image.
     """
 
     def __init__(self, weight: float = 1000.0, draws: int = 5) -> None:
@@ -157,7 +157,7 @@ class PackNet(Consolidation):
     (biases, norms) belong to the first task.
 
     Args:
-        pruned: share of a task's weights that is freed.
+        pruned: Share of a task's weights that is freed.
     """
 
     def __init__(self, pruned: float = 0.75) -> None:

@@ -35,7 +35,7 @@ class StreamProtocol:
         sequence: Number of the one to play (array jobs); null for all.
         rounds: Most rounds of a task or volume.
         labels: "user" who annotates, or "whole" truth in one round; offline always the latter.
-        volumes: Those that are played: "held_out" ones, static always, or the "rest".
+        volumes: Volumes that are played: "held_out" ones, static always, or the "rest".
         first: (permutation, count): an offline training on the first volumes of this permutation
             alone, in orders of their own; the others of the stream stay unseen (Algorithm 6, Table
             2). The set's mean and standard deviation stay the whole stream's.

@@ -18,10 +18,10 @@ class ReplayBuffer:
     (Vitter 1985), with "fifo" the oldest goes.
 
     Args:
-        slots: b*, of the auxiliary buffer.
-        size: b, slots of it that are drawn from; drawn anew for every image that comes, and kept
-            while its later rounds bring it up to date (algorithm 1 redraws them at every update,
-            but means one sample an image).
+        slots: Number of slots b* of the auxiliary buffer.
+        size: Number b of its slots that are drawn from; drawn anew for every image that comes, and
+            kept while its later rounds bring it up to date (algorithm 1 redraws them at every
+            update, but means one sample an image).
         policy: "decay", "reservoir" or "fifo".
     """
 
