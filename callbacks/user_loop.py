@@ -91,7 +91,8 @@ class UserLoop(Callback):
     ) -> None:
         """Take each object's clicks from the memory.
 
-        Objects that are reset, unknown or out of view begin with the loader's initial set.
+        Objects that are reset, not in the memory yet, or out of view begin with the loader's
+        initial clicks.
         """
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()

@@ -1,8 +1,7 @@
 """Baselines of CLIS, under the same user, propagation and budget.
 
-They are no update, naive fine-tuning, LwF, EWC and PackNet.
-
-Which of them is `consolidation`; no update is `steps: 0`.
+Five: without updates (`steps: 0`), naive fine-tuning, LwF, EWC and PackNet; `consolidation` chooses
+among the last four.
 """
 
 from contextlib import AbstractContextManager
@@ -70,7 +69,10 @@ class ContinualBaseline(TaskLearner):
         return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
-        """Enter the network's state for a task; the pretraining is the consolidation's task 0."""
+        """Enter the network's state for a task of the sequence, None for a new image.
+
+        It is number `task + 1` of the consolidation, whose task 0 is the pretraining.
+        """
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:

@@ -37,8 +37,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
     slices or from the whole truth. By the protocol of the data a "stream" goes on from volume to
-    volume; "static" learns each by itself, which replays its own rounds; and the permutations of
-    "offline" are the epochs of one training.
+    volume; "static" learns each volume by itself, and a volume's learning replays its own rounds
+    alone; "offline" is one training, in which each epoch plays one permutation.
 
     The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one
     leaves.
@@ -303,7 +303,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         checkpoint["replay"] = None if self.replay is None else self.replay.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore the replay buffer."""
         if self.replay is not None and checkpoint.get("replay") is not None:
             self.replay.load_state_dict(checkpoint["replay"])
 

@@ -27,7 +27,9 @@ from lightning_modules.optimisation import Optimisation
 
 
 class ITIS(InteractiveModule):
-    """A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
+    """ITIS, and RITM, SimpleClick and networks that encode once, which are trained as it is.
+
+    A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
 
     Args:
         network: Network that reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.

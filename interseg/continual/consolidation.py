@@ -44,7 +44,13 @@ class Consolidation(nn.Module):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Enter the network's state for a task (0, 1, ...), or for one that is not learned yet."""
+        """Enter the network's state for a task.
+
+        Args:
+            network: Network that has learned the tasks.
+            task: Number of the task from 0 on, None for a new image. For `ContinualBaseline` the
+                pretraining is task 0, so that a sequence's tasks begin at 1.
+        """
         yield
 
 

@@ -81,7 +81,7 @@ class ReplayBuffer:
         return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore samples and counts."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
         self.seen, self.newest = state_dict["seen"], state_dict["newest"]
         self.drawable = list(state_dict["drawable"])
