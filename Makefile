@@ -1,7 +1,7 @@
 # make test: ruff, mypy, pytest.  make coverage: pytest with coverage, and its floors.  make test-slurm: jobs of a real SLURM.
 # make test-browser: the annotator's pages in Debian's chromium.  make docs: the site, strictly; tests/test_docs.py checks links at every test.
 # make wheel-test: the wheel, installed into a fresh environment and used.  make lowest-test: the tests with the lowest versions.
-# make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All set up .venv themselves.
+# make quickstart: evaluate, fine-tune and use a network that ships, on real photos.  All but wheel-test, lowest-test and clean set up .venv.
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 NOW, AHEAD = 0, 1
-"""Urgencies: somebody waits, in the order of asking, so that many clicks keep nobody from opening
-a photo; or nobody waits yet."""
+"""Urgencies. NOW: a request waits; first come, first served, so that many clicks keep nobody from
+opening a photo. AHEAD: preloading."""
 T = TypeVar("T")
 
 
@@ -39,7 +39,7 @@ class Desk:
         return self.submit(urgency, job).result()
 
     def close(self) -> None:
-        """Do what is there, and no more."""
+        """Finish the queued jobs and stop the thread."""
         self._jobs.put((AHEAD + 1, next(self._numbers), None, Future()))
         self._thread.join()
 

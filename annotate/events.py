@@ -64,12 +64,13 @@ def event_of(
     """Make the event of a request; raises `InputError` before anything is kept.
 
     Args:
-        photo: that the request is about.
-        known: to the network that the photo is annotated with; its segmenter, say.
-        classes: that an object may have.
+        photo: Photo of the request.
+        known: Outputs and click kinds of the network, e.g. its segmenter.
+        classes: Names that an object may have.
         request: `do`, and what belongs to it.
-        answer: asks the network.
-        first: gives what a network of classes says without clicks; nothing by default.
+        answer: Function that asks the network.
+        first: Function that gives what a network of classes says without clicks; nothing by
+            default.
     """
     do, state = request.get("do"), photo.state
     base: Event = {"do": do, "spent": seconds_spent(request)}

@@ -42,8 +42,8 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     `experiment/`.
 
     Args:
-        project: whose photos are written.
-        tolerance: of polygons in pixels.
+        project: Project whose photos are written.
+        tolerance: Tolerance of polygons in pixels.
     """
     if not 0 <= tolerance <= 50:
         raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")

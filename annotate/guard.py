@@ -35,9 +35,9 @@ class Guard:
     """Refuses what does not come from the server's own page; in front of everything else.
 
     Args:
-        app: behind it.
-        host: address that is listened on.
-        token: that whoever asks must have; None for none.
+        app: Application behind the guard.
+        host: Address that is listened on.
+        token: Token that whoever asks must have; None for none.
     """
 
     def __init__(self, app: ASGIApp, host: str, token: str | None = None) -> None:

@@ -35,7 +35,7 @@ class Interactor:
     """Answers all clicks of an object on a photo.
 
     Args:
-        model: of one object against background.
+        model: Model of one object against background.
     """
 
     def __init__(self, model: Model) -> None:
@@ -57,10 +57,10 @@ class Interactor:
         """Give the mask (H, W) after clicks, and its pixels' mean probability.
 
         Args:
-            key: of the photo, by which it is found again.
-            photo: reads it, where it is not encoded.
-            clicks: of the object, in order.
-            threshold: on the probability, of a pixel to be object.
+            key: Key of the photo, by which it is found again.
+            photo: Function that reads the photo, where it is not encoded.
+            clicks: Clicks of the object, in order.
+            threshold: Threshold on the probability, of a pixel to be object.
         """
         if not 0 < len(clicks) <= MOST_POINTS:
             raise InputError(f"there are {len(clicks)} points; give 1 to {MOST_POINTS}")
@@ -88,7 +88,7 @@ def answer_cvat(interactor: Interactor, data: dict[str, Any]) -> dict[str, Any]:
     """Answer what CVAT asks of an interactor.
 
     Args:
-        interactor: that answers.
+        interactor: Interactor that answers.
         data: `image` in base64, `pos_points` and `neg_points` [[x, y], ...] in pixels, `threshold`
             (0.5 by default).
 

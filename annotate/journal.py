@@ -18,7 +18,7 @@ class Journal:
     before it is on the disk; a torn one was never acknowledged and is dropped.
 
     Args:
-        path: of the file; it and its folder are made by the first event.
+        path: Path of the file; it and its folder are made by the first event.
 
     Raises:
         InputError: a line before the last one is damaged, which no kill does.

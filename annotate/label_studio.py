@@ -56,11 +56,11 @@ def make_backend(
     """Make the application.
 
     Args:
-        interactor: that answers.
-        images: folder of the tasks' photos.
-        version: of the model, which Label Studio notes beside answers.
-        host: address that is listened on.
-        token: see `Guard`; Label Studio sends it as the password of its basic authentication.
+        interactor: Interactor that answers.
+        images: Folder of the tasks' photos.
+        version: Version of the model, which Label Studio notes beside answers.
+        host: Address that is listened on.
+        token: See `Guard`; Label Studio sends it as the password of its basic authentication.
     """
     if not images.is_dir():
         raise InputError(
@@ -103,9 +103,9 @@ def predictions(
     """Answer `/predict`: nothing without keypoints, else one prediction.
 
     Args:
-        interactor: that answers.
-        files: photos by their names.
-        version: of the model.
+        interactor: Interactor that answers.
+        files: Photos by their names.
+        version: Version of the model.
         body: `tasks` with `data`, `label_config`, and in `params` the `context`, whose `result` has
             the keypoints.
 

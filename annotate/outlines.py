@@ -20,9 +20,9 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
     Parts that share only a corner are apart.
 
     Args:
-        mask: of an object.
-        tolerance: in pixels, by which an outline may leave the mask's own (Douglas and Peucker
-            1973); with 0 exactly the mask's pixels have their centres inside.
+        mask: Mask of an object.
+        tolerance: Distance in pixels by which an outline may leave the mask's own (Douglas and
+            Peucker 1973); with 0 exactly the mask's pixels have their centres inside.
     """
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     if not len(rows):

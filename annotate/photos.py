@@ -53,15 +53,17 @@ class Project:
     """A folder of photos that is annotated.
 
     Args:
-        model: answers clicks.
-        digest: of the network, which is noted in the journal of every photo that it answers on.
-        images: folder of the photos.
-        out: folder of the journals and of what is exported.
-        classes: names that an object may have, "object" by default; of a network of classes, those
+        model: Model that answers clicks.
+        digest: Digest of the network, which is noted in the journal of every photo that it answers
+            on.
+        images: Folder of the photos.
+        out: Folder of the journals and of what is exported.
+        classes: Names that an object may have, "object" by default; of a network of classes, those
             of its labels 1, 2, ...
-        truth: of the photos, for experiments.
-        keep: photos whose encodings are kept in memory, beside those that somebody works on.
-        ahead: photos after an opened one that are encoded in the background.
+        truth: True masks of the photos, for experiments.
+        keep: Number of photos whose encodings are kept in memory, beside those that somebody works
+            on.
+        ahead: Number of photos after an opened one that are encoded in the background.
 
     Raises:
         InputError: no photos, classes that are not the network's, or another annotator works in
@@ -140,9 +142,9 @@ class Project:
         """Do what a person asks; when this returns it is on the disk.
 
         Args:
-            key: of the photo.
-            tab: that asks.
-            version: number of events that the tab knows of.
+            key: Key of the photo.
+            tab: Id of the asking tab.
+            version: Number of events that the tab knows of.
             request: `do`, and what belongs to it.
 
         Raises:
@@ -154,8 +156,7 @@ class Project:
         with photo.lock:
             if not self.tabs.hold(key, tab):
                 raise HeldError(
-                    "another tab annotates this photo; "
-                    "take it over there, or go on to another photo"
+                    "another tab annotates this photo; take it over here, or go on to another photo"
                 )
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")

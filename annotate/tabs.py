@@ -4,7 +4,7 @@ import threading
 import time
 
 PATIENCE = 30.0
-"""Seconds after which a tab that is silent has gone; an open one speaks every ten."""
+"""Seconds after which a silent tab is taken as closed; an open one speaks every ten."""
 
 
 class Tabs:

@@ -20,8 +20,8 @@ class Truth:
     """True objects of a folder, numbered and named as `data/folder.yaml` evaluates on them.
 
     Args:
-        images: folder of the photos.
-        masks: folder of their masks.
+        images: Folder of the photos.
+        masks: Folder of their masks.
     """
 
     def __init__(self, images: Path, masks: Path) -> None:

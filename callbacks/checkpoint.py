@@ -20,8 +20,9 @@ class LastCheckpoint(Checkpoint):
     hold it up for ever.
 
     Args:
-        every_n_steps: steps between two writes within an epoch; None for the ends of epochs only.
-        every_n_epochs: epochs between two writes at an epoch's end.
+        every_n_steps: Number of steps between two writes within an epoch; None for the ends of
+            epochs only.
+        every_n_epochs: Number of epochs between two writes at an epoch's end.
     """
 
     def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:

@@ -36,10 +36,10 @@ class KeptFeatures(Callback):
     At 448 x 448 a view of DINOv2 ViT-S/14 takes 1.6 MB, one of EfficientNet-Lite0 0.6 MB.
 
     Args:
-        folder: of kept features, of all encoders; "cache" is `$XDG_CACHE_HOME/interseg/features`,
-            null keeps them in memory.
+        folder: Folder of kept features, of all encoders; "cache" is
+            `$XDG_CACHE_HOME/interseg/features`, null keeps them in memory.
         limit: Most gigabytes (1e9 bytes) of one encoder's features.
-        crop: sides of a random part of the view, cut at the encoder's cells, in multiples of the
+        crop: Sides of a random part of the view, cut at the encoder's cells, in multiples of the
             view's; null trains on all of it. The part holds one of the object's positive clicks.
             Its features are those of the whole photo, and a step costs its share.
         seed: Seed of crops.
@@ -108,7 +108,7 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
     The parts begin at borders of the coarsest level's cells.
 
     Args:
-        batch: with `features`, of views whose sides the cells divide.
+        batch: Batch with `features`, of views whose sides the cells divide.
         share: Share of the parts' sides.
         generators: Generators of each object.
 

@@ -1,10 +1,8 @@
 """Inner rounds (RITM, section 3.2): a few more clicks on objects before a training step.
 
-They are placed by the network's own answers.
-
-They cost a forward pass each, without gradient, where the memory of clicks
-(`callbacks/user_loop.py`) costs none. Both may be on: the memory then says what a step begins with,
-and remembers its inner clicks.
+They are placed by the network's own answers and cost a forward pass each, without gradient, where
+the memory of clicks (`callbacks/user_loop.py`) costs none. Both may be on: the memory then says
+what a step begins with, and remembers its inner clicks.
 """
 
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from interseg.clicks.layout import Clicks, clicks_of, pad_clicks, unpad_clicks
 from interseg.clicks.users import User
 
 ROUNDS, CLICKS = 2, 3
-"""What tells these generators from the loop's others, beside seed, epoch and id."""
+"""Seed words that keep these draws apart from the loop's, beside seed, epoch and id."""
 
 
 def number_of_rounds(most: int, seed: int, step: int) -> int:
@@ -43,14 +41,14 @@ def play_inner_rounds(
     are the method's.
 
     Args:
-        module: answers by `plain_answer(batch)`. Its network is in evaluation mode meanwhile, as in
-            the paper's code.
+        module: Method that answers by `plain_answer(batch)`. Its network is in evaluation mode
+            meanwhile, as in the paper's code.
         batch: Batch of the step.
-        user: clicks.
-        rounds: number of clicks of each object; an object without an error that can be clicked gets
+        user: User who clicks.
+        rounds: Number of clicks of each object; an object without an error that can be clicked gets
             fewer.
-        seed: seed and epoch.
-        logit_threshold: above which a pixel is object.
+        seed: Seed and epoch.
+        logit_threshold: Logit above which a pixel is object.
     """
     ids, masks = batch["id"].tolist(), [*batch["mask"].cpu().numpy()]
     clicks = unpad_clicks(batch["clicks"])

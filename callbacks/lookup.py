@@ -30,28 +30,28 @@ def callback_of(trainer: Trainer, kind: type[T]) -> T:
 
 
 def data_of(trainer: Trainer, kind: type[T]) -> T:
-    """Return the Trainer's data module as what a protocol says; raise `InputError` if it is not."""
-    return check(trainer.datamodule, kind, "data")  # type: ignore[attr-defined]
+    """Return the Trainer's data module; raise `InputError` if it lacks a protocol's members."""
+    return require_members(trainer.datamodule, kind, "data")  # type: ignore[attr-defined]
 
 
 def method_of(module: LightningModule, kind: type[T]) -> T:
-    """Return a method as what a protocol says; raise `InputError` if it is not."""
-    return check(module, kind, "model")
+    """Return a method; raise `InputError` if it lacks a protocol's members."""
+    return require_members(module, kind, "model")
 
 
 def find_method(module: Any, kind: type[T]) -> T | None:
-    """Return a method as what a protocol says; None if it is not."""
+    """Return a method that has a protocol's members; None for any other."""
     return None if list_lacking(module, kind) else cast("T", module)
 
 
-def check(found: Any, kind: type[T], role: str) -> T:
-    """Return an object as what a protocol says.
+def require_members(found: Any, kind: type[T], role: str) -> T:
+    """Check that an object has a protocol's members, and return it.
 
     Not by `isinstance`, which from Python 3.12 on does not see the submodules of a torch module.
 
     Args:
-        found: a method or a data module.
-        kind: the protocol.
+        found: Method or data module.
+        kind: Protocol.
         role: "model" or "data", the part of the config that the object comes from.
 
     Raises:

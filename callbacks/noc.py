@@ -29,9 +29,9 @@ class NumberOfClicks(Callback):
     evaluation.
 
     Args:
-        targets: the IoUs of NoC, each at most the loop's target.
-        full_curves: every object was given every click, so that figures over the whole set hold
-            too.
+        targets: IoUs of NoC, each at most the loop's target.
+        full_curves: Whether every object was given every click, so that figures over the whole set
+            hold too.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def draw_panels(
     Args:
         panels: (H, W) or (H, W, 3) by name, all of one size.
         width: Width of one in inches.
-        ranges: least and largest value of some.
+        ranges: Least and largest value of some panels, by name.
     """
     height, across = next(iter(panels.values())).shape[:2]
     tall = width * height / across
@@ -57,7 +57,7 @@ def put_legend_below(axis: Any, columns: int = 3) -> None:
     """Draw an axis' legend under its label, where no curve runs.
 
     Args:
-        axis: Of matplotlib, in a constrained layout, which makes room.
+        axis: Axis of matplotlib, in a constrained layout, which makes room.
         columns: Most entries side by side; fewer where their names are long.
     """
     names = axis.get_legend_handles_labels()[1]

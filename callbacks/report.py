@@ -51,8 +51,8 @@ class Report(Callback):
     """Collects pictures during a test and writes the page at its end.
 
     Args:
-        spread: objects shown, evenly spread over the set.
-        hardest: further objects shown, those with the least area under their curve.
+        spread: Number of objects shown, evenly spread over the set.
+        hardest: Number of further objects shown, those with the least area under their curve.
         panel_height: Height of a picture in pixels.
     """
 

@@ -65,6 +65,6 @@ class RoundLoop(Callback, Generic[B]):
         return {"task": self.task, "given": self.given}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore what was given for the task in progress."""
         self.begin_task(tuple(state_dict["task"]))
         self.given = dict(state_dict["given"])

@@ -141,7 +141,7 @@ class TaskReport(Callback):
         return drawn | {"neighbour": self.neighbour}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore what was drawn."""
         self.sequence, self.rounds = state_dict["sequence"], state_dict["rounds"]
         self.tasks, self.neighbour = state_dict["tasks"], state_dict["neighbour"]
         self.first = [layer.numpy() for layer in state_dict["first"]]

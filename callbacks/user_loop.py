@@ -39,18 +39,18 @@ class UserLoop(Callback):
     """Fills in a batch's clicks: from the memory in training, by playing the rounds in evaluation.
 
     Args:
-        train_user: clicks in training; ITIS' rule by default, `DeepUser` is RITM's.
-        user: clicks in evaluation; the field's default rule (RITM) by default.
-        iterative: add a click an epoch from the object's own errors; False trains on fresh initial
-            clicks only (iFCN).
+        train_user: User who clicks in training; ITIS' rule by default, `DeepUser` is RITM's.
+        user: User who clicks in evaluation; the field's default rule (RITM) by default.
+        iterative: Whether to add a click an epoch from the object's own errors; False trains on
+            fresh initial clicks only (iFCN).
         reset_probability: Probability to reset an object's clicks and mask at the beginning of an
             epoch.
-        previous_mask: also remember each object's last mask and give it as `previous`.
+        previous_mask: Whether to remember each object's last mask too, and give it as `previous`.
         inner_rounds: Most clicks that a training step adds before it learns; each step draws a
             number from 0 on (RITM: 3).
-        max_clicks: rounds of evaluation.
+        max_clicks: Number of rounds of evaluation.
         targets: IoUs of the evaluation; an object leaves it once it reaches the highest.
-        full_curves: play every round of every object instead.
+        full_curves: Whether to play every round of every object instead.
         threshold: Threshold on the probability, of a pixel to be object.
         seed: Seed of resets and of users that draw.
     """
@@ -91,7 +91,8 @@ class UserLoop(Callback):
     ) -> None:
         """Take each object's clicks from the memory.
 
-        Objects that are reset, unknown or out of view begin with the loader's initial set.
+        Objects that are reset, not in the memory yet, or out of view begin with the loader's
+        initial clicks.
         """
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()

@@ -111,7 +111,7 @@ class VolumeReport(Callback):
         return {"permutation": self.permutation, "rounds": self.rounds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore what was drawn."""
         self.permutation, self.rounds = state_dict["permutation"], state_dict["rounds"]
 
 

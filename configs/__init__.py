@@ -41,7 +41,7 @@ def load(
         files: YAML files in order; a name that is no file here is looked up in `configs/`.
         overrides: `key.key=value` strings, applied last.
         base: Config that the files are merged over; `default.yaml` unless given.
-        trusted: packages beside ours whose classes may be named.
+        trusted: Packages beside ours whose classes may be named.
 
     Raises:
         InputError: a missing file, broken YAML, an unknown key (the nearest one is named).

@@ -23,11 +23,10 @@ PATIENCE = datetime.timedelta(hours=6)
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:
     """Return the folder in `parent` of a run that was given none.
 
-    It is its stamp's, or a new one named by the time.
-
-    Several commands of one stamp have numbers, the same config the same one. A step that was queued
-    again is a single command: it has the folder that it had, and `resume_point` refuses another
-    config.
+    It is named by its stamp (SLURM job, sweep or `INTERSEG_STAMP`), else by the time. A second
+    config under one stamp gets the suffix -2, an equal config the same folder. A step that was
+    queued again is a single command: it has the folder that it had, and `resume_point` refuses
+    another config.
     """
     name = stamp()
     if name is None:
@@ -111,7 +110,8 @@ def agree(make: Callable[[], str]) -> str:
 def open_folder(path: Path, config: dict[str, Any]) -> Path:
     """Make a run's folder with the merged config; interpolations stay for later overrides.
 
-    The first rank does: another could be later than what it takes back.
+    The first rank alone writes: another rank's file could come after the first rank has removed
+    what it wrote for a run that did not start.
     """
     write_config(path, config)
     return path
@@ -133,9 +133,9 @@ def claim(given: str | None, parent: Path, config: dict[str, Any]) -> Iterator[P
     """Find a run's folder and leave it as it was if the run does not come to its start.
 
     Args:
-        given: the folder of `run=`; None for one of its own in `parent`.
-        parent: see `own_folder`.
-        config: merged, which `open_folder` will write.
+        given: Folder of `run=`; None for one of its own in `parent`.
+        parent: See `own_folder`.
+        config: Merged config, which `open_folder` will write.
     """
     first = Path(given) if given else parent
     missing = [path for path in (first, *first.parents) if not path.exists()]

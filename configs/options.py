@@ -17,9 +17,9 @@ class Parser(argparse.ArgumentParser):
     """Parser whose `--help` ends in examples and in the configs, which are read only then.
 
     Args:
-        description: first line of the command's docstring.
-        examples: lines to type, each after the command's name.
-        lists: kinds of configs to list, see `listed`.
+        description: First line of the command's docstring.
+        examples: Lines to type, each after the command's name.
+        lists: Kinds of configs to list, see `listed`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ def listed(kind: str) -> Iterator[str]:
     """List configs of `configs/`, a line each, with what the first line of each says.
 
     Args:
-        kind: "methods" (those that name a model, and what goes over each), "data", or "users".
+        kind: "methods" (configs that name a model, and their variants), "data", or "users".
     """
     if kind != "methods":
         folder = "data" if kind == "data" else kind
@@ -86,15 +86,15 @@ def listed(kind: str) -> Iterator[str]:
     for file in sorted(FOLDER.glob("*.yaml")):
         if is_method(file):
             yield described(file)
-            variants = sorted(
-                one.relative_to(FOLDER).as_posix() for one in (FOLDER / file.stem).glob("*.yaml")
-            )
+            below = sorted((FOLDER / file.stem).glob("*.yaml"))
+            variants = [one.relative_to(FOLDER).as_posix() for one in below if goes_over(one)]
             yield from textwrap.wrap(
                 ", ".join(variants),
                 WIDTH,
                 initial_indent=f"{'':31}over it: ",
                 subsequent_indent=f"{'':40}",
             )
+            yield from (described(one) for one in below if not goes_over(one))
     yield from (
         described(file)
         for folder in ("classical", "external")
@@ -109,9 +109,19 @@ def is_method(file: Path) -> bool:
     return isinstance(model, dict) and "_target_" in model
 
 
+def goes_over(file: Path) -> bool:
+    """Tell whether a config is to be merged over another, as its comment then says first."""
+    return comment_of(file).startswith("Over ")
+
+
+def comment_of(file: Path) -> str:
+    """Read the first line of a config's comment."""
+    return file.read_text().partition("\n")[0].lstrip("# ")
+
+
 def described(file: Path) -> str:
     """Write a config's name and the first line of its comment, cut to the width."""
-    comment = file.read_text().partition("\n")[0].lstrip("# ")
+    comment = comment_of(file)
     text = (
         comment if len(comment) <= WIDTH - 31 else f"{comment[: WIDTH - 34].rsplit(' ', 1)[0]} ..."
     )

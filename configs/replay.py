@@ -50,7 +50,7 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
     Args:
         folder: Folder of the evaluation.
         config: Config of the evaluation.
-        trusted: packages, see `configs.build`.
+        trusted: Packages, see `configs.build`.
     """
     resolved, wanted = resolve(config), config.get("evaluated")
     if not wanted:

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "use_distributed_sampler": "the data modules part their objects among processes themselves",
     "default_root_dir": "run=PATH names the folder",
 }
-"""Arguments of the Trainer that the commands give, and what is to be said instead."""
+"""Arguments of the Trainer that the commands give, and what to write instead."""
 
 
 def loggers(
@@ -42,7 +42,8 @@ def loggers(
 
     Returns the callback that fills its dashboard with them.
 
-    None for the parts of an evaluation, which share a folder, and whose figures are no one's.
+    Returns two empty lists for one shard of an evaluation: shards share a folder, and their figures
+    are only parts.
     """
     if (
         config["shard"] is not None
@@ -98,7 +99,7 @@ def trainer(
 
     Args:
         config: The run's, resolved.
-        folder: Of the run.
+        folder: Folder of the run.
         trusted: Packages beside ours whose classes may be named.
         resumed: Checkpoint that it will go on from.
 
@@ -114,7 +115,7 @@ def trainer(
     arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
     arguments["max_time"] = duration(arguments.get("max_time"))
     check_arguments(Trainer, arguments, "trainer")
-    made, dashboards = loggers(config, folder, resumed)  # last: they begin to write
+    made, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
     for name, callback in named.items():
         if isinstance(callback, dict):
             raise InputError(

@@ -16,7 +16,7 @@ from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
 
 COMMAND: dict[str, Any] = {"shard": None, "overwrite": False}
 """Keys that are a single command's, as they stand in the config of a run."""
-ANYWHERE = ("run", "logger", "checkpoint", *COMMAND)
+MAY_DIFFER = ("run", "logger", "checkpoint", *COMMAND)
 """Keys of a config in which a run that is begun again may differ."""
 LAST = Path("checkpoints", "last.ckpt")
 TABLES = ("metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json")
@@ -35,8 +35,8 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
 
     Args:
         folder: Folder of the run.
-        config: the run's, resolved.
-        merged: the config that `open_folder` will write.
+        config: Config of the run, resolved.
+        merged: Config that `open_folder` will write.
 
     Raises:
         InputError: the folder holds a trained run, or one of another config.
@@ -63,7 +63,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
     """List a folder's differences from a config, but for where and how a run starts."""
     before = read("default.yaml") | read(folder / "config.yaml")
-    old, new = ({k: v for k, v in one.items() if k not in ANYWHERE} for one in (before, merged))
+    old, new = ({k: v for k, v in one.items() if k not in MAY_DIFFER} for one in (before, merged))
     return changes(old, new)
 
 
@@ -94,7 +94,7 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
     folder, opened = record.folder, record.folder / "config.yaml"
     if (folder / LAST).is_file():
         raise InputError(
-            f"{folder} holds a trained run; give run=PATH for another folder, or leave run= away"
+            f"{folder} holds a trained run; give run=PATH for another folder, or leave run= out"
         )
     if not record.has_others():
         return
@@ -118,9 +118,9 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
     A SLURM job that was queued again goes on from its last one by itself.
 
     Args:
-        config: the run's, resolved.
+        config: Config of the run, resolved.
         folder: Folder of the run, before `open_folder` writes into it.
-        merged: the config that it will write.
+        merged: Config that it will write.
 
     Raises:
         InputError: no such checkpoint; a job that was queued again with another config than it had.
@@ -135,8 +135,8 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
                 "start anew"
             )
             raise InputError(
-                f"{what}; put the config back, go on under this one with checkpoint=last, or give "
-                "another run=PATH"
+                f"{what}; restore the earlier config, go on under this one with "
+                "checkpoint=last, or give another run=PATH"
             )
     again = again and read_checkpoint(last).get("config") == OmegaConf.to_yaml(
         OmegaConf.create(merged)

@@ -135,11 +135,10 @@ def find(target: str, trusted: Sequence[str] = ()) -> type:
 
 
 def is_own(found: Any, trusted: Sequence[str]) -> bool:
-    """Tell whether a trusted package itself defines a function, or a class that answers clicks.
+    """Tell whether an object is a trusted package's own function, or its own class of a model.
 
-    One that it imports does not count.
-
-    Somebody's model that knows nothing of this project is built by them
+    The class has `predict` or `__call__`. What the package only imports does not count. Models that
+    know nothing of this project are built by such functions and classes
     (`lightning_modules/external.py`).
     """
     answers = inspect.isfunction(found) or (

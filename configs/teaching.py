@@ -133,14 +133,14 @@ def open_lesson(
     """Open the lessons of a folder of photos, or go on with those that `out` holds.
 
     Args:
-        checkpoint: a run's, that was pretrained, or that has learned tasks already: the lessons go
-            on from there.
+        checkpoint: Checkpoint of a run that was pretrained, or that has learned tasks already: the
+            lessons go on from there.
         overrides: `key=value` of its config.
-        images: folder of the photos.
-        out: folder of the lessons' run.
-        truth: folder of class masks with the photos' stems, for measuring.
-        device: auto, cpu or cuda.
-        trusted: packages whose classes the config may name.
+        images: Folder of the photos.
+        out: Folder of the lessons' run.
+        truth: Folder of class masks with the photos' stems, for measuring.
+        device: "auto", "cpu" or "cuda".
+        trusted: Packages whose classes the config may name.
 
     Raises:
         InputError: another method's run, no photos, or lessons of another checkpoint in `out`.

@@ -105,13 +105,13 @@ def open_volumes(
     """Open the lessons of some volumes, or go on with those that `out` holds.
 
     Args:
-        checkpoint: a run's that learned volumes: the lessons go on from its weights and the volumes
-            that it remembers.
+        checkpoint: Checkpoint of a run that learned volumes: the lessons go on from its weights and
+            the volumes that it remembers.
         overrides: `key=value` of its config.
-        volumes: files in any of SimpleITK's formats, or folders of DICOM slices.
-        out: folder of the lessons' run.
-        device: auto, cpu or cuda.
-        trusted: packages whose classes the config may name.
+        volumes: Files in any of SimpleITK's formats, or folders of DICOM slices.
+        out: Folder of the lessons' run.
+        device: "auto", "cpu" or "cuda".
+        trusted: Packages whose classes the config may name.
 
     Raises:
         InputError: no such file, two of one name, or lessons of another checkpoint in `out`.

@@ -246,7 +246,7 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         raise NotImplementedError
 
     def objects(self, split: str) -> LabelledDataset:
-        """All images; raises `InputError` if they are too few for pretraining and a sequence."""
+        """Return all images; raise `InputError` if pretraining and a sequence need more."""
         if self._dataset is None:
             files = self.files()
             needed = self.pretraining_images + self.length

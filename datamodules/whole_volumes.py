@@ -111,7 +111,7 @@ def check_frames(path: Path) -> None:
             for number in range(depth):
                 file.seek(number)
                 file.load()
-    except Exception as error:  # see `interseg.images.opened`
+    except Exception as error:  # see `interseg.images.open_image`
         raise InputError(
             f"{path} {DAMAGED} ({first_line(error)}); copy or download it again"
         ) from None

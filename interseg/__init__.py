@@ -20,8 +20,9 @@ def load(
     """Load a trained model, to open sessions on photos.
 
     Args:
-        path: Path of a run's folder of train.py; of a checkpoint anywhere, which holds its config;
-            or of an export of export.py, which needs no torch.
+        path: Name of a network that ships, "interseg-lite" or "interseg-s"; or path of a run's
+            folder of train.py, of a checkpoint anywhere, which holds its config, or of an export of
+            export.py, which needs no torch.
         overrides: `key=value` of the config, as for evaluate.py: "refiner=f_brs_b", "flip=true",
             "model.long_side=640".
         device: "auto" for a GPU if there is one, "cpu", "cuda", ...

@@ -61,7 +61,7 @@ class Round(TypedDict, total=False):
 
 
 class TaskBatch(Round, total=False):
-    """B images of one size with classes at every pixel: a round of a task, which has one image.
+    """B images of one size with classes at every pixel; B is 1 in a round of a task.
 
     A batch of pretraining has only `id`, `image` and `mask`.
     """

@@ -27,15 +27,15 @@ class BRS(InteractiveModule):
     The phase depends on the epoch alone, so that a run resumes in either.
 
     Args:
-        network: coarse and fine decoder over an encoder.
-        guidance: encodes the clicks; truncated distances, 1 at a click, by default.
+        network: Network of coarse and fine decoder over an encoder.
+        guidance: Encoding of the clicks; truncated distances, 1 at a click, by default.
         coarse_epochs: Epochs of the first phase; the paper's 20 of 35.
-        optimisation: with rates for "decoder", "fine" and "clicks", the interaction maps' first
-            convolution. The paper gives 1e-9, and 1e-7 for the decoders, in Caffe's scale, whose
-            loss is the sum over pixels: for the mean over 360 x 360 pixels that is 1.3e-4, and
-            1.3e-2.
+        optimisation: Optimisation, with rates for "decoder", "fine" and "clicks", the interaction
+            maps' first convolution. The paper gives 1e-9, and 1e-7 for the decoders, in Caffe's
+            scale, whose loss is the sum over pixels: for the mean over 360 x 360 pixels that is
+            1.3e-4, and 1.3e-2.
         long_side: Long side of images in evaluation; null for full size, as in the paper.
-        inference: test-time options.
+        inference: Test-time options.
     """
 
     def __init__(

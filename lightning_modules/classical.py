@@ -20,7 +20,7 @@ class Classical(InteractiveModule):
     Args:
         method: "random_walker", "grabcut", "graph_cut" or "geodesic".
         radius: Radius of the seeds that clicks become, in pixels.
-        long_side: larger images are reduced to it; None for full size.
+        long_side: Long side in pixels that larger images are reduced to; None for full size.
         options: Options of the method, see its function.
     """
 

@@ -50,31 +50,31 @@ class CLIS(TaskLearner):
     the number of pixels as the likelihood is.
 
     Args:
-        network: variational.
+        network: Variational network.
         embedding: Embedding of images; pretrained with the network, and left as it is from then on.
-        threshold: an image is like a task if their KL is at most this; infinite: it always is. None
+        threshold: Most KL between an image and a task that it is like; infinite: it always is. None
             for what is usual in the pretraining, the median over its images of the KL to the
             nearest other one.
-        samples: draws of an answer; 50 in the official code.
+        samples: Number of draws of an answer; 50 in the official code.
         update: "full", the paper's: all weights and gates at once; "isolated", the official code's:
             a task opens at most `isolated` spare kernels of each layer (of a probability below 0.1;
             the least open one where there is none), whose prior variance is set to 1. It learns
             them, their weights in the head and all gates, then the gates alone, each for all steps.
-        isolated: kernels of a layer that "isolated" trains; 4 in the official code. The network has
-            to have them (`spare`).
+        isolated: Number of kernels of a layer that "isolated" trains; 4 in the official code. The
+            network has to have them (`spare`).
         kl_weight: Weight of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one
             image count as if they were independent, and more of the tasks before is forgotten
             (benchmarks/clis.md).
         pretraining: "plain", or "variational": eq. 6 from the beginning. Tasks read from the
             checkpoint which it was.
         log_variance: Most log-variance of a weight after the conversion.
-        refinement: steps of eq. 6 on the pretraining's images after the conversion, eight a step,
-            their noise rising from none to all over the first half.
+        refinement: Number of steps of eq. 6 on the pretraining's images after the conversion, eight
+            images a step, their noise rising from none to all over the first half.
         retrieval: Retrieval of gates for an image: "nearest", of the task that is most like it;
             "off", the gates as the last task left them; "oracle", those with which the image's true
             classes are most likely, of all tasks' and the pretrained ones.
         draws: Number of draws of weights and gates in a step, whose losses are averaged.
-        pretrained: see `TaskLearner`, as the others.
+        pretrained: See `TaskLearner`, as the others.
     """
 
     network: CLISNetwork

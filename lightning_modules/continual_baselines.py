@@ -1,8 +1,7 @@
 """Baselines of CLIS, under the same user, propagation and budget.
 
-They are no update, naive fine-tuning, LwF, EWC and PackNet.
-
-Which of them is `consolidation`; no update is `steps: 0`.
+Five: without updates (`steps: 0`), naive fine-tuning, LwF, EWC and PackNet; `consolidation` chooses
+among the last four.
 """
 
 from contextlib import AbstractContextManager
@@ -29,11 +28,11 @@ class ContinualBaseline(TaskLearner):
     Its uncertainty is the entropy of its softmax.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, C, H, W); any.
-        consolidation: naive fine-tuning by default.
-        relearn: share of `steps` that PackNet learns a task longer after pruning.
-        relearn_pretraining: steps that it learns the pretraining longer after pruning.
-        pretrained: see `TaskLearner`, as the others.
+        network: Network from image (B, 3, H, W) to logits (B, C, H, W); any.
+        consolidation: Consolidation of the network; naive fine-tuning by default.
+        relearn: Share of `steps` that PackNet learns a task longer after pruning.
+        relearn_pretraining: Number of steps that it learns the pretraining longer after pruning.
+        pretrained: See `TaskLearner`, as the others.
     """
 
     def __init__(
@@ -70,7 +69,10 @@ class ContinualBaseline(TaskLearner):
         return Prediction(probabilities, unsure, torch.zeros_like(unsure))
 
     def as_of(self, task: int | None) -> AbstractContextManager[None]:
-        """Enter the network's state for a task; the pretraining is the consolidation's task 0."""
+        """Enter the network's state for a task of the sequence, None for a new image.
+
+        It is number `task + 1` of the consolidation, whose task 0 is the pretraining.
+        """
         return self.consolidation.as_of(self.network, None if task is None else task + 1)
 
     def pretraining_loss(self, batch: TaskBatch) -> Tensor:

@@ -29,13 +29,13 @@ class ConvertedNetwork(InteractiveModule):
     class.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
+        network: Network from image (B, 3, H, W) to logits (B, K, H, W); see `Converted`.
         mean: Mean of the channels of the images that the network was trained on; ImageNet's by
             default.
-        std: standard deviation of the same channels.
+        std: Standard deviation of the same channels.
         optimisation: Optimisation of its plain training.
         long_side: Long side of images in evaluation.
-        inference: test-time options.
+        inference: Test-time options.
     """
 
     def __init__(

@@ -37,8 +37,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     A round is a batch: the slice loop has put `target` and `confidence` into it, from the user's
     slices or from the whole truth. By the protocol of the data a "stream" goes on from volume to
-    volume; "static" learns each by itself, which replays its own rounds; and the permutations of
-    "offline" are the epochs of one training.
+    volume; "static" learns each volume by itself, and a volume's learning replays its own rounds
+    alone; "offline" is one training, in which each epoch plays one permutation.
 
     The loss is eq. 9 with its weights made to sum to 1: the replayed samples share what the new one
     leaves.
@@ -48,22 +48,22 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     Args:
         network: (1, 1, D, H, W) to logits of the same size, sides multiples of `divisor`.
-        divisor: volumes are padded by replication to multiples of it, and to two of it at least,
-            and cropped back.
+        divisor: Divisor of the sides to which volumes are padded by replication, and cropped back;
+            a side is at least twice it.
         size: (D, H, W) at which the network sees and learns volumes, while proxy masks, guidance
             and answers keep their resolution; null for the volumes' own.
-        replay: null to learn from the newest volume alone.
-        samples: replayed a step, m.
-        smoothing: targets are mixed with what the segmenter said before it learned the volume, by
-            lambda_Y(t) = max(0.8, 1 - 0.02 t).
-        smoothing_floor: the 0.8 of it.
-        smoothing_rate: the 0.02 of it.
+        replay: Replay buffer; null to learn from the newest volume alone.
+        samples: Number m of samples replayed a step.
+        smoothing: Whether targets are mixed with what the segmenter said before it learned the
+            volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
+        smoothing_floor: Least lambda_Y, 0.8.
+        smoothing_rate: Decrease of lambda_Y with each t, 0.02.
         steps: Steps of a volume's first round, n_F(0).
         more_steps: Steps more of each later round than of the one before.
-        pretrained: a checkpoint that a stream or a volume starts from (warm start); null for a cold
+        pretrained: Checkpoint that a stream or a volume starts from (warm start); null for a cold
             one.
-        augment: flips and turns in the plane of the slices.
-        turn: largest angle of these, in degrees.
+        augment: Whether to flip and turn samples in the plane of the slices.
+        turn: Largest angle of these turns, in degrees.
         optimisation: Adam at 1e-3 by default.
     """
 
@@ -303,7 +303,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         checkpoint["replay"] = None if self.replay is None else self.replay.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore the replay buffer."""
         if self.replay is not None and checkpoint.get("replay") is not None:
             self.replay.load_state_dict(checkpoint["replay"])
 

@@ -25,10 +25,10 @@ class External(InteractiveModule):
     """A model of somebody else, which is given one photo at a time.
 
     Args:
-        predictor: a `PhotoPredictor`; or the user's own: an object with `set_image(photo)` and
-            `predict(points, labels, mask)`, or a callable on (photo, points, labels, mask), see
-            `SetAndPredict`. The config names its class, or a function that makes it, as
-            `model.predictor._target_` of a package that `--trust` names.
+        predictor: Predictor: a `PhotoPredictor`; or the user's own, an object with
+            `set_image(photo)` and `predict(points, labels, mask)`, or a callable on (photo, points,
+            labels, mask), see `SetAndPredict`. The config names its class, or a function that makes
+            it, as `model.predictor._target_` of a package that `--trust` names.
         answers: Kind of the user's own floating values: "logits" or "probabilities". Masks may be
             given as well.
     """

@@ -27,24 +27,26 @@ from lightning_modules.optimisation import Optimisation
 
 
 class ITIS(InteractiveModule):
-    """A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
+    """ITIS, and RITM, SimpleClick and networks that encode once, which are trained as it is.
+
+    A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
 
     Args:
-        network: reads photo and guidance; 2 guidance channels, 3 with `previous_mask`. One that
-            encodes a photo once does so.
-        guidance: encodes the clicks; the paper's Gaussians by default.
+        network: Network that reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.
+            A OnceNetwork encodes each photo once.
+        guidance: Encoding of the clicks; the paper's Gaussians by default.
         loss: Loss on logits and mask; the paper's worst 25 % by default.
-        previous_mask: give the mask before this round as a third channel.
+        previous_mask: Whether to give the mask before this round as a third channel.
         mask_map: "distance", the distance to that mask (section 3), "mask" itself, or
             "probabilities" before it, as RITM does.
-        optimisation: with rates for "decoder" and "clicks", the first convolution's click channels,
-            which start from zero. The paper starts from a decoder that was trained on COCO and VOC
-            and gives all weights one rate; a fresh decoder needs more. In a short training a
-            network learns to heed clicks as fast as the click channels' weights grow: at 10 times
-            the decoder's rate it does so from the start (benchmarks/itis_small.md).
+        optimisation: Optimisation, with rates for "decoder" and "clicks", the first convolution's
+            click channels, which start from zero. The paper starts from a decoder that was trained
+            on COCO and VOC and gives all weights one rate; a fresh decoder needs more. In a short
+            training a network learns to heed clicks as fast as the click channels' weights grow: at
+            10 times the decoder's rate it does so from the start (benchmarks/itis_small.md).
         long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
             width] for that size, whatever their proportions.
-        inference: test-time options.
+        inference: Test-time options.
     """
 
     def __init__(

@@ -27,10 +27,10 @@ class Optimisation:
         momentum: Momentum of SGD.
         nesterov: Nesterov's momentum (SGD).
         schedule: "constant", or "cosine" to 0 over the whole run.
-        anew: epochs at which schedule and warm-up begin anew, where a method's next phase does.
+        anew: Epochs at which schedule and warm-up begin anew, where a method's next phase does.
         milestones: Epochs and factors: from these epochs on the rate is multiplied by this factor
             (not by those of earlier milestones too).
-        warmup: steps of linear rise at the start.
+        warmup: Number of steps of linear rise at the start.
     """
 
     optimizer: str = "adam"

@@ -32,8 +32,8 @@ class Propagation:
 
     Args:
         weight: Weight of annotated pixels, lambda of eq. 14.
-        pair_weight: of all pairs of neighbours; the paper's energy weighs them as it weighs pixels,
-            which spreads annotations less well (benchmarks/propagation.md).
+        pair_weight: Weight of all pairs of neighbours; the paper's energy weighs them as it weighs
+            pixels, which spreads annotations less well (benchmarks/propagation.md).
         contrast: Rate at which a pair's weight falls with its colours' distance.
     """
 
@@ -59,8 +59,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
     """Base of the learners; a subclass has its predictions and losses, and begins and ends tasks.
 
     Args:
-        network: image (B, 3, H, W) to logits (B, C, H, W).
-        pretrained: a pretraining's checkpoint, from which every sequence starts; None to pretrain.
+        network: Network from image (B, 3, H, W) to logits (B, C, H, W).
+        pretrained: Checkpoint of a pretraining, from which every sequence starts; None to pretrain.
         steps: Steps of learning a round. More teach CLIS more and it keeps less, at the price of
             its user's time (benchmarks/clis.md).
         annotated_weight: Weight of annotated pixels in the loss of eq. 15; 10 in the official code.

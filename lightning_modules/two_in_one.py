@@ -54,22 +54,22 @@ class TwoInOne(InteractiveModule):
     positive and negative clicks instead (the paper's control, PNR).
 
     Args:
-        network: selection and refinement; one that encodes a photo once does so.
-        guidance: encodes the clicks; the paper's Gaussians with a standard deviation of 10 pixels
-            by default, cut at 3 of them.
+        network: Network of selection and refinement. A TwoInOneOnceNetwork encodes each photo once.
+        guidance: Encoding of the clicks; the paper's Gaussians with a standard deviation of 10
+            pixels by default, cut at 3 of them.
         loss: BA-CE by default.
         selection_epochs: Epochs of the first phase; the paper's 80.
-        threshold: the crop holds every pixel that the selection gives a greater probability;
-            without one it is the whole image.
+        threshold: Probability by the selection above which every pixel lies in the crop; without
+            one the crop is the whole image.
         padding: Padding of the crop in pixels as the network sees them; the paper plots recall
             against it and does not say what it took. A crop grows to hold clicks that lie beyond
             it.
         selected: (low, high) IoU of the selections that the refinement is trained on.
-        emphasis: weight of the loss within a square of `emphasis_side` pixels round each refinement
+        emphasis: Weight of the loss within a square of `emphasis_side` pixels round each refinement
             click.
         emphasis_side: Side of the square in pixels.
         perturbation: Perturbation of training's boundary clicks, in pixels.
-        optimisation: with rates for "encoder", "clicks", "decoder", "refinement" and
+        optimisation: Optimisation, with rates for "encoder", "clicks", "decoder", "refinement" and
             "refinement_clicks". The paper's 1e-8 is for a loss that is summed over pixels: for the
             mean over 512 x 512 of them that is 2.6e-3.
         long_side: Long side of images in evaluation; null for full size, as in the paper; [height,

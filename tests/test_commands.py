@@ -449,6 +449,9 @@ def test_help_lists_what_the_folder_of_configs_has(name, tmp_path, monkeypatch):
     assert f"examples:\n  python {name} --" in shown
     assert re.search(r"^  itis\.yaml +ITIS \(Mahadevan et al\., BMVC 2018\)", shown, re.MULTILINE)
     assert "itis/distance.yaml" in shown
+    assert re.search(r"^  itis/once\.yaml +A frozen encoder", shown, re.MULTILINE), (
+        "it stands alone"
+    )
     assert ("  data/folder.yaml " in shown) == (name != "predict.py")
     assert "gpu.yaml  " not in shown, "what names no model is no method"
     assert max(map(len, shown.splitlines())) <= 150

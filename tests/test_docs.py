@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers.commands import ROOT, called
 from tests.helpers.drawing import draw, draw_folder, write
+from tests.helpers.streams import TASKS
+from tests.helpers.teaching import draw_classes
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s#]+)(#[^)\s]*)?\)")
@@ -18,6 +20,12 @@ SMALL = (
     "loading.num_workers=0",
     "max_clicks=2",
     "callbacks.report=null",
+)
+STREAM = (
+    *TASKS,
+    "loading.augment=[]",
+    "model.steps=2",
+    "trainer.max_epochs=1",
 )
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "models/README.md")),
@@ -34,7 +42,11 @@ def draw_leaves(root):
     return root
 
 
-@pytest.mark.parametrize("page", ["method", "network", "data", "user"])
+def draw_photos(root):
+    return draw_folder(root, 4)
+
+
+@pytest.mark.parametrize("page", ["method", "network", "data", "user", "stream"])
 def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     """A page's files, written under their titles, work with its commands, in one's own package."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -42,7 +54,8 @@ def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "mylab").mkdir()
     (tmp_path / "mylab" / "__init__.py").touch()
-    data = draw_leaves(tmp_path / "data") if page == "data" else draw_folder(tmp_path / "data", 4)
+    draw_data = {"data": draw_leaves, "stream": draw_classes}.get(page, draw_photos)
+    data = draw_data(tmp_path / "data")
     places = {
         "DATA": data,
         "RUN": tmp_path / "run",
@@ -60,20 +73,24 @@ def test_printed_examples_run_as_they_stand(page, tmp_path, monkeypatch):
     try:
         for line in lines:
             words = [str(place_of(word, places)) for word in line.removeprefix("python ").split()]
-            more = () if words[0] == "check.py" else SMALL
+            more = () if words[0] == "check.py" else STREAM if page == "stream" else SMALL
             result = called(words[0], *words[1:], *more, cwd=tmp_path)
             assert result.returncode == 0, result.stderr
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
             del sys.modules[name]
         importlib.invalidate_caches()
-    assert (tmp_path / "out" / "objects.csv").read_text().count("\n") > 1
+    table = "transfer.csv" if page == "stream" else "objects.csv"
+    assert (tmp_path / "out" / table).read_text().count("\n") > 1
 
 
 def place_of(word, places):
     """Put a folder in the place of its name."""
     key, _, value = word.rpartition("=")
-    return f"{key}={places[value]}" if key and value in places else places.get(word, word)
+    if not key:
+        return places.get(word, word)
+    first, slash, rest = value.partition("/")
+    return f"{key}={places.get(first, first)}{slash}{rest}"
 
 
 def prose(page):

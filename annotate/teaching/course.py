@@ -50,11 +50,11 @@ class Course(Generic[R]):
     """The person's side of a fit, whatever is taught; a subclass says what a person may say.
 
     Args:
-        learn: runs the fit, with this as the teacher, until it raises.
-        folder: of the lessons' run.
-        files: what is taught, in order.
-        replay: makes the state of an item of its events.
-        apply: lets an event happen to it.
+        learn: Function that runs the fit, with this as the teacher, until it raises.
+        folder: Folder of the lessons' run.
+        files: Files that are taught, in order.
+        replay: Function that makes the state of an item of its events.
+        apply: Function that lets an event happen to it.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class Course(Generic[R]):
         """Show an item, and wait for the journal's decision on its round.
 
         Args:
-            meeting: what is shown.
-            event: what is kept of the first meeting.
+            meeting: Meeting that is shown.
+            event: Event that is kept of the first meeting.
         """
         item = self.order[meeting.task]
         with self.bell:
@@ -243,9 +243,9 @@ class Course(Generic[R]):
         """Keep what a person says; when this returns it is on the disk.
 
         Args:
-            item: that is being taught.
-            version: number of events that the page knows of.
-            make: makes the event, or raises `InputError` before anything is kept.
+            item: Item that is being taught.
+            version: Number of events that the page knows of.
+            make: Function that makes the event, or raises `InputError` before anything is kept.
 
         Raises:
             StaleError: something happened that the page does not know of.

@@ -82,7 +82,7 @@ def event_of(
     """Make the event of a request; raises `InputError` before anything is kept.
 
     Args:
-        lecture: the photo.
+        lecture: Lecture of the photo.
         segments: (H, W) its superpixels.
         classes: C.
         request: `do`, and what belongs to it.

@@ -46,9 +46,9 @@ class Lessons(Course[Lecture], Teacher):
     """The person's side of a method that learns tasks.
 
     Args:
-        fit: that learns.
-        classes: names of all classes, background first.
-        photos: the fit's, at the size that it learns.
+        fit: Fit that learns.
+        classes: Names of all classes, background first.
+        photos: Photos of the fit, at the size that it learns.
     """
 
     def __init__(self, fit: Fit, classes: Sequence[str], photos: PhotoDataset) -> None:

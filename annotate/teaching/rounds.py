@@ -80,9 +80,9 @@ def apply_round(rounds: Rounds, event: Event, said: int) -> None:
     """Let an event of a round happen; raises `InputError` for one that this version does not know.
 
     Args:
-        rounds: of what is taught.
-        event: that happens.
-        said: how much has been said.
+        rounds: Rounds of what is taught.
+        event: Event that happens.
+        said: Count of what has been said.
     """
     do = event["do"]
     if do in ("teach", "next"):
@@ -108,9 +108,9 @@ def decision_of(rounds: Rounds, do: str, new: bool) -> Event | None:
     """Make the event of a request about a round; None for a request about something else.
 
     Args:
-        rounds: of what is taught.
-        do: what is asked for.
-        new: whether something was said that has not been taught.
+        rounds: Rounds of what is taught.
+        do: Action that is asked for.
+        new: Whether something was said that has not been taught.
 
     Raises:
         InputError: it cannot be done now.

@@ -74,8 +74,8 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
     """The person's side of a method that learns volumes.
 
     Args:
-        fit: that learns.
-        clicks: a network that answers clicks on slices; None for the brush alone.
+        fit: Fit that learns.
+        clicks: Network that answers clicks on slices; None for the brush alone.
     """
 
     def __init__(self, fit: VolumeFit, clicks: Model | None = None) -> None:

@@ -90,10 +90,7 @@ def check_clicks(
         if kind not in kinds:
             given = KINDS[kind] if 0 <= kind < len(KINDS) else kind
             known = " or ".join(KINDS[k] for k in kinds)
-            raise InputError(
-                f"click (y={y}, x={x}) is of kind {given}; "
-                f"this method knows {known} (callbacks.loop.user)"
-            )
+            raise InputError(f"click (y={y}, x={x}) is of kind {given}; this method knows {known}")
 
 
 def check_inside(clicks: Clicks, height: int, width: int) -> None:
@@ -102,7 +99,7 @@ def check_inside(clicks: Clicks, height: int, width: int) -> None:
         if not (0 <= y < height and 0 <= x < width):
             raise InputError(
                 f"click (y={y}, x={x}) lies outside the image of {height} x {width} pixels; "
-                "clicks are (y, x, label) with y first"
+                "clicks are (y, x, label, kind) with y first"
             )
 
 

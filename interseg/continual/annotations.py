@@ -71,8 +71,8 @@ class Annotator:
         """Annotate an image in a round.
 
         Args:
-            answered: prediction, truth and the rest.
-            generator: the only source of randomness.
+            answered: Prediction, truth and the rest of what was answered.
+            generator: Generator of all randomness.
             scale: Factor that the user's distances are multiplied by.
 
         Returns:
@@ -94,7 +94,7 @@ class StrokeUser(Annotator):
     Args:
         count: Number of strokes a round; the paper's number of superpixels. Fewer where nothing
             wrong is left.
-        scribbles: draw lines instead of disks.
+        scribbles: Whether to draw lines instead of disks.
         radius: Radius of a click in pixels, twice that of a scribble's pen; smaller where what is
             wrong is thinner.
     """

@@ -13,7 +13,7 @@ class GaussianWeights(nn.Module):
     The prior is Gaussian too.
 
     Args:
-        start: the means to begin with.
+        start: Means to begin with.
         prior_std: Standard deviation of the prior N(0, prior_std^2), until the first `hand_over`.
         log_variance: Log-variance of every weight at the beginning; -8 in the official code.
     """
@@ -51,7 +51,7 @@ class GaussianWeights(nn.Module):
         paper has no such step.
 
         Args:
-            information: its diagonal, of the weights' shape, summed over the data.
+            information: Diagonal of the information, of the weights' shape, summed over the data.
         """
         precision = torch.exp(-self.prior_log_variance) + information
         self.log_variance.copy_(torch.minimum(self.log_variance, -precision.log()))
@@ -67,11 +67,11 @@ class BayesianConvolution(nn.Module):
     """Convolution that keeps the size and draws its weights at every call, or uses their means.
 
     Args:
-        inputs: channels.
-        outputs: channels.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
         size: Side of the kernel, odd.
-        prior_std: see `GaussianWeights`.
-        log_variance: see `GaussianWeights`.
+        prior_std: See `GaussianWeights`.
+        log_variance: See `GaussianWeights`.
     """
 
     def __init__(

@@ -44,7 +44,13 @@ class Consolidation(nn.Module):
 
     @contextmanager
     def as_of(self, network: nn.Module, task: int | None) -> Iterator[None]:
-        """Enter the network's state for a task (0, 1, ...), or for one that is not learned yet."""
+        """Enter the network's state for a task.
+
+        Args:
+            network: Network that has learned the tasks.
+            task: Number of the task from 0 on, None for a new image. For `ContinualBaseline` the
+                pretraining is task 0, so that a sequence's tasks begin at 1.
+        """
         yield
 
 
@@ -98,8 +104,8 @@ class EWC(Consolidation):
     log-likelihood.
 
     Args:
-        weight: lambda.
-        draws: label maps drawn for each image.
+        weight: Weight of the penalty, the paper's lambda.
+        draws: Number of label maps drawn for each image.
     """
 
     def __init__(self, weight: float = 1000.0, draws: int = 5) -> None:
@@ -157,7 +163,7 @@ class PackNet(Consolidation):
     (biases, norms) belong to the first task.
 
     Args:
-        pruned: share of a task's weights that is freed.
+        pruned: Share of a task's weights that is freed.
     """
 
     def __init__(self, pruned: float = 0.75) -> None:

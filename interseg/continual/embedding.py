@@ -19,8 +19,8 @@ class ImageEmbedding(nn.Module):
     Args:
         size: (height, width) that images are reduced to, multiples of 8; 64 x 88 in the official
             code.
-        latents: dimensions of the Gaussian; 400 there.
-        width: channels of the first block; doubled in the next.
+        latents: Number of dimensions of the Gaussian; 400 there.
+        width: Number of channels of the first block; doubled in the next.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class TaskMemory(nn.Module):
     Args:
         latents: Number of latents of the embedding.
         gates: Number of gates of all layers.
-        threshold: an image is like a task if the KL between their Gaussians is at most this; None
-            for any.
+        threshold: Most KL between the Gaussians of an image and of a task that it is like; None for
+            any.
     """
 
     pairs: Tensor

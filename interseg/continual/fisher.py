@@ -17,7 +17,7 @@ def squared_gradients(
     Args:
         logits: (1, C, H, W) of one image, with the graph that leads to the weights.
         weights: Weights of any shape.
-        draws: label maps.
+        draws: Number of label maps.
         valid: (1, H, W) bool, the pixels that count; all by default.
 
     Returns:

@@ -31,12 +31,12 @@ class BuffetGates(nn.Module):
         prior: "finite": Beta(alpha / K, 1) and pi = v, the finite Indian buffet; "stick":
             Beta(alpha, 1) and pi_k = v_1 ... v_k, the paper's eq. 2, which with its alpha of 1
             leaves about one kernel active.
-        alpha: expected number of active kernels under the prior; K / 3 for "finite", 1 for "stick".
+        alpha: Expected number of active kernels under the prior; K / 3 for "finite", 1 for "stick".
         temperature: Temperature of the concrete Bernoulli; the paper's 2.
         mode: "expected": z = pi at the mean of v; "straight_through": z is 0 or 1, drawn, with the
             concrete gate's gradient; "concrete": eq. 8.
-        start: pi of every kernel at the beginning ("stick": of the last one).
-        spare: kernels, the last ones, that begin nearly closed and that a task may open.
+        start: Probability pi of every kernel at the beginning ("stick": of the last one).
+        spare: Number of kernels, the last ones, that begin nearly closed and that a task may open.
     """
 
     prior_a: Tensor

@@ -30,7 +30,7 @@ def similarity(colours: Tensor, contrast: float = 100.0) -> list[Tensor]:
 
     Args:
         colours: (3, H, W) of `lab`.
-        contrast: k; the paper does not give it.
+        contrast: Contrast k; the paper does not give it.
 
     Returns:
         One (H - |dy|, W - |dx|) each of `STEPS`.
@@ -49,7 +49,7 @@ def energy(
         prior: (C, H, W) the network's.
         annotation: (H, W) uint8 class of annotated pixels, 255 elsewhere.
         pairs: Weights of pairs, of `similarity`, or multiples of it.
-        weight: lambda of annotated pixels (eq. 14); "sufficiently large" in the paper.
+        weight: Weight lambda of annotated pixels (eq. 14); "sufficiently large" in the paper.
     """
     log = theta.log()
     total = (theta * (log - prior.log())).sum()  # eq. 12: KL(theta || prior)
@@ -81,7 +81,7 @@ def propagate(
         pairs: Weights of pairs, of `similarity`, or multiples of it.
         weight: Weight of annotated pixels.
         iterations: Most turns at each size.
-        tolerance: ends them where no probability has changed more.
+        tolerance: Change of a probability; the turns end where none has changed more.
 
     Returns:
         (C, H, W); the prior itself where nothing is annotated and every pair weighs 0.

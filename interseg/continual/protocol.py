@@ -35,10 +35,10 @@ class StreamProtocol:
         sequence: Number of the one to play (array jobs); null for all.
         rounds: Most rounds of a task or volume.
         labels: "user" who annotates, or "whole" truth in one round; offline always the latter.
-        volumes: Those that are played: "held_out" ones, static always, or the "rest".
-        first: (permutation, count): an offline training on the first volumes of this permutation
-            alone, in orders of their own; the others of the stream stay unseen (Algorithm 6, Table
-            2). The set's mean and standard deviation stay the whole stream's.
+        volumes: Volumes that are played: "held_out" ones, static always, or the "rest".
+        first: Permutation and count of the volumes of an offline training: the first `count` of
+            this permutation alone, in orders of their own (Algorithm 6, Table 2). The stream's
+            other volumes stay unseen, but the mean and standard deviation are the whole stream's.
 
     Raises:
         InputError: arguments that contradict one another.
@@ -66,12 +66,12 @@ class StreamProtocol:
         self.rounds = rounds or (1 if whole else ROUNDS[kind])
         self.volumes = volumes or ("held_out" if kind == "static" else "rest")
         self.first = None if first is None else (first[0], first[1])
-        useless = [key for key in given if key not in TAKES[kind]]
-        useless += ["labels"] if kind == "offline" and labels == "user" else []
-        useless += ["volumes"] if kind == "static" and volumes == "rest" else []
-        useless += ["rounds"] if whole and rounds not in (None, 1) else []
-        if useless:
-            contradiction = ", ".join(f"{key}={given[key]}" for key in dict.fromkeys(useless))
+        contradicting = [key for key in given if key not in TAKES[kind]]
+        contradicting += ["labels"] if kind == "offline" and labels == "user" else []
+        contradicting += ["volumes"] if kind == "static" and volumes == "rest" else []
+        contradicting += ["rounds"] if whole and rounds not in (None, 1) else []
+        if contradicting:
+            contradiction = ", ".join(f"{key}={given[key]}" for key in dict.fromkeys(contradicting))
             settings = f"kind={kind}" + (", labels=whole" if labels == "whole" else "")
             raise InputError(
                 f"protocol: {settings} contradicts {contradiction} ({KINDS[kind]}); leave it out"

@@ -18,10 +18,10 @@ class ReplayBuffer:
     (Vitter 1985), with "fifo" the oldest goes.
 
     Args:
-        slots: b*, of the auxiliary buffer.
-        size: b, slots of it that are drawn from; drawn anew for every image that comes, and kept
-            while its later rounds bring it up to date (algorithm 1 redraws them at every update,
-            but means one sample an image).
+        slots: Number of slots b* of the auxiliary buffer.
+        size: Number b of its slots that are drawn from; drawn anew for every image that comes, and
+            kept while its later rounds bring it up to date (algorithm 1 redraws them at every
+            update, but means one sample an image).
         policy: "decay", "reservoir" or "fifo".
     """
 
@@ -81,7 +81,7 @@ class ReplayBuffer:
         return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore samples and counts."""
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
         self.seen, self.newest = state_dict["seen"], state_dict["newest"]
         self.drawable = list(state_dict["drawable"])

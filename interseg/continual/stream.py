@@ -23,7 +23,7 @@ class RoundMethod(Protocol[Batch, Answer]):
     """
 
     def begin_round(self, batch: Batch) -> Answer | None:
-        """Answer a batch before its round; None while nothing has been learned.
+        """Answer a batch before its round; None before the first volume of a cold start.
 
         The first round begins the task, and the first task of a sequence begins with the weights
         that sequences start from.

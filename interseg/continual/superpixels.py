@@ -41,8 +41,8 @@ class SuperpixelUser(Annotator):
 
     Args:
         count: Number of superpixels a round; the paper's 16. Fewer where there are no more.
-        apart: least distance in pixels between the centres of two that are annotated in one round.
-        purity: see above.
+        apart: Least distance in pixels between the centres of two that are annotated in one round.
+        purity: Share of its valid pixels that one class of a superpixel must hold.
         order: "error_mass", the uncertainty of the wrong pixels nearby, those at most `apart` rows
             and columns from the centre, summed: large errors come first, in their middle;
             "epistemic_mass" and "error_size", the same with mutual information, or with every wrong
@@ -181,7 +181,7 @@ def choose_segments(
         segments: (H, W) superpixels, numbered from 0.
         before: (H, W) what is annotated; superpixels with a pixel of it are not wished for.
         count: Number of superpixels, fewer where there are no more.
-        apart: least distance in pixels between the centres of two.
+        apart: Least distance in pixels between the centres of two.
     """
     total = int(segments.max()) + 1
     done = np.bincount(segments[before != IGNORE], minlength=total) > 0

@@ -15,8 +15,9 @@ def transfer(
         matrix: (T, T) R[t, i], the figure on task i's image after task t was learned; NaN where it
             was not taken.
         basic: (T,) of each task's own image, refined, without its annotated pixels.
-        forward_after: tasks learned before all later images are answered (the paper's 4).
-        backward_after: likewise before all earlier ones are (its 8).
+        forward_after: Number of tasks learned before all later images are answered (the paper's 4).
+        backward_after: Number of tasks learned before all earlier images are answered (the paper's
+            8).
 
     Returns:
         `basic`, `forward` and `backward`, means over images, and `drop`, from basic to backward on

@@ -89,8 +89,8 @@ def summarise(
     """Compute all figures from the rows that `OUTCOME` describes.
 
     Their names are those of reports, loggers and tables. `failures@q` counts objects that never
-    reached q; `failures_reference@q` is the reference code's count, which includes successes on the
-    very last click; `nofk@q` counts objects that had not reached q after k clicks.
+    reached q; `failures_reference@q` is the count of the code of f-BRS and RITM, which includes
+    successes on the very last click; `nofk@q` counts objects that had not reached q after k clicks.
     `boundary_iou@k` and `boundary_f@k` are means over objects (`interseg.evaluation.boundaries`).
     `clicks_to_mean@q` and `5-miou` (`miou@5` when every object got five clicks) exist only for full
     curves. `contributed` names the method's own figures that tables show.

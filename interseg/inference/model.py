@@ -59,8 +59,8 @@ def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Seque
         checkpoints = importlib.import_module("configs.checkpoints")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{path} is loaded by the folders of the training framework ({error}); "
-            "call this in its clone"
+            f"{path} cannot be loaded, the installation is incomplete ({error}); "
+            "install interseg again"
         ) from None
     place = choose_device(device)
     method = checkpoints.load_method(path, overrides, trusted).to(place)

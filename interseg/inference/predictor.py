@@ -157,7 +157,7 @@ class Predictor:
         if box == state.get("box"):
             return state
         dropped = {"encoded"}
-        if self.options.refiner and self.options.refiner.of_the_view:
+        if self.options.refiner and self.options.refiner.belong_to_view:
             dropped.add("variables")
         return {key: value for key, value in state.items() if key not in dropped} | {"box": box}
 

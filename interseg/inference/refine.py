@@ -82,7 +82,7 @@ class Refiner:
         self.reach, self.mean, self.anchored, self.weight = reach, mean, anchored, weight
         self.memory, self.iterations, self.evaluations = memory, iterations, evaluations
 
-    of_the_view = True
+    belong_to_view = True
     """Whether variables belong to the pixels of a view, and are dropped when the view changes."""
 
     def begin(

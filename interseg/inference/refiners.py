@@ -97,7 +97,7 @@ class FeatureRefiner(Refiner):
         super().__init__(**options)
         self.point = point
 
-    of_the_view = False
+    belong_to_view = False
 
     def inertia(self, change: Tensor) -> Tensor:
         """Compute the cost of a change as f-BRS' code: a bias costs 10 times as much as a scale."""

@@ -136,7 +136,7 @@ def foresee(session: Opened, clicks: Sequence[Click], together: int = 8) -> list
 
     Args:
         session: Session that would get the clicks.
-        clicks: n clicks.
+        clicks: Clicks, n of them.
         together: Largest number of clicks that are answered as a batch.
 
     Raises:

@@ -122,7 +122,7 @@ class Session:
         if len(self._steps) == 1:
             raise InputError("there is no click to undo")
         if not self.undoable:
-            raise InputError("this session keeps no earlier answers; make it with undoable=True")
+            raise InputError("this session keeps no earlier answers; open it with undoable=True")
         self._undone.append(self._steps.pop())
         return self.mask
 
@@ -138,7 +138,7 @@ class Session:
         return self.mask
 
     def reset(self) -> Mask:
-        """Undo all clicks."""
+        """Undo all clicks; raises `InputError` after a click with `undoable=False`."""
         while len(self._steps) > 1:
             self.undo()
         return self.mask

@@ -18,11 +18,11 @@ class Decoder(nn.Module):
     The encoding has tokens, skips, and unit features in which tokens are compared.
 
     Args:
-        kinds: of features in which tokens are compared with clicked ones.
+        kinds: Kinds of features in which tokens are compared with clicked ones.
         guidance_channels: 2 for clicks, 3 with the previous mask.
-        width: channels of the tokens.
-        outlines: channels at stride 4.
-        blocks: transformer blocks.
+        width: Number of channels of the tokens.
+        outlines: Number of channels at stride 4.
+        blocks: Number of transformer blocks.
     """
 
     def __init__(

@@ -30,20 +30,22 @@ class OnceNetwork(nn.Module):
     """A frozen encoder and a decoder with global context, with logits at half of the view.
 
     Args:
-        encoder: of timm, e.g. "vit_small_patch14_dinov2" or "tf_efficientnet_lite0".
-        pretrained: the encoder's weights: "package" (carried by a Python package), "hub" (timm's
-            download) or null for a random one.
-        levels: of the encoder that are read; a ViT's middle and last block, or a CNN's strides 8,
-            16 and 32 by default.
+        encoder: Name of an encoder of timm, e.g. "vit_small_patch14_dinov2" or
+            "tf_efficientnet_lite0".
+        pretrained: Weights of the encoder: "package" (carried by a Python package), "hub" (timm's
+            download) or null for random ones.
+        levels: Levels of the encoder that are read; a ViT's middle and last block, or a CNN's
+            strides 8, 16 and 32 by default.
         frozen: False fine-tunes the encoder too; a checkpoint then holds it.
         guidance_channels: 2 for clicks, 3 with the previous mask.
-        width: channels of the tokens, a multiple of 32.
-        outlines: channels at a quarter of the view, a multiple of 8; twice as many at an eighth.
-        blocks: transformer blocks over the tokens.
-        noise: in training, strength of random brightness, contrast and saturation of what the skips
-            see; the encoder sees photos as they are, so that its features can be kept.
-        channels_last: memory layout; faster on most CPUs and GPUs.
-        compile: arguments of `torch.nn.Module.compile` for the decoder; None runs eagerly.
+        width: Number of channels of the tokens, a multiple of 32.
+        outlines: Number of channels at a quarter of the view, a multiple of 8; twice as many at an
+            eighth.
+        blocks: Number of transformer blocks over the tokens.
+        noise: Strength of random brightness, contrast and saturation, in training, of what the
+            skips see; the encoder sees photos as they are, so that its features can be kept.
+        channels_last: Whether to use the memory layout channels last; faster on most CPUs and GPUs.
+        compile: Arguments of `torch.nn.Module.compile` for the decoder; None runs eagerly.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class OnceNetwork(nn.Module):
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            features: of the encoder, where they are known.
+            features: Features of the encoder, where they are known.
         """
         levels = self.features(image) if features is None else features
         if self.training and self.noise:
@@ -130,8 +132,8 @@ class OnceNetwork(nn.Module):
             image: (B, 3, H, W) in [0, 1].
             guidance: (B, guidance_channels, H, W); None for no clicks and no mask, as a network
                 that is made interactive by conversion.
-            encoded: what `encode` gave of the photos, where it is known.
-            features: what `features` gave of them, where it is known.
+            encoded: Result of `encode` for the photos, where it is known.
+            features: Result of `features` for the photos, where it is known.
 
         Returns:
             (B, 1, H, W), enlarged from half of that.
@@ -158,9 +160,9 @@ class Neck(nn.Module):
     """What is computed once a photo: tokens and skips from the encoder's levels and the photo.
 
     Args:
-        encoder: whose levels are read.
-        width: channels of the tokens.
-        outlines: channels at stride 4.
+        encoder: Encoder whose levels are read.
+        width: Number of channels of the tokens.
+        outlines: Number of channels at stride 4.
     """
 
     def __init__(self, encoder: FrozenEncoder, width: int, outlines: int) -> None:

@@ -51,8 +51,8 @@ def choose_slices(
     """Choose the slices that a person is asked to label, by axis.
 
     They are drawn by algorithm 4 among the slices that proxy mask or answer touch. A simulated user
-    draws among the slices that the target touches, which are not known here. If no slice is
-    touched, the middle slice of each axis is chosen.
+    draws among the slices that the target touches; the target is unknown when a person labels. If
+    no slice is touched, the middle slice of each axis is chosen.
 
     Args:
         proxy: (D, H, W) proxy mask.

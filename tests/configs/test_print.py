@@ -6,7 +6,9 @@ import pytest
 import torch
 import yaml
 
-from configs import Node, as_yaml, load, read, resolve
+import train
+from configs import Node, as_yaml, build, load, read, resolve
+from configs.checkpoints import start_model, without_download
 from tests.helpers.commands import CROP, called, tiny
 from tests.helpers.drawing import draw_folder
 
@@ -63,3 +65,19 @@ def test_a_config_without_data_is_printed_and_a_wrong_one_is_not(tmp_path: Path)
     assert result.returncode == 2
     assert result.stdout == ""
     assert "max_clicks is 'many'" in result.stderr
+
+
+@pytest.mark.parametrize("example", train.EXAMPLES)
+def test_what_the_examples_of_training_name_can_be_built(example: str, tmp_path: Path) -> None:
+    """Their placeholders are names of what is there: RUN is a run of a network without layers."""
+    (tmp_path / "RUN" / "checkpoints").mkdir(parents=True)
+    content = {"state_dict": {}, "config": as_yaml(load(["small.yaml", "data/coco.yaml"]))}
+    torch.save(content, tmp_path / "RUN" / "checkpoints" / "last.ckpt")
+    config = printed("train.py", *example.split(), cwd=tmp_path)
+    without_download(config["model"], ("weights", "encoder_weights"))
+    if "weights=RUN" in example:
+        config["weights"] = None
+    model, _ = start_model(config, [])
+    assert model.outputs == 1
+    callbacks = build(config["callbacks"], [], "callbacks")
+    assert not [name for name, made in callbacks.items() if isinstance(made, dict)]
