@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
+from datamodules.labelled_images import LabelledImage, pairs_by_stem, require_labelled_folder
+from datamodules.tasks import TaskDataModule
 from interseg.errors import InputError
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, require_labelled_folder
+from datamodules.labelled_images import LabelledImage, require_labelled_folder
+from datamodules.tasks import TaskDataModule
 from interseg.errors import InputError
 
 CATEGORIES = {

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from datamodules.base import ClickDataModule, Loading
+from datamodules.labelled_images import LabelledDataset
 from datamodules.sources import ObjectSource, Sample
-from datamodules.tasks import LabelledDataset, TaskDataModule
+from datamodules.tasks import TaskDataModule
 
 
 class ClassImageSource(ObjectSource):

@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from datamodules.tasks import LabelledImage, TaskDataModule, pairs_by_stem, require_labelled_folder
+from datamodules.labelled_images import LabelledImage, pairs_by_stem, require_labelled_folder
+from datamodules.tasks import TaskDataModule
 
 LAYOUTS = {
     "2017": (

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from datamodules.labelled_images import Item, Key, collate_labelled
 from datamodules.resuming import ResumableDataModule
-from datamodules.tasks import Item, Key, TaskDataModule, collate_labelled
+from datamodules.tasks import TaskDataModule
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.protocol import StreamProtocol

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.labelled_images import Key
 from datamodules.photos import PersonBatches
 from datamodules.resuming import ResumableDataModule
-from datamodules.tasks import Key
 from datamodules.volume_dataset import first, normalise
 from datamodules.volume_files import Volume, find_box, read_volume, resize_volume, size_at
 from interseg.batches import VolumeBatch

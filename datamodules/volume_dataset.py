@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from datamodules.tasks import Key
+from datamodules.labelled_images import Key
 from datamodules.volume_files import (
     Volume,
     VolumeFiles,
