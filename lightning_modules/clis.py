@@ -21,7 +21,14 @@ from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
-from lightning_modules.base import part_of, spare, without_gradient
+from lightning_modules.base import part_of, spare
+from lightning_modules.clis_isolated import (
+    freeze_others,
+    freeze_weights,
+    least_open,
+    open_gates,
+    widen_priors,
+)
 from lightning_modules.clis_preparation import distance_within, refine, sharpen
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
@@ -29,11 +36,6 @@ from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cr
 UPDATES = ("full", "isolated")
 PRETRAININGS = ("plain", "variational")
 RETRIEVALS = ("nearest", "off", "oracle")
-CLOSED = 0.1
-"""Probability below which a kernel is a spare one; the official code's."""
-OPEN = 0.88
-"""Probability with which the isolated update opens spare kernels: the sigmoid of the official
-code's 2."""
 
 
 class CLIS(TaskLearner):
@@ -338,32 +340,15 @@ class CLIS(TaskLearner):
             least_open(part, self.isolated) for part in probabilities.split(self.network.counts)
         ]
         self.opened = torch.cat(opened)
-        self._begin_gates(torch.where(self.opened & (probabilities < CLOSED), OPEN, probabilities))
-        *convolutions, head = self.network.layers
-        for chosen, convolution in zip(opened, convolutions, strict=True):
-            for weights in (convolution.weight, convolution.bias):
-                weights.prior_log_variance[chosen] = 0
-        head.weight.prior_log_variance[:, opened[-1]] = 0
+        self._begin_gates(open_gates(probabilities, self.opened))
+        widen_priors(self.network, opened)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Remove the gradients of what the isolated update's phase leaves alone."""
-        if self.phase == "all":
-            return
-        *convolutions, head = self.network.layers
         if self.phase == "gates":
-            without_gradient(
-                parameter for layer in self.network.layers for parameter in layer.parameters()
-            )
-            return
-        opened = self.opened.split(self.network.counts)
-        for chosen, convolution in zip(opened, convolutions, strict=True):
-            for parameter in convolution.parameters():
-                if parameter.grad is not None:
-                    parameter.grad[~chosen] = 0
-        without_gradient(head.bias.parameters())
-        for parameter in head.weight.parameters():
-            if parameter.grad is not None:
-                parameter.grad[:, ~opened[-1]] = 0
+            freeze_weights(self.network)
+        elif self.phase != "all":
+            freeze_others(self.network, self.opened.split(self.network.counts))
 
     def finish(self, batch: TaskBatch) -> None:
         """Make the posterior the prior; keep the image's embedding and its gates."""
@@ -371,16 +356,6 @@ class CLIS(TaskLearner):
         gates = self.network.probabilities(sample=False)
         for mean, log_variance in zip(*self._embed(batch["image"]), strict=True):
             self.memory.store(mean, log_variance, gates)
-
-
-def least_open(probabilities: Tensor, count: int) -> Tensor:
-    """Choose at most `count` kernels below `CLOSED`, the least open first; (K,) bool.
-
-    It is the least open one where there is none.
-    """
-    order = probabilities.argsort()
-    closed = order[: min(count, max(1, int((probabilities < CLOSED).sum())))]
-    return torch.zeros_like(probabilities, dtype=torch.bool).index_fill_(0, closed, True)
 
 
 def join(answers: list[Prediction]) -> Prediction:
