@@ -37,7 +37,7 @@ class Drawable(Protocol):
     """Height and width."""
 
 
-class Known(Protocol):
+class KnownKinds(Protocol):
     """A network, by what it tells apart."""
 
     @property
@@ -55,7 +55,7 @@ Answer = Callable[[Any, Thing, Click], tuple[Mask, float]]
 
 def event_of(
     photo: Drawable,
-    known: Known,
+    known: KnownKinds,
     classes: Sequence[str],
     request: dict[str, Any],
     answer: Answer,
@@ -109,7 +109,7 @@ def event_of(
 
 
 def acted_on(
-    photo: Drawable, known: Known, classes: Sequence[str], request: dict[str, Any]
+    photo: Drawable, known: KnownKinds, classes: Sequence[str], request: dict[str, Any]
 ) -> Thing:
     """Find the object that a request is about, or make the next one."""
     state = photo.state
@@ -134,7 +134,7 @@ def category_of(classes: Sequence[str], request: dict[str, Any]) -> str:
 
 
 def make_click(
-    photo: Drawable, known: Known, thing: Thing, request: dict[str, Any], answer: Answer
+    photo: Drawable, known: KnownKinds, thing: Thing, request: dict[str, Any], answer: Answer
 ) -> Event:
     """Make the event of a click: what the network answers, under what is painted."""
     kind = request.get("kind", KINDS[0])
@@ -154,7 +154,7 @@ def make_click(
     return {"click": [y, x, click.label, kind], "runs": runs_of(mask), "seconds": round(seconds, 4)}
 
 
-def make_stroke(photo: Drawable, known: Known, runs: Runs, request: dict[str, Any]) -> Event:
+def make_stroke(photo: Drawable, known: KnownKinds, runs: Runs, request: dict[str, Any]) -> Event:
     """Make the event of a stroke of the brush over a mask."""
     label = whole(request, "label", 0, max(1, known.outputs - 1))
     pixels = stroke_of(request, photo.size)
@@ -163,13 +163,13 @@ def make_stroke(photo: Drawable, known: Known, runs: Runs, request: dict[str, An
     return {"stroke": encode(pixels), "label": label, "runs": runs_of(mask)}
 
 
-def make_start(photo: Drawable, known: Known, thing: Thing, request: dict[str, Any]) -> Event:
+def make_start(photo: Drawable, known: KnownKinds, thing: Thing, request: dict[str, Any]) -> Event:
     """Make the event of an object that starts from a mask."""
     if thing.actions:
         raise InputError("an object that was begun cannot start from a mask; start another one")
     return {"runs": given_runs(request, photo.size, max(1, known.outputs - 1))}
 
 
-def thing_mask(photo: Drawable, known: Known, thing: Thing) -> Mask:
+def thing_mask(photo: Drawable, known: KnownKinds, thing: Thing) -> Mask:
     """Give an object's mask."""
     return mask_of(thing.runs, photo.size, known.outputs)

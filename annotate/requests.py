@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.state import Runs, check_counts
+from annotate.state import Runs, check_runs
 from interseg.errors import InputError
 
 LONGEST_PAUSE = 600.0
@@ -77,5 +77,5 @@ def given_runs(request: dict[str, Any], size: tuple[int, int], known: int) -> Ru
             f"the mask has labels {', '.join(sorted(runs))[:40]}; the network knows 1 to {known}"
         )
     for counts in runs.values():
-        check_counts(counts, size)
+        check_runs(counts, size)
     return {str(int(key)): value for key, value in runs.items()}

@@ -29,7 +29,7 @@ them."""
 
 
 @dataclass
-class Opened:
+class OpenPhoto:
     """An encoded photo and the sessions on its objects."""
 
     first: Session
@@ -61,8 +61,8 @@ class Sessions:
         self.model, self.files, self.busy = model, files, busy
         self.keep = max(1, keep)
         self.ahead = min(ahead, self.keep - 1)
-        self.opened: OrderedDict[str, Opened] = OrderedDict()
-        self._queued: dict[str, Future[Opened]] = {}
+        self.opened: OrderedDict[str, OpenPhoto] = OrderedDict()
+        self._queued: dict[str, Future[OpenPhoto]] = {}
         self._desk = Desk()
 
     def close(self) -> None:
@@ -105,12 +105,12 @@ class Sessions:
 
     # --- at the desk
 
-    def _open(self, key: str) -> Opened:
+    def _open(self, key: str) -> OpenPhoto:
         """Encode a photo unless it is."""
         if key not in self.opened:
             first = self.model.session(self.files[key])
             says = self.model.segmenter.outputs > 1 and first.steps[0].logits is not None
-            self.opened[key] = Opened(first, runs_of(first.mask) if says else None)
+            self.opened[key] = OpenPhoto(first, runs_of(first.mask) if says else None)
         self.opened.move_to_end(key)
         for other in list(self.opened):
             idle = other != key and not self.busy(other)

@@ -167,7 +167,7 @@ def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
         ) from None
 
 
-def check_counts(counts: str, size: tuple[int, int]) -> None:
+def check_runs(counts: str, size: tuple[int, int]) -> None:
     """Raise `InputError` for run lengths that do not fill an image of (height, width) exactly.
 
     COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the

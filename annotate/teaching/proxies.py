@@ -11,7 +11,7 @@ from datamodules.scans import ScanDataset
 from interseg.volumes.proxy import Carry, ProxyMask
 
 
-class Known(NamedTuple):
+class MadeProxy(NamedTuple):
     """A volume's proxy mask and the slices that it was made of."""
 
     task: int
@@ -30,7 +30,7 @@ class Proxies:
 
     def __init__(self, scans: ScanDataset, carry: Carry, inclusive: bool) -> None:
         self.scans, self.carry, self.inclusive = scans, carry, inclusive
-        self._known: Known | None = None
+        self._known: MadeProxy | None = None
 
     def of(
         self, task: int, lecture: VolumeLecture, shape: tuple[int, int, int]
@@ -46,7 +46,7 @@ class Proxies:
         known = self._known
         # a slice that was taken back is in the proxy mask that was known: it is made again
         if known is None or known.task != task or not known.runs.keys() <= runs.keys():
-            known = Known(task, ProxyMask(self.scans.scan(task).image, self.carry), {})
+            known = MadeProxy(task, ProxyMask(self.scans.scan(task).image, self.carry), {})
         for axis, masks in lecture.masks(shape).items():
             fresh = {}
             for number, mask in masks.items():

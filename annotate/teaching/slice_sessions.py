@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.events import Known
+from annotate.events import KnownKinds
 from annotate.sessions import bring
 from annotate.state import START, Thing
 from annotate.teaching.slices import Place
@@ -71,7 +71,7 @@ class SliceSessions:
 
     def __init__(self, clicks: Model | None, pictures: SlicePictures) -> None:
         self.clicks, self.pictures = clicks, pictures
-        self.known: Known = BrushAlone() if clicks is None else clicks.segmenter
+        self.known: KnownKinds = BrushAlone() if clicks is None else clicks.segmenter
         if self.known.outputs != 1:
             raise InputError("--clicks is a network of classes; give one that segments objects")
         self._sessions: OrderedDict[tuple[int, Place], Session] = OrderedDict()

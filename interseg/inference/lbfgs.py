@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-class Answer(NamedTuple):
+class Evaluated(NamedTuple):
     """The energy at a point and its gradient (n,)."""
 
     energy: float
@@ -29,15 +29,15 @@ class Found(NamedTuple):
     """The end of a search: the first point that was good enough, or the one of least energy."""
 
     point: Tensor
-    answer: Answer
+    answer: Evaluated
     evaluations: int
     """Number of energies that were computed."""
     moved: bool
     """Whether a better point than the start was found."""
 
 
-Search = Generator[Tensor, Answer, None]
-Step = Generator[Tensor, Answer, tuple[Tensor, Answer] | None]
+Search = Generator[Tensor, Evaluated, None]
+Step = Generator[Tensor, Evaluated, tuple[Tensor, Evaluated] | None]
 
 DECREASE, CURVATURE = 1e-4, 0.9
 """The strong Wolfe conditions' constants (Nocedal and Wright 2006, section 3.1)."""
@@ -45,7 +45,7 @@ DECREASE, CURVATURE = 1e-4, 0.9
 
 def minimise(
     starts: Sequence[Tensor],
-    evaluate: Callable[[list[int], list[Tensor]], Sequence[Answer]],
+    evaluate: Callable[[list[int], list[Tensor]], Sequence[Evaluated]],
     memory: int = 20,
     iterations: int = 100,
     evaluations: int | None = None,
@@ -86,7 +86,7 @@ def minimise(
     return [found[i] for i in range(len(starts))]
 
 
-def _better(best: Found | None, point: Tensor, answer: Answer) -> Found:
+def _better(best: Found | None, point: Tensor, answer: Evaluated) -> Found:
     if best is None:
         if not math.isfinite(answer.energy):
             raise FloatingPointError(f"the energy at the start is {answer.energy}")
@@ -143,11 +143,11 @@ class _Trial(NamedTuple):
     energy: float
     slope: float
     point: Tensor
-    answer: Answer
+    answer: Evaluated
 
 
 def line_search(
-    point: Tensor, here: Answer, direction: Tensor, length: float, trials: int = 20
+    point: Tensor, here: Evaluated, direction: Tensor, length: float, trials: int = 20
 ) -> Step:
     """Find a step that meets the strong Wolfe conditions, else the best that decreases the energy.
 
@@ -178,7 +178,7 @@ def line_search(
     return (low.point, low.answer) if low.length else None
 
 
-def _try(point: Tensor, direction: Tensor, length: float) -> Generator[Tensor, Answer, _Trial]:
+def _try(point: Tensor, direction: Tensor, length: float) -> Generator[Tensor, Evaluated, _Trial]:
     there = point + length * direction
     answer = yield there
     energy = answer.energy if math.isfinite(answer.energy) else math.inf

@@ -49,7 +49,7 @@ class Predictor:
     Args:
         network: Network from photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w).
             A network with `encode(photo)` takes that encoding as a third argument.
-        encode: Function from a view with `clicks` and `previous` to its guidance.
+        guide: Function from a view with `clicks` and `previous` to its guidance.
         long_side: Long side to which larger whole images are reduced; [height, width] for whole
             images and crops.
         options: Refinement, zoom and flip.
@@ -59,12 +59,12 @@ class Predictor:
     def __init__(
         self,
         network: nn.Module,
-        encode: Callable[[ClickBatch], Tensor],
+        guide: Callable[[ClickBatch], Tensor],
         long_side: Side = None,
         options: InferenceOptions | None = None,
         click_maps: int = 2,
     ) -> None:
-        self.network, self.encode, self.long_side = network, encode, long_side
+        self.network, self.guide, self.long_side = network, guide, long_side
         self.options, self.click_maps = options or InferenceOptions(), click_maps
 
     def __call__(self, batch: ClickBatch) -> Answer:
@@ -108,7 +108,7 @@ class Predictor:
         scene = Scene(
             self.network,
             [view["image"] for view in views],
-            [self.encode(view) for view in views],
+            [self.guide(view) for view in views],
             [_restorer(box, size) for box in boxes],
             clicks,
             self.options.flip,

@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from interseg.clicks.layout import Clicks
 from interseg.errors import InputError
-from interseg.inference.lbfgs import Answer, Found, minimise
+from interseg.inference.lbfgs import Evaluated, Found, minimise
 from interseg.inference.rerun import frozen
 from interseg.inference.scene import Scene, probabilities
 from interseg.inference.segmenter import State
@@ -163,7 +163,7 @@ class Refiner:
             zeros = scene.images[group[k]].new_zeros(played.size)
             starts.append(states[group[k]].get("variables", zeros))
 
-        def evaluate(searches: list[int], points: list[Tensor]) -> list[Answer]:
+        def evaluate(searches: list[int], points: list[Tensor]) -> list[Evaluated]:
             rows = [wrong[s] for s in searches]
             with torch.enable_grad():
                 variables = torch.stack(points).requires_grad_()
@@ -185,11 +185,11 @@ class Refiner:
         return minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
 
 
-def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: PixelLabels) -> Answer:
+def _answer(energy: float, gradient: Tensor, logits: Tensor, labels: PixelLabels) -> Evaluated:
     """Make the answer to a search; for logits that are not finite, a NaN energy and no stop."""
     finite = bool(logits.isfinite().all())
     done = finite and right(logits, labels)
-    return Answer(energy if finite else float("nan"), gradient, done, logits)
+    return Evaluated(energy if finite else float("nan"), gradient, done, logits)
 
 
 def note(state: State, found: Found) -> State:

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     """Seconds of the answer, or the session's share if several were answered together."""
 
 
-class Opened(Protocol):
+class OpenSession(Protocol):
     """A session, as far as a round knows it; see `interseg.inference.session.Session`."""
 
     segmenter: Segmenter
@@ -101,7 +101,7 @@ def first_steps(
 
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
-def answer_together(sessions: Sequence[Opened], clicks: Sequence[Click]) -> None:
+def answer_together(sessions: Sequence[OpenSession], clicks: Sequence[Click]) -> None:
     """Give each session its next click.
 
     Sessions of one segmenter and one size of image are answered as a batch.
@@ -129,7 +129,7 @@ def answer_together(sessions: Sequence[Opened], clicks: Sequence[Click]) -> None
 
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
-def foresee(session: Opened, clicks: Sequence[Click], together: int = 8) -> list[Mask]:
+def foresee(session: OpenSession, clicks: Sequence[Click], together: int = 8) -> list[Mask]:
     """Compute the mask after each of several clicks, each given alone as the session's next one.
 
     The session does not change.
@@ -152,7 +152,7 @@ def foresee(session: Opened, clicks: Sequence[Click], together: int = 8) -> list
     return masks
 
 
-def round_batch(sessions: Sequence[Opened], clicks: Sequence[Click]) -> ClickBatch:
+def round_batch(sessions: Sequence[OpenSession], clicks: Sequence[Click]) -> ClickBatch:
     """Make the batch of sessions of one size, including their next clicks."""
     device = sessions[0].image.device
     given = []

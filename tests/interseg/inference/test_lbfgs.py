@@ -3,7 +3,7 @@ import pytest
 import scipy.optimize
 import torch
 
-from interseg.inference.lbfgs import Answer, descent, minimise
+from interseg.inference.lbfgs import Evaluated, descent, minimise
 
 
 def rosenbrock(x):
@@ -38,7 +38,9 @@ def answers(functions, sizes=None, done=None):
             x = point.clone().requires_grad_()
             energy = functions[i](x)
             (gradient,) = torch.autograd.grad(energy, x)
-            given.append(Answer(energy.item(), gradient, bool(done and done(energy)), x.detach()))
+            given.append(
+                Evaluated(energy.item(), gradient, bool(done and done(energy)), x.detach())
+            )
         return given
 
     return evaluate
@@ -158,7 +160,7 @@ def test_infinite_energies_shorten_the_step_and_one_at_the_start_is_an_error():
 
 def test_a_gradient_that_is_no_number_leaves_the_start():
     def evaluate(indices, points):
-        return [Answer(1.0, torch.full_like(p, torch.nan)) for p in points]
+        return [Evaluated(1.0, torch.full_like(p, torch.nan)) for p in points]
 
     (found,) = minimise([torch.zeros(3)], evaluate)
     assert not found.moved
