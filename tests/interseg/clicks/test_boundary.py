@@ -18,7 +18,7 @@ from interseg.clicks.boundary import (
     selection_click,
 )
 from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
-from interseg.clicks.outlines import outline
+from interseg.clicks.outlines import outline, predicted_outline
 from interseg.errors import InputError
 from tests.helpers.scenes import neighbours, slow_components
 
@@ -331,3 +331,16 @@ def test_users_of_one_object_refuse_classes(user, clicks):
         match="this user clicks one object against background, not classes; use another one",
     ):
         user.next_click(np.zeros((40, 40), np.uint8), square(), clicks, RNG(0))
+
+
+def test_the_predicted_outline_of_a_cluster_is_what_touches_it_or_else_all():
+    prediction = np.zeros((20, 20), bool)
+    prediction[5:10, 5:10] = True
+    edge = np.zeros_like(prediction)
+    edge[tuple(outline(prediction).T)] = True
+    beside, far = np.zeros_like(prediction), np.zeros_like(prediction)
+    beside[10:14, 7] = far[16, 16] = True
+    touching = np.zeros_like(prediction)
+    touching[9, 6:9] = True  # by a corner too
+    assert np.array_equal(predicted_outline(beside, prediction), touching)
+    assert np.array_equal(predicted_outline(far, prediction), edge)

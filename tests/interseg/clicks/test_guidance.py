@@ -32,6 +32,7 @@ FORMULAS = {
     "code": (FlooredGaussianGuidance(), lambda d: density(np.minimum(d, 20))),
     "disk": (DiskGuidance(5), lambda d: (d <= 5).astype(float)),
     "distance": (DistanceGuidance(), lambda d: np.minimum(d, 255) / 255),
+    "inverse": (DistanceGuidance(40, inverse=True), lambda d: 1 - np.minimum(d, 40) / 40),
 }
 
 
@@ -43,6 +44,7 @@ def test_maps_equal_the_formula_for_every_pixel_and_click(name):
     clicks.append(clicks_of([(0, 0, 1), (59, 299, 0), (0, 299, 1), (59, 0, 0)]))
     maps = guidance(pad_clicks(clicks), 60, 300)
     assert maps.shape == (4, 2, 60, 300)
+    assert maps.dtype == torch.float32
     for image, rows in enumerate(clicks):
         for channel, label in enumerate((1, 0)):
             expected = formula(nearest(rows, label, 60, 300))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interseg.clicks.layout import Click, clicks_of, no_clicks
+from interseg.clicks.layout import BOUNDARY, REGION, Click, clicks_of, no_clicks
 from interseg.clicks.users import (
     BorderUser,
     ExtremeUser,
@@ -186,6 +186,13 @@ def test_unhelpful_clicks_are_what_they_are_called(seed, scene, height, width, s
         again = RepeatingUser().next_click(prediction, mask, odd, rng())
         assert again.label == odd[2, 2]
         assert math.dist(again[:2], odd[2, :2]) == min(math.dist(p, odd[2, :2]) for p in same)
+
+
+def test_a_repeated_click_is_of_the_kind_of_the_first():
+    prediction, mask, _ = random_masks(3, 20, 20, 2.0)
+    for kind in (REGION, BOUNDARY):
+        first = clicks_of([(10, 10, int(mask[10, 10]), kind)])
+        assert RepeatingUser().next_click(prediction, mask, first, rng()).kind == kind
 
 
 def test_labels_are_wrong_as_often_as_is_asked_for():

@@ -40,7 +40,7 @@ def test_a_list_of_objects_says_the_same(tmp_path):
             "image": "b.jpg",
             "object": "cat",
             "category": "animal",
-            "clicks": [[3, 4, 1], {"y": 7, "x": 8, "label": 0}],
+            "clicks": [{"y": 3, "x": 4, "label": 1}, [7, 8, 0]],
         },
         {"image": "a.jpg", "clicks": [[5, 6]]},
         {"image": "b.jpg", "object": "dog", "clicks": [{"y": 1, "x": 2, "kind": "boundary"}]},

@@ -34,6 +34,11 @@ def test_epochs_play_the_sequences_in_turn_and_those_of_offline_training_are_the
     assert StreamProtocol("stream", 3).epochs(2) == 2
 
 
+def test_the_volumes_that_are_learned_first_are_kept():
+    assert StreamProtocol("offline", first=(1, 2)).first == (1, 2)
+    assert StreamProtocol("offline").first is None
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -4,7 +4,7 @@ import torch
 from torch.distributions import Categorical
 
 from interseg.continual.annotations import AnsweredImage, no_annotation
-from interseg.continual.superpixels import ORDERS, SuperpixelUser, superpixels
+from interseg.continual.superpixels import ORDERS, SuperpixelUser, choose_segments, superpixels
 from interseg.continual.uncertainty import uncertainty
 from interseg.errors import InputError
 
@@ -223,3 +223,31 @@ def test_uncertainty_is_entropy_and_its_parts_add_up():
     assert (uncertainty(draws[:1]).epistemic == 0).all()
     sure = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(2, 3, 4, 6)
     assert (uncertainty(sure).predictive == 0).all()
+
+
+def test_a_person_is_asked_for_the_most_uncertain_superpixels_apart_and_not_for_labelled_ones():
+    segments, unsure = grid(), answered()[2]  # the uncertainty falls from left to right
+    before = no_annotation(segments.shape)
+    before[0, 0] = 1  # one labelled pixel
+    chosen = choose_segments(unsure, segments, before, count=4, apart=25)
+    centres = [divmod(s, 9) for s in chosen]  # in superpixels of 10 pixels
+    assert chosen[0] == 9, "the first one of the left column that is not labelled"
+    assert len(chosen) == 4
+    assert all(
+        np.hypot(a[0] - b[0], a[1] - b[1]) >= 2.5
+        for i, a in enumerate(centres)
+        for b in centres[:i]
+    )
+    assert len(choose_segments(unsure, segments, before, count=100, apart=0)) == 53
+
+
+@pytest.mark.parametrize("order", ["error_mass", "error_size"])
+def test_distances_of_the_rule_are_those_of_a_photo_of_another_scale(order):
+    """Twice the scale and half the distance are the same rule."""
+    prediction, mask, unsure = answered()
+    image = AnsweredImage(prediction, mask, unsure, grid(), no_annotation(mask.shape), None)
+    found = [
+        SuperpixelUser(4, apart, order=order).annotate(image, np.random.default_rng(0), scale)[0]
+        for apart, scale in ((24, 1.0), (12, 2.0))
+    ]
+    assert np.array_equal(*found)

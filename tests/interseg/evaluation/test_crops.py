@@ -140,6 +140,13 @@ def test_an_object_is_iou_through_cells_cells_the_better_the_more_there_are():
     assert iou_through_cells(square, Box(0, 0, 0, 0), 64) == 0
 
 
+def test_stripes_finer_than_the_cells_are_lost_evenly():
+    """A cell holds the mean of its pixels, not one of them."""
+    stripes = np.zeros((64, 64), bool)
+    stripes[:, ::4] = True
+    assert iou_through_cells(stripes, Box(0, 0, 64, 64), 8) == 0
+
+
 def test_the_report_draws_recall_and_area_and_says_how_many_objects_are_outside():
     boxes = NOT_CROPPED.clone()
     boxes[:, 2:] = torch.tensor([(20, 30, 60, 90), (10, 20, 70, 100)])

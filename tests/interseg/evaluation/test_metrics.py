@@ -221,6 +221,9 @@ def test_objects_below_the_target_after_k_clicks_are_counted_and_five_clicks_hav
                 max(curve[:k]) < q / 100 for curve in curves.tolist()
             )
         assert f"nof20@{q}" not in figures
+    of_five = {key: value[:, :5] for key, value in more.items() if value.ndim > 1}
+    ended = summarise(more | of_five | {"simulator_seconds": torch.zeros(7)}, (0.85,), True)
+    assert ended["nof5@85"] == ended["failures@85"], "a game may end with the fifth click"
     assert figures["noc@95"] == np.mean([noc_reference(c, 0.95) for c in curves])
     assert figures["5-miou"] == figures["miou@5"] == pytest.approx(curves[:, 4].mean())
     for number, name in enumerate(("boundary_iou", "boundary_f")):

@@ -1,7 +1,7 @@
 from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.contributions import Contribution
-from interseg.evaluation.tables import select_shown, write_objects
+from interseg.evaluation.tables import print_table, select_shown, write_objects
 from tests.helpers.outcomes import CURVES, PLAYED
 
 CLICKS = [
@@ -58,6 +58,7 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "clicks_to_mean@85": None,
         "miou@1": 0.4,
         "miou@2": 0.5,
+        "miou@3": 0.6,
         "network_seconds_per_click": 0.1,
     }
     expected = [
@@ -66,6 +67,7 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "failures@85",
         "miou@1",
         "miou@2",
+        "miou@3",
         "auc",
         "clicked",
         "clicked_wrong",
@@ -73,3 +75,14 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "network_seconds_per_click",
     ]
     assert select_shown(figures) == expected
+
+
+def test_a_printed_table_has_a_column_a_method_and_explains_what_is_not_plain(capsys):
+    print_table({"ours": {"auc": "0.9", "noc@85": "2"}, "another method": {"noc@85": "3"}})
+    assert capsys.readouterr().out.split("\n") == [
+        " " * 40 + "ours" + "  another method",
+        f"{'auc':28}" + " " * 13 + "0.9" + " " * 15 + "-",
+        f"{'noc@85':28}" + " " * 15 + "2" + " " * 15 + "3",
+        "  auc: area under the mean IoU over the clicks, from 0 to 1",
+        "",
+    ]
