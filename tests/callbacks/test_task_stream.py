@@ -192,8 +192,9 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
 def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretrained, tmp_path):
     sizes = []
     for length in (3, 4, 5):
-        module = clis(pretrained["clis"])
-        trainer(tmp_path / str(length), epochs=1).fit(module, data(folder, length=length))
+        module = clis(pretrained["clis"], steps=1)
+        stream = data(folder, rounds=1, length=length)
+        trainer(tmp_path / str(length), epochs=1).fit(module, stream)
         state = last(tmp_path / str(length))
         assert not state["optimizer_states"][0]["state"]
         sizes.append(
@@ -205,7 +206,8 @@ def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretr
 
 @pytest.mark.parametrize("name", ["clis", "packnet"])
 def test_images_smaller_than_the_pooling_are_played(name, folder, pretrained, tmp_path):
-    trainer(tmp_path, epochs=1).fit(METHODS[name](pretrained[name]), data(folder, size=(5, 7)))
+    stream = data(folder, rounds=1, size=(5, 7))
+    trainer(tmp_path, epochs=1).fit(METHODS[name](pretrained[name]), stream)
     assert 0 < json.loads((tmp_path / "transfer.json").read_text())["mean"]["backward"] < 1
 
 
