@@ -157,7 +157,7 @@ class OnceNetwork(nn.Module):
 
 
 class Neck(nn.Module):
-    """What is computed once a photo: tokens and skips from the encoder's levels and the photo.
+    """Part that runs once a photo: tokens and skips from the encoder's levels and the photo.
 
     Args:
         encoder: Encoder whose levels are read.

@@ -69,7 +69,7 @@ def test_a_config_without_data_is_printed_and_a_wrong_one_is_not(tmp_path: Path)
 
 @pytest.mark.parametrize("example", train.EXAMPLES)
 def test_what_the_examples_of_training_name_can_be_built(example: str, tmp_path: Path) -> None:
-    """Their placeholders are names of what is there: RUN is a run of a network without layers."""
+    """Examples name RUN: a run of that name is made, of a network without layers."""
     (tmp_path / "RUN" / "checkpoints").mkdir(parents=True)
     content = {"state_dict": {}, "config": as_yaml(load(["small.yaml", "data/coco.yaml"]))}
     torch.save(content, tmp_path / "RUN" / "checkpoints" / "last.ckpt")

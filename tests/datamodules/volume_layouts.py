@@ -11,14 +11,12 @@ from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
+from tests.helpers.volume_streams import draw_volumes
 from tests.helpers.volumes import case, save
 
 
 def folder(root):
-    for i in range(6):
-        image, mask = case(i)
-        save(image, root / "images" / f"c{i}.nii.gz")
-        save(mask, root / "labels" / f"c{i}.nrrd")
+    draw_volumes(root)
     return VolumeFolderDataModule
 
 

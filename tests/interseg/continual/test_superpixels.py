@@ -33,7 +33,7 @@ def annotate(user, prediction, mask, unsure, before=None, seed=0, epistemic=None
 
 
 def slow_worth(user, answered, centre, pixels):
-    """How early the rule annotates a superpixel."""
+    """Rank a superpixel by the rule, pixel by pixel; a larger value is annotated earlier."""
     maps = {
         "mutual_information": answered.epistemic,
         "epistemic_mass": answered.epistemic,
