@@ -161,8 +161,8 @@ def round_batch(sessions: Sequence[OpenSession], clicks: Sequence[Click]) -> Cli
     if getattr(sessions[0].segmenter, "soft_previous", False):
         previous = stack([session.probability_maps for session in sessions])
     else:
-        masks = stack([torch.from_numpy(session.mask) for session in sessions])
-        previous = masks.to(device)
+        # a copy, since a segmenter of somebody else may write into what it is given
+        previous = torch.from_numpy(np.stack([session.mask for session in sessions])).to(device)
     return {
         "id": torch.tensor([session.id for session in sessions]),
         "image": stack([session.image for session in sessions]),

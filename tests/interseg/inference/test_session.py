@@ -262,3 +262,19 @@ def test_the_threshold_is_on_the_probability():
 
     session = opened(Sure(), threshold=0.8)
     assert np.array_equal(session.click(1, 1), (image()[0] > 0.8).numpy())
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_segmenter_that_writes_into_its_previous_mask_changes_no_earlier_answer(soft):
+    class Careless(Counter):
+        soft_previous = soft
+
+        def answer(self, batch):
+            answer = super().answer(batch | {"previous": batch["previous"] > 0.5})
+            batch["previous"].zero_()
+            return answer
+
+    session = opened(Careless())
+    first = session.click(5, 5).copy()
+    session.click(10, 20)
+    assert np.array_equal(session.undo(), first)
