@@ -1,30 +1,19 @@
 """Training on features of a frozen encoder, which are computed once a photo and kept."""
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
 
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import Clicks, unpad_clicks
 from interseg.errors import InputError
 from interseg.features import FeatureStore, cache_folder
+from interseg.networks.guided import EncodesOnce
 from interseg.views import Box, crop_view
-
-
-@runtime_checkable
-class EncodesOnce(Protocol):
-    """A network with a frozen encoder, whose features may be kept."""
-
-    encoder: Any
-    """With `key`, the name of what it computes, and `frozen`."""
-
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Run the encoder alone."""
 
 
 class KeptFeatures(Callback):

@@ -17,10 +17,7 @@ from interseg.evaluation.encoding import Encoding
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.scene import encode_view
 from interseg.losses import BootstrappedCrossEntropy
-from interseg.networks.click_network import ClickNetwork
-from interseg.networks.once_network import OnceNetwork
-from interseg.networks.ritm_network import RITMNetwork
-from interseg.networks.simpleclick_network import SimpleClickNetwork
+from interseg.networks.guided import EncodesOnce, GuidedNetwork
 from interseg.views import Side, check_side, resize_logits
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
@@ -33,7 +30,7 @@ class ITIS(InteractiveModule):
 
     Args:
         network: Network that reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.
-            A OnceNetwork encodes each photo once.
+            One with `encode` (`EncodesOnce`) encodes each photo once.
         guidance: Encoding of the clicks; the paper's Gaussians by default.
         loss: Loss on logits and mask; the paper's worst 25 % by default.
         previous_mask: Whether to give the mask before this round as a third channel.
@@ -51,7 +48,7 @@ class ITIS(InteractiveModule):
 
     def __init__(
         self,
-        network: ClickNetwork | OnceNetwork | RITMNetwork | SimpleClickNetwork,
+        network: GuidedNetwork,
         guidance: Guidance | None = None,
         loss: nn.Module | None = None,
         previous_mask: bool = False,
@@ -81,7 +78,7 @@ class ITIS(InteractiveModule):
         """Time of the encoding, where there is one."""
         return [
             *super().contributions,
-            *([Encoding()] if isinstance(self.network, OnceNetwork) else []),
+            *([Encoding()] if isinstance(self.network, EncodesOnce) else []),
         ]
 
     def segment(self, batch: ClickBatch) -> Tensor:
@@ -92,7 +89,7 @@ class ITIS(InteractiveModule):
 
     def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
         """Run the network on a view, with what is known of its photos."""
-        if isinstance(self.network, OnceNetwork):
+        if isinstance(self.network, EncodesOnce):
             known = batch.get("encoded") or None
             return self.network(view["image"], self._channels(view), known, batch.get("features"))
         return self.network(view["image"], self._channels(view))

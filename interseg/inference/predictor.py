@@ -14,6 +14,7 @@ from interseg.inference.refine import Refiner
 from interseg.inference.scene import Scene, encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.inference.zoom import ZoomIn
+from interseg.networks.guided import EncodesOnce
 from interseg.views import Box, Side, crop_view, reduce_batch, restore, rows_of
 
 
@@ -143,7 +144,7 @@ class Predictor:
         self, batch: ClickBatch, row: int, view: Tensor, state: State
     ) -> dict[str, Tensor]:
         """Return the encoding of an object's view; it is computed unless batch or state have it."""
-        if not hasattr(self.network, "encode"):
+        if not isinstance(self.network, EncodesOnce):
             return {}
         if state.get("box") is not None:
             found = state.get("encoded")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from interseg.clicks.layout import Clicks
+from interseg.networks.guided import EncodesOnce
 from interseg.views import Box
 
 
@@ -118,15 +119,15 @@ def encode_view(network: nn.Module, image: Tensor, flip: bool) -> dict[str, Tens
     """Encode photos (B, 3, h, w), and with `flip` the mirrored ones too.
 
     Returns:
-        The encodings by name; {} for a network without `encode`.
+        The encodings by name; {} for a network that does not encode once.
     """
-    encode: Callable[[Tensor], dict[str, Tensor]] | None = getattr(network, "encode", None)
-    if encode is None:
+    if not isinstance(network, EncodesOnce):
         return {}
-    mirrored = {}
+    encoded = network.encode(image)
     if flip:
-        mirrored = {MIRRORED + key: value for key, value in encode(image.flip(-1)).items()}
-    return encode(image) | mirrored
+        mirrored = network.encode(image.flip(-1))
+        return encoded | {MIRRORED + key: value for key, value in mirrored.items()}
+    return encoded
 
 
 def join_mirrored(encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:

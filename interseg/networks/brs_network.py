@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
 from interseg.networks.click_network import parameters_by_origin
-from interseg.networks.norms import KeepsNorms, batch_to_group_norm
+from interseg.networks.guided import GuidedNetwork
+from interseg.networks.norms import batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import widen_first_convolution
 
 GUIDANCE = 2
 
 
-class BRSNetwork(KeepsNorms):
+class BRSNetwork(GuidedNetwork):
     """A network from photo and two interaction maps to one logit a pixel.
 
     Args:

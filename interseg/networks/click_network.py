@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from interseg.errors import InputError
 from interseg.networks.click_input import ClickInput
-from interseg.networks.norms import KeepsNorms, batch_to_group_norm
+from interseg.networks.guided import GuidedNetwork
+from interseg.networks.norms import batch_to_group_norm
 from interseg.networks.pretrained import load_encoder_weights
 from interseg.networks.stem import GuidedConvolution, widen_first_convolution
 
 
-class ClickNetwork(KeepsNorms):
+class ClickNetwork(GuidedNetwork):
     """An smp architecture, widened by guidance channels (ITIS, section 3.1).
 
     The first convolution keeps its pretrained RGB weights and the new channels start from zero, so

@@ -16,8 +16,8 @@ from torch.nn.functional import interpolate, layer_norm, normalize, pad
 from interseg.errors import InputError
 from interseg.networks.click_decoder import Decoder, unit
 from interseg.networks.frozen import FrozenEncoder
+from interseg.networks.guided import Encoded, GuidedNetwork
 
-Encoded = dict[str, Tensor]
 HEADS = 4
 """Learned kinds of features in which tokens are compared with clicked ones, beside the encoder's
 own."""
@@ -26,7 +26,7 @@ FINE_STRIDE = 12
 being too many for attention."""
 
 
-class OnceNetwork(nn.Module):
+class OnceNetwork(GuidedNetwork):
     """A frozen encoder and a decoder with global context, with logits at half of the view.
 
     Args:

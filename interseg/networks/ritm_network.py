@@ -16,7 +16,8 @@ from torch.nn.functional import interpolate
 from interseg.errors import InputError
 from interseg.networks.click_input import pad_sides, register_statistics
 from interseg.networks.frozen import build
-from interseg.networks.norms import KeepsNorms, batch_to_group_norm
+from interseg.networks.guided import GuidedNetwork
+from interseg.networks.norms import batch_to_group_norm
 from interseg.networks.pretrained import statistics_of
 
 EMBEDDED = 16
@@ -26,7 +27,7 @@ SCALE = 0.05
 changes at first."""
 
 
-class RITMNetwork(KeepsNorms):
+class RITMNetwork(GuidedNetwork):
     """A network from photo and guidance to one logit a pixel.
 
     Its finest features stay at a quarter of the photo's size.

@@ -17,10 +17,11 @@ from torch.nn.functional import interpolate, pad
 from interseg.errors import InputError
 from interseg.networks.click_input import register_statistics
 from interseg.networks.frozen import build
+from interseg.networks.guided import GuidedNetwork
 from interseg.networks.pretrained import statistics_of
 
 
-class SimpleClickNetwork(nn.Module):
+class SimpleClickNetwork(GuidedNetwork):
     """A network from photo and guidance to one logit a pixel, by attention between patches.
 
     Args:

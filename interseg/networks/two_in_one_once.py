@@ -17,7 +17,8 @@ from interseg.checkpoints import mismatches, read_checkpoint
 from interseg.errors import InputError
 from interseg.networks.click_network import parameters_by_origin
 from interseg.networks.crop_refinement import RefinesCrops
-from interseg.networks.once_network import Encoded, OnceNetwork
+from interseg.networks.guided import Encoded
+from interseg.networks.once_network import OnceNetwork
 
 MAPS = 3
 """Number of the selection's guidance maps: the click, and two empty maps (negative clicks, previous

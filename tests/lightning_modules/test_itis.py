@@ -12,6 +12,7 @@ from interseg.inference.rounds import answer_together
 from interseg.inference.session import open_sessions
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.click_network import ClickNetwork
+from interseg.networks.guided import GuidedNetwork
 from interseg.networks.once_network import OnceNetwork
 from interseg.networks.stem import GuidedConvolution
 from interseg.views import reduce_size, scale_clicks
@@ -271,3 +272,36 @@ def test_clicks_reach_the_view_in_their_places_and_the_mask_as_it_is():
 def test_unknown_maps_of_the_mask_are_named():
     with pytest.raises(InputError, match="mask_map is 'area'"):
         ITIS(network(3), previous_mask=True, mask_map="area")
+
+
+class OwnOnce(GuidedNetwork):
+    """A network that encodes once as a user would write one: its methods alone say so."""
+
+    def __init__(self):
+        super().__init__()
+        self.guidance_channels, self.encoded = 2, 0
+        self.encoder, self.clicks = torch.nn.Conv2d(3, 1, 1), torch.nn.Conv2d(2, 1, 1)
+
+    def features(self, image):
+        return [self.encoder(image)]
+
+    def encode(self, image, features=None):
+        self.encoded += len(image)
+        return {"photo": (features or self.features(image))[0]}
+
+    def forward(self, image, guidance, encoded=None, features=None):
+        known = self.encode(image, features) if encoded is None else encoded
+        return known["photo"] + self.clicks(guidance)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_users_network_that_encodes_is_run_once_a_photo(flip):
+    torch.manual_seed(0)
+    module = ITIS(OwnOnce(), inference=InferenceOptions(flip=flip)).eval()
+    (session,) = open_sessions(module, torch.full((1, 3, 40, 50), 0.4))
+    session.click(10, 20)
+    session.click(30, 40, 0)
+    assert module.network.encoded == 1 + flip
+    assert [type(one).__name__ for one in module.contributions][-1] == "Encoding"
+    assert [len(group) for group in module.network.parameters_by_origin().values()] == [4]
+    assert module.network.refinement_points() == {}
