@@ -1,6 +1,7 @@
 """Trained runs: their checkpoints, configs and methods, and starts from their weights."""
 
 import copy
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from configs import load, merge, plain, read, resolve
 from configs.run import build_model, needs
+from configs.targets import locate
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -115,12 +117,18 @@ def without_download(
     network = model.get("network")
     if not isinstance(network, dict):
         return
-    whole = (
-        "pretrained" if network.get("frozen") is False else None
-    )  # a frozen encoder is no part of a checkpoint
-    for key in (*keys, whole):
+    held = [] if leaves_encoder_out(network) else ["pretrained"]
+    for key in (*keys, *held):
         if key in network:
             network[key] = None
+
+
+def leaves_encoder_out(network: Mapping[str, Any]) -> bool:
+    """Tell whether a network's encoder is frozen, so that no checkpoint holds its weights."""
+    if "frozen" in network:
+        return bool(network["frozen"])
+    default = inspect.signature(locate(network["_target_"])).parameters.get("frozen")
+    return default is not None and default.default is True
 
 
 def load_weights(model: LightningModule, file: Path) -> None:

@@ -201,11 +201,24 @@ class Own(ClickDataModule):
     assert config["data"] == {"_target_": "own_data.Own", "root": "x"}
 
 
-@pytest.mark.parametrize(("frozen", "fetched"), [(None, "hub"), (True, "hub"), (False, None)])
-def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_not(frozen, fetched):
-    model = {"network": {"pretrained": "hub"} | ({} if frozen is None else {"frozen": frozen})}
+@pytest.mark.parametrize(
+    ("network", "frozen", "fetched"),
+    [
+        ("once_network.OnceNetwork", None, "hub"),
+        ("once_network.OnceNetwork", True, "hub"),
+        ("once_network.OnceNetwork", False, None),
+        ("ritm_network.RITMNetwork", None, None),
+        ("simpleclick_network.SimpleClickNetwork", None, None),
+    ],
+)
+def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_not(
+    network, frozen, fetched
+):
+    model = {"network": {"_target_": f"interseg.networks.{network}", "pretrained": "hub"}}
+    if frozen is not None:
+        model["network"]["frozen"] = frozen
     without_download(model)
     assert model["network"]["pretrained"] == fetched
-    other = {"network": {"weights": "imagenet", "width": 3}}
-    without_download(other)
-    assert other["network"] == {"weights": None, "width": 3}
+    other = {"_target_": "interseg.networks.brs_network.BRSNetwork", "weights": "imagenet"}
+    without_download({"network": other})
+    assert other["weights"] is None
