@@ -6,11 +6,9 @@ The networks are in `interseg/networks/two_in_one_network.py`, the loss in `inte
 users in `interseg/clicks/boundary.py`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -19,7 +17,6 @@ from interseg.clicks.boundary import RefinementClicks
 from interseg.clicks.guidance import GaussianGuidance, Guidance
 from interseg.clicks.layout import (
     BOUNDARY,
-    IGNORE,
     KINDS,
     REGION,
     Clicks,
@@ -31,7 +28,6 @@ from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
 from interseg.evaluation.encoding import Encoding
-from interseg.evaluation.overlap import iou
 from interseg.inference.scene import encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
@@ -42,6 +38,7 @@ from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from interseg.views import Box, Side, check_side, resize_logits, restore, scale_box
 from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
+from lightning_modules.two_in_one_targets import RefinementTargets
 
 
 class TwoInOne(InteractiveModule):
@@ -103,9 +100,13 @@ class TwoInOne(InteractiveModule):
         self.loss = loss or BoundaryAwareCrossEntropy()
         self.signed = network.guidance_channels == 2
         self.kinds = (REGION,) if self.signed else (REGION, BOUNDARY)
-        self.draw_clicks = RefinementClicks(self.signed, perturbation=perturbation)
+        self.targets = RefinementTargets(
+            RefinementClicks(self.signed, perturbation=perturbation),
+            selected,
+            emphasis,
+            emphasis_side,
+        )
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
-        self.selected, self.emphasis, self.emphasis_side = selected, emphasis, emphasis_side
         self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
         self._refined = True
 
@@ -154,10 +155,9 @@ class TwoInOne(InteractiveModule):
             features = torch.stack([states[i]["features"] for i in refined])
             size = view["image"].shape[-2:]
             boxes = [
-                states[i]["box"].with_clicks(rows) for i, rows in zip(refined, later, strict=True)
+                self._crop(states[i], rows, size) for i, rows in zip(refined, later, strict=True)
             ]
-            boxes = [self.network.snap(box, features, size) for box in boxes]
-            answers[refined] = self._refine(features, later, boxes, view["image"].shape[-2:])
+            answers[refined] = self._refine(features, later, boxes, size)
         return Answer(resize_logits(answers, batch["image"].shape[-2:]), states)
 
     def _select(
@@ -180,6 +180,10 @@ class TwoInOne(InteractiveModule):
                 "crop": scale_box(box, seen, full),
             }
             states[i] = {"selection": row, "features": feature, "box": box} | boxes
+
+    def _crop(self, state: State, clicks: Clicks, size: torch.Size) -> Box:
+        """Find the crop of a selection in a view of (height, width), which holds the clicks."""
+        return self.network.snap(state["box"].with_clicks(clicks), state["features"][None], size)
 
     def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
         """Give the network's arguments for some rows' photos: encodings, or kept features."""
@@ -268,60 +272,28 @@ class TwoInOne(InteractiveModule):
         logits, features = (
             torch.stack([state[key] for state in states]) for key in ("selection", "features")
         )
-        picked = self._to_refine((logits[:, 0] > 0).cpu().numpy(), logits, features, batch)
-        rows = [o.row for o in picked]
-        refined = (
-            self._refine(features[rows], [o.clicks for o in picked], [o.box for o in picked], size)
-            if rows
-            else logits[:0]
+        chosen = self.targets.choose(
+            (logits[:, 0] > 0).cpu().numpy(),
+            batch,
+            lambda row, clicks: self._crop(states[row], clicks, size),
+            (self._seed, self.current_epoch),
         )
-        weight, mask = torch.ones_like(refined[:, 0]), torch.full_like(batch["mask"][rows], IGNORE)
-        for k, (row, clicks, box) in enumerate(picked):
-            window = slice(box.top, box.bottom), slice(box.left, box.right)
-            mask[k, *window] = batch["mask"][row, *window]
-            for y, x in clicks[:, :2].tolist():
-                weight[k, *square(y, x, self.emphasis_side)] = self.emphasis
+        rows = [o.row for o in chosen]
+        refined = logits[:0]
+        if rows:
+            clicks, boxes = [o.clicks for o in chosen], [o.box for o in chosen]
+            refined = self._refine(features[rows], clicks, boxes, size)
+        mask, weight = self.targets.targets(chosen, batch["mask"])
         counts = self._counts(mask)
         self._refined = bool(counts.sum() > 0)
         loss = (
-            self.loss(refined, mask, batch["distance"][rows], weight, counts)
+            self.loss(refined, mask, batch["distance"][rows], weight.to(refined), counts)
             if rows
             else logits.sum() * 0
         )
         self.log("train/refined", float(len(rows)), batch_size=len(logits))
         logits[rows] = refined.detach().to(logits.dtype)
         return logits, loss + spare(self.network.parameters())
-
-    def _to_refine(
-        self, predictions: NDArray[np.bool_], logits: Tensor, features: Tensor, batch: ClickBatch
-    ) -> list["Selected"]:
-        """Find the objects whose selection has an IoU that is trained on, and click on errors.
-
-        They are those that the loop has added (inner rounds), or else are drawn for all at once, as
-        in the paper.
-        """
-        picked = []
-        masks = batch["mask"].cpu().numpy()
-        given = unpad_clicks(batch["clicks"])
-        for row, id in enumerate(batch["id"].tolist()):
-            if (masks[row] == 1).any() and self.selected[0] <= iou(
-                predictions[row], masks[row]
-            ) <= self.selected[1]:
-                generator = np.random.default_rng((self._seed, self.current_epoch, id))
-                padding = (batch["to_source"][row, ..., 0] < 0).cpu().numpy()
-                clicks = given[row][1:]
-                if not len(clicks):
-                    clicks = self.draw_clicks(predictions[row], masks[row], generator, padding)
-                if len(clicks):
-                    box = (
-                        trimmed_box(logits[row, 0], self.threshold)
-                        .grow(self.padding, *masks[row].shape)
-                        .with_clicks(clicks)
-                    )
-                    picked.append(
-                        Selected(row, clicks, self.network.snap(box, features, masks[row].shape))
-                    )
-        return picked
 
     def _counts(self, mask: Tensor) -> Tensor:
         """Count the pixels of each label that a process has on average."""
@@ -348,21 +320,3 @@ class TwoInOne(InteractiveModule):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())
-
-
-class Selected(NamedTuple):
-    """A row of a batch that the refinement learns from, its clicks and its crop."""
-
-    row: int
-    clicks: Clicks
-    box: Box
-
-
-def square(y: int, x: int, side: int) -> tuple[slice, slice]:
-    """Find the rows and columns of a square round a pixel.
-
-    Its side is in pixels, and it is cut at the image's first row and column.
-    """
-    return slice(max(0, y - side // 2), y + side - side // 2), slice(
-        max(0, x - side // 2), x + side - side // 2
-    )

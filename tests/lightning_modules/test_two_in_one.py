@@ -18,7 +18,8 @@ from interseg.networks.stem import GuidedConvolution
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.views import Box, scale_box
 from lightning_modules.optimisation import Optimisation
-from lightning_modules.two_in_one import TwoInOne, square
+from lightning_modules.two_in_one import TwoInOne
+from lightning_modules.two_in_one_targets import square
 from tests.helpers.small_network import ENCODER
 
 
@@ -326,23 +327,11 @@ def test_each_phase_trains_its_own_network(epoch, trained, monkeypatch):
     assert outputs["logits"].shape == (2, 1, 64, 96)
 
 
-def test_the_refinement_learns_from_middling_selections_only(monkeypatch):
+def test_a_step_without_an_object_to_refine_has_no_loss(monkeypatch):
     module = fitting(1, monkeypatch)
-    given = with_distance(batch([(30, 40, 1)], [(30, 40, 1)], [(30, 40, 1)]))
-    predictions = np.zeros((3, 64, 96), bool)
-    predictions[0, 16:44, 20:60] = True
-    predictions[1, 16:44, 20:36] = True
-    logits = torch.from_numpy(np.where(predictions, 9.0, -9.0))[:, None]
-    assert [
-        round(iou(p, m.numpy()), 2) for p, m in zip(predictions, given["mask"], strict=True)
-    ] == [1.0, 0.4, 0.0]
-    (picked,) = module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given)
-    assert picked.row == 1
-    assert (picked.clicks[:, 2:] == (1, BOUNDARY)).all()
-    assert picked.box == Box(0, 0, 64, 56).with_clicks(picked.clicks)
+    given = with_distance(batch([(30, 40, 1)], [(30, 40, 1)]))
     given["clicks"][:] = -1
     given["mask"][:] = 0
-    assert module._to_refine(predictions, logits, torch.zeros(3, 16, 8, 12), given) == []
     loss = module.training_step(given, 0)["loss"]
     assert loss.item() == 0
     loss.backward()
@@ -358,8 +347,8 @@ def test_the_refinements_loss_counts_in_the_crop_and_twice_round_clicks(monkeypa
     )[1]
     given = with_distance(batch([(30, 40, 1)]))
     drawn = []
-    draw = module.draw_clicks
-    module.draw_clicks = lambda *a: drawn.append(draw(*a)) or drawn[-1]
+    draw = module.targets.draw_clicks
+    module.targets.draw_clicks = lambda *a: drawn.append(draw(*a)) or drawn[-1]
     module.training_step(given, 0)
     ((mask, weight, counts),) = seen
     twice = torch.ones(64, 96)
@@ -367,15 +356,14 @@ def test_the_refinements_loss_counts_in_the_crop_and_twice_round_clicks(monkeypa
         twice[square(y, x, 6)] = 2
     assert torch.equal(weight[0], twice)
     assert counts.tolist() == [(mask == 1).sum().item(), (mask == 0).sum().item()]
-    assert square(2, 50, 6) == (slice(0, 5), slice(47, 53))
 
 
 def test_what_is_drawn_depends_on_seed_epoch_and_object_alone(monkeypatch):
     module = fitting(1, monkeypatch, selected=(0.0, 1.0))
     given = with_distance(batch([(30, 40, 1)], [(30, 40, 1)]))
     clicks = []
-    draw = module.draw_clicks
-    module.draw_clicks = lambda *a: clicks.append(draw(*a)) or clicks[-1]
+    draw = module.targets.draw_clicks
+    module.targets.draw_clicks = lambda *a: clicks.append(draw(*a)) or clicks[-1]
     module.training_step(given, 0)
     module.training_step({key: value[1:] for key, value in given.items()}, 0)
     assert np.array_equal(clicks[1], clicks[2])
@@ -421,9 +409,9 @@ def slow_refinement_step(module, given):
                 one["image"], module.guidance(one["clicks"][:, :1], 64, 96)[:, :1]
             )
         prediction, mask = (logits[0, 0] > 0).numpy(), one["mask"][0].numpy()
-        if not module.selected[0] <= iou(prediction, mask) <= module.selected[1]:
+        if not module.targets.selected[0] <= iou(prediction, mask) <= module.targets.selected[1]:
             continue
-        clicks = module.draw_clicks(
+        clicks = module.targets.draw_clicks(
             prediction,
             mask,
             np.random.default_rng((3, 1, int(one["id"]))),

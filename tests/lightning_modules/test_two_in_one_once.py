@@ -121,8 +121,8 @@ def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection
     own.network.selection.decoder.context.register_forward_hook(
         lambda *_: calls.append("selection")
     )
-    draw = own.draw_clicks
-    monkeypatch.setattr(own, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    draw = own.targets.draw_clicks
+    monkeypatch.setattr(own.targets, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     loop = UserLoop(iterative=False, inner_rounds=3, train_user=BoundaryUser(spacing=2))
     given = with_distance(batch(FIRST, [(31, 41, 1)]))
     with torch.enable_grad():
@@ -145,7 +145,7 @@ def test_the_refinement_learns_from_the_clicks_of_inner_rounds_and_the_selection
 
 def test_without_inner_rounds_clicks_are_drawn(monkeypatch):
     own, drawn = training(1, monkeypatch), []
-    draw = own.draw_clicks
-    monkeypatch.setattr(own, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    draw = own.targets.draw_clicks
+    monkeypatch.setattr(own.targets, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     own.training_step(with_distance(batch(FIRST)), 0)
     assert len(drawn) == 1
