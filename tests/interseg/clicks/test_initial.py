@@ -142,6 +142,17 @@ def test_ritms_positive_clicks_keep_off_the_boundary_where_it_erodes():
         assert 1 <= (clicks[:, 2] == 1).sum() <= 9
 
 
+@pytest.mark.parametrize(("inner", "depth"), [((2, 5), 1), ((2, 6), 4)])
+def test_ritm_erodes_where_more_than_ten_pixels_are_left(inner, depth):
+    mask, none = np.zeros((30, 30), np.uint8), np.zeros((30, 30), np.uint8)
+    mask[10 : 16 + inner[0], 10 : 16 + inner[1]] = 1
+    draw = RitmInitialClicks(erode_probability=1.0)
+    drawn = [draw(mask, none, np.random.default_rng(seed)) for seed in range(40)]
+    depths = ndimage.distance_transform_cdt(mask, "chessboard")
+    positives = [row for clicks in drawn for row in clicks.tolist() if row[2] == 1]
+    assert min(depths[y, x] for y, x, *_ in positives) == depth
+
+
 def test_what_ritms_clicks_cannot_be_drawn_from_is_refused():
     with pytest.raises(InputError, match=r"regions is \[0.5, 0.4, 0.5\]"):
         RitmInitialClicks(regions=(0.5, 0.4, 0.5))

@@ -36,6 +36,13 @@ def test_images_are_embedded_whatever_their_size_and_learned():
     assert losses[-1] < losses[0] / 2
 
 
+def test_fine_stripes_are_grey_to_the_embedding():
+    stripes = torch.arange(88).remainder(2).float().expand(1, 3, 64, 88)
+    reduced = ImageEmbedding((16, 24), 6, 4).reduced(stripes)
+    assert reduced.shape == (1, 3, 16, 24)
+    assert torch.allclose(reduced, torch.tensor(0.5), atol=0.1)
+
+
 def test_the_paper_has_three_blocks_and_two_dense_layers_each_way():
     net = ImageEmbedding()
     assert [type(m).__name__ for m in net.encoder.modules() if not list(m.children())].count(
