@@ -35,10 +35,9 @@ CONFIG = [
 SHORT = [
     "trainer.max_epochs=6",
     "callbacks.checkpoint.every_n_steps=2",
-    "model.previous_mask=true",
     "model.network.guidance_channels=3",
+    "model.network.options.decoder_channels=32",
 ]
-SHORT += ["callbacks.loop.previous_mask=true", "model.network.options.decoder_channels=32"]
 
 
 def main() -> None:

@@ -45,7 +45,6 @@ class UserLoop(Callback):
             fresh initial clicks only (iFCN).
         reset_probability: Probability to reset an object's clicks and mask at the beginning of an
             epoch.
-        previous_mask: Whether to remember each object's last mask too, and give it as `previous`.
         inner_rounds: Most clicks that a training step adds before it learns; each step draws a
             number from 0 on (RITM: 3).
         max_clicks: Number of rounds of evaluation.
@@ -61,7 +60,6 @@ class UserLoop(Callback):
         user: User | None = None,
         iterative: bool = True,
         reset_probability: float = 0.3,
-        previous_mask: bool = False,
         max_clicks: int = 20,
         targets: Sequence[float] = (0.8, 0.85, 0.9),
         full_curves: bool = False,
@@ -78,7 +76,6 @@ class UserLoop(Callback):
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
         self.iterative, self.reset_probability = iterative, reset_probability
-        self.previous_mask = previous_mask
         self.max_clicks, self.target = max_clicks, None if full_curves else max(targets)
         self.seed = seed
         self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
@@ -89,7 +86,7 @@ class UserLoop(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
     ) -> None:
-        """Take each object's clicks from the memory.
+        """Take each object's clicks from the memory, and its last mask where the method uses it.
 
         Objects that are reset, not in the memory yet, or out of view begin with the loader's
         initial clicks.
@@ -104,7 +101,7 @@ class UserLoop(Callback):
                 )
             ]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
-        if self.previous_mask:
+        if pl_module.uses_previous_mask:
             masks = [
                 self._recall_mask(id, view)
                 for id, view in zip(batch["id"].tolist(), coordinates, strict=True)
@@ -167,7 +164,7 @@ class UserLoop(Callback):
                 [given[i][self._known[i] :], clicks_of([] if click is None else [click])]
             )
             self._delta.added[id] = [Click(*row) for row in to_source(made, view).tolist()]
-            if self.previous_mask:
+            if pl_module.uses_previous_mask:
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
         self.memory.apply(from_all_ranks(self._delta))
 

@@ -68,6 +68,7 @@ MOVED = {
 RENAMED = {"interseg.inference.refiners.BRS": "interseg.inference.refiners.BRSRefiner"}
 """Classes that the configs of earlier checkpoints name, and their names now."""
 MOVED_KEYS = {
+    "callbacks.loop": {"previous_mask": "model.network.guidance_channels=3"},
     "data": {
         "holdout": "data.pretraining_images",
         "learn_from": "protocol.volumes",
@@ -79,9 +80,14 @@ MOVED_KEYS = {
         "sequences": "protocol.sequences",
         "stage": "protocol.kind",
     },
-    "model": {"start_anew": "protocol.kind"},
+    "model": {
+        "previous_mask": "model.network.guidance_channels=3",
+        "start_anew": "protocol.kind",
+    },
 }
 """Keys of our classes in the configs of earlier versions, and where they are now."""
+IMPLIED_KEYS = ("model.previous_mask", "callbacks.loop.previous_mask")
+"""Keys in the configs of earlier checkpoints that `model.network.guidance_channels` says now."""
 
 
 def check_moved_keys(config: dict[str, Any]) -> None:
@@ -90,14 +96,31 @@ def check_moved_keys(config: dict[str, Any]) -> None:
         node = config.get(part) or {}
         ours = str(node.get("_target_")).split(".")[0] in OURS
         for key in moved.keys() & node.keys() if ours else ():
-            raise InputError(
-                f"{part}.{key} is of an earlier version; give {moved[key]} instead, as "
-                "configs/clis.yaml and configs/dynamic3d.yaml do, or train the run again"
-            )
+            raise InputError(f"{tell_moved(part, key)}, or train the run again")
+
+
+def tell_moved(part: str, key: str) -> str:
+    """Say where a key of an earlier version is now."""
+    now = MOVED_KEYS[part][key]
+    return f"{part}.{key} is of an earlier version; give {now} instead (CHANGELOG.md)"
+
+
+def drop_implied_keys(config: dict[str, Any]) -> None:
+    """Drop the keys of an earlier version that say what another key of the config says."""
+    for path in IMPLIED_KEYS:
+        *parts, key = path.split(".")
+        node: Any = config
+        for part in parts:
+            node = (node or {}).get(part)
+        if isinstance(node, dict):
+            node.pop(key, None)
 
 
 def unknown_key(where: str, key: str, known: set[str]) -> InputError:
     """Make the error for a key that nothing knows, naming the nearest that is known."""
+    part = where.removesuffix(f".{key}")
+    if key in MOVED_KEYS.get(part, {}):
+        return InputError(tell_moved(part, key))
     near = difflib.get_close_matches(str(key), sorted(known), 1, 0.5)
     others = ", ".join(sorted(known - {"_target_"}))
     hint = f"did you mean {near[0]}?" if near else f"known here: {others}"

@@ -33,6 +33,8 @@ class InteractiveModule(LightningModule):
     """Number of logits a pixel: 1 of an object against background, else one a class."""
     kinds: Sequence[int] = (REGION,)
     """Kinds of clicks that the method knows."""
+    uses_previous_mask: bool = False
+    """Whether training gives the mask before this round: (B, H, W) bool `previous`."""
     soft_previous: bool = False
     """Whether the mask before a round is given as probabilities: (B, H, W) float32 `previous`."""
     warm: bool = False

@@ -29,13 +29,13 @@ class ITIS(InteractiveModule):
     A network on photo, click maps and optionally the previous mask, under a bootstrapped loss.
 
     Args:
-        network: Network that reads photo and guidance; 2 guidance channels, 3 with `previous_mask`.
-            One with `encode` (`EncodesOnce`) encodes each photo once.
+        network: Network that reads photo and guidance. With 3 guidance channels the third is the
+            mask before this round; with 2 there is none. One with the methods of `EncodesOnce`
+            encodes each photo once.
         guidance: Encoding of the clicks; the paper's Gaussians by default.
         loss: Loss on logits and mask; the paper's worst 25 % by default.
-        previous_mask: Whether to give the mask before this round as a third channel.
-        mask_map: "distance", the distance to that mask (section 3), "mask" itself, or
-            "probabilities" before it, as RITM does.
+        mask_map: Third channel: "distance", to that mask (section 3), the "mask" itself, or the
+            "probabilities" that it was cut from, as RITM does.
         optimisation: Optimisation, with rates for "decoder" and "clicks", the first convolution's
             click channels, which start from zero. The paper starts from a decoder that was trained
             on COCO and VOC and gives all weights one rate; a fresh decoder needs more. In a short
@@ -51,25 +51,24 @@ class ITIS(InteractiveModule):
         network: GuidedNetwork,
         guidance: Guidance | None = None,
         loss: nn.Module | None = None,
-        previous_mask: bool = False,
         mask_map: str = "distance",
         optimisation: Optimisation | None = None,
         long_side: Side = None,
         inference: InferenceOptions | None = None,
     ) -> None:
         super().__init__()
-        if network.guidance_channels != 2 + previous_mask:
-            raise ValueError(
-                f"the network has {network.guidance_channels} guidance channels, "
-                f"previous_mask={previous_mask} needs {2 + previous_mask}"
+        if network.guidance_channels not in (2, 3):
+            raise InputError(
+                f"the network has {network.guidance_channels} guidance channels; "
+                "give it 2 for clicks, or 3 with the previous mask"
             )
         if mask_map not in ("distance", "mask", "probabilities"):
             raise InputError(f"mask_map is {mask_map!r}; use distance, mask or probabilities")
         self.network, self.mask_map = network, mask_map
         self.guidance = guidance or GaussianGuidance()
         self.loss = loss or BootstrappedCrossEntropy()
-        self.uses_previous_mask = previous_mask
-        self.soft_previous = previous_mask and mask_map == "probabilities"
+        self.uses_previous_mask = network.guidance_channels == 3
+        self.soft_previous = self.uses_previous_mask and mask_map == "probabilities"
         self.optimisation = optimisation or Optimisation()
         self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
 

@@ -82,7 +82,7 @@ class TwoInOneOnceNetwork(RefinesCrops):
             raise InputError(
                 f"selection_from: {file} does not fit, {unfit[0]} is missing or of another size; "
                 "give a run of this network, or of ITIS with an encode-once network of its sizes "
-                "and previous_mask=true"
+                "and 3 guidance channels"
             )
         self.selection.load_state_dict(given)
 

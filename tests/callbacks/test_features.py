@@ -36,7 +36,7 @@ def module(**options):
     torch.manual_seed(3)
     network = OnceNetwork("test_vit", None, width=32, outlines=8, blocks=1, **options)
     optimisation = Optimisation("adamw", learning_rate=1e-3, schedule="cosine")
-    return ITIS(network, DiskGuidance(), NormalizedFocal(), True, "mask", optimisation, [64, 64])
+    return ITIS(network, DiskGuidance(), NormalizedFocal(), "mask", optimisation, [64, 64])
 
 
 def fit(
@@ -51,7 +51,7 @@ def fit(
     checkpoint=None,
     augment=VIEW,
 ):
-    callbacks = [UserLoop(previous_mask=True), *([kept] if kept else []), LastCheckpoint(1), *more]
+    callbacks = [UserLoop(), *([kept] if kept else []), LastCheckpoint(1), *more]
     data = FolderDataModule(
         str(folder), loading=Loading(num_workers=0, batch_size=batch, augment=augment)
     )

@@ -33,7 +33,7 @@ def module(soft=True):
     torch.nn.init.normal_(
         stem.guidance.weight, std=0.3
     )  # clicks and masks are heeded from the start
-    return ITIS(network, previous_mask=True, mask_map="probabilities" if soft else "distance")
+    return ITIS(network, mask_map="probabilities" if soft else "distance")
 
 
 def data(folder, batch_size=4):
@@ -130,7 +130,7 @@ def test_rounds_see_the_view_of_the_step(folder):
 
 def test_a_step_learns_from_the_clicks_of_its_rounds(folder):
     loop, learner = (
-        UserLoop(iterative=False, previous_mask=True, inner_rounds=3, train_user=DeepUser()),
+        UserLoop(iterative=False, inner_rounds=3, train_user=DeepUser()),
         module().train(),
     )
     grown = {}
@@ -150,7 +150,7 @@ def test_a_step_learns_from_the_clicks_of_its_rounds(folder):
 
 
 def test_the_memory_keeps_the_clicks_of_rounds_before_its_own(folder):
-    loop, learner = UserLoop(previous_mask=True, inner_rounds=3), module().train()
+    loop, learner = UserLoop(inner_rounds=3), module().train()
     step = next(step for step in range(20) if number_of_rounds(3, 0, step) == 3)
     batch = first_batch(folder)
     coordinates = batch["to_source"].numpy()

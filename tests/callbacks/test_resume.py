@@ -38,16 +38,12 @@ from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
 
 
-def module(dropout=0.5, previous_mask=True, inference=None):
+def module(dropout=0.5, inference=None):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
-    network = ClickNetwork(
-        encoder=ENCODER, weights=None, guidance_channels=2 + previous_mask, options=options
-    )
+    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
     optimisation = Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2)
-    return ITIS(
-        network, previous_mask=previous_mask, optimisation=optimisation, inference=inference
-    )
+    return ITIS(network, optimisation=optimisation, inference=inference)
 
 
 def two_phases():
@@ -76,7 +72,6 @@ def ritm():
     torch.manual_seed(3)
     return ITIS(
         RITMNetwork(TINY_HRNET, None),
-        previous_mask=True,
         optimisation=Optimisation("adamw", learning_rate=1e-3),
     )
 
@@ -87,7 +82,6 @@ def simpleclick():
     network = SimpleClickNetwork("test_vit", None, widths=(16, 16, 16, 16), width=16)
     return ITIS(
         network,
-        previous_mask=True,
         mask_map="probabilities",
         optimisation=Optimisation("adamw", learning_rate=1e-3),
     )
@@ -100,12 +94,9 @@ def trainer(
     every=1,
     epochs=EPOCHS,
     reset=0.3,
-    previous_mask=True,
     precision="32-true",
 ):
-    loop = UserLoop(
-        reset_probability=reset, previous_mask=previous_mask, max_clicks=4, targets=(0.9,)
-    )
+    loop = UserLoop(reset_probability=reset, max_clicks=4, targets=(0.9,))
     return quiet_trainer(
         root,
         [loop, NumberOfClicks((0.9,)), LastCheckpoint(every), *callbacks],

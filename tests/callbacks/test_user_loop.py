@@ -26,8 +26,8 @@ class Painter:
     A square of the click's sign round every click, later clicks over earlier ones.
     """
 
-    def __init__(self, reach=6):
-        self.reach = reach
+    def __init__(self, reach=6, uses_previous_mask=False):
+        self.reach, self.uses_previous_mask = reach, uses_previous_mask
         self.calls = 0
         self.objects = 0
 
@@ -244,7 +244,7 @@ def test_resets_are_drawn_with_the_given_probability_and_reproducibly(folder):
         for epoch in range(40):
             for batch in batches:
                 loop.on_train_batch_start(
-                    SimpleNamespace(current_epoch=epoch), None, dict(batch), 0
+                    SimpleNamespace(current_epoch=epoch), Painter(), dict(batch), 0
                 )
                 if epoch:
                     counts.append(len(loop._delta.restarts) / 5)
@@ -268,14 +268,13 @@ def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch
     monkeypatch.setattr("callbacks.user_loop.from_all_ranks", counting)
     for images, epochs in ((5, 24), (40, 3)):
         sent.append([])
-        loop = UserLoop(
-            reset_probability=1.0, previous_mask=previous_mask
-        )  # the most that a step can send
+        loop = UserLoop(reset_probability=1.0)  # the most that a step can send
+        painter = Painter(uses_previous_mask=previous_mask)
         loader = data(
             draw_folder(tmp_path / str(images), images), batch_size=5, augment=AUGMENT
         ).train_dataloader()
         for epoch in range(epochs):
-            train_epoch(loop, loader, epoch)
+            train_epoch(loop, loader, epoch, painter)
         held.append(len(pickle.dumps(loop.state_dict())))
     assert len(sent[0]) == len(sent[1]) == 48
     assert np.mean(sent[1]) == pytest.approx(np.mean(sent[0]), rel=0.1)
@@ -283,10 +282,10 @@ def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch
 
 
 def test_clicks_follow_the_object_through_changing_augmentation(folder):
-    loop = UserLoop(reset_probability=0.0, previous_mask=True)
+    loop, painter = UserLoop(reset_probability=0.0), Painter(uses_previous_mask=True)
     loader = data(folder, batch_size=5, augment=AUGMENT).train_dataloader()
     for epoch in range(4):
-        for id, (clicks, previous) in train_epoch(loop, loader, epoch).items():
+        for id, (clicks, previous) in train_epoch(loop, loader, epoch, painter).items():
             assert len(clicks) > 0
             assert previous.shape == (64, 64)
             truth = loader.dataset.source.read(id).mask
@@ -300,8 +299,8 @@ def test_without_iteration_the_loaders_clicks_are_used_and_nothing_is_remembered
     loader = data(folder, batch_size=5).train_dataloader()
     batch = next(iter(loader))
     given = batch["clicks"].clone()
-    loop.on_train_batch_start(SimpleNamespace(current_epoch=0), None, batch, 0)
-    loop.on_train_batch_end(SimpleNamespace(current_epoch=0), None, {}, batch, 0)
+    loop.on_train_batch_start(SimpleNamespace(current_epoch=0), Painter(), batch, 0)
+    loop.on_train_batch_end(SimpleNamespace(current_epoch=0), Painter(), {}, batch, 0)
     assert torch.equal(batch["clicks"], given)
     assert len(loop.memory) == 0
 

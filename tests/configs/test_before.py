@@ -17,6 +17,7 @@ from configs import Node, find, load, locate, resolve
 from configs.checkpoints import trained_config
 from configs.targets import MOVED
 from interseg.checkpoints import read_checkpoint
+from interseg.errors import InputError
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw, draw_folder
 
@@ -77,6 +78,23 @@ NAMES = {
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
 def test_every_moved_module_is_there(old: str, new: str) -> None:
     assert find(f"{old}.{NAMES[old]}") is locate(f"{new}.{NAMES[old]}")
+
+
+@pytest.mark.parametrize("key", ["model.previous_mask", "callbacks.loop.previous_mask"])
+def test_a_key_that_another_implies_is_read_in_checkpoints_and_refused_in_commands(
+    key: str, tmp_path: Path
+) -> None:
+    given = load(["small.yaml", "itis/mask.yaml"])
+    node, (*parts, last) = given, key.split(".")
+    for part in parts:
+        node = node[part]
+    node[last] = True
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    file.parent.mkdir(parents=True)
+    torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
+    assert trained_config(file) == load(["small.yaml", "itis/mask.yaml"])
+    with pytest.raises(InputError, match=rf"{key} is of an earlier version; give model\.network"):
+        load(["small.yaml"], [f"{key}=true"])
 
 
 def test_it_is_evaluated_on_other_data(run: Path, tmp_path: Path) -> None:

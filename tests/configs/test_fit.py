@@ -220,7 +220,7 @@ def test_ritms_training_is_one_whatever_the_network(method):
     assert own["callbacks"]["loop"] == {
         key: shared["callbacks"]["loop"][key] for key in own["callbacks"]["loop"]
     }
-    for key in ("guidance", "loss", "previous_mask", "mask_map"):
+    for key in ("guidance", "loss", "mask_map"):
         assert own["model"][key] == shared["model"][key]
     assert own["loading"]["initial"] == shared["loading"]["initial"]
 

@@ -155,7 +155,6 @@ def module():
     network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
     return ITIS(
         network,
-        previous_mask=True,
         mask_map="probabilities",
         optimisation=Optimisation(learning_rate=1e-3),
     )
@@ -163,7 +162,7 @@ def module():
 
 def train(root, sets, *callbacks, devices=1, checkpoint=None):
     learner = module().double()  # a checkpoint is read before Lightning would do it
-    loop = UserLoop(reset_probability=0.3, previous_mask=True, inner_rounds=3)
+    loop = UserLoop(reset_probability=0.3, inner_rounds=3)
     trainer = quiet_trainer(root, [loop, *callbacks], 2, devices, "64-true")
     trainer.fit(
         learner,

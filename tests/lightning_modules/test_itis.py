@@ -42,12 +42,12 @@ def test_a_missing_key_is_named():
     with pytest.raises(ValueError, match="the batch has no 'clicks'"):
         ITIS(network()).segment({"image": torch.rand(1, 3, 64, 64)})
     with pytest.raises(ValueError, match="no 'previous'"):
-        ITIS(network(3), previous_mask=True).segment(batch())
+        ITIS(network(3)).segment(batch())
 
 
 def test_the_mask_channel_is_read():
     torch.manual_seed(0)
-    module = ITIS(network(3), previous_mask=True).eval()
+    module = ITIS(network(3)).eval()
     torch.nn.init.normal_(
         next(
             m for m in module.network.encoder.modules() if isinstance(m, GuidedConvolution)
@@ -60,9 +60,15 @@ def test_the_mask_channel_is_read():
     )
 
 
-def test_channels_of_network_and_module_must_agree():
-    with pytest.raises(ValueError, match="previous_mask=True needs 3"):
-        ITIS(network(), previous_mask=True)
+@pytest.mark.parametrize("channels", [2, 3])
+def test_a_third_channel_is_the_mask_before(channels):
+    module = ITIS(network(channels), mask_map="probabilities")
+    assert module.uses_previous_mask == module.soft_previous == (channels == 3)
+
+
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(InputError, match=r"4 guidance channels; give it 2 for clicks, or 3"):
+        ITIS(network(4))
 
 
 def test_large_images_are_reduced_for_the_network_and_answered_in_full_size():
@@ -160,7 +166,6 @@ def once(refiner=None, **options):
     module = ITIS(
         network,
         DiskGuidance(),
-        previous_mask=True,
         mask_map="mask",
         long_side=[64, 64],
         inference=inference,
@@ -271,7 +276,7 @@ def test_clicks_reach_the_view_in_their_places_and_the_mask_as_it_is():
 
 def test_unknown_maps_of_the_mask_are_named():
     with pytest.raises(InputError, match="mask_map is 'area'"):
-        ITIS(network(3), previous_mask=True, mask_map="area")
+        ITIS(network(3), mask_map="area")
 
 
 class OwnOnce(GuidedNetwork):

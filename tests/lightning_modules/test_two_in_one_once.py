@@ -55,9 +55,7 @@ def test_what_is_known_of_a_photo_changes_no_selection(size):
 
 def test_a_selection_is_that_of_the_itis_network_that_it_was_taken_from(tmp_path):
     torch.manual_seed(3)
-    itis = ITIS(
-        OnceNetwork("test_vit", None, **SIZES), previous_mask=True, mask_map="probabilities"
-    ).eval()
+    itis = ITIS(OnceNetwork("test_vit", None, **SIZES), mask_map="probabilities").eval()
     torch.save({"state_dict": itis.state_dict()}, tmp_path / "itis.ckpt")
     own = TwoInOne(
         network(selection_from=str(tmp_path / "itis.ckpt")), guidance=itis.guidance

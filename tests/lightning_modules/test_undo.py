@@ -44,7 +44,6 @@ def itis(channels=2, long_side=None, mask_map="distance", **options):
     inference = InferenceOptions(**options)
     return ITIS(
         network,
-        previous_mask=channels == 3,
         mask_map=mask_map,
         long_side=long_side,
         inference=inference,
@@ -58,9 +57,7 @@ def once(channels=3, refiner=None, **options):
     chosen = InferenceOptions(refiner=REFINERS[refiner]() if refiner else None, **options)
     if chosen.refiner:
         chosen.refiner.evaluations = chosen.refiner.iterations = 3
-    return ITIS(
-        network, previous_mask=channels == 3, mask_map="mask", long_side=[48, 64], inference=chosen
-    )
+    return ITIS(network, mask_map="mask", long_side=[48, 64], inference=chosen)
 
 
 def recipe(network, refiner=None, **options):
@@ -70,7 +67,6 @@ def recipe(network, refiner=None, **options):
         chosen.evaluations = chosen.iterations = 3
     return ITIS(
         network,
-        previous_mask=True,
         mask_map="probabilities",
         inference=InferenceOptions(refiner=chosen, **options),
     )

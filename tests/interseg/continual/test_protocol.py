@@ -79,7 +79,7 @@ def test_the_epochs_of_a_run_follow():
 
 
 def test_keys_of_before_are_named_with_their_new_place():
-    with pytest.raises(InputError, match=r"unknown key model\.start_anew"):
+    with pytest.raises(InputError, match=r"model\.start_anew is .* earlier version; give proto"):
         resolve(load(["dynamic3d.yaml"], ["model.start_anew=volume"]))
     with pytest.raises(InputError, match=r"data\.holdout is .* earlier version; give data\.pretr"):
         resolve(load(["clis.yaml"], ["data.holdout=3"]))

@@ -39,9 +39,7 @@ CLICKS = [(30, 24, 1), (5, 30, 0), (33, 20, 1)]
 
 def once(encoder="tf_efficientnet_lite0", channels=3):
     network = OnceNetwork(encoder, None, guidance_channels=channels, width=32, outlines=8, blocks=1)
-    return ITIS(
-        network, DiskGuidance(5), previous_mask=channels == 3, mask_map="mask", long_side=[64, 96]
-    )
+    return ITIS(network, DiskGuidance(5), mask_map="mask", long_side=[64, 96])
 
 
 def whole(channels=2, mask_map="mask", long_side=48, guidance=None):
@@ -54,7 +52,6 @@ def whole(channels=2, mask_map="mask", long_side=48, guidance=None):
     return ITIS(
         network,
         guidance or DiskGuidance(3),
-        previous_mask=channels == 3,
         mask_map=mask_map,
         long_side=long_side,
     )
