@@ -1,9 +1,11 @@
 """Fixtures of runs: drawn photos, a short run, processes of their own."""
 
+import os
+
 import pytest
 
 from tests.configs.short_run import arguments
-from tests.helpers.commands import command
+from tests.helpers.commands import CLOSED
 from tests.helpers.drawing import draw_folder
 from tests.helpers.forking import Forks
 
@@ -13,7 +15,7 @@ def data(tmp_path_factory):
     return draw_folder(tmp_path_factory.mktemp("data"), 5)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def forks():
     """Run commands as processes of their own, without repeating their imports."""
     forks = Forks()
@@ -22,8 +24,8 @@ def forks():
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def run(data, forks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
-    result = command("train.py", *arguments(data, folder), "logger=wandb")
+    result = forks.run("train.py", [*arguments(data, folder), "logger=wandb"], os.environ | CLOSED)
     assert result.returncode == 0, result.stderr
     return folder

@@ -9,16 +9,21 @@ import pytest
 
 from configs.starting import forget_dashboard
 from tests.configs.short_run import arguments, evaluated
-from tests.helpers.commands import command
+from tests.helpers.commands import CLOSED
 from tests.helpers.wandb_records import records
 from tests.helpers.wandb_server import Handler, serving
 
 
-def test_an_offline_run_holds_what_the_dashboard_shows(run, tmp_path):
+def test_an_offline_run_holds_what_the_dashboard_shows(run, forks, tmp_path):
     training, config = records(run)
     assert config["model"]["_target_"] == "lightning_modules.itis.ITIS"
     assert "train/loss" in training
-    evaluated(run, tmp_path / "eval", "logger=wandb", by=command)
+    evaluated(
+        run,
+        tmp_path / "eval",
+        "logger=wandb",
+        by=lambda name, *line: forks.run(name, line, os.environ | CLOSED),
+    )
     kept, config = records(tmp_path / "eval")
     figures = json.loads((tmp_path / "eval" / "report.json").read_text())
     assert config["evaluated"]

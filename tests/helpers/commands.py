@@ -2,8 +2,6 @@
 
 import importlib
 import io
-import os
-import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -80,14 +78,6 @@ OWN = {
 
 def tiny(method):
     return [*TINY, *OWN.get(method, [*LIGHT, "model.network.options.decoder_channels=16"])]
-
-
-def command(name, *arguments, cwd=ROOT):
-    """A command in a process of its own, without a network."""
-    line = [sys.executable, ROOT / name, *map(str, arguments)]
-    return subprocess.run(
-        line, cwd=cwd, env=os.environ | CLOSED, capture_output=True, text=True, timeout=300
-    )
 
 
 def called(name, *arguments, cwd=ROOT):
