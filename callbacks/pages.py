@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -53,12 +54,48 @@ LETTER = 0.075
 """Inches that a letter of a small legend takes at most."""
 
 
-def put_legend_below(axis: Any, columns: int = 3) -> None:
+WIDE, HIGH = 4.1, 2.75
+"""Inches of an axis of `lay_out`."""
+BESIDE, LABEL, LINE, MARGIN = 0.75, 0.55, 0.21, 0.1
+"""Inches for the labels left of an axis, for those under it, for a line of its legend, and right of
+all."""
+
+
+def lay_out(figure: Figure, grid: NDArray[Any]) -> None:
+    """Place a grid of axes by hand, each with its legend below.
+
+    A layout engine would measure every text of the figure, and draw it twice.
+
+    Args:
+        figure: Figure, which takes the size that its axes need.
+        grid: (rows, columns) of axes; some may have been removed.
+    """
+    shown = [[axis for axis in row if axis in figure.axes] for row in grid]
+    width = (WIDE + BESIDE) * grid.shape[1] + MARGIN
+    figure.set_figwidth(width)
+    for place, axis in np.ndenumerate(grid):
+        axis.set_position([(BESIDE + place[1] * (WIDE + BESIDE)) / width, 0, WIDE / width, 1])
+    lines = [max((put_legend_below(axis) for axis in row), default=0) for row in shown]
+    below = [LABEL + LINE * count for count in lines]
+    height = len(grid) * (TITLE + HIGH) + sum(below)
+    figure.set_figheight(height)
+    top = height
+    for row, room in zip(shown, below, strict=True):
+        for axis in row:
+            box = axis.get_position()
+            axis.set_position([box.x0, (top - TITLE - HIGH) / height, box.width, HIGH / height])
+        top -= TITLE + HIGH + room
+
+
+def put_legend_below(axis: Any, columns: int = 3) -> int:
     """Draw an axis' legend under its label, where no curve runs.
 
     Args:
-        axis: Axis of matplotlib, in a constrained layout, which makes room.
+        axis: Axis of matplotlib, in a layout that makes room.
         columns: Most entries side by side; fewer where their names are long.
+
+    Returns:
+        The number of lines of the legend.
     """
     names = axis.get_legend_handles_labels()[1]
     width = axis.figure.get_figwidth() * axis.get_position().width
@@ -66,9 +103,9 @@ def put_legend_below(axis: Any, columns: int = 3) -> None:
         width / (LETTER * (max(map(len, names), default=0) + 7))
     )  # a line before each name, and a gap
     where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
-    axis.legend(
-        **where, ncols=max(1, min(len(names), columns, fitting)), frameon=False, fontsize="small"
-    )
+    beside = max(1, min(len(names), columns, fitting))
+    axis.legend(**where, ncols=beside, frameon=False, fontsize="small")
+    return -(-len(names) // beside)
 
 
 def png(figure: Figure) -> str:

@@ -17,7 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from callbacks.lookup import callback_of, data_of, find_callback
 from callbacks.noc import NumberOfClicks
 from callbacks.offers import Captioned
-from callbacks.pages import page, put_legend_below, svg
+from callbacks.pages import lay_out, page, svg
 from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
@@ -210,8 +210,9 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
     """
     more = [*_effort(noc.figures.get("effort", [])), *plots]
     columns = 2 + -(-len(more) // 2)
-    figure = Figure(figsize=(5 * columns - (columns > 2), 8.2), layout="constrained")
-    left, right, accuracy, seconds, *others = figure.subplots(2, columns).T.ravel().tolist()
+    figure = Figure()
+    grid = figure.subplots(2, columns)
+    left, right, accuracy, seconds, *others = grid.T.ravel().tolist()
     for axis in others[len(more) :]:
         axis.remove()
     _draw_quality(left, right, noc)
@@ -244,7 +245,7 @@ def _curves(noc: NumberOfClicks, plots: Sequence[Plot]) -> str:
         axis.set(xlabel=plot.xlabel, ylabel=plot.ylabel, ylim=(0, 1.02), title=plot.title)
     for axis in (left, right, accuracy, seconds, *others[: len(more)]):
         axis.grid(alpha=0.3)
-        put_legend_below(axis)
+    lay_out(figure, grid)
     return svg(figure)
 
 

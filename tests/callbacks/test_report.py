@@ -1,6 +1,7 @@
 """The pictures of a report: masks of one object, and of several classes."""
 
 import base64
+import itertools
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from callbacks.pages import put_legend_below
+from callbacks.pages import lay_out, put_legend_below
 from callbacks.report import Picture, Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
 from interseg.evaluation.drawing import (
@@ -122,6 +123,29 @@ def test_legends_lie_under_the_curves():
     assert legend.y0 >= 0
     assert legend.x0 >= 0
     assert legend.x1 <= figure.bbox.x1
+
+
+def test_a_grid_of_axes_has_room_for_every_text():
+    figure = Figure()
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.subplots(2, 3)
+    for place, axis in np.ndenumerate(grid):
+        for number in range(1 + 2 * place[1]):
+            axis.plot([0, 20], [0, 1], label=f"an entry, number {number}")
+        axis.set(xlabel="clicks", ylabel="IoU", title=f"axis {place}")
+    grid[1, 2].remove()
+    lay_out(figure, grid)
+    figure.draw_without_rendering()
+    renderer = canvas.get_renderer()
+    boxes = [axis.get_tightbbox(renderer) for axis in figure.axes]
+    assert len(boxes) == 5
+    for box in boxes:
+        assert min(box.x0, box.y0) >= 0
+        assert (box.x1, box.y1) <= (figure.bbox.x1, figure.bbox.y1)
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    lines = [axis.get_legend().get_window_extent(renderer) for axis in figure.axes]
+    assert all(legend.y1 < axis.bbox.y0 for legend, axis in zip(lines, figure.axes, strict=True))
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
