@@ -1,7 +1,6 @@
 """Trained runs: their checkpoints, configs and methods, and starts from their weights."""
 
 import copy
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -125,11 +124,11 @@ def without_download(
 
 
 def leaves_encoder_out(network: Mapping[str, Any]) -> bool:
-    """Tell whether a network's encoder is frozen, so that no checkpoint holds its weights."""
-    if "frozen" in network:
-        return bool(network["frozen"])
-    default = inspect.signature(locate(network["_target_"])).parameters.get("frozen")
-    return default is not None and default.default is True
+    """Tell whether a network's encoder is frozen, so that no checkpoint holds its weights.
+
+    It is in those that encode once, unless they say otherwise.
+    """
+    return hasattr(locate(network["_target_"]), "encode") and network.get("frozen", True)
 
 
 def load_weights(model: LightningModule, file: Path) -> None:

@@ -207,6 +207,7 @@ class Own(ClickDataModule):
         ("once_network.OnceNetwork", None, "hub"),
         ("once_network.OnceNetwork", True, "hub"),
         ("once_network.OnceNetwork", False, None),
+        ("two_in_one_once.TwoInOneOnceNetwork", None, "hub"),
         ("ritm_network.RITMNetwork", None, None),
         ("simpleclick_network.SimpleClickNetwork", None, None),
     ],
