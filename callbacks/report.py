@@ -25,6 +25,7 @@ from interseg.distributed import from_all_ranks
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.drawing import PREDICTED, heat_map, jpeg, key, overlay, unpack_mask
+from interseg.evaluation.tables import meanings, tables_of
 from interseg.files import write_whole
 
 PANELS = (1, 2, 3, 5, 10, 20)
@@ -111,10 +112,14 @@ class Report(Callback):
             self.rows = shown + hardest
             own = noc.interactions.contributions
             plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]
+            by_target, by_click, overall = tables_of(noc.figures, noc.targets)
             text = page(
                 "report.html.jinja",
                 figures=noc.figures,
-                targets=noc.targets,
+                by_target=by_target,
+                by_click=by_click,
+                overall=overall,
+                meanings=meanings(noc.figures),
                 curves=_curves(noc, plots),
                 plots=plots,
                 sentences=[line for line in (c.sentence(noc.figures) for c in own) if line],

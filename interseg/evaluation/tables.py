@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -41,46 +41,162 @@ def write_objects(
     write_table(path, ["id", "name", *nocs, *ious, "clicks", *more], rows)
 
 
-def select_shown(figures: dict[str, Any]) -> list[str]:
-    """Select the figures that tables show, in their order."""
-    counts = ("noc@", "failures", "nof", "clicks_to_mean")
-    first = ["objects", *(key for key in figures if key.startswith(counts))]
-    first += [f"miou@{k}" for k in (1, 2, 3, 4, 5, 10, 20)]
-    first += ["5-miou", "auc"]
-    for name in ("boundary_iou", "boundary_f"):
-        first += [f"{name}@{k}" for k in (1, 5, 20)]
-    first += ["regress", "regress_2", "clicked", "clicked_wrong"]
-    first += [key for key in figures.get("contributed", []) if figures.get(key)]
-    first += [
+class Shown(NamedTuple):
+    """A figure as tables and pages show it."""
+
+    name: str
+    """Name in reports, before "@"."""
+    title: str
+    """Title on the page."""
+    meaning: str = ""
+    """Explanation, where the name is not plain."""
+    form: str = ".3f"
+    """Format on the page."""
+    clicks: tuple[int, ...] = ()
+    """Clicks after which printed tables have it; the page has all."""
+
+
+PER_TARGET = (
+    Shown("noc", "NoC", form=".2f"),
+    Shown("failures", "failures", form="d"),
+    Shown(
+        "failures_reference",
+        "failures, reference count",
+        "as the reference code counts: objects that succeed with the very last click too",
+        form="d",
+    ),
+    Shown(
+        "nof5",
+        "NoF, 5 clicks",
+        "objects that have not reached the target after 5 clicks; nof10, nof20: after 10, after 20",
+        form="d",
+    ),
+    Shown("nof10", "NoF, 10 clicks", form="d"),
+    Shown("nof20", "NoF, 20 clicks", form="d"),
+    Shown(
+        "clicks_to_mean",
+        "clicks to mean",
+        "clicks after which the mean IoU of all objects reaches the target; nan: never",
+        form="d",
+    ),
+)
+"""Figures `name@percent` of each target."""
+PER_CLICK = (
+    Shown("miou", "mean IoU", clicks=(1, 2, 3, 4, 5, 10, 20)),
+    Shown(
+        "boundary_iou",
+        "boundary IoU",
+        "mean IoU of the bands inside predicted and true outline, "
+        "2 % of the diagonal wide (Cheng et al. 2021)",
+        clicks=(1, 5, 20),
+    ),
+    Shown(
+        "boundary_f",
+        "boundary F",
+        "mean F-measure of the two outlines, which match within 0.8 % of the diagonal (DAVIS)",
+        clicks=(1, 5, 20),
+    ),
+)
+"""Figures `name@k` after each click."""
+QUALITY = (
+    Shown("5-miou", "5-mIoU", "mean IoU after five clicks on every object"),
+    Shown("auc", "area under the curve", "area under the mean IoU over the clicks, from 0 to 1"),
+)
+CLICKS = (
+    Shown(
+        "regress",
+        "clicks that lower the IoU",
+        "share of clicks that lower the IoU at all; regress_2: by more than 0.02",
+        form=".1%",
+    ),
+    Shown("regress_2", "by more than 0.02", form=".1%"),
+    Shown("clicked", "clicked pixels, over all answers", form="d"),
+    Shown(
+        "clicked_wrong",
+        "those of another label",
+        "clicked pixels, over all answers, that do not have their label; `clicked` counts all",
+        form="d",
+    ),
+)
+SECONDS = (
+    Shown(
         "median_seconds_per_click",
-        "median_seconds_per_object",
-        "network_seconds_per_click",
-        "simulator_seconds_per_click",
-    ]
-    return [key for key in first if figures.get(key) is not None]
-
-
-EXPLAINED = {
-    "failures_reference": "as the reference code counts: "
-    "objects that succeed with the very last click too",
-    "nof5": "objects that have not reached the target after 5 clicks; "
-    "nof10, nof20: after 10, after 20",
-    "5-miou": "mean IoU after five clicks on every object",
-    "boundary_iou": "mean IoU of the bands inside predicted and true outline, "
-    "2 % of the diagonal wide (Cheng et al. 2021)",
-    "boundary_f": "mean F-measure of the two outlines, "
-    "which match within 0.8 % of the diagonal (DAVIS)",
-    "regress": "share of clicks that lower the IoU at all; regress_2: by more than 0.02",
-    "median_seconds_per_click": "median time of the network's answer; "
-    "median_seconds_per_object: of an object's answers together",
-    "clicks_to_mean": "clicks after which the mean IoU of all objects reaches the target; "
-    "nan: never",
-    "auc": "area under the mean IoU over the clicks, from 0 to 1",
-    "clicked_wrong": "clicked pixels, over all answers, that do not have their label; "
-    "`clicked` counts all",
-    "outside": "objects that the method's own crop does not hold",
+        "median seconds a click",
+        "median time of the network's answer; "
+        "median_seconds_per_object: of an object's answers together",
+        form=".4f",
+    ),
+    Shown("median_seconds_per_object", "median seconds an object", form=".4f"),
+    Shown("network_seconds_per_click", "mean seconds a click", form=".4f"),
+    Shown("simulator_seconds_per_click", "mean seconds of the simulated user", form=".4f"),
+)
+OF_METHODS = {"outside": "objects that the method's own crop does not hold"}
+"""Explanations of figures that only some methods have."""
+EXPLAINED = OF_METHODS | {
+    shown.name: shown.meaning
+    for shown in (*PER_TARGET, *PER_CLICK, *QUALITY, *CLICKS, *SECONDS)
+    if shown.meaning
 }
-"""Explanations of figures whose names are not plain, by the beginning of the name."""
+
+
+def select_shown(figures: Mapping[str, Any]) -> list[str]:
+    """Select the figures that printed tables show, in their order."""
+    of_targets = {shown.name for shown in PER_TARGET}
+    names = ["objects", *(key for key in figures if key.split("@")[0] in of_targets)]
+    miou, *outlines = PER_CLICK
+    names += [f"{miou.name}@{k}" for k in miou.clicks]
+    names += [shown.name for shown in QUALITY]
+    names += [f"{shown.name}@{k}" for shown in outlines for k in shown.clicks]
+    names += [shown.name for shown in CLICKS]
+    names += [key for key in figures.get("contributed", []) if figures.get(key)]
+    names += [shown.name for shown in SECONDS]
+    return [name for name in names if figures.get(name) is not None]
+
+
+class Table(NamedTuple):
+    """A table of a page."""
+
+    corner: str
+    titles: list[str]
+    rows: dict[str, list[str]]
+
+
+def tables_of(figures: Mapping[str, Any], targets: Sequence[float]) -> list[Table]:
+    """Make a page's tables: by target, by click, and of the whole evaluation."""
+    percents = [f"{100 * q:g}" for q in targets]
+    shown = [one for one in PER_TARGET if f"{one.name}@{percents[0]}" in figures]
+    by_target = {
+        f"{percent} %": [write_cell(figures[f"{one.name}@{percent}"], one) for one in shown]
+        for percent in percents
+    }
+    clicks = range(0 if figures["miou@0"] else 1, figures["max_clicks"] + 1)
+    by_click = {
+        one.title: [write_cell(figures.get(f"{one.name}@{k}", ""), one) for k in clicks]
+        for one in PER_CLICK
+    }
+    known = [one for one in (*QUALITY, *CLICKS, *SECONDS) if one.name in figures]
+    overall = {one.title: [write_cell(figures[one.name], one)] for one in known}
+    return [
+        Table("target IoU", [one.title for one in shown], by_target),
+        Table("clicks", [str(k) for k in clicks], by_click),
+        Table("all objects", [""], overall),
+    ]
+
+
+def write_cell(value: Any, shown: Shown) -> str:
+    """Write a figure as its format says; None, which `clicks_to_mean` may be, is "never"."""
+    if value is None:
+        return "never"
+    return value if isinstance(value, str) else format(value, shown.form)
+
+
+def meanings(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Explain a page's figures by their titles; what names other names is for printed tables."""
+    names = {name.split("@")[0] for name in figures}
+    every = (*PER_TARGET, *PER_CLICK, *QUALITY, *CLICKS, *SECONDS)
+    return {
+        one.title: one.meaning.split(";")[0] for one in every if one.meaning and one.name in names
+    }
 
 
 def print_table(columns: dict[str, dict[str, str]]) -> None:

@@ -1,7 +1,7 @@
 from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.contributions import Contribution
-from interseg.evaluation.tables import print_table, select_shown, write_objects
+from interseg.evaluation.tables import meanings, print_table, select_shown, tables_of, write_objects
 from tests.helpers.outcomes import CURVES, PLAYED
 
 CLICKS = [
@@ -75,6 +75,27 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "network_seconds_per_click",
     ]
     assert select_shown(figures) == expected
+
+
+def test_a_pages_tables_have_what_an_evaluation_has():
+    figures = {"max_clicks": 2, "miou@0": 0.0, "miou@1": 0.4, "miou@2": 0.5, "auc": 0.45}
+    figures |= {"noc@85": 1.5, "failures@85": 1, "noc@90": 2.0, "failures@90": 2}
+    figures |= {"clicks_to_mean@85": None, "clicks_to_mean@90": 2, "regress": 0.0812, "clicked": 9}
+    by_target, by_click, overall = tables_of(figures, (0.85, 0.9))
+    assert by_target.titles == ["NoC", "failures", "clicks to mean"]
+    assert by_target.rows == {"85 %": ["1.50", "1", "never"], "90 %": ["2.00", "2", "2"]}
+    assert by_click.titles == ["1", "2"]
+    assert by_click.rows["mean IoU"] == ["0.400", "0.500"]
+    assert by_click.rows["boundary F"] == ["", ""]
+    assert overall.rows == {
+        "area under the curve": ["0.450"],
+        "clicks that lower the IoU": ["8.1%"],
+        "clicked pixels, over all answers": ["9"],
+    }
+    assert set(meanings(figures)) == {
+        *("clicks to mean", "area under the curve", "clicks that lower the IoU")
+    }
+    assert tables_of(figures | {"miou@0": 0.2}, (0.85,))[1].titles == ["0", "1", "2"]
 
 
 def test_a_printed_table_has_a_column_a_method_and_explains_what_is_not_plain(capsys):
