@@ -4,7 +4,7 @@ Variances become as small as these images make them, eq. 6 is learned on them a 
 that is wanted, and their distances say when an image is like a task.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -24,30 +24,42 @@ Place = Callable[[Tensor], Tensor]
 """Function that moves images to the device and into the precision of the weights."""
 
 
-def sharpen(network: CLISNetwork, data: TaskStream, place: Place) -> None:
-    """Lower variances by the information of the images, see `GaussianWeights.sharpen`.
+Example = tuple[Tensor, Tensor]
+"""An image (1, 3, H, W), and a bool (1, H, W) of the pixels that count."""
 
-    The information is that at the means, with a draw of labels for each image.
+
+def sharpen(
+    network: CLISNetwork, examples: Iterable[Example], weight: float = 1.0, draws: int = 1
+) -> None:
+    """Lower variances by the information of images, see `GaussianWeights.sharpen`.
+
+    The information is that at the means.
 
     Args:
         network: Network whose variances change.
-        data: Stream that gives the images of the pretraining.
-        place: Function that moves images to the network.
+        examples: Images, and the pixels that count.
+        weight: Number of images that each of them counts for.
+        draws: Number of label maps drawn for each image.
     """
     parts = [module for module in network.modules() if isinstance(module, GaussianWeights)]
     means = [part.mean for part in parts]
     information = [torch.zeros_like(mean) for mean in means]
     network.train()
     with torch.autocast(means[0].device.type, enabled=False), torch.enable_grad():
-        for start in range(data.pretraining_images):
-            batch = data.pretraining_batch(1, start)
-            logits = network(place(batch["image"]), sample=0.0)
-            valid = batch["mask"].to(logits.device) != IGNORE
-            squares = squared_gradients(logits, means, valid=valid)
+        for image, valid in examples:
+            squares = squared_gradients(network(image, sample=0.0), means, draws, valid)
             for total, square in zip(information, squares, strict=True):
-                total += square
+                total += weight * square
     for part, total in zip(parts, information, strict=True):
         part.sharpen(total)
+
+
+def pretraining_examples(data: TaskStream, place: Place) -> Iterator[Example]:
+    """Give the images of the pretraining one by one, with their labelled pixels."""
+    for start in range(data.pretraining_images):
+        batch = data.pretraining_batch(1, start)
+        image = place(batch["image"])
+        yield image, batch["mask"].to(image.device) != IGNORE
 
 
 def refine(

@@ -180,8 +180,10 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
         assert row["passes"] == (
             pytest.approx(np.mean([float(r["passes"]) for r in taught])) if taught else None
         )
-    if name in ("clis", "naive"):  # four steps, and three draws or the one answer
-        assert {r["passes"] for r in rounds if r["passes"]} == {"7" if name == "clis" else "5"}
+    # four steps, and three draws or the one answer; CLIS' last round, its information
+    expected = {"clis": {"7", "8"}, "naive": {"5"}}
+    if name in expected:
+        assert {r["passes"] for r in rounds if r["passes"]} == expected[name]
     if name == "clis":
         assert len(state["state_dict"]["memory.pairs"]) == 3  # of the second sequence only
         assert 0 < float(state["state_dict"]["memory.threshold"]) < np.inf

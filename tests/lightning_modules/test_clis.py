@@ -139,7 +139,7 @@ def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
 def test_after_a_task_the_posterior_is_the_prior_and_its_pair_is_kept():
     module = clis()
     before = module.network.kl(module.network.probabilities(sample=False))
-    module.finish({"image": torch.rand(1, 3, 16, 24)})
+    module.finish(task(torch.rand(1, 3, 16, 24), annotated=False))
     after = module.network.kl(module.network.probabilities(sample=False))
     assert before > 1
     assert after.item() == pytest.approx(0, abs=1e-2)
@@ -508,6 +508,45 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     assert torch.allclose(
         void.network.convolutions[0].weight.log_variance, torch.minimum(before, torch.zeros(()))
     )
+
+
+def task(images, annotated=True):
+    """A task that ends, on which the user has annotated a pixel or nothing."""
+    annotation = torch.full((len(images), 16, 24), 255, dtype=torch.uint8)
+    annotation[:, 3, 4] = 1 if annotated else 255
+    return {"image": images, "annotation": annotation}
+
+
+@pytest.mark.parametrize("weight", [0.0, 100.0])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tasks_information_makes_the_next_tasks_prior_sharper(count, weight, monkeypatch):
+    monkeypatch.setattr("lightning_modules.clis.INFORMATION_DRAWS", 1)
+    module, images = clis(information=weight), torch.rand(count, 3, 16, 24)
+    module.network.hand_over()
+    weights = module.network.convolutions[0].weight
+    before = weights.prior_log_variance.clone()
+    assert torch.equal(before, weights.log_variance)
+    information = torch.zeros_like(weights.mean)
+    torch.manual_seed(1)
+    for image in images:
+        labels = Categorical(logits=module.network(image[None], sample=0.0)[0].movedim(0, -1))
+        drawn = torch.multinomial(labels.probs.flatten(0, 1), 1).view(16, 24)
+        square = torch.autograd.grad(labels.log_prob(drawn).sum(), weights.mean)[0] ** 2
+        information += weight / count * square
+    torch.manual_seed(1)
+    module.finish(task(images))
+    expected = -torch.log(torch.exp(-before) + information)
+    assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
+    assert torch.equal(weights.log_variance, weights.prior_log_variance)
+    assert bool((expected < before).any()) == bool(weight)
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 0}])
+def test_a_task_in_which_nothing_is_learned_sharpens_nothing(options):
+    module = clis(**options)
+    before = module.network.convolutions[0].weight.log_variance.clone()
+    module.finish(task(torch.rand(1, 3, 16, 24), annotated=bool(options)))
+    assert torch.equal(module.network.convolutions[0].weight.prior_log_variance, before)
 
 
 def test_packnets_tasks_are_counted_where_nothing_was_annotated_in_one():
