@@ -19,6 +19,7 @@ from interseg.continual.replay import ReplayBuffer
 from interseg.continual.stream import learn_round
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
+from interseg.volumes.augmentation import flip_and_turn
 from interseg.volumes.stream import VolumeMethod
 from lightning_modules.base import (
     InteractiveModule,
@@ -315,28 +316,3 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": list(self.network.parameters())})
-
-
-def flip_and_turn(
-    parts: list[Tensor], generator: np.random.Generator, turn: float = 15.0
-) -> list[Tensor]:
-    """Flip all (1, 1, D, H, W) in the same way, each axis half the time, and turn them.
-
-    The angle in the slices' plane is at most `turn` degrees.
-    """
-    for axis in (2, 3, 4):
-        if generator.random() < 0.5:
-            parts = [part.flip(axis) for part in parts]
-    angle = float(np.deg2rad(generator.uniform(-turn, turn)))
-    height, width = parts[0].shape[3:]
-    c, s, ratio = np.cos(angle), np.sin(angle), height / width
-    rotation = torch.tensor(
-        [[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device
-    )[None]
-    grid = nn.functional.affine_grid(rotation, [1, 1, height, width], align_corners=False)
-    slices = [part[0, 0][None] for part in parts]
-    turned = [
-        nn.functional.grid_sample(part, grid, padding_mode="border", align_corners=False)
-        for part in slices
-    ]
-    return [part[0][None, None] for part in turned]

@@ -1,6 +1,5 @@
-"""Dynamic learning of volumes: augmentation, loss, settings."""
+"""Dynamic learning of volumes: loss, settings."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,33 +7,7 @@ from callbacks.dice import VolumeDice
 from callbacks.slice_loop import SliceLoop
 from interseg.errors import InputError
 from interseg.volumes.users import SliceUser
-from lightning_modules.dynamic3d import flip_and_turn
 from tests.helpers.volume_streams import method
-
-
-def test_augmentation_moves_all_parts_alike():
-    volume = torch.rand(1, 1, 4, 12, 10)
-    for seed in range(5):
-        a, b = flip_and_turn([volume, volume.clone()], np.random.default_rng(seed))
-        assert torch.equal(a, b)
-        assert a.shape == volume.shape
-        assert not torch.equal(a, volume)
-    flips = {
-        tuple(flip_and_turn([volume], np.random.default_rng(seed), 0.0)[0].ravel().tolist())
-        for seed in range(60)
-    }
-    assert len(flips) == 8, "along each axis or not"
-    ramp = torch.arange(40.0)[:, None].expand(40, 20)[None, None, None]
-    for seed in range(5):
-        y, x = torch.gradient(
-            flip_and_turn([ramp], np.random.default_rng(seed), 30.0)[0][0, 0, 0, 15:25, 8:12]
-        )
-        assert torch.hypot(y, x).mean().item() == pytest.approx(1, abs=1e-3), (
-            "pixels stay square whatever the sides"
-        )
-        assert x.abs().mean() > 0.01
-    flat = torch.full((1, 1, 4, 12, 10), 3.0)
-    assert torch.allclose(flip_and_turn([flat], np.random.default_rng(0))[0], flat)
 
 
 def test_the_loss_is_entropy_and_dice_with_the_same_weights():
