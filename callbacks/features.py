@@ -12,7 +12,6 @@ from interseg.batches import ClickBatch
 from interseg.clicks.layout import Clicks, unpad_clicks
 from interseg.errors import InputError
 from interseg.features import FeatureStore, cache_folder
-from interseg.networks.guided import EncodesOnce
 from interseg.views import Box, crop_view
 
 
@@ -55,7 +54,8 @@ class KeptFeatures(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the store; raises `InputError` for a network whose features change in training."""
         network: Any = getattr(pl_module, "network", None)
-        if not isinstance(network, EncodesOnce) or not network.encoder.frozen:
+        frozen = getattr(getattr(network, "encoder", None), "frozen", False)
+        if not (frozen and hasattr(network, "features")):
             raise InputError(
                 f"{type(network).__name__} has no frozen encoder whose features can be kept; "
                 "give callbacks.features=null"

@@ -101,7 +101,7 @@ class UserLoop(Callback):
                 )
             ]
             batch["clicks"] = pad_clicks(clicks).to(batch["clicks"])
-        if pl_module.uses_previous_mask:
+        if getattr(pl_module, "uses_previous_mask", False):
             masks = [
                 self._recall_mask(id, view)
                 for id, view in zip(batch["id"].tolist(), coordinates, strict=True)
@@ -164,7 +164,7 @@ class UserLoop(Callback):
                 [given[i][self._known[i] :], clicks_of([] if click is None else [click])]
             )
             self._delta.added[id] = [Click(*row) for row in to_source(made, view).tolist()]
-            if pl_module.uses_previous_mask:
+            if getattr(pl_module, "uses_previous_mask", False):
                 self._delta.masks[id] = StoredMask.from_view(prediction, view)
         self.memory.apply(from_all_ranks(self._delta))
 

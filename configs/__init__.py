@@ -15,7 +15,15 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.targets import check_moved_keys, current, find, locate, parameters, unknown_key
+from configs.targets import (
+    check_moved_keys,
+    current,
+    drop_implied_keys,
+    find,
+    locate,
+    parameters,
+    unknown_key,
+)
 from configs.types import TOP, check, check_arguments, hints_of
 from configs.wiring import wire
 from interseg.errors import InputError
@@ -80,6 +88,7 @@ def resolve(config: Node) -> Node:
     assert isinstance(resolved, dict)
     named = {str(key): value for key, value in resolved.items()}
     check_top(named)
+    drop_implied_keys(named)
     check_moved_keys(named)
     return follow_protocol(named)
 

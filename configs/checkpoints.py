@@ -12,7 +12,7 @@ from torch import Tensor
 
 from configs import load, merge, plain, read, resolve
 from configs.run import build_model, needs
-from configs.targets import drop_implied_keys, locate
+from configs.targets import OURS, drop_implied_keys, locate
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -117,18 +117,22 @@ def without_download(
     network = model.get("network")
     if not isinstance(network, dict):
         return
-    held = [] if leaves_encoder_out(network) else ["pretrained"]
+    held = ["pretrained"] if holds_encoder(network) else []
     for key in (*keys, *held):
         if key in network:
             network[key] = None
 
 
-def leaves_encoder_out(network: Mapping[str, Any]) -> bool:
-    """Tell whether a network's encoder is frozen, so that no checkpoint holds its weights.
+def holds_encoder(network: Mapping[str, Any]) -> bool:
+    """Tell whether a checkpoint surely holds the weights of a network's encoder.
 
-    It is in those that encode once, unless they say otherwise.
+    It does unless the encoder is frozen, as it is in ours that encode once unless they say
+    otherwise.
     """
-    return hasattr(locate(network["_target_"]), "encode") and network.get("frozen", True)
+    if "frozen" in network:
+        return network["frozen"] is False
+    target = str(network.get("_target_"))
+    return target.split(".")[0] in OURS and not hasattr(locate(target), "encode")
 
 
 def load_weights(model: LightningModule, file: Path) -> None:

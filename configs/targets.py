@@ -5,7 +5,7 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -67,8 +67,9 @@ MOVED = {
 
 RENAMED = {"interseg.inference.refiners.BRS": "interseg.inference.refiners.BRSRefiner"}
 """Classes that the configs of earlier checkpoints name, and their names now."""
+PREVIOUS_MASK = "model.network.guidance_channels (3 with the mask, 2 without)"
 MOVED_KEYS = {
-    "callbacks.loop": {"previous_mask": "model.network.guidance_channels=3"},
+    "callbacks.loop": {"previous_mask": PREVIOUS_MASK},
     "data": {
         "holdout": "data.pretraining_images",
         "learn_from": "protocol.volumes",
@@ -81,7 +82,7 @@ MOVED_KEYS = {
         "stage": "protocol.kind",
     },
     "model": {
-        "previous_mask": "model.network.guidance_channels=3",
+        "previous_mask": PREVIOUS_MASK,
         "start_anew": "protocol.kind",
     },
 }
@@ -94,8 +95,7 @@ def check_moved_keys(config: dict[str, Any]) -> None:
     """Raise `InputError` for a key of an earlier version, which says where it is now."""
     for part, moved in MOVED_KEYS.items():
         node = config.get(part) or {}
-        ours = str(node.get("_target_")).split(".")[0] in OURS
-        for key in moved.keys() & node.keys() if ours else ():
+        for key in moved.keys() & node.keys() if is_ours(node) else ():
             raise InputError(f"{tell_moved(part, key)}, or train the run again")
 
 
@@ -112,8 +112,13 @@ def drop_implied_keys(config: dict[str, Any]) -> None:
         node: Any = config
         for part in parts:
             node = (node or {}).get(part)
-        if isinstance(node, dict):
+        if isinstance(node, dict) and is_ours(node):
             node.pop(key, None)
+
+
+def is_ours(node: Mapping[str, Any]) -> bool:
+    """Tell whether a node of a config builds a class of this project's."""
+    return str(node.get("_target_")).split(".")[0] in OURS
 
 
 def unknown_key(where: str, key: str, known: set[str]) -> InputError:

@@ -15,10 +15,11 @@ from torch.optim import Optimizer
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.bayesian import GaussianWeights
+from interseg.continual.bayesian import gaussian_weights
 from interseg.continual.embedding import ImageEmbedding, TaskMemory
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
+from interseg.distributed import take_from_first_rank
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.base import part_of, spare
@@ -114,9 +115,17 @@ class CLIS(TaskLearner):
         targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
+        task_rate: float | None = None,
     ) -> None:
         super().__init__(
-            network, pretrained, steps, annotated_weight, targets, propagation, optimisation
+            network,
+            pretrained,
+            steps,
+            annotated_weight,
+            targets,
+            propagation,
+            optimisation,
+            task_rate,
         )
         if not network.variational:
             raise InputError(
@@ -293,18 +302,14 @@ class CLIS(TaskLearner):
         pretraining, "embedding".
         """
         gates = list(self.network.gates.parameters())
-        variances = [
-            module.log_variance
-            for module in self.network.modules()
-            if isinstance(module, GaussianWeights)
-        ]
+        variances = [part.log_variance for part in gaussian_weights(self.network)]
         known = {id(p) for p in [*gates, *variances]}
         parts = {
             "network": [p for p in self.network.parameters() if id(p) not in known],
             "variances": variances,
             "gates": gates,
         }
-        return self.optimisation(
+        return self.current_optimisation(
             self, parts | {"embedding": [p for p in self.embedding.parameters() if p.requires_grad]}
         )
 
@@ -374,6 +379,8 @@ class CLIS(TaskLearner):
             examples = [(image[None], everywhere) for image in batch["image"]]
             weight = self.information / len(examples)
             sharpen(self.network, examples, weight, INFORMATION_DRAWS)
+            # on GPUs ranks may draw other labels, since their logits differ in the last digits
+            take_from_first_rank(part.log_variance for part in gaussian_weights(self.network))
         self.network.hand_over()
         gates = self.network.probabilities(sample=False)
         for mean, log_variance in zip(*self._embed(batch["image"]), strict=True):

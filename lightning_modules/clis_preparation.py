@@ -1,7 +1,8 @@
 """Preparation of CLIS for its first task, on the images of the pretraining.
 
-Variances become as small as these images make them, eq. 6 is learned on them a little longer where
-that is wanted, and their distances say when an image is like a task.
+Variances become as small as these images make them, as they do after each task by its own; eq. 6 is
+learned on them a little longer where that is wanted; their distances say when an image is like a
+task.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interseg.clicks.layout import IGNORE
-from interseg.continual.bayesian import GaussianWeights
+from interseg.continual.bayesian import gaussian_weights
 from interseg.continual.embedding import usual_distance
 from interseg.continual.fisher import squared_gradients
 from interseg.continual.stream import TaskStream
@@ -41,7 +42,7 @@ def sharpen(
         weight: Number of images that each of them counts for.
         draws: Number of label maps drawn for each image.
     """
-    parts = [module for module in network.modules() if isinstance(module, GaussianWeights)]
+    parts = gaussian_weights(network)
     means = [part.mean for part in parts]
     information = [torch.zeros_like(mean) for mean in means]
     network.train()

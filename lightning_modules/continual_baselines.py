@@ -47,9 +47,17 @@ class ContinualBaseline(TaskLearner):
         targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
+        task_rate: float | None = None,
     ) -> None:
         super().__init__(
-            network, pretrained, steps, annotated_weight, targets, propagation, optimisation
+            network,
+            pretrained,
+            steps,
+            annotated_weight,
+            targets,
+            propagation,
+            optimisation,
+            task_rate,
         )
         self.consolidation = consolidation or Consolidation()
         self.consolidation.attach(network)

@@ -17,6 +17,7 @@ from interseg.batches import VolumeBatch, require
 from interseg.checkpoints import read_checkpoint
 from interseg.continual.replay import ReplayBuffer
 from interseg.continual.stream import learn_round
+from interseg.distributed import take_from_first_rank
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy_and_dice
 from interseg.volumes.augmentation import flip_and_turn
@@ -248,9 +249,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
         The answers before the next step are made with them.
         """
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, 0)
+        take_from_first_rank(self.network.buffers())
 
     def _place(self, batch: VolumeBatch) -> tuple[int, ...]:
         """Return the place that seeds randomness.

@@ -17,7 +17,7 @@ from interseg.evaluation.encoding import Encoding
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.scene import encode_view
 from interseg.losses import BootstrappedCrossEntropy
-from interseg.networks.guided import EncodesOnce, GuidedNetwork
+from interseg.networks.guided import GuidedNetwork, encodes_once
 from interseg.views import Side, check_side, resize_logits
 from lightning_modules.base import InteractiveModule, check_loss
 from lightning_modules.optimisation import Optimisation
@@ -30,7 +30,7 @@ class ITIS(InteractiveModule):
 
     Args:
         network: Network that reads photo and guidance. With 3 guidance channels the third is the
-            mask before this round; with 2 there is none. One with the methods of `EncodesOnce`
+            mask before this round; with 2 there is none. One with `encode`
             encodes each photo once.
         guidance: Encoding of the clicks; the paper's Gaussians by default.
         loss: Loss on logits and mask; the paper's worst 25 % by default.
@@ -77,7 +77,7 @@ class ITIS(InteractiveModule):
         """Time of the encoding, where there is one."""
         return [
             *super().contributions,
-            *([Encoding()] if isinstance(self.network, EncodesOnce) else []),
+            *([Encoding()] if encodes_once(self.network) else []),
         ]
 
     def segment(self, batch: ClickBatch) -> Tensor:
@@ -88,7 +88,7 @@ class ITIS(InteractiveModule):
 
     def _answer(self, view: ClickBatch, batch: ClickBatch) -> Tensor:
         """Run the network on a view, with what is known of its photos."""
-        if isinstance(self.network, EncodesOnce):
+        if encodes_once(self.network):
             known = batch.get("encoded") or None
             return self.network(view["image"], self._channels(view), known, batch.get("features"))
         return self.network(view["image"], self._channels(view))

@@ -6,6 +6,7 @@ annotate, and the training step learns. Every process learns every task alike; e
 shared out (callbacks/transfer.py).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -70,6 +71,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         propagation: Propagation of annotations.
         optimisation: Optimisation of pretraining; of tasks, whose optimiser starts afresh every
             round.
+        task_rate: Learning rate of tasks; None for that of `optimisation`.
     """
 
     phases: tuple[str, ...] = ("all",)
@@ -84,6 +86,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         targets: str = "hard",
         propagation: Propagation | None = None,
         optimisation: Optimisation | None = None,
+        task_rate: float | None = None,
     ) -> None:
         super().__init__()
         if targets not in ("hard", "soft"):
@@ -94,7 +97,7 @@ class TaskLearner(InteractiveModule, TaskMethod):
         self.pretrained, self.steps, self.annotated_weight = pretrained, steps, annotated_weight
         self.targets = targets
         self.propagation = propagation or Propagation()
-        self.optimisation = optimisation or Optimisation()
+        self.optimisation, self.task_rate = optimisation or Optimisation(), task_rate
         self._built: dict[str, Tensor] = {}
         self.beginning: dict[str, Tensor] = {}
         """State that every sequence starts from; made of `pretrained` when a fit begins."""
@@ -274,10 +277,16 @@ class TaskLearner(InteractiveModule, TaskMethod):
         if steps:
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["id"]))
 
+    @property
+    def current_optimisation(self) -> Optimisation:
+        """Optimisation of this run: the pretraining's, or that of tasks."""
+        if self.pretrained is None or self.task_rate is None:
+            return self.optimisation
+        return replace(self.optimisation, learning_rate=self.task_rate)
+
     def configure_optimizers(self) -> Any:
-        return self.optimisation(
-            self, {"network": [p for p in self.parameters() if p.requires_grad]}
-        )
+        learned = [p for p in self.parameters() if p.requires_grad]
+        return self.current_optimisation(self, {"network": learned})
 
 
 def copy_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ from interseg.inference.scene import encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
 from interseg.networks.crop_refinement import trimmed_box
-from interseg.networks.guided import EncodesOnce
+from interseg.networks.guided import encodes_once
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from interseg.views import Box, Side, check_side, resize_logits, restore, scale_box
@@ -115,7 +115,7 @@ class TwoInOne(InteractiveModule):
         """Figures of the crops, and of the time of the encoding where there is one."""
         return [
             Crops(self.network.crop_size),
-            *([Encoding()] if isinstance(self.network, EncodesOnce) else []),
+            *([Encoding()] if encodes_once(self.network) else []),
         ]
 
     @property

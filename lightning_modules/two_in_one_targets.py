@@ -1,4 +1,4 @@
-"""What two-in-one's refinement learns from: selections with errors, clicks on them, weighted masks.
+"""Targets of two-in-one's refinement: selections with errors, clicks on them, weighted masks.
 
 Section 3.3 of the paper (Majumder et al., BMVC 2020).
 """

@@ -96,4 +96,9 @@ class BayesianConvolution(nn.Module):
 
 def bayesian_kl(module: nn.Module) -> Tensor:
     """Compute the KL of all variational weights in a module."""
-    return torch.stack([m.kl() for m in module.modules() if isinstance(m, GaussianWeights)]).sum()
+    return torch.stack([part.kl() for part in gaussian_weights(module)]).sum()
+
+
+def gaussian_weights(module: nn.Module) -> list[GaussianWeights]:
+    """List all variational weights in a module."""
+    return [part for part in module.modules() if isinstance(part, GaussianWeights)]

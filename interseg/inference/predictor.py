@@ -14,7 +14,7 @@ from interseg.inference.refine import Refiner
 from interseg.inference.scene import Scene, encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.inference.zoom import ZoomIn
-from interseg.networks.guided import EncodesOnce
+from interseg.networks.guided import encodes_once
 from interseg.views import Box, Side, crop_view, reduce_batch, restore, rows_of
 
 
@@ -49,7 +49,7 @@ class Predictor:
 
     Args:
         network: Network from photo (B, 3, h, w) and guidance (B, c, h, w) to logits (B, 1, h, w).
-            A network with `encode(photo)` takes that encoding as a third argument.
+            One that encodes once (`encode(photo)`) takes that encoding as a third argument.
         guide: Function from a view with `clicks` and `previous` to its guidance.
         long_side: Long side to which larger whole images are reduced; [height, width] for whole
             images and crops.
@@ -144,7 +144,7 @@ class Predictor:
         self, batch: ClickBatch, row: int, view: Tensor, state: State
     ) -> dict[str, Tensor]:
         """Return the encoding of an object's view; it is computed unless batch or state have it."""
-        if not isinstance(self.network, EncodesOnce):
+        if not encodes_once(self.network):
             return {}
         if state.get("box") is not None:
             found = state.get("encoded")

@@ -5,13 +5,13 @@ the frames of the whole images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from interseg.clicks.layout import Clicks
-from interseg.networks.guided import EncodesOnce
+from interseg.networks.guided import encodes_once
 from interseg.views import Box
 
 
@@ -121,11 +121,12 @@ def encode_view(network: nn.Module, image: Tensor, flip: bool) -> dict[str, Tens
     Returns:
         The encodings by name; {} for a network that does not encode once.
     """
-    if not isinstance(network, EncodesOnce):
+    if not encodes_once(network):
         return {}
-    encoded = network.encode(image)
+    encode: Any = network.encode
+    encoded: dict[str, Tensor] = encode(image)
     if flip:
-        mirrored = network.encode(image.flip(-1))
+        mirrored = encode(image.flip(-1))
         return encoded | {MIRRORED + key: value for key, value in mirrored.items()}
     return encoded
 

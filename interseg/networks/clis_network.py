@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, pad
 
-from interseg.continual.bayesian import BayesianConvolution, GaussianWeights, bayesian_kl
+from interseg.continual.bayesian import (
+    BayesianConvolution,
+    GaussianWeights,
+    bayesian_kl,
+    gaussian_weights,
+)
 from interseg.continual.gates import BuffetGates
 from interseg.errors import InputError
 
@@ -168,9 +173,8 @@ class CLISNetwork(nn.Module):
             mean[len(mean) - self.spare :] = 1  # no layer reads spare kernels yet
             layer.weight.mean.div_(mean[:, None, None, None])
             layer.bias.mean.div_(mean)
-        for module in self.modules():
-            if isinstance(module, GaussianWeights):
-                module.log_variance.fill_(log_variance)
+        for part in gaussian_weights(self):
+            part.log_variance.fill_(log_variance)
         for name, value in self.named_parameters():
             if name.endswith("log_variance") and self.spare:
                 value.masked_fill_(~self.ordinary(name, value), min(SPARE, log_variance))

@@ -93,6 +93,7 @@ def test_a_key_that_another_implies_is_read_in_checkpoints_and_refused_in_comman
     file.parent.mkdir(parents=True)
     torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
     assert trained_config(file) == load(["small.yaml", "itis/mask.yaml"])
+    assert resolve(given) == resolve(load(["small.yaml", "itis/mask.yaml"])), "an evaluation's"
     with pytest.raises(InputError, match=rf"{key} is of an earlier version; give model\.network"):
         load(["small.yaml"], [f"{key}=true"])
 

@@ -223,3 +223,12 @@ def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_n
     other = {"_target_": "interseg.networks.brs_network.BRSNetwork", "weights": "imagenet"}
     without_download({"network": other})
     assert other["weights"] is None
+
+
+@pytest.mark.parametrize("network", [{}, {"_target_": "not_there.Own"}])
+def test_a_network_of_ones_own_is_not_imported_to_tell_what_its_checkpoint_holds(network):
+    for frozen, fetched in ((None, "hub"), (True, "hub"), (False, None)):
+        given = network | {"pretrained": "hub", "weights": "hub"}
+        given |= {} if frozen is None else {"frozen": frozen}
+        without_download({"network": given})
+        assert (given["pretrained"], given["weights"]) == (fetched, None)

@@ -228,6 +228,18 @@ def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(m
         )
 
 
+def test_tasks_learn_at_a_rate_of_their_own():
+    for pretrained, rate in ((None, 1e-3), ("a checkpoint", 3e-4)):
+        module = clis(
+            pretrained=pretrained,
+            optimisation=Optimisation(learning_rate=1e-3, rates={"gates": 50}),
+            task_rate=3e-4,
+        )
+        groups = module.configure_optimizers()["optimizer"].param_groups
+        assert {round(group["initial_lr"], 9) for group in groups} == {rate, 50 * rate}
+        assert module.optimisation.learning_rate == 1e-3, "which PackNet's relearning keeps"
+
+
 def test_gates_learn_at_their_own_rate():
     module = clis(optimisation=Optimisation(learning_rate=1e-3, rates={"gates": 50}))
     rates = {

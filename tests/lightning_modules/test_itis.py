@@ -308,5 +308,10 @@ def test_a_users_network_that_encodes_is_run_once_a_photo(flip):
     session.click(30, 40, 0)
     assert module.network.encoded == 1 + flip
     assert [type(one).__name__ for one in module.contributions][-1] == "Encoding"
-    assert [len(group) for group in module.network.parameters_by_origin().values()] == [4]
+    groups = module.network.parameters_by_origin()
+    assert {origin: len(group) for origin, group in groups.items()} == {
+        "encoder": 0,
+        "clicks": 0,
+        "decoder": 4,
+    }
     assert module.network.refinement_points() == {}
