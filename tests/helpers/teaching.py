@@ -55,6 +55,7 @@ def config_of(root: Path, *files: str, overrides: tuple[str, ...] = ()) -> dict:
         "callbacks.loop.user.count=3",
     ]
     small = ["model.steps=3", "callbacks.progress=null", "trainer.enable_model_summary=false"]
+    small += ["model.task_rate=1e-3"]  # at which rounds that are taught have something new
     small += [] if files and files[0] != "clis/tasks.yaml" else ["model.samples=2"]
     small += ["model.relearn_pretraining=0"] * (
         "clis/packnet.yaml" in files
