@@ -170,7 +170,7 @@ def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(
 
 @pytest.fixture(scope="module")
 def whole(undisturbed, tmp_path_factory):
-    """What a method's run that nothing disturbs has learned.
+    """State that a method's run has learned which nothing disturbs.
 
     It is trained when it is first asked for.
     """

@@ -64,7 +64,7 @@ def config_of(root: Path, *files: str, overrides: tuple[str, ...] = ()) -> dict:
 
 
 def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
-    """What train.py does with a config."""
+    """Train by a config, as train.py does."""
     config = resolve(merged)
     open_folder(folder, merged)
     for name in ("transfer", "report"):  # which take longer than all else
@@ -82,7 +82,7 @@ def pretrain(root: Path, folder: Path, *files: str, overrides: tuple[str, ...] =
 
 
 class Recorded(Callback):
-    """What a simulated user said in each round of a run, and what came of it."""
+    """Record of each round of a run: the labels of a simulated user, and their result."""
 
     def __init__(self):
         self.rounds = []
