@@ -12,7 +12,7 @@ from torch import Tensor
 
 from configs import load, merge, plain, read, resolve
 from configs.run import build_model, needs
-from configs.targets import OURS, drop_implied_keys, locate
+from configs.targets import drop_implied_keys, is_ours, locate
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -131,8 +131,7 @@ def holds_encoder(network: Mapping[str, Any]) -> bool:
     """
     if "frozen" in network:
         return network["frozen"] is False
-    target = str(network.get("_target_"))
-    return target.split(".")[0] in OURS and not hasattr(locate(target), "encode")
+    return is_ours(network) and not hasattr(locate(network["_target_"]), "encode")
 
 
 def load_weights(model: LightningModule, file: Path) -> None:

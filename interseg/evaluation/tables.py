@@ -130,13 +130,12 @@ SECONDS = (
     Shown("network_seconds_per_click", "mean seconds a click", form=".4f"),
     Shown("simulator_seconds_per_click", "mean seconds of the simulated user", form=".4f"),
 )
+OVERALL = (*QUALITY, *CLICKS, *SECONDS)
+"""Figures of the whole evaluation."""
+EVERY = (*PER_TARGET, *PER_CLICK, *OVERALL)
 OF_METHODS = {"outside": "objects that the method's own crop does not hold"}
 """Explanations of figures that only some methods have."""
-EXPLAINED = OF_METHODS | {
-    shown.name: shown.meaning
-    for shown in (*PER_TARGET, *PER_CLICK, *QUALITY, *CLICKS, *SECONDS)
-    if shown.meaning
-}
+EXPLAINED = OF_METHODS | {shown.name: shown.meaning for shown in EVERY if shown.meaning}
 
 
 def select_shown(figures: Mapping[str, Any]) -> list[str]:
@@ -174,7 +173,7 @@ def tables_of(figures: Mapping[str, Any], targets: Sequence[float]) -> list[Tabl
         one.title: [write_cell(figures.get(f"{one.name}@{k}", ""), one) for k in clicks]
         for one in PER_CLICK
     }
-    known = [one for one in (*QUALITY, *CLICKS, *SECONDS) if one.name in figures]
+    known = [one for one in OVERALL if one.name in figures]
     overall = {one.title: [write_cell(figures[one.name], one)] for one in known}
     return [
         Table("target IoU", [one.title for one in shown], by_target),
@@ -193,9 +192,8 @@ def write_cell(value: Any, shown: Shown) -> str:
 def meanings(figures: Mapping[str, Any]) -> dict[str, str]:
     """Explain a page's figures by their titles; what names other names is for printed tables."""
     names = {name.split("@")[0] for name in figures}
-    every = (*PER_TARGET, *PER_CLICK, *QUALITY, *CLICKS, *SECONDS)
     return {
-        one.title: one.meaning.split(";")[0] for one in every if one.meaning and one.name in names
+        one.title: one.meaning.split(";")[0] for one in EVERY if one.meaning and one.name in names
     }
 
 
