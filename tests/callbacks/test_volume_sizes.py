@@ -58,7 +58,7 @@ def test_a_smaller_network_loses_no_labelled_slice():
 
 
 NATIVE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 import numpy as np, SimpleITK, torch
 from configs import build, load, resolve
@@ -83,11 +83,13 @@ loop, report = (build(config["callbacks"][name]) for name in ("loop", "report"))
 source = build(config["data"])
 trainer(root, report, epochs=1, loop=loop).fit(build(config["model"]), source)
 assert source.one(0)["mask"].shape == (1, 155, 240, 240)
-print((root / "dice.csv").read_text(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# ru_maxrss would hold the memory of the process that started this one
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print((root / "dice.csv").read_text(), peak)
 """
 
 
-def test_a_brain_at_its_own_resolution_takes_less_than_four_gigabytes(tmp_path):
+def test_a_brain_at_its_own_resolution_takes_less_than_three_gigabytes(tmp_path):
     line = [sys.executable, "-c", NATIVE, str(tmp_path)]
     done = subprocess.run(
         line, cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, timeout=600
@@ -96,4 +98,4 @@ def test_a_brain_at_its_own_resolution_takes_less_than_four_gigabytes(tmp_path):
     _, *table, peak = done.stdout.split()
     assert sum(",round," in row for row in table) == 1
     assert sum(",held_out," in row for row in table) == 1
-    assert int(peak) < 4e6, "kilobytes"
+    assert int(peak) < 3e6, "kilobytes"
