@@ -92,8 +92,10 @@ def summarise(
     reached q; `failures_reference@q` is the count of the code of f-BRS and RITM, which includes
     successes on the very last click; `nofk@q` counts objects that had not reached q after k clicks.
     `boundary_iou@k` and `boundary_f@k` are means over objects (`interseg.evaluation.boundaries`).
-    `clicks_to_mean@q` and `5-miou` (`miou@5` when every object got five clicks) exist only for full
-    curves. `contributed` names the method's own figures that tables show.
+    `clicks_to_mean@q` and `5-miou` exist only for full curves: `5-miou` is `miou@5` of objects that
+    all got five clicks, whatever they had reached, as in the tables of HQSeg-44K (SegNext's
+    evaluation code plays to an IoU of 1.01 for it). `contributed` names the method's own figures
+    that tables show.
     """
     curves, adjusted = outcome["curves"], adjust_curves(outcome, contributions)
     rounds = curves.shape[1]
