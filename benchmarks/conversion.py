@@ -69,10 +69,10 @@ class UNet(smp.Unet):
         self,
         classes: int,
         encoder: str = "tu-tf_efficientnet_lite0",
-        weights: str | None = "package",
+        pretrained: str | None = "package",
     ) -> None:
         super().__init__(encoder, encoder_weights=None, classes=classes)
-        load_encoder_weights(self.encoder, encoder, weights)
+        load_encoder_weights(self.encoder, encoder, pretrained)
 
 
 def main() -> None:

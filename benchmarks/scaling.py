@@ -175,7 +175,7 @@ def measure(config: dict[str, Any], trusted: list[str], objects: int, steps: int
 
 def sizes() -> None:
     """Print the sizes and times that need no training."""
-    network = resolve(load(["itis.yaml"], ["model.network.weights=null"]))["model"]
+    network = resolve(load(["itis.yaml"], ["model.network.pretrained=null"]))["model"]
     gradients = sum(4 * p.numel() for p in build(network).parameters())
     print(
         f"gradients of itis.yaml: {gradients / 1e6:.0f} MB; an object of an evaluation: "

@@ -18,10 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from configs.targets import (
     check_moved_keys,
     current,
-    drop_implied_keys,
     find,
     locate,
     parameters,
+    read_earlier_keys,
     unknown_key,
 )
 from configs.types import TOP, check, check_arguments, hints_of
@@ -88,7 +88,7 @@ def resolve(config: Node) -> Node:
     assert isinstance(resolved, dict)
     named = {str(key): value for key, value in resolved.items()}
     check_top(named)
-    drop_implied_keys(named)
+    read_earlier_keys(named)
     check_moved_keys(named)
     return follow_protocol(named)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from configs import load, merge, plain, read, resolve
 from configs.run import build_model, needs
-from configs.targets import drop_implied_keys, is_ours, locate
+from configs.targets import is_ours, locate, read_earlier_keys
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -79,7 +79,7 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         "digests": {},
         "overwrite": False,
     }
-    drop_implied_keys(found)
+    read_earlier_keys(found)
     below = read("default.yaml")
     callbacks = below["callbacks"]
     # `merge` refuses to turn off what is not there, and here a method's own YAML is not

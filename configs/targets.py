@@ -85,6 +85,7 @@ MOVED_KEYS = {
         "previous_mask": PREVIOUS_MASK,
         "start_anew": "protocol.kind",
     },
+    "model.network": {"weights": "model.network.pretrained (hub for imagenet)"},
 }
 """Keys of our classes in the configs of earlier versions, and where they are now."""
 IMPLIED_KEYS = ("model.previous_mask", "callbacks.loop.previous_mask")
@@ -105,8 +106,12 @@ def tell_moved(part: str, key: str) -> str:
     return f"{part}.{key} is of an earlier version; give {now} instead (CHANGELOG.md)"
 
 
-def drop_implied_keys(config: dict[str, Any]) -> None:
-    """Drop the keys of an earlier version that say what another key of the config says."""
+def read_earlier_keys(config: dict[str, Any]) -> None:
+    """Rename the keys of an earlier version, and drop those that another key of the config says."""
+    network = (config.get("model") or {}).get("network")
+    if isinstance(network, dict) and is_ours(network) and "weights" in network:
+        source = network.pop("weights")
+        network["pretrained"] = "hub" if source == "imagenet" else source
     for path in IMPLIED_KEYS:
         *parts, key = path.split(".")
         node: Any = config

@@ -29,8 +29,8 @@ class BRSNetwork(GuidedNetwork):
     Args:
         encoder: Name of an smp encoder of depth 5: densenet121 (the paper's), vgg16 (its second),
             or a lighter one.
-        weights: Source of the encoder's weights: "imagenet" (download), "package" (no download) or
-            null.
+        pretrained: Source of the encoder's weights: "hub" (download), "package" (no download) or
+            null for random ones.
         output: "fine", or "coarse" for the prediction before the fine decoder (the paper's Table
             2).
         width: Number of channels of the coarse decoder's last block, a multiple of 4; the paper's
@@ -48,7 +48,7 @@ class BRSNetwork(GuidedNetwork):
     def __init__(
         self,
         encoder: str = "densenet121",
-        weights: str | None = "imagenet",
+        pretrained: str | None = "hub",
         output: str = "fine",
         width: int = 64,
         norm: str = "batch",
@@ -65,7 +65,7 @@ class BRSNetwork(GuidedNetwork):
             raise InputError(f"width={width}; give a positive multiple of 4, the paper's is 64")
         self.output = output
         self.encoder = smp.encoders.get_encoder(encoder, in_channels=3, depth=5, weights=None)
-        self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
+        self.input = ClickInput(load_encoder_weights(self.encoder, encoder, pretrained))
         widths = self.encoder.out_channels[2:]
         widen_first_convolution(self.encoder, GUIDANCE)
         self.excitations = nn.ModuleList(Excitation(width, max(1, width // 16)) for width in widths)

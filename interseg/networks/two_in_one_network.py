@@ -24,8 +24,8 @@ class TwoInOneNetwork(RefinesCrops):
 
     Args:
         encoder: Name of an smp encoder that can be dilated; the paper's is resnet101.
-        weights: Source of its weights: "imagenet" (download), "package" (no download) or null. The
-            paper starts from DeepLab-v2 trained on VOC.
+        pretrained: Source of its weights: "hub" (download), "package" (no download) or null for
+            random ones. The paper starts from DeepLab-v2 trained on VOC.
         output_stride: Stride of the encoder, 8 as in DeepLab-v2, or 16.
         width: Number of channels of the features that both networks share; the paper's is 512.
         crop: See `RefinesCrops`.
@@ -41,7 +41,7 @@ class TwoInOneNetwork(RefinesCrops):
     def __init__(
         self,
         encoder: str = "resnet101",
-        weights: str | None = "imagenet",
+        pretrained: str | None = "hub",
         output_stride: int = 8,
         width: int = 512,
         crop: str = "align",
@@ -56,7 +56,7 @@ class TwoInOneNetwork(RefinesCrops):
         self.encoder = smp.encoders.get_encoder(
             encoder, in_channels=3, depth=5, weights=None, output_stride=output_stride
         )
-        self.input = ClickInput(load_encoder_weights(self.encoder, encoder, weights))
+        self.input = ClickInput(load_encoder_weights(self.encoder, encoder, pretrained))
         widen_first_convolution(self.encoder, 1)
         self.selection = Selection(self.encoder.out_channels[-1], width)
         self.refinement = self.make_refinement(width)

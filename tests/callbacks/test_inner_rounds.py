@@ -28,7 +28,7 @@ from tests.helpers.training import AUGMENT
 def module(soft=True):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.5}
-    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
+    network = ClickNetwork(encoder=ENCODER, pretrained=None, guidance_channels=3, options=options)
     (stem,) = [m for m in network.modules() if isinstance(m, GuidedConvolution)]
     torch.nn.init.normal_(
         stem.guidance.weight, std=0.3

@@ -98,6 +98,26 @@ def test_a_key_that_another_implies_is_read_in_checkpoints_and_refused_in_comman
         load(["small.yaml"], [f"{key}=true"])
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("imagenet", "hub"), ("package", "package"), (None, None)]
+)
+def test_the_encoders_weights_are_read_by_their_old_name_and_refused_in_commands(
+    old: str | None, new: str | None, tmp_path: Path
+) -> None:
+    given = load(["small.yaml", "itis/mask.yaml"])
+    del given["model"]["network"]["pretrained"]
+    given["model"]["network"]["weights"] = old
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    file.parent.mkdir(parents=True)
+    torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
+    now = load(["small.yaml", "itis/mask.yaml"])
+    now["model"]["network"]["pretrained"] = new
+    assert trained_config(file) == now
+    assert resolve(given) == resolve(now), "an evaluation's"
+    with pytest.raises(InputError, match=r"network\.weights is of an earlier version; give model"):
+        load(["small.yaml"], [f"model.network.weights={old}"])
+
+
 def test_it_is_evaluated_on_other_data(run: Path, tmp_path: Path) -> None:
     data = draw_folder(tmp_path / "data", 2)
     played = tmp_path / "played"

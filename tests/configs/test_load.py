@@ -210,6 +210,7 @@ class Own(ClickDataModule):
         ("two_in_one_once.TwoInOneOnceNetwork", None, "hub"),
         ("ritm_network.RITMNetwork", None, None),
         ("simpleclick_network.SimpleClickNetwork", None, None),
+        ("brs_network.BRSNetwork", None, None),
     ],
 )
 def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_not(
@@ -220,9 +221,6 @@ def test_a_frozen_encoder_is_fetched_for_a_checkpoint_and_one_that_it_holds_is_n
         model["network"]["frozen"] = frozen
     without_download(model)
     assert model["network"]["pretrained"] == fetched
-    other = {"_target_": "interseg.networks.brs_network.BRSNetwork", "weights": "imagenet"}
-    without_download({"network": other})
-    assert other["weights"] is None
 
 
 @pytest.mark.parametrize("network", [{}, {"_target_": "not_there.Own"}])

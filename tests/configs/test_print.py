@@ -52,8 +52,8 @@ def test_a_checkpoint_is_evaluated_without_fetching_the_weights_it_holds(tmp_pat
     torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
     (tmp_path / "config.yaml").write_text(as_yaml(config))
     shown = printed("evaluate.py", "--checkpoint", tmp_path, "max_clicks=2", cwd=tmp_path)
-    assert config["model"]["network"]["weights"] == "package"
-    assert shown["model"]["network"]["weights"] is None
+    assert config["model"]["network"]["pretrained"] == "package"
+    assert shown["model"]["network"]["pretrained"] is None
     assert shown["callbacks"]["loop"]["max_clicks"] == 2
     assert len(shown["evaluated"]) == 64
 
@@ -74,7 +74,7 @@ def test_what_the_examples_of_training_name_can_be_built(example: str, tmp_path:
     content = {"state_dict": {}, "config": as_yaml(load(["small.yaml", "data/coco.yaml"]))}
     torch.save(content, tmp_path / "RUN" / "checkpoints" / "last.ckpt")
     config = printed("train.py", *example.split(), cwd=tmp_path)
-    without_download(config["model"], ("weights", "encoder_weights"))
+    without_download(config["model"])
     if "weights=RUN" in example:
         config["weights"] = None
     model, _ = start_model(config, [])

@@ -205,11 +205,11 @@ def test_an_encoders_weights_are_fetched_only_where_the_file_lacks_some(tmp_path
         raise InputError("asked for ImageNet weights")
 
     monkeypatch.setattr("interseg.networks.pretrained.download", unreachable)
-    overrides = [*tiny("small.yaml"), "model.network.weights=null"]
+    overrides = [*tiny("small.yaml"), "model.network.pretrained=null"]
     file = tmp_path / "x.ckpt"
     state = drawn("small.yaml", overrides, file)
     config = resolve(
-        load(["small.yaml"], [*overrides, "model.network.weights=imagenet", f"weights={file}"])
+        load(["small.yaml"], [*overrides, "model.network.pretrained=hub", f"weights={file}"])
     )
     model, _ = start_model(config)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())

@@ -28,7 +28,7 @@ CROP = [
     "{_target_: albumentations.PadIfNeeded, min_height: 64, min_width: 64},"
     "{_target_: albumentations.CropNonEmptyMaskIfExists, height: 64, width: 64}]"
 ]
-LIGHT = [f"model.network.encoder={ENCODER}", "model.network.weights=null"]
+LIGHT = [f"model.network.encoder={ENCODER}", "model.network.pretrained=null"]
 OWN = {
     "brs.yaml": [
         *LIGHT,

@@ -36,7 +36,7 @@ ZOOM = ZoomIn(long_side=48, min_crop=16)
 def itis(channels=2, long_side=None, mask_map="distance", **options):
     network = ClickNetwork(
         encoder=ENCODER,
-        weights=None,
+        pretrained=None,
         guidance_channels=channels,
         new_channels="mean",
         options={"decoder_channels": 16},

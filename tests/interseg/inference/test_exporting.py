@@ -48,7 +48,7 @@ def whole(channels=2, mask_map="mask", long_side=48, guidance=None):
         "new_channels": "mean",
         "options": {"decoder_channels": 16},
     }
-    network = ClickNetwork(encoder=ENCODER, weights=None, **options)
+    network = ClickNetwork(encoder=ENCODER, pretrained=None, **options)
     return ITIS(
         network,
         guidance or DiskGuidance(3),

@@ -16,7 +16,7 @@ LITE = "tu-tf_efficientnet_lite0"
 
 @pytest.fixture(scope="module")
 def network():
-    return ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 32})
+    return ClickNetwork(encoder=LITE, pretrained="package", options={"decoder_channels": 32})
 
 
 @pytest.mark.parametrize(("photo", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967})])
@@ -82,7 +82,7 @@ def test_a_network_that_reads_no_photo_is_refused():
 
 def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):
     assert not any(
-        n.training for n in batch_norms(ClickNetwork(encoder=LITE, weights=None).encoder)
+        n.training for n in batch_norms(ClickNetwork(encoder=LITE, pretrained=None).encoder)
     )
     network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
@@ -102,9 +102,11 @@ def test_any_size_goes_in_and_comes_out(network, size):
 
 def test_channels_last_changes_the_layout_only():
     torch.manual_seed(0)
-    plain = ClickNetwork(encoder=LITE, weights="package", options={"decoder_channels": 32}).eval()
+    plain = ClickNetwork(
+        encoder=LITE, pretrained="package", options={"decoder_channels": 32}
+    ).eval()
     last = ClickNetwork(
-        encoder=LITE, weights="package", channels_last=True, options={"decoder_channels": 32}
+        encoder=LITE, pretrained="package", channels_last=True, options={"decoder_channels": 32}
     ).eval()
     last.load_state_dict(plain.state_dict())
     image, guidance = torch.rand(1, 3, 64, 96), torch.rand(1, 2, 64, 96)
@@ -114,10 +116,10 @@ def test_channels_last_changes_the_layout_only():
 
 def test_compiling_changes_neither_the_output_nor_the_checkpoint():
     torch.manual_seed(0)
-    plain = ClickNetwork(encoder=ENCODER, weights=None, options={"decoder_channels": 16}).eval()
+    plain = ClickNetwork(encoder=ENCODER, pretrained=None, options={"decoder_channels": 16}).eval()
     compiled = ClickNetwork(
         encoder=ENCODER,
-        weights=None,
+        pretrained=None,
         compile={"backend": "eager"},
         options={"decoder_channels": 16},
     ).eval()
@@ -132,11 +134,11 @@ def test_compiling_changes_neither_the_output_nor_the_checkpoint():
     [
         ({"architecture": "DeepLabV4"}, "architecture is 'DeepLabV4'"),
         (
-            {"encoder": "tu-resnet18", "weights": "package"},
+            {"encoder": "tu-resnet18", "pretrained": "package"},
             "no package carries weights of the encoder 'tu-resnet18'",
         ),
-        ({"encoder": LITE, "weights": "coco"}, "weights is 'coco'"),
-        ({"encoder": LITE, "weights": None, "new_channels": "one"}, "new_channels='one'"),
+        ({"encoder": LITE, "pretrained": "coco"}, "pretrained is 'coco'"),
+        ({"encoder": LITE, "pretrained": None, "new_channels": "one"}, "new_channels='one'"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -148,5 +150,5 @@ def test_weights_that_cannot_be_downloaded_name_the_way_without_a_network(monkey
     monkeypatch.setattr(
         timm, "create_model", lambda *a, **k: (_ for _ in ()).throw(OSError("no route to host"))
     )
-    with pytest.raises(InputError, match=r"no route to host.*weights=package"):
-        load_encoder_weights(torch.nn.Identity(), "tu-xception65", "imagenet")
+    with pytest.raises(InputError, match=r"no route to host.*pretrained=package"):
+        load_encoder_weights(torch.nn.Identity(), "tu-xception65", "hub")
