@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from callbacks.pages import page, put_legend_below, svg
 from commands.compare_pictures import pictures
 from configs.console import guarded
+from configs.options import output_file
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods
@@ -52,7 +53,7 @@ def main() -> None:
         metavar="[NAME=]FOLDER",
         help="that evaluate.py printed, or of a run of a stream",
     )
-    arguments.add_argument("--out", type=Path, default=Path("compare.html"), help="the page")
+    arguments.add_argument("--out", type=output_file, default=Path("compare.html"), help="the page")
     arguments.add_argument(
         "--objects",
         type=int,

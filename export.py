@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.checkpoints import load_method
 from configs.console import guarded
-from configs.options import Parser
+from configs.options import Parser, output_folder
 from interseg.inference.exporting import export
 
 EXAMPLES = (
@@ -26,7 +26,7 @@ def main() -> int:
         "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"
     )
     arguments.add_argument(
-        "--out", required=True, type=Path, metavar="FOLDER", help="for the files"
+        "--out", required=True, type=output_folder, metavar="FOLDER", help="for the files"
     )
     arguments.add_argument("--name", default="interseg", help="of the model, as annotators see it")
     arguments.add_argument(

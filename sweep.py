@@ -7,6 +7,7 @@ any method; a search that learns from finished runs (`bayes`) needs wandb.
 
 import argparse
 import itertools
+import json
 import math
 import os
 import re
@@ -122,7 +123,10 @@ def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
 
     They are the sweep's command without wandb, with the values in place of its `${args...}`.
     """
-    given = [f"{key}={value}" for key, value in values.items()]
+    given = [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in values.items()
+    ]
     words: list[str] = []
     for word in sweep.get("command", ["${program}", "${args_no_hyphens}"]):
         if word.startswith("${args"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from configs import as_yaml, build, load, resolve
-from configs.checkpoints import identify, start_model
+from configs.checkpoints import check_pretraining, identify, start_model
 from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
@@ -46,6 +46,7 @@ def main() -> None:
     if config["run"]:
         # before the data are read, which may take long
         check_free(Path(config["run"]), config, written)
+    check_pretraining(config)
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened

@@ -45,7 +45,8 @@ def main() -> None:
         )
     if options.images is None:
         raise InputError("--images is missing; give the folder of the photos")
-    out = options.out or options.images.with_name(f"{options.images.name}-annotated")
+    photos = with_own_name(options.images)
+    out = options.out or photos.with_name(f"{photos.name}-annotated")
     classes = names_in(options.classes)
     place = None if options.export else open_socket(options.host, options.port)
     if kind == "tasks":
@@ -57,6 +58,11 @@ def main() -> None:
         serve_label_studio(model, digest, options, place, token)
     else:
         annotate(model, digest, options, out, classes, place, token)
+
+
+def with_own_name(path: Path) -> Path:
+    """Resolve `.` and `..`, beside which nothing can be named."""
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def names_in(given: str | None) -> list[str] | None:
@@ -154,7 +160,8 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
     if given or not options.volume:
         leave = f"leave --{given[0]} out, and " if given else ""
         raise InputError(f"{options.checkpoint} learns volumes; {leave}give files by --volume")
-    out = options.out or options.volume[0].with_name(f"{stem(options.volume[0])}-annotated")
+    first = with_own_name(options.volume[0])
+    out = options.out or first.with_name(f"{stem(first)}-annotated")
     place = None if options.export else open_socket(options.host, options.port)
     lesson = open_volumes(
         options.checkpoint, options.overrides, options.volume, out, options.device, options.trust

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from annotate.guard import is_loopback
-from configs.options import Parser
+from configs.options import Parser, output_folder
 from interseg.errors import InputError
 
 EXAMPLES = (
@@ -44,7 +44,7 @@ def read_options() -> argparse.Namespace:
     )
     arguments.add_argument(
         "--out",
-        type=Path,
+        type=output_folder,
         metavar="FOLDER",
         help="for journals and exports; IMAGES-annotated by default",
     )

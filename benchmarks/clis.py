@@ -34,7 +34,7 @@ METHODS: dict[str, list[str]] = {
     "CLIS, isolated update": ["--config", "clis/isolated.yaml"],
     "CLIS, gates drawn by eq. 8": ["model.network.gates=concrete"],
     "CLIS, straight-through gates": ["model.network.gates=straight_through"],
-    "CLIS, no retrieval": ["model.retrieval=off"],
+    "CLIS, no retrieval": ["model.retrieval=last"],
     "CLIS, oracle's retrieval": ["model.retrieval=oracle"],
     "CLIS, refined": ["model.refinement=200"],
     "CLIS, soft targets": ["model.targets=soft"],

@@ -11,6 +11,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.lookup import data_of
+from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
@@ -45,9 +46,25 @@ class NumberOfClicks(Callback):
         self.figures: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Learn which figures the method contributes."""
+        """Learn which figures the method contributes; raise `InputError` for games too short."""
+        for loop in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(loop, UserLoop):
+                self._check_games(loop.target)
         own: Sequence[Contribution] = getattr(pl_module, "contributions", ())
         self.interactions = Interactions(self.targets, self.full_curves, own)
+
+    def _check_games(self, end: float | None) -> None:
+        """Raise `InputError` for figures of games that end once they reach an IoU."""
+        if end is not None and self.full_curves:
+            raise InputError(
+                f"callbacks.noc.full_curves is true, and the user ends at an IoU of {end}; "
+                "give full_curves=true, which both read"
+            )
+        if end is not None and max(self.targets) > end:
+            raise InputError(
+                f"callbacks.noc.targets has {max(self.targets)}, and the user ends at an IoU of "
+                f"{end}; give targets=[...], which both read"
+            )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the figures of the last evaluation."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from callbacks.pages import page
 from configs import build, load, resolve
-from configs.options import parser
+from configs.options import output_file, parser
 from configs.run import needs
 from datamodules.check import Findings, Picture, check_data
 from interseg.clicks.layout import no_clicks
@@ -28,7 +28,7 @@ WIDTH = 260
 def main() -> int:
     """Run the command: config -> data -> findings, printed and as a page."""
     arguments = parser(__doc__.splitlines()[0], lists=("data",))
-    arguments.add_argument("--out", type=Path, default=Path("check.html"), help="the page")
+    arguments.add_argument("--out", type=output_file, default=Path("check.html"), help="the page")
     options = arguments.parse_intermixed_args()
     config = resolve(load(options.config, options.overrides, trusted=options.trust))
     needs(config, "data")

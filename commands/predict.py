@@ -6,13 +6,14 @@ each photo's objects, or its classes, and `annotations.json` in COCO's format.
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import interseg
-from configs.options import Parser
+from configs.options import Parser, output_folder
 from interseg.clicks.layout import format_click
 from interseg.clicks.scripts import ScriptedObject, read_script
 from interseg.errors import InputError
@@ -45,7 +46,7 @@ def main() -> int:
         "--clicks", required=True, type=Path, metavar="FILE", help="a CSV or JSON file"
     )
     arguments.add_argument(
-        "--out", required=True, type=Path, metavar="FOLDER", help="for the masks"
+        "--out", required=True, type=output_folder, metavar="FOLDER", help="for the masks"
     )
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     arguments.add_argument(
@@ -68,6 +69,7 @@ def main() -> int:
     photos: dict[str, list[ScriptedObject]] = {}
     for scripted in script.objects:
         photos.setdefault(scripted.image, []).append(scripted)
+    check_distinct(photos)
     written, problems = CocoWriter(), [*script.problems]
     for name, objects in (bar := tqdm(photos.items(), unit="photo")):
         problems += segment_photo(
@@ -83,6 +85,18 @@ def main() -> int:
         f"{len(problems)} problems: {options.out}"
     )
     return 1 if problems else 0
+
+
+def check_distinct(names: Iterable[str]) -> None:
+    """Raise `InputError` for two photos whose masks would be one file."""
+    first: dict[Path, str] = {}
+    for name in names:
+        file = Path(name).with_suffix(".png")
+        if file in first:
+            raise InputError(
+                f"{first[file]} and {name} would both have masks/{file}; rename one of them"
+            )
+        first[file] = name
 
 
 def segment_photo(

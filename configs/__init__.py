@@ -7,6 +7,8 @@ name, free options) take any key. At the end the data are given what they take o
 (`configs.wiring`).
 """
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,10 @@ def load(
     """
     config = base if base is not None else read("default.yaml")
     for file in files:
-        config = merge(config, read(file), "", trusted)
+        part = read(file)
+        if "_target_" in (part.get("data") or {}):
+            config = config | {"data": {}}  # no option of another set stays, of one class either
+        config = merge(config, part, "", trusted)
     for override in overrides:
         config = merge(config, parse(override), "", trusted)
     return wire(config, trusted)
@@ -66,6 +71,9 @@ def parse(override: str) -> Node:
     """Read `key.key=value` as nested mappings; raises `InputError` for what is no override."""
     if "=" not in override:
         raise InputError(f"{override!r} is no override; write key=value")
+    key, _, value = override.partition("=")
+    if re.match(r"#|[^\"'\[{].* #", value):  # a colour or a path, of which YAML would keep less
+        override = f"{key}={json.dumps(value)}"
     try:
         return plain(OmegaConf.from_dotlist([override]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
@@ -199,6 +207,8 @@ def _merge_value(old: Any, value: Any, where: str, trusted: Sequence[str]) -> An
         return [_merge_value(None, item, f"{where}[{i}]", trusted) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
+    if not value and "." in where and "_target_" not in (old or {}):
+        return {}  # as `milestones: {}` clears those of the YAML below
     replaces = not isinstance(old, dict) or current(
         value.get("_target_", old.get("_target_"))
     ) != current(old.get("_target_"))

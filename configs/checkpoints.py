@@ -80,6 +80,7 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         "overwrite": False,
     }
     read_earlier_keys(found)
+    keep_split(found.get("data"), found.get("seed", 0))
     below = read("default.yaml")
     callbacks = below["callbacks"]
     # `merge` refuses to turn off what is not there, and here a method's own YAML is not
@@ -87,6 +88,41 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         if node is None:
             callbacks.setdefault(name, None)
     return merge(below, found | own, "", trusted)
+
+
+def keep_split(node: Any, seed: int) -> None:
+    """Give the data of an earlier version, whose splits were drawn by the run's seed, that seed."""
+    if not isinstance(node, dict):
+        return
+    if node.get("split") and is_ours(node):
+        node.setdefault("split_seed", seed)
+    for part in node.values():
+        keep_split(part, seed)
+
+
+def check_pretraining(config: dict[str, Any]) -> None:
+    """Check that no task of a sequence is an image that was pretrained on.
+
+    Raises:
+        InputError: The pretraining drew its images from the same data in another way.
+    """
+    file = config["model"].get("pretrained")
+    if (config.get("protocol") or {}).get("kind") != "sequence" or not file:
+        return
+    content = read_checkpoint(file).get("config")
+    if not content:
+        return
+    node: Any = OmegaConf.to_container(OmegaConf.create(content), resolve=True)
+    now, before = config["data"], node.get("data") or {}
+    other = any(str(now.get(key)) != str(before.get(key)) for key in ("_target_", "root"))
+    if other or "holdout" in before:  # of other data, or of an earlier version
+        return
+    for key in ("seed", "pretraining_images"):
+        if now.get(key) != before.get(key):
+            raise InputError(
+                f"{file} was pretrained with data.{key}={before.get(key)}, and tasks with "
+                f"data.{key}={now.get(key)} may be images that it knows; give the same"
+            )
 
 
 def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str, Any]:

@@ -92,9 +92,11 @@ def guarded(main: Callable[[], int | None]) -> None:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
+        refused = error.errno in (errno.EACCES, errno.EPERM)
         print(
-            f"error: {error.filename or 'a file of the run'} cannot be written: "
-            f"{error.strerror}; make room, or give run=PATH",
+            f"error: {error.filename or 'a file'} cannot be {'opened' if refused else 'written'}: "
+            f"{error.strerror}; {'ask for the right to' if refused else 'make room'}, or name "
+            "another place",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -13,6 +13,22 @@ WIDTH = 132
 """Columns of what `--help` lists."""
 
 
+def output_file(text: str) -> Path:
+    """Read the path of a file to write; a folder is refused before anything is computed."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
+    return path
+
+
+def output_folder(text: str) -> Path:
+    """Read the path of a folder to write into; a file is refused before anything is computed."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a file; name a folder")
+    return path
+
+
 class Parser(argparse.ArgumentParser):
     """Parser whose `--help` ends in examples and in the configs, which are read only then.
 

@@ -51,7 +51,12 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
         folder: Folder of the evaluation.
         config: Config of the evaluation.
         trusted: Packages, see `configs.build`.
+
+    Raises:
+        InputError: The evaluation is of a person's masks, which no method gives again.
     """
+    if not config.get("model"):
+        raise InputError(f"{folder} holds what a person drew, which no method answers again")
     resolved, wanted = resolve(config), config.get("evaluated")
     if not wanted:
         seed_everything(resolved["seed"], workers=True, verbose=False)

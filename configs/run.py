@@ -171,7 +171,7 @@ def unfit(given: dict[str, Any], error: Exception) -> InputError:
     if given.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         return InputError(
             f"trainer.accelerator is {given['accelerator']}, and torch sees no GPU; leave gpu.yaml "
-            "out on this machine"
+            "out on this machine, or give trainer.accelerator=auto for a run that has it"
         )
     about = ("accelerator", "devices") if "ccelerator" in reason else ()
     named = [
@@ -185,8 +185,14 @@ def unfit(given: dict[str, Any], error: Exception) -> InputError:
 def duration(given: Any) -> Any:
     """Read a `trainer.max_time` such as 10m, 1h30m or 2d; other values are not changed.
 
-    Raises `InputError` for a text that is no duration.
+    Raises `InputError` for a text that is no duration, and for a number: YAML reads 1:00:00:00 as
+    one, in base 60.
     """
+    if isinstance(given, int | float):
+        raise InputError(
+            f"trainer.max_time is the number {given}; write 10m, 1h30m or 2d (YAML reads some "
+            "DD:HH:MM:SS as numbers)"
+        )
     if not isinstance(given, str) or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", given.strip()):
         return given
     found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", given.strip())

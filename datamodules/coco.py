@@ -23,6 +23,7 @@ class CocoDataModule(ClickDataModule):
         per_category: See `CocoSource`.
         split: Shares of the images for training and test, or for training, validation and test, if
             all splits have one file; see `FolderDataModule`.
+        split_seed: See `FolderDataModule`.
         loading: See `Loading`.
     """
 
@@ -36,6 +37,7 @@ class CocoDataModule(ClickDataModule):
         categories: Sequence[str] | str | None = None,
         per_category: int | None = None,
         split: Sequence[float] | None = None,
+        split_seed: int = 0,
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
@@ -43,7 +45,7 @@ class CocoDataModule(ClickDataModule):
         self.splits, self.min_area = splits or {}, min_area
         self.categories = categories
         self.per_category = per_category
-        self.shares = check_shares(split)
+        self.shares, self.split_seed = check_shares(split), split_seed
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
@@ -66,7 +68,7 @@ class CocoDataModule(ClickDataModule):
         whole = self._opened[annotations]
         if self.shares is not None:
             image_ids = [row["image_id"] for row in whole.rows]
-            return Subset(whole, part_of(image_ids, self.shares, split, self.loading.seed))
+            return Subset(whole, part_of(image_ids, self.shares, split, self.split_seed))
         if shared:
             note = note_same_objects(f"{annotations} is the file of all splits")
             whole.notes = drop_repeats([*whole.notes, note])

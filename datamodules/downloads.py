@@ -6,6 +6,7 @@ Their addresses and checksums are those that torchvision has.
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import tarfile
 from collections.abc import Callable, Iterator
@@ -107,13 +108,28 @@ def take(path: Path) -> IO[str]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar file.
+    """Unpack a tar file; what it holds appears in the folder once all of it is unpacked.
 
     Raises:
         tarfile.FilterError: A member leads out of the folder, by its name or by a link.
     """
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
+    part = folder / ".unpacking"
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        with tarfile.open(archive) as file:
+            file.extractall(part, filter="data")
+        move_into(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def move_into(source: Path, folder: Path) -> None:
+    """Move all that lies in one folder into another, and below folders that both have."""
+    for path in source.iterdir():
+        if path.is_dir() and (folder / path.name).is_dir():
+            move_into(path, folder / path.name)
+        else:
+            path.replace(folder / path.name)
 
 
 def expect(what: str, counts: dict[str, tuple[int, int]]) -> None:

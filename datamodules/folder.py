@@ -49,8 +49,8 @@ class Listed(NamedTuple):
 class FolderSource(ObjectSource):
     """Every object of every mask in a folder.
 
-    A mask is `binary` (all pixels above 0 are the one object), `ids` (a number per object, 255
-    ignored in 8-bit files that also have other ids), `trimap` (0, 128 = ignore, 255 = object),
+    A mask is `binary` (all pixels above 0 are the one object), `ids` (a number per object; 255,
+    where it is the largest, is ignored), `trimap` (0, 128 = ignore, 255 = object),
     `soft` (above half is the object) or `colours` (a colour per object). `auto` decides file by
     file (`kind_of`); a mask that does not fit the others is named and left out.
 
@@ -210,7 +210,8 @@ class FolderDataModule(ClickDataModule):
         background: See `FolderSource`.
         nested: See `FolderSource`.
         split: Shares of the images for training and test, or for training, validation and test,
-            drawn by the loading's seed; null for no split.
+            drawn at random; null for no split.
+        split_seed: Seed of that, of its own: runs of other seeds are evaluated on the same objects.
         loading: See `Loading`.
     """
 
@@ -223,11 +224,13 @@ class FolderDataModule(ClickDataModule):
         background: str = "#000000",
         nested: bool = False,
         split: Sequence[float] | None = None,
+        split_seed: int = 0,
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks, self.kind = Path(root), images, masks, kind
-        self.background, self.nested, self.shares = background, nested, check_shares(split)
+        self.background, self.nested = background, nested
+        self.shares, self.split_seed = check_shares(split), split_seed
         self._whole: FolderSource | None = None
 
     def source(self, split: str) -> ObjectSource:
@@ -236,7 +239,7 @@ class FolderDataModule(ClickDataModule):
             "your data set",
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
         )
-        apart = (root / split).is_dir()
+        apart = (root / split / self.images).is_dir()
         if apart and self.shares is not None:
             raise InputError(
                 f"{root} has {split}/ and data.split is {self.shares}; "
@@ -251,7 +254,7 @@ class FolderDataModule(ClickDataModule):
         if self.shares is None:
             return self._whole
         stems = [stem for stem, *_ in self._whole.entries]
-        return Subset(self._whole, part_of(stems, self.shares, split, self.loading.seed))
+        return Subset(self._whole, part_of(stems, self.shares, split, self.split_seed))
 
     def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"

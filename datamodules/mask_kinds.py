@@ -173,8 +173,7 @@ def settle(found: Mapping[str, Found]) -> tuple[dict[str, str], dict[str, str]]:
             )
         elif file.kind == "binary" and 255 in file.values and ignoring:
             odd[name] = (
-                "has 0 and 255 alone among masks of ids that ignore 255; "
-                "give data.kind=binary or ids, or draw its id"
+                "has 0 and 255 alone among masks of ids that ignore 255; draw its id, or remove it"
             )
     return {name: file.kind for name, file in found.items() if name not in odd}, odd
 

@@ -47,8 +47,8 @@ def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
         return np.asarray(values.any(-1), np.int32)
     count = len(np.unique(colour_id(values)))
     raise InputError(
-        f"{path} is drawn in {count} colours; give data.kind=colours for an object a colour, "
-        "or save ids or classes in grey"
+        f"{path} is drawn in {count} colours; save ids or classes in grey (a folder of masks with "
+        "an object a colour: data.kind=colours)"
     )
 
 

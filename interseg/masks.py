@@ -18,10 +18,13 @@ LARGEST_BYTE = 254
 
 
 def draw_ids(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:
-    """Draw masks (H, W) as ids 1, 2, ...; later ones over earlier ones."""
+    """Draw masks (H, W) as ids 1, 2, ...; later ones over earlier ones.
+
+    The last of 255 is 256, since readers ignore 255 where it is the largest id.
+    """
     ids = np.zeros(masks[0].shape, np.uint16)
     for number, mask in enumerate(masks, 1):
-        ids[mask] = number
+        ids[mask] = number + (number == len(masks) == LARGEST_BYTE + 1)
     return ids
 
 

@@ -41,7 +41,7 @@ from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cr
 
 UPDATES = ("full", "isolated")
 PRETRAININGS = ("plain", "variational")
-RETRIEVALS = ("nearest", "off", "oracle")
+RETRIEVALS = ("nearest", "last", "oracle")
 INFORMATION_DRAWS = 5
 """Number of label maps by which a task's information is measured, as EWC's."""
 
@@ -81,8 +81,8 @@ class CLIS(TaskLearner):
         refinement: Number of steps of eq. 6 on the pretraining's images after the conversion, eight
             images a step, their noise rising from none to all over the first half.
         retrieval: Retrieval of gates for an image: "nearest", of the task that is most like it;
-            "off", the gates as the last task left them; "oracle", those with which the image's true
-            classes are most likely, of all tasks' and the pretrained ones.
+            "last", none: they are as the last task left them; "oracle", those with which the
+            image's true classes are most likely, of all tasks' and the pretrained ones.
         draws: Number of draws of weights and gates in a step, whose losses are averaged.
         information: Number of images that a task's count for when it has ended: variances fall by
             so many times their Fisher information. The few steps of a task leave log-variances
@@ -199,7 +199,7 @@ class CLIS(TaskLearner):
 
         The oracle looks at its true classes (1, H, W).
         """
-        if self.retrieval == "off":
+        if self.retrieval == "last":
             return self.network.probabilities(sample=False)
         pretrained = list(self.pretrained_gates.split(self.network.counts))
         if self.retrieval == "oracle" and mask is not None:

@@ -41,7 +41,7 @@ EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
 def module(dropout=0.5, inference=None):
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": dropout}
-    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
+    network = ClickNetwork(encoder=ENCODER, pretrained=None, guidance_channels=3, options=options)
     optimisation = Optimisation(learning_rate=1e-3, schedule="cosine", warmup=2)
     return ITIS(network, optimisation=optimisation, inference=inference)
 

@@ -127,7 +127,7 @@ def test_lock_step_equals_one_by_one(folder, user):
 def test_lock_step_equals_one_by_one_with_a_real_network_in_float64(folder):
     torch.manual_seed(0)
     network = ClickNetwork(
-        encoder=ENCODER, weights=None, new_channels="mean", options={"decoder_channels": 16}
+        encoder=ENCODER, pretrained=None, new_channels="mean", options={"decoder_channels": 16}
     )
     module = ITIS(network).double().eval()
 
@@ -146,7 +146,10 @@ def test_a_compiled_network_is_played_eagerly(folder):
         raise AssertionError("compiled")
 
     network = ClickNetwork(
-        encoder=ENCODER, weights=None, compile={"backend": refuse}, options={"decoder_channels": 16}
+        encoder=ENCODER,
+        pretrained=None,
+        compile={"backend": refuse},
+        options={"decoder_channels": 16},
     )
     assert len(played(folder, ITIS(network).eval(), UserLoop(max_clicks=1), 8)) == 10
 

@@ -118,6 +118,17 @@ def test_the_encoders_weights_are_read_by_their_old_name_and_refused_in_commands
         load(["small.yaml"], [f"model.network.weights={old}"])
 
 
+def test_data_whose_split_was_drawn_by_the_runs_seed_keep_it(tmp_path: Path) -> None:
+    given = load(["small.yaml", "data/folder.yaml"], ["seed=3", "data.split=[0.8,0.2]"])
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    file.parent.mkdir(parents=True)
+    torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
+    assert trained_config(file)["data"]["split_seed"] == 3
+    given["data"]["split_seed"] = 4
+    torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
+    assert trained_config(file)["data"]["split_seed"] == 4
+
+
 def test_it_is_evaluated_on_other_data(run: Path, tmp_path: Path) -> None:
     data = draw_folder(tmp_path / "data", 2)
     played = tmp_path / "played"

@@ -157,7 +157,9 @@ def test_evaluations_of_classes_are_compared(run, tmp_path):
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "eval" / "report.json").read_text())
     assert "refinements" not in report
-    assert report["pixels@0"] == report[f"pixels@{CLICKS}"], "without a refiner clicks change nothing"
+    assert report["pixels@0"] == report[f"pixels@{CLICKS}"], (
+        "without a refiner clicks change nothing"
+    )
     result = called(
         "compare.py", tmp_path / "eval", run / "eval", "--out", tmp_path / "compare.html"
     )

@@ -11,6 +11,7 @@ import pytest
 import wandb
 
 import train
+from interseg.errors import InputError
 from tests.helpers.drawing import draw, write
 from tests.helpers.streams import TASKS
 from tests.helpers.wandb_records import records
@@ -82,6 +83,14 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     assert page.count("% of the pixels") == 3 * 2
     assert ("most like task 1" in page) == (name in GATED)
     assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("other", ["seed=1", "data.pretraining_images=3"])
+def test_tasks_that_may_have_been_pretrained_on_are_refused(other, root, pretrained, tmp_path):
+    checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match=r"may be images that it knows; give the same"):
+        fit(["clis/tasks.yaml"], root, tmp_path / "run", f"model.pretrained={checkpoint}", other)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrained, tmp_path):

@@ -2,13 +2,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from callbacks.user_loop import UserLoop
-from configs import FOLDER, build, find, load, merge, resolve
+from configs import FOLDER, build, find, load, merge, parse, resolve
 from configs.checkpoints import without_download
+from datamodules.mask_kinds import KINDS
 from interseg.clicks.guidance import DiskGuidance
 from interseg.clicks.users import RandomUser
+from interseg.continual.superpixels import ORDERS
 from interseg.errors import InputError
+from lightning_modules.clis import PRETRAININGS, RETRIEVALS, UPDATES
 
 
 def write(tmp_path, text, name="a.yaml"):
@@ -34,6 +38,37 @@ def test_a_node_whose_target_changes_is_replaced_and_others_are_merged():
     }
     assert merge({"g": below}, {"g": {"clip": 9}})["g"] == below | {"clip": 9}
     assert below == {"_target_": "interseg.clicks.guidance.GaussianGuidance", "std": 3}
+
+
+def test_a_data_set_that_a_file_names_has_no_option_of_the_one_before_it():
+    before = load(["small.yaml", "data/folder.yaml"], ["data.split=[0.8,0.2]", "data.root=x"])
+    data = load(["data/davis345.yaml"], ["data.root=y"], base=before)["data"]
+    assert data == load(["small.yaml", "data/davis345.yaml"], ["data.root=y"])["data"]
+    assert "split" not in data
+    assert load([], ["data.kind=ids"], base=before)["data"]["split"] == [0.8, 0.2]
+
+
+def test_an_empty_mapping_clears_one_and_leaves_a_class_its_arguments():
+    for name in ("ritm", "simpleclick"):
+        optimisation = load([f"{name}.yaml", f"{name}/small.yaml"])["model"]["optimisation"]
+        assert optimisation["milestones"] == {}
+    assert load(["itis.yaml"], ["callbacks.loop={}"]) == load(["itis.yaml"])
+
+
+@pytest.mark.parametrize("text", ["#ffffff", "/data/set #2/x", "#", "a #b"])
+def test_a_number_sign_in_an_override_is_no_comment(text):
+    config = load(["small.yaml", "data/folder.yaml"], [f"data.background={text}"])
+    assert config["data"]["background"] == text
+
+
+@pytest.mark.parametrize("text", ["'a #b'", '"a #b"', "[a, '#b']"])
+def test_what_is_quoted_in_an_override_is_read_as_yaml(text):
+    assert parse(f"name={text}")["name"] == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("mode", [*UPDATES, *PRETRAININGS, *RETRIEVALS, *ORDERS, *KINDS])
+def test_no_mode_is_a_word_that_yaml_reads_as_true_or_false(mode):
+    assert parse(f"mode={mode}") == {"mode": mode}
 
 
 def test_null_removes_a_callback_and_a_new_name_adds_one():

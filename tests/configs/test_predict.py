@@ -212,9 +212,18 @@ def test_bad_rows_are_named_and_counted_and_the_rest_is_done(run, data, tmp_path
     assert "Traceback" not in result.stderr
 
 
+def test_two_photos_with_masks_of_one_name_are_refused(run, data, tmp_path):
+    (tmp_path / "clicks.csv").write_text("image,y,x\n0.png,3,3\n0.jpg,3,3\n")
+    result = predict(run, data / "images", tmp_path / "clicks.csv", tmp_path / "out")
+    assert result.returncode == 2
+    assert "0.png and 0.jpg would both have masks/0.png; rename one" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["--out", __file__], "test_predict.py is a file; name a folder"),
         (["--clicks", "nowhere.csv"], "nowhere.csv cannot be read as clicks"),
         (["--images", "nowhere"], "there is no folder nowhere"),
         (["refiner=newton"], "refiner is 'newton'; use one of brs"),

@@ -71,6 +71,12 @@ def test_pages_draw_the_answers_that_were_measured(tmp_path):
     } != drawn
 
 
+def test_what_a_person_drew_is_not_answered_again(tmp_path):
+    config = {"name": "person", "seed": 0, "max_clicks": 20, "data": {"_target_": "a.B"}}
+    with pytest.raises(InputError, match=r"holds what a person drew"):
+        evaluated_method(tmp_path, config, [])
+
+
 def test_a_checkpoint_is_found_by_its_content(tmp_path):
     folder = tmp_path / "run" / "evaluations" / "now"
     folder.mkdir(parents=True)

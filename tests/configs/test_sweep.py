@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sweep
-from configs import load, read
+from configs import load, parse, read
 from interseg.errors import InputError
 
 SWEEPS = sorted((Path(__file__).parent.parent.parent / "configs" / "sweeps").glob("*.yaml"))
@@ -41,6 +41,14 @@ def test_every_sweep_gives_jobs_that_train_takes(file, tmp_path, monkeypatch, ca
             assert {v[key] for v in varied} == {str(value) for value in parameter["values"]}
         else:
             assert all(parameter["min"] <= float(v[key]) <= parameter["max"] for v in varied)
+
+
+def test_values_are_written_as_yaml_reads_them(tmp_path):
+    given = {"a": None, "b": True, "c": [1, None], "d": "${data.root}", "e": 1e-3, "f": "1e-3"}
+    words = shlex.split(sweep.line({}, given, tmp_path))[:-1]
+    assert [next(iter(parse(word).values())) for word in words] == [
+        *(None, True, [1, None], "${data.root}", 0.001, 0.001)
+    ]
 
 
 def test_the_printed_command_takes_a_folder_of_any_name(tmp_path, monkeypatch, capsys):

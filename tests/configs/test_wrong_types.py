@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from configs import Node, build, check_arguments, load, resolve
+from configs import Node, build, check_arguments, load, parse, resolve
+from configs.run import duration
 from interseg.errors import InputError
 from tests.helpers.commands import called
 
@@ -59,6 +60,12 @@ def test_an_override_of_a_wrong_type_is_one_line(
     with pytest.raises(InputError) as error:
         build_all(load(files, [override]))
     assert str(error.value).endswith(message)
+
+
+@pytest.mark.parametrize("text", ["1:00:00:00", "600"])
+def test_a_time_that_yaml_reads_as_a_number_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"trainer\.max_time is the number \d+; write 10m"):
+        duration(parse(f"a={text}")["a"])
 
 
 @pytest.mark.parametrize(

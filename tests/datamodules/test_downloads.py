@@ -61,6 +61,22 @@ def test_an_archive_is_fetched_once_and_its_sizes_are_checked(tmp_path, monkeypa
         expect(SBD.what, {"train.txt": (3, 8498)})
 
 
+def test_an_archive_appears_when_all_of_it_is_unpacked(tmp_path):
+    (tmp_path / "new" / "devkit" / "2007").mkdir(parents=True)
+    (tmp_path / "photo").write_bytes(bytes(range(256)) * 400)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("devkit/2012/a", "devkit/2012/b"):
+            archive.add(tmp_path / "photo", name)
+    cut = (tmp_path / "a.tar").read_bytes()[:150_000]
+    (tmp_path / "cut.tar").write_bytes(cut)
+    with pytest.raises(tarfile.ReadError):
+        downloads.unpack(tmp_path / "cut.tar", tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").rglob("*")] == ["devkit", "2007"]
+    downloads.unpack(tmp_path / "a.tar", tmp_path / "new")
+    found = {path.name for path in (tmp_path / "new").rglob("*")}
+    assert found == {"devkit", "2007", "2012", "a", "b"}
+
+
 def test_who_waits_for_a_lock_that_is_removed_takes_the_next(tmp_path):
     path, held, most = tmp_path / "new" / ".lock", [], []
 

@@ -152,7 +152,7 @@ def test_fewer_objects_are_drawn_from_all_parts(root):
 def module():
     torch.manual_seed(3)
     options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.0}
-    network = ClickNetwork(encoder=ENCODER, weights=None, guidance_channels=3, options=options)
+    network = ClickNetwork(encoder=ENCODER, pretrained=None, guidance_channels=3, options=options)
     return ITIS(
         network,
         mask_map="probabilities",

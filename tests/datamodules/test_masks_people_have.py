@@ -80,7 +80,7 @@ MASKS = [
             "objects": {"a.png: object 1": (140, 32), "a.png: object 2": (48, 32)},
             "problems": [
                 "ROOT/masks/b.png has 0 and 255 alone among masks of ids that ignore 255; "
-                "give data.kind=binary or ids, or draw its id"
+                "draw its id, or remove it"
             ],
         },
     ),
@@ -170,7 +170,8 @@ MASKS = [
             "objects": {},
             "problems": [
                 "ROOT/masks/a.png is drawn in 3 colours; "
-                "give data.kind=colours for an object a colour, or save ids or classes in grey"
+                "save ids or classes in grey (a folder of masks with an object a colour: "
+                "data.kind=colours)"
             ],
         },
     ),

@@ -166,7 +166,8 @@ CLASSES = [
         "classes as colours",
         lambda root: classes(root, coloured(TWO, (0, 0, 0), RED, BLUE)),
         "error: ROOT/masks/0.png is drawn in 3 colours; "
-        "give data.kind=colours for an object a colour, or save ids or classes in grey",
+        "save ids or classes in grey (a folder of masks with an object a colour: "
+        "data.kind=colours)",
     ),
     ("classes as colours of equal channels", lambda root: classes(root, grey(TWO)), [[0, 1, 2]]),
     (

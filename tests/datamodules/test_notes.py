@@ -47,11 +47,12 @@ def test_training_on_what_is_evaluated_on_is_said(folder, grabcut):
     assert made_for_evaluation.notes[0].startswith("training and evaluation see the same objects: ")
 
 
-def test_a_folder_is_split_by_image_and_the_seed(tmp_path):
+def test_a_folder_is_split_by_image_whatever_the_runs_seed(tmp_path):
     draw_folder(tmp_path, 20)
 
     def images(split, seed=0, shares=(0.7, 0.1, 0.2)):
-        data = FolderDataModule(str(tmp_path), split=shares, loading=Loading(seed=seed))
+        loading = Loading(seed=seed + 5)
+        data = FolderDataModule(str(tmp_path), split=shares, split_seed=seed, loading=loading)
         source = data.objects(split)
         assert not data.notes
         assert [source.name(i).split(":")[0] for i in range(len(source))] == [
@@ -65,12 +66,20 @@ def test_a_folder_is_split_by_image_and_the_seed(tmp_path):
     assert images("train") == parts[0] != images("train", seed=1)
     assert images("val", shares=[0.5, 0.5]) == images("test", shares=[0.5, 0.5])
     assert len(images("train", shares=[0.5, 0.5]) | images("test", shares=[0.5, 0.5])) == 20
-    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "images").mkdir(parents=True)
     with pytest.raises(
         InputError,
         match=r"has test/ and data\.split is \[0\.7, 0\.1, 0\.2\]; leave data\.split out",
     ):
         images("test")
+
+
+def test_a_folder_of_images_may_have_the_name_of_a_split(tmp_path):
+    draw_folder(tmp_path, 2)
+    (tmp_path / "images").rename(tmp_path / "train")
+    (tmp_path / "masks").rename(tmp_path / "train_masks")
+    data = FolderDataModule(str(tmp_path), images="train", masks="train_masks")
+    assert len(data.objects("train")) == len(data.objects("test")) == 4
 
 
 def test_all_objects_of_an_image_are_on_one_side():

@@ -15,6 +15,9 @@ def test_later_masks_are_drawn_over_earlier_ones():
     one, two = np.zeros((4, 5), bool), np.zeros((4, 5), bool)
     one[:3], two[2:] = True, True
     assert draw_ids([one, two]).tolist() == [[1] * 5, [1] * 5, [2] * 5, [2] * 5]
+    for count, last in ((254, 254), (255, 256), (256, 256)):
+        rows = [np.eye(count, dtype=bool)[i][None] for i in range(count)]
+        assert draw_ids(rows).max() == last, "255 as the largest id is ignored"
 
 
 @pytest.mark.parametrize(

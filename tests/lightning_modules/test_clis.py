@@ -326,7 +326,7 @@ def test_where_a_task_begins_elsewhere_there_is_its_gates_prior():
     assert terms == pytest.approx([0] * 28, abs=1e-4)
 
 
-@pytest.mark.parametrize("retrieval", ["nearest", "off", "oracle"])
+@pytest.mark.parametrize("retrieval", ["nearest", "last", "oracle"])
 def test_gates_are_retrieved_by_likeness_or_by_the_truth_or_not_at_all(retrieval):
     module, image = clis(retrieval=retrieval).eval(), torch.rand(1, 3, 16, 24)
     known = [torch.rand(83) * 0.8 + 0.1 for _ in range(4)]
@@ -343,7 +343,7 @@ def test_gates_are_retrieved_by_likeness_or_by_the_truth_or_not_at_all(retrieval
     nearest = int(module.memory.distances(mean[0], log_variance[0]).argmin())
     expected = {
         "nearest": known[nearest],
-        "off": torch.cat(module.activation()),
+        "last": torch.cat(module.activation()),
         "oracle": [module.pretrained_gates, *known][losses.index(min(losses))],
     }[retrieval]
     with torch.no_grad():

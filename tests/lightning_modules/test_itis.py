@@ -24,7 +24,10 @@ from tests.helpers.small_network import ENCODER
 
 def network(channels=2):
     return ClickNetwork(
-        encoder=ENCODER, weights=None, guidance_channels=channels, options={"decoder_channels": 16}
+        encoder=ENCODER,
+        pretrained=None,
+        guidance_channels=channels,
+        options={"decoder_channels": 16},
     )
 
 
