@@ -28,6 +28,7 @@ from interseg.evaluation.metrics import OUTCOME, summarise
 from interseg.evaluation.overlap import iou
 from interseg.evaluation.tables import write_objects
 from interseg.files import write_table, write_whole
+from interseg.listing import plain_name
 from interseg.masks import CocoWriter, draw_ids, write_ids
 
 ROUNDS, TARGETS = 20, (0.8, 0.85, 0.9)
@@ -71,6 +72,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
                     coco.add(image, mask, category, **more)
             rows += [row for thing in things for row in script_of(photo, thing)]
             notes += odd(photo, photo.state)
+    notes += [f"{row['name']}: {row['problem']}" for row in project.summary() if "problem" in row]
     project.out.mkdir(parents=True, exist_ok=True)
     runs.write(project.out / "annotations.json")
     outlines.write(project.out / "annotations_polygons.json")
@@ -84,9 +86,14 @@ def forget(project: Project) -> None:
     """Remove what was exported of photos whose objects have all been removed since."""
     for row in project.summary():
         if not row["objects"] and "problem" not in row:
-            stem = Path(row["name"]).with_suffix("")
-            (project.out / "masks" / stem.with_suffix(".png")).unlink(missing_ok=True)
-            (project.out / "labelme" / stem.with_suffix(".json")).unlink(missing_ok=True)
+            for file in files_of(project, row["name"]):
+                file.unlink(missing_ok=True)
+
+
+def files_of(project: Project, name: str) -> tuple[Path, Path]:
+    """Name a photo's files: its mask, and its outlines for LabelMe."""
+    stem = plain_name(Path(name))  # which may have a dot: with_suffix would cut it
+    return project.out / "masks" / f"{stem}.png", project.out / "labelme" / f"{stem}.json"
 
 
 def list_annotated(project: Project) -> list[Photo]:
@@ -122,14 +129,14 @@ def write_photo(
     tolerance: float,
 ) -> None:
     """Write a photo's ids (of a network of classes, the classes) and its LabelMe file."""
-    stem = Path(photo.name).with_suffix("")
+    file, outlines = files_of(project, photo.name)
     if project.model.segmenter.outputs == 1:
         ids = draw_ids([mask for _, _, mask in masks])
     else:
         ids = mask_of(
             things_of(photo.state)[0].runs, photo.size, project.model.segmenter.outputs
         ).astype(np.uint16)
-    write_ids(project.out / "masks" / stem.with_suffix(".png"), ids)
+    write_ids(file, ids)
     shapes = [
         {
             "label": category,
@@ -149,8 +156,8 @@ def write_photo(
         "imageData": None,
     }
     content |= {"imageHeight": photo.size[0], "imageWidth": photo.size[1]}
-    (project.out / "labelme").mkdir(parents=True, exist_ok=True)
-    write_whole(project.out / "labelme" / stem.with_suffix(".json"), json.dumps(content))
+    outlines.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(outlines, json.dumps(content))
 
 
 def script_of(photo: Photo, thing: Thing) -> list[dict[str, Any]]:

@@ -45,10 +45,12 @@ def stroke_of(request: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool
     shift = 3  # OpenCV draws at eighths of a pixel
     way = np.rint(np.array(points, np.float64)[:, ::-1] * 2**shift).astype(np.int32)
     drawn = np.zeros(size, np.uint8)
-    for x, y in way.tolist():
-        cv2.circle(drawn, (x, y), round(radius * 2**shift), 1, -1, cv2.LINE_8, shift)
-    if len(way) > 1 and radius >= 1:
-        cv2.polylines(drawn, [way[:, None]], False, 1, round(2 * radius), cv2.LINE_8, shift)
+    ends = np.vstack([way, way[-1:]])[:, None]  # a single point is a line, too
+    width = 1 if radius < 1 else round(2 * radius)  # a small brush is a line of single pixels
+    cv2.polylines(drawn, [ends], False, 1, width, cv2.LINE_8, shift)
+    if radius >= 1:
+        for x, y in way.tolist():
+            cv2.circle(drawn, (x, y), round(radius * 2**shift), 1, -1, cv2.LINE_8, shift)
     return drawn.astype(bool)
 
 

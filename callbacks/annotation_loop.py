@@ -15,6 +15,7 @@ from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import Annotation, Annotator, AnsweredImage, no_annotation
 from interseg.continual.stream import Prediction
 from interseg.continual.superpixels import SuperpixelUser, superpixels
+from interseg.distributed import from_all_ranks
 
 REFERENCE = 256 * 352
 """Pixels of the official code's images."""
@@ -52,7 +53,7 @@ class AnnotationLoop(RoundLoop[TaskBatch]):
     ) -> None:
         """Let the user annotate each image of a task."""
         predictions = answer.probabilities.argmax(1).byte().cpu().numpy()
-        unsure, epistemic = answer.uncertainty.cpu().numpy(), answer.epistemic.cpu().numpy()
+        unsure, epistemic = (part.float().cpu().numpy() for part in answer[1:])
         masks = batch["mask"].cpu().numpy()
         images = (batch["image"] * 255).round().byte().movedim(1, -1).cpu().numpy()
         place = (self.seed, batch["sequence"], batch["task"], batch["round"])
@@ -64,7 +65,8 @@ class AnnotationLoop(RoundLoop[TaskBatch]):
                 predictions[row], masks[row], unsure[row], segments, before, epistemic[row]
             )
             generator = np.random.default_rng((*place, id))
-            given, things = self.user.annotate(answered, generator, self.scale(masks[row]))
+            drawn = self.user.annotate(answered, generator, self.scale(masks[row]))
+            given, things = from_all_ranks(drawn)[0]  # on GPUs ranks' answers differ a little
             self.given[id] = torch.from_numpy(np.where(given != IGNORE, given, before))
             new.append(things)
         fill(batch, answer, self.given, new)

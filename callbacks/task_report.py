@@ -75,7 +75,7 @@ class TaskReport(Callback):
         if batch["last_round"]:
             gated = self._gated(pl_module)
             kernels = gated.activation() if gated else []
-            activation = [layer.cpu().numpy() for layer in kernels]
+            activation = [layer.float().cpu().numpy() for layer in kernels]
             if batch["task"] == 0:
                 self.first = activation
             task = {
@@ -157,11 +157,11 @@ def round_panels(batch: TaskBatch, outputs: Any) -> dict[str, NDArray[Any]]:
     classes = batch["probabilities"].shape[1]
     propagated = outputs["propagated"][0].cpu().numpy()
     return {
-        "image": batch["image"][0].movedim(0, -1).cpu().numpy(),
+        "image": batch["image"][0].movedim(0, -1).float().cpu().numpy(),
         "truth": colour(batch["mask"][0].cpu().numpy(), classes),
         "answer": colour(most_probable(batch["probabilities"]), classes),
-        "uncertainty": batch["uncertainty"][0].cpu().numpy(),
-        "epistemic part": batch["epistemic"][0].cpu().numpy(),
+        "uncertainty": batch["uncertainty"][0].float().cpu().numpy(),
+        "epistemic part": batch["epistemic"][0].float().cpu().numpy(),
         "annotations": colour(batch["annotation"][0].cpu().numpy(), classes),
         "propagated": colour(propagated, classes),
         "refined": colour(most_probable(outputs["probabilities"]), classes),

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import platform
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ def whole(path: Path) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part.
     """
-    # jobs that share a folder may write the same file: the name has machine and process
-    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
+    # jobs and threads may write the same file: the name has machine, process and thread
+    own = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    part = path.with_name(f".{path.name}.{own}")
     try:
         yield part
         part.replace(path)

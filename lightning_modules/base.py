@@ -103,8 +103,15 @@ class InteractiveModule(LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Seed torch by (seed, step, rank), so that a step's draws (dropout) survive a resume."""
-        torch.manual_seed(seed_of(self._seed, self.global_step, self.global_rank))
+        """Seed torch by (seed, step, rank), so that a step's draws (dropout) survive a resume.
+
+        Of batches whose gradients are accumulated each has draws of its own.
+        """
+        place = [self._seed, self.global_step, self.global_rank]
+        batches = self.trainer.accumulate_grad_batches
+        if batches > 1:
+            place.append(batch_idx % batches)
+        torch.manual_seed(seed_of(*place))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Do nothing: the loop has played the batch, and a callback reads the outcome."""

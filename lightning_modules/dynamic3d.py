@@ -308,9 +308,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             self.replay.load_state_dict(checkpoint["replay"])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        self.before = torch.empty_like(
-            state_dict.get(f"{prefix}before", self.before)
-        )  # its size is the last volume's
+        found = state_dict.get(f"{prefix}before", self.before)
+        # its size is the last volume's
+        self.before = torch.empty_like(found, device=self.before.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def configure_optimizers(self) -> Any:

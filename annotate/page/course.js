@@ -21,10 +21,9 @@ let page = null;
 // changed(), what follows from something new that was said (optional); and `end`, said when all is done.
 export async function runCourse(given) {
   page = given;
-  await look();
   for (;;) {
+    try { await inOrder(look); } catch (error) { say(error.message, true); }
     await new Promise((after) => setTimeout(after, ["learning", "preparing"].includes(course.status.state) ? SOON : LATER));
-    await inOrder(look);
   }
 }
 

@@ -10,6 +10,7 @@ const MOST_VALUES = 100;   // objects that a mask may start
 export const page = {
   project: null,           // what the server tells of all photos
   photo: null,             // what it tells of the open one
+  coming: null,            // key of the one that is being opened
   chosen: null,            // number of the object that is changed, null for the next new one
   category: null,          // of the next new object
   view: null,
@@ -28,6 +29,7 @@ export const things = () => [...page.photo.things.values()].filter((one) => one.
 
 export async function open(key, more = {}) {
   const number = ++opening;
+  page.coming = key;
   if (page.photo && page.photo.key !== key) letGo();
   busy("opening");
   try {
@@ -43,7 +45,7 @@ export async function open(key, more = {}) {
   } catch (error) {
     say(error.message, true);
   } finally {
-    if (number === opening) busy("");
+    if (number === opening) { page.coming = null; busy(""); }
   }
 }
 
@@ -54,6 +56,11 @@ async function lastPicture(key) {
 
 // Ask for a change; `asked` may be a function, which is called when it is this request's turn and gives null for nothing.
 function act(asked) {
+  if (page.coming && page.coming !== page.photo.key) {
+    say("The next photo is being opened; click again when it is there.", true);
+    page.view.settle(page.view.path);
+    return Promise.resolve(null);
+  }
   const { view } = page, { key } = page.photo, { path } = view, spent = readClock();
   return inOrder(async () => {
     if (page.photo?.key !== key) return null;
@@ -156,9 +163,12 @@ export const write = (tolerance) => writeExport(() => inOrder(() => post("/api/e
 // An object for each value above 0 of a mask.
 export async function startFrom(file) {
   try {
-    const masks = await masksIn(file, page.photo.size), [height, width] = page.photo.size;
-    choose(null);
-    for (const mask of masks) await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
+    const { key, size: [height, width] } = page.photo, masks = await masksIn(file, [height, width]);
+    for (const mask of masks) {
+      if (page.photo?.key !== key) throw new Error("Another photo is open: the rest of the mask is left out.");
+      if (page.chosen !== null) choose(null);
+      await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
+    }
   } catch (error) { say(error.message, true); }
 }
 

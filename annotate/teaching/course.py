@@ -255,7 +255,7 @@ class Course(Generic[R]):
                 raise StaleError("it was changed elsewhere; the page reads it again")
             event = make()
             self.happen(item, event)
-            self.cancelled = event["do"] == "cancel"
+            self.cancelled = self.cancelled or event["do"] == "cancel"
             self.bell.notify_all()
 
     def status(self) -> dict[str, Any]:

@@ -86,10 +86,10 @@ class Lessons(Course[Lecture], Teacher):
             "neighbour": near,
         }
         item = self.meet_with(met, event | {"iou": self._iou(met.task, answer)})
-        labels = item.rounds.given(met.round)
-        return Told(
-            annotation_of(labels, self.size), len(labels), item.rounds.decided[met.round].last
-        )
+        with self.bell:
+            self._check()  # a decision may be taken back as soon as it is made
+            labels, last = item.rounds.given(met.round), item.rounds.decided[met.round].last
+        return Told(annotation_of(labels, self.size), len(labels), last)
 
     def learned(self, learned: Learned) -> None:
         """See `Teacher`."""

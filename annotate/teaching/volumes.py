@@ -95,12 +95,13 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
         item = self.meet_with(
             met, {"do": "met", "answer": answer, "size": list(self.shape(met.task))}
         )
-        lecture = replay_to_decision(item.journal.events, met.round)
+        with self.bell:
+            self._check()  # a decision may be taken back as soon as it is made
+            lecture = replay_to_decision(item.journal.events, met.round)
+            last = lecture.decided[met.round].last
         before = replay_to_decision(item.journal.events, met.round - 1).said if met.round else 0
         masks = lecture.masks(self.shape(met.task))
-        return ToldSlices(
-            masks, bool(masks) and lecture.said > before, lecture.decided[met.round].last
-        )
+        return ToldSlices(masks, bool(masks) and lecture.said > before, last)
 
     def learned(self, learned: Learned) -> None:
         """See `SliceTeacher`."""

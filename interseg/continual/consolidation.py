@@ -84,9 +84,9 @@ class LwF(Consolidation):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: object
     ) -> None:
-        self.before = torch.empty_like(
-            state_dict.get(f"{prefix}before", self.before)
-        )  # its size is the last task's images'
+        found = state_dict.get(f"{prefix}before", self.before)
+        # its size is that of the last task's images
+        self.before = torch.empty_like(found, device=self.before.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -148,7 +148,7 @@ class TaskMemory(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: object
     ) -> None:
-        self.pairs = torch.empty_like(
-            state_dict.get(f"{prefix}pairs", self.pairs)
-        )  # as many tasks as there were
+        found = state_dict.get(f"{prefix}pairs", self.pairs)
+        # as many tasks as there were, on the device of the others
+        self.pairs = torch.empty_like(found, device=self.pairs.device)
         super()._load_from_state_dict(state_dict, prefix, *args)

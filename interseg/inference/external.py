@@ -99,10 +99,11 @@ class SetAndPredict(PhotoPredictor):
         return {"photo": photo}
 
     def _set(self, photo: Photo) -> None:
-        self._photo = photo
+        self._photo = None  # until the model has taken it
         if not self.is_function:
             self.model.set_image(photo.copy())
         self._fresh = self.model.get_state() if self.has_state else None
+        self._photo = photo
 
     def decode(
         self,

@@ -244,7 +244,7 @@ class Decoder(nn.Module):
 
         Points are SAM's x and y.
         """
-        frame = torch.floor(size * (FRAME / size.max()) + 0.5)
+        frame = torch.floor(size * (FRAME / size.max()) + 0.5).clamp_min(1)
         found = []
         for axis in (0, 1):
             place = points[:, 1 - axis] * (size[axis] / frame[axis])

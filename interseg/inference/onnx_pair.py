@@ -189,7 +189,7 @@ def frame_of(size: tuple[int, ...]) -> tuple[int, int]:
 
     Sides are rounded as in the segment-anything repository.
     """
-    height, width = (int(side * FRAME / max(size) + 0.5) for side in size)
+    height, width = (max(1, int(side * FRAME / max(size) + 0.5)) for side in size)
     return height, width
 
 

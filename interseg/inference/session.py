@@ -211,6 +211,8 @@ def open_sessions(
     started = time.perf_counter()
     with torch.no_grad():
         parts = segmenter.encode(images)
+    if images.is_cuda:  # else the first click would wait for it
+        torch.cuda.synchronize(images.device)
     seconds = (time.perf_counter() - started) / max(1, len(images))
     firsts = first_steps(segmenter, images, numbers, parts, masks, logit)
     sessions = []

@@ -3,10 +3,12 @@ before.
 """
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
-from interseg.files import write_table, write_whole
+from interseg.files import whole, write_table, write_whole
 
 
 def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_beside_it(tmp_path):
@@ -15,6 +17,21 @@ def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_beside_it(tmp_
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "a" * 100_000 + "\ud800")
     assert path.read_text() == "before\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_threads_that_write_a_file_at_once_do_not_meet(tmp_path):
+    path, both = tmp_path / "annotations.json", Barrier(2)
+
+    def write(text):
+        with whole(path) as part:
+            part.write_text(text)
+            both.wait(10)
+            assert part.read_text() == text
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ["a", "b"]))
+    assert path.read_text() in ("a", "b")
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -107,6 +107,8 @@ def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(
         assert person.try_("label", kind="click", y=3, x=3, label=1)[0] == 400
         shown = person.act("cancel")
         assert (shown["labels"], shown["round"], shown["learning"]) == (4, 0, False)
+        person.act("label", kind="click", y=3, x=3, label=1)  # before the method has heard of it
+        assert person.act("undo")["labels"] == 4
         go_on.set()
         monkeypatch.undo()
         person.wait("waiting")

@@ -78,6 +78,11 @@ def test_a_task_costs_its_pair_and_pairs_survive_a_checkpoint(tmp_path):
     assert [b - a for a, b in itertools.pairwise(sizes)] == [6256, 6256]
     memory.threshold.fill_(7.0)
     torch.save(memory.state_dict(), tmp_path / "2.ckpt")
+    elsewhere = TaskMemory(400, 764).to("meta")
+    with pytest.warns(UserWarning, match="no-op"):  # nothing can be copied there
+        elsewhere.load_state_dict(memory.state_dict())
+    assert elsewhere.pairs.device.type == "meta"
+    assert elsewhere.pairs.shape == memory.pairs.shape
     other = TaskMemory(400, 764)
     other.load_state_dict(torch.load(tmp_path / "2.ckpt", weights_only=True))
     assert torch.equal(other.pairs, memory.pairs)
