@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.drawing import draw, write
+from tests.helpers.drawing import draw, draw_sizes, write
 
 os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
@@ -28,11 +28,7 @@ def mode_of_one_test():
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Five images with instance-id masks, 10 objects; the last image has another size."""
-    for i in range(5):
-        image, ids = draw(i, width=96 if i < 4 else 80)
-        write(tmp_path / "folder" / "images" / f"{i}.png", image)
-        write(tmp_path / "folder" / "masks" / f"{i}.png", ids)
-    return tmp_path / "folder"
+    return draw_sizes(tmp_path / "folder")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from configs import build, load
+from configs.targets import find
 from datamodules.coco_source import CocoSource
 from datamodules.davis import DavisDataModule
 from datamodules.downloads import SBD, unpack
@@ -23,6 +24,7 @@ from interseg.errors import InputError
 from interseg.labels import read_labels
 from interseg.listing import inside, leads_out
 from tests.helpers.drawing import draw, write
+from tests.helpers.others import Squares
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [
@@ -249,3 +251,17 @@ def test_an_archive_that_leads_out_is_one_line_for_a_person(tmp_path, monkeypatc
     ):
         SBD.fetch(root, root / "wanted", lambda: None)
     assert not (tmp_path / "inner" / "out.txt").exists()
+
+
+def test_a_trusted_packages_own_classes_and_functions_are_built_and_what_it_imports_is_not():
+    assert find("tests.helpers.others.Squares", ["tests"]) is Squares
+    assert find("tests.helpers.others.made", ["tests"]).__name__ == "made"
+    for target in (
+        "tests.helpers.commands.Path",
+        "tests.helpers.commands.guarded",
+        "tests.helpers.others.np",
+    ):
+        with pytest.raises(InputError, match="is no class that a config may build"):
+            find(target, ["tests"])
+    with pytest.raises(InputError, match="is not trusted"):
+        find("tests.helpers.others.Squares")

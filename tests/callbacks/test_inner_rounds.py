@@ -1,6 +1,6 @@
 """Inner rounds: as many as drawn, without gradient, and those of a slow loop.
 
-That they resume, and are the same on two ranks, is in tests/datamodules/test_joined.py.
+That they resume, and are the same on two ranks, is in tests/datamodules/test_joined_training.py.
 """
 
 from types import SimpleNamespace

@@ -12,7 +12,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from callbacks.requeue import Requeue, slurm_job
 from configs.run import slurm_step
-from tests.callbacks.test_resume import (
+from tests.helpers.click_runs import (
     EPOCHS,
     STEPS,
     assert_same_training,
@@ -20,7 +20,6 @@ from tests.callbacks.test_resume import (
     module,
     state,
     trainer,
-    undisturbed,  # noqa: F401
 )
 
 
@@ -39,7 +38,7 @@ class Told(Callback):
     ("step", "number"),
     [(step, (signal.SIGTERM, signal.SIGUSR1)[step % 2]) for step in range(EPOCHS * STEPS - 1)],
 )
-def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, step, number):  # noqa: F811
+def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, step, number):
     source, before = undisturbed / "folder", signal.getsignal(number)
     with pytest.raises(SystemExit, match=f"{number.name}.*checkpoint=last"):
         trainer(tmp_path, Requeue(), Told(step, number), every=None).fit(module(), data(source))
@@ -69,7 +68,7 @@ def validating(root, *callbacks, interval, devices=1):
 
 @pytest.mark.parametrize(("step", "interval"), [(1, 1), (EPOCHS * STEPS, STEPS)])
 def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(
-    undisturbed,  # noqa: F811
+    undisturbed,
     tmp_path,
     step,
     interval,
@@ -87,7 +86,7 @@ def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(
     assert_same_training(state(tmp_path / "whole"), state(cut))
 
 
-def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_path):  # noqa: F811
+def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_path):
     source = undisturbed / "folder"
     trainer(tmp_path / "whole", devices=2).fit(module(), data(source, batch_size=2))
     with pytest.raises((SystemExit, ProcessExitedException)):
@@ -103,7 +102,7 @@ def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_pa
 
 
 def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(
-    undisturbed,  # noqa: F811
+    undisturbed,
     tmp_path,
     monkeypatch,
 ):

@@ -8,26 +8,9 @@ import pytest
 import torch
 
 import evaluate
-import train
-from configs import load
 from tests.helpers.commands import CROP, ROOT, called, tiny
 from tests.helpers.drawing import draw_folder
 
-OVERLAYS = [("small.yaml", "gpu.yaml"), ("brs.yaml", "gpu.yaml"), ("brs.yaml", "brs/small.yaml")]
-OVERLAYS += [
-    ("two_in_one.yaml", f"two_in_one/{p.name}")
-    for p in sorted((ROOT / "configs" / "two_in_one").glob("*.yaml"))
-    if p.name != "once.yaml"
-]
-OVERLAYS += [("two_in_one/once.yaml", "two_in_one/pnr.yaml")]
-OVERLAYS += [
-    ("small.yaml", f"itis/{p.name}")
-    for p in sorted((ROOT / "configs" / "itis").glob("*.yaml"))
-    if p.name != "once.yaml"
-]
-OVERLAYS += [("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
-OVERLAYS += [(method, "gpu.yaml") for method in ("itis/once.yaml", "ritm.yaml", "simpleclick.yaml")]
-OVERLAYS += [("itis/once.yaml", "quickstart.yaml")]
 OTHERS = (
     "default.yaml",
     "quickstart.yaml",
@@ -42,9 +25,6 @@ METHODS = [
     "itis/once.yaml",
     "two_in_one/once.yaml",
 ]
-
-
-CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yaml"]
 
 
 @pytest.fixture(scope="module")
@@ -166,93 +146,6 @@ def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
         assert clicked["f_brs_b"][1] < clicked["null"][1]
 
 
-USERS = ("itis", "cluster", "random", "brs")
-
-
-def users_of(method, overlay):
-    """List the users of each overlay: all for one, one each for the others, in turn."""
-    return (
-        USERS
-        if overlay == "itis/mask.yaml"
-        else [USERS[OVERLAYS.index((method, overlay)) % len(USERS)]]
-    )
-
-
-@pytest.mark.parametrize(("method", "overlay"), OVERLAYS)
-def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, monkeypatch):
-    arguments = [
-        "--config",
-        method,
-        "--config",
-        overlay,
-        "--config",
-        "data/folder.yaml",
-        f"data.root={data}",
-        f"run={tmp_path / 'run'}",
-    ]
-    steps = [*tiny(method), f"loading.augment={CROP[0]}", "trainer.max_epochs=2"]
-    if overlay == "gpu.yaml":
-        steps += ["model.network.compile.backend=eager"]  # traced, but no compiler is needed
-    if overlay == "quickstart.yaml":
-        steps += ["weights=null"]  # of a network of another size
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
-    train.main()
-    signed = method != "two_in_one.yaml" or overlay == "two_in_one/pnr.yaml"
-    for user in users_of(method, overlay) if signed else ("",):
-        played = tmp_path / f"played{user}"
-        line = [
-            "--checkpoint",
-            tmp_path / "run",
-            *(["--config", f"users/{user}.yaml"] if user else []),
-            "max_clicks=2",
-            "callbacks.report=null",
-            f"run={played}",
-        ]
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line)])
-        assert evaluate.main() == 0
-        assert json.loads((played / "report.json").read_text())["objects"] == 8
-
-
-@pytest.mark.parametrize("method", ["ritm.yaml", "simpleclick.yaml"])
-def test_ritms_training_is_one_whatever_the_network(method):
-    own, shared = load([method], []), load(["small.yaml", "itis/ritm.yaml"], [])
-    assert own["callbacks"]["loop"]["inner_rounds"] == 3
-    assert own["callbacks"]["loop"] == {
-        key: shared["callbacks"]["loop"][key] for key in own["callbacks"]["loop"]
-    }
-    for key in ("guidance", "loss", "mask_map"):
-        assert own["model"][key] == shared["model"][key]
-    assert own["loading"]["initial"] == shared["loading"]["initial"]
-
-
-@pytest.mark.parametrize(
-    "config", sorted(p.name for p in (ROOT / "configs" / "classical").glob("*.yaml"))
-)
-def test_classical_methods_play_without_training(config, data, tmp_path, monkeypatch):
-    line = [
-        "--config",
-        f"classical/{config}",
-        "--config",
-        "data/folder.yaml",
-        f"data.root={data}",
-        "max_clicks=3",
-        "full_curves=true",
-    ]
-    quiet = [
-        "trainer.accelerator=cpu",
-        "callbacks.progress=null",
-        "trainer.enable_progress_bar=false",
-        "loading.num_workers=0",
-    ]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *line, *quiet, f"run={tmp_path}"])
-    assert evaluate.main() == 0
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["objects"] == 8
-    assert report["miou@0"] == 0
-    assert report["miou@3"] > 0.4
-    assert report["effort"][0]["clicks"] >= 1
-
-
 @pytest.mark.parametrize("run", ["small.yaml"], indirect=True)
 def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_path):
     import shutil
@@ -272,43 +165,6 @@ def test_a_bad_file_is_counted_named_and_seen_in_the_exit_code(run, data, tmp_pa
     assert "1.png cannot be read as an image" in result.stderr
     assert "the figures are without this" in result.stderr
     assert json.loads((tmp_path / "eval" / "report.json").read_text())["objects"] == 6
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("train.py", ["--config", "itis.yaml"], "PASCAL VOC 2012 is expected in"),
-        ("train.py", [], "no model is configured"),
-        ("train.py", ["--config", "itis.yaml", "trainer.max_epoch=2"], "did you mean max_epochs?"),
-        (
-            "train.py",
-            ["--config", "small.yaml", "--config", "data/samples.yaml", "logger=tensorboard"],
-            "logger is 'tensorboard'",
-        ),
-        (
-            "train.py",
-            ["--config", "small.yaml", "--config", "data/samples.yaml", "run=/proc/no/run"],
-            "cannot be written",
-        ),
-        ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
-        ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
-        ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
-        (
-            "evaluate.py",
-            [*CLASSICAL, "refiner.weight=1"],
-            "refiner is {'weight': 1}; use one of brs",
-        ),
-        ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "turn it on by --config zoom.yaml"),
-        ("compare.py", ["nowhere"], "nowhere holds no finished evaluation"),
-    ],
-)
-def test_what_a_person_can_mend_is_one_line_and_exit_code_two(name, arguments, message, tmp_path):
-    result = called(name, *arguments, cwd=tmp_path)
-    assert result.returncode == 2
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("run", ["small.yaml"], indirect=True)

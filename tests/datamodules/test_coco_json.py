@@ -1,4 +1,8 @@
-"""COCO files as people have them; single annotations are in test_coco_people_have.py."""
+"""COCO files as people have them.
+
+Single annotations are in test_coco_people_have.py, their polygons and run lengths in
+test_coco_outlines_people_have.py.
+"""
 
 import json
 

@@ -1,7 +1,4 @@
-"""Sources side by side: ids, weights and splits against those computed by hand.
-
-Two ranks and resumed runs train as one, with the memory of clicks and inner rounds.
-"""
+"""Sources side by side: ids, weights and splits against those computed by hand."""
 
 import json
 from collections import Counter
@@ -10,9 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.checkpoint import LastCheckpoint
-from callbacks.inner_rounds import number_of_rounds
-from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
 from datamodules.base import Loading
 from datamodules.click_batches import collate
@@ -22,39 +16,14 @@ from datamodules.grabcut import GrabCutDataModule
 from datamodules.joined import JoinedDataModule, JoinedSource, Walk, WalkSampler
 from datamodules.sources import ObjectSource
 from interseg.errors import InputError
-from interseg.networks.click_network import ClickNetwork
-from lightning_modules.itis import ITIS
-from lightning_modules.optimisation import Optimisation
-from tests.helpers.drawing import draw, draw_folder, write
-from tests.helpers.small_network import ENCODER
-from tests.helpers.training import AUGMENT, Kill, Killed, assert_equal, memory, quiet_trainer
+from tests.helpers.drawing import draw, write
+from tests.helpers.joined import draw_sets, joined
+from tests.helpers.training import assert_equal
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Two folders to train on, of 6 and 4 objects, and a set to evaluate on, of 3."""
-    root = tmp_path_factory.mktemp("sets")
-    draw_folder(root / "big", 3)
-    for i in range(2):
-        image, ids = draw(i + 20)
-        write(root / "small" / "images" / f"{i}.png", image)  # names that the other folder has too
-        write(root / "small" / "masks" / f"{i}.png", ids)
-    for i in range(3):
-        image, ids = draw(i + 40, objects=1)
-        write(root / "held" / "data_GT" / f"{i}.png", image)
-        write(root / "held" / "boundary_GT" / f"{i}.png", ids * 255)
-    return root
-
-
-def joined(root, weights=None, batch_size=2, **options):
-    parts = {
-        "big": FolderDataModule(str(root / "big")),
-        "small": FolderDataModule(str(root / "small")),
-        "held": GrabCutDataModule(str(root / "held")),
-    }
-    chosen = {"train": ["big", "small"], "evaluate": ["held"]} | options
-    loading = Loading(num_workers=0, batch_size=batch_size, augment=AUGMENT)
-    return JoinedDataModule(parts, weights, **chosen, loading=loading)
+    return draw_sets(tmp_path_factory.mktemp("sets"))
 
 
 def epochs(sampler, count):
@@ -147,55 +116,6 @@ def test_fewer_objects_are_drawn_from_all_parts(root):
     big = sum(id < 6 for id in kept)
     assert all(sum(kept[i] < 6 for _, i in items) == big for items in seen)
     assert all(len(items) == big + round((8 - big) / 2) for items in seen)
-
-
-def module():
-    torch.manual_seed(3)
-    options = {"decoder_channels": 16, "encoder_output_stride": 16, "decoder_aspp_dropout": 0.0}
-    network = ClickNetwork(encoder=ENCODER, pretrained=None, guidance_channels=3, options=options)
-    return ITIS(
-        network,
-        mask_map="probabilities",
-        optimisation=Optimisation(learning_rate=1e-3),
-    )
-
-
-def train(root, sets, *callbacks, devices=1, checkpoint=None):
-    learner = module().double()  # a checkpoint is read before Lightning would do it
-    loop = UserLoop(reset_probability=0.3, inner_rounds=3)
-    trainer = quiet_trainer(root, [loop, *callbacks], 2, devices, "64-true")
-    trainer.fit(
-        learner,
-        joined(sets, {"small": 0.5}, batch_size=4 // devices),
-        ckpt_path=checkpoint,
-        weights_only=True,
-    )
-    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(root, tmp_path_factory):
-    assert [number_of_rounds(3, 0, step) for step in range(4)] == [0, 2, 0, 2]
-    return train(tmp_path_factory.mktemp("undisturbed"), root, LastCheckpoint(1))
-
-
-def test_a_killed_training_goes_on_as_if_it_had_not_been(root, undisturbed, tmp_path):
-    with pytest.raises(Killed):
-        train(tmp_path, root, LastCheckpoint(1), Kill(3, True))
-    resumed = train(
-        tmp_path, root, LastCheckpoint(1), checkpoint=tmp_path / "checkpoints" / "last.ckpt"
-    )
-    assert resumed["global_step"] == 4
-    for part in ("state_dict", "optimizer_states"):
-        assert_equal(undisturbed[part], resumed[part], part)
-    assert_equal(memory(undisturbed), memory(resumed))
-
-
-def test_two_ranks_learn_what_one_does(root, undisturbed, tmp_path):
-    two = train(tmp_path, root, LastCheckpoint(1), devices=2)
-    assert_equal(memory(undisturbed), memory(two))
-    for name, weights in undisturbed["state_dict"].items():
-        assert torch.allclose(weights, two["state_dict"][name], atol=1e-5), name
 
 
 def test_photos_that_are_trained_and_evaluated_on_are_refused(root):

@@ -39,3 +39,12 @@ def draw_folder(root: Path, count: int) -> Path:
         write(root / "images" / f"{i}.png", image)
         write(root / "masks" / f"{i}.png", ids)
     return root
+
+
+def draw_sizes(root: Path) -> Path:
+    """Five photos in that layout, 10 objects; the last photo has another size."""
+    for i in range(5):
+        image, ids = draw(i, width=96 if i < 4 else 80)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", ids)
+    return root

@@ -73,3 +73,17 @@ def slow_components(region):
                     stack.append(q)
         found.append(component)
     return found
+
+
+def slow_outline(region):
+    """The pixels of a region beside one outside it; at the border where there is none."""
+    pixels = [tuple(p) for p in np.argwhere(region)]
+    found = [p for p in pixels if any(not region[q] for q in neighbours(*p, region.shape, False))]
+    return found or [p for p in pixels if len(neighbours(*p, region.shape, False)) < 4]
+
+
+def square(height=40, width=40, top=10, left=10, bottom=30, right=30):
+    """The mask of a rectangle."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = 1
+    return mask

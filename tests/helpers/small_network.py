@@ -8,6 +8,7 @@ from torch import nn
 
 from interseg.clicks.layout import clicks_of
 from interseg.inference.scene import Scene
+from interseg.networks.click_network import ClickNetwork
 
 ENCODER = "tu-test_efficientnet"
 """timm's smallest encoder, from a random start, for networks that are played and trained but need
@@ -114,3 +115,13 @@ def same(a, b):
         return False
     pairs = [(one[key], other[key]) for one, other in zip(a, b, strict=True) for key in one]
     return all(torch.equal(v, w) if isinstance(v, torch.Tensor) else v == w for v, w in pairs)
+
+
+def click_network(channels=2):
+    """A click network with the small encoder."""
+    return ClickNetwork(
+        encoder=ENCODER,
+        pretrained=None,
+        guidance_channels=channels,
+        options={"decoder_channels": 16},
+    )

@@ -10,8 +10,6 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from configs.targets import find
-from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.inference.external import SetAndPredict
 from interseg.inference.onnx_pair import OnnxPair
@@ -21,6 +19,7 @@ from interseg.inference.session import open_sessions
 from lightning_modules.external import External
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw, draw_folder
+from tests.helpers.external import CLICKS, photos
 from tests.helpers.others import Network, Remembering, Squares, function
 from tests.helpers.sam import Decoder, Encoder, export_pair, small_sam, small_sam2
 
@@ -31,16 +30,6 @@ QUIET = [
     "max_clicks=3",
     "full_curves=true",
 ]
-CLICKS = [Click(30, 24), Click(12, 70, 0), Click(40, 60), Click(5, 5, 0)]
-
-
-def photos(count=1, width=96):
-    return torch.stack(
-        [
-            torch.from_numpy(draw(i, width=width)[0]).permute(2, 0, 1).float() / 255
-            for i in range(count)
-        ]
-    )
 
 
 @pytest.fixture(scope="module")
@@ -114,56 +103,6 @@ def test_a_mask_to_start_from_counts_and_so_do_earlier_answers(pair, folders):
             assert np.array_equal(answers[0], answers[2])
 
 
-def test_masks_logits_and_probabilities_are_read_as_what_they_are():
-    read = [
-        External(Squares(gives=gives), answers)
-        for gives, answers in (("logits", "logits"), ("probabilities", "probabilities"))
-    ]
-    sessions = [open_sessions(one, photos())[0] for one in (*read, External(Squares(gives="mask")))]
-    for session in sessions:
-        session.click(30, 24)
-    assert np.allclose(sessions[0].probabilities, sessions[1].probabilities, atol=1e-6)
-    assert all(np.array_equal(session.mask, sessions[0].mask) for session in sessions)
-    assert set(np.unique(sessions[2].probabilities.round(6))) == {0.0, 1.0}
-
-
-def test_one_photo_is_set_once_for_all_its_clicks():
-    own = Squares()
-    (session,) = open_sessions(External(own), photos())
-    for click in CLICKS:
-        answer_together([session], [click])
-    assert own.sets == 1
-    session.another().click(3, 3)
-    assert own.sets == 1
-    assert session.encoding_seconds > 0
-
-
-class Wrong:
-    def __init__(self, answer):
-        self.answer = answer
-
-    def __call__(self, image, points, labels, mask):
-        return self.answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "answers", "message"),
-    [
-        (
-            np.zeros((3, 4)),
-            "logits",
-            r"Wrong answered \(3, 4\) of float64; a mask or logits are \(72, 96\)",
-        ),
-        (np.full((72, 96), np.nan), "logits", "Wrong answered NaN"),
-        (np.full((72, 96), 1.5), "probabilities", "not probabilities; set model.answers=logits"),
-    ],
-)
-def test_an_answer_that_is_none_is_one_clear_error(answer, answers, message):
-    (session,) = open_sessions(External(Wrong(answer), answers), photos())
-    with pytest.raises(InputError, match=message):
-        session.click(3, 3)
-
-
 def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
     with pytest.raises(InputError, match="no predictor is configured; name your class"):
         External()
@@ -185,20 +124,6 @@ def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(InputError, match="is a bert, none of sam, sam2"):
         TransformersSam(str(tmp_path))
-
-
-def test_a_trusted_packages_own_classes_and_functions_are_built_and_what_it_imports_is_not():
-    assert find("tests.helpers.others.Squares", ["tests"]) is Squares
-    assert find("tests.helpers.others.made", ["tests"]).__name__ == "made"
-    for target in (
-        "tests.helpers.commands.Path",
-        "tests.helpers.commands.guarded",
-        "tests.helpers.others.np",
-    ):
-        with pytest.raises(InputError, match="is no class that a config may build"):
-            find(target, ["tests"])
-    with pytest.raises(InputError, match="is not trusted"):
-        find("tests.helpers.others.Squares")
 
 
 def test_the_pair_is_what_its_modules_give_in_torch(pair):

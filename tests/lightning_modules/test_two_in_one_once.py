@@ -15,7 +15,7 @@ from interseg.networks.once_network import OnceNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from lightning_modules.itis import ITIS
 from lightning_modules.two_in_one import TwoInOne
-from tests.lightning_modules.test_two_in_one import Fitting, batch, with_distance
+from tests.helpers.two_in_one import Fitting, batch, with_distance
 
 SIZES = {"width": 32, "outlines": 8, "blocks": 1}
 

@@ -8,7 +8,7 @@ from interseg.clicks.layout import BOUNDARY, IGNORE
 from interseg.evaluation.overlap import iou
 from interseg.views import Box
 from lightning_modules.two_in_one_targets import RefinementTargets, Selected, square
-from tests.lightning_modules.test_two_in_one import batch
+from tests.helpers.two_in_one import batch
 
 CROP = Box(0, 0, 64, 56)
 

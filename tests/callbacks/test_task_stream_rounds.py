@@ -1,0 +1,140 @@
+"""Rounds of a sequence: annotations that stay, what is learned of them, and users who give none."""
+
+import csv
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from interseg.continual.consolidation import PackNet
+from interseg.evaluation.overlap import mean_iou
+from tests.helpers.task_streams import METHODS, Satisfied, baseline, clis, data, last, trainer
+from tests.helpers.teaching import draw_classes
+from tests.helpers.training import assert_equal
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return draw_classes(tmp_path_factory.mktemp("classes"), 9)
+
+
+def test_a_satisfied_user_makes_rounds_no_ops_and_so_does_no_update(folder, pretrained, tmp_path):
+    cases = [(f"user {name}", METHODS[name], Satisfied(), name) for name in METHODS]
+    cases += [
+        ("steps", lambda p: baseline()(p, steps=0), None, "naive"),
+        ("clis steps", lambda p: clis(p, steps=0), None, "clis"),
+    ]
+    for name, method, user, kind in cases:
+        trainer(tmp_path / name, epochs=1, user=user).fit(method(pretrained[kind]), data(folder))
+        rows = list(csv.DictReader((tmp_path / name / "transfer.csv").open()))
+        assert all(r["iou"] == r["before"] for r in rows if r["kind"] == "refined"), name
+        if kind == "naive":
+            assert_equal(
+                torch.load(pretrained[kind], weights_only=True)["state_dict"],
+                last(tmp_path / name)["state_dict"],
+            )
+
+
+def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_what_it_owns(
+    folder, pretrained, tmp_path
+):
+    losses, owned = [], []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.before = batch["probabilities"].clone()
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if bool(batch["new"].any()):
+                labels = outputs["propagated"][:, None].long()
+                losses.append(
+                    [
+                        -p.gather(1, labels).log().mean().item()
+                        for p in (self.before, outputs["probabilities"])
+                    ]
+                )
+            if batch["last_round"] and isinstance(pl_module.consolidation, PackNet):
+                owner = pl_module.consolidation.owner("convolutions.3.weight")
+                owned.append(
+                    (owner.clone(), pl_module.network.convolutions[3].weight.detach().clone())
+                )
+
+    trainer(tmp_path / "naive", Watch(), epochs=1).fit(
+        baseline()(pretrained["naive"], steps=30), data(folder)
+    )
+    assert len(losses) >= 3
+    assert np.mean([after < before for before, after in losses]) > 0.7
+    trainer(tmp_path / "packnet", Watch(), epochs=1).fit(
+        METHODS["packnet"](pretrained["packnet"]), data(folder)
+    )
+    for (owner, before), (_, after) in itertools.pairwise(owned):
+        assert torch.equal(before[owner < 255], after[owner < 255])
+    assert not torch.equal(owned[0][1], owned[-1][1])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.met = batch["probabilities"].clone()
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append((self.met, outputs["probabilities"]))
+            assert pl_module.neighbour(batch["image"]) == [(batch["task"], 0.0, True)]
+
+    trainer(tmp_path, Watch(), epochs=1, precision=precision, user=Satisfied()).fit(
+        clis(pretrained["clis"]), data(folder, rounds=1)
+    )
+    assert len(seen) == 3
+    assert all(torch.equal(met, refined) for met, refined in seen)
+
+
+def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(
+    folder, pretrained, tmp_path
+):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            seen.append(
+                (
+                    batch["task"],
+                    batch["round"],
+                    batch["annotation"].clone(),
+                    batch["mask"],
+                    outputs["probabilities"].shape,
+                )
+            )
+
+    trainer(tmp_path, Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder))
+    for (task, round, first, mask, shape), (_, _, second, _, _) in zip(
+        seen[::2], seen[1::2], strict=True
+    ):
+        assert round == 0
+        assert shape == (1, 2, 40, 56)
+        given = first != 255
+        assert (second[given] == first[given]).all()
+        assert (first[given] == mask[given]).double().mean() > 0.8 or not given.any(), task
+    assert [s[0] for s in seen] == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_annotations_say_is_measured_before_it_is_learned(folder, pretrained, tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            rest = torch.where(batch["annotation"] == 255, batch["mask"], 255)[0].numpy()
+            seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
+
+    trainer(tmp_path, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
+    rows = [
+        r
+        for r in csv.DictReader((tmp_path / "transfer.csv").open())
+        if r["kind"].startswith("round")
+    ]
+    assert [float(row["propagated"]) for row in rows] == pytest.approx(seen)
+    assert len(set(seen)) > 3

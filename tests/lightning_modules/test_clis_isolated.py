@@ -1,0 +1,83 @@
+"""The isolated update of CLIS: kernels that a task opens, and weights that it moves."""
+
+import pytest
+import torch
+
+from tests.helpers.clis import begin_at, begun, clis, shown
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def test_the_isolated_update_opens_spare_kernels_and_lets_their_weights_go_anywhere():
+    module, image = (
+        clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
+        torch.rand(1, 3, 16, 24),
+    )
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
+    before = torch.cat(module.activation())
+    plain = module.network.plain(image)
+    assert before.lt(0.1).sum() == 14 * 3
+    opened = begun(module, image)
+    assert [len(chosen) for chosen in opened] == [2] * 14
+    assert all(
+        index >= count - 3
+        for chosen, count in zip(opened, module.network.counts, strict=True)
+        for index in chosen
+    )
+    after = torch.cat(module.activation())
+    assert torch.allclose(after[module.opened], torch.tensor(0.88), atol=1e-3)
+    assert torch.allclose(after[~module.opened], before[~module.opened], atol=1e-3)
+    layer = module.network.convolutions[4].weight.prior_log_variance.flatten(1)
+    assert (layer[opened[4]] == 0).all()
+    assert (layer[:6] < 0).all()
+    assert (module.network.head.weight.prior_log_variance[:, opened[-1]] == 0).all()
+    assert torch.equal(module.network.plain(image), plain)
+    pairs = zip(module.network.gates, module.network.probabilities(), strict=True)
+    assert (
+        sum(gates.kl(p)[0] for gates, p in pairs) > 1
+    )  # opening has a price: under the prior they are closed
+
+
+def test_without_spare_kernels_the_isolated_update_learns_the_least_open_one():
+    module, image = clis(update="isolated"), torch.rand(1, 3, 16, 24)
+    wanted = torch.linspace(0.9, 0.5, sum(module.network.counts))
+    begin_at(module, wanted)
+    module.pretrained_gates = torch.cat(module.activation())
+    assert begun(module, image) == [[count - 1] for count in module.network.counts]
+    assert torch.allclose(torch.cat(module.activation()), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("moving", ["kernels", "gates"])
+def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(moving):
+    module, image = (
+        clis(spare=3, update="isolated", isolated=2, pretrained="last.ckpt"),
+        torch.rand(1, 3, 16, 24),
+    )
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
+    opened = begun(module, image)
+    module.phase = moving
+    labels = torch.randint(0, 2, (1, 16, 24))
+    module.loss(image, labels, torch.ones(1, 16, 24)).backward()
+    module.on_before_optimizer_step(None)
+    for gates, layer, chosen in zip(
+        module.network.gates, module.network.convolutions, opened, strict=True
+    ):
+        assert gates.raw_a.grad.abs().sum() > 0
+        for parameter in layer.parameters():
+            if moving == "gates":
+                assert parameter.grad is None
+            else:
+                assert set(
+                    parameter.grad.reshape(len(parameter), -1).abs().sum(1).nonzero()[:, 0].tolist()
+                ) <= set(chosen)
+    head = module.network.head
+    assert head.bias.mean.grad is None
+    if moving == "gates":
+        assert head.weight.mean.grad is None
+    else:
+        assert set(head.weight.mean.grad.abs().sum((0, 2, 3)).nonzero()[:, 0].tolist()) == set(
+            opened[-1]
+        )
