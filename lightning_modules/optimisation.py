@@ -87,22 +87,40 @@ class Optimisation:
 
     def factor(self, module: LightningModule, step: int) -> float:
         """Compute what the learning rates are multiplied by at a step."""
-        begin, end = self.phase(module)
+        begin, end = self.phase(module, step)
         warm = min(1.0, (step - begin + 1) / (self.warmup + 1))
-        passed = [epoch for epoch in self.milestones if epoch <= module.current_epoch]
+        passed = [m for m in self.milestones if m <= epoch_of(module, step)]
         warm *= self.milestones[max(passed)] if passed else 1.0
         if self.schedule == "constant":
             return warm
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - begin) / max(1, end - begin))))
 
-    def phase(self, module: LightningModule) -> tuple[int, int]:
-        """Return the first step of the epoch's phase, and that of the next phase."""
+    def phase(self, module: LightningModule, step: int) -> tuple[int, int]:
+        """Return the first step of a step's phase, and that of the next phase."""
         if not self.anew:
             return 0, int(
                 module.trainer.estimated_stepping_batches
             ) if self.schedule == "cosine" else 0
         epochs = int(module.trainer.max_epochs or 1)
-        a_step = int(module.trainer.estimated_stepping_batches) // epochs
         bounds = [0, *sorted(epoch for epoch in self.anew if 0 < epoch < epochs), epochs]
-        now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= module.current_epoch)
-        return bounds[now] * a_step, bounds[now + 1] * a_step
+        now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= epoch_of(module, step))
+        steps = steps_of_an_epoch(module)
+        return int(bounds[now] * steps), int(bounds[now + 1] * steps)
+
+
+def epoch_of(module: LightningModule, step: int) -> int:
+    """Compute the epoch of a step.
+
+    The rate of an epoch's first step is set at the end of the one before, whose number is still
+    the module's `current_epoch`.
+    """
+    steps = steps_of_an_epoch(module)
+    return module.current_epoch if math.isinf(steps) else step // int(steps)
+
+
+def steps_of_an_epoch(module: LightningModule) -> float:
+    """Count the optimiser's steps of an epoch, infinitely many for data without end."""
+    trainer = module.trainer
+    _ = trainer.estimated_stepping_batches  # loads the data, which are counted then
+    steps = trainer.num_training_batches / trainer.accumulate_grad_batches
+    return steps if math.isinf(steps) else math.ceil(steps)

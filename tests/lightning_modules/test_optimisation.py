@@ -1,12 +1,27 @@
 """Learning rates by a weight's origin, and schedules."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
 
 from configs import build, load, resolve
 from interseg.errors import InputError
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from tests.helpers.small_network import click_network
+
+
+def counted(steps, of_an_epoch):
+    """What an optimisation reads of a Trainer."""
+    return SimpleNamespace(
+        estimated_stepping_batches=steps,
+        num_training_batches=of_an_epoch,
+        accumulate_grad_batches=1,
+        max_epochs=steps // of_an_epoch,
+    )
 
 
 def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers_steps():
@@ -16,16 +31,13 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
         ]
     )
     module = ITIS(click_network(), optimisation=optimisation)
-    module.trainer = type("T", (), {"estimated_stepping_batches": 100, "current_epoch": 0})()
+    module.trainer = counted(100, 5)
     optimizer = module.configure_optimizers()["optimizer"]
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([1e-5, 1e-2, 1e-3])
     assert [p.shape[1] for p in optimizer.param_groups[1]["params"]] == [2]
-    counted = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
-    assert counted == sum(p.numel() for p in module.parameters() if p.requires_grad)
-    factors = []
-    for epoch in (0, 9, 10, 14, 15, 19):
-        module.trainer.current_epoch = epoch
-        factors.append(optimisation.factor(module, 0))
+    weights = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
+    assert weights == sum(p.numel() for p in module.parameters() if p.requires_grad)
+    factors = [optimisation.factor(module, 5 * epoch) for epoch in (0, 9, 10, 14, 15, 19)]
     assert factors == [1.0, 1.0, 0.1, 0.1, 0.03, 0.03]
     cosine = Optimisation(schedule="cosine", warmup=9)
     assert cosine.factor(module, 0) == pytest.approx(0.1)
@@ -34,24 +46,52 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
 
 
 def test_a_schedule_begins_anew_with_a_methods_next_phase():
-    module = type(
-        "M",
-        (),
-        {
-            "trainer": type("T", (), {"estimated_stepping_batches": 160, "max_epochs": 16})(),
-            "current_epoch": 0,
-        },
-    )()
+    module = SimpleNamespace(trainer=counted(160, 10))
     schedule = Optimisation(schedule="cosine", warmup=4, anew=[10])
-    factors = {}
-    for epoch, step in ((0, 0), (5, 50), (9, 99), (10, 100), (10, 104), (13, 130), (15, 159)):
-        module.current_epoch = epoch
-        factors[step] = schedule.factor(module, step)
+    factors = {step: schedule.factor(module, step) for step in (0, 50, 99, 100, 104, 130, 159)}
     assert factors[0] == factors[100] == pytest.approx(0.2)
     assert factors[50] == factors[130] == pytest.approx(0.5)
     assert factors[99] < 0.01
     assert factors[159] < 0.01
     assert factors[104] > 0.95
+
+
+class Line(LightningModule):
+    """A weight, and the rates of all its steps."""
+
+    def __init__(self, optimisation):
+        super().__init__()
+        self.weight, self.optimisation, self.rates = torch.nn.Linear(1, 1), optimisation, []
+
+    def training_step(self, batch, batch_idx):
+        (group,) = self.optimizers().param_groups
+        self.rates.append(group["lr"])
+        return self.weight(batch).square().mean()
+
+    def configure_optimizers(self):
+        return self.optimisation(self, {"all": list(self.parameters())})
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_an_epochs_first_step_has_its_own_rate(accumulated):
+    plain = Optimisation(learning_rate=1.0, milestones={1: 0.1, 3: 0.01})
+    anew = Optimisation(learning_rate=1.0, schedule="cosine", anew=[2])
+    found = []
+    for optimisation in (plain, anew):
+        module = Line(optimisation)
+        loader = torch.utils.data.DataLoader(torch.rand(4, 1), batch_size=1)
+        quiet = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        )
+        trainer = Trainer(
+            max_epochs=4, accelerator="cpu", accumulate_grad_batches=accumulated, **quiet
+        )
+        trainer.fit(module, loader)
+        found.append(module.rates[::accumulated])
+    steps = 4 // accumulated
+    assert found[0] == pytest.approx([1.0] * steps + [0.1] * 2 * steps + [0.01] * steps)
+    falling = [0.5 * (1 + math.cos(math.pi * i / (2 * steps))) for i in range(2 * steps)]
+    assert found[1] == pytest.approx(falling * 2)
 
 
 def test_unknown_optimisers_schedules_and_origins_are_named():
