@@ -2,6 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import copytree, ignore_patterns
 from unittest import mock
 
 import numpy as np
@@ -161,6 +163,19 @@ def test_coco_and_labelme_have_the_masks_and_their_categories(annotated):
     assert {
         (shape["label"], shape["group_id"], shape["shape_type"]) for shape in labelme["shapes"]
     } >= {("dog", 2, "polygon")}
+
+
+def test_a_photo_that_cannot_be_exported_is_named(annotated, trained, tmp_path):
+    export(annotated)
+    out = Path(copytree(annotated.out, tmp_path / "again", ignore=ignore_patterns("*lock*")))
+    again = project_of(trained[0], out, model=annotated.model, classes=["cat", "dog"])
+    journal = again.journal_path(key_of("2.png"))
+    first, second, *rest = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([first, "{broken\n", second, *rest]))
+    (note,) = export(again)
+    again.close()
+    assert note.startswith("2.png: ")
+    assert (out / "masks" / "2.png").exists(), "what was exported before is kept"
 
 
 def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
