@@ -46,10 +46,10 @@ def main() -> None:
     if config["run"]:
         # before the data are read, which may take long
         check_free(Path(config["run"]), config, written)
-    check_pretraining(config)
     data = build(config["data"], options.trust, "data")
     data.prepare_data()
     data.objects("train")  # missing data stop the run before a network is built or a folder opened
+    check_pretraining(config, data, options.trust)
     seed_everything(config["seed"], workers=True, verbose=False)
     model, lines = start_model(config, options.trust)
     with claim(config["run"], Path("runs", config["name"]), written) as folder:

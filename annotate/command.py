@@ -45,8 +45,7 @@ def main() -> None:
         )
     if options.images is None:
         raise InputError("--images is missing; give the folder of the photos")
-    photos = with_own_name(options.images)
-    out = options.out or photos.with_name(f"{photos.name}-annotated")
+    out = options.out or beside(options.images, lambda path: path.name)
     classes = names_in(options.classes)
     place = None if options.export else open_socket(options.host, options.port)
     if kind == "tasks":
@@ -60,9 +59,15 @@ def main() -> None:
         annotate(model, digest, options, out, classes, place, token)
 
 
-def with_own_name(path: Path) -> Path:
-    """Resolve `.` and `..`, beside which nothing can be named."""
-    return path.resolve() if path.name in ("", "..") else path
+def beside(given: Path, name: Callable[[Path], str]) -> Path:
+    """Name the folder of the answers beside what is annotated, which may be `.`.
+
+    Raises `InputError` for the root of the disk.
+    """
+    path = given.resolve() if given.name in ("", "..") else given
+    if not path.name:
+        raise InputError(f"{given} has no name; give the folder for the answers by --out")
+    return path.with_name(f"{name(path)}-annotated")
 
 
 def names_in(given: str | None) -> list[str] | None:
@@ -160,8 +165,7 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
     if given or not options.volume:
         leave = f"leave --{given[0]} out, and " if given else ""
         raise InputError(f"{options.checkpoint} learns volumes; {leave}give files by --volume")
-    first = with_own_name(options.volume[0])
-    out = options.out or first.with_name(f"{stem(first)}-annotated")
+    out = options.out or beside(options.volume[0], stem)
     place = None if options.export else open_socket(options.host, options.port)
     lesson = open_volumes(
         options.checkpoint, options.overrides, options.volume, out, options.device, options.trust

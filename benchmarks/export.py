@@ -41,8 +41,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in KINDS)
     photos = photos[: options.count]
-    differences, changed, pixels = [], 0, 0  # differences of logits and of probabilities
-    errors = []
+    differences: list[tuple[float, float]] = []  # of logits and of probabilities
+    changed, pixels, errors = 0, 0, []
     seconds: dict[str, list[float]] = {
         name: [] for name in ("torch: encode", "torch: click", "export: encode", "export: click")
     }

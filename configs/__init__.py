@@ -207,7 +207,8 @@ def _merge_value(old: Any, value: Any, where: str, trusted: Sequence[str]) -> An
         return [_merge_value(None, item, f"{where}[{i}]", trusted) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if not value and "." in where and "_target_" not in (old or {}):
+    built = isinstance(old, dict) and "_target_" in old
+    if not value and "." in where and not built:
         return {}  # as `milestones: {}` clears those of the YAML below
     replaces = not isinstance(old, dict) or current(
         value.get("_target_", old.get("_target_"))

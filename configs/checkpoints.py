@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from configs import load, merge, plain, read, resolve
+from configs import build, load, merge, plain, read, resolve
 from configs.run import build_model, needs
 from configs.targets import is_ours, locate, read_earlier_keys
+from configs.wiring import with_split_seeds
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -80,7 +81,7 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         "overwrite": False,
     }
     read_earlier_keys(found)
-    keep_split(found.get("data"), found.get("seed", 0))
+    found["data"] = with_split_seeds(found.get("data"), found.get("seed", 0))
     below = read("default.yaml")
     callbacks = below["callbacks"]
     # `merge` refuses to turn off what is not there, and here a method's own YAML is not
@@ -90,18 +91,13 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
     return merge(below, found | own, "", trusted)
 
 
-def keep_split(node: Any, seed: int) -> None:
-    """Give the data of an earlier version, whose splits were drawn by the run's seed, that seed."""
-    if not isinstance(node, dict):
-        return
-    if node.get("split") and is_ours(node):
-        node.setdefault("split_seed", seed)
-    for part in node.values():
-        keep_split(part, seed)
-
-
-def check_pretraining(config: dict[str, Any]) -> None:
+def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] = ()) -> None:
     """Check that no task of a sequence is an image that was pretrained on.
+
+    Args:
+        config: Config of the sequence, resolved.
+        data: Data module of it.
+        trusted: Packages, see `configs.build`.
 
     Raises:
         InputError: The pretraining drew its images from the same data in another way.
@@ -110,19 +106,19 @@ def check_pretraining(config: dict[str, Any]) -> None:
     if (config.get("protocol") or {}).get("kind") != "sequence" or not file:
         return
     content = read_checkpoint(file).get("config")
-    if not content:
-        return
-    node: Any = OmegaConf.to_container(OmegaConf.create(content), resolve=True)
+    node: Any = OmegaConf.to_container(OmegaConf.create(content or {}), resolve=True)
     now, before = config["data"], node.get("data") or {}
     other = any(str(now.get(key)) != str(before.get(key)) for key in ("_target_", "root"))
     if other or "holdout" in before:  # of other data, or of an earlier version
         return
-    for key in ("seed", "pretraining_images"):
-        if now.get(key) != before.get(key):
-            raise InputError(
-                f"{file} was pretrained with data.{key}={before.get(key)}, and tasks with "
-                f"data.{key}={now.get(key)} may be images that it knows; give the same"
-            )
+    known = set(build(before, trusted, "data").split()[0])
+    tasks = set(data.split()[1])
+    if known & tasks:
+        raise InputError(
+            f"{file} was pretrained on {len(known & tasks)} of the {len(tasks)} images that tasks "
+            f"are drawn from; give seed={node.get('seed')} and data.pretraining_images="
+            f"{before.get('pretraining_images', 'as there')}"
+        )
 
 
 def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str, Any]:

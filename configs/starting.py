@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from configs import plain, read
 from configs.folders import queued_again
+from configs.wiring import with_split_seeds
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
@@ -179,7 +180,12 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
         raise InputError(
             f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}"
         )
-    before = plain(OmegaConf.create(content.get("config") or "{}")).get("model") or {}
+    whole = plain(OmegaConf.create(content.get("config") or "{}"))
+    data = with_split_seeds(whole.get("data") or {}, whole.get("seed", 0))
+    split = [line for line in changes(data, merged.get("data") or {}) if "split_seed: " in line]
+    if data and split:
+        raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
+    before = whole.get("model") or {}
     lines = changes(before, merged.get("model") or {}, "model.") if before else []
     kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
     if kept:

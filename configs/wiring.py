@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from configs.targets import find, parameters
+from configs.targets import find, is_ours, parameters
 from configs.types import hints_of
 
 
@@ -25,4 +25,17 @@ def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
     if config.get("protocol") is not None:
         given["protocol"] = "${protocol}"
     missing = {key: value for key, value in given.items() if key in taken and key not in data}
-    return config | {"data": data | missing} if missing else config
+    return config | {"data": with_split_seeds(data | missing, 0)}
+
+
+def with_split_seeds(node: Any, seed: int) -> Any:
+    """Write the seed of each split into a data node that names none.
+
+    Configs of earlier versions lack it: their splits were drawn by the run's seed.
+    """
+    if not isinstance(node, dict):
+        return node
+    given = {key: with_split_seeds(value, seed) for key, value in node.items()}
+    if node.get("split") and is_ours(node):
+        given.setdefault("split_seed", seed)
+    return given

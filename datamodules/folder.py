@@ -211,7 +211,8 @@ class FolderDataModule(ClickDataModule):
         nested: See `FolderSource`.
         split: Shares of the images for training and test, or for training, validation and test,
             drawn at random; null for no split.
-        split_seed: Seed of that, of its own: runs of other seeds are evaluated on the same objects.
+        split_seed: Seed of that draw, apart from the run's: runs of all seeds are evaluated on the
+            same objects.
         loading: See `Loading`.
     """
 
@@ -250,7 +251,9 @@ class FolderDataModule(ClickDataModule):
         if self._whole is None:
             self._whole = self._open(root)
             if self.shares is None:
-                self._whole.notes.append(note_same_objects(f"{root} has no train/ and test/"))
+                below = "" if self.images == "images" else f"{self.images}/"
+                missing = f"{root} has no train/{below} and test/{below}"
+                self._whole.notes.append(note_same_objects(missing))
         if self.shares is None:
             return self._whole
         stems = [stem for stem, *_ in self._whole.entries]

@@ -87,40 +87,31 @@ class Optimisation:
 
     def factor(self, module: LightningModule, step: int) -> float:
         """Compute what the learning rates are multiplied by at a step."""
-        begin, end = self.phase(module, step)
+        begin, end = self.phase(module)
         warm = min(1.0, (step - begin + 1) / (self.warmup + 1))
-        passed = [m for m in self.milestones if m <= epoch_of(module, step)]
+        passed = [m for m in self.milestones if m <= next_epoch(module)]
         warm *= self.milestones[max(passed)] if passed else 1.0
         if self.schedule == "constant":
             return warm
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - begin) / max(1, end - begin))))
 
-    def phase(self, module: LightningModule, step: int) -> tuple[int, int]:
-        """Return the first step of a step's phase, and that of the next phase."""
+    def phase(self, module: LightningModule) -> tuple[int, int]:
+        """Return the first step of the epoch's phase, and that of the next phase."""
         if not self.anew:
             return 0, int(
                 module.trainer.estimated_stepping_batches
             ) if self.schedule == "cosine" else 0
         epochs = int(module.trainer.max_epochs or 1)
+        a_step = int(module.trainer.estimated_stepping_batches) // epochs
         bounds = [0, *sorted(epoch for epoch in self.anew if 0 < epoch < epochs), epochs]
-        now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= epoch_of(module, step))
-        steps = steps_of_an_epoch(module)
-        return int(bounds[now] * steps), int(bounds[now + 1] * steps)
+        now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= next_epoch(module))
+        return bounds[now] * a_step, bounds[now + 1] * a_step
 
 
-def epoch_of(module: LightningModule, step: int) -> int:
-    """Compute the epoch of a step.
+def next_epoch(module: LightningModule) -> int:
+    """Return the epoch of the next step.
 
-    The rate of an epoch's first step is set at the end of the one before, whose number is still
-    the module's `current_epoch`.
+    An epoch's last step sets the rate of the next one's first; `current_epoch` is still the old.
     """
-    steps = steps_of_an_epoch(module)
-    return module.current_epoch if math.isinf(steps) else step // int(steps)
-
-
-def steps_of_an_epoch(module: LightningModule) -> float:
-    """Count the optimiser's steps of an epoch, infinitely many for data without end."""
-    trainer = module.trainer
-    _ = trainer.estimated_stepping_batches  # loads the data, which are counted then
-    steps = trainer.num_training_batches / trainer.accumulate_grad_batches
-    return steps if math.isinf(steps) else math.ceil(steps)
+    progress = module.trainer.fit_loop.epoch_loop.batch_progress
+    return module.current_epoch + int(progress.is_last_batch)

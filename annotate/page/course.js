@@ -31,8 +31,16 @@ export async function runCourse(given) {
 async function look() {
   let now;
   try { now = await get("/api/status"); away(false); } catch { away(true); return; }
-  const before = course.status, follows = !course.item || course.item.key === taught;
+  const before = course.status;
   course.status = now;
+  // what fails is done again by the next look
+  try { await follow(now, before); } catch (error) { course.status = before; throw error; }
+  showProgress();
+  page.showPanels();
+}
+
+async function follow(now, before) {
+  const follows = !course.item || course.item.key === taught;
   taught = now.key ?? taught;
   const other = now.key !== before.key || now.state !== before.state;
   if (!course.lessons || other) course.lessons = await get("/api/lessons");
@@ -40,8 +48,6 @@ async function look() {
   if (key) await page.open(key);
   if (now.state === "waiting" && before.state === "learning" && course.item.problem) say(course.item.problem, true);
   if (now.state === "resting" && before.state !== "resting") say(page.end);
-  showProgress();
-  page.showPanels();
 }
 
 function keyToOpen(now, before, follows) {

@@ -54,9 +54,12 @@ async function lastPicture(key) {
   return last.picture;
 }
 
+// Whether another photo than the one that is shown is being opened.
+const isLeaving = () => page.coming !== null && page.coming !== page.photo?.key;
+
 // Ask for a change; `asked` may be a function, which is called when it is this request's turn and gives null for nothing.
 function act(asked) {
-  if (page.coming && page.coming !== page.photo.key) {
+  if (isLeaving()) {
     say("The next photo is being opened; click again when it is there.", true);
     page.view.settle(page.view.path);
     return Promise.resolve(null);
@@ -130,6 +133,7 @@ function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === nu
 
 export function cancel() {
   const one = thing();
+  if (isLeaving()) return;
   if (one && one.actions > chosenAt) act({ do: "undo", object: one.number, to: chosenAt }).then(() => choose(null));
   else choose(null);
 }
@@ -143,7 +147,7 @@ export function remove(number) {
 }
 
 export async function finish() {
-  if (!page.photo) return;
+  if (!page.photo || isLeaving()) return;
   await act({ do: page.photo.finished ? "reopen" : "finish" });
   await refresh();
   if (!page.photo.finished) return;
@@ -165,7 +169,7 @@ export async function startFrom(file) {
   try {
     const { key, size: [height, width] } = page.photo, masks = await masksIn(file, [height, width]);
     for (const mask of masks) {
-      if (page.photo?.key !== key) throw new Error("Another photo is open: the rest of the mask is left out.");
+      if (page.photo?.key !== key || isLeaving()) throw new Error("Another photo is open: the rest of the mask is left out.");
       if (page.chosen !== null) choose(null);
       await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
     }

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from annotate.command import beside
 from annotate.exports import files_of
 from annotate.requests import stroke_of
+from interseg.errors import InputError
 
 
 @pytest.mark.parametrize("radius", [0.5, 0.9, 1, 3, 7.5])
@@ -19,6 +21,20 @@ def test_a_stroke_is_one_piece_as_wide_as_the_brush(radius):
     width = int(drawn[20, :30].sum())
     assert abs(width - max(1, 2 * radius)) <= 2
     assert stroke_of({"points": [[20, 20]], "radius": radius}, (60, 60))[20, 20]
+
+
+def test_answers_lie_beside_what_is_annotated(tmp_path, monkeypatch):
+    (tmp_path / "photos" / "old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos" / "old")
+    expected = {
+        ".": tmp_path / "photos" / "old-annotated",
+        "..": tmp_path / "photos-annotated",
+        "../new": tmp_path / "photos" / "new-annotated",
+    }
+    for given, place in expected.items():
+        assert beside(Path(given), lambda path: path.name).resolve() == place
+    with pytest.raises(InputError, match="give the folder for the answers by --out"):
+        beside(Path("/"), lambda path: path.name)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import yaml
 
 from configs import Node, find, load, locate, resolve
 from configs.checkpoints import trained_config
+from configs.starting import check_resumes
 from configs.targets import MOVED
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
@@ -123,10 +124,19 @@ def test_data_whose_split_was_drawn_by_the_runs_seed_keep_it(tmp_path: Path) -> 
     file = tmp_path / "run" / "checkpoints" / "last.ckpt"
     file.parent.mkdir(parents=True)
     torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
-    assert trained_config(file)["data"]["split_seed"] == 3
-    given["data"]["split_seed"] = 4
+    assert trained_config(file)["data"]["split_seed"] == 0, "of today"
+    del given["data"]["split_seed"]
     torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
-    assert trained_config(file)["data"]["split_seed"] == 4
+    assert trained_config(file)["data"]["split_seed"] == 3
+    again = load(["small.yaml", "data/folder.yaml"], ["seed=3", "data.split=[0.8,0.2]"])
+    with pytest.raises(InputError, match=r"another part of the data \(split_seed: 3 -> 0\)"):
+        check_resumes(file, torch.nn.Identity(), again)
+
+
+def test_parts_of_joined_data_have_their_own_split_seeds() -> None:
+    part = "{_target_: datamodules.folder.FolderDataModule, root: x, split: [0.8, 0.2]}"
+    data = load(["small.yaml", "data/joined.yaml"], [f"data.parts={{a: {part}}}"])["data"]
+    assert data["parts"]["a"]["split_seed"] == 0
 
 
 def test_it_is_evaluated_on_other_data(run: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
 @pytest.mark.parametrize("other", ["seed=1", "data.pretraining_images=3"])
 def test_tasks_that_may_have_been_pretrained_on_are_refused(other, root, pretrained, tmp_path):
     checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
-    with pytest.raises(InputError, match=r"may be images that it knows; give the same"):
+    with pytest.raises(InputError, match=r"was pretrained on \d of the \d images that tasks"):
         fit(["clis/tasks.yaml"], root, tmp_path / "run", f"model.pretrained={checkpoint}", other)
     assert not (tmp_path / "run").exists()
 

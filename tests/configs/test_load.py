@@ -53,6 +53,7 @@ def test_an_empty_mapping_clears_one_and_leaves_a_class_its_arguments():
         optimisation = load([f"{name}.yaml", f"{name}/small.yaml"])["model"]["optimisation"]
         assert optimisation["milestones"] == {}
     assert load(["itis.yaml"], ["callbacks.loop={}"]) == load(["itis.yaml"])
+    assert merge({"a": {"b": 5}}, {"a": {"b": {}}}) == {"a": {"b": {}}}
 
 
 @pytest.mark.parametrize("text", ["#ffffff", "/data/set #2/x", "#", "a #b"])

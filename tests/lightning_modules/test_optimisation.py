@@ -14,13 +14,14 @@ from lightning_modules.optimisation import Optimisation
 from tests.helpers.small_network import click_network
 
 
-def counted(steps, of_an_epoch):
+def counted(steps, of_an_epoch, epoch=0):
     """What an optimisation reads of a Trainer."""
+    progress = SimpleNamespace(is_last_batch=False)
     return SimpleNamespace(
         estimated_stepping_batches=steps,
-        num_training_batches=of_an_epoch,
-        accumulate_grad_batches=1,
         max_epochs=steps // of_an_epoch,
+        current_epoch=epoch,
+        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
     )
 
 
@@ -37,7 +38,10 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
     assert [p.shape[1] for p in optimizer.param_groups[1]["params"]] == [2]
     weights = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
     assert weights == sum(p.numel() for p in module.parameters() if p.requires_grad)
-    factors = [optimisation.factor(module, 5 * epoch) for epoch in (0, 9, 10, 14, 15, 19)]
+    factors = []
+    for epoch in (0, 9, 10, 14, 15, 19):
+        module.trainer = counted(100, 5, epoch)
+        factors.append(optimisation.factor(module, 0))
     assert factors == [1.0, 1.0, 0.1, 0.1, 0.03, 0.03]
     cosine = Optimisation(schedule="cosine", warmup=9)
     assert cosine.factor(module, 0) == pytest.approx(0.1)
@@ -46,9 +50,10 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
 
 
 def test_a_schedule_begins_anew_with_a_methods_next_phase():
-    module = SimpleNamespace(trainer=counted(160, 10))
-    schedule = Optimisation(schedule="cosine", warmup=4, anew=[10])
-    factors = {step: schedule.factor(module, step) for step in (0, 50, 99, 100, 104, 130, 159)}
+    schedule, factors = Optimisation(schedule="cosine", warmup=4, anew=[10]), {}
+    for step in (0, 50, 99, 100, 104, 130, 159):
+        module = SimpleNamespace(trainer=counted(160, 10), current_epoch=step // 10)
+        factors[step] = schedule.factor(module, step)
     assert factors[0] == factors[100] == pytest.approx(0.2)
     assert factors[50] == factors[130] == pytest.approx(0.5)
     assert factors[99] < 0.01
