@@ -59,7 +59,7 @@ def load(
     config = base if base is not None else read("default.yaml")
     for file in files:
         part = read(file)
-        if "_target_" in (part.get("data") or {}):
+        if isinstance(part.get("data"), dict) and "_target_" in part["data"]:
             config = config | {"data": {}}  # no option of another set stays, of one class either
         config = merge(config, part, "", trusted)
     for override in overrides:

@@ -182,8 +182,9 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
         )
     whole = plain(OmegaConf.create(content.get("config") or "{}"))
     data = with_split_seeds(whole.get("data") or {}, whole.get("seed", 0))
-    split = [line for line in changes(data, merged.get("data") or {}) if "split_seed: " in line]
-    if data and split:
+    lines = changes(data, merged.get("data") or {})
+    split = [line for line in lines if re.search(r"split_seed: \d+ -> \d+$", line)]
+    if split:
         raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
     before = whole.get("model") or {}
     lines = changes(before, merged.get("model") or {}, "model.") if before else []
