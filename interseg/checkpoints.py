@@ -20,6 +20,14 @@ SETTLED = 2 * 10**9
 """Nanoseconds after which a new change of a file is sure to have another time."""
 
 
+def sized_as(buffer: Tensor, state: Mapping[str, Tensor], key: str) -> Tensor:
+    """Make a buffer of the size that a state has for it, on the buffer's own device.
+
+    A state may have been copied on another device than the module is on now.
+    """
+    return torch.empty_like(state.get(key, buffer), device=buffer.device)
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU, with its weights under `state_dict`.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from interseg.batches import VolumeBatch, require
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import read_checkpoint, sized_as
 from interseg.continual.replay import ReplayBuffer
 from interseg.continual.stream import learn_round
 from interseg.distributed import take_from_first_rank
@@ -308,9 +308,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
             self.replay.load_state_dict(checkpoint["replay"])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        found = state_dict.get(f"{prefix}before", self.before)
         # its size is the last volume's
-        self.before = torch.empty_like(found, device=self.before.device)
+        self.before = sized_as(self.before, state_dict, f"{prefix}before")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def configure_optimizers(self) -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, softmax
 
+from interseg.checkpoints import sized_as
 from interseg.continual.fisher import squared_gradients
 from interseg.errors import InputError
 
@@ -84,9 +85,8 @@ class LwF(Consolidation):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: object
     ) -> None:
-        found = state_dict.get(f"{prefix}before", self.before)
         # its size is that of the last task's images
-        self.before = torch.empty_like(found, device=self.before.device)
+        self.before = sized_as(self.before, state_dict, f"{prefix}before")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
+from interseg.checkpoints import sized_as
+
 
 class ImageEmbedding(nn.Module):
     """Variational autoencoder of small views.
@@ -148,7 +150,6 @@ class TaskMemory(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: object
     ) -> None:
-        found = state_dict.get(f"{prefix}pairs", self.pairs)
-        # as many tasks as there were, on the device of the others
-        self.pairs = torch.empty_like(found, device=self.pairs.device)
+        # as many tasks as there were
+        self.pairs = sized_as(self.pairs, state_dict, f"{prefix}pairs")
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -19,7 +19,7 @@ def clis(spare=0, gates="expected", **options):
 
 
 def shown(images, label=0):
-    """What `prepare` asks of a data module."""
+    """Make what `prepare` asks of a data module."""
     count = len(images)
 
     def batch(size, start=0):

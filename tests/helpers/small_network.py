@@ -110,7 +110,7 @@ def answered(predictor, given):
 
 
 def same(a, b):
-    """Whether two lists of states hold the same, tensors bit by bit."""
+    """Test whether two lists of states hold the same, tensors bit by bit."""
     if len(a) != len(b) or any(one.keys() != other.keys() for one, other in zip(a, b, strict=True)):
         return False
     pairs = [(one[key], other[key]) for one, other in zip(a, b, strict=True) for key in one]

@@ -214,7 +214,7 @@ def answer(shown):
 
 
 def state_of(folder: Path) -> dict[str, torch.Tensor]:
-    """What a run has learned."""
+    """Read what a run has learned."""
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 

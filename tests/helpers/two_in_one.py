@@ -37,7 +37,7 @@ def batch(*clicks, size=(64, 96), **more):
 
 
 class Fitting:
-    """What the module reads of a Trainer."""
+    """Part of a Trainer that the module reads."""
 
     estimated_stepping_batches = 100
     barebones = False
