@@ -1,8 +1,7 @@
 """CLIS against its controls on sequences of tasks (the paper's Table 1), and a round's cost.
 
-    python -m benchmarks.clis FOLDER --data '--config data/isic.yaml data.root=PATH' [--sequences 5]
-    [--epochs 60]
-        [--methods NAME ...] [--choose] [--strengths FOLDER ...] [key=value ...]
+    python -m benchmarks.clis FOLDER [key=value ...] --data '--config data/isic.yaml data.root=PATH'
+        [--sequences 5] [--epochs 60] [--methods NAME ...] [--choose] [--strengths FOLDER ...]
 
 One pretraining, then every method on the same sequences under the same user; the tables have basic,
 forward and backward performance with paired intervals. Every line is made by train.py itself;

@@ -1,8 +1,8 @@
 """The value of a user's annotations to CLIS by their order and number (the paper's Fig. 5).
 
-    python -m benchmarks.clis_annotations FOLDER --data '--config data/isic.yaml data.root=PATH'
-    [--sequences 3] [--counts 4 8 16]
-        [--orders ORDER ...] [--epochs 60] [key=value ...]
+    python -m benchmarks.clis_annotations FOLDER [key=value ...]
+        --data '--config data/isic.yaml data.root=PATH' [--sequences 3] [--counts 4 8 16]
+        [--orders ORDER ...] [--epochs 60]
 
 The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number
 train.py plays the same sequences, with one round a task. Printed is the mean IoU over tasks on

@@ -1,9 +1,8 @@
 """The tables of dynamic interactive learning in 3D, a row per setting, over permutations.
 
-    python -m benchmarks.dynamic3d FOLDER --data '--config data/msd.yaml data.root=PATH
-    data.held_out=20 data.stream=40'
+    python -m benchmarks.dynamic3d FOLDER [key=value ...]
+        --data '--config data/msd.yaml data.root=PATH data.held_out=20 data.stream=40'
         [--tables 1 2 3 5 6 7] [--first 10 20 30] [--permutations 3] [--steps N] [--part K/N]
-        [key=value ...]
 
 1: dynamic learning from whole labels. 2: the same by volumes seen; offline training has a run for
 each of `--first`, of so many volumes of a permutation. 3 (the paper's 3 and 4): each held-out

@@ -1,8 +1,7 @@
 """ITIS, a network that encodes once, RITM and SimpleClick, trained for the same time.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.methods FOLDER --minutes 27 [--seeds 3] [--rows ITIS RITM
-    ...]
-        --data '--config benchmarks/sources.yaml data.root=PATH' [key=value ...]
+    OMP_NUM_THREADS=1 python -m benchmarks.methods FOLDER [key=value ...] --minutes 27
+        --data '--config benchmarks/sources.yaml data.root=PATH' [--seeds 3] [--rows ITIS RITM ...]
 
 `--steps 2000` instead of minutes gives every row the same steps. How steps are chosen:
 `benchmarks/equal_time.py`. The line may be stopped at any time; given again, it goes on. Features

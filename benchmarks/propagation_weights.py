@@ -1,6 +1,6 @@
 """Propagated annotations by the weight of pairs of neighbours and by contrast (CLIS, eq. 11 to 14).
 
-    python -m benchmarks.propagation_weights --checkpoint RUN [--sequences 4 5 6] [key=value ...]
+    python -m benchmarks.propagation_weights [key=value ...] --checkpoint RUN [--sequences 4 5 6]
 
 The pretrained network of a run answers the images of some sequences, the user annotates, the
 annotations are propagated: mean IoU on pixels without annotation. Nothing is learned. Sequences are

@@ -1,8 +1,8 @@
 """A model under users who click less well than the field's rule assumes, as one table.
 
-    python -m benchmarks.robustness FOLDER --model 'NAME=--checkpoint RUN' [--model ...] --data
-    '--config data/grabcut.yaml data.root=PATH'
-        [--users NAME ...] [--seeds 3] [--deciles 10] [--target 0.9] [key=value ...]
+    python -m benchmarks.robustness FOLDER [key=value ...] --model 'NAME=--checkpoint RUN'
+        [--model ...] --data '--config data/grabcut.yaml data.root=PATH'
+        [--users NAME ...] [--seeds 3] [--deciles 1 5 10] [--target 0.9]
 
 Every line is played by evaluate.py itself; what is finished is not done again, what was killed goes
 on. Users who draw are played with several seeds. Deciles are `SampledUser`'s, from the deepest to
@@ -69,7 +69,14 @@ def main() -> None:
     arguments.add_argument(
         "--data", type=shlex.split, default=[], help="config and overrides of the data played on"
     )
-    arguments.add_argument("--users", nargs="+", choices=USERS, default=list(USERS))
+    arguments.add_argument(
+        "--users",
+        nargs="+",
+        choices=USERS,
+        metavar="NAME",
+        default=list(USERS),
+        help=", ".join(USERS).replace("%", "%%"),
+    )
     arguments.add_argument("--seeds", type=int, default=3, help="of users who draw")
     arguments.add_argument(
         "--deciles",
