@@ -13,7 +13,7 @@ from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, decile_gap, robustness_table, user_row
 from tests.helpers.commands import TINY, called
 from tests.helpers.drawing import draw_folder
-from tests.interseg.evaluation.test_comparison import evaluation
+from tests.helpers.evaluations import evaluation
 
 CURVES = [[0.5, 0.7, 0.9], [0.9, 0.9, 0.9], [0.1, 0.2, 0.3]]  # NoC 3, 1, 3
 OTHERS = [

@@ -21,7 +21,8 @@ from interseg.volumes.registration import BACKENDS
 from interseg.volumes.slices import index
 from interseg.volumes.users import SliceUser
 from lightning_modules.dynamic3d import Dynamic3D
-from tests.helpers.volume_streams import data, draw_volumes, method, rows, trainer
+from tests.helpers.volume_streams import data, method, rows, trainer
+from tests.helpers.volumes import draw_volumes
 
 
 @pytest.fixture(scope="module")

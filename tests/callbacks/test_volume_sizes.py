@@ -11,7 +11,8 @@ from configs import build, load, resolve
 from interseg.volumes.measures import (
     step_confidence,
 )
-from tests.helpers.volume_streams import data, draw_volumes, method, rows, trainer
+from tests.helpers.volume_streams import data, method, rows, trainer
+from tests.helpers.volumes import draw_volumes
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from interseg.volumes.measures import (
 )
 from interseg.volumes.users import SliceUser
 from tests.helpers.training import Killed, assert_equal, quiet_trainer
-from tests.helpers.volume_streams import data, draw_volumes, last, method, rows, trainer
+from tests.helpers.volume_streams import data, last, method, rows, trainer
+from tests.helpers.volumes import draw_volumes
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import wandb
 
 import train
 from interseg.errors import InputError
-from tests.helpers.drawing import draw, write
+from tests.helpers.drawing import draw_classes
 from tests.helpers.streams import TASKS
 from tests.helpers.wandb_records import records
 
@@ -29,13 +28,7 @@ OWN = ("naive", "variational")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("classes")
-    for i in range(8):
-        image, ids = draw(i, 40, 56)
-        image = cv2.GaussianBlur(image, (0, 0), 2)
-        write(root / "images" / f"{i}.png", image)
-        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
-    return root
+    return draw_classes(tmp_path_factory.mktemp("classes"))
 
 
 def fit(files, root, folder, *overrides):

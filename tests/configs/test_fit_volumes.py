@@ -11,7 +11,7 @@ import wandb
 
 import train
 from tests.helpers.streams import VOLUMES
-from tests.helpers.volumes import case, save
+from tests.helpers.volumes import draw_volumes
 from tests.helpers.wandb_records import records
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,12 +27,7 @@ OVERLAYS["vnet"] += ["protocol.sequences=1", "trainer.max_epochs=1"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("volumes")
-    for i in range(5):
-        image, mask = case(i)
-        save(image, root / "images" / f"c{i}.nii.gz")
-        save(mask, root / "labels" / f"c{i}.nii.gz")
-    return root
+    return draw_volumes(tmp_path_factory.mktemp("volumes"), 5)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

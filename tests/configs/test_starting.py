@@ -13,7 +13,7 @@ from configs.run import build_model
 from configs.starting import check_free, remove_results
 from interseg.checkpoints import digest
 from interseg.errors import InputError
-from tests.helpers.commands import CLOSED, CROP, called, tiny
+from tests.helpers.commands import CLOSED, CROP, called, refused, succeeded, tiny
 from tests.helpers.drawing import draw_folder
 
 SMALL = ["--config", "small.yaml", "--config", "data/folder.yaml"]
@@ -35,20 +35,6 @@ def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
     succeeded(called("train.py", *training(data, folder)))
     return folder
-
-
-def succeeded(result):
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def refused(result, *parts):
-    """One line that says what was got and what to do."""
-    assert result.returncode == 2, result.stdout
-    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    for part in parts:
-        assert part in error
-    return error
 
 
 def files(folder):

@@ -9,12 +9,10 @@ from configs.run import build_model
 from interseg.checkpoints import digest
 from interseg.errors import InputError
 from lightning_modules.dynamic3d import Dynamic3D
-from tests.configs.test_fit_tasks import root as classes  # noqa: F401
-from tests.configs.test_fit_volumes import root as volumes  # noqa: F401
-from tests.configs.test_starting import refused, succeeded
-from tests.helpers.commands import CROP, called, tiny
-from tests.helpers.drawing import draw_folder
+from tests.helpers.commands import CROP, called, refused, succeeded, tiny
+from tests.helpers.drawing import draw_classes, draw_folder
 from tests.helpers.streams import TASKS, VOLUMES
+from tests.helpers.volumes import draw_volumes
 
 CLICKS = ("small.yaml", "brs.yaml", "two_in_one.yaml", "convert.yaml")
 OPTIMISATION = (
@@ -26,6 +24,16 @@ STILL = ["model.optimisation.learning_rate=0", "model.optimisation.weight_decay=
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return draw_folder(tmp_path_factory.mktemp("data"), 3)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    return draw_classes(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    return draw_volumes(tmp_path_factory.mktemp("volumes"), 5)
 
 
 def weights_of(run):
@@ -85,7 +93,7 @@ def test_every_click_method_starts_from_a_files_weights(method, data, tmp_path):
     )
 
 
-def test_clis_starts_from_a_files_weights(classes, tmp_path):  # noqa: F811
+def test_clis_starts_from_a_files_weights(classes, tmp_path):
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
     line = [
         *TASKS,
@@ -124,7 +132,7 @@ def start_state(config, root):
     }
 
 
-def test_a_stream_of_volumes_starts_warm_from_a_files_weights(volumes, tmp_path, monkeypatch):  # noqa: F811
+def test_a_stream_of_volumes_starts_warm_from_a_files_weights(volumes, tmp_path, monkeypatch):
     given = ["model.network.channels=[4,8,8,8]"]
     file, run = tmp_path / "x.ckpt", tmp_path / "run"
     state = drawn("dynamic3d.yaml", given, file)

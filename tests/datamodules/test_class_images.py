@@ -9,7 +9,7 @@ from datamodules.base import Loading
 from datamodules.camvid import CamvidDataModule
 from datamodules.class_images import ClassImagesDataModule
 from interseg.errors import InputError
-from tests.datamodules.test_tasks import SMALL, camvid, classes
+from tests.datamodules.class_layouts import SMALL, camvid, classes
 from tests.helpers.drawing import draw, write
 
 COUNT = 6

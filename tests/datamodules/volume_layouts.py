@@ -11,8 +11,7 @@ from datamodules.msd import MsdDataModule
 from datamodules.nci_isbi import NciIsbiDataModule
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
-from tests.helpers.volume_streams import draw_volumes
-from tests.helpers.volumes import case, save
+from tests.helpers.volumes import case, draw_volumes, save
 
 
 def folder(root):

@@ -94,3 +94,17 @@ def called(name, *arguments, cwd=ROOT):
     return SimpleNamespace(
         returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue()
     )
+
+
+def succeeded(result):
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refused(result, *parts):
+    """One line that says what was got and what to do."""
+    assert result.returncode == 2, result.stdout
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    for part in parts:
+        assert part in error
+    return error

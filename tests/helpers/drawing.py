@@ -26,6 +26,17 @@ def draw(
     return image, ids
 
 
+def draw_ellipse(seed=0, height=48, width=64):
+    """A reddish ellipse on a bluish ground, both noisy, and its mask."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    mask = ((y - 24) / 14) ** 2 + ((x - 30) / 18) ** 2 <= 1
+    image = np.where(mask[..., None], (0.7, 0.3, 0.2), (0.2, 0.3, 0.6)) + generator.normal(
+        0, 0.05, (height, width, 3)
+    )
+    return np.clip(image, 0, 1).astype(np.float32), mask.astype(np.uint8)
+
+
 def write(path: Path, pixels: np.ndarray) -> None:
     """An RGB or grey image file; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,4 +58,14 @@ def draw_sizes(root: Path) -> Path:
         image, ids = draw(i, width=96 if i < 4 else 80)
         write(root / "images" / f"{i}.png", image)
         write(root / "masks" / f"{i}.png", ids)
+    return root
+
+
+def draw_classes(root: Path) -> Path:
+    """Eight blurred photos of two classes, as data/class_folder.yaml reads them."""
+    for i in range(8):
+        image, ids = draw(i, 40, 56)
+        image = cv2.GaussianBlur(image, (0, 0), 2)
+        write(root / "images" / f"{i}.png", image)
+        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
     return root

@@ -16,18 +16,8 @@ from configs.teaching_volumes import open_volumes
 from interseg.inference.model import Model
 from tests.helpers.streams import VOLUMES
 from tests.helpers.teaching import Pupil
-from tests.helpers.volumes import case, save
 
 SHAPE = (10, 14, 12)
-
-
-def draw_volumes(root: Path, count: int = 5) -> Path:
-    """Volumes and labels, in the layout of `data/volume_folder.yaml`."""
-    for i in range(count):
-        image, mask = case(i, SHAPE)
-        save(image, root / "images" / f"c{i}.nii.gz")
-        save(mask, root / "labels" / f"c{i}.nii.gz")
-    return root
 
 
 def config_of(root: Path, *overrides: str) -> dict:

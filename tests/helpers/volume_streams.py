@@ -13,17 +13,6 @@ from interseg.continual.protocol import StreamProtocol
 from interseg.volumes.users import SliceUser
 from lightning_modules.dynamic3d import Dynamic3D
 from tests.helpers.training import quiet_trainer
-from tests.helpers.volumes import case, save
-
-
-def draw_volumes(root):
-    """Six volumes and their labels, in the layout of `data/volume_folder.yaml`."""
-    for i in range(6):
-        image, mask = case(i)
-        save(image, root / "images" / f"c{i}.nii.gz")
-        save(mask, root / "labels" / f"c{i}.nrrd")
-    return root
-
 
 PLAYED = ("kind", "sequences", "sequence", "rounds", "labels", "volumes", "first")
 

@@ -23,3 +23,12 @@ def save(pixels, path, spacing=(0.5, 1.0, 2.0), origin=(0, 0, 0), direction=None
         image.SetDirection(direction)
     path.parent.mkdir(parents=True, exist_ok=True)
     SimpleITK.WriteImage(image, str(path))
+
+
+def draw_volumes(root, count=6):
+    """Volumes and their labels, in the layout of `data/volume_folder.yaml`."""
+    for i in range(count):
+        image, mask = case(i)
+        save(image, root / "images" / f"c{i}.nii.gz")
+        save(mask, root / "labels" / f"c{i}.nrrd")
+    return root

@@ -1,3 +1,5 @@
+"""GrabCut, graph cut and random walks on a drawn ellipse; their costs against plain arithmetic."""
+
 import itertools
 import sys
 
@@ -9,23 +11,13 @@ from interseg.classical import BACKGROUND, METHODS, _colour_costs, graph_cut, se
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
-
-
-def picture(seed=0, height=48, width=64):
-    """A reddish ellipse on a bluish ground, both noisy, and its mask."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    mask = ((y - 24) / 14) ** 2 + ((x - 30) / 18) ** 2 <= 1
-    image = np.where(mask[..., None], (0.7, 0.3, 0.2), (0.2, 0.3, 0.6)) + generator.normal(
-        0, 0.05, (height, width, 3)
-    )
-    return np.clip(image, 0, 1).astype(np.float32), mask.astype(np.uint8)
+from tests.helpers.drawing import draw_ellipse
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("negative", [True, False])
 def test_an_object_of_its_own_colour_takes_a_click_or_two(method, negative):
-    image, mask = picture()
+    image, mask = draw_ellipse()
     rows = [(24, 30, 1)] + [(5, 55, 0)] * negative
     probability = METHODS[method](image, seeds_of(clicks_of(rows), *mask.shape, 3), None)
     assert probability.shape == mask.shape
@@ -35,7 +27,7 @@ def test_an_object_of_its_own_colour_takes_a_click_or_two(method, negative):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_click_has_its_label_whatever_the_colours_say(method):
-    image, _ = picture()
+    image, _ = draw_ellipse()
     rows = [(24, 30, 1), (24, 35, 0), (5, 55, 0), (6, 57, 1), (40, 2, 1)]
     probability = METHODS[method](image, seeds_of(clicks_of(rows), 48, 64, 3), None)
     assert [probability[y, x] > 0.5 for y, x, _ in rows] == [label == 1 for *_, label in rows]
@@ -43,7 +35,7 @@ def test_every_click_has_its_label_whatever_the_colours_say(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_a_positive_click_nothing_is_object(method):
-    image, _ = picture()
+    image, _ = draw_ellipse()
     assert not METHODS[method](image, seeds_of(clicks_of([(5, 5, 0)]), 48, 64, 3), None).any()
     assert not METHODS[method](image, seeds_of(clicks_of([]), 48, 64, 3), None).any()
 
@@ -61,7 +53,7 @@ def test_seeds_are_discs_and_the_border_is_background_until_a_negative_click():
 
 
 def test_grabcut_starts_from_the_previous_mask():
-    image, mask = picture()
+    image, mask = draw_ellipse()
     wrong = np.zeros(mask.shape, bool)
     wrong[:, :3] = True
     given = METHODS["grabcut"](
@@ -111,4 +103,4 @@ def test_the_cut_is_the_labelling_of_least_energy(seed):
 def test_the_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "maxflow", None)
     with pytest.raises(InputError, match="pip install PyMaxflow"):
-        graph_cut(*picture())
+        graph_cut(*draw_ellipse())

@@ -5,13 +5,13 @@ from interseg.classical import METHODS
 from interseg.clicks.layout import clicks_of, pad_clicks
 from interseg.errors import InputError
 from lightning_modules.classical import Classical
-from tests.interseg.test_classical import picture
+from tests.helpers.drawing import draw_ellipse
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("long_side", [None, 40])
 def test_a_batch_is_segmented_object_by_object(method, long_side):
-    pairs = [picture(seed) for seed in (0, 1)]
+    pairs = [draw_ellipse(seed) for seed in (0, 1)]
     batch = {
         "image": torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in pairs]),
         "clicks": pad_clicks([clicks_of([(24, 30, 1)]), clicks_of([(24, 30, 1), (5, 55, 0)])]),

@@ -5,7 +5,8 @@ from functools import cache
 import pytest
 
 from tests.helpers.teaching import draw_classes, photos_of, pretrain
-from tests.helpers.volume_lessons import config_of, draw_volumes, fit
+from tests.helpers.volume_lessons import config_of, fit
+from tests.helpers.volumes import draw_volumes
 
 FILES = {
     "clis": [],
@@ -39,7 +40,7 @@ def pretrained(root, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def volumes(tmp_path_factory):
-    return draw_volumes(tmp_path_factory.mktemp("volumes"))
+    return draw_volumes(tmp_path_factory.mktemp("volumes"), 5)
 
 
 @pytest.fixture(scope="session")
