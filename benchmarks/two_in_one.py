@@ -1,8 +1,9 @@
 """Two-in-one's tables: BA-CE against CB-CE (Table 1), boundary against signed clicks (Table 2).
 
-    python -m benchmarks.two_in_one FOLDER [key=value ...] --train '--config data/coco.yaml data.root=A'
-        --test '--config data/grabcut.yaml data.root=B' [--itis RUN]
-        [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12]
+    python -m benchmarks.two_in_one FOLDER [key=value ...]
+        --train '--config data/coco.yaml data.root=A'
+        --test '--config data/grabcut.yaml data.root=B'
+        [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12]
         [--refinements NAME ...]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A

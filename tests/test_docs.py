@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import ROOT, called
-from tests.helpers.drawing import draw, draw_folder, write
+from tests.helpers.drawing import draw, draw_classes, draw_folder, write
 from tests.helpers.streams import TASKS
-from tests.helpers.teaching import draw_classes
 
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s#]+)(#[^)\s]*)?\)")

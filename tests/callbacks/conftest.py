@@ -3,9 +3,8 @@
 import pytest
 
 from tests.helpers import click_runs, task_streams
-from tests.helpers.drawing import draw_sizes
+from tests.helpers.drawing import draw_classes, draw_sizes
 from tests.helpers.once import once
-from tests.helpers.teaching import draw_classes
 
 
 @pytest.fixture(scope="module")

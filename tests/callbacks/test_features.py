@@ -21,7 +21,7 @@ from interseg.networks.once_network import OnceNetwork
 from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from tests.helpers.drawing import draw_folder
-from tests.helpers.training import Kill, Killed, assert_equal, quiet_trainer
+from tests.helpers.training import Kill, Killed, assert_equal, last, quiet_trainer
 
 VIEW = [albumentations.Resize(64, 64), albumentations.HorizontalFlip(p=0.5)]
 EPOCHS, PHOTOS = 3, 4
@@ -60,10 +60,6 @@ def fit(
     return trainer
 
 
-def state(root):
-    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
-
-
 def encoded(network):
     """Count the photos that a network's encoder is shown."""
     seen = []
@@ -84,18 +80,18 @@ def test_what_is_kept_is_not_encoded_again_by_the_next_run_and_changes_no_weight
         "each photo and its mirror image at most once, whatever objects it has"
     )
     assert runs[1] == 0
-    assert_equal(state(tmp_path / "first")["state_dict"], state(tmp_path / "second")["state_dict"])
-    assert not any("encoder.model" in key for key in state(tmp_path / "first")["state_dict"])
+    assert_equal(last(tmp_path / "first")["state_dict"], last(tmp_path / "second")["state_dict"])
+    assert not any("encoder.model" in key for key in last(tmp_path / "first")["state_dict"])
 
 
 def test_in_memory_or_on_disk_the_weights_are_the_same(folder, tmp_path):
     fit(tmp_path / "disk", folder, KeptFeatures(str(tmp_path / "kept")))
     fit(tmp_path / "memory", folder, KeptFeatures(None))
-    assert_equal(state(tmp_path / "disk")["state_dict"], state(tmp_path / "memory")["state_dict"])
+    assert_equal(last(tmp_path / "disk")["state_dict"], last(tmp_path / "memory")["state_dict"])
     fit(tmp_path / "none", folder, None)
     pairs = [
-        (state(tmp_path / "none")["state_dict"][key], value)
-        for key, value in state(tmp_path / "disk")["state_dict"].items()
+        (last(tmp_path / "none")["state_dict"][key], value)
+        for key, value in last(tmp_path / "disk")["state_dict"].items()
     ]
     assert all(torch.allclose(one.float(), other.float(), atol=1e-2) for one, other in pairs), (
         "half precision of features is enough"
@@ -110,7 +106,7 @@ def test_killed_it_goes_on_to_the_same_weights_and_fills_the_rest(folder, tmp_pa
     before = len(list((tmp_path / "two").rglob("*.safetensors")))
     last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), checkpoint=last)
-    assert_equal(state(tmp_path / "whole")["state_dict"], state(tmp_path / "cut")["state_dict"])
+    assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "cut")["state_dict"])
     assert 0 < before <= len(list((tmp_path / "two").rglob("*.safetensors")))
 
 
@@ -127,7 +123,7 @@ def test_two_ranks_fill_one_folder_and_learn_what_one_learns(folder, tmp_path):
 
     train("one")
     train("two", devices=2, batch=2)
-    one, two = state(tmp_path / "one")["state_dict"], state(tmp_path / "two")["state_dict"]
+    one, two = last(tmp_path / "one")["state_dict"], last(tmp_path / "two")["state_dict"]
     for key, value in one.items():
         assert torch.allclose(value.double(), two[key].double(), atol=1e-5), key
     first, second = (
@@ -152,7 +148,7 @@ def test_a_full_store_warns_once_and_training_goes_on(folder, tmp_path):
     ) as warned:
         fit(tmp_path, folder, kept)
     assert sum("have reached their limit" in str(one.message) for one in warned) == 1
-    assert state(tmp_path)["global_step"] == EPOCHS * 2
+    assert last(tmp_path)["global_step"] == EPOCHS * 2
 
 
 def test_networks_whose_features_change_are_refused(folder, tmp_path):

@@ -19,12 +19,11 @@ from tests.helpers.click_runs import (
     interrupted,
     module,
     selection_and_refinement,
-    state,
     trainer,
     two_phases,
 )
 from tests.helpers.drawing import draw, write
-from tests.helpers.training import Kill, assert_equal, memory
+from tests.helpers.training import Kill, assert_equal, last, memory
 
 
 class KeepMemory(Callback):
@@ -40,7 +39,7 @@ def trained(root, source, devices, method):
     learner = method()  # before the Trainer, whose seed the ranks have in common
     fit = trainer(root, KeepMemory(), devices=devices, precision="64-true")
     fit.fit(learner, data(source, batch_size=4 // devices))
-    return state(root)
+    return last(root)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_two_ranks_resume_with_equal_weights_and_clicks(photos, tmp_path):
     options = {"devices": 2, "batch_size": 2}
     trainer(tmp_path / "whole", devices=2).fit(module(), data(photos, batch_size=2))
     resumed = interrupted(tmp_path / "cut", photos, Kill(3, True), **options)
-    assert_same_training(state(tmp_path / "whole"), resumed)
+    assert_same_training(last(tmp_path / "whole"), resumed)
 
 
 @pytest.mark.parametrize(("objects", "refiner"), [(10, None), (7, None), (10, "f_brs_b")])

@@ -18,9 +18,9 @@ from tests.helpers.click_runs import (
     assert_same_training,
     data,
     module,
-    state,
     trainer,
 )
+from tests.helpers.training import last
 
 
 class Told(Callback):
@@ -43,11 +43,11 @@ def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, 
     with pytest.raises(SystemExit, match=f"{number.name}.*checkpoint=last"):
         trainer(tmp_path, Requeue(), Told(step, number), every=None).fit(module(), data(source))
     assert signal.getsignal(number) == before
-    assert state(tmp_path)["global_step"] == step + 1
+    assert last(tmp_path)["global_step"] == step + 1
     trainer(tmp_path, Requeue()).fit(
         module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True
     )
-    assert_same_training(state(undisturbed), state(tmp_path))
+    assert_same_training(last(undisturbed), last(tmp_path))
 
 
 class ToldInValidation(Told):
@@ -79,11 +79,11 @@ def test_a_run_that_is_told_in_a_validation_goes_on_behind_it(
         validating(cut, Requeue(), ToldInValidation(step, signal.SIGUSR1), interval=interval).fit(
             module(), data(source)
         )
-    assert state(cut)["global_step"] == step
+    assert last(cut)["global_step"] == step
     validating(cut, Requeue(), interval=interval).fit(
         module(), data(source), ckpt_path=cut / "checkpoints" / "last.ckpt", weights_only=True
     )
-    assert_same_training(state(tmp_path / "whole"), state(cut))
+    assert_same_training(last(tmp_path / "whole"), last(cut))
 
 
 def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_path):
@@ -94,11 +94,11 @@ def test_one_rank_that_is_told_stops_all_after_the_same_step(undisturbed, tmp_pa
             tmp_path / "cut", Requeue(), Told(2, signal.SIGTERM, rank=1), devices=2, every=None
         ).fit(module(), data(source, batch_size=2))
     file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    assert state(tmp_path / "cut")["global_step"] == 3
+    assert last(tmp_path / "cut")["global_step"] == 3
     trainer(tmp_path / "cut", Requeue(), devices=2).fit(
         module(), data(source, batch_size=2), ckpt_path=file, weights_only=True
     )
-    assert_same_training(state(tmp_path / "whole"), state(tmp_path / "cut"))
+    assert_same_training(last(tmp_path / "whole"), last(tmp_path / "cut"))
 
 
 def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(
@@ -118,7 +118,7 @@ def test_a_job_that_gets_sigterm_writes_and_goes_on_until_slurm_ends_it(
         module(), data(undisturbed / "folder")
     )
     assert written == [2, 3, 4, 6]
-    assert_same_training(state(undisturbed), state(tmp_path))
+    assert_same_training(last(undisturbed), last(tmp_path))
 
 
 def test_a_task_of_an_array_is_queued_again_alone(monkeypatch):

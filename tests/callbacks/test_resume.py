@@ -19,12 +19,11 @@ from tests.helpers.click_runs import (
     interrupted,
     module,
     selection_and_refinement,
-    state,
     trainer,
     two_phases,
 )
 from tests.helpers.hrnet import TINY_HRNET
-from tests.helpers.training import Kill
+from tests.helpers.training import Kill, last
 
 
 def ritm():
@@ -55,7 +54,7 @@ def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(
     undisturbed, tmp_path, step, early
 ):
     assert_same_training(
-        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early))
+        last(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(step, early))
     )
 
 
@@ -70,7 +69,7 @@ def whole(undisturbed, tmp_path_factory):
     def trained(method):
         root = tmp_path_factory.mktemp("whole")
         trainer(root).fit(method(), data(undisturbed / "folder"))
-        return state(root)
+        return last(root)
 
     return trained
 
@@ -93,13 +92,13 @@ def test_networks_of_other_recipes_go_on_too(undisturbed, whole, tmp_path, metho
 
 def test_a_checkpoint_of_an_epochs_end_is_enough(undisturbed, tmp_path):
     assert_same_training(
-        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(5, True), every=None)
+        last(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(5, True), every=None)
     )
 
 
 def test_resumed_with_loader_processes(undisturbed, tmp_path):
     assert_same_training(
-        state(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), workers=2)
+        last(undisturbed), interrupted(tmp_path, undisturbed / "folder", Kill(3, True), workers=2)
     )
 
 
@@ -108,7 +107,7 @@ def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(
 ):
     (tmp_path / "config.yaml").write_text("name: mine")
     trainer(tmp_path, epochs=1).fit(module(), data(undisturbed / "folder"))
-    assert state(tmp_path)["config"] == "name: mine"
+    assert last(tmp_path)["config"] == "name: mine"
     before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
 
     def full(content, file):

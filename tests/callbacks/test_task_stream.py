@@ -12,9 +12,9 @@ from pytorch_lightning import Callback
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
-from tests.helpers.task_streams import METHODS, clis, data, last, trainer
-from tests.helpers.teaching import draw_classes
-from tests.helpers.training import Killed, assert_equal
+from tests.helpers.drawing import draw_classes
+from tests.helpers.task_streams import METHODS, clis, data, trainer
+from tests.helpers.training import Killed, assert_equal, last
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
 from lightning_modules.optimisation import Optimisation
-from tests.helpers.task_streams import METHODS, RATE, Satisfied, baseline, clis, data, last, trainer
-from tests.helpers.teaching import draw_classes
-from tests.helpers.training import Kill, Killed, assert_equal
+from tests.helpers.drawing import draw_classes
+from tests.helpers.task_streams import METHODS, RATE, Satisfied, baseline, clis, data, trainer
+from tests.helpers.training import Kill, Killed, assert_equal, last
 
 
 @pytest.fixture(scope="module")

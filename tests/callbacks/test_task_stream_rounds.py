@@ -10,9 +10,9 @@ from pytorch_lightning import Callback
 
 from interseg.continual.consolidation import PackNet
 from interseg.evaluation.overlap import mean_iou
-from tests.helpers.task_streams import METHODS, Satisfied, baseline, clis, data, last, trainer
-from tests.helpers.teaching import draw_classes
-from tests.helpers.training import assert_equal
+from tests.helpers.drawing import draw_classes
+from tests.helpers.task_streams import METHODS, Satisfied, baseline, clis, data, trainer
+from tests.helpers.training import assert_equal, last
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from interseg.volumes.measures import (
     residual,
 )
 from interseg.volumes.users import SliceUser
-from tests.helpers.training import Killed, assert_equal, quiet_trainer
-from tests.helpers.volume_streams import data, last, method, rows, trainer
+from tests.helpers.training import Killed, assert_equal, last, quiet_trainer
+from tests.helpers.volume_streams import data, method, rows, trainer
 from tests.helpers.volumes import draw_volumes
 
 

@@ -16,12 +16,6 @@ from datamodules.sbd import SbdDataModule
 from interseg.errors import InputError
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "interseg"
-
-
 def test_a_closed_machine_is_told_what_to_put_where(tmp_path, monkeypatch):
     for proxy in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")

@@ -19,12 +19,6 @@ from tests.helpers.drawing import draw, write
 PALETTE = [channel for i in range(256) for channel in ((i * 67) % 256, (i * 131) % 256, 10)]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "interseg"
-
-
 def save_palette(path: Path, ids: np.ndarray) -> None:
     picture = Image.fromarray(ids.astype(np.uint8), mode="P")
     picture.putpalette(PALETTE)

@@ -17,7 +17,7 @@ from lightning_modules.itis import ITIS
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one import TwoInOne
 from tests.helpers.small_network import ENCODER
-from tests.helpers.training import AUGMENT, Killed, assert_equal, memory, quiet_trainer
+from tests.helpers.training import AUGMENT, Killed, assert_equal, last, memory, quiet_trainer
 
 EPOCHS, STEPS = 3, 2  # 10 objects in batches of 4, the odd ones dropped
 
@@ -83,10 +83,6 @@ def data(folder, batch_size=4, workers=0):
     )
 
 
-def state(root):
-    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
-
-
 def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **options):
     """Train until the kill, then go on from what is left on the disk."""
     with pytest.raises((Killed, ProcessRaisedException)):
@@ -98,7 +94,7 @@ def interrupted(root, source, kill, batch_size=4, workers=0, method=module, **op
         ckpt_path=file if file.exists() else None,
         weights_only=True,
     )
-    return state(root)
+    return last(root)
 
 
 def assert_same_training(expected, resumed):

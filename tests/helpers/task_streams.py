@@ -78,10 +78,6 @@ def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=Non
     )
 
 
-def last(root):
-    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
-
-
 class Satisfied(SuperpixelUser):
     """Annotates nothing."""
 

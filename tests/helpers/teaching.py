@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from shutil import copyfile
 
-import cv2
 import numpy as np
 import torch
 from pytorch_lightning import Callback, seed_everything
@@ -25,24 +24,12 @@ from configs.run import build_model, trainer
 from configs.teaching import open_lesson
 from interseg.continual.superpixels import superpixels
 from tests.helpers.annotating import ask
-from tests.helpers.drawing import draw, write
 from tests.helpers.streams import TASKS
 
 SIZE = (40, 56)
 SEGMENTS = 60
 LABELS = [(5, 6, 0), (20, 30, 1), (30, 50, 1), (12, 20, 0)]
 """y, x and class."""
-
-
-def draw_classes(root: Path, count: int = 8) -> Path:
-    """Images with two classes, in the layout of `data/class_folder.yaml`."""
-    for i in range(count):
-        image, ids = draw(i, *SIZE)
-        write(
-            root / "images" / f"{i}.png", cv2.GaussianBlur(image, (0, 0), 2)
-        )  # white noise has no superpixels
-        write(root / "masks" / f"{i}.png", (ids > 0).astype(np.uint8))
-    return root
 
 
 def config_of(root: Path, *files: str, overrides: tuple[str, ...] = ()) -> dict:

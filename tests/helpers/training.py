@@ -34,6 +34,11 @@ def quiet_trainer(
     )
 
 
+def last(root: Path) -> dict:
+    """Read the last checkpoint of a run."""
+    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)
+
+
 class Killed(Exception):
     """Stands for SIGKILL: nothing after it is run."""
 

@@ -57,7 +57,3 @@ def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=Non
 
 def rows(root):
     return list(csv.DictReader((root / "dice.csv").open()))
-
-
-def last(root):
-    return torch.load(root / "checkpoints" / "last.ckpt", weights_only=True)

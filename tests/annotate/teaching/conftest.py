@@ -4,7 +4,8 @@ from functools import cache
 
 import pytest
 
-from tests.helpers.teaching import draw_classes, photos_of, pretrain
+from tests.helpers.drawing import draw_classes
+from tests.helpers.teaching import photos_of, pretrain
 from tests.helpers.volume_lessons import config_of, fit
 from tests.helpers.volumes import draw_volumes
 

@@ -15,6 +15,7 @@ from interseg.networks.click_decoder import shares
 from interseg.networks.converted import Converted
 from interseg.networks.frozen import FrozenEncoder, digest_of
 from interseg.networks.once_network import OnceNetwork, with_noise
+from tests.helpers.clicked_photos import guidance, photo
 
 ENCODERS = {"ViT": ("test_vit", None), "CNN": ("tf_efficientnet_lite0", "package")}
 
@@ -28,16 +29,6 @@ def small(kind="ViT", **options):
 @pytest.fixture(scope="module", params=ENCODERS)
 def network(request):
     return small(request.param)
-
-
-def photo(size=(64, 96), count=2):
-    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1))
-
-
-def guidance(size=(64, 96), count=2):
-    maps = torch.zeros(count, 3, *size)
-    maps[:, 0, 10:20, 30:40] = maps[0, 1, 40:50, 50:60] = maps[-1, 2, 5:30, 20:50] = 1
-    return maps
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 83)])

@@ -13,6 +13,7 @@ from interseg.networks.converted import Converted
 from interseg.networks.norms import batch_norms
 from interseg.networks.ritm_network import Embedding, Fuse, RITMNetwork
 from interseg.networks.simpleclick_network import Pyramid, SimpleClickNetwork
+from tests.helpers.clicked_photos import guidance, photo
 from tests.helpers.hrnet import TINY_HRNET
 
 WIDTHS = (16, 24, 32, 40)
@@ -34,16 +35,6 @@ MAKERS = {"ritm": ritm, "simpleclick": simpleclick}
 @pytest.fixture(params=MAKERS)
 def make(request):
     return MAKERS[request.param]
-
-
-def photo(size=(64, 96), count=2):
-    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1))
-
-
-def guidance(size=(64, 96), count=2):
-    maps = torch.zeros(count, 3, *size)
-    maps[:, 0, 10:20, 30:40] = maps[:, 1, 40:50, 50:60] = maps[:, 2, 5:30, 20:50] = 1
-    return maps
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 83), (20, 130)])
