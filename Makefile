@@ -43,8 +43,8 @@ wheel-test:
 # the tests with the lowest versions that setup.cfg allows, in an environment of their own
 lowest-test:
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python .ci/lowest setup.cfg > .venv-lowest/lowest.txt
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/lowest.txt --editable '.[test]'
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[test]'
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
 .venv/ready-docs: .venv/ready

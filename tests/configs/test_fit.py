@@ -91,9 +91,9 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
     line = ["--checkpoint", run, "max_clicks=3", "full_curves=true", "callbacks.report=null"]
     result = called("evaluate.py", *line, f"run={folder}", "loading.eval_batch_size=1")
     assert result.returncode == 0, result.stderr
-    one, eight = (json.loads((f / "report.json").read_text()) for f in (folder, run / "eval"))
+    one, batched = (json.loads((f / "report.json").read_text()) for f in (folder, run / "eval"))
     assert [one[k] for k in one if k.startswith(("noc", "fail"))] == [
-        eight[k] for k in one if k.startswith(("noc", "fail"))
+        batched[k] for k in one if k.startswith(("noc", "fail"))
     ]
     compared = called("compare.py", folder, run / "eval", "--out", run / "compare.html")
     assert compared.returncode == 0, compared.stderr

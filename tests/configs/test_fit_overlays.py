@@ -30,7 +30,7 @@ OVERLAYS += [("itis/once.yaml", "quickstart.yaml")]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return draw_folder(tmp_path_factory.mktemp("data"), 4)
+    return draw_folder(tmp_path_factory.mktemp("data"), 3)
 
 
 USERS = ("itis", "cluster", "random", "brs")
@@ -77,7 +77,7 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
         ]
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line)])
         assert evaluate.main() == 0
-        assert json.loads((played / "report.json").read_text())["objects"] == 8
+        assert json.loads((played / "report.json").read_text())["objects"] == 6
 
 
 @pytest.mark.parametrize("method", ["ritm.yaml", "simpleclick.yaml"])
@@ -114,7 +114,7 @@ def test_classical_methods_play_without_training(config, data, tmp_path, monkeyp
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *line, *quiet, f"run={tmp_path}"])
     assert evaluate.main() == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["objects"] == 8
+    assert report["objects"] == 6
     assert report["miou@0"] == 0
     assert report["miou@3"] > 0.4
     assert report["effort"][0]["clicks"] >= 1
