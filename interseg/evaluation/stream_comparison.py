@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
-from interseg.evaluation.comparison import OWN, group_runs
+from interseg.evaluation.grouping import OWN, group_runs
 from interseg.evaluation.metrics import interval
 
 FIGURES = ("basic", "forward", "backward", "drop")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from configs.run import keep_rows
+from configs.loggers import keep_rows
 from tests.configs.short_run import arguments, evaluated
 from tests.helpers.commands import CLOSED, called
 
