@@ -21,7 +21,8 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         every_n_steps: Number of steps between two writes within an epoch; None for the ends of
-            epochs only.
+            epochs only. With accumulated gradients a step has several batches, and nothing is
+            written between them: a checkpoint holds no gradients.
         every_n_epochs: Number of epochs between two writes at an epoch's end.
     """
 
@@ -32,22 +33,25 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write within an epoch; its last batch leaves it to the epoch's end."""
-        if (
-            self.every_n_steps
-            and (batch_idx + 1) % self.every_n_steps == 0
-            and batch_idx + 1 < trainer.num_training_batches
-        ):
-            write_last(trainer)
+        if self.every_n_steps and batch_idx + 1 < trainer.num_training_batches:
+            steps, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
+            if not rest and steps % self.every_n_steps == 0:
+                write_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write at the end of an epoch."""
         epochs = trainer.current_epoch + 1
-        if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or trainer.should_stop:
+        ends = epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        if epochs % self.every_n_epochs == 0 or ends or trainer.should_stop:
             write_last(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write before a validation of training."""
-        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        ended = batches == trainer.num_training_batches
+        if ended or batches % trainer.accumulate_grad_batches == 0:
             write_last(trainer)
 
     def on_save_checkpoint(

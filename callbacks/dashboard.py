@@ -24,6 +24,7 @@ import netrc
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -145,10 +146,17 @@ def run_id(folder: Path) -> str:
     if given:
         part.replace(file)
     else:
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(part, file)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links: whoever creates the file writes it
+            with contextlib.suppress(FileExistsError), file.open("x") as new:
+                new.write(own)
         part.unlink()
-    return file.read_text()
+    while not (found := file.read_text()):  # without links, another process may be writing it
+        time.sleep(0.01)
+    return found
 
 
 def server() -> str:

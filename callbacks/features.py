@@ -1,5 +1,6 @@
 """Training on features of a frozen encoder, which are computed once a photo and kept."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class KeptFeatures(Callback):
                 np.random.default_rng((self.seed, trainer.current_epoch, id, 2))
                 for id in batch["id"].tolist()
             ]
-            crop_cells(batch, self.crop, generators)
+            crop_cells(batch, self.crop, generators, network.encoder.divisor)
 
 
 def full(folder: Path | None, limit: float) -> str:
@@ -91,15 +92,19 @@ def full(folder: Path | None, limit: float) -> str:
     )
 
 
-def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Generator]) -> None:
+def crop_cells(
+    batch: ClickBatch, share: float, generators: list[np.random.Generator], divisor: int = 1
+) -> None:
     """Cut a batch with its features, in place, to random parts of one size.
 
-    The parts begin at borders of the coarsest level's cells.
+    The parts begin at borders of the coarsest level's cells. Their sides are multiples of
+    `divisor`, or the view's own: others the network would pad, but not their features.
 
     Args:
         batch: Batch with `features`, of views whose sides the cells divide.
         share: Share of the parts' sides.
         generators: Generators of each object.
+        divisor: Number of pixels of which the network takes multiples.
 
     Raises:
         InputError: the cells of a level do not divide the view.
@@ -117,7 +122,10 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
             f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; "
             "give a view of a multiple, or crop=null"
         )
-    window = (max(1, round(share * rows)), max(1, round(share * columns)))
+    window = (
+        count_cells(share, rows, math.lcm(cell[0], divisor) // cell[0]),
+        count_cells(share, columns, math.lcm(cell[1], divisor) // cell[1]),
+    )
     places = [
         cell_window(clicks, cell, (rows, columns), window, generator)
         for clicks, generator in zip(unpad_clicks(batch["clicks"]), generators, strict=True)
@@ -146,6 +154,11 @@ def crop_cells(batch: ClickBatch, share: float, generators: list[np.random.Gener
             )
         )
     batch["features"] = cut
+
+
+def count_cells(share: float, cells: int, step: int) -> int:
+    """Count the cells of a part's side: a multiple of `step` near its share, at most all."""
+    return min(cells, step * max(1, round(share * cells / step)))
 
 
 def cell_window(

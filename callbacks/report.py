@@ -22,6 +22,7 @@ from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
+from interseg.errors import InputError
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.drawing import PREDICTED, heat_map, jpeg, key, overlay, unpack_mask
@@ -77,6 +78,11 @@ class Report(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
     ) -> None:
         """Keep the chosen and the hardest objects of the batch."""
+        if "outcome" not in batch:
+            raise InputError(
+                "callbacks.report shows the games of callbacks.loop, which is null; "
+                "leave callbacks.report out too"
+            )
         for row, id in enumerate(batch["id"].tolist()):
             curve = batch["outcome"]["curves"][row].tolist()
             ease = float(np.mean(curve))

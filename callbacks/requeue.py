@@ -59,8 +59,9 @@ class Requeue(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Answer a signal; an epoch's last batch leaves it to the epoch's end."""
-        if batch_idx + 1 < trainer.num_training_batches:
+        """Answer a signal after a step; an epoch's last batch leaves it to the epoch's end."""
+        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if between_steps and batch_idx + 1 < trainer.num_training_batches:
             self._answer(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

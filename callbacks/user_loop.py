@@ -17,6 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from callbacks.inner_rounds import number_of_rounds, play_inner_rounds
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import (
+    IGNORE,
     Click,
     Clicks,
     clicks_of,
@@ -91,6 +92,7 @@ class UserLoop(Callback):
         Objects that are reset, not in the memory yet, or out of view begin with the loader's
         initial clicks.
         """
+        check_classes(batch, getattr(pl_module, "outputs", 1))
         self._delta = Delta()
         coordinates = batch["to_source"].cpu().numpy()
         if self.iterative:
@@ -196,6 +198,7 @@ class UserLoop(Callback):
         if not len(batch["id"]):
             return
         segmenter = module if hasattr(module, "answer") else Plain(module)
+        check_classes(batch, getattr(segmenter, "outputs", 1))
         starts = [*batch["previous"].cpu().numpy()] if "previous" in batch else None
         ids = batch["id"].tolist()
         sessions = open_sessions(
@@ -219,3 +222,16 @@ class UserLoop(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the memory."""
         self.memory.load_state_dict(state_dict)
+
+
+def check_classes(batch: ClickBatch, outputs: int) -> None:
+    """Raise `InputError` for masks with a class that a network of so many logits a pixel lacks."""
+    known = max(2, outputs)
+    for id, mask in zip(batch["id"].tolist(), batch["mask"], strict=True):
+        most = int(torch.where(mask == IGNORE, 0, mask).max())
+        if most >= known:
+            raise InputError(
+                f"the mask of object {id} has class {most}, and the network tells {known} apart, "
+                f"0 to {known - 1}; give as many to the network (convert.yaml: "
+                "model.network.classes), or masks of objects"
+            )

@@ -51,6 +51,15 @@ def seeds_of(clicks: Clicks, height: int, width: int, radius: int) -> Seeds:
     return seeds
 
 
+def steepness(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Measure the length of the gradient (H, W); there is none along a side of one pixel."""
+    length = np.zeros(values.shape)
+    for axis in (0, 1):
+        if values.shape[axis] > 1:
+            length = np.hypot(length, np.gradient(values, axis=axis))
+    return length
+
+
 def random_walker(
     image: Image, seeds: Seeds, previous: NDArray[np.bool_] | None = None, beta: float = 130.0
 ) -> Probability:
@@ -201,9 +210,11 @@ def geodesic(
     """
     if not (seeds == 1).any():
         return np.zeros(seeds.shape)
+    if not (seeds == BACKGROUND).any():  # a later disc may cover the only negative click
+        return np.ones(seeds.shape)
     costs = _colour_costs(rgb2lab(image), seeds, bins)
     likelihood = cv2.GaussianBlur(expit(costs[1] - costs[0]), (0, 0), 1.0)
-    change = np.hypot(*np.gradient(likelihood))
+    change = steepness(likelihood)
     to_object, _ = MCP_Geometric(step + change).find_costs(np.argwhere(seeds == 1))
     to_background, _ = MCP_Geometric(step + change).find_costs(np.argwhere(seeds == BACKGROUND))
     share = to_background / np.maximum(to_object + to_background, 1e-9)

@@ -128,7 +128,7 @@ class FeatureStore:
             with torch.no_grad():
                 levels = encode(images[[keys.index(key) for key in new]])
             for row, key in enumerate(new):
-                found[key] = [level[row].half() for level in levels]
+                found[key] = [level[row].half().cpu() for level in levels]  # as `get` gives them
                 self.put(key, found[key] or [])
         rows = [found[key] or [] for key in keys]
         stacked = [torch.stack(list(level)) for level in zip(*rows, strict=True)]

@@ -217,7 +217,8 @@ def has_late_exif(path: Path) -> bool:
 def open_image(path: Path, kind: str) -> Iterator[Image.Image]:
     """Open an image file of one frame; every problem of the file is an `InputError`."""
     try:
-        with Image.open(path) as file:
+        # given a path, Pillow maps uncompressed pixels, and scrambles those of a turned TIFF
+        with path.open("rb") as stream, Image.open(stream) as file:
             if max(file.size) > LARGEST_SIDE:
                 raise InputError(
                     f"{path} is {file.height} x {file.width} pixels; "

@@ -108,7 +108,7 @@ class TwoInOne(InteractiveModule):
         )
         self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
         self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
-        self._refined = True
+        self._refined = False
 
     @property
     def contributions(self) -> list[Contribution]:
@@ -144,7 +144,8 @@ class TwoInOne(InteractiveModule):
         view = self.shown(batch)
         clicks = unpad_clicks(view["clicks"])
         for rows in clicks:
-            self._check(rows)
+            if len(rows) or not self.training:  # in training, small objects vanish from the view
+                self._check(rows)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
             self._select(batch, view, new, states)
@@ -285,7 +286,7 @@ class TwoInOne(InteractiveModule):
             refined = self._refine(features[rows], clicks, boxes, size)
         mask, weight = self.targets.targets(chosen, batch["mask"])
         counts = self._counts(mask)
-        self._refined = bool(counts.sum() > 0)
+        self._refined |= bool(counts.sum() > 0)
         loss = (
             self.loss(refined, mask, batch["distance"][rows], weight.to(refined), counts)
             if rows
@@ -317,6 +318,7 @@ class TwoInOne(InteractiveModule):
         without_gradient(self._idle())
         if not self._refined:
             without_gradient(self.network.refinement.parameters())
+        self._refined = False
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())

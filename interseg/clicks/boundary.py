@@ -123,12 +123,11 @@ class BoundaryUser(User):
         if len(clicks) == 0:
             return selection_click(mask)
         boundary = outline(mask == 1)
-        away = distances(boundary, clicks[1:])
-        for spacing, reach in ((self.spacing, self.spacing), (1.0, np.inf)):
+        far = distances(boundary, clicks[1:]) >= self.spacing
+        other = distances(boundary, clicks) >= 1.0
+        for free, reach in ((far, self.spacing), (other, np.inf)):
             for cluster, missed in errors:
-                found = boundary_click(
-                    cluster, missed, prediction, boundary, away >= spacing, reach
-                )
+                found = boundary_click(cluster, missed, prediction, boundary, free, reach)
                 if found is not None:
                     return Click(*found, 1, BOUNDARY)
         return None

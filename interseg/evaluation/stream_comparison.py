@@ -76,7 +76,8 @@ def read_run(folder: Path) -> StreamRun:
     try:
         found = OmegaConf.load(folder / "config.yaml")
         config = OmegaConf.to_container(found)
-        assert isinstance(config, dict)
+        if not isinstance(config, dict):
+            raise TypeError("config.yaml holds no keys")
         named = {str(key): value for key, value in config.items()}
         sequences, rounds = read_volumes(folder) if volumes else read_tasks(folder)
         setting = setting_of(named, volumes)

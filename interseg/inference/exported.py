@@ -54,7 +54,8 @@ class ExportedModel:
 class ExportedSession:
     """A photo, its clicks and an exported network.
 
-    Its members are those of `interseg.inference.session.Session`.
+    Its members are those of `interseg.inference.session.Session` without `id`, `state`,
+    `probability_maps` and `another`, which need torch or a photo's other objects.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Export of a method: an ONNX pair with SAM's signature, a description, X-AnyLabeling's YAML."""
 
 import json
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from interseg.errors import InputError
-from interseg.files import write_whole
+from interseg.files import whole, write_whole
 from interseg.inference.graph import Decoder, Encoder, can_split
 from interseg.inference.onnx_pair import ABOUT, FILES, INPUTS, KEY, OUTPUTS
 from interseg.views import Side
@@ -72,8 +73,10 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         "split": split,
         "previous": method.mask_map if method.uses_previous_mask else "none",
         "long_side": side,
+        "pair": secrets.token_hex(8),  # the two files of one export know each other by it
     }
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)  # an export that is cut short is none
     embedding = _write_encoder(network, side, split, folder / FILES[0], about)
     _write_decoder(method, embedding, folder / FILES[1], about)
     write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
@@ -147,23 +150,24 @@ def write_graph(
         import onnx
     except ModuleNotFoundError:
         raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
-    with warnings.catch_warnings(), torch.no_grad(), constant_positions():
-        # they are about constants in the trace, which tests compare at other sizes
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            given,
-            str(file),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes=axes,
-        )
-    model = onnx.load(file)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(about)
-    onnx.save(model, file)
+    with whole(file) as part:
+        with warnings.catch_warnings(), torch.no_grad(), constant_positions():
+            # they are about constants in the trace, which tests compare at other sizes
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                given,
+                str(part),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_axes=axes,
+            )
+        model = onnx.load(part)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = KEY, json.dumps(about)
+        onnx.save(model, part)
 
 
 @contextmanager

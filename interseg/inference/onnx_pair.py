@@ -53,6 +53,11 @@ LEAST = float(np.log(1e-3 / (1 - 1e-3)))
 """Logit of a background pixel of a mask to start from, in the scale of SAM's own answers."""
 
 
+def description(session: Any) -> dict[str, Any]:
+    """Read what export.py wrote into a file's metadata; empty for other people's files."""
+    return json.loads(session.get_modelmeta().custom_metadata_map.get(KEY, "{}"))
+
+
 class OnnxPair(PhotoPredictor):
     """A pair of ONNX files; the previous answer is returned to it as the mask input.
 
@@ -98,13 +103,16 @@ class OnnxPair(PhotoPredictor):
                 f"{self.files[1]} has no input {', '.join(sorted(missing))}; "
                 "give a decoder with SAM's signature"
             )
+        if description(session).get("pair") != self.about.get("pair"):
+            raise InputError(
+                f"{self.files[0]} and {self.files[1]} are of two exports; export the network again"
+            )
         return session
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """Description by export.py; empty for other people's pairs."""
-        metadata = self.encoder.get_modelmeta().custom_metadata_map
-        return json.loads(metadata.get(KEY, "{}"))
+        return description(self.encoder)
 
     def encode(self, photo: Photo) -> dict[str, Any]:
         """Compute the embedding of a photo."""

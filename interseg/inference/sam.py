@@ -115,7 +115,7 @@ class TransformersSam(nn.Module, PhotoPredictor):
         """Compute the (height, width) at which the encoder sees a photo, without padding."""
         if not self.is_padded:
             return self.side, self.side
-        height, width = (int(side * self.side / max(size) + 0.5) for side in size)
+        height, width = (max(1, int(side * self.side / max(size) + 0.5)) for side in size)
         return height, width
 
     def _resize(self, low: Tensor, view: tuple[int, int], size: tuple[int, int]) -> Tensor:

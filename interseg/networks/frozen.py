@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from interseg.errors import InputError
 from interseg.networks import dinov2
 from interseg.networks.click_input import register_statistics
-from interseg.networks.pretrained import download, packaged_state_dict, statistics_of
+from interseg.networks.pretrained import (
+    PACKAGED,
+    download,
+    packaged_state_dict,
+    statistics_of,
+)
 
 SEED = 0
 """Seed of random encoder weights: a frozen encoder must be the same whenever it is built."""
@@ -190,6 +195,12 @@ def build(name: str, weights: str | None, fixed: bool = True) -> Any:
             f"pretrained is {weights!r}; use package (no download), hub (timm's download) or null"
         )
     if weights == "package":
+        if name != dinov2.NAME and f"tu-{name}" not in PACKAGED:  # timm's names, not smp's
+            known = [dinov2.NAME, *(key.removeprefix("tu-") for key in PACKAGED)]
+            raise InputError(
+                f"no package carries weights of the encoder {name!r}; "
+                f"pretrained=package works with: {', '.join(known)}"
+            )
         own = name == dinov2.NAME
         packaged = dinov2.packaged_state_dict() if own else packaged_state_dict(f"tu-{name}")
         fill(model, packaged, name)

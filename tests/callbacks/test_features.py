@@ -229,3 +229,11 @@ def test_cells_that_do_not_divide_the_view_are_named():
         match=r"views of \(31, 48\) pixels cannot be cut at the cells of \[\(4, 6\), \(8, 12\)\]",
     ):
         crop_cells(batch, 0.5, [np.random.default_rng(0)] * 2)
+
+
+@pytest.mark.parametrize(("share", "side"), [(0.3, 16), (0.6, 16), (0.8, 32), (1.0, 32)])
+def test_a_crop_is_of_sizes_that_the_network_does_not_pad(share, side):
+    batch = view()
+    crop_cells(batch, share, [np.random.default_rng(i) for i in range(2)], divisor=16)
+    assert batch["image"].shape[-2] == side
+    assert batch["features"][0].shape[-2] == side // 8

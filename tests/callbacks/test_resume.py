@@ -4,7 +4,9 @@ from functools import cache
 
 import pytest
 import torch
+from pytorch_lightning import Callback
 
+from callbacks.checkpoint import LastCheckpoint
 from configs.run import AtomicCheckpointIO
 from interseg.errors import InputError
 from interseg.networks.ritm_network import RITMNetwork
@@ -119,3 +121,30 @@ def test_a_checkpoint_carries_its_config_and_is_replaced_in_one_move(
         AtomicCheckpointIO().save_checkpoint({}, tmp_path / "checkpoints" / "last.ckpt")
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+
+
+class Writes(Callback):
+    """Counts the batches behind which a checkpoint is written."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self.batches.append(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+
+def test_nothing_is_written_between_the_batches_of_a_step(undisturbed, tmp_path):
+    writes = Writes()
+    fit = trainer(tmp_path, writes, epochs=1)
+    fit.accumulate_grad_batches = 2
+    fit.fit(module(), data(undisturbed / "folder", 2))
+    assert fit.num_training_batches == 5
+    assert writes.batches == [2, 4, 5]
+
+
+def test_the_end_is_written_where_steps_end_the_run(undisturbed, tmp_path):
+    fit = trainer(tmp_path, epochs=None, every=None)
+    fit.fit_loop.epoch_loop.max_steps = 2
+    next(c for c in fit.callbacks if isinstance(c, LastCheckpoint)).every_n_epochs = 5
+    fit.fit(module(), data(undisturbed / "folder"))
+    assert last(tmp_path)["global_step"] == 2

@@ -155,3 +155,18 @@ def test_a_user_who_clicks_outside_the_image_is_named(folder):
 
     with pytest.raises(InputError, match=r"click \(y=500, x=3\) lies outside"):
         played(folder, Painter(), UserLoop(user=Lost()), 8)
+
+
+def test_classes_that_a_network_does_not_tell_apart_are_named(folder):
+    batch = next(iter(data(folder, eval_batch_size=4).test_dataloader()))
+    batch["mask"][1, 0, 0] = 255
+    UserLoop(max_clicks=1).play(Painter(), batch)
+    batch["mask"][1, 0, 0] = 2
+    for call in (
+        lambda: UserLoop(max_clicks=1).play(Painter(), batch),
+        lambda: UserLoop().on_train_batch_start(None, Painter(), batch, 0),
+    ):
+        with pytest.raises(
+            InputError, match=r"mask of object 1 has class 2, and the network tells 2 apart, 0 to 1"
+        ):
+            call()

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
@@ -127,9 +128,14 @@ def test_only_a_key_for_the_server_counts_as_logged_in(tmp_path, monkeypatch):
     assert logged_in()
 
 
-def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(tmp_path, monkeypatch):
+@pytest.mark.parametrize("links", [True, False])
+def test_a_folders_run_has_one_id_and_a_folder_that_is_made_again_another(
+    links, tmp_path, monkeypatch
+):
     from callbacks.dashboard import run_id
 
+    if not links:
+        monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(1, "no links here")))
     with ThreadPoolExecutor(8) as pool:
         (first,) = set(pool.map(lambda _: run_id(tmp_path), range(8)))
     assert [file.name for file in tmp_path.iterdir()] == ["wandb.id"]

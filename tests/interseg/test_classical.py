@@ -52,6 +52,17 @@ def test_seeds_are_discs_and_the_border_is_background_until_a_negative_click():
     assert (close[20, 30], close[20, 31]) == (1, BACKGROUND)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [(5, 5), (2, 2), (1, 9), (9, 1)])
+def test_a_positive_click_may_cover_the_only_negative_one(method, size):
+    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    last = size[0] - 1, size[1] - 1
+    for rows in ([(0, 0, 0), (*last, 1)], [(*last, 0), (*last, 1)]):
+        probability = METHODS[method](image, seeds_of(clicks_of(rows), *size, 12), None)
+        assert np.isfinite(probability).all()
+        assert probability[last] > 0.5
+
+
 def test_grabcut_starts_from_the_previous_mask():
     image, mask = draw_ellipse()
     wrong = np.zeros(mask.shape, bool)

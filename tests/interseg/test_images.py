@@ -11,6 +11,7 @@ from interseg import images
 from interseg.depth import to_bytes
 from interseg.errors import InputError
 from interseg.images import Size, image_header, image_size, read_image, turn
+from interseg.labels import read_labels
 from tests.helpers.drawing import draw
 
 PHOTO, _ = draw(0)
@@ -122,3 +123,17 @@ def test_values_are_scaled_by_what_is_declared_or_held(values, declared, expecte
 def test_infinite_values_are_counted(tmp_path):
     with pytest.raises(InputError, match=r"has 2 pixels of NaN or infinity"):
         to_bytes(np.array([0, np.inf, np.nan]), None, tmp_path)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("compression", [None, "tiff_deflate"])
+def test_a_turned_tiff_is_read_whether_it_is_compressed_or_not(orientation, compression, tmp_path):
+    stored = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "a.tif"
+    Image.fromarray(stored).save(path, exif=exif, compression=compression)
+    expected = turn(stored, orientation)
+    assert image_size(path).upright == (6, 4)
+    assert np.array_equal(read_image(path)[..., 0], expected)
+    assert np.array_equal(read_labels(path), expected)

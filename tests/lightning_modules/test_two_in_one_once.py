@@ -147,3 +147,34 @@ def test_without_inner_rounds_clicks_are_drawn(monkeypatch):
     monkeypatch.setattr(own.targets, "draw_clicks", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     own.training_step(with_distance(batch(FIRST)), 0)
     assert len(drawn) == 1
+
+
+def test_an_object_that_vanished_from_the_view_takes_part_in_inner_rounds_without_a_click(
+    monkeypatch,
+):
+    own = training(1, monkeypatch)
+    loop = UserLoop(iterative=False, inner_rounds=3, train_user=BoundaryUser(spacing=2))
+    given = with_distance(batch(FIRST, []))
+    given["mask"][1] = 0
+    loop.on_train_batch_start(At(1), own, given, 0)
+    assert [len(rows) for rows in unpad_clicks(given["clicks"])] == [4, 0]
+    with pytest.raises(InputError, match="the first click selects the object"):
+        own.eval().segment(given)
+
+
+def test_accumulated_gradients_of_a_refinement_are_kept_if_a_later_batch_refines_nothing(
+    monkeypatch,
+):
+    own = training(1, monkeypatch)
+    refining, idle = with_distance(batch(FIRST)), with_distance(batch(FIRST))
+    idle["mask"][:] = 255
+    with torch.enable_grad():
+        for given in (refining, idle):
+            own.training_step(given, 0)["loss"].backward()
+    own.on_before_optimizer_step(None)
+    assert any(p.grad is not None for p in own.network.refinement.parameters())
+    own.zero_grad()
+    with torch.enable_grad():
+        own.training_step(idle, 0)["loss"].backward()
+    own.on_before_optimizer_step(None)
+    assert all(p.grad is None for p in own.network.refinement.parameters())

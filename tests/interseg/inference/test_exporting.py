@@ -3,8 +3,10 @@ seen, and without torch.
 """
 
 import json
+import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import onnxruntime
@@ -20,6 +22,7 @@ from interseg.clicks.guidance import (
     GaussianGuidance,
 )
 from interseg.errors import InputError
+from interseg.inference import exporting
 from interseg.inference.exported import ExportedModel
 from interseg.inference.exporting import export
 from interseg.inference.graph import guidance_graph, squared_distance
@@ -224,6 +227,7 @@ def test_an_export_is_played_as_an_external_pair(exported):
 def test_its_files_say_what_they_are(exported):
     _, folder = exported("small.yaml")
     about = json.loads((folder / "interseg.json").read_text())
+    assert about.pop("pair")
     assert about == {
         "format": 1,
         "name": "tiny",
@@ -257,3 +261,18 @@ def test_what_cannot_be_exported_or_loaded_is_one_clear_error(exported, tmp_path
             session.click(*wrong)
     with pytest.raises(InputError, match="there is no click to undo"):
         session.undo()
+
+
+def test_files_of_two_exports_are_no_pair_and_one_that_is_cut_short_is_none(
+    exported, tmp_path, monkeypatch
+):
+    method, folder = exported("small.yaml")
+    other = tmp_path / "other"
+    export(method, other, "other")
+    shutil.copy(folder / "encoder.onnx", other)
+    with pytest.raises(InputError, match=r"are of two exports; export the network again"):
+        interseg.load(other, device="cpu").session(drawn(72, 96)).click(30, 30)
+    monkeypatch.setattr(exporting, "_write_decoder", Mock(side_effect=OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        export(method, other, "other")
+    assert not (other / "interseg.json").exists()

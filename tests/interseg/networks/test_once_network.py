@@ -169,7 +169,10 @@ def test_unknown_encoders_and_weights_are_named(monkeypatch):
         FrozenEncoder("vit_smal", None)
     with pytest.raises(InputError, match="pretrained is 'imagenet'; use package"):
         FrozenEncoder("test_vit", "imagenet")
-    with pytest.raises(InputError, match="no package carries weights of the encoder 'tu-test_vit'"):
+    with pytest.raises(
+        InputError,
+        match="'test_vit'; pretrained=package works with: vit_small_patch14_dinov2, tf_eff",
+    ):
         FrozenEncoder("test_vit", "package")
 
     def unreachable(*arguments, **options):
