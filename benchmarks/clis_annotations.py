@@ -7,7 +7,8 @@
 The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number
 train.py plays the same sequences, with one round a task. Printed is the mean IoU over tasks on
 pixels without annotation, after propagation and after learning, and the lead over random wrong
-superpixels, paired by task, with bootstrap intervals. Finished commands are not run again, killed
+superpixels, paired by task, with bootstrap intervals; the tasks of a sequence share a network, so
+that these are narrower than intervals over sequences. Finished commands are not run again, killed
 ones are resumed.
 """
 

@@ -1,5 +1,6 @@
 """Cases of the benchmark of converted networks: images, their truth, and files of them."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +79,9 @@ def write(folder: Path, splits: dict[str, Iterator[Case]]) -> None:
     for split, some in splits.items():
         if (folder / split).exists():
             continue
-        images, masks = folder / split / "images", folder / split / "masks"
+        part = folder / f".{split}"  # a kill leaves no half of a split
+        shutil.rmtree(part, ignore_errors=True)
+        images, masks = part / "images", part / "masks"
         images.mkdir(parents=True)
         masks.mkdir()
         for number, case in enumerate(some):
@@ -86,3 +89,4 @@ def write(folder: Path, splits: dict[str, Iterator[Case]]) -> None:
             mask = (case.truth == 1).astype(np.uint8) * 255
             Image.fromarray(photo).save(images / f"{number:03}.png")
             Image.fromarray(mask).save(masks / f"{number:03}.png")
+        part.rename(folder / split)

@@ -19,12 +19,10 @@ import csv
 import itertools
 import re
 import shlex
-import sys
 from pathlib import Path
 
 from benchmarks.dynamic3d_tables import RHO, SHOW, Row
 from benchmarks.running import run_once
-from interseg.files import write_whole
 
 LABELLED = ["--config", "dynamic3d/labelled.yaml"]
 NO_REPLAY, NO_SMOOTHING = "model.replay=null", "model.smoothing=false"
@@ -135,7 +133,6 @@ def main() -> None:
     needed = shown | {STARTS[name] for name in shown if name in STARTS}
     # one split, whatever a run's seed
     given = ["--config", "dynamic3d.yaml", "data.seed=0", *options.data, *options.overrides]
-    same_as_before(options.folder, [*given, f"--steps={options.steps}"])
     permutations = range(options.permutations)
     firsts = [name for name in ROWS if name in needed - STARTS.keys()]
     starts = list(itertools.product(firsts, permutations))
@@ -160,15 +157,6 @@ def main() -> None:
             for count, permutation in prefixes if table == 2 else []:
                 runs[OFFLINE][permutation] += read(options.folder, prefix_row(count), permutation)
             SHOW[show](runs)
-
-
-def same_as_before(folder: Path, given: list[str]) -> None:
-    """Write the words that all runs of a folder share; end the process if they were others."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file, line = folder / "given.txt", shlex.join(given)
-    if file.exists() and file.read_text() != line:
-        sys.exit(f"{folder} holds runs of `{file.read_text()}`; give another folder")
-    write_whole(file, line)  # other parts read it
 
 
 def make(

@@ -159,19 +159,29 @@ def part(name: str, line: Sequence[str], output: str) -> str:
     return f"## {title}\n\n`python -m {shlex.join(line)}`\n\n```\n{output.strip()}\n```\n"
 
 
+def between(few: tuple[int, float], many: tuple[int, float]) -> tuple[int, float]:
+    """Subtract a short run's steps and seconds from a longer one's, and with them their start."""
+    steps, seconds = many[0] - few[0], many[1] - few[1]
+    return (steps, seconds) if steps > 0 and seconds > 0 else many
+
+
 def train_within(options: argparse.Namespace, line: list[str], ends: float) -> str:
     """Train until the time is up, evaluate, and return the page's last part."""
-    probe, run = options.folder / "probe", options.folder / "run"
+    run = options.folder / "run"
     given = [*line, TIMER, "trainer.max_epochs=-1", "checkpoint=last"]
-    run_once(
-        probe / "finished", "train.py", *given, f"trainer.max_steps={options.steps}", f"run={probe}"
-    )
+    times = []
+    for steps in (max(1, options.steps // 6), options.steps):  # both compile, and start workers
+        probe = options.folder / f"probe-{steps}"
+        run_once(
+            probe / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={probe}"
+        )
+        times.append(read_time(probe))
     planned = options.folder / "steps"  # a run that goes on keeps its schedule
     if not planned.exists():
         seconds = max(0.0, (ends - time.monotonic()) * (1 - PLAYED))
-        planned.write_text(str(steps_within(seconds, *read_time(probe))))
-    steps = planned.read_text()
-    run_once(run / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={run}")
+        planned.write_text(str(steps_within(seconds, *between(*times))))
+    length = f"trainer.max_steps={planned.read_text()}"
+    run_once(run / "finished", "train.py", *given, length, f"run={run}")
     test = [
         "--checkpoint",
         str(run),

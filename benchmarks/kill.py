@@ -69,6 +69,7 @@ def main() -> None:
         ("evaluation", evaluate_line, read_evaluation),
     ):
         first = whole if name == "training" else whole / "played"
+        shutil.rmtree(first, ignore_errors=True)  # one that is there would only be gone on with
         started = time.monotonic()
         finish(line(first))
         duration, expected = time.monotonic() - started, outcome(first)

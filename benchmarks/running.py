@@ -1,10 +1,14 @@
 """Commands of the house, run by benchmarks as processes of their own."""
 
+import json
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from interseg.files import write_whole
 
 ROOT = Path(__file__).parent.parent
 
@@ -12,14 +16,18 @@ ROOT = Path(__file__).parent.parent
 def run_once(proof: Path, script: str, *line: str) -> None:
     """Run a command, unless its proof exists.
 
-    The process ends if the command fails, and after SLURM's signal to stop (`train.sh`).
+    The process ends if the command fails, if an evaluation left objects out, if another line made
+    what is in the proof's folder (it stands beside the folder, in a file `.line`), and after
+    SLURM's signal to stop (`train.sh`).
 
     Args:
         proof: File that exists once the command has finished; it is made if the command makes none.
         script: Name of the command, such as "train.py".
         line: Arguments of the command.
     """
+    same_as_before(proof.parent, shlex.join([script, *line]))
     if proof.exists():
+        check_errors(proof)
         return
     print(" ".join(["python", script, *line]), flush=True)
     signals: list[int] = []
@@ -40,3 +48,23 @@ def run_once(proof: Path, script: str, *line: str) -> None:
     if command.returncode:
         sys.exit(errors[-2000:])
     proof.touch()
+
+
+def same_as_before(folder: Path, line: str) -> None:
+    """Note the line that makes a folder; end the process if another one has made or begun it."""
+    file = folder.with_name(f"{folder.name}.line")
+    before = file.read_text() if file.exists() else line
+    if before != line:
+        sys.exit(f"{folder} is of another line:\n{before}\nnow it is\n{line}\nGive another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, line)
+
+
+def check_errors(proof: Path) -> None:
+    """End the process if an evaluation's report says that objects could not be read."""
+    errors = json.loads(proof.read_text()).get("errors") if proof.suffix == ".json" else None
+    if errors:
+        sys.exit(
+            f"{proof.parent} was played without {len(errors)} objects ({errors[0]}); "
+            "mend or remove their files, remove the folder, and give the line again"
+        )

@@ -1,7 +1,8 @@
 """Limits of training on many processes: throughput of one and two, and the other costs.
 
     python -m benchmarks.scaling [--config small.yaml --config data/NAME.yaml] [--objects 40 600]
-    [--steps 40] [key=value ...] python -m benchmarks.scaling --sizes
+    [--steps 40] [key=value ...]
+    python -m benchmarks.scaling --sizes
 
 A real training on the CPU, 1 and 2 processes of one thread each (gloo), at the same batch a
 process, for each of the numbers of training objects. The click memory's gather is measured apart:

@@ -21,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import print_heading, print_row
 from benchmarks.running import run_once
@@ -164,12 +165,20 @@ def print_markdown(table: dict[str, list[Path]], figures: dict[str, str]) -> Non
         print_row([name, *cells, ", ".join(each)])
 
 
+def mean_of_each(objects: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the values (n,) of each object that occurs in (n,)."""
+    _, rows = np.unique(objects, return_inverse=True)
+    return np.bincount(rows, weights=values) / np.bincount(rows)
+
+
 def print_by_start(table: dict[str, list[Evaluation]]) -> None:
     """Print mean NoC@85 of each row's objects by the IoU after the first row's selection.
 
-    The last columns are the paired leads of the other rows over the first.
+    The last columns are the paired leads of the other rows over the first, an object's mean over
+    its seeds: they are no independent objects.
     """
     first = next(iter(table))
+    objects = np.concatenate([np.arange(len(played.curves)) for played in table[first]])
     starts = np.concatenate([played.curves[:, 0] for played in table[first]])
     noc = {
         name: np.concatenate([played.noc["noc@85"] for played in evaluations])
@@ -193,7 +202,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
             *(f"{noc[name][inside].mean():.2f}" for name in table),
         ]
         for name in others:
-            lead = (noc[first] - noc[name])[inside]
+            lead = mean_of_each(objects[inside], (noc[first] - noc[name])[inside])
             least, most = interval(lead)
             cells.append(f"{lead.mean():+.2f} [{least:+.2f}, {most:+.2f}]")
         print("| " + " | ".join(cells) + " |")

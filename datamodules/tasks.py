@@ -116,6 +116,11 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         self.pretraining_images, self.length, self.seed = pretraining_images, length, seed
         self.protocol = protocol or StreamProtocol("offline")
         self.protocol.check_kind("offline", "sequence")
+        if self.protocol.kind == "sequence" and not pretraining_images:
+            raise InputError(
+                "pretraining_images is 0; what is kept of a pretraining is measured on its images "
+                "when a sequence begins: leave at least one (data.pretraining_images)"
+            )
         self.loading = loading or Loading()
         self._dataset: LabelledDataset | None = None
         self.left_out: list[str] = []

@@ -36,7 +36,7 @@ from lightning_modules.clis_preparation import (
     refine,
     sharpen,
 )
-from lightning_modules.optimisation import Optimisation
+from lightning_modules.optimisation import Optimisation, check_decay
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 UPDATES = ("full", "isolated")
@@ -157,6 +157,7 @@ class CLIS(TaskLearner):
         self.register_buffer("plain", torch.tensor(pretraining == "plain"))
         self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
         if update == "isolated":
+            check_decay(self.optimisation, "the isolated update keeps the weights of other kernels")
             self.phases = ("kernels", "gates")
 
     pretrained_gates: Tensor

@@ -15,7 +15,7 @@ from interseg.clicks.layout import IGNORE
 from interseg.continual.consolidation import Consolidation, PackNet
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import entropy
-from lightning_modules.optimisation import Optimisation
+from lightning_modules.optimisation import Optimisation, check_decay
 from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
 
 PRETRAINED_IMAGES = 16
@@ -60,6 +60,8 @@ class ContinualBaseline(TaskLearner):
             task_rate,
         )
         self.consolidation = consolidation or Consolidation()
+        if isinstance(self.consolidation, PackNet):
+            check_decay(self.optimisation, "PackNet keeps the weights of earlier tasks")
         self.consolidation.attach(network)
         self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 

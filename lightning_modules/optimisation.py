@@ -115,3 +115,11 @@ def next_epoch(module: LightningModule) -> int:
     """
     progress = module.trainer.fit_loop.epoch_loop.batch_progress
     return module.current_epoch + int(progress.is_last_batch)
+
+
+def check_decay(optimisation: Optimisation, reason: str) -> None:
+    """Raise `InputError` for weight decay, which moves weights that have no gradient too."""
+    if optimisation.weight_decay:
+        raise InputError(
+            f"optimisation.weight_decay is {optimisation.weight_decay:g}, and {reason}: leave it 0"
+        )

@@ -1,5 +1,6 @@
 """Seeded miniatures of data sets: every test draws its own images, in the real layouts."""
 
+import gc
 import json
 import os
 import socket
@@ -90,3 +91,15 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave what the imports made alone: a million objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_unconfigure():
+    """Give it back, for libraries that count what they leak."""
+    gc.unfreeze()

@@ -24,6 +24,11 @@ from tests.helpers.commands import called, tiny
 from tests.helpers.drawing import draw_folder
 
 
+def test_an_objects_seeds_count_once():
+    leads = two_in_one.mean_of_each(np.array([4, 1, 4, 1, 2]), np.array([1.0, 2, 3, 4, 9]))
+    assert leads.tolist() == [3, 9, 2]
+
+
 def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_path, capsys):
     took, runs = {"memory": 0.5, "inner_rounds": 2.0}, {}
 
@@ -221,10 +226,11 @@ def test_refinements_are_paired_by_the_iou_that_they_start_from(capsys):
             noc={"noc@85": np.array(noc, float)}, curves=np.array([[value, 0.9] for value in start])
         )
 
+    starts, others = [0.3, 0.5, 0.9, 0.9], [0.45, 0.2, 1.0, 0.9]
     two_in_one.print_by_start(
         {
-            "boundary": [played([9, 4, 1], [0.3, 0.5, 0.9]), played([7, 6, 1], [0.2, 0.45, 1.0])],
-            "signed": [played([5, 4, 2], [0.3, 0.5, 0.9]), played([5, 8, 2], [0.2, 0.45, 1.0])],
+            "boundary": [played([9, 4, 1, 1], starts), played([6, 7, 1, 1], others)],
+            "signed": [played([5, 4, 2, 3], starts), played([8, 5, 2, 3], others)],
         }
     )
     rows = [
@@ -235,7 +241,7 @@ def test_refinements_are_paired_by_the_iou_that_they_start_from(capsys):
     assert rows[2:] == [
         ["0 to 0.4", "2", "8.00", "5.00", "+3.00 [+2.00, +4.00]"],
         ["0.4 to 0.6", "2", "5.00", "6.00", "-1.00 [-2.00, +0.00]"],
-        ["0.8 to 1", "2", "1.00", "2.00", "-1.00 [-1.00, -1.00]"],
+        ["0.8 to 1", "4", "1.00", "2.50", "-1.50 [-2.00, -1.00]"],
     ]
 
 

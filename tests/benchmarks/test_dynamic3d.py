@@ -42,15 +42,6 @@ def test_every_row_is_a_config(made, monkeypatch, tmp_path):
         assert config["protocol"].get("first") == first
 
 
-def test_another_setting_needs_another_folder(made, monkeypatch, tmp_path):
-    call(
-        monkeypatch, tmp_path, "--data", "--config data/msd.yaml", "--part", "0/9", "--tables", "7"
-    )
-    for other in (["--config data/brats.yaml"], ["--config data/msd.yaml", "--steps", "9"]):
-        with pytest.raises(SystemExit, match="give another folder"):
-            call(monkeypatch, tmp_path, "--data", *other, "--part", "0/9", "--tables", "7")
-
-
 @pytest.mark.parametrize("part", ["2/2", "1", "-1/2"])
 def test_a_part_that_is_none_is_refused(made, monkeypatch, tmp_path, part):
     with pytest.raises(SystemExit):

@@ -208,3 +208,15 @@ def test_what_is_wrong_with_a_stream_is_named(data, tmp_path):
     (tmp_path / "masks" / "2.png").unlink()
     with pytest.raises(InputError, match=r"2.png has no mask 2 in"):
         data().batch_of([1])
+
+
+def test_a_sequence_needs_an_image_of_its_pretraining(tmp_path):
+    folder(tmp_path, "")
+    ClassFolderDataModule(str(tmp_path), classes=2, pretraining_images=0)
+    with pytest.raises(InputError, match=r"pretraining_images is 0.*leave at least one"):
+        ClassFolderDataModule(
+            str(tmp_path),
+            classes=2,
+            pretraining_images=0,
+            protocol=StreamProtocol("sequence"),
+        )

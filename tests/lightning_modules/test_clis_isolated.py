@@ -3,6 +3,11 @@
 import pytest
 import torch
 
+from interseg.continual.consolidation import PackNet
+from interseg.errors import InputError
+from interseg.networks.clis_network import CLISNetwork
+from lightning_modules.continual_baselines import ContinualBaseline
+from lightning_modules.optimisation import Optimisation
 from tests.helpers.clis import begin_at, begun, clis, shown
 
 
@@ -81,3 +86,13 @@ def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(m
         assert set(head.weight.mean.grad.abs().sum((0, 2, 3)).nonzero()[:, 0].tolist()) == set(
             opened[-1]
         )
+
+
+def test_weight_decay_would_move_what_is_kept_and_is_refused():
+    decaying = Optimisation("adamw", weight_decay=1e-2)
+    with pytest.raises(InputError, match=r"weight_decay is 0\.01, and the isolated update keeps"):
+        clis(update="isolated", optimisation=decaying)
+    network = CLISNetwork(2, 6, 8, variational=False)
+    with pytest.raises(InputError, match=r"weight_decay is 0\.01, and PackNet keeps"):
+        ContinualBaseline(network, PackNet(), optimisation=decaying)
+    ContinualBaseline(network, optimisation=decaying)

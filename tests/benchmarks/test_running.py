@@ -1,0 +1,45 @@
+"""Commands that benchmarks run: once, by one line, and never on a part of the objects."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks import running
+from benchmarks.running import run_once
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Put a script in the place of the commands, which writes its arguments and may fail."""
+    script = tmp_path / "evaluate.py"
+    script.write_text(
+        "import json, pathlib, sys\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "folder.mkdir(parents=True, exist_ok=True)\n"
+        "errors = sys.argv[3:]\n"
+        "(folder / 'report.json').write_text(json.dumps({'errors': errors, 'noc': sys.argv[2]}))\n"
+        "sys.exit(len(errors))\n"
+    )
+    monkeypatch.setattr(running, "ROOT", tmp_path)
+    return tmp_path / "out" / "run"
+
+
+def test_what_is_finished_is_not_run_again_and_another_line_is_refused(ran):
+    proof = ran / "report.json"
+    run_once(proof, "evaluate.py", str(ran), "3.5")
+    before = os.stat(proof).st_mtime_ns
+    run_once(proof, "evaluate.py", str(ran), "3.5")
+    assert os.stat(proof).st_mtime_ns == before
+    with pytest.raises(SystemExit, match=r"run is of another line:\n.* 3\.5\nnow it is\n.* 4"):
+        run_once(proof, "evaluate.py", str(ran), "4")
+    assert json.loads(proof.read_text())["noc"] == "3.5"
+    assert [file.name for file in sorted(ran.parent.iterdir())] == ["run", "run.line"]
+
+
+def test_an_evaluation_without_some_objects_is_no_figure(ran):
+    line = [str(ran), "3.5", "a.png cannot be read"]
+    with pytest.raises(SystemExit):
+        run_once(ran / "report.json", "evaluate.py", *line)
+    with pytest.raises(SystemExit, match=r"without 1 objects \(a\.png cannot be read\)"):
+        run_once(ran / "report.json", "evaluate.py", *line)
