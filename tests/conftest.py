@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.helpers.drawing import draw, draw_sizes, write
+from tests.helpers.forking import Forks
 
 os.environ.pop("WANDB_API_KEY", None)
 os.environ["NETRC"] = os.devnull  # nobody is logged in to Weights & Biases
@@ -24,6 +25,14 @@ torch.set_num_threads(1)
 def mode_of_one_test():
     """A run that is kept offline has Lightning set this for the whole process."""
     os.environ.pop("WANDB_MODE", None)
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Run commands as processes of their own, without repeating their imports."""
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture

@@ -7,20 +7,11 @@ import pytest
 from tests.configs.short_run import arguments
 from tests.helpers.commands import CLOSED
 from tests.helpers.drawing import draw_folder
-from tests.helpers.forking import Forks
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return draw_folder(tmp_path_factory.mktemp("data"), 5)
-
-
-@pytest.fixture(scope="session")
-def forks():
-    """Run commands as processes of their own, without repeating their imports."""
-    forks = Forks()
-    yield forks
-    forks.close()
 
 
 @pytest.fixture(scope="module")
