@@ -170,7 +170,8 @@ def train_within(options: argparse.Namespace, line: list[str], ends: float) -> s
     run = options.folder / "run"
     given = [*line, TIMER, "trainer.max_epochs=-1", "checkpoint=last"]
     times = []
-    for steps in (max(1, options.steps // 6), options.steps):  # both compile, and start workers
+    # both compile and start workers; the second does so faster, which errs on the safe side
+    for steps in (options.steps, max(1, options.steps // 6)):
         probe = options.folder / f"probe-{steps}"
         run_once(
             probe / "finished", "train.py", *given, f"trainer.max_steps={steps}", f"run={probe}"
@@ -179,7 +180,7 @@ def train_within(options: argparse.Namespace, line: list[str], ends: float) -> s
     planned = options.folder / "steps"  # a run that goes on keeps its schedule
     if not planned.exists():
         seconds = max(0.0, (ends - time.monotonic()) * (1 - PLAYED))
-        planned.write_text(str(steps_within(seconds, *between(*times))))
+        planned.write_text(str(steps_within(seconds, *between(*reversed(times)))))
     length = f"trainer.max_steps={planned.read_text()}"
     run_once(run / "finished", "train.py", *given, length, f"run={run}")
     test = [
@@ -196,7 +197,7 @@ def train_within(options: argparse.Namespace, line: list[str], ends: float) -> s
     count, seconds = read_time(run)
     rows = [f"| {count} steps of {options.batch} | {seconds:.0f} s |", "|---|---|"]
     rows += [f"| {key} | {report[key]:.4g} |" for key in FIGURES if key in report]
-    command = shlex.join([*given, f"trainer.max_steps={steps}"])
+    command = shlex.join([*given, length])
     table = "\n".join(rows)
     return f"## A whole training\n\n`python train.py {command}`\n\n{table}\n"
 

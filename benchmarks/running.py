@@ -5,12 +5,15 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from interseg.files import write_whole
 
 ROOT = Path(__file__).parent.parent
+FREE = ("run=", "loading.num_workers=", "trainer.enable_progress_bar=")
+"""Beginnings of words that change no figure."""
 
 
 def run_once(proof: Path, script: str, *line: str) -> None:
@@ -25,7 +28,7 @@ def run_once(proof: Path, script: str, *line: str) -> None:
         script: Name of the command, such as "train.py".
         line: Arguments of the command.
     """
-    same_as_before(proof.parent, shlex.join([script, *line]))
+    same_as_before(proof.parent, [script, *line])
     if proof.exists():
         check_errors(proof)
         return
@@ -46,18 +49,28 @@ def run_once(proof: Path, script: str, *line: str) -> None:
     if signals:
         sys.exit(0)  # the command resumes from its checkpoint
     if command.returncode:
+        if not proof.parent.exists():
+            note_of(proof.parent).unlink(missing_ok=True)
         sys.exit(errors[-2000:])
     proof.touch()
 
 
-def same_as_before(folder: Path, line: str) -> None:
-    """Note the line that makes a folder; end the process if another one has made or begun it."""
-    file = folder.with_name(f"{folder.name}.line")
-    before = file.read_text() if file.exists() else line
-    if before != line:
-        sys.exit(f"{folder} is of another line:\n{before}\nnow it is\n{line}\nGive another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, line)
+def same_as_before(folder: Path, line: Sequence[str]) -> None:
+    """End the process if a folder was made or begun by another line; where files lie is no part."""
+    note, wanted = note_of(folder), shlex.join(word for word in line if not word.startswith(FREE))
+    if folder.exists() and note.exists() and note.read_text() != wanted:
+        sys.exit(
+            f"{folder} is of another line ({note}):\n{note.read_text()}\nnow it is\n{wanted}\n"
+            "Give another folder, or remove this one"
+        )
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(note, wanted)
+
+
+def note_of(folder: Path) -> Path:
+    """Return the file that has the line of a folder."""
+    return folder.with_name(f"{folder.name}.line")
 
 
 def check_errors(proof: Path) -> None:

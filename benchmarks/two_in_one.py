@@ -174,8 +174,8 @@ def mean_of_each(objects: NDArray[np.int64], values: NDArray[np.float64]) -> NDA
 def print_by_start(table: dict[str, list[Evaluation]]) -> None:
     """Print mean NoC@85 of each row's objects by the IoU after the first row's selection.
 
-    The last columns are the paired leads of the other rows over the first, an object's mean over
-    its seeds: they are no independent objects.
+    An object counts by its mean over seeds, which are no independent objects. The last columns are
+    the paired leads of the other rows over the first.
     """
     first = next(iter(table))
     objects = np.concatenate([np.arange(len(played.curves)) for played in table[first]])
@@ -199,7 +199,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
         cells = [
             f"{low:g} to {min(high, 1):g}",
             f"{inside.sum()}",
-            *(f"{noc[name][inside].mean():.2f}" for name in table),
+            *(f"{mean_of_each(objects[inside], noc[name][inside]).mean():.2f}" for name in table),
         ]
         for name in others:
             lead = mean_of_each(objects[inside], (noc[first] - noc[name])[inside])

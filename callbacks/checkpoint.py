@@ -17,7 +17,8 @@ class LastCheckpoint(Checkpoint):
     The file carries the run's config. It is replaced in one move
     (`configs.run.AtomicCheckpointIO`), so that a kill while it is written leaves the one before. A
     run that was ended in a validation goes on behind it: one that outlasts a job's time limit would
-    hold it up for ever.
+    hold it up for ever. Only a validation between the batches of an accumulated step
+    (`val_check_interval` no multiple of `accumulate_grad_batches`) has no checkpoint of its own.
 
     Args:
         every_n_steps: Number of steps between two writes within an epoch; None for the ends of
@@ -41,7 +42,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write at the end of an epoch."""
         epochs = trainer.current_epoch + 1
-        ends = epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        ends = epochs == trainer.max_epochs or 0 <= trainer.max_steps <= trainer.global_step
         if epochs % self.every_n_epochs == 0 or ends or trainer.should_stop:
             write_last(trainer)
 

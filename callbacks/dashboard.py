@@ -154,9 +154,12 @@ def run_id(folder: Path) -> str:
             with contextlib.suppress(FileExistsError), file.open("x") as new:
                 new.write(own)
         part.unlink()
-    while not (found := file.read_text()):  # without links, another process may be writing it
+    for _ in range(500):  # without links, another process may still be writing it
+        if found := file.read_text():
+            return found
         time.sleep(0.01)
-    return found
+    file.write_text(own)  # it was killed
+    return own
 
 
 def server() -> str:

@@ -98,7 +98,7 @@ def crop_cells(
     """Cut a batch with its features, in place, to random parts of one size.
 
     The parts begin at borders of the coarsest level's cells. Their sides are multiples of
-    `divisor`, or the view's own: others the network would pad, but not their features.
+    `divisor`: others the network would pad, but not their features.
 
     Args:
         batch: Batch with `features`, of views whose sides the cells divide.
@@ -107,20 +107,20 @@ def crop_cells(
         divisor: Number of pixels of which the network takes multiples.
 
     Raises:
-        InputError: the cells of a level do not divide the view.
+        InputError: The cells of a level, or `divisor`, do not divide the view.
     """
     size, levels = batch["image"].shape[-2:], batch["features"]
     rows, columns = min((level.shape[-2:] for level in levels), key=lambda grid: grid[0])
     cell = (size[0] // rows, size[1] // columns)
-    if any(
+    if any(s % divisor for s in size) or any(
         s % g or g % c
         for level in levels
         for s, g, c in zip(size, level.shape[-2:], (rows, columns), strict=True)
     ):
         grids = [tuple(level.shape[-2:]) for level in levels]
         raise InputError(
-            f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}; "
-            "give a view of a multiple, or crop=null"
+            f"views of {tuple(size)} pixels cannot be cut at the cells of {grids}, of which the "
+            f"network takes {divisor} pixels at least; give a view of a multiple, or crop=null"
         )
     window = (
         count_cells(share, rows, math.lcm(cell[0], divisor) // cell[0]),

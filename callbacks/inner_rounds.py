@@ -46,7 +46,7 @@ def play_inner_rounds(
         batch: Batch of the step.
         user: User who clicks.
         rounds: Number of clicks of each object; an object without an error that can be clicked gets
-            fewer, one without a first click none: it has vanished from the view.
+            fewer.
         seed: Seed and epoch.
         logit_threshold: Logit above which a pixel is object.
     """
@@ -69,10 +69,8 @@ def play_inner_rounds(
 
 
 def join(clicks: Clicks, click: Any) -> Clicks:
-    """Add a click to clicks (n, 4); None adds nothing, and nothing is added to no clicks."""
-    return (
-        clicks if click is None or not len(clicks) else np.concatenate([clicks, clicks_of([click])])
-    )
+    """Add a click to clicks (n, 4); None adds nothing."""
+    return clicks if click is None else np.concatenate([clicks, clicks_of([click])])
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class Report(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
     ) -> None:
         """Keep the chosen and the hardest objects of the batch."""
-        if "outcome" not in batch:
+        if len(batch["id"]) and "outcome" not in batch:
             raise InputError(
                 "callbacks.report shows the games of callbacks.loop, which is null; "
                 "leave callbacks.report out too"

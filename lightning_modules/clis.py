@@ -157,7 +157,6 @@ class CLIS(TaskLearner):
         self.register_buffer("plain", torch.tensor(pretraining == "plain"))
         self.register_buffer("opened", torch.zeros(sum(network.counts), dtype=torch.bool))
         if update == "isolated":
-            check_decay(self.optimisation, "the isolated update keeps the weights of other kernels")
             self.phases = ("kernels", "gates")
 
     pretrained_gates: Tensor
@@ -282,6 +281,8 @@ class CLIS(TaskLearner):
 
     def prepare(self, data: TaskStream) -> None:
         """Make what was pretrained the prior of the first task; see `clis_preparation`."""
+        if self.update == "isolated":
+            check_decay(self.optimisation, "the isolated update keeps the weights of other kernels")
         if self.plain:
             self.network.convert(self.log_variance)
         sharpen(self.network, pretraining_examples(data, self.place))

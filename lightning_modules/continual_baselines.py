@@ -60,8 +60,6 @@ class ContinualBaseline(TaskLearner):
             task_rate,
         )
         self.consolidation = consolidation or Consolidation()
-        if isinstance(self.consolidation, PackNet):
-            check_decay(self.optimisation, "PackNet keeps the weights of earlier tasks")
         self.consolidation.attach(network)
         self.relearn, self.relearn_pretraining = relearn, relearn_pretraining
 
@@ -100,6 +98,8 @@ class ContinualBaseline(TaskLearner):
 
     def prepare(self, data: TaskStream) -> None:
         """Consolidate the pretraining, as the first task."""
+        if isinstance(self.consolidation, PackNet):
+            check_decay(self.optimisation, "PackNet keeps the weights of earlier tasks")
         images = self.place(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 

@@ -121,5 +121,6 @@ def check_decay(optimisation: Optimisation, reason: str) -> None:
     """Raise `InputError` for weight decay, which moves weights that have no gradient too."""
     if optimisation.weight_decay:
         raise InputError(
-            f"optimisation.weight_decay is {optimisation.weight_decay:g}, and {reason}: leave it 0"
+            f"optimisation.weight_decay is {optimisation.weight_decay:g}, and {reason}: "
+            "give model.optimisation.weight_decay=0"
         )

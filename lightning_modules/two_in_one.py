@@ -144,7 +144,8 @@ class TwoInOne(InteractiveModule):
         view = self.shown(batch)
         clicks = unpad_clicks(view["clicks"])
         for rows in clicks:
-            if len(rows) or not self.training:  # in training, small objects vanish from the view
+            # in training small objects vanish from the view, and nothing selects them
+            if not self.training or is_selection(rows):
                 self._check(rows)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
@@ -201,7 +202,7 @@ class TwoInOne(InteractiveModule):
 
     def _check(self, clicks: Clicks) -> None:
         """Raise `InputError` for clicks that this network does not know."""
-        if len(clicks) == 0 or (clicks[0, 2:] != (1, REGION)).any():
+        if not is_selection(clicks):
             raise InputError("the first click selects the object: give one with label 1")
         wanted, names = (
             (REGION, "object or background") if self.signed else (BOUNDARY, "the object's boundary")
@@ -322,3 +323,8 @@ class TwoInOne(InteractiveModule):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())
+
+
+def is_selection(clicks: Clicks) -> bool:
+    """Test whether clicks (n, 4) begin with one on the object."""
+    return len(clicks) > 0 and bool((clicks[0, 2:] == (1, REGION)).all())

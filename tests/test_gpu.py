@@ -84,6 +84,7 @@ def test_every_row_is_measured_and_what_is_trained_is_played_and_written(
     assert "fine-tuned" in page
     assert "| noc@85 |" in page
     steps = int((tmp_path / "out" / "steps").read_text())
+    assert f"trainer.max_steps={steps}`" in page
     assert (
         read_checkpoint(tmp_path / "out" / "run" / "checkpoints" / "last.ckpt")["global_step"]
         == steps

@@ -76,9 +76,10 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         "pair": secrets.token_hex(8),  # the two files of one export know each other by it
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)  # an export that is cut short is none
-    embedding = _write_encoder(network, side, split, folder / FILES[0], about)
-    _write_decoder(method, embedding, folder / FILES[1], about)
+    with whole(folder / FILES[0]) as encoder, whole(folder / FILES[1]) as decoder:
+        embedding = _write_encoder(network, side, split, encoder, about)
+        _write_decoder(method, embedding, decoder, about)
+        (folder / ABOUT).unlink(missing_ok=True)  # until both files are those of one export
     write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=name))
     return about
@@ -150,24 +151,23 @@ def write_graph(
         import onnx
     except ModuleNotFoundError:
         raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
-    with whole(file) as part:
-        with warnings.catch_warnings(), torch.no_grad(), constant_positions():
-            # they are about constants in the trace, which tests compare at other sizes
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module,
-                given,
-                str(part),
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_axes=axes,
-            )
-        model = onnx.load(part)
-        entry = model.metadata_props.add()
-        entry.key, entry.value = KEY, json.dumps(about)
-        onnx.save(model, part)
+    with warnings.catch_warnings(), torch.no_grad(), constant_positions():
+        # they are about constants in the trace, which tests compare at other sizes
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            given,
+            str(file),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes=axes,
+        )
+    model = onnx.load(file)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, json.dumps(about)
+    onnx.save(model, file)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -31,8 +32,9 @@ def test_what_is_finished_is_not_run_again_and_another_line_is_refused(ran):
     before = os.stat(proof).st_mtime_ns
     run_once(proof, "evaluate.py", str(ran), "3.5")
     assert os.stat(proof).st_mtime_ns == before
-    with pytest.raises(SystemExit, match=r"run is of another line:\n.* 3\.5\nnow it is\n.* 4"):
+    with pytest.raises(SystemExit, match=r"run is of another line \(.*run\.line\):\n.* 3\.5\nnow it is\n.* 4"):
         run_once(proof, "evaluate.py", str(ran), "4")
+    run_once(proof, "evaluate.py", str(ran), "3.5", "run=elsewhere", "loading.num_workers=4")
     assert json.loads(proof.read_text())["noc"] == "3.5"
     assert [file.name for file in sorted(ran.parent.iterdir())] == ["run", "run.line"]
 
@@ -43,3 +45,12 @@ def test_an_evaluation_without_some_objects_is_no_figure(ran):
         run_once(ran / "report.json", "evaluate.py", *line)
     with pytest.raises(SystemExit, match=r"without 1 objects \(a\.png cannot be read\)"):
         run_once(ran / "report.json", "evaluate.py", *line)
+
+
+def test_a_line_that_made_nothing_may_be_mended_and_one_whose_folder_is_gone_another(ran):
+    with pytest.raises(SystemExit):
+        run_once(ran / "report.json", "no_script.py", str(ran), "3.5")
+    run_once(ran / "report.json", "evaluate.py", str(ran), "3.5")
+    shutil.rmtree(ran)
+    run_once(ran / "report.json", "evaluate.py", str(ran), "4")
+    assert json.loads((ran / "report.json").read_text())["noc"] == "4"

@@ -104,8 +104,8 @@ def test_killed_it_goes_on_to_the_same_weights_and_fills_the_rest(folder, tmp_pa
     with pytest.raises(Killed):
         fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), Kill(3, True))
     before = len(list((tmp_path / "two").rglob("*.safetensors")))
-    last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
-    fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), checkpoint=last)
+    file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), checkpoint=file)
     assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "cut")["state_dict"])
     assert 0 < before <= len(list((tmp_path / "two").rglob("*.safetensors")))
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from callbacks.pages import lay_out, put_legend_below
 from callbacks.report import Picture, Report, _picture
 from interseg.clicks.layout import BOUNDARY, clicks_of
+from interseg.errors import InputError
 from interseg.evaluation.drawing import (
     CLICKS,
     ON_BOUNDARY,
@@ -172,3 +173,11 @@ def test_a_page_shows_the_heat_of_users_who_know_the_answers():
     assert (found["low"], found["high"]) == pytest.approx((0.1, 0.9))
     assert base64.b64decode(found["jpeg"]) == jpeg(heat_map(image, heat, 2.0))
     assert Report()._row(picture._replace(heat=None), "3.png")["heat"] is None
+
+
+def test_games_are_asked_for_only_where_there_are_objects():
+    report = Report()
+    unread = {"errors": ["0.png cannot be read"], "id": torch.zeros(0, dtype=torch.int64)}
+    report.on_test_batch_end(None, None, None, unread)
+    with pytest.raises(InputError, match=r"shows the games of callbacks.loop, which is null"):
+        report.on_test_batch_end(None, None, None, {"id": torch.zeros(1, dtype=torch.int64)})

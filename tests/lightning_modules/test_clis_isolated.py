@@ -91,8 +91,7 @@ def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(m
 def test_weight_decay_would_move_what_is_kept_and_is_refused():
     decaying = Optimisation("adamw", weight_decay=1e-2)
     with pytest.raises(InputError, match=r"weight_decay is 0\.01, and the isolated update keeps"):
-        clis(update="isolated", optimisation=decaying)
+        clis(update="isolated", optimisation=decaying).prepare(None)
     network = CLISNetwork(2, 6, 8, variational=False)
     with pytest.raises(InputError, match=r"weight_decay is 0\.01, and PackNet keeps"):
-        ContinualBaseline(network, PackNet(), optimisation=decaying)
-    ContinualBaseline(network, optimisation=decaying)
+        ContinualBaseline(network, PackNet(), optimisation=decaying).prepare(None)

@@ -263,7 +263,7 @@ def test_what_cannot_be_exported_or_loaded_is_one_clear_error(exported, tmp_path
         session.undo()
 
 
-def test_files_of_two_exports_are_no_pair_and_one_that_is_cut_short_is_none(
+def test_files_of_two_exports_are_no_pair_and_one_that_fails_leaves_the_one_before(
     exported, tmp_path, monkeypatch
 ):
     method, folder = exported("small.yaml")
@@ -273,6 +273,7 @@ def test_files_of_two_exports_are_no_pair_and_one_that_is_cut_short_is_none(
     with pytest.raises(InputError, match=r"are of two exports; export the network again"):
         interseg.load(other, device="cpu").session(drawn(72, 96)).click(30, 30)
     monkeypatch.setattr(exporting, "_write_decoder", Mock(side_effect=OSError("full")))
+    before = {file.name: file.read_bytes() for file in other.iterdir()}
     with pytest.raises(OSError, match="full"):
         export(method, other, "other")
-    assert not (other / "interseg.json").exists()
+    assert {file.name: file.read_bytes() for file in other.iterdir()} == before
