@@ -32,7 +32,9 @@ def test_what_is_finished_is_not_run_again_and_another_line_is_refused(ran):
     before = os.stat(proof).st_mtime_ns
     run_once(proof, "evaluate.py", str(ran), "3.5")
     assert os.stat(proof).st_mtime_ns == before
-    with pytest.raises(SystemExit, match=r"run is of another line \(.*run\.line\):\n.* 3\.5\nnow it is\n.* 4"):
+    with pytest.raises(
+        SystemExit, match=r"run is of another line \(.*run\.line\):\n.* 3\.5\nnow it is\n.* 4"
+    ):
         run_once(proof, "evaluate.py", str(ran), "4")
     run_once(proof, "evaluate.py", str(ran), "3.5", "run=elsewhere", "loading.num_workers=4")
     assert json.loads(proof.read_text())["noc"] == "3.5"
