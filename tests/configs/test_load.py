@@ -99,7 +99,7 @@ def test_an_argument_of_the_target_need_not_be_in_the_yaml():
         ("model.network.encodr=x", "unknown key model.network.encodr; did you mean encoder?"),
         ("model.network.zzz=x", "unknown key model.network.zzz; known here: architecture"),
         ("trainer", "'trainer' is no override; write key=value"),
-        ("data.root=%5", "'data.root=%5' is no override, its value no YAML: while scanning"),
+        ("data.root=%5", "'data.root=%5' is no override, its value no YAML: "),
         ("targets=[0.8", "'targets=[0.8' is no override, its value no YAML: while parsing"),
         ("name=${a", "'name=${a' is no override, its value no YAML: "),
         ("model._target_=os.system", "the package os is not trusted"),
