@@ -103,13 +103,9 @@ class NumberOfClicks(Callback):
 
     def _add(self, trainer: Trainer, batch: ClickBatch) -> None:
         self.errors += batch["errors"]
+        check_played(batch)
         if not len(batch["id"]):
             return
-        if "outcome" not in batch:
-            raise InputError(
-                "no callback plays the clicks, and there is nothing to count; "
-                "leave callbacks.loop as it is"
-            )
         self.interactions.update(batch["outcome"])
         bar = (
             getattr(trainer.progress_bar_callback, "test_progress_bar", None)
@@ -193,3 +189,12 @@ def record_of(trainer: Trainer) -> EvaluationRecord:
     """Give the record of an evaluation; a test without evaluate.py is told by its objects alone."""
     data = data_of(trainer, EvaluationData)
     return data.record or EvaluationRecord(Path(trainer.default_root_dir), {}, data.names("test"))
+
+
+def check_played(batch: ClickBatch) -> None:
+    """Raise `InputError` for a batch whose objects nobody has played."""
+    if len(batch["id"]) and "outcome" not in batch:
+        raise InputError(
+            "no callback plays the clicks, and there is nothing to count; "
+            "leave callbacks.loop as it is"
+        )

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.lookup import callback_of, data_of, find_callback
-from callbacks.noc import NumberOfClicks
+from callbacks.noc import NumberOfClicks, check_played
 from callbacks.offers import Captioned
 from callbacks.pages import lay_out, page, svg
 from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
-from interseg.errors import InputError
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.drawing import PREDICTED, heat_map, jpeg, key, overlay, unpack_mask
@@ -78,11 +77,7 @@ class Report(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ClickBatch, *_: Any
     ) -> None:
         """Keep the chosen and the hardest objects of the batch."""
-        if len(batch["id"]) and "outcome" not in batch:
-            raise InputError(
-                "callbacks.report shows the games of callbacks.loop, which is null; "
-                "leave callbacks.report out too"
-            )
+        check_played(batch)
         for row, id in enumerate(batch["id"].tolist()):
             curve = batch["outcome"]["curves"][row].tolist()
             ease = float(np.mean(curve))

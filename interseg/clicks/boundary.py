@@ -123,9 +123,11 @@ class BoundaryUser(User):
         if len(clicks) == 0:
             return selection_click(mask)
         boundary = outline(mask == 1)
-        far = distances(boundary, clicks[1:]) >= self.spacing
-        other = distances(boundary, clicks) >= 1.0
-        for free, reach in ((far, self.spacing), (other, np.inf)):
+        for spacing, reach, known in (
+            (self.spacing, self.spacing, clicks[1:]),
+            (1.0, np.inf, clicks),
+        ):
+            free = distances(boundary, known) >= spacing
             for cluster, missed in errors:
                 found = boundary_click(cluster, missed, prediction, boundary, free, reach)
                 if found is not None:

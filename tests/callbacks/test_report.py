@@ -179,5 +179,5 @@ def test_games_are_asked_for_only_where_there_are_objects():
     report = Report()
     unread = {"errors": ["0.png cannot be read"], "id": torch.zeros(0, dtype=torch.int64)}
     report.on_test_batch_end(None, None, None, unread)
-    with pytest.raises(InputError, match=r"shows the games of callbacks.loop, which is null"):
+    with pytest.raises(InputError, match=r"no callback plays the clicks"):
         report.on_test_batch_end(None, None, None, {"id": torch.zeros(1, dtype=torch.int64)})

@@ -43,7 +43,7 @@ def config_of(root: Path, *overrides: str) -> dict:
 
 
 class Recorded(Callback):
-    """What a simulated user labelled in each round of a run, and what came of it."""
+    """Record of what a simulated user labelled in each round of a run, and what came of it."""
 
     def __init__(self):
         self.rounds = []
@@ -71,7 +71,7 @@ class Recorded(Callback):
 
 
 def fit(merged: dict, folder: Path, *callbacks: Callback) -> None:
-    """What train.py does with a config."""
+    """Fit a config as train.py does."""
     config = resolve(merged)
     open_folder(folder, merged)
     data = build(config["data"])

@@ -15,7 +15,7 @@ from tests.helpers.small_network import click_network
 
 
 def counted(steps, of_an_epoch, epoch=0):
-    """What an optimisation reads of a Trainer."""
+    """Make what an optimisation reads of a Trainer."""
     progress = SimpleNamespace(is_last_batch=False)
     return SimpleNamespace(
         estimated_stepping_batches=steps,
