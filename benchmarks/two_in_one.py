@@ -4,7 +4,7 @@
         --train '--config data/coco.yaml data.root=A'
         --test '--config data/grabcut.yaml data.root=B'
         [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12]
-        [--refinements NAME ...]
+        [--losses BA-CE CB-CE] [--refinements NAME ...]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A
 third table has their clicks by the IoU that the selection left to be refined. `--itis` adds the
@@ -87,6 +87,7 @@ def main() -> None:
     arguments.add_argument(
         "--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement"
     )
+    arguments.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     arguments.add_argument(
         "--refinements", nargs="+", choices=REFINEMENTS, default=list(REFINEMENTS)[:2]
     )
@@ -95,12 +96,12 @@ def main() -> None:
     )
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
-    selections: dict[str, list[Path]] = {name: [] for name in LOSSES}
+    selections: dict[str, list[Path]] = {name: [] for name in options.losses}
     refinements: dict[str, list[Path]] = {name: [] for name in options.refinements}
     method = [part for file in options.method for part in ("--config", file)]
     for seed in range(options.seeds):
         given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
-        for name, change in LOSSES.items():
+        for name, change in ((name, LOSSES[name]) for name in options.losses):
             run = options.folder / f"{name}-{seed}"
             phase = [
                 f"model.selection_epochs={options.epochs[0]}",
