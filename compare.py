@@ -13,6 +13,7 @@ Folders of `benchmarks.robustness` give models under several users, side by side
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from configs.console import guarded
 from configs.options import output_file
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
-from interseg.evaluation.comparison import Evaluation, Method, methods
+from interseg.evaluation.comparison import Evaluation, Method, methods, note_ends
 from interseg.evaluation.drawing import key
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
@@ -40,7 +41,7 @@ from interseg.evaluation.stream_comparison import (
     stream_methods,
     transfer_table,
 )
-from interseg.evaluation.tables import explanations, print_table, select_shown
+from interseg.evaluation.tables import explanations, print_table, select_shown, write_number
 from interseg.files import write_whole
 
 
@@ -85,6 +86,9 @@ def main() -> None:
     for noc in found[0].runs[0].noc:
         pairs[noc] = [lead(method.noc(noc) - found[0].noc(noc)) for method in found[1:]]
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
+    ends = note_ends(found)
+    for line in ends:
+        print(line, file=sys.stderr)
     objects, problems = pictures(found, options.objects, options.trust, not options.clicks_only)
     text = page(
         "compare.html.jinja",
@@ -95,8 +99,9 @@ def main() -> None:
         curves=svg(draw(found)),
         key=clicked_key(found),
         objects=objects,
-        problems=problems,
+        problems=[*ends, *problems],
         explained=explanations(table),
+        shown=list(dict.fromkeys(key for cells in table.values() for key in cells)),
     )
     write(text, options.out)
 
@@ -191,11 +196,11 @@ def figures(method: Method) -> dict[str, str]:
     """Write mean and standard deviation over seeds of the shown figures."""
     cells = {}
     for name in select_shown(method.runs[0].figures):
-        found = method.figure(name)
-        if found is not None:
-            mean, deviation = found[0], found[1]
-            spread = f" ± {deviation:.2g}" if deviation else ""
-            cells[name] = f"{mean:.4g}{spread}"
+        values = [run.figures.get(name) for run in method.runs]
+        if len(set(values)) == 1:
+            cells[name] = write_number(values[0])
+        elif (found := method.figure(name)) is not None:
+            cells[name] = f"{found[0]:.4g} ± {found[1]:.2g}"
     return cells
 
 

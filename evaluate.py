@@ -31,7 +31,7 @@ from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.evaluation.records import EvaluationRecord
-from interseg.evaluation.tables import print_table, select_shown
+from interseg.evaluation.tables import print_table, select_shown, write_number
 
 EXAMPLES = (
     "--checkpoint RUN",
@@ -77,7 +77,8 @@ def main() -> int:
     with claim(config["run"], parent, written) as folder:
         data.record = record = EvaluationRecord(folder, written, names, shard)
         refuse_another(record, config["overwrite"])
-        if record.is_finished():
+        page = bool(config["callbacks"].get("report"))
+        if not config["overwrite"] and record.is_finished(page):
             return rank_zero_only(finish)(record) or 0
         model = build_evaluated(config, file, options.trust)
         open_folder(folder, written)
@@ -140,8 +141,9 @@ def finish(record: EvaluationRecord) -> int:
     figures = record.read_report()
     if not figures:
         raise InputError(f"{record.folder} holds no finished evaluation; see what stopped it")
-    print_table({"": {key: f"{figures[key]:.4g}" for key in select_shown(figures)}})
-    print(f"report: {record.folder / 'report.html'}")
+    print_table({"": {key: write_number(figures[key]) for key in select_shown(figures)}})
+    if (page := record.folder / "report.html").is_file():
+        print(f"report: {page}")
     errors = figures["errors"]
     for line in errors:
         print(f"left out: {line}", file=sys.stderr)

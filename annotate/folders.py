@@ -6,27 +6,13 @@ from pathlib import Path
 
 from annotate.journal import sync_folder
 from interseg.errors import InputError
-from interseg.listing import list_images
+from interseg.listing import list_photos
 
 
 def photos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """List the photos of a folder.
-
-    Returns them by the keys that requests use, and a line on each file that is left out. Raises
-    `InputError` where there is no folder, or no photo in it.
-    """
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; give the photos' by --images")
-    listing, root = list_images(folder), folder.resolve()
-    files, notes = {}, list(listing.left_out)
-    for path in listing.files.values():
-        if path.resolve().is_relative_to(root):
-            files[key_of(path.name)] = path
-        else:
-            notes.append(f"{path} leads out of {folder}")
-    if not files:
-        raise InputError(f"{folder} holds no photos; give a folder of .jpg, .png, ... by --images")
-    return files, notes
+    """List the photos of a folder as `list_photos` does, by the keys that requests use."""
+    photos, notes = list_photos(folder)
+    return {key_of(name): path for name, path in photos.items()}, notes
 
 
 def key_of(name: str) -> str:

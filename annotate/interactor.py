@@ -18,10 +18,10 @@ from PIL import Image, UnidentifiedImageError
 
 from annotate.desk import NOW, Desk
 from annotate.outlines import polygons
-from annotate.photos import LARGEST_PIXELS
 from annotate.sessions import bring
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
+from interseg.images import LARGEST_OPENED
 from interseg.inference.model import Model
 from interseg.inference.session import Session
 
@@ -144,10 +144,10 @@ def pixels_of(coded: bytes) -> NDArray[np.uint8]:
     """Decode a photo (H, W, 3); raise `InputError` for anything else, or one that is too large."""
     try:
         with Image.open(io.BytesIO(coded)) as file:
-            if file.width * file.height > LARGEST_PIXELS:
+            if file.width * file.height > LARGEST_OPENED:
                 raise InputError(
                     f"the image has {file.height} x {file.width} pixels; "
-                    f"at most {LARGEST_PIXELS} are answered, reduce it"
+                    f"at most {LARGEST_OPENED} are answered, reduce it"
                 )
             return np.asarray(file.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):

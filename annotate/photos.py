@@ -20,11 +20,8 @@ from annotate.tabs import Tabs
 from annotate.truth import Truth
 from interseg.clicks.layout import KINDS, Mask
 from interseg.errors import InputError
-from interseg.images import image_header
+from interseg.images import LARGEST_OPENED, image_header
 from interseg.inference.model import Model
-
-LARGEST_PIXELS = 60_000_000
-"""Most pixels of a photo that is opened: a click keeps some bytes for each pixel."""
 
 
 class HeldError(InputError):
@@ -107,10 +104,10 @@ class Project:
             if key not in self._photos:
                 path = self.files[key]
                 size = image_header(path).size.upright
-                if size[0] * size[1] > LARGEST_PIXELS:
+                if size[0] * size[1] > LARGEST_OPENED:
                     raise InputError(
                         f"{path.name} has {size[0]} x {size[1]} pixels; "
-                        f"at most {LARGEST_PIXELS} are annotated, reduce it"
+                        f"at most {LARGEST_OPENED} are annotated, reduce it"
                     )
                 journal = Journal(self.journal_path(key))
                 begun = journal.events[0] if journal.events else None

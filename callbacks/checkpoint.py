@@ -60,7 +60,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Add the config that stands in the run's folder, as text."""
         config = Path(trainer.default_root_dir, "config.yaml")
-        checkpoint["config"] = config.read_text() if config.exists() else ""
+        checkpoint["config"] = config.read_text(encoding="utf-8") if config.exists() else ""
 
 
 def write_last(trainer: Trainer) -> None:

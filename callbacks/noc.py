@@ -4,6 +4,7 @@ They are gathered over ranks, logged and written per object.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class NumberOfClicks(Callback):
         self.errors: list[str] = []
         self.record: EvaluationRecord | None = None
         self.figures: dict[str, Any] = {}
+        self._told: set[str] = set()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Learn which figures the method contributes; raise `InputError` for games too short."""
@@ -152,7 +154,7 @@ class NumberOfClicks(Callback):
             "fingerprint_played": record.mark,
         }
         write_whole(record.folder / "report.json", json.dumps(report, indent=1))
-        record.forget_others(own=trainer.limit_test_batches != 1.0)
+        record.forget_others(own=not plays_all(trainer))
 
     def quality(self) -> list[float]:
         """Return the mean IoU after one click, two, ...; empty before an evaluation."""
@@ -160,19 +162,29 @@ class NumberOfClicks(Callback):
             return []
         return [self.figures[f"miou@{k}"] for k in range(1, self.figures["max_clicks"] + 1)]
 
+    def _is_part(self) -> bool:
+        """Tell whether this process plays a part of an evaluation, which others finish."""
+        return bool(self.record and self.record.shard)
+
+    def _tell(self, stage: str) -> None:
+        """Print the objects that were left out, each once."""
+        for line in self.figures["errors"]:
+            if line not in self._told:
+                print(f"left out of {stage}: {line}", file=sys.stderr, flush=True)
+        self._told |= set(self.figures["errors"])
+
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.errors = [line for lines in from_all_ranks(self.errors) for line in lines]
         problems = data_of(trainer, EvaluationData).problems if stage == "test" else []
         self.figures = {"objects": 0, "errors": sorted({*problems, *self.errors})}
         self.figures |= self.interactions.compute()
+        finishes = stage == "test" and self.figures["objects"] and not self._is_part()
+        # of an evaluation that is whole now evaluate.py tells, at its end
+        if trainer.is_global_zero and not finishes:
+            self._tell(stage)
         if not self.figures["objects"]:
             return
-        if (
-            stage == "test"
-            and trainer.limit_test_batches == 1.0
-            and self.record
-            and not self.record.shard
-        ):
+        if stage == "test" and plays_all(trainer) and self.record and not self._is_part():
             missing = len(self.record.names) - self.figures["objects"] - len(set(self.errors))
             if missing > 0:  # another job was still writing them when this one began
                 self.figures["errors"].append(
@@ -189,6 +201,12 @@ def record_of(trainer: Trainer) -> EvaluationRecord:
     """Give the record of an evaluation; a test without evaluate.py is told by its objects alone."""
     data = data_of(trainer, EvaluationData)
     return data.record or EvaluationRecord(Path(trainer.default_root_dir), {}, data.names("test"))
+
+
+def plays_all(trainer: Trainer) -> bool:
+    """Tell whether a test is of all batches: the share 1.0 of them, where the number 1 is one."""
+    limit = trainer.limit_test_batches
+    return isinstance(limit, float) and limit == 1.0
 
 
 def check_played(batch: ClickBatch) -> None:

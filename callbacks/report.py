@@ -3,7 +3,6 @@
 The page is self-contained.
 """
 
-import base64
 import heapq
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,15 @@ from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
 from interseg.evaluation.contributions import Plot
 from interseg.evaluation.data import EvaluationData
-from interseg.evaluation.drawing import PREDICTED, heat_map, jpeg, key, overlay, unpack_mask
+from interseg.evaluation.drawing import (
+    PREDICTED,
+    heat_map,
+    jpeg,
+    key,
+    overlay,
+    scale_to,
+    unpack_mask,
+)
 from interseg.evaluation.tables import meanings, tables_of
 from interseg.files import write_whole
 
@@ -154,7 +161,8 @@ class Report(Callback):
 
     def _row(self, picture: Picture, name: str) -> dict[str, Any]:
         played = len(picture.clicks)
-        scale = self.panel_height / picture.image.shape[0]
+        height, width = picture.image.shape[:2]
+        scale = scale_to(self.panel_height, height, width)
         rounds = sorted({k for k in PANELS if k < played} | ({played} if played else set()))
         panels = []
         for k in rounds:
@@ -165,7 +173,7 @@ class Report(Callback):
                 {
                     "click": k,
                     "iou": picture.curve[k - 1],
-                    "jpeg": base64.b64encode(jpeg(drawn)).decode(),
+                    "jpeg": jpeg(drawn),
                 }
             )
         return {"name": name, "panels": panels, "heat": _heat(picture, scale)}
@@ -175,11 +183,10 @@ def _heat(picture: Picture, scale: float) -> dict[str, Any] | None:
     """Draw where a first click brings how much; None where the user has not weighed clicks."""
     if picture.heat is None or not np.isfinite(picture.heat).any():
         return None
-    drawn = base64.b64encode(jpeg(heat_map(picture.image, picture.heat, scale))).decode()
     return {
         "low": float(np.nanmin(picture.heat)),
         "high": float(np.nanmax(picture.heat)),
-        "jpeg": drawn,
+        "jpeg": jpeg(heat_map(picture.image, picture.heat, scale)),
     }
 
 

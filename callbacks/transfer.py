@@ -5,6 +5,7 @@ After a task every image of the sequence is answered again, shared out over the 
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ class Transfer(Callback):
         forward_after: Task after which later images count; the paper's 4.
         backward_after: Task after which earlier images count; the paper's 8.
         seed: Seed of the answers' draws.
+
+    Raises:
+        InputError: `after` lacks one of the two tasks.
     """
 
     def __init__(
@@ -59,11 +63,22 @@ class Transfer(Callback):
         backward_after: int = 8,
         seed: int = 0,
     ) -> None:
+        measured = {forward_after, backward_after}
+        if after is not None and not measured <= set(after):
+            raise InputError(
+                f"callbacks.transfer: after={after} leaves out tasks of forward_after="
+                f"{forward_after} or backward_after={backward_after}, after which is measured; "
+                "add them"
+            )
         self.after, self.seed = after, seed
         self.forward_after, self.backward_after = forward_after, backward_after
         self.rows: list[Row] = []
         self.annotations: dict[tuple[int, int], Tensor] = {}
         self.passes, self.begun, self.ended = 0, 0.0, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the tasks after which is measured."""
+        self._check(data_of(trainer, TaskStream).length)
 
     def on_train_batch_start(
         self,
@@ -94,7 +109,6 @@ class Transfer(Callback):
             return
         self.hook.remove()
         data = data_of(trainer, TaskStream)
-        self._check(data.length)
         self._add_round(batch, outputs, data.classes)
         if not batch["last_round"]:
             return
@@ -168,7 +182,13 @@ class Transfer(Callback):
             return method.predict(batch, met).probabilities
 
     def _write(self, trainer: Trainer, length: int) -> None:
-        """Write the files, with all sequences so far, and log the figures."""
+        """Write the files, with all sequences so far, and log the figures.
+
+        Of a sequence that had begun before this callback came, the rounds are missing.
+        """
+        rounds = [row for row in self.rows if row["kind"] == "refined"]
+        if max(Counter(row["sequence"] for row in rounds).values()) < length:
+            return
         figures = stream_figures(self.rows, length, self.forward_after, self.backward_after)
         for name, value in figures["mean"].items():
             trainer.lightning_module.log(f"transfer/{name}", value)
@@ -186,9 +206,9 @@ class Transfer(Callback):
         write_table(folder / "transfer.csv", columns, self.rows)
 
     def quality(self) -> list[float]:
-        """Return the mean IoU of refined answers after each round."""
+        """Return the mean IoU of refined answers after each round, without annotated pixels."""
         kinds = round_kinds(self.rows)
-        groups = [[row["iou"] for row in self.rows if row["kind"] == kind] for kind in kinds]
+        groups = [[row["basic"] for row in self.rows if row["kind"] == kind] for kind in kinds]
         return [float(np.mean(values)) for values in groups]
 
     def tables(self) -> dict[str, Table]:

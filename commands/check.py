@@ -5,7 +5,6 @@ that are left out, and the problems; a page (`--out check.html`) shows pictures 
 The exit code is 1 if there are problems.
 """
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from configs.options import output_file, parser
 from configs.run import needs
 from datamodules.check import Findings, Picture, check_data
 from interseg.clicks.layout import no_clicks
-from interseg.evaluation.drawing import jpeg, overlay
+from interseg.evaluation.drawing import jpeg, overlay, scale_to
 from interseg.files import write_whole
 
 SHOWN = 20
@@ -62,7 +61,8 @@ def show(found: Findings) -> None:
 
 def draw(picture: Picture) -> str:
     """Draw the mask over its photo, as base64."""
-    scale = WIDTH / picture.image.shape[1]
+    height, width = picture.image.shape[:2]
+    scale = scale_to(WIDTH, width, height)
     mask = np.asarray(picture.mask)
     drawn = overlay(picture.image, mask, no_clicks(), None, scale)
-    return base64.b64encode(jpeg(drawn)).decode()
+    return jpeg(drawn)

@@ -1,6 +1,5 @@
 """Pictures of compare.py: the objects on which methods differ most, with answers and clicks."""
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +10,12 @@ from configs.replay import answer_again, evaluated_method
 from interseg.clicks.layout import Mask
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, most_different
-from interseg.evaluation.drawing import jpeg, overlay
+from interseg.evaluation.drawing import jpeg, overlay, scale_to
 
 Answerer = Callable[[int, Any], Mask]
 """A function that plays an object again, by its number among the objects and its sample."""
+HEIGHT = 220
+"""Height of a picture in pixels."""
 
 
 def answerers(found: list[Method], trusted: list[str]) -> tuple[dict[str, Answerer], list[str]]:
@@ -90,11 +91,12 @@ def pictures(
             clicks, curve = method.runs[0].clicks[index], method.runs[0].curves[index]
             play = playing.get(method.name)
             mask = play(index, sample) if play else np.zeros(sample.mask.shape, bool)
-            drawn = overlay(sample.image, mask, clicks, sample.mask, 220 / sample.image.shape[0])
+            scale = scale_to(HEIGHT, *sample.mask.shape)
+            drawn = overlay(sample.image, mask, clicks, sample.mask, scale)
             panels.append(
                 {
                     "method": method.name,
-                    "jpeg": base64.b64encode(jpeg(drawn)).decode(),
+                    "jpeg": jpeg(drawn),
                     "curve": curve,
                     "clicks": len(clicks),
                 }

@@ -120,7 +120,7 @@ def listed(kind: str) -> Iterator[str]:
 
 def is_method(file: Path) -> bool:
     """Tell whether a config names a class of a model."""
-    content = yaml.safe_load(file.read_text())
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
     model = content.get("model") if isinstance(content, dict) else None
     return isinstance(model, dict) and "_target_" in model
 
@@ -132,7 +132,7 @@ def goes_over(file: Path) -> bool:
 
 def comment_of(file: Path) -> str:
     """Read the first line of a config's comment."""
-    return file.read_text().partition("\n")[0].lstrip("# ")
+    return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
 
 
 def described(file: Path) -> str:

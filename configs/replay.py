@@ -1,5 +1,6 @@
 """Replay of evaluations: the method that answered, and its answers to the recorded clicks."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, seed_everything
 
-from configs import resolve
+from configs import read, resolve
 from configs.checkpoints import SHIPPED, load_weights, without_download
 from configs.run import build_model
 from interseg.checkpoints import digest
@@ -42,6 +43,17 @@ def evaluated_file(folder: Path, wanted: str) -> Path:
     )
 
 
+def digest_evaluated(config: dict[str, Any]) -> str | None:
+    """Read the SHA-256 of the checkpoint that was evaluated; None where weights were random.
+
+    Evaluations of earlier versions have it under `weights`.
+    """
+    for given in (config.get("evaluated"), config.get("weights")):
+        if re.fullmatch("[0-9a-f]{64}", str(given)):
+            return str(given)
+    return None
+
+
 def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -> LightningModule:
     """Build the method of an evaluation, on the CPU and in evaluation mode.
 
@@ -57,7 +69,7 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
     """
     if not config.get("model"):
         raise InputError(f"{folder} holds what a person drew, which no method answers again")
-    resolved, wanted = resolve(config), config.get("evaluated")
+    resolved, wanted = resolve(read("default.yaml") | config), digest_evaluated(config)
     if not wanted:
         seed_everything(resolved["seed"], workers=True, verbose=False)
         model: LightningModule = build_model(resolved, trusted)

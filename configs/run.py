@@ -23,7 +23,7 @@ from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
 
-ELSEWHERE = {
+MISPLACED = {
     "callbacks": "callbacks.NAME._target_=CLASS adds one",
     "enable_checkpointing": "callbacks.checkpoint=null leaves checkpoints out",
     "use_distributed_sampler": "the data modules part their objects among processes themselves",
@@ -85,8 +85,8 @@ def trainer(
 
 def check_trainer(node: dict[str, Any]) -> None:
     """Raise `InputError` for a misplaced argument, or a count that Lightning does not check."""
-    for key in ELSEWHERE.keys() & node.keys():
-        raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {ELSEWHERE[key]}")
+    for key in MISPLACED.keys() & node.keys():
+        raise InputError(f"trainer.{key} is {node[key]!r}; leave it out: {MISPLACED[key]}")
     if node.get("logger", False) is not False:
         raise InputError(
             f"trainer.logger is {node['logger']!r}; use logger=csv, logger=wandb, or "

@@ -87,21 +87,24 @@ def remove_results(folder: Path) -> None:
 
 
 def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
-    """Remove another evaluation's results from a folder that is to be overwritten.
+    """Remove the results in a folder that is to be overwritten, this evaluation's own too.
+
+    Of an evaluation in parts, each part removes its own. A job that was queued again removes
+    nothing.
 
     Raises:
-        InputError: they are not to be, or the folder is of a training.
+        InputError: another evaluation's are not to be, or the folder is of a training.
     """
     folder, opened = record.folder, record.folder / "config.yaml"
     if (folder / LAST).is_file():
         raise InputError(
             f"{folder} holds a trained run; give run=PATH for another folder, or leave run= out"
         )
-    if not record.has_others():
-        return
     if overwrite:
-        rank_zero_only(record.forget_others)()
-        rank_zero_only(record.forget_report)()
+        if not queued_again():
+            rank_zero_only(record.forget)()
+        return
+    if not record.has_others():
         return
     old = read("default.yaml") | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []

@@ -27,9 +27,9 @@ from datamodules.tasks import TaskDataModule
 from interseg.checkpoints import digest, read_checkpoint
 from interseg.continual.teacher import Teacher
 from interseg.errors import InputError
-from interseg.files import write_whole
-from interseg.images import image_header
-from interseg.listing import list_images
+from interseg.files import whole, write_whole
+from interseg.images import LARGEST_OPENED, image_header
+from interseg.listing import list_images, list_photos, name_some, plain_name
 from lightning_modules.dynamic3d import Dynamic3D
 from lightning_modules.task_learner import TaskLearner
 
@@ -48,8 +48,6 @@ PERSON: dict[str, Any] = {
 """What differs from a run that a simulated user teaches."""
 WITHOUT = ("transfer", "dice", "report", "requeue", "progress")
 """Callbacks that are left out: the person's page shows what they would, and measures on demand."""
-LARGEST_PIXELS = 60_000_000
-"""Of a photo that is opened."""
 
 
 @dataclass
@@ -157,38 +155,34 @@ def open_lesson(
     )
     merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
     resolved = resolve(merged)
-    if not images.is_dir():
-        raise InputError(f"there is no folder {images}; give the photos' by --images")
-    listing = list_images(images)
-    root = images.resolve()
-    files = {
-        path.name: path for path in listing.files.values() if path.resolve().is_relative_to(root)
-    }
-    notes = [
-        *listing.left_out,
-        *(
-            f"{path} leads out of {images}"
-            for path in listing.files.values()
-            if path.name not in files
-        ),
-    ]
+    files, notes = list_photos(images)
     for path in files.values():
         height, width = image_header(path).size.upright
-        if height * width > LARGEST_PIXELS:
+        if height * width > LARGEST_OPENED:
             raise InputError(
-                f"{path.name} has {height} x {width} pixels; at most {LARGEST_PIXELS} are "
+                f"{path.name} has {height} x {width} pixels; at most {LARGEST_OPENED} are "
                 "learned, reduce it"
             )
     names = order_in(out, digest(file), list(overrides), files)
     masks = {} if truth is None else list_images(truth).files
-    known = {name: masks[Path(name).stem] for name in names if Path(name).stem in masks}
+    known = {
+        name: masks[plain_name(Path(name))] for name in names if plain_name(Path(name)) in masks
+    }
+    if truth is not None:
+        unknown = [name for name in names if name not in known]
+        notes += name_some(
+            f"photos without a mask in {truth}, so that all are measured against the answers "
+            "that were accepted",
+            unknown,
+        )
     lesson = Lesson(resolved, out, [files[name] for name in names], known, notes, trusted)
     lesson.source()
     start = out / "checkpoints" / "start.ckpt"
     if began and not start.exists():
         learned = build_prepared(resolved, file, trusted)
         start.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"state_dict": learned}, start)
+        with whole(start) as part:
+            torch.save({"state_dict": learned}, part)
     open_folder(out, merged)
     return lesson
 
@@ -221,18 +215,21 @@ def order_in(
 ) -> list[str]:
     """Keep and give the names of photos in the order of teaching; new ones come last.
 
-    Raises `InputError` where there are none, one is gone, or `out` holds lessons of another
-    checkpoint.
+    Lessons in which nobody has taught anything yet may begin again otherwise. Raises `InputError`
+    where a photo is gone, or `out` holds lessons of another checkpoint.
     """
     kept = out / "lesson.json"
-    known: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
-    if kept.is_file():
-        known = json.loads(kept.read_text())
-        if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
+    begun: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
+    known = json.loads(kept.read_text()) if kept.is_file() else begun
+    if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
+        taught = (out / "checkpoints" / "last.ckpt").is_file()
+        if taught or any(file.stat().st_size for file in (out / "journal").glob("*.jsonl")):
             raise InputError(
                 f"{out} holds lessons of another checkpoint, or with other key=value; "
                 "give another --out"
             )
+        (out / "checkpoints" / "start.ckpt").unlink(missing_ok=True)
+        known = begun
     gone = [name for name in known["photos"] if name not in files]
     if gone:
         raise InputError(
@@ -240,10 +237,6 @@ def order_in(
             "another --out"
         )
     known["photos"] += sorted(name for name in files if name not in known["photos"])
-    if not known["photos"]:
-        raise InputError(
-            "the folder of photos holds none; give a folder of .jpg, .png, ... by --images"
-        )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(kept, json.dumps(known, indent=1))
     names: list[str] = known["photos"]

@@ -49,7 +49,11 @@ def pair_folders(images: Path, masks: Path, nested: bool = False) -> Pairs:
     others = [path.name for name, path in labels.files.items() if name not in taken]
     alone = name_some(f"masks in {masks.name}/ without an image", others)
     without = [path for name, path in photos.files.items() if name not in owners]
-    return Pairs(files, without, [*photos.left_out, *labels.left_out, *alone])
+    left_out = []
+    for folder, listing in ((images, photos), (masks, labels)):
+        below = f"folders in {folder.name}/, which data.nested=true reads"
+        left_out += [*listing.left_out, *name_some(below, listing.folders)]
+    return Pairs(files, without, [*left_out, *alone])
 
 
 def owners_of(photos: list[str], masks: Mapping[str, Path]) -> dict[str, str]:

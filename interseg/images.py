@@ -31,6 +31,8 @@ FLIPS = {
 2.3, section 4.6.4)."""
 LARGEST_SIDE = 2**24
 """Largest side in pixels: augmentation holds coordinates as float32, which is exact up to here."""
+LARGEST_OPENED = 60_000_000
+"""Most pixels of a photo that a person may open: a click keeps some bytes for each of them."""
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
 """Formats whose further frames are separate images; in MPO, which phones write, they are
 previews."""

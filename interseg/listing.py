@@ -14,10 +14,13 @@ SHOWN = 3
 
 
 class Listing(NamedTuple):
-    """The images of a folder by name without suffix, and the others, one line a kind."""
+    """The images of a folder by name without suffix, and what was left out."""
 
     files: dict[str, Path]
     left_out: list[str]
+    """Other files, a line a kind."""
+    folders: list[str]
+    """Folders below that were not read."""
 
 
 def list_images(
@@ -25,8 +28,8 @@ def list_images(
 ) -> Listing:
     """List the images of a folder, sorted by name.
 
-    Hidden files (macOS' `._a.jpg`) are skipped. Names are in one Unicode normal form, and
-    `a.jpg.png` has the name of `a.jpg`.
+    Hidden files (macOS' `._a.jpg`) are skipped, and names that are not UTF-8 are left out. Names
+    are in one Unicode normal form, and `a.jpg.png` has the name of `a.jpg`.
 
     Args:
         folder: Folder to list.
@@ -37,10 +40,13 @@ def list_images(
         InputError: Two images with one name.
     """
     files: dict[str, Path] = {}
-    others, folders = [], []
+    others, folders, garbled = [], [], []
     for path in sorted(folder.rglob("*") if nested else folder.iterdir()):
         inner = path.relative_to(folder)
         if any(part.startswith(".") for part in inner.parts):
+            continue
+        if not is_unicode(inner.as_posix()):
+            garbled.append(ascii(inner.as_posix()))
             continue
         if path.is_dir():
             folders.append(inner.as_posix())
@@ -56,9 +62,42 @@ def list_images(
             )
         files[name] = path
     left_out = name_some(f"files in {folder.name}/ that are no images by their suffix", others)
-    if not nested:
-        left_out += name_some(f"folders in {folder.name}/, which data.nested=true reads", folders)
-    return Listing(files, left_out)
+    left_out += name_some(f"names in {folder.name}/ that are not UTF-8; rename them", garbled)
+    return Listing(files, left_out, [] if nested else folders)
+
+
+def list_photos(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """List the photos of a person's folder.
+
+    Returns:
+        Photos by their files' names, sorted, and a line on each kind of files that is left out,
+        among them links that lead out of the folder.
+
+    Raises:
+        InputError: There is no folder, or no photo in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; give the photos' by --images")
+    listing, root = list_images(folder), folder.resolve()
+    notes = [*listing.left_out, *name_some(f"folders in {folder.name}/", listing.folders)]
+    files = {}
+    for path in listing.files.values():
+        if path.resolve().is_relative_to(root):
+            files[path.name] = path
+        else:
+            notes.append(f"{path} leads out of {folder}")
+    if not files:
+        raise InputError(f"{folder} holds no photos; give a folder of .jpg, .png, ... by --images")
+    return files, notes
+
+
+def is_unicode(name: str) -> bool:
+    """Tell whether a file's name is UTF-8, as tables and pages are that write it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain_name(path: Path) -> str:

@@ -203,6 +203,19 @@ def seeds_of(config: dict[str, Any]) -> tuple[Any, Any]:
     return seed, seed if drawn == "${seed}" else drawn
 
 
+def note_ends(found: Sequence[Method]) -> list[str]:
+    """Write a line where some games went to their last click and others ended at a target."""
+    runs = [run for method in found for run in method.runs]
+    whole = [run.folder for run in runs if run.config.get("full_curves")]
+    ended = [run.folder for run in runs if not run.config.get("full_curves")]
+    if not whole or not ended:
+        return []
+    return [
+        f"{whole[0]} was played to the last click (full_curves=true) and {ended[0]} was not: their "
+        "NoC and failures compare, the mean IoU after a click and the area under the curve do not"
+    ]
+
+
 def most_different(found: Sequence[Method], count: int) -> list[int]:
     """Find the objects on which methods differ most, the largest difference first.
 

@@ -51,7 +51,7 @@ class Crops(Contribution):
         trimmed, crop = state.get("trimmed", NO_BOX), state.get("crop", NO_BOX)
         boxes = [Box(0, 0, *game.session.size), box_of(truth), trimmed, crop]
         drawn = iou_through_cells(truth, crop, self.cells)
-        return {"boxes": torch.tensor(boxes), "drawn": torch.tensor(drawn)}
+        return {"boxes": torch.tensor(boxes), "drawn": torch.tensor(drawn, dtype=torch.float64)}
 
     def adjust_curves(self, outcome: Mapping[str, Tensor], curves: Tensor) -> Tensor:
         """Let an object that its crop does not hold need every click."""
@@ -60,10 +60,10 @@ class Crops(Contribution):
 
     def figures(self, outcome: Mapping[str, Tensor]) -> dict[str, Any]:
         """Measure the crops; no figures if no crop was made."""
-        image, truth, trimmed, crop = outcome["boxes"].unbind(1)
-        made = area(crop) > 0
+        made = area(outcome["boxes"][:, 3]) > 0
         if not bool(made.any()):
             return {}
+        image, truth, trimmed, crop = outcome["boxes"][made].unbind(1)
         drawn = outcome["drawn"][made]
         figures: dict[str, float] = {
             "outside": int(misses(crop, truth).sum()),

@@ -1,5 +1,6 @@
 """Pictures of an interaction: masks as tinted regions with outlines, clicks as dots."""
 
+import base64
 import colorsys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -135,13 +136,18 @@ def _outline(canvas: NDArray[Any], mask: NDArray[Any], colour: Sequence[int]) ->
     cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
 
 
+def scale_to(length: int, side: int, other: int) -> float:
+    """Compute the scale at which a side is `length` pixels long, and the other at most 8 times."""
+    return min(length / side, 8 * length / other)
+
+
 def unpack_mask(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     """Unpack rows of bits (H, ceil(W / 8)) to a mask (H, W) bool."""
     return np.unpackbits(bits, axis=-1, count=width).astype(bool)
 
 
-def jpeg(image: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """Encode an RGB image (H, W, 3) as a JPEG file."""
+def jpeg(image: NDArray[np.uint8], quality: int = 85) -> str:
+    """Encode an RGB image (H, W, 3) as a JPEG file in base64, as pages hold it."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return encoded.tobytes()
+    return base64.b64encode(encoded.tobytes()).decode()

@@ -24,7 +24,7 @@ from interseg.errors import InputError
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.metrics import OUTCOME
 
-ELSEWHERE = ("run", "logger", "checkpoint", "shard", "overwrite", "loading", "callbacks", "trainer")
+UNPLAYED = ("run", "logger", "checkpoint", "shard", "overwrite", "loading", "callbacks", "trainer")
 """Config keys on which the games do not depend, except for the values that `played_of` selects."""
 WRITTEN = ("report.json", "objects.csv", "report.html")
 """Files that are written from a record."""
@@ -35,7 +35,7 @@ UNKNOWN = "unknown"
 def played_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Select the part of a config that the figures depend on."""
     callbacks, trainer = config.get("callbacks") or {}, config.get("trainer") or {}
-    facts = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    facts = {key: value for key, value in config.items() if key not in UNPLAYED}
     facts["callbacks"] = {"loop": callbacks.get("loop")}
     facts["trainer"] = {key: trainer.get(key) for key in ("precision", "limit_test_batches")}
     return facts
@@ -115,8 +115,13 @@ class EvaluationRecord:
             ids.update(outcome["id"].tolist())
         return ids
 
-    def is_finished(self) -> bool:
-        """Test whether the report and the table are complete and cover all objects."""
+    def is_finished(self, page: bool = False) -> bool:
+        """Test whether the report and the table are complete and cover all objects.
+
+        With `page` there must be a `report.html` too.
+        """
+        if page and not (self.folder / WRITTEN[2]).is_file():
+            return False
         wanted = {"fingerprint": self.report_mark, "objects": len(self.names), "errors": []}
         try:
             written = len(read_objects(self.folder / "objects.csv")[1])
@@ -143,6 +148,18 @@ class EvaluationRecord:
         if self.read_report().get("fingerprint") != self.report_mark:
             for name in WRITTEN:
                 (self.folder / name).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove all that the folder holds of evaluations, but for the other parts of this one."""
+        others = set()
+        if self.shard:
+            part, parts = self.shard
+            others = set(self.folder.glob(f"objects.{self.mark}.*of{parts}.*.jsonl"))
+            others -= set(self.folder.glob(f"objects.{self.mark}.{part}of{parts}.*.jsonl"))
+        for path in set(self.folder.glob("objects.*.jsonl")) - others:
+            path.unlink(missing_ok=True)
+        for name in WRITTEN:
+            (self.folder / name).unlink(missing_ok=True)
 
     def forget_others(self, own: bool = False) -> None:
         """Remove other evaluations' records from the folder, and with `own` this one's too."""

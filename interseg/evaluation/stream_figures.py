@@ -59,7 +59,8 @@ def stream_figures(
 
     Returns:
         `sequences` by number, each with figures of the mean IoU and, named `official_...`, of the
-        official code's IoU; their `mean` and `interval`; `rounds`.
+        official code's IoU; their `mean` and `interval`, which is None for
+        a single one; `rounds`.
     """
     found: dict[str, dict[str, float]] = {}
     for sequence in sorted({row["sequence"] for row in rows}):
@@ -78,7 +79,9 @@ def stream_figures(
     return {
         "sequences": found,
         "mean": {name: float(np.mean(values)) for name, values in columns.items()},
-        "interval": {name: interval(values) for name, values in columns.items()},
+        "interval": {
+            name: interval(values) if len(values) > 1 else None for name, values in columns.items()
+        },
         "rounds": round_means(rows),
     }
 
@@ -93,11 +96,11 @@ def transfer_matrix(rows: Sequence[Row], length: int, figure: str) -> NDArray[np
 
 
 def mean_matrix(rows: Sequence[Row]) -> dict[tuple[int, int], float]:
-    """Average the IoUs R[t, i] over sequences, by task and image, where there is an answer."""
+    """Average R[t, i], mean IoUs without annotated pixels, by task and image over sequences."""
     found: dict[tuple[int, int], list[float]] = {}
     for row in rows:
         if row["kind"] == "answer":
-            found.setdefault((row["task"], row["image"]), []).append(row["iou"])
+            found.setdefault((row["task"], row["image"]), []).append(row["basic"])
     return {place: float(np.mean(values)) for place, values in found.items()}
 
 

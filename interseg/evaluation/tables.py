@@ -76,7 +76,7 @@ PER_TARGET = (
     Shown(
         "clicks_to_mean",
         "clicks to mean",
-        "clicks after which the mean IoU of all objects reaches the target; nan: never",
+        "clicks after which the mean IoU of all objects reaches the target",
         form="d",
     ),
 )
@@ -138,6 +138,16 @@ OF_METHODS = {"outside": "objects that the method's own crop does not hold"}
 EXPLAINED = OF_METHODS | {shown.name: shown.meaning for shown in EVERY if shown.meaning}
 
 
+def write_number(value: Any) -> str:
+    """Write a figure for a printed table, counts whole, others with four digits.
+
+    None, which `clicks_to_mean` may be, is "never".
+    """
+    if value is None:
+        return "never"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
 def select_shown(figures: Mapping[str, Any]) -> list[str]:
     """Select the figures that printed tables show, in their order."""
     of_targets = {shown.name for shown in PER_TARGET}
@@ -149,7 +159,12 @@ def select_shown(figures: Mapping[str, Any]) -> list[str]:
     names += [shown.name for shown in CLICKS]
     names += [key for key in figures.get("contributed", []) if figures.get(key)]
     names += [shown.name for shown in SECONDS]
-    return [name for name in names if figures.get(name) is not None]
+    never = {name for name in names if name.startswith("clicks_to_mean@")}
+    return [
+        name
+        for name in names
+        if figures.get(name) is not None or (name in never and name in figures)
+    ]
 
 
 class Table(NamedTuple):

@@ -57,9 +57,10 @@ def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any
     rows = []
     for photo in photos:
         reference = photo.truth if known else photo.refined
-        rows.append(row_of(photo, reference, classes))
+        row = row_of(photo, reference, classes)
+        rows.append(row if known else row | {"basic": None})
     means = {
-        "basic": mean([row["basic"] for row in rows]) if known else None,
+        "basic": mean([row["basic"] for row in rows]),
         "forward": mean([row["met"] for row in rows[1:]]),
         "backward": mean([row["now"] for row in rows[:-1]]),
         "drop": mean([row["refined"] - row["now"] for row in rows[:-1]]),

@@ -81,7 +81,7 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         _write_decoder(method, embedding, decoder, about)
         (folder / ABOUT).unlink(missing_ok=True)  # until both files are those of one export
     write_whole(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-    write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=name))
+    write_whole(folder / "x-anylabeling.yaml", X_ANYLABELING.format(name=json.dumps(name)))
     return about
 
 

@@ -274,7 +274,7 @@ def test_a_body_without_an_end_is_cut_off(address, page):
 
 
 def test_larger_photos_than_can_be_answered_are_refused(page, address, monkeypatch):
-    monkeypatch.setattr("annotate.photos.LARGEST_PIXELS", 5000)
+    monkeypatch.setattr("annotate.photos.LARGEST_OPENED", 5000)
     status, answer = ask(address, f"/api/photos/{key_of('4.png')}", {"tab": "one"})
     assert status == 400
     assert "4.png has 72 x 80 pixels; at most 5000" in answer["error"]

@@ -112,10 +112,10 @@ def test_the_matrix_is_a_mean_over_sequences():
     for sequence, iou in ((0, 0.25), (1, 0.75)):
         place = {"sequence": sequence, "task": 1}
         transfer.rows += [
-            place | {"image": i, "kind": "answer", "iou": iou + i / 8} for i in range(2)
+            place | {"image": i, "kind": "answer", "basic": iou + i / 8} for i in range(2)
         ]
-        transfer.rows.append(place | {"image": 1, "kind": "round 0", "iou": iou})
-    transfer.rows.append({"sequence": 0, "task": 0, "image": 1, "kind": "answer", "iou": 0.5})
+        transfer.rows.append(place | {"image": 1, "kind": "round 0", "basic": iou})
+    transfer.rows.append({"sequence": 0, "task": 0, "image": 1, "kind": "answer", "basic": 0.5})
     expected = Table(["after task", "image 1", "image 2"], [[1, None, 0.5], [2, 0.5, 0.625]])
     assert transfer.tables() == {"matrix": expected}
     assert transfer.quality() == [pytest.approx(0.5)]

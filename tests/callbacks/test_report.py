@@ -1,6 +1,5 @@
 """The pictures of a report: masks of one object, and of several classes."""
 
-import base64
 import itertools
 
 import cv2
@@ -103,7 +102,7 @@ def test_a_panel_shows_the_mask_that_was_played(outputs, width):
     photo = (image[0].permute(1, 2, 0) * 255).round().byte().numpy()
     for k, panel in enumerate(row["panels"]):
         drawn = overlay(photo, masks[k], clicks[: k + 1], truth, 2.0)
-        assert base64.b64decode(panel["jpeg"]) == jpeg(drawn)
+        assert panel["jpeg"] == jpeg(drawn)
 
 
 def test_legends_lie_under_the_curves():
@@ -171,7 +170,7 @@ def test_a_page_shows_the_heat_of_users_who_know_the_answers():
     )
     found = Report(panel_height=120)._row(picture, "3.png")["heat"]
     assert (found["low"], found["high"]) == pytest.approx((0.1, 0.9))
-    assert base64.b64decode(found["jpeg"]) == jpeg(heat_map(image, heat, 2.0))
+    assert found["jpeg"] == jpeg(heat_map(image, heat, 2.0))
     assert Report()._row(picture._replace(heat=None), "3.png")["heat"] is None
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
+from callbacks.transfer import Transfer
 from interseg.errors import InputError
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
@@ -185,6 +186,8 @@ def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
             trainer(tmp_path).fit(method(), data(folder, kind))
     with pytest.raises(InputError, match=r"forward_after=1, backward_after=3 with 2 tasks"):
         trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
+    with pytest.raises(InputError, match=r"after=\[4\] leaves out tasks of .*backward_after=8"):
+        Transfer(after=[4])
     for option in ("update", "targets", "retrieval", "pretraining"):
         with pytest.raises(InputError, match=f"{option} is 'half'"):
             clis(**{option: "half"})

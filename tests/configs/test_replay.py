@@ -1,12 +1,11 @@
 """Evaluations that are played again give the answers that were measured."""
 
-import base64
 import re
 
 import numpy as np
 import pytest
 
-from configs.replay import answer_again, evaluated_file, evaluated_method
+from configs.replay import answer_again, digest_evaluated, evaluated_file, evaluated_method
 from datamodules.folder import FolderDataModule
 from interseg.checkpoints import digest
 from interseg.errors import InputError
@@ -41,7 +40,7 @@ def test_pages_draw_the_answers_that_were_measured(tmp_path):
     given = [f"{name}={tmp_path / str(seed)}" for name, seed in (("a", 3), ("b", 4))]
     result = called("compare.py", *given, "--trust", "tests", "--out", page)
     assert result.returncode == 0, result.stderr
-    drawn = {base64.b64decode(text) for text in re.findall(r"base64,([^\"]+)\"", page.read_text())}
+    drawn = set(re.findall(r"base64,([^\"]+)\"", page.read_text()))
     source, seen = FolderDataModule(str(tmp_path / "data")).source("test"), 0
     for seed in (3, 4):
         run = Evaluation(tmp_path / str(seed))
@@ -66,15 +65,21 @@ def test_pages_draw_the_answers_that_were_measured(tmp_path):
     text = page.read_text()
     assert text.index("noc@") < text.index("clicked_wrong")
     called("compare.py", *given, "--trust", "tests", "--out", page, "--clicks-only")
-    assert {
-        base64.b64decode(found) for found in re.findall(r"base64,([^\"]+)\"", page.read_text())
-    } != drawn
+    assert set(re.findall(r"base64,([^\"]+)\"", page.read_text())) != drawn
 
 
 def test_what_a_person_drew_is_not_answered_again(tmp_path):
     config = {"name": "person", "seed": 0, "max_clicks": 20, "data": {"_target_": "a.B"}}
     with pytest.raises(InputError, match=r"holds what a person drew"):
         evaluated_method(tmp_path, config, [])
+
+
+def test_the_checkpoint_of_an_earlier_versions_evaluation_is_known():
+    digits = "0" * 63 + "a"
+    assert digest_evaluated({"evaluated": digits, "weights": None}) == digits
+    assert digest_evaluated({"evaluated": None, "weights": digits}) == digits
+    assert digest_evaluated({"evaluated": None, "weights": "runs/a"}) is None
+    assert digest_evaluated({}) is None
 
 
 def test_a_checkpoint_is_found_by_its_content(tmp_path):

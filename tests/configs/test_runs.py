@@ -173,12 +173,17 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         (folder / "objects.csv").write_bytes(damaged)
         assert "going on after 10 objects" in evaluated(run, folder, "callbacks.report.spread=2")
         assert (folder / "objects.csv").read_bytes() == files["objects.csv"]
+    (record,) = folder.glob("objects.*.jsonl")
+    record.write_text(record.read_text().replace("0.", "0.9"))
     for change, rounds, objects in (
-        (["max_clicks=2"], 2, 10),
-        (["trainer.limit_test_batches=2"], 3, 4),
-        (["trainer.limit_test_batches=2"], 3, 4),
-        ([], 3, 10),
+        (["overwrite=true"], 3, 10),
+        (["max_clicks=2", "overwrite=true"], 2, 10),
+        (["trainer.limit_test_batches=1", "overwrite=true"], 3, 2),
+        (["trainer.limit_test_batches=1"], 3, 2),
+        (["overwrite=true"], 3, 10),
     ):
-        evaluated(run, folder, *change, "overwrite=true")
+        evaluated(run, folder, *change)
         report = json.loads((folder / "report.json").read_text())
         assert (report["max_clicks"], report["objects"]) == (rounds, objects)
+        if rounds == 3 and objects == 10:
+            assert (folder / "objects.csv").read_bytes() == files["objects.csv"]

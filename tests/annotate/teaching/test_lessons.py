@@ -2,6 +2,7 @@
 
 import io
 import json
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
     empty.mkdir()
     run = pretrained("naive")
     for given, message in (
-        ((run, empty, tmp_path / "a"), "holds none"),
+        ((run, empty, tmp_path / "a"), "holds no photos"),
         ((run, tmp_path / "none", tmp_path / "a"), "there is no folder"),
     ):
         with pytest.raises(InputError, match=message):
@@ -240,3 +241,27 @@ def test_strangers_and_bodies_that_are_none_are_refused_and_the_lessons_go_on(
             assert "\n" not in error["error"]
         assert ask(address, "/api/photos/..%2Fconfig.yaml")[0] in (400, 404)
         assert person.act("next")["learning"]
+
+
+def test_lessons_that_have_not_begun_may_begin_otherwise(photos, pretrained, tmp_path):
+    images, run = photos / "images", str(pretrained("naive"))
+    open_lesson(run, ["data.root=gone"], images, tmp_path)
+    open_lesson(run, [], images, tmp_path)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "0.png.jsonl").write_text("{}\n")
+    open_lesson(run, [], images, tmp_path)
+    with pytest.raises(InputError, match="or with other key=value"):
+        open_lesson(run, ["data.root=gone"], images, tmp_path)
+
+
+def test_masks_belong_to_photos_by_their_plain_names(photos, pretrained, tmp_path):
+    for kind, name in (("images", "0.jpg.png"), ("masks", "0.png")):
+        (tmp_path / kind).mkdir()
+        copyfile(photos / kind / "0.png", tmp_path / kind / name)
+    copyfile(photos / "images" / "1.png", tmp_path / "images" / "1.png")
+    given = (str(pretrained("naive")), [], tmp_path / "images", tmp_path / "out")
+    lesson = open_lesson(*given, tmp_path / "masks")
+    assert lesson.truth == {"0.jpg.png": tmp_path / "masks" / "0.png"}
+    (note,) = lesson.notes
+    assert note.startswith("photos without a mask")
+    assert note.endswith(": 1 (1.png)")

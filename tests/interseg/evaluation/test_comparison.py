@@ -6,7 +6,7 @@ import pytest
 
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
-from interseg.evaluation.comparison import Evaluation, methods, most_different
+from interseg.evaluation.comparison import Evaluation, methods, most_different, note_ends
 from tests.helpers.evaluations import evaluation
 
 
@@ -76,6 +76,16 @@ def test_objects_are_ordered_by_how_much_methods_differ(runs):
     found = methods([(None, run) for part in runs for run in part])
     assert most_different(found, 5) == [2, 0]
     assert most_different(found, 1) == [2]
+
+
+def test_games_to_different_ends_are_told(runs, tmp_path):
+    curves = [[0.9, 0.9], [0.2, 0.3], [0.5, 0.6]]
+    whole = evaluation(tmp_path / "whole", curves, 0, full_curves=True)
+    ended = [(None, run) for run in runs[0]]
+    assert note_ends(methods(ended)) == []
+    assert note_ends(methods([("whole", whole)])) == []
+    (line,) = note_ends(methods([*ended, ("whole", whole)]))
+    assert line.startswith(f"{tmp_path / 'whole'} was played to the last click")
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):

@@ -48,6 +48,14 @@ def test_an_object_outside_its_crop_counts_all_clicks_and_keeps_its_iou():
     assert figures["drawn_above_85"] == 0.75
 
 
+def test_objects_without_a_crop_count_in_no_figure_of_crops():
+    boxes = NOT_CROPPED.clone()
+    boxes[0, 2:] = torch.tensor([(25, 30, 60, 90), (15, 20, 70, 100)])
+    figures = figures_of(boxes, (0.8,))
+    assert (figures["recall+0"], figures["recall+80"]) == (0.0, 1.0)
+    assert figures["area_reduction+0"] == pytest.approx(1 - 35 * 60 / 20000)
+
+
 def test_a_method_that_crops_and_keeps_everything_has_figures_and_one_that_does_not_crop_has_none():
     boxes = NOT_CROPPED.clone()
     boxes[:, 2:] = torch.tensor(IMAGE)

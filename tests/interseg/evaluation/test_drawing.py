@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from interseg.clicks.layout import no_clicks
-from interseg.evaluation.drawing import overlay
+from interseg.evaluation.drawing import overlay, scale_to
 
 
 @pytest.mark.parametrize(("scale", "least", "most"), [(0.25, 120, 135), (4.0, 0, 255)])
@@ -17,3 +17,10 @@ def test_a_photo_is_reduced_to_its_means_and_enlarged_smoothly(scale, least, mos
     assert drawn.max() <= most
     values = set(np.unique(drawn).tolist())
     assert scale < 1 or len(values - {0, 255}) > 3, "edges are not steps"
+
+
+def test_a_strip_is_drawn_no_longer_than_eight_times_its_height():
+    assert scale_to(200, 100, 300) == 2
+    height, width = 20, 7000
+    scale = scale_to(200, height, width)
+    assert round(width * scale) == 1600

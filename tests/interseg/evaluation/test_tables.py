@@ -1,7 +1,14 @@
 from interseg.clicks.layout import BOUNDARY, REGION, clicks_of, pad_clicks
 from interseg.evaluation.comparison import read_objects
 from interseg.evaluation.contributions import Contribution
-from interseg.evaluation.tables import meanings, print_table, select_shown, tables_of, write_objects
+from interseg.evaluation.tables import (
+    meanings,
+    print_table,
+    select_shown,
+    tables_of,
+    write_number,
+    write_objects,
+)
 from tests.helpers.outcomes import CURVES, PLAYED
 
 CLICKS = [
@@ -65,6 +72,7 @@ def test_tables_show_what_a_method_contributes_where_it_is_not_zero():
         "objects",
         "noc@85",
         "failures@85",
+        "clicks_to_mean@85",
         "miou@1",
         "miou@2",
         "miou@3",
@@ -107,3 +115,8 @@ def test_a_printed_table_has_a_column_a_method_and_explains_what_is_not_plain(ca
         "  auc: area under the mean IoU over the clicks, from 0 to 1",
         "",
     ]
+
+
+def test_counts_are_printed_whole_and_what_never_comes_is_said():
+    shown = [write_number(value) for value in (123456, 0.123456, 12.3456, None)]
+    assert shown == ["123456", "0.1235", "12.35", "never"]

@@ -79,7 +79,7 @@ def exported(tmp_path_factory):
         if name not in made:
             torch.manual_seed(0)
             method, folder = METHODS[name]().eval(), tmp_path_factory.mktemp("export")
-            export(method, folder, "tiny")
+            export(method, folder, "tiny: 1")
             made[name] = method, folder
         return made[name]
 
@@ -230,7 +230,7 @@ def test_its_files_say_what_they_are(exported):
     assert about.pop("pair")
     assert about == {
         "format": 1,
-        "name": "tiny",
+        "name": "tiny: 1",
         "network": "ClickNetwork",
         "split": False,
         "previous": "none",
@@ -238,7 +238,7 @@ def test_its_files_say_what_they_are(exported):
     }
     assert json.loads((exported("itis/once.yaml")[1] / "interseg.json").read_text())["split"]
     card = yaml.safe_load((folder / "x-anylabeling.yaml").read_text())
-    assert card["type"] == "segment_anything"
+    assert (card["type"], card["name"]) == ("segment_anything", "tiny: 1")
     assert {"name", "display_name", "input_size", "max_width", "max_height"} <= card.keys()
     assert all((folder / card[f"{part}_model_path"]).is_file() for part in ("encoder", "decoder"))
 
