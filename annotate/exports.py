@@ -6,6 +6,7 @@ All of it is made from the journals, without the network, and can be made again 
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     """
     if not 0 <= tolerance <= 50:
         raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")
-    runs, outlines = CocoWriter(), CocoWriter()
+    runs, outlines = CocoWriter(project.classes), CocoWriter(project.classes)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     forget(project)
@@ -152,7 +153,7 @@ def write_photo(
         "version": "5.5.0",
         "flags": {},
         "shapes": shapes,
-        "imagePath": photo.name,
+        "imagePath": Path(os.path.relpath(photo.path, outlines.parent)).as_posix(),
         "imageData": None,
     }
     content |= {"imageHeight": photo.size[0], "imageWidth": photo.size[1]}

@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "interseg_token"
+"""Beginning of the cookie's name; the port follows, since a browser has one set of cookies for all
+ports of a machine."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; "
@@ -54,7 +56,9 @@ class Guard:
         if refusal is None and self.token is not None:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             if scope["path"] == "/" and given and same(given, self.token):
-                cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+                name = cookie_name(headers)
+                # Lax: the address may be opened from a mail, and what is posted needs an `Origin`
+                cookie = f"{name}={self.token}; HttpOnly; SameSite=Lax; Path=/"
                 await answer(send, 303, b"", {"location": "/", "set-cookie": cookie})
                 return
             if not self.has_token(headers):
@@ -118,11 +122,17 @@ class Guard:
     def has_token(self, headers: dict[str, str]) -> bool:
         """Tell whether a request has the token: as cookie, `Bearer`, or password of `Basic`."""
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name(headers))
         except CookieError:
             cookie = None
         given = cookie.value if cookie else bearer(headers.get("authorization", ""))
         return self.token is not None and same(given, self.token)
+
+
+def cookie_name(headers: dict[str, str]) -> str:
+    """Name the cookie of the port that is asked."""
+    host = headers.get("host", "")
+    return f"{COOKIE}_{urlsplit(f'//{host}').port or 80}"
 
 
 def bearer(authorization: str) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import uuid4
 from xml.etree import ElementTree
 
 import numpy as np
@@ -152,9 +153,8 @@ def predictions(
             {"points": (ring * per_cent).tolist(), "closed": True, "polygonlabels": [label]}
             for ring in polygons(mask, 1.0)
         ]
-    result = [
-        base | {"id": f"interseg{number}", "value": value} for number, value in enumerate(values)
-    ]
+    # an accepted region replaces one of the same id, so that each answer has ids of its own
+    result = [base | {"id": uuid4().hex[:10], "value": value} for value in values]
     return [{"result": result, "model_version": version, "score": score}]
 
 

@@ -234,10 +234,10 @@ def open_socket(host: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); "
-            "give another --port or --host"
+            f"{host}:{port} cannot be listened on ({reason}); give another --port or --host"
         ) from None
     return found
 

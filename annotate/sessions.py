@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from annotate.desk import AHEAD, NOW, Desk
 from annotate.state import START, Runs, Thing, mask_of, runs_of
 from interseg.clicks.layout import Click, Mask
+from interseg.images import LARGEST_OPENED, image_header
 from interseg.inference.model import Model
 from interseg.inference.rounds import answer_together
 from interseg.inference.session import Session
@@ -62,7 +62,7 @@ class Sessions:
         self.keep = max(1, keep)
         self.ahead = min(ahead, self.keep - 1)
         self.opened: OrderedDict[str, OpenPhoto] = OrderedDict()
-        self._queued: dict[str, Future[OpenPhoto]] = {}
+        self._queued: set[str] = set()
         self._desk = Desk()
 
     def close(self) -> None:
@@ -78,9 +78,9 @@ class Sessions:
         keys = list(self.files)
         place = keys.index(key)
         for other in keys[place + 1 : place + 1 + self.ahead]:
-            queued = self._queued.get(other)
-            if queued is None or queued.done():
-                self._queued[other] = self._desk.submit(AHEAD, partial(self._open, other))
+            if other not in self._queued:
+                self._queued.add(other)
+                self._desk.submit(AHEAD, partial(self._open_ahead, other))
         return opened.start
 
     def start(self, key: str) -> Runs:
@@ -120,6 +120,15 @@ class Sessions:
             if spare > CROWD or (spare > 0 and idle):
                 del self.opened[other]
         return self.opened[key]
+
+    def _open_ahead(self, key: str) -> None:
+        """Encode a photo that nobody has asked for yet, unless it is one that is refused."""
+        try:
+            height, width = image_header(self.files[key]).size.upright
+            if height * width <= LARGEST_OPENED:
+                self._open(key)
+        finally:
+            self._queued.discard(key)
 
     def _session(self, key: str, thing: Thing) -> Session:
         """Return the session on an object with the clicks that it has now."""

@@ -38,6 +38,16 @@ class Picture(NamedTuple):
     """(H, W) bool, or uint8 classes."""
 
 
+class MeasuredVolume(NamedTuple):
+    """Facts about a volume."""
+
+    size: tuple[int, ...]
+    spacing: tuple[float, float, float]
+    """In mm."""
+    share: float
+    """Per cent of the voxels that are target."""
+
+
 @dataclass
 class Part:
     """A split, or a whole set."""
@@ -88,22 +98,38 @@ def check_data(data: Any) -> Findings:
 
 def check_splits(data: ClickDataModule, found: Findings) -> None:
     """Look at each split, at one object of every image."""
-    seen: dict[tuple[str, ...], str] = {}
+    seen: dict[str, ObjectSource] = {}
     for split in ("train", "val", "test"):
         try:
             source = data.objects(split)
         except InputError as error:
             found.problems.append(f"{split}: {error}")
             continue
-        names = tuple(data.names(split))
-        if names in seen:
-            found.parts.append(Part(split, {"objects": f"those of {seen[names]}"}))
+        same = [other for other, earlier in seen.items() if have_same_objects(source, earlier)]
+        if same:
+            found.parts.append(Part(split, {"objects": f"those of {same[0]}"}))
             continue
-        seen[names] = split
+        seen[split] = source
         found.parts.append(look_at_objects(split, source, found))
     compare_with_training(data, found)
     found.notes, found.left_out = [*data.notes, *found.notes], data.left_out
     found.problems = [*data.problems, *found.problems]
+
+
+def have_same_objects(source: ObjectSource, other: ObjectSource) -> bool:
+    """Tell whether two splits are one: all names, and the first, middle and last image."""
+    count = len(source)
+    if count != len(other) or any(source.name(i) != other.name(i) for i in range(count)):
+        return False
+    return all(pixels_of(source, i) == pixels_of(other, i) for i in {0, count // 2, count - 1})
+
+
+def pixels_of(source: ObjectSource, index: int) -> bytes | str:
+    """Read the pixels of an object's image, or the error, which names its file."""
+    try:
+        return source.read(index).image.tobytes()
+    except InputError as error:
+        return str(error)
 
 
 def compare_with_training(data: ClickDataModule, found: Findings) -> None:
@@ -204,7 +230,7 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
 
 def check_volumes(data: VolumeDataModule, found: Findings) -> None:
     """Look at every volume of a stream."""
-    volumes: list[Volume] = []
+    measured: list[MeasuredVolume] = []
     try:
         files = data.files()
     except InputError as error:
@@ -220,8 +246,9 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
             continue
         if index in pictured:
             part.pictures.append(widest_slice(file.image.name, volume))
-        volumes.append(Volume(volume.image[:0], volume.mask, volume.spacing))
-    part.facts |= volume_facts(volumes)
+        share = 100 * float(volume.mask.mean())
+        measured.append(MeasuredVolume(volume.mask.shape, volume.spacing, share))
+    part.facts |= volume_facts(measured)
     found.parts.append(part)
     if not found.problems:
         try:
@@ -230,16 +257,16 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
             found.problems.append(str(error))
 
 
-def volume_facts(volumes: Sequence[Volume]) -> dict[str, str]:
+def volume_facts(volumes: Sequence[MeasuredVolume]) -> dict[str, str]:
     """List the sizes, the spacings and the target's share of volumes."""
     if not volumes:
         return {}
-    shares = [100 * float(volume.mask.mean()) for volume in volumes]
+    shares = [volume.share for volume in volumes]
     spacings: Counter[str] = Counter()
     for volume in volumes:
         spacings[" x ".join(f"{mm:.3g}" for mm in volume.spacing)] += 1
     return {
-        "sizes": count_sizes(volume.mask.shape for volume in volumes),
+        "sizes": count_sizes(volume.size for volume in volumes),
         "spacings": f"{name_most_frequent(spacings)} mm",
         "the target's share": f"{min(shares):.2g} to {max(shares):.2g} %",
     }

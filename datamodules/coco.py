@@ -17,10 +17,13 @@ class CocoDataModule(ClickDataModule):
         root: Folder of the data set; the other paths are relative to it.
         images: Folder of the images; "{split}" in it is replaced.
         annotations: Annotation file; "{split}" in it is replaced.
-        splits: Names of the files' splits for train, val and test, where they differ.
+        splits: Names of the files' splits for train, val and test, where they differ. Without a
+            file of its own the test split is that of validation: COCO and LVIS publish no
+            annotations of theirs.
         min_area: Area in pixels below which objects are left out.
         categories: See `CocoSource`.
         per_category: See `CocoSource`.
+        crowds: See `CocoSource`.
         split: Shares of the images for training and test, or for training, validation and test, if
             all splits have one file; see `FolderDataModule`.
         split_seed: See `FolderDataModule`.
@@ -36,6 +39,7 @@ class CocoDataModule(ClickDataModule):
         min_area: int = 0,
         categories: Sequence[str] | str | None = None,
         per_category: int | None = None,
+        crowds: bool = False,
         split: Sequence[float] | None = None,
         split_seed: int = 0,
         loading: Loading | None = None,
@@ -44,18 +48,19 @@ class CocoDataModule(ClickDataModule):
         self.root, self.images, self.annotations = Path(root), images, annotations
         self.splits, self.min_area = splits or {}, min_area
         self.categories = categories
-        self.per_category = per_category
+        self.per_category, self.crowds = per_category, crowds
         self.shares, self.split_seed = check_shares(split), split_seed
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
         root = require_folder(self.root, "a COCO data set", "download it or point to yours")
-        annotations = root / self._name_of(self.annotations, split)
-        images = root / self._name_of(self.images, split)
+        part = self._part_of(split)
+        annotations = root / self.annotations.format(split=part)
+        images = root / self.images.format(split=part)
         how = "give their folder by data.images=, relative to data.root"
         require_folder(images, "the images of a COCO data set", how)
-        train, test = (self._name_of(self.annotations, part) for part in ("train", "test"))
-        shared = train == test
+        train, test = (self._part_of(one) for one in ("train", "test"))
+        shared = self.annotations.format(split=train) == self.annotations.format(split=test)
         if self.shares is not None and not shared:
             raise InputError(
                 f"each split has a file of its own, {annotations}, "
@@ -63,7 +68,12 @@ class CocoDataModule(ClickDataModule):
             )
         if annotations not in self._opened:
             self._opened[annotations] = CocoSource(
-                annotations, images, self.min_area, self.categories, self.per_category
+                annotations,
+                images,
+                self.min_area,
+                self.categories,
+                self.per_category,
+                self.crowds,
             )
         whole = self._opened[annotations]
         if self.shares is not None:
@@ -74,5 +84,9 @@ class CocoDataModule(ClickDataModule):
             whole.notes = drop_repeats([*whole.notes, note])
         return whole
 
-    def _name_of(self, pattern: str, split: str) -> str:
-        return pattern.format(split=self.splits.get(split, split))
+    def _part_of(self, split: str) -> str:
+        """Name the files' split of a split."""
+        if split == "test" and "test" not in self.splits:
+            own = self.root / self.annotations.format(split="test")
+            return "test" if own.is_file() else self._part_of("val")
+        return self.splits.get(split, split)

@@ -66,6 +66,8 @@ class CocoSource(ObjectSource):
             "unseen" for all others; None for all.
         per_category: Number of objects of each category, drawn once, each from another image (fewer
             where there are no more); None for all.
+        crowds: Whether to take annotations with `iscrowd` as objects too: COCO's are crowds, but
+            CVAT marks every mask so that was painted with its brush.
     """
 
     goes_on = True
@@ -77,6 +79,7 @@ class CocoSource(ObjectSource):
         min_area: int = 0,
         categories: Sequence[str] | str | None = None,
         per_category: int | None = None,
+        crowds: bool = False,
     ) -> None:
         super().__init__()
         self.images = images
@@ -85,13 +88,12 @@ class CocoSource(ObjectSource):
         self.runs: dict[int, Any] = {}
         self.maps: dict[int, NDArray[np.uint8]] = {}
         rows = sorted(self.coco.anns.values(), key=lambda row: row["id"])
-        crowds = [str(row["id"]) for row in rows if row.get("iscrowd")]
-        self.left_out += name_some("crowds, which are no objects", crowds)
-        if rows and len(crowds) == len(rows):
-            self.problems.append(
-                f"{annotations}: all {len(rows)} annotations are crowds, which are no objects"
-            )
-        single = [row for row in rows if not row.get("iscrowd")]
+        marked = [] if crowds else [row for row in rows if row.get("iscrowd")]
+        what = "crowds (iscrowd), which are no objects unless data.crowds=true says so"
+        self.left_out += name_some(what, [str(row["id"]) for row in marked])
+        if rows and len(marked) == len(rows):
+            self.problems.append(f"{annotations}: all {len(rows)} annotations are {what}")
+        single = [row for row in rows if crowds or not row.get("iscrowd")]
         self.rows: list[dict[str, Any]] = self._leave_out_absent(single)
         if min_area:
             self.rows = [row for row in self.rows if self._area(row) >= min_area]

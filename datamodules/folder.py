@@ -32,7 +32,7 @@ from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
 from interseg.listing import name_some
 
-COLOURS = {"colours": "ids", "binary": "any"}
+COLOURS = {"auto": "drawn", "colours": "ids", "binary": "any"}
 """Way in which `read_labels` reads the colours of a kind's masks; other kinds refuse colours."""
 LOSSY = (".jpg", ".jpeg")
 
@@ -169,10 +169,11 @@ class FolderSource(ObjectSource):
 
     def name(self, index: int) -> str:
         stem, id, _ = self.entries[index]
-        return f"{self.pairs[stem][0].name}: {name_of(id, self.kinds[stem])}"
+        return f"{self.image(index)}: {name_of(id, self.kinds[stem])}"
 
     def image(self, index: int) -> str:
-        return self.pairs[self.entries[index][0]][0].name
+        stem = self.entries[index][0]
+        return Path(stem).with_name(self.pairs[stem][0].name).as_posix()
 
     def facts(self) -> dict[str, str]:
         counts = Counter(self.kinds.values()).most_common()
@@ -199,8 +200,9 @@ class FolderDataModule(ClickDataModule):
     """Data module of images and masks in folders.
 
     They are in `root/images` and `root/masks`, or in `root/train/images` and so on if each split
-    has folders of its own. Without such folders every split has the same objects, so that any
-    folder can be evaluated on or trained on; a note says so. `split` divides it by image instead.
+    has folders of its own; without those of `val`, validation sees the test split. Without such
+    folders every split has the same objects, so that any folder can be evaluated on or trained on;
+    a note says so. `split` divides it by image instead.
 
     Args:
         root: Folder of the data set.
@@ -241,6 +243,8 @@ class FolderDataModule(ClickDataModule):
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
         )
         apart = (root / split / self.images).is_dir()
+        if split == "val" and not apart and (root / "test" / self.images).is_dir():
+            split, apart = "test", True  # as with two shares
         if apart and self.shares is not None:
             raise InputError(
                 f"{root} has {split}/ and data.split is {self.shares}; "

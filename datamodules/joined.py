@@ -229,7 +229,11 @@ class JoinedDataModule(ClickDataModule):
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
         """Draw every part's share of an epoch, and join them."""
         seed = self.loading.seed
-        parts = part_numbers(dataset.source)
+        parts = (
+            part_numbers(dataset.source)
+            if len(self.trained) > 1
+            else np.zeros(len(dataset), np.int64)
+        )
         weights = np.array([self.weights.get(name, 1.0) for name in self.trained])
         weights = weights / weights[np.unique(parts)].max()
         walks = []

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.dicom import slices_of
 from datamodules.labelled_images import Key
 from datamodules.photos import PersonBatches
 from datamodules.resuming import ResumableDataModule
@@ -104,18 +105,20 @@ def restore_mask(
     full[scan.box] = found[0, 0].numpy() > 0.5
     turned = SimpleITK.GetImageFromArray(full)
     turned.CopyInformation(read_volume(path, preparation.channel, preparation.series))
-    return SimpleITK.DICOMOrient(turned, orientation_of(path))
+    return SimpleITK.DICOMOrient(turned, orientation_of(path, preparation.series))
 
 
-def orientation_of(path: Path) -> str:
-    """Read the orientation of a file's axes, such as LPS or RAS."""
+def orientation_of(path: Path, series: str | None = None) -> str:
+    """Read the orientation of a file's axes, or of a DICOM series', such as LPS or RAS."""
+    found: Any
     if path.is_dir():
-        return "LPS"
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    dimension = reader.GetDimension()
-    matrix = np.array(reader.GetDirection()).reshape(dimension, dimension)
+        found = SimpleITK.ReadImage(slices_of(path, series))
+    else:
+        found = SimpleITK.ImageFileReader()
+        found.SetFileName(str(path))
+        found.ReadImageInformation()
+    dimension = found.GetDimension()
+    matrix = np.array(found.GetDirection()).reshape(dimension, dimension)
     cosines = matrix[:3, :3].ravel().tolist()
     orient = SimpleITK.DICOMOrientImageFilter
     return str(orient.GetOrientationFromDirectionCosines(cosines))

@@ -49,7 +49,7 @@ class Volume(NamedTuple):
 
 
 def read_volume(
-    path: Path, channel: int | None = None, series: str | None = None
+    path: Path, channel: int | None = None, series: str | None = None, labels: bool = False
 ) -> SimpleITK.Image:
     """Read a volume in any of SimpleITK's formats, or a folder of DICOM slices, turned to LPS.
 
@@ -58,6 +58,7 @@ def read_volume(
         channel: Channel to take of an image that has several, along a fourth dimension or as
             vectors at voxels.
         series: Id or description of the DICOM series to take of a folder that has several.
+        labels: Whether these are labels, of which there is one a voxel.
 
     Raises:
         InputError: The file cannot be read, or a choice of channel or series is missing.
@@ -70,7 +71,7 @@ def read_volume(
             files = str(path)
         with quiet():
             image = SimpleITK.ReadImage(files)
-        return SimpleITK.DICOMOrient(channel_of(image, path, channel), "LPS")
+        return SimpleITK.DICOMOrient(channel_of(image, path, channel, labels), "LPS")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:120]
         if "No such file" in reason and path.exists():
@@ -80,8 +81,10 @@ def read_volume(
         ) from None
 
 
-def channel_of(image: SimpleITK.Image, path: Path, channel: int | None) -> SimpleITK.Image:
-    """Take one channel of a volume.
+def channel_of(
+    image: SimpleITK.Image, path: Path, channel: int | None, labels: bool = False
+) -> SimpleITK.Image:
+    """Take one channel of a volume; of labels there is one.
 
     Raises:
         InputError: The image is not a volume, or has several channels and none is chosen.
@@ -93,6 +96,8 @@ def channel_of(image: SimpleITK.Image, path: Path, channel: int | None) -> Simpl
             f"{path} has {image.GetDimension()} dimensions and {vectors} values a voxel; "
             "give volumes, or volumes of channels"
         )
+    if count > 1 and labels:
+        raise InputError(f"{path} has {count} labels a voxel; write a volume of one label each")
     if (count > 1 and channel is None) or (channel is not None and not 0 <= channel < count):
         given = "" if channel is None else f", data.channel={channel}"
         raise InputError(
@@ -125,7 +130,7 @@ def read_case(
             empty.
     """
     image = read_volume(files.image, channel, series)
-    label = read_volume(files.label)
+    label = read_volume(files.label, labels=True)
     check_same_place(files, image, label)
     pixels = SimpleITK.GetArrayFromImage(image).astype(np.float32)
     wrong = int((~np.isfinite(pixels)).sum())

@@ -13,7 +13,7 @@ from interseg.images import first_line, is_deep_colour, open_image
 READABLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "F")
 """Pillow's modes whose values may be labels, beside those of whole numbers (I, I;16, ...)."""
 OPAQUE = 255
-GREY, IDS, ANY = "refuse", "ids", "any"
+GREY, DRAWN, IDS, ANY = "refuse", "drawn", "ids", "any"
 """Ways to treat colours."""
 
 
@@ -25,8 +25,10 @@ def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
 
     Args:
         path: Path of the file.
-        colours: Treatment of a mask in colours: "refuse" it; "ids" returns `colour_id` of all
-            colours, palettes and greys included; "any" returns 1 for every colour but black.
+        colours: Treatment of a mask in colours: "refuse" it; "drawn" does too, but reads the
+            colours of a palette of black and white, whose first entry may be either; "ids" returns
+            `colour_id` of all colours, palettes and greys included; "any" returns 1 for every
+            colour but black, and reads palettes as "drawn" does.
 
     Raises:
         InputError: A missing file, not a mask, refused colours, transparency, or values that are
@@ -71,7 +73,21 @@ def stored_values(file: Image.Image, path: Path, colours: str) -> NDArray[Any]:
                 f"{path} is grey with more than 8 bits and has no colours; give data.kind=ids"
             )
         return np.array(file.convert("RGBA"))
-    return np.array(file)
+    values = np.array(file)
+    if file.mode == "P" and colours in (DRAWN, ANY):
+        return black_and_white(file, values)
+    return values
+
+
+def black_and_white(file: Image.Image, indices: NDArray[Any]) -> NDArray[Any]:
+    """Give the grey values of palette indices (H, W) if they show black and white alone."""
+    shown = np.asarray(file.convert("RGB"))[..., 0]
+    grey = {(0, 0, 0), (255, 255, 255)}
+    palette = np.reshape(file.getpalette("RGB") or [], (-1, 3)).tolist()
+    used = np.unique(indices).tolist()
+    if len(used) == 2 and {tuple(palette[i]) for i in used if i < len(palette)} == grey:
+        return shown
+    return indices
 
 
 def without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:

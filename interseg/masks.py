@@ -1,7 +1,7 @@
 """Mask files: ids of a photo's objects as PNG, objects of many photos as COCO JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,17 @@ def write_ids(path: Path, ids: NDArray[np.integer]) -> None:
 
 
 class CocoWriter:
-    """A writer of COCO files, which collects annotations object by object."""
+    """A writer of COCO files, which collects annotations object by object.
 
-    def __init__(self) -> None:
+    Args:
+        categories: Names of the first categories, which keep their ids 1, 2, ... whatever objects
+            there are; others follow as they come.
+    """
+
+    def __init__(self, categories: Iterable[str] = ()) -> None:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
-        self.categories: dict[str, int] = {}
+        self.categories = {name: number for number, name in enumerate(categories, 1)}
 
     def add_image(self, name: str, size: tuple[int, int]) -> int:
         """Add a photo of (height, width); returns its id."""

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import SimpleITK
+from PIL import Image
 
 from configs import build, load, resolve
 from datamodules.check import check_data, count_sizes, spread
@@ -103,6 +104,20 @@ def test_splits_are_looked_at_one_by_one(tmp_path):
     assert result.returncode == 1
     assert "wrong: train: a part of the data set is expected in" in result.stdout
     assert "0.png cannot be read as a mask" in result.stdout
+
+
+def test_splits_with_the_same_names_are_told_apart(tmp_path):
+    draw_folder(tmp_path / "set" / "train", 2)
+    draw_folder(tmp_path / "set" / "test", 2)
+    result, _ = look(tmp_path / "set")
+    assert "val" in result.stdout
+    assert result.stdout.count("objects             those of") == 2, "drawn alike"
+    for i in range(2):
+        file = tmp_path / "set" / "test" / "images" / f"{i}.png"
+        write(file, np.asarray(255 - np.array(Image.open(file)), np.uint8))
+    result, _ = look(tmp_path / "set")
+    assert result.returncode == 0
+    assert result.stdout.count("objects             those of") == 1, "val is test"
 
 
 def test_an_empty_folder_is_one_line(tmp_path):
@@ -216,7 +231,7 @@ def test_a_coco_set_has_its_categories_and_what_was_decided_of_its_photos(coco):
         r"1 \(1\.jpg\)",
         result.stdout,
     )
-    assert "left out: crowds, which are no objects: 1 (99)" in result.stdout
+    assert "which are no objects unless data.crowds=true says so: 1 (99)" in result.stdout
     assert list(pictures(page)) == ["0.jpg: thing (1)", "1.jpg: thing (3)", "2.jpg: thing (5)"]
     (coco / "images" / "2.jpg").write_bytes(b"none")
     result, _ = look(coco, *words, config="data/coco.yaml")

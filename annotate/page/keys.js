@@ -2,6 +2,9 @@
 
 import { $, make } from "./dom.js";
 
+// Keys that do their work once, however long they are held.
+const ONCE = new Set(["Enter", "Delete", "Backspace", "Escape"]);
+
 // Keys that are held down.
 export const held = { space: false };
 
@@ -23,6 +26,7 @@ export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
       if (!held.space) { held.space = true; changed(); }
       return;
     }
+    if (event.repeat && ONCE.has(event.key)) { event.preventDefault(); return; }
     const work = /^[1-9]$/.test(event.key) && digit ? () => digit(Number(event.key)) : keys[event.key] ?? keys[event.key.toLowerCase()];
     if (work) { event.preventDefault(); work(); }
   });

@@ -131,11 +131,14 @@ export function redo() {
 
 function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === null) choose(one.number); }
 
+// A click that is still being computed is taken back too: this request's turn comes after its answer.
 export function cancel() {
-  const one = thing();
   if (isLeaving()) return;
-  if (one && one.actions > chosenAt) act({ do: "undo", object: one.number, to: chosenAt }).then(() => choose(null));
-  else choose(null);
+  const turn = choice, from = chosenAt;
+  act(() => {
+    const one = page.photo.things.get(turn.number);
+    return one && one.actions > from ? { do: "undo", object: one.number, to: from } : null;
+  }).then(() => { if (turn === choice) choose(null); });
 }
 
 export function remove(number) {
@@ -146,10 +149,17 @@ export function remove(number) {
   });
 }
 
+let finishing = false;
+
 export async function finish() {
-  if (!page.photo || isLeaving()) return;
-  await act({ do: page.photo.finished ? "reopen" : "finish" });
-  await refresh();
+  if (!page.photo || isLeaving() || finishing) return;
+  finishing = true;
+  try {
+    await act({ do: page.photo.finished ? "reopen" : "finish" });
+    await refresh();
+  } finally {
+    finishing = false;
+  }
   if (!page.photo.finished) return;
   const { photos } = page.project, place = photos.findIndex((one) => one.key === page.photo.key);
   const next = [...photos.slice(place + 1), ...photos.slice(0, place)].find((one) => !one.finished);
@@ -164,11 +174,16 @@ export function step(by) {
 
 export const write = (tolerance) => writeExport(() => inOrder(() => post("/api/export", { tolerance })));
 
-// An object for each value above 0 of a mask.
+// An object for each value above 0 of a mask; with a network of classes its values are the classes of one answer.
 export async function startFrom(file) {
   try {
     const { key, size: [height, width] } = page.photo, masks = await masksIn(file, [height, width]);
-    for (const mask of masks) {
+    if (page.project.outputs > 1) {
+      const runs = Object.fromEntries([...masks].map(([value, mask]) => [value, encode(mask, height, width)]));
+      if (masks.size) await act({ do: "start", category: page.category, runs });
+      return;
+    }
+    for (const mask of masks.values()) {
       if (page.photo?.key !== key || isLeaving()) throw new Error("Another photo is open: the rest of the mask is left out.");
       if (page.chosen !== null) choose(null);
       await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
@@ -183,13 +198,14 @@ async function masksIn(file, [height, width]) {
   pen.drawImage(picture, 0, 0);
   const { data } = pen.getImageData(0, 0, width, height), masks = new Map();
   for (let i = 0; i < height * width; i++) {
-    const value = (data[4 * i] << 16) | (data[4 * i + 1] << 8) | data[4 * i + 2];
+    const [red, green, blue] = data.subarray(4 * i, 4 * i + 3);
+    const value = red === green && green === blue ? red : (red << 16) | (green << 8) | blue;
     if (!value) continue;
     if (!masks.has(value)) masks.set(value, new Uint8Array(height * width));
     if (masks.size > MOST_VALUES) throw new Error(`The mask has more than ${MOST_VALUES} values; save ids, or black and white.`);
     masks.get(value)[i] = 1;
   }
-  return masks.values();
+  return masks;
 }
 
 export async function refresh() {

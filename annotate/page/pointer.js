@@ -24,11 +24,13 @@ const pointOf = ([y, x]) => [round(y - 0.5), round(x - 0.5)];
 export function listenToPointer(view, hand) {
   const { canvas } = view;
   let drag = null;
+  // A second finger, or a palm, while something is being done.
+  const isOther = (event) => drag !== null && event.pointerId !== drag.down.pointerId;
 
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (!hand.ready()) return;
+    if (!hand.ready() || isOther(event)) return;
     event.preventDefault();
     canvas.focus();
     canvas.setPointerCapture(event.pointerId);
@@ -45,6 +47,7 @@ export function listenToPointer(view, hand) {
   });
 
   canvas.addEventListener("pointermove", (event) => {
+    if (isOther(event)) return;
     const place = view.place(event), radius = hand.radius();
     view.cursor = radius === null ? null : { y: place[0], x: place[1], radius };
     if (view.cursor) view.draw();
@@ -60,6 +63,7 @@ export function listenToPointer(view, hand) {
   });
 
   canvas.addEventListener("pointerup", (event) => {
+    if (isOther(event)) return;
     const was = drag;
     drag = null;
     view.drawing = false;
@@ -71,7 +75,13 @@ export function listenToPointer(view, hand) {
     }
   });
 
-  canvas.addEventListener("pointercancel", () => { drag = null; view.path = null; view.drawing = false; view.draw(); });
+  canvas.addEventListener("pointercancel", (event) => {
+    if (isOther(event)) return;
+    drag = null;
+    view.path = null;
+    view.drawing = false;
+    view.draw();
+  });
   canvas.addEventListener("pointerleave", () => { view.cursor = null; hand.hover?.(null); view.draw(); });
 
   canvas.addEventListener("wheel", (event) => {

@@ -80,7 +80,7 @@ export class View {
   }
 
   drawNow() {
-    const { pen, photo, scale } = this, dots = devicePixelRatio || 1;
+    const { pen, photo, scale } = this, dots = this.canvas.width / this.width || 1;   // what the canvas has, wherever the window is now
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     if (!photo) return;

@@ -126,12 +126,15 @@ class Course(Generic[R]):
     def _give_up_round(self, line: str) -> bool:
         """Cancel a decided round that cannot be learned, so that the person can say something else.
 
-        Returns False where there is none.
+        Returns False where there is none, or where that cannot be kept.
         """
         item = self.current
         if item is None or not item.rounds.learning:
             return False
-        self.happen(item, {"do": "cancel", "round": item.rounds.round, "problem": line})
+        try:
+            self.happen(item, {"do": "cancel", "round": item.rounds.round, "problem": line})
+        except OSError:  # a full disk: nothing can be kept any more
+            return False
         self.meeting = None
         return True
 

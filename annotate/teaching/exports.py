@@ -20,16 +20,16 @@ from interseg.images import image_header
 def export(lessons: Lessons) -> list[str]:
     """Write `masks/`, `labels/` and `transfer.json` of the photos so far; return notes.
 
+    Masks and labels have the photos' sizes.
     The method answers every photo that is done once more: that tells what it has kept.
     """
     met = [item for item in lessons.order if item.rounds.met is not None]
     for item in met:
         height, width = image_header(item.path).size.upright
-        full = cv2.resize(
-            answer_of(lessons, item), (width, height), interpolation=cv2.INTER_NEAREST
-        )
-        save(lessons, "masks", item, np.asarray(full, np.uint8))
-        save(lessons, "labels", item, annotation_of(item.rounds.labels, lessons.size))
+        labels = annotation_of(item.rounds.labels, lessons.size)
+        for kind, drawn in (("masks", answer_of(lessons, item)), ("labels", labels)):
+            full = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_NEAREST)
+            save(lessons, kind, item, np.asarray(full, np.uint8))
     done = [item for item in met if item.rounds.finished]
     now: list[NDArray[np.int64]] = (
         lessons.ask(lambda student: answers(student, [item.task for item in done])) if done else []

@@ -7,6 +7,7 @@ from annotate.server import serving
 from annotate.state import decode
 from tests.helpers.annotating import model_of_classes, project_of, tiny_model
 from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.drawing import write
 
 SIZE = (72, 96)
 pytestmark = pytest.mark.skipif(
@@ -83,7 +84,14 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         other = Tab(browser, address)
         other.expect(other.page.locator("#banner")).to_be_visible()
         other.page.close()
-        tab.press("Enter")
+        tab.press("n")
+        tab.page.mouse.click(*tab.at(60, 60))
+        tab.press("Escape")  # before the answer
+        tab.expect(tab.page.locator("#things li.on")).to_have_count(0)
+        tab.expect(tab.page.locator("#things li")).to_have_count(2)
+        for _ in range(3):
+            tab.page.keyboard.down("Enter")  # held, which would open it again
+        tab.page.keyboard.up("Enter")
         tab.expect(tab.page.locator("#place")).to_have_text("2 of 5")
         tab.expect(tab.page.locator("#done")).to_have_text("1 finished")
         tab.press("ArrowLeft")
@@ -169,6 +177,14 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
         mask = project.mask(photo, thing)
         assert (mask[60, 60:71] == 1).all()
         assert (mask[60, 20:31] == 0).all()
+        tab.press("ArrowRight")
+        tab.expect(tab.page.locator("#place")).to_have_text("2 of 5")
+        labels = np.repeat(np.array([0, 2, 1], np.uint8), 24)[:, None].repeat(96, 1)
+        write(tmp_path / "labels.png", labels)
+        tab.page.set_input_files("input[type=file]", tmp_path / "labels.png")
+        tab.expect(tab.page.locator("#undo")).to_be_enabled()
+        photo = next(photo for photo in map(project.photo, project.files) if photo.name == "1.png")
+        assert np.array_equal(project.mask(photo, photo.state.things[1]), labels)
         assert tab.errors == []
         tab.page.close()
     project.close()

@@ -141,11 +141,13 @@ def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder, address):
     }
     assert ask(address, "/setup", setup) == (200, {"model_version": "v1"})
     assert ask(address, "/predict", request([])) == (200, {"results": [], "model_version": "v1"})
+    ids = set()
     for count in (1, 2, 3, 2):
         status, answer = ask(address, "/predict", request(CLICKS[:count]))
         session = played(folder, CLICKS[:count])
         (prediction,) = answer["results"]
         (region,) = prediction["result"]
+        ids.add(region["id"])
         assert status == 200
         assert (region["from_name"], region["to_name"], region["type"]) == (
             "tag",
@@ -162,6 +164,7 @@ def test_label_studio_gets_the_sessions_masks_as_brush_labels(folder, address):
             decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0, session.mask
         )
         assert prediction["score"] == pytest.approx(session.probabilities[session.mask].mean())
+    assert len(ids) == 4, "a region that is accepted takes the place of one with its id"
 
 
 def test_label_studio_gets_polygons_where_its_config_has_those_alone(folder, address):

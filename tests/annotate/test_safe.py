@@ -115,6 +115,7 @@ def test_a_token_is_asked_for_everywhere_and_compared_in_constant_time(project, 
         guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b)
     )
     with serving(project, token=TOKEN) as address:
+        name = f"{guard.COOKIE}_{urlsplit(address).port}"
         for path in (
             "/",
             "/page/main.js",
@@ -123,14 +124,15 @@ def test_a_token_is_asked_for_everywhere_and_compared_in_constant_time(project, 
             "/none",
         ):
             assert raw(address, path)[0] == 401
-            assert raw(address, path, cookie=f"{guard.COOKIE}=wrong")[0] == 401
+            assert raw(address, path, cookie=f"{name}=wrong")[0] == 401
             assert raw(address, path, authorization="Bearer é")[0] == 401
         assert raw(address, "/?token=abcdefghijkm")[0] == 401
         status, headers, _ = raw(address, f"/?token={TOKEN}")
         assert (status, headers["location"]) == (303, "/"), "the token does not stay in the address"
         cookie = headers["set-cookie"]
+        assert cookie.startswith(f"{name}={TOKEN}; "), "annotators on other ports have their own"
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie
         assert raw(address, cookie=cookie.split(";")[0])[0] == 200
         assert raw(address, authorization=f"Bearer {TOKEN}")[0] == 200
         assert raw(address, authorization=f"Bearer {TOKEN}", origin="http://evil.example")[0] == 403

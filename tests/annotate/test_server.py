@@ -15,6 +15,7 @@ from annotate.requests import stroke_of
 from annotate.server import make_app, open_socket, serve, serving
 from annotate.state import encode
 from benchmarks.annotate import answer_parts, draw_photos, people
+from interseg.errors import InputError
 from interseg.images import read_image
 from tests.helpers.annotating import (
     CLICKS,
@@ -275,3 +276,8 @@ def test_ctrl_c_ends_it_without_a_word(project, capfd):
     place.close()
     assert answered[-1] == 200
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_that_is_none_is_one_line():
+    with pytest.raises(InputError, match="99999 cannot be listened on"):
+        open_socket("127.0.0.1", 99999)

@@ -1,8 +1,12 @@
 """Sessions behind the page: kept or played again, the answers are the same."""
 
+import gc
+import weakref
+
 import cv2
 import numpy as np
 
+from annotate.desk import AHEAD
 from annotate.server import serving
 from annotate.state import encode
 from tests.helpers.annotating import (
@@ -45,6 +49,32 @@ def test_the_photos_that_people_work_on_are_not_encoded_again(folder, tmp_path):
         Page(address, "4.png")
         assert len(project.sessions.opened) == 1
         assert np.array_equal(mask(pages[0].act("undo", object=1)), played(folder, CLICKS[:3]).mask)
+    project.close()
+
+
+def test_photos_that_were_encoded_ahead_are_let_go(folder, tmp_path, monkeypatch):
+    model, made = tiny_model(), []
+    real = model.session
+
+    def session(path, *rest):
+        found = real(path, *rest)
+        made.append((path.name, weakref.ref(found)))
+        return found
+
+    model.session = session
+    project = project_of(folder, tmp_path / "out", model=model, keep=2)
+    sessions = project.sessions
+    for key in list(project.files):
+        sessions.open(key)
+        sessions._desk.do(AHEAD + 1, lambda: None)  # what was queued before is done
+    gc.collect()
+    assert not sessions._queued
+    assert sum(found() is not None for _, found in made) == len(sessions.opened) == 2
+    monkeypatch.setattr("annotate.sessions.LARGEST_OPENED", 10)
+    made.clear()
+    sessions.open(next(iter(project.files)))
+    sessions._desk.do(AHEAD + 1, lambda: None)
+    assert [name for name, _ in made] == ["0.png"], "a neighbour that is refused is not encoded"
     project.close()
 
 

@@ -82,7 +82,8 @@ def test_what_is_bad_is_named_and_its_neighbours_go_on(coco):
     ]
     assert source.name(1) == "1.jpg: object (3)"
     assert source.rows[1]["category_id"] == NO_CATEGORY
-    assert source.left_out == ["crowds, which are no objects: 1 (99)"]
+    (line,) = source.left_out
+    assert line.endswith("no objects unless data.crowds=true says so: 1 (99)")
     assert len(source.notes) == 1
     assert "annotations.json that cannot be used: 3 (category 2 has" in source.notes[0]
 
@@ -158,6 +159,20 @@ def test_one_file_for_all_splits_is_said_or_split_by_image(coco):
         InputError, match=r"each split has a file of its own, .*train\.json, and data\.split is"
     ):
         CocoDataModule(str(coco), split=[0.8, 0.2]).source("train")
+
+
+def test_a_test_file_of_ones_own_is_played_and_without_one_that_of_validation(coco):
+    (coco / "annotations").mkdir()
+    content = json.loads((coco / "annotations.json").read_text())
+    for split, count in (("train", 5), ("val", 3)):
+        some = content | {"annotations": content["annotations"][:count]}
+        (coco / "annotations" / f"{split}.json").write_text(json.dumps(some))
+    given = {"root": str(coco), "annotations": "annotations/{split}.json"}
+    assert len(CocoDataModule(**given).source("test")) == 3
+    some = content | {"annotations": content["annotations"][:2]}
+    (coco / "annotations" / "test.json").write_text(json.dumps(some))
+    assert len(CocoDataModule(**given).source("test")) == 2
+    assert len(CocoDataModule(**given, splits={"test": "val"}).source("test")) == 3
 
 
 @pytest.mark.parametrize(

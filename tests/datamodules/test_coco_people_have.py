@@ -4,6 +4,7 @@ import pytest
 
 from tests.helpers.people import H, W, coco, outcome
 
+CROWDS = "crowds (iscrowd), which are no objects unless data.crowds=true says so"
 COCO = [
     (
         "area null",
@@ -56,12 +57,12 @@ COCO = [
         lambda root: coco(root, {"iscrowd": 1}),
         {
             "objects": {},
-            "problems": ["ROOT/a.json: all 1 annotations are crowds, which are no objects"],
+            "problems": [f"ROOT/a.json: all 1 annotations are {CROWDS}"],
             "notes": [
                 "entries of ROOT/a.json that cannot be used: 1 (ROOT/a.json: "
-                "all 1 annotations are crowds, which are no objects)"
+                f"all 1 annotations are {CROWDS})"
             ],
-            "left_out": ["crowds, which are no objects: 1 (1)"],
+            "left_out": [f"{CROWDS}: 1 (1)"],
         },
     ),
     (
@@ -69,8 +70,13 @@ COCO = [
         lambda root: coco(root, {}, {"iscrowd": 1}),
         {
             "objects": {"a.png: thing (1)": (140, 0)},
-            "left_out": ["crowds, which are no objects: 1 (2)"],
+            "left_out": [f"{CROWDS}: 1 (2)"],
         },
+    ),
+    (
+        "masks that CVAT's brush has painted",
+        lambda root: coco(root, {}, {"iscrowd": 1}, crowds=True),
+        {"objects": {"a.png: thing (1)": (140, 0), "a.png: thing (2)": (140, 0)}},
     ),
     (
         "no image file",

@@ -7,6 +7,7 @@ import SimpleITK
 from configs import build, load, resolve
 from datamodules.dicom import series_folder
 from datamodules.nci_isbi import NciIsbiDataModule
+from datamodules.scans import orientation_of
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.errors import InputError
 from tests.helpers.people import TARGET, VOXELS, write_series
@@ -88,3 +89,9 @@ def test_slices_a_little_apart_are_one_volume(tmp_path):
     write_series(tmp_path / "images" / "case", "1.2.3", "T2", [0, 2.01, 3.98, 6, 8.02, 10])
     label(tmp_path / "labels" / "case.nrrd")
     assert volume(tmp_path, None).image.shape == VOXELS.shape
+
+
+@pytest.mark.parametrize(("sagittal", "axes"), [(False, "LPS"), (True, "PIR")])
+def test_a_series_has_the_axes_of_its_slices(sagittal, axes, tmp_path):
+    write_series(tmp_path, "1.2.3", "T2", PLACES, sagittal)
+    assert orientation_of(tmp_path) == axes

@@ -18,7 +18,7 @@ from datamodules.sources import ObjectSource
 from interseg.errors import InputError
 from tests.helpers.drawing import draw, write
 from tests.helpers.joined import draw_sets, joined
-from tests.helpers.training import assert_equal
+from tests.helpers.training import AUGMENT, assert_equal
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,14 @@ def test_one_part_is_trained_in_the_order_that_it_has_by_itself(root):
         for data in (joined(root, train=["big"]), alone)
     ]
     assert epochs(samplers[0], 3) == epochs(samplers[1], 3)
+
+
+def test_one_part_that_is_joined_itself_is_trained(root):
+    parts = {"all": joined(root), "held": GrabCutDataModule(str(root / "held"))}
+    loading = Loading(num_workers=0, batch_size=2, augment=AUGMENT)
+    outer = JoinedDataModule(parts, train=["all"], evaluate=["held"], loading=loading)
+    loaded = [batch["id"].tolist() for batch in outer.train_dataloader()]
+    assert sorted(id for batch in loaded for id in batch) == list(range(10))
 
 
 @pytest.mark.parametrize("world_size", [2, 3])

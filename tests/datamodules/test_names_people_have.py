@@ -111,7 +111,13 @@ NAMES = [
             {"a.png": PHOTO, "more/a.png": PHOTO},
             nested=True,
         ),
-        {"objects": {"a.png: object 1": (140, 0), "a.png: object 2": (48, 0)}},
+        {
+            "objects": {
+                "a.png: object 1": (140, 0),
+                "more/a.png: object 1": (140, 0),
+                "more/a.png: object 2": (48, 0),
+            }
+        },
     ),
     (
         "two of one name",

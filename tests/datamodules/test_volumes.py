@@ -79,6 +79,8 @@ def test_one_channel_of_several_is_taken(tmp_path):
             read_case(files)
         with pytest.raises(InputError, match=r"2 channels, data\.channel=2"):
             read_case(files, channel=2)
+        with pytest.raises(InputError, match=f"{name} has 2 labels a voxel; write a volume of one"):
+            read_case(VolumeFiles(tmp_path / "b.nii.gz", tmp_path / name), channel=0)
 
 
 def test_crops_and_sizes():

@@ -106,7 +106,7 @@ def masks(
     return told(FolderSource(root / "images", root / "masks", **options), root)
 
 
-def coco(root: Path, *rows: dict[str, Any], **parts: Any) -> dict[str, Any]:
+def coco(root: Path, *rows: dict[str, Any], crowds: bool = False, **parts: Any) -> dict[str, Any]:
     """Write a COCO file of one photo, whose annotations are given as changes of a good one, and
     list it; None takes a key away.
     """
@@ -121,7 +121,7 @@ def coco(root: Path, *rows: dict[str, Any], **parts: Any) -> dict[str, Any]:
         "categories": [{"id": 1, "name": "thing"}],
     }
     (root / "a.json").write_text(json.dumps(content | {"annotations": annotations} | parts))
-    return told(CocoSource(root / "a.json", root / "images"), root)
+    return told(CocoSource(root / "a.json", root / "images", crowds=crowds), root)
 
 
 def classes(root: Path, *labels: np.ndarray, count: int = 3, **options: Any) -> list[list[int]]:
@@ -163,8 +163,10 @@ def volume(
     return len(case.image), bool(np.array_equal(case.image, VOXELS))
 
 
-def write_series(folder: Path, id: str, description: str, places: list[float]) -> list[Path]:
-    """Write a DICOM series by GDCM, a slice a place in mm."""
+def write_series(
+    folder: Path, id: str, description: str, places: list[float], sagittal: bool = False
+) -> list[Path]:
+    """Write a DICOM series by GDCM, a slice a place in mm, axial or sagittal."""
     before = locale.setlocale(locale.LC_ALL)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -179,8 +181,8 @@ def write_series(folder: Path, id: str, description: str, places: list[float]) -
         }
         tags |= {
             "0020|0013": str(number),
-            "0020|0032": f"0\\0\\{place}",
-            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0032": f"{place}\\0\\0" if sagittal else f"0\\0\\{place}",
+            "0020|0037": "0\\1\\0\\0\\0\\-1" if sagittal else "1\\0\\0\\0\\1\\0",
             "0018|0050": "2",
         }
         for tag, value in tags.items():

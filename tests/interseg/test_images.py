@@ -137,3 +137,28 @@ def test_a_turned_tiff_is_read_whether_it_is_compressed_or_not(orientation, comp
     assert image_size(path).upright == (6, 4)
     assert np.array_equal(read_image(path)[..., 0], expected)
     assert np.array_equal(read_labels(path), expected)
+
+
+@pytest.mark.parametrize("colours", ["drawn", "any"])
+def test_a_palette_of_black_and_white_is_read_by_its_colours(colours, tmp_path):
+    object = np.zeros((24, 32), bool)
+    object[4:14, 6:20] = True
+    white_first = [255, 255, 255, 0, 0, 0]
+    for palette, indices in (
+        (white_first, ~object),
+        (white_first[::-1], object),
+    ):
+        file = Image.fromarray(indices.astype(np.uint8))
+        file.putpalette(palette)
+        file.save(tmp_path / "a.png")
+        assert np.array_equal(read_labels(tmp_path / "a.png", colours) > 0, object)
+        assert np.array_equal(read_labels(tmp_path / "a.png"), indices), "classes are indices"
+
+
+@pytest.mark.parametrize("colours", ["refuse", "drawn"])
+def test_a_palette_of_colours_is_read_by_its_indices(colours, tmp_path):
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    file = Image.fromarray(labels)
+    file.putpalette([255, 255, 255, 0, 0, 0, 200, 10, 10])
+    file.save(tmp_path / "a.png")
+    assert np.array_equal(read_labels(tmp_path / "a.png", colours), labels)

@@ -140,6 +140,29 @@ def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(
         assert person.learn()["round"] == 1
 
 
+def test_a_disk_that_is_full_ends_the_lessons_with_its_reason(
+    photos, pretrained, tmp_path, monkeypatch
+):
+    with taught(pretrained("naive"), photos, tmp_path) as (lessons, address):
+        person = Pupil(address)
+        say(person, LABELS)
+        journal = lessons.current.journal
+        append = journal.append
+
+        def full(event):
+            if threading.current_thread().name == "lessons":
+                raise OSError(28, "No space left on device")
+            append(event)
+
+        monkeypatch.setattr(journal, "append", full)
+        person.act("teach")
+        until = time.monotonic() + 30
+        while not lessons.problem:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert "No space left on device" in lessons.problem
+
+
 def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pretrained, tmp_path):
     played(root, pretrained("clis"), tmp_path / "tasks")
     with taught(tmp_path / "tasks", photos, tmp_path / "out") as (_, address):

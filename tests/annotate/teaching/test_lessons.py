@@ -209,6 +209,8 @@ def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
     with pytest.raises(InputError, match="device is 'tpu'"):
         open_lesson(str(run), [], photos / "images", tmp_path / "a", device="tpu")
     open_lesson(str(run), [], photos / "images", tmp_path / "b")
+    (tmp_path / "b" / "journal").mkdir()
+    (tmp_path / "b" / "journal" / "0.png.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match="lessons of another checkpoint"):
         open_lesson(str(pretrained("clis")), [], photos / "images", tmp_path / "b")
     with (
