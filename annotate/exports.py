@@ -41,7 +41,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
 
     `masks/STEM.png` ids in the order of the objects; `annotations.json` COCO with run lengths,
     `annotations_polygons.json` with polygons; `labelme/STEM.json`; `clicks.csv`; with truth
-    `experiment/`.
+    `experiment/`. What is returned, a line each on what these files do not hold, is in `notes.txt`.
 
     Args:
         project: Project whose photos are written.
@@ -80,6 +80,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     write_table(project.out / "clicks.csv", COLUMNS, rows)
     if project.truth:
         notes += write_experiment(project, project.truth)
+    write_whole(project.out / "notes.txt", "".join(f"{line}\n" for line in notes))
     return notes
 
 

@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from annotate.journal import Event
 from interseg.clicks.layout import KINDS, Click, Mask
 from interseg.errors import InputError
+from interseg.masks import unpack_runs
 
 Runs = dict[str, str]
 """A mask's labels above 0, each as COCO's compressed run lengths; an object's only label is "1"."""
@@ -168,25 +169,12 @@ def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def check_runs(counts: str, size: tuple[int, int]) -> None:
-    """Raise `InputError` for run lengths that do not fill an image of (height, width) exactly.
-
-    COCO's letters have 5 bits each, the lowest first, and a sixth where more follow; from the
-    fourth on, a run is told by its difference to the one before the last (pycocotools,
-    `maskApi.c`).
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for letter in counts.encode("utf-8", "replace"):
-        bits = letter - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & ~63 or shift > 40:
-            break
-        if not bits & 32:
-            value -= (1 << shift) if bits & 16 else 0
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift or any(run < 0 for run in runs) or sum(runs) != size[0] * size[1]:
+    """Raise `InputError` for run lengths that do not fill an image of (height, width) exactly."""
+    try:
+        runs = unpack_runs(counts)
+    except ValueError:
+        runs = [-1]
+    if any(run < 0 for run in runs) or sum(runs) != size[0] * size[1]:
         raise InputError(f"run lengths are damaged, or of another size than {size[0]} x {size[1]}")
 
 

@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 from interseg.errors import InputError
 from interseg.images import LARGEST_SIDE
 from interseg.listing import leads_out
+from interseg.masks import unpack_runs
 
 PARTS = ("images", "annotations", "categories")
 NO_CATEGORY = -1
@@ -239,34 +240,6 @@ def check_runs(runs: dict[str, Any], size: tuple[int, int]) -> str | None:
     if not any(lengths[1::2]):
         return "has run lengths that cover no pixel"
     return None
-
-
-def unpack_runs(text: str) -> list[int]:
-    """Unpack COCO's compressed run lengths.
-
-    A character holds five bits. From the fourth length on, the number is the difference to the
-    length before the last one.
-
-    Raises:
-        ValueError: The text is not of this format.
-    """
-    lengths: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 30:
-            raise ValueError(f"character {character!r}")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("it ends within a number")
-    return lengths
 
 
 def is_id(value: Any) -> bool:

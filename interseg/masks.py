@@ -38,6 +38,35 @@ def write_ids(path: Path, ids: NDArray[np.integer]) -> None:
         Image.fromarray(pixels).save(part, format="PNG")
 
 
+def unpack_runs(text: str) -> list[int]:
+    """Unpack COCO's compressed run lengths.
+
+    A character holds five bits, the lowest first, and a sixth where more follow. From the fourth
+    length on, the number is the difference to the length before the last one (pycocotools,
+    `maskApi.c`).
+
+    Raises:
+        ValueError: The text is not of this format.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError(f"character {character!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("it ends within a number")
+    return lengths
+
+
 class CocoWriter:
     """A writer of COCO files, which collects annotations object by object.
 

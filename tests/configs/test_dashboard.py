@@ -41,7 +41,7 @@ def test_an_offline_run_holds_what_the_dashboard_shows(run, forks, tmp_path):
     assert len(list(media.glob("images/pictures/clicks*"))) == kept["pictures/clicks/count"] == 30
 
 
-BRIEFLY = {"WANDB_INIT_TIMEOUT": "5", "WANDB_FINISH_TIMEOUT": "2"}
+BRIEFLY = {"WANDB_INIT_TIMEOUT": "2", "WANDB_FINISH_TIMEOUT": "2"}
 
 
 def online(forks, data, run, server, *more, waits=BRIEFLY):

@@ -18,10 +18,10 @@ from datamodules.coco_json import (
     check_polygons,
     is_certain,
     read_json,
-    unpack_runs,
 )
 from datamodules.coco_source import CocoSource
 from interseg.errors import InputError
+from interseg.masks import unpack_runs
 
 
 def edit(path, change):
