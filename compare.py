@@ -197,7 +197,10 @@ def figures(method: Method) -> dict[str, str]:
     cells = {}
     for name in select_shown(method.runs[0].figures):
         values = [run.figures.get(name) for run in method.runs]
-        if len(set(values)) == 1:
+        never = values.count(None)
+        if never and all(name in run.figures for run in method.runs):
+            cells[name] = "never" if never == len(values) else f"never ({never} of {len(values)})"
+        elif len(set(values)) == 1:
             cells[name] = write_number(values[0])
         elif (found := method.figure(name)) is not None:
             cells[name] = f"{found[0]:.4g} ± {found[1]:.2g}"

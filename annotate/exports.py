@@ -154,12 +154,17 @@ def write_photo(
         "version": "5.5.0",
         "flags": {},
         "shapes": shapes,
-        "imagePath": Path(os.path.relpath(photo.path, outlines.parent)).as_posix(),
+        "imagePath": path_from(outlines.parent, photo.path),
         "imageData": None,
     }
     content |= {"imageHeight": photo.size[0], "imageWidth": photo.size[1]}
     outlines.parent.mkdir(parents=True, exist_ok=True)
     write_whole(outlines, json.dumps(content))
+
+
+def path_from(folder: Path, file: Path) -> str:
+    """Write a file's path from a folder, both without links, which `..` would follow."""
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
 
 
 def script_of(photo: Photo, thing: Thing) -> list[dict[str, Any]]:

@@ -52,7 +52,10 @@ class Guard:
             key.decode("latin-1").lower(): value.decode("latin-1")
             for key, value in scope["headers"]
         }
-        refusal = self.refusal(headers, [key for key, _ in scope["headers"]].count(b"host"))
+        navigates = (scope["method"], scope["path"]) == ("GET", "/")
+        navigates = navigates and headers.get("sec-fetch-mode") == "navigate"
+        hosts = [key for key, _ in scope["headers"]].count(b"host")
+        refusal = self.refusal(headers, hosts, navigates)
         if refusal is None and self.token is not None:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             if scope["path"] == "/" and given and same(given, self.token):
@@ -81,8 +84,13 @@ class Guard:
 
         await self.app(scope, receive, send_with_headers)
 
-    def refusal(self, headers: dict[str, str], hosts: int) -> tuple[int, str] | None:
-        """Give status and reason where a request is refused for where it comes from."""
+    def refusal(
+        self, headers: dict[str, str], hosts: int, navigates: bool = False
+    ) -> tuple[int, str] | None:
+        """Give status and reason where a request is refused for where it comes from.
+
+        A link to the page may be anywhere: who `navigates` there changes nothing.
+        """
         host = headers.get("host", "")
         if hosts != 1 or not self.known(host):
             return 403, "Host is no name of this machine; open the address that was printed"
@@ -92,7 +100,8 @@ class Guard:
             f"https://{host}".lower(),
         ):
             return 403, "Origin is another page; use the annotator's own"
-        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        elsewhere = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+        if elsewhere and not navigates:
             return 403, "the request comes from another page; use the annotator's own"
         return None
 

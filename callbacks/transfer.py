@@ -78,7 +78,9 @@ class Transfer(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the tasks after which is measured."""
-        self._check(data_of(trainer, TaskStream).length)
+        data = data_of(trainer, TaskStream)
+        if data.protocol.kind == "sequence":
+            self._check(data.length)
 
     def on_train_batch_start(
         self,

@@ -89,22 +89,30 @@ def remove_results(folder: Path) -> None:
 def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
     """Remove the results in a folder that is to be overwritten, this evaluation's own too.
 
-    Of an evaluation in parts, each part removes its own. A job that was queued again removes
-    nothing.
+    What this evaluation has played without a report is kept: it was interrupted, and goes on.
 
     Raises:
-        InputError: another evaluation's are not to be, or the folder is of a training.
+        InputError: another evaluation's are not to be, the folder is of a training, or parts would
+            replace their own evaluation one by one.
     """
     folder, opened = record.folder, record.folder / "config.yaml"
     if (folder / LAST).is_file():
         raise InputError(
             f"{folder} holds a trained run; give run=PATH for another folder, or leave run= out"
         )
-    if overwrite:
-        if not queued_again():
-            rank_zero_only(record.forget)()
+    if overwrite and record.is_reported():
+        if record.shard:
+            raise InputError(
+                f"{folder} holds this evaluation, which its parts cannot replace one by one; "
+                "give run=PATH for another folder, or overwrite=true without shard="
+            )
+        rank_zero_only(record.forget)()
         return
     if not record.has_others():
+        return
+    if overwrite:
+        rank_zero_only(record.forget_others)()
+        rank_zero_only(record.forget_report)()
         return
     old = read("default.yaml") | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []

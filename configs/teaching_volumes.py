@@ -129,9 +129,9 @@ def open_volumes(
             raise InputError(f"there is no volume {path}; give files by --volume")
         if files.setdefault(path.name, path) != path:
             raise InputError(f"{files[path.name]} and {path} share a name; rename one")
-    known = out / "lesson.json"
-    before = json.loads(known.read_text()).get("normal") if known.is_file() else None
     names = order_in(out, digest(file), list(overrides), files)
+    known = out / "lesson.json"
+    before = json.loads(known.read_text()).get("normal")  # of lessons that go on
     without_download(resolved["model"])
     preparation = prepared(
         resolved["data"], trusted, None if before is None else (before[0], before[1])

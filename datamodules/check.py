@@ -117,7 +117,7 @@ def check_splits(data: ClickDataModule, found: Findings) -> None:
 
 
 def have_same_objects(source: ObjectSource, other: ObjectSource) -> bool:
-    """Tell whether two splits are one: all names, and the first, middle and last image."""
+    """Tell whether two splits are one: all names, and the first, middle and last object."""
     count = len(source)
     if count != len(other) or any(source.name(i) != other.name(i) for i in range(count)):
         return False
@@ -125,9 +125,10 @@ def have_same_objects(source: ObjectSource, other: ObjectSource) -> bool:
 
 
 def pixels_of(source: ObjectSource, index: int) -> bytes | str:
-    """Read the pixels of an object's image, or the error, which names its file."""
+    """Read the pixels of an object's image and mask, or the error, which names its file."""
     try:
-        return source.read(index).image.tobytes()
+        sample = source.read(index)
+        return sample.image.tobytes() + sample.mask.tobytes()
     except InputError as error:
         return str(error)
 

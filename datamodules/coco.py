@@ -79,6 +79,9 @@ class CocoDataModule(ClickDataModule):
         if self.shares is not None:
             image_ids = [row["image_id"] for row in whole.rows]
             return Subset(whole, part_of(image_ids, self.shares, split, self.split_seed))
+        if split == "test" and part != self.splits.get("test", "test"):
+            note = f"there is no test file beside {annotations}: its objects are those of test too"
+            whole.notes = drop_repeats([*whole.notes, note])
         if shared:
             note = note_same_objects(f"{annotations} is the file of all splits")
             whole.notes = drop_repeats([*whole.notes, note])

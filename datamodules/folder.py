@@ -243,8 +243,11 @@ class FolderDataModule(ClickDataModule):
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
         )
         apart = (root / split / self.images).is_dir()
-        if split == "val" and not apart and (root / "test" / self.images).is_dir():
-            split, apart = "test", True  # as with two shares
+        test = root / "test"
+        if split == "val" and not (apart or self.shares) and (test / self.images).is_dir():
+            source = self._open(test)  # as with two shares
+            source.notes.append(f"there is no val/ beside {test}: validation sees the test split")
+            return source
         if apart and self.shares is not None:
             raise InputError(
                 f"{root} has {split}/ and data.split is {self.shares}; "

@@ -227,13 +227,12 @@ class JoinedDataModule(ClickDataModule):
         return thinned
 
     def _sampler(self, dataset: ClickDataset, world_size: int, rank: int) -> EpochSampler:
-        """Draw every part's share of an epoch, and join them."""
+        """Draw every part's share of an epoch, and join them; one part draws as it does alone."""
+        first, single = self.parts[self.trained[0]], len(self.trained) == 1
+        if single and isinstance(first, JoinedDataModule):
+            return first._sampler(dataset, world_size, rank)
         seed = self.loading.seed
-        parts = (
-            part_numbers(dataset.source)
-            if len(self.trained) > 1
-            else np.zeros(len(dataset), np.int64)
-        )
+        parts = np.zeros(len(dataset), np.int64) if single else part_numbers(dataset.source)
         weights = np.array([self.weights.get(name, 1.0) for name in self.trained])
         weights = weights / weights[np.unique(parts)].max()
         walks = []

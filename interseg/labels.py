@@ -80,14 +80,16 @@ def stored_values(file: Image.Image, path: Path, colours: str) -> NDArray[Any]:
 
 
 def black_and_white(file: Image.Image, indices: NDArray[Any]) -> NDArray[Any]:
-    """Give the grey values of palette indices (H, W) if they show black and white alone."""
-    shown = np.asarray(file.convert("RGB"))[..., 0]
-    grey = {(0, 0, 0), (255, 255, 255)}
-    palette = np.reshape(file.getpalette("RGB") or [], (-1, 3)).tolist()
-    used = np.unique(indices).tolist()
-    if len(used) == 2 and {tuple(palette[i]) for i in used if i < len(palette)} == grey:
-        return shown
-    return indices
+    """Give the grey values of palette indices (H, W) that show black and white, white first.
+
+    With black first the indices are right as they are.
+    """
+    black, white = (0, 0, 0), (255, 255, 255)
+    palette = [tuple(colour) for colour in np.reshape(file.getpalette("RGB") or [], (-1, 3))]
+    used = {palette[i] if i < len(palette) else None for i in np.unique(indices).tolist()}
+    if palette[:1] != [white] or not used <= {black, white}:
+        return indices
+    return np.asarray(file.convert("RGB"))[..., 0]
 
 
 def without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:

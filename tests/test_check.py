@@ -118,6 +118,7 @@ def test_splits_with_the_same_names_are_told_apart(tmp_path):
     result, _ = look(tmp_path / "set")
     assert result.returncode == 0
     assert result.stdout.count("objects             those of") == 1, "val is test"
+    assert "validation sees the test split" in result.stdout
 
 
 def test_an_empty_folder_is_one_line(tmp_path):

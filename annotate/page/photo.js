@@ -6,6 +6,7 @@ import { encode } from "./masks.js";
 import { away, busy, say, writeExport } from "./notice.js";
 
 const MOST_VALUES = 100;   // objects that a mask may start
+const COLOUR = 1 << 24;    // what tells a mask's colours from its greys
 
 export const page = {
   project: null,           // what the server tells of all photos
@@ -37,8 +38,8 @@ export async function open(key, more = {}) {
     if (number !== opening) return;
     const fresh = page.photo?.key !== key;
     page.photo = { key, ...told, things: new Map(told.things.map((one) => [one.number, one])) };
-    if (fresh) { page.view.show(picture); page.chosen = null; startClock(); }
-    if (page.chosen !== null && !page.photo.things.has(page.chosen)) page.chosen = null;
+    if (fresh) { page.view.show(picture); startClock(); }
+    if (fresh || !page.photo.things.has(page.chosen)) forgetChoice();
     history.replaceState(null, "", `#${key}`);
     page.showProject();
     page.show();
@@ -99,6 +100,12 @@ export function actOnChosen(request) {
   });
 }
 
+function forgetChoice() {
+  page.chosen = null;
+  choice = { number: null };
+  chosenAt = 0;
+}
+
 export function choose(number) {
   page.chosen = number;
   choice = { number };
@@ -135,10 +142,11 @@ function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === nu
 export function cancel() {
   if (isLeaving()) return;
   const turn = choice, from = chosenAt;
+  choose(null);
   act(() => {
     const one = page.photo.things.get(turn.number);
     return one && one.actions > from ? { do: "undo", object: one.number, to: from } : null;
-  }).then(() => { if (turn === choice) choose(null); });
+  });
 }
 
 export function remove(number) {
@@ -178,13 +186,15 @@ export const write = (tolerance) => writeExport(() => inOrder(() => post("/api/e
 export async function startFrom(file) {
   try {
     const { key, size: [height, width] } = page.photo, masks = await masksIn(file, [height, width]);
+    const check = () => { if (page.photo?.key !== key || isLeaving()) throw new Error("Another photo is open: the rest of the mask is left out."); };
     if (page.project.outputs > 1) {
+      check();
       const runs = Object.fromEntries([...masks].map(([value, mask]) => [value, encode(mask, height, width)]));
       if (masks.size) await act({ do: "start", category: page.category, runs });
       return;
     }
     for (const mask of masks.values()) {
-      if (page.photo?.key !== key || isLeaving()) throw new Error("Another photo is open: the rest of the mask is left out.");
+      check();
       if (page.chosen !== null) choose(null);
       await act({ do: "start", category: page.category, runs: { 1: encode(mask, height, width) } });
     }
@@ -198,8 +208,8 @@ async function masksIn(file, [height, width]) {
   pen.drawImage(picture, 0, 0);
   const { data } = pen.getImageData(0, 0, width, height), masks = new Map();
   for (let i = 0; i < height * width; i++) {
-    const [red, green, blue] = data.subarray(4 * i, 4 * i + 3);
-    const value = red === green && green === blue ? red : (red << 16) | (green << 8) | blue;
+    const red = data[4 * i], green = data[4 * i + 1], blue = data[4 * i + 2];
+    const value = red === green && green === blue ? red : COLOUR | (red << 16) | (green << 8) | blue;   // a grey is its own value
     if (!value) continue;
     if (!masks.has(value)) masks.set(value, new Uint8Array(height * width));
     if (masks.size > MOST_VALUES) throw new Error(`The mask has more than ${MOST_VALUES} values; save ids, or black and white.`);

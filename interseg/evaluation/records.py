@@ -129,6 +129,10 @@ class EvaluationRecord:
             return False
         return wanted.items() <= self.read_report().items() and written == len(self.names)
 
+    def is_reported(self) -> bool:
+        """Test whether the folder's report is of these games, whatever it shows."""
+        return bool(self.read_report().get("fingerprint_played") == self.mark)
+
     def read_report(self) -> dict[str, Any]:
         """Read the figures in the folder's report; none if there is no complete report."""
         try:
@@ -150,14 +154,8 @@ class EvaluationRecord:
                 (self.folder / name).unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Remove all that the folder holds of evaluations, but for the other parts of this one."""
-        others = set()
-        if self.shard:
-            part, parts = self.shard
-            others = set(self.folder.glob(f"objects.{self.mark}.*of{parts}.*.jsonl"))
-            others -= set(self.folder.glob(f"objects.{self.mark}.{part}of{parts}.*.jsonl"))
-        for path in set(self.folder.glob("objects.*.jsonl")) - others:
-            path.unlink(missing_ok=True)
+        """Remove all that the folder holds of evaluations."""
+        self.forget_others(own=True)
         for name in WRITTEN:
             (self.folder / name).unlink(missing_ok=True)
 

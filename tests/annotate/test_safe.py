@@ -94,6 +94,12 @@ def test_the_page_itself_may(address):
     assert raw(address, **own)[0] == 200
 
 
+def test_a_link_to_the_page_may_be_anywhere(address):
+    linked = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    assert raw(address, **linked)[0] == 200
+    assert raw(address, "/api/project", **linked)[0] == 403
+
+
 def test_a_form_of_another_page_cannot_be_json(address, page):
     body = b'{"tab": "evil"}'
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):

@@ -189,6 +189,7 @@ def test_what_does_not_fit_is_named(folder, pretrained, tmp_path):
         trainer(tmp_path).fit(clis(pretrained["clis"]), data(folder, length=2))
     with pytest.raises(InputError, match=r"after=\[4\] leaves out tasks of .*backward_after=8"):
         Transfer(after=[4])
+    trainer(tmp_path, epochs=1).fit(clis(), data(folder, "offline", length=2))  # plays no sequence
     for option in ("update", "targets", "retrieval", "pretraining"):
         with pytest.raises(InputError, match=f"{option} is 'half'"):
             clis(**{option: "half"})

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from configs.loggers import keep_rows
 from tests.configs.short_run import arguments, evaluated
-from tests.helpers.commands import CLOSED, called
+from tests.helpers.commands import CLOSED, called, refused
 
 
 def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
@@ -175,6 +175,12 @@ def test_a_finished_evaluation_is_not_played_again(run, tmp_path, monkeypatch):
         assert (folder / "objects.csv").read_bytes() == files["objects.csv"]
     (record,) = folder.glob("objects.*.jsonl")
     record.write_text(record.read_text().replace("0.", "0.9"))
+    result = called(
+        "evaluate.py",
+        *("--checkpoint", run, f"run={folder}", "max_clicks=3", "shard=0/2", "overwrite=true"),
+        *("loading.eval_batch_size=2", "logger=csv"),
+    )
+    refused(result, "its parts cannot replace one by one")
     for change, rounds, objects in (
         (["overwrite=true"], 3, 10),
         (["max_clicks=2", "overwrite=true"], 2, 10),

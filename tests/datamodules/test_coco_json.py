@@ -168,7 +168,9 @@ def test_a_test_file_of_ones_own_is_played_and_without_one_that_of_validation(co
         some = content | {"annotations": content["annotations"][:count]}
         (coco / "annotations" / f"{split}.json").write_text(json.dumps(some))
     given = {"root": str(coco), "annotations": "annotations/{split}.json"}
-    assert len(CocoDataModule(**given).source("test")) == 3
+    played = CocoDataModule(**given).source("test")
+    assert len(played) == 3
+    assert any("there is no test file" in line for line in played.notes)
     some = content | {"annotations": content["annotations"][:2]}
     (coco / "annotations" / "test.json").write_text(json.dumps(some))
     assert len(CocoDataModule(**given).source("test")) == 2

@@ -103,6 +103,9 @@ def test_one_part_that_is_joined_itself_is_trained(root):
     outer = JoinedDataModule(parts, train=["all"], evaluate=["held"], loading=loading)
     loaded = [batch["id"].tolist() for batch in outer.train_dataloader()]
     assert sorted(id for batch in loaded for id in batch) == list(range(10))
+    weighed = {**parts, "all": joined(root, {"small": 0.5})}
+    outer = JoinedDataModule(weighed, train=["all"], evaluate=["held"], loading=loading)
+    assert sum(len(batch["id"]) for batch in outer.train_dataloader()) == 6 + 4 // 2
 
 
 @pytest.mark.parametrize("world_size", [2, 3])

@@ -153,12 +153,21 @@ def test_a_palette_of_black_and_white_is_read_by_its_colours(colours, tmp_path):
         file.save(tmp_path / "a.png")
         assert np.array_equal(read_labels(tmp_path / "a.png", colours) > 0, object)
         assert np.array_equal(read_labels(tmp_path / "a.png"), indices), "classes are indices"
+    nothing = Image.fromarray(np.ones((24, 32), np.uint8))
+    nothing.putpalette(white_first)
+    nothing.save(tmp_path / "b.png")
+    assert not read_labels(tmp_path / "b.png", colours).any()
 
 
 @pytest.mark.parametrize("colours", ["refuse", "drawn"])
 def test_a_palette_of_colours_is_read_by_its_indices(colours, tmp_path):
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
     file = Image.fromarray(labels)
-    file.putpalette([255, 255, 255, 0, 0, 0, 200, 10, 10])
-    file.save(tmp_path / "a.png")
-    assert np.array_equal(read_labels(tmp_path / "a.png", colours), labels)
+    for first, second in ((255, 0), (0, 255)):
+        file.putpalette([first] * 3 + [second] * 3 + [200, 10, 10])
+        file.save(tmp_path / "a.png")
+        assert np.array_equal(read_labels(tmp_path / "a.png", colours), labels)
+    one = Image.fromarray(np.minimum(labels, 1))
+    one.putpalette([0, 0, 0, 255, 255, 255, 200, 10, 10])
+    one.save(tmp_path / "b.png")
+    assert read_labels(tmp_path / "b.png", colours).max() == 1, "ids may have these colours"

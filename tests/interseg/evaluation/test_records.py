@@ -1,5 +1,7 @@
 """Records of evaluations: which settings make another evaluation."""
 
+import json
+
 from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
 
 CONFIG = {
@@ -25,13 +27,22 @@ def test_figures_depend_on_model_user_and_precision_and_not_on_places_and_device
         assert played_of(CONFIG | other) != played
 
 
-def test_what_is_overwritten_is_forgotten_but_for_the_other_parts(tmp_path):
-    for shard, left in (((0, 2), {"1of2.0.jsonl"}), (None, set())):
-        record = EvaluationRecord(tmp_path, CONFIG, ["a", "b"], shard)
-        mark = record.mark
-        for part in ("0", "1", "0of2.0", "0of2.1", "1of2.0"):
-            (tmp_path / f"objects.{mark}.{part}.jsonl").touch()
-        for name in ("objects.0123456789ab.0.jsonl", *WRITTEN):
-            (tmp_path / name).touch()
-        record.forget()
-        assert {path.name.split(".", 2)[2] for path in tmp_path.iterdir()} == left
+def test_an_evaluation_is_forgotten_whole(tmp_path):
+    record = EvaluationRecord(tmp_path, CONFIG, ["a", "b"])
+    kept = ("config.yaml", "wandb.id")
+    for part in ("0", "1", "0of2.0", "1of2.0"):
+        (tmp_path / f"objects.{record.mark}.{part}.jsonl").touch()
+    for name in ("objects.0123456789ab.0.jsonl", *WRITTEN, *kept):
+        (tmp_path / name).touch()
+    record.forget()
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+
+
+def test_a_report_is_of_its_games_whatever_it_shows(tmp_path):
+    record = EvaluationRecord(tmp_path, CONFIG, ["a", "b"])
+    assert not record.is_reported()
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"fingerprint_played": record.mark, "fingerprint": "other"}))
+    assert record.is_reported()
+    report.write_text(json.dumps({"fingerprint_played": "0123456789ab"}))
+    assert not record.is_reported()
