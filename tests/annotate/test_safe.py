@@ -96,7 +96,7 @@ def test_the_page_itself_may(address):
 
 def test_a_link_to_the_page_may_be_anywhere(address):
     linked = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
-    assert raw(address, **linked)[0] == 200
+    assert raw(address, "/", **linked)[0] == 200
     assert raw(address, "/api/project", **linked)[0] == 403
 
 
