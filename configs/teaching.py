@@ -165,16 +165,11 @@ def open_lesson(
             )
     names = order_in(out, digest(file), list(overrides), files)
     masks = {} if truth is None else list_images(truth).files
-    known = {
-        name: masks[plain_name(Path(name))] for name in names if plain_name(Path(name)) in masks
-    }
+    stems = {name: plain_name(Path(name)) for name in names}
+    known = {name: masks[stem] for name, stem in stems.items() if stem in masks}
     if truth is not None:
-        unknown = [name for name in names if name not in known]
-        notes += name_some(
-            f"photos without a mask in {truth}, so that all are measured against the answers "
-            "that were accepted",
-            unknown,
-        )
+        what = f"the truth once photos are taught of which {truth} has no mask"
+        notes += name_some(what, [name for name in names if name not in known])
     lesson = Lesson(resolved, out, [files[name] for name in names], known, notes, trusted)
     lesson.source()
     start = out / "checkpoints" / "start.ckpt"

@@ -5,18 +5,17 @@ found: those that are added to the folder later come at its end, so that an inte
 be resumed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.labelled_images import Item, Key, collate_labelled
-from datamodules.resuming import ResumableDataModule
+from datamodules.person_stream import PersonBatches, PersonStream
 from datamodules.tasks import TaskDataModule
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
@@ -25,10 +24,6 @@ from interseg.continual.stream import OpenTasks
 from interseg.errors import InputError
 from interseg.images import read_image
 from interseg.labels import read_labels
-
-MOST_ROUNDS = 1000
-"""Number of rounds of a photo on average, at most: Lightning asks for a loader's length, without
-which it would take a batch ahead."""
 
 
 class PhotoDataset(Dataset[Item]):
@@ -96,42 +91,7 @@ class PhotoDataset(Dataset[Item]):
         return np.asarray(resized, np.uint8)
 
 
-class OpenRounds(Protocol):
-    """A stream whose tasks have as many rounds as they need."""
-
-    files: Sequence[Path]
-    """Files of the tasks, one each."""
-    task: int
-    """Number of the next round's task."""
-    round: int
-    """Number of the next round in its task."""
-
-
-class PersonBatches(Sampler[list[Key]]):
-    """Keys of rounds, each made when it is asked for.
-
-    Only when a round is over is it known whether its photo is done.
-
-    Args:
-        stream: Stream that knows the next round.
-        at_end: Function that waits for more photos; when it returns, the sequence is over.
-    """
-
-    def __init__(self, stream: OpenRounds, at_end: Callable[[], None]) -> None:
-        self.stream, self.at_end = stream, at_end
-
-    def __len__(self) -> int:
-        return MOST_ROUNDS * len(self.stream.files)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        stream = self.stream
-        endless = MOST_ROUNDS * MOST_ROUNDS
-        while stream.task < len(stream.files):
-            yield [(0, stream.task, stream.task, stream.round, endless)]
-        self.at_end()
-
-
-class PhotoStream(ResumableDataModule, OpenTasks):
+class PhotoStream(PersonStream, OpenTasks):
     """Photos of a folder as the tasks of one sequence.
 
     Args:
@@ -140,7 +100,7 @@ class PhotoStream(ResumableDataModule, OpenTasks):
         files: Files of the photos, in the order of the tasks.
         truth: Class masks of some photos, by the photos' names.
         before: Number of tasks that the method had learned before.
-        at_end: See `PersonBatches`.
+        at_end: See `PersonStream`.
     """
 
     def __init__(
@@ -151,23 +111,18 @@ class PhotoStream(ResumableDataModule, OpenTasks):
         before: int = 0,
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__()
+        super().__init__(files, at_end)
         table = np.full(65536, IGNORE, np.uint8)
         if source.codes is None:
             table[: source.classes] = np.arange(source.classes)
         else:
             for value, label in source.codes.items():
                 table[value] = label
-        self.source, self.files, self.before, self.at_end = source, files, before, at_end
+        self.source, self.before = source, before
         self.classes, self.length = source.classes, len(files)
         self.pretraining_images = source.pretraining_images
         self.protocol = StreamProtocol("sequence")
         self.photos = PhotoDataset(files, source.size, truth or {}, table)
-        self.task, self.round = 0, 0
-
-    def advance(self, last: bool) -> None:
-        """Go to the next round, or to the next photo after a photo's last round."""
-        self.task, self.round = (self.task + 1, 0) if last else (self.task, self.round + 1)
 
     def images_of(self, sequence: int) -> list[int]:
         """Return the numbers of all photos, in order."""
@@ -182,13 +137,5 @@ class PhotoStream(ResumableDataModule, OpenTasks):
         return self.source.pretraining_batch(count, start)
 
     def train_dataloader(self) -> DataLoader[Item]:
-        batches = PersonBatches(self, self.at_end)
+        batches = PersonBatches(self)
         return DataLoader(self.photos, batch_sampler=batches, collate_fn=collate_labelled)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place of the next round, for checkpoints."""
-        return {"task": self.task, "round": self.round}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume at the place of a checkpoint."""
-        self.task, self.round = state_dict["task"], state_dict["round"]

@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.dicom import slices_of
 from datamodules.labelled_images import Key
-from datamodules.photos import PersonBatches
-from datamodules.resuming import ResumableDataModule
+from datamodules.person_stream import PersonBatches, PersonStream
 from datamodules.volume_dataset import first, normalise
 from datamodules.volume_files import Volume, find_box, read_volume, resize_volume, size_at
 from interseg.batches import VolumeBatch
@@ -158,32 +157,18 @@ class ScanDataset(Dataset[VolumeBatch]):
         }
 
 
-class ScanStream(ResumableDataModule, OpenStream):
+class ScanStream(PersonStream, OpenStream):
     """Volumes as the tasks of one sequence.
 
     Args:
         scans: Data set of the volumes.
-        at_end: See `PersonBatches`.
+        at_end: See `PersonStream`.
     """
 
     def __init__(self, scans: ScanDataset, at_end: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
-        self.scans, self.files, self.at_end = scans, scans.files, at_end
+        super().__init__(scans.files, at_end)
+        self.scans = scans
         self.protocol = StreamProtocol("stream")
-        self.task, self.round = 0, 0
-
-    def advance(self, last: bool) -> None:
-        """Go to the next round, or to the next volume after a volume's last round."""
-        self.task, self.round = (self.task + 1, 0) if last else (self.task, self.round + 1)
 
     def train_dataloader(self) -> DataLoader[VolumeBatch]:
-        batches = PersonBatches(self, self.at_end)
-        return DataLoader(self.scans, batch_sampler=batches, collate_fn=first)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place of the next round, for checkpoints."""
-        return {"task": self.task, "round": self.round}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume at the place of a checkpoint."""
-        self.task, self.round = state_dict["task"], state_dict["round"]
+        return DataLoader(self.scans, batch_sampler=PersonBatches(self), collate_fn=first)
