@@ -102,13 +102,13 @@ def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrai
         rows = list(csv.DictReader(file))
     for key, kind in (("quality/first", "round 0"), ("quality/last", "round 1")):
         assert kept[key] == pytest.approx(
-            np.mean([float(row["iou"]) for row in rows if row["kind"] == kind])
+            np.mean([float(row["basic"]) for row in rows if row["kind"] == kind])
         )
     matrix = json.loads(
         next(tmp_path.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text()
     )["data"]
     answers = {
-        (row["task"], row["image"]): float(row["iou"]) for row in rows if row["kind"] == "answer"
+        (row["task"], row["image"]): float(row["basic"]) for row in rows if row["kind"] == "answer"
     }
     assert {
         (str(line[0] - 1), str(i)): value for line in matrix for i, value in enumerate(line[1:])
