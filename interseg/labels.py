@@ -84,12 +84,12 @@ def black_and_white(file: Image.Image, indices: NDArray[Any]) -> NDArray[Any]:
 
     With black first the indices are right as they are.
     """
-    black, white = (0, 0, 0), (255, 255, 255)
-    palette = [tuple(colour) for colour in np.reshape(file.getpalette("RGB") or [], (-1, 3))]
-    used = {palette[i] if i < len(palette) else None for i in np.unique(indices).tolist()}
-    if palette[:1] != [white] or not used <= {black, white}:
+    palette = file.getpalette("RGB") or []
+    if palette[:3] != [255, 255, 255]:
         return indices
-    return np.asarray(file.convert("RGB"))[..., 0]
+    colours = np.asarray(file.convert("RGB"))
+    grey = (colours == colours[..., :1]).all() and np.isin(colours, (0, 255)).all()
+    return np.array(colours[..., 0]) if grey else indices
 
 
 def without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -62,8 +62,8 @@ def save(
 
 
 def told(source: ObjectSource, root: Path) -> dict[str, Any]:
-    """What a source is: pixels of each object and pixels that are ignored, by name, and the lines
-    that it has for people.
+    """List a source: pixels of each object and pixels that are ignored, by name, and the lines that
+    it has for people.
     """
     objects = {}
     for index in range(len(source)):
@@ -208,7 +208,7 @@ def split_of(root: Path, part: str, **options: Any) -> list[str]:
 
 
 def outcome(maker: Any, root: Path) -> Any:
-    """What a maker gives, or the error that it ends in, without the test's folder."""
+    """Run a maker, and give its value or the error that it ends in, without the test's folder."""
     try:
         return maker(root)
     except InputError as error:
