@@ -13,7 +13,8 @@ from callbacks.pages import page
 from configs import build, load, resolve
 from configs.options import output_file, parser
 from configs.run import needs
-from datamodules.check import Findings, Picture, check_data
+from datamodules.check import check_data
+from datamodules.findings import Findings, Picture
 from interseg.clicks.layout import no_clicks
 from interseg.evaluation.drawing import jpeg, overlay, scale_to
 from interseg.files import write_whole

@@ -1,16 +1,23 @@
 """A look at a data set before training: its size, how its files were read, and the problems."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datamodules.base import ClickDataModule
-from datamodules.duplicates import ALIKE, BITS, Fingerprint, fingerprint, nearest_pairs
+from datamodules.duplicates import ALIKE, BITS, fingerprint, nearest_pairs
+from datamodules.findings import (
+    Findings,
+    MeasuredVolume,
+    Part,
+    Picture,
+    class_shares,
+    count_sizes,
+    volume_facts,
+)
 from datamodules.sources import ObjectSource, Sample, drop_repeats
 from datamodules.tasks import TaskDataModule
 from datamodules.volume_files import Volume, read_case
@@ -22,56 +29,8 @@ from interseg.listing import name_some
 
 PICTURES = 12
 """Number of pictures of a part, spread over all of it."""
-SIZES = 3
-"""Number of sizes that are named."""
 PAIRS = 6
 """Number of pairs of photos of two splits that are shown, the most alike first."""
-
-
-class Picture(NamedTuple):
-    """A photo, or a slice of a volume, with its truth."""
-
-    name: str
-    image: NDArray[np.uint8]
-    """(H, W, 3)."""
-    mask: NDArray[Any]
-    """(H, W) bool, or uint8 classes."""
-
-
-class MeasuredVolume(NamedTuple):
-    """Facts about a volume."""
-
-    size: tuple[int, ...]
-    spacing: tuple[float, float, float]
-    """In mm."""
-    share: float
-    """Per cent of the voxels that are target."""
-
-
-@dataclass
-class Part:
-    """A split, or a whole set."""
-
-    name: str
-    facts: dict[str, str]
-    pictures: list[Picture] = field(default_factory=list)
-    fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
-    """Of every photo by its name, where there are splits to compare."""
-
-
-@dataclass
-class Findings:
-    """Findings about a data set, a line each."""
-
-    parts: list[Part] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def lines(self) -> dict[str, list[str]]:
-        """All lines by their kind."""
-        return {"note": self.notes, "left out": self.left_out, "wrong": self.problems}
 
 
 def check_data(data: Any) -> Findings:
@@ -258,21 +217,6 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
             found.problems.append(str(error))
 
 
-def volume_facts(volumes: Sequence[MeasuredVolume]) -> dict[str, str]:
-    """List the sizes, the spacings and the target's share of volumes."""
-    if not volumes:
-        return {}
-    shares = [volume.share for volume in volumes]
-    spacings: Counter[str] = Counter()
-    for volume in volumes:
-        spacings[" x ".join(f"{mm:.3g}" for mm in volume.spacing)] += 1
-    return {
-        "sizes": count_sizes(volume.size for volume in volumes),
-        "spacings": f"{name_most_frequent(spacings)} mm",
-        "the target's share": f"{min(shares):.2g} to {max(shares):.2g} %",
-    }
-
-
 def widest_slice(name: str, volume: Volume) -> Picture:
     """Draw the slice in which the target is largest."""
     depth = int(volume.mask.sum((1, 2)).argmax())
@@ -288,28 +232,6 @@ def draw_truth(sample: Sample) -> NDArray[Any]:
     """Return an object's pixels, or the classes of an image that has several."""
     other_classes = np.setdiff1d(sample.mask, (0, 1, IGNORE))
     return sample.mask if other_classes.size > 0 else sample.mask == 1
-
-
-def class_shares(counts: NDArray[np.int64], classes: int) -> str:
-    """Write the share of each class among the pixels that count, and that of the ignored pixels."""
-    known = counts[:classes]
-    percents = 100 * known / max(known.sum(), 1)
-    shares = [f"{label}: {percent:.2g} %" for label, percent in enumerate(percents.tolist())]
-    ignored = 100 * counts[IGNORE] / max(counts.sum(), 1)
-    return f"{', '.join(shares)}; ignored: {ignored:.2g} %"
-
-
-def count_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
-    """Name the most frequent sizes."""
-    names = [" x ".join(map(str, size)) for size in sizes]
-    return name_most_frequent(Counter(names))
-
-
-def name_most_frequent(counts: Counter[str]) -> str:
-    """Name the most frequent values and their counts, the most frequent first."""
-    named = [f"{value} ({count})" for value, count in counts.most_common(SIZES)]
-    more = f" and {len(counts) - SIZES} more" if len(counts) > SIZES else ""
-    return ", ".join(named) + more
 
 
 def spread(indices: Sequence[int]) -> set[int]:

@@ -10,7 +10,8 @@ import SimpleITK
 from PIL import Image
 
 from configs import build, load, resolve
-from datamodules.check import check_data, count_sizes, spread
+from datamodules.check import check_data, spread
+from datamodules.findings import count_sizes
 from interseg.errors import InputError
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw_folder, write

@@ -3,9 +3,11 @@
 A small project, its server, and requests as the page makes them.
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -54,6 +56,21 @@ def project_of(folder, out, **options):
         out,
         **options,
     )
+
+
+def raw(address, path="/api/project", method="GET", body=None, **headers):
+    """A request with exactly these headers; gives status, headers and content."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection.putrequest(method, path, skip_host=True)
+    for key, value in ({"host": parts.netloc} | headers).items():
+        if value is not None:
+            connection.putheader(key.replace("_", "-"), value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read()
+    connection.close()
+    return found
 
 
 class Page:
