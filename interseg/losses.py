@@ -1,8 +1,11 @@
-"""Losses on one logit a pixel; ignored pixels never count, and all images have equal weight."""
+"""Losses on one logit a pixel, or on one a class; ignored pixels never count.
+
+All images have equal weight.
+"""
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from interseg.clicks.layout import IGNORE
 
@@ -144,6 +147,23 @@ def balanced_cross_entropy(
     if weight is not None:
         balanced = balanced * weight.flatten(1)
     return balanced.sum() / total.to(loss.dtype)
+
+
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Compute the mean over pixels of their weighted cross-entropy (CLIS, eq. 15).
+
+    Ignored labels add 0.
+
+    Args:
+        logits: (B, C, H, W).
+        labels: (B, H, W) classes, 255 = ignore; or (B, C, H, W) probabilities.
+        weights: (B, H, W).
+    """
+    if labels.dim() == logits.dim():
+        return (weights * cross_entropy(logits, labels, reduction="none")).mean()
+    return (
+        weights * cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)
+    ).mean()
 
 
 def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import uncertainty
 from interseg.distributed import take_from_first_rank
 from interseg.errors import InputError
+from interseg.losses import weighted_cross_entropy
 from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.base import part_of, spare
 from lightning_modules.clis_isolated import (
@@ -37,7 +38,7 @@ from lightning_modules.clis_preparation import (
     sharpen,
 )
 from lightning_modules.optimisation import Optimisation, check_decay
-from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
+from lightning_modules.task_learner import Propagation, TaskLearner
 
 UPDATES = ("full", "isolated")
 PRETRAININGS = ("plain", "variational")

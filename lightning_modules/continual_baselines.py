@@ -15,8 +15,9 @@ from interseg.clicks.layout import IGNORE
 from interseg.continual.consolidation import Consolidation, PackNet
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import entropy
+from interseg.losses import weighted_cross_entropy
 from lightning_modules.optimisation import Optimisation, check_decay
-from lightning_modules.task_learner import Propagation, TaskLearner, weighted_cross_entropy
+from lightning_modules.task_learner import Propagation, TaskLearner
 
 PRETRAINED_IMAGES = 16
 """Number of images of the pretraining from which EWC learns what it needs."""

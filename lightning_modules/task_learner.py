@@ -292,21 +292,3 @@ class TaskLearner(InteractiveModule, TaskMethod):
 def copy_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copy a state dict; no learning changes the copy."""
     return {key: value.clone() for key, value in state.items()}
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Compute the mean over pixels of their weighted cross-entropy (CLIS, eq. 15).
-
-    Ignored labels add 0.
-
-    Args:
-        logits: (B, C, H, W).
-        labels: (B, H, W) classes, 255 = ignore; or (B, C, H, W) probabilities.
-        weights: (B, H, W).
-    """
-    if labels.dim() == logits.dim():
-        return (weights * nn.functional.cross_entropy(logits, labels, reduction="none")).mean()
-    return (
-        weights
-        * nn.functional.cross_entropy(logits, labels.long(), reduction="none", ignore_index=IGNORE)
-    ).mean()

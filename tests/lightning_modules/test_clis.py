@@ -5,8 +5,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from interseg.continual.uncertainty import entropy
+from interseg.losses import weighted_cross_entropy
 from lightning_modules.optimisation import Optimisation
-from lightning_modules.task_learner import Propagation, weighted_cross_entropy
+from lightning_modules.task_learner import Propagation
 from tests.helpers.clis import clis, store
 
 
