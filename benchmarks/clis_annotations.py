@@ -1,4 +1,4 @@
-"""The value of a user's annotations to CLIS by their order and number (the paper's Fig. 5).
+"""The value of a user's annotations to CLIS by their order and number.
 
     python -m benchmarks.clis_annotations FOLDER [key=value ...]
         --data '--config data/isic.yaml data.root=PATH' [--sequences 3] [--counts 4 8 16]

@@ -7,7 +7,7 @@ volumes that it remembers.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,7 @@ class VolumeLesson:
 
     def scans(self) -> ScanDataset:
         """Make the volumes as the method sees them."""
-        keys = (remembered_by(self.config["model"]["pretrained"]) or {}).get("keys", [])
-        first = 1 + max(
-            (key[0] if isinstance(key, tuple | list) else key for key in keys), default=-1
-        )
+        first = first_number(remembered_by(self.config["model"]["pretrained"]) or {})
         return ScanDataset(self.files, self.preparation, first)
 
     def fit(self, teacher: SliceTeacher) -> None:
@@ -148,6 +145,16 @@ def remembered_by(checkpoint: str) -> dict[str, Any] | None:
     """Read the replay buffer of a checkpoint; None where it has none."""
     found: dict[str, Any] | None = read_checkpoint(checkpoint).get("replay")
     return found
+
+
+def first_number(buffer: Mapping[str, Any]) -> int:
+    """Return a volume's number above all that a replay buffer's state knows.
+
+    The newest may have been turned away; it is not offered to the buffer again.
+    """
+    known = [*buffer.get("keys", []), buffer.get("newest")]
+    numbers = [key[0] if isinstance(key, tuple | list) else key for key in known if key is not None]
+    return 1 + max(numbers, default=-1)
 
 
 def prepared(

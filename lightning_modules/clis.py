@@ -68,8 +68,9 @@ class CLIS(TaskLearner):
             nearest other one.
         samples: Number of draws of an answer; 50 in the official code.
         update: "full", the paper's: all weights and gates at once; "isolated", the official code's:
-            a task opens at most `isolated` spare kernels of each layer (of a probability below 0.1;
-            the least open one where there is none), whose prior variance is set to 1. It learns
+            a task opens at most `isolated` spare kernels of each layer (of a probability below 0.1
+            in every task so far; the least open one where there is none), whose prior variance is
+            set to 1. It learns
             them, their weights in the head and all gates, then the gates alone, each for all steps.
         isolated: Number of kernels of a layer that "isolated" trains; 4 in the official code. The
             network has to have them (`spare`).
@@ -89,7 +90,8 @@ class CLIS(TaskLearner):
             so many times their Fisher information. The few steps of a task leave log-variances
             where they were, so that without it (0, the paper's) no task makes the prior of the next
             one sharper, and later tasks are learned over earlier ones (benchmarks/clis.md). At 100
-            a task counts as much as a pretraining of 100 images, as it does for EWC.
+            a task counts as much as a pretraining of 100 images, as it does for EWC. With 0 a
+            variational pretraining keeps the variances that it learned, too.
         pretrained: See `TaskLearner`, as the others.
     """
 
@@ -144,6 +146,11 @@ class CLIS(TaskLearner):
             raise InputError(
                 f"network.spare is {network.spare}; spare kernels come with the tasks: "
                 "pretrain with network.spare=0"
+            )
+        if update == "isolated" and any(gates.prior == "stick" for gates in network.gates):
+            raise InputError(
+                "update is 'isolated' and network.prior 'stick', under which a kernel cannot be "
+                "opened behind closed ones; use prior=finite"
             )
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
         self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
@@ -286,7 +293,8 @@ class CLIS(TaskLearner):
             check_decay(self.optimisation, "the isolated update keeps the weights of other kernels")
         if self.plain:
             self.network.convert(self.log_variance)
-        sharpen(self.network, pretraining_examples(data, self.place))
+        if self.plain or self.information:
+            sharpen(self.network, pretraining_examples(data, self.place))
         rate = self.optimisation.learning_rate
         refine(self.network, data, self.place, self._bound, self.refinement, rate)
         self.network.hand_over()
@@ -355,11 +363,12 @@ class CLIS(TaskLearner):
     def _open(self, probabilities: Tensor) -> None:
         """Choose the kernels that the isolated update learns, and open those that are closed.
 
-        The prior variance of their weights is set to 1.
+        None is chosen that another task opened, whichever task's gates this one begins with. The
+        prior variance of their weights is set to 1.
         """
-        opened = [
-            least_open(part, self.isolated) for part in probabilities.split(self.network.counts)
-        ]
+        tasks = [torch.cat(gates) for gates in self.memory.gates(self.network.counts)]
+        used = torch.stack([self.pretrained_gates, probabilities, *tasks]).amax(0)
+        opened = [least_open(part, self.isolated) for part in used.split(self.network.counts)]
         self.opened = torch.cat(opened)
         self._begin_gates(open_gates(probabilities, self.opened))
         widen_priors(self.network, opened)

@@ -1,7 +1,9 @@
 """CLIS' isolated update: a task learns kernels that no earlier task uses.
 
-Which kernels are spare, how they are opened, and what each phase of a round learns are those of the
-official code.
+How kernels are opened and what each phase of a round learns are those of the official code, but
+that the first phase learns all gates there are, not the opened kernels' alone. A kernel is spare
+while no task has opened it: the official code looks at the posterior that all tasks share, which
+`begin` moves here.
 """
 
 from collections.abc import Sequence

@@ -279,10 +279,15 @@ class TaskLearner(InteractiveModule, TaskMethod):
 
     @property
     def current_optimisation(self) -> Optimisation:
-        """Optimisation of this run: the pretraining's, or that of tasks."""
-        if self.pretrained is None or self.task_rate is None:
+        """Optimisation of this run: the pretraining's, or that of tasks.
+
+        Schedule and warm-up are the pretraining's: a task's few steps have one rate.
+        """
+        if self.pretrained is None:
             return self.optimisation
-        return replace(self.optimisation, learning_rate=self.task_rate)
+        rate = self.optimisation.learning_rate if self.task_rate is None else self.task_rate
+        flat = replace(self.optimisation, schedule="constant", warmup=0, milestones={}, anew=())
+        return replace(flat, learning_rate=rate)
 
     def configure_optimizers(self) -> Any:
         learned = [p for p in self.parameters() if p.requires_grad]

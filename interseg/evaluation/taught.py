@@ -35,15 +35,15 @@ class TaughtPhoto(NamedTuple):
 def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any]:
     """Measure lessons.
 
-    As in CLIS' figures, `basic` is the mean IoU of refined answers on pixels that were not
-    labelled, `forward` that of answers to photos before they were taught, `backward` that of the
-    present answers to earlier photos, and `drop` the loss of the latter. A person's stream has no
+    As in CLIS' figures, `basic` is the mean IoU of refined answers, `forward` that of answers to
+    photos before they were taught, `backward` that of the present answers to earlier photos, and
+    `drop` the loss of the latter, all on pixels that were not labelled. A person's stream has no
     fixed tasks after which to measure, so `forward` covers every photo but the first and `backward`
     every photo but the last.
 
-    If the truth is not known, the refined answer, which the person accepted, takes its place:
-    `backward` then measures how much of the accepted answers is still given, and `basic`, which
-    would be 1, is None.
+    If the truth is not known, the refined answer, which the person accepted, takes its place, on
+    all pixels: `backward` then measures how much of the accepted answers is still given, and
+    `basic`, which would be 1, is None.
 
     Args:
         photos: Photos in the order in which they were taught.
@@ -56,23 +56,33 @@ def taught_figures(photos: Sequence[TaughtPhoto], classes: int) -> dict[str, Any
     known = bool(photos) and all((photo.truth != IGNORE).any() for photo in photos)
     rows = []
     for photo in photos:
-        reference = photo.truth if known else photo.refined
-        row = row_of(photo, reference, classes)
-        rows.append(row if known else row | {"basic": None})
+        if known:
+            rest = np.where(photo.annotation != IGNORE, IGNORE, photo.truth)
+            row = row_of(photo, photo.truth, rest, classes)
+            rows.append(row | {"basic": row["refined"]})
+        else:
+            rows.append(row_of(photo, photo.refined, photo.refined, classes) | {"basic": None})
     means = {
         "basic": mean([row["basic"] for row in rows]),
         "forward": mean([row["met"] for row in rows[1:]]),
         "backward": mean([row["now"] for row in rows[:-1]]),
-        "drop": mean([row["refined"] - row["now"] for row in rows[:-1]]),
+        "drop": mean([row["drop"] for row in rows[:-1]]),
     }
     return {"reference": "truth" if known else "accepted", "mean": means, "photos": rows}
 
 
-def row_of(photo: TaughtPhoto, reference: NDArray[np.integer], classes: int) -> dict[str, Any]:
-    """Measure a photo against a reference (H, W)."""
-    annotated = photo.annotation != IGNORE
-    rest = np.where(annotated, IGNORE, reference)
-    basic = mean_iou(photo.refined, rest, classes)
+def row_of(
+    photo: TaughtPhoto,
+    reference: NDArray[np.integer],
+    rest: NDArray[np.integer],
+    classes: int,
+) -> dict[str, Any]:
+    """Measure a photo before its lesson against a reference (H, W), and after it against the rest.
+
+    What cannot be measured, since every pixel was labelled, is None.
+    """
+    refined, now = mean_iou(photo.refined, rest, classes), mean_iou(photo.now, rest, classes)
+    measured = not np.isnan(refined)
     return {
         "name": photo.name,
         "rounds": photo.rounds,
@@ -80,10 +90,10 @@ def row_of(photo: TaughtPhoto, reference: NDArray[np.integer], classes: int) -> 
         "spent": round(photo.spent, 2),
         "seconds": photo.seconds,
         "met": mean_iou(photo.met, reference, classes),
-        "refined": mean_iou(photo.refined, reference, classes),
-        "now": mean_iou(photo.now, reference, classes),
-        "basic": None if np.isnan(basic) else basic,
-        "labelled": float(annotated.mean()),
+        "refined": refined if measured else None,
+        "now": now if measured else None,
+        "drop": refined - now if measured else None,
+        "labelled": float((photo.annotation != IGNORE).mean()),
     }
 
 

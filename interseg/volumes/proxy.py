@@ -1,6 +1,6 @@
 """Proxy masks of volumes, computed from a few labelled slices by registration.
 
-Dynamic interactive learning, section 2.3. Volumes are (D, H, W); a plane is named by the axis along
+Dynamic interactive learning, section 2.4. Volumes are (D, H, W); a plane is named by the axis along
 which its slices are numbered.
 """
 

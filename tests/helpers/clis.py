@@ -9,9 +9,9 @@ from interseg.networks.clis_network import CLISNetwork
 from lightning_modules.clis import CLIS
 
 
-def clis(spare=0, gates="expected", **options):
+def clis(spare=0, gates="expected", prior="finite", **options):
     return CLIS(
-        CLISNetwork(2, 5, 6, gates=gates, spare=spare),
+        CLISNetwork(2, 5, 6, gates=gates, spare=spare, prior=prior),
         ImageEmbedding((16, 24), 4, 4),
         samples=4,
         **options,

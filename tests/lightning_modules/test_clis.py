@@ -88,6 +88,14 @@ def test_tasks_learn_at_a_rate_of_their_own():
         assert module.optimisation.learning_rate == 1e-3, "which PackNet's relearning keeps"
 
 
+def test_tasks_have_no_schedule_and_no_warm_up_of_the_pretraining():
+    given = Optimisation(learning_rate=1e-3, warmup=50, schedule="cosine", milestones={0: 0.1})
+    for task_rate, rate in ((3e-4, 3e-4), (None, 1e-3)):
+        module = clis(pretrained="a checkpoint", optimisation=given, task_rate=task_rate)
+        groups = module.configure_optimizers()["optimizer"].param_groups
+        assert {group["lr"] for group in groups} == {rate}
+
+
 def test_gates_learn_at_their_own_rate():
     module = clis(optimisation=Optimisation(learning_rate=1e-3, rates={"gates": 50}))
     rates = {

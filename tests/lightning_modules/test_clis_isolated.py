@@ -55,6 +55,24 @@ def test_without_spare_kernels_the_isolated_update_learns_the_least_open_one():
     assert torch.allclose(torch.cat(module.activation()), wanted, atol=1e-3)
 
 
+def test_an_image_that_is_like_no_task_opens_kernels_that_none_has_opened():
+    module = clis(spare=4, update="isolated", isolated=2, threshold=0.0, pretrained="last.ckpt")
+    module.prepare(shown(torch.rand(3, 3, 16, 24)))
+    batches = [torch.zeros(1, 3, 16, 24), torch.ones(1, 3, 16, 24), torch.full((1, 3, 16, 24), 0.5)]
+    taken = []
+    for image in batches[:2]:
+        taken.append(begun(module, image))
+        module.finish({"image": image, "annotation": torch.full((1, 16, 24), 255)})
+    for first, second, count in zip(*taken, module.network.counts, strict=True):
+        assert sorted(first + second) == list(range(count - 4, count))
+    assert [len(chosen) for chosen in begun(module, batches[2])] == [1] * 14, "none is left"
+
+
+def test_under_broken_sticks_no_kernel_is_opened_behind_closed_ones():
+    with pytest.raises(InputError, match="use prior=finite"):
+        clis(spare=3, update="isolated", prior="stick", pretrained="last.ckpt")
+
+
 @pytest.mark.parametrize("moving", ["kernels", "gates"])
 def test_the_isolated_update_moves_what_it_opened_and_the_gates_then_the_gates(moving):
     module, image = (

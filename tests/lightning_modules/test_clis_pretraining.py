@@ -110,6 +110,11 @@ def test_the_first_tasks_prior_is_as_sharp_as_the_pretrainings_images_make_it():
     assert torch.allclose(weights.prior_log_variance, expected, atol=1e-4)
     assert torch.equal(weights.log_variance, weights.prior_log_variance)
     assert 0 < (expected < before).sum() < expected.numel()
+    learned = clis(pretraining="variational", information=0)
+    kept = learned.network.convolutions[0].weight.log_variance.detach().clone() + 8
+    learned.network.convolutions[0].weight.log_variance.data += 8
+    learned.prepare(shown(images))
+    assert torch.equal(learned.network.convolutions[0].weight.prior_log_variance, kept)
     void = clis(pretraining="variational")
     before = void.network.convolutions[0].weight.log_variance.detach().clone() + 8
     void.network.convolutions[0].weight.log_variance.data += 8

@@ -11,7 +11,7 @@ from annotate.server import running
 from annotate.state import decode
 from annotate.teaching.slices import decode_volume, slice_size
 from annotate.teaching.volume_server import make_app
-from configs.teaching_volumes import open_volumes
+from configs.teaching_volumes import first_number, open_volumes
 from interseg.errors import InputError
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.slices import index
@@ -280,3 +280,9 @@ def test_what_cannot_be_taught_is_named(volumes, dynamic, tmp_path):
         open_volumes(
             str(dynamic), [], [volumes / "images" / "c0.nii.gz", other], tmp_path / "c", "cpu"
         )
+
+
+def test_a_persons_volumes_have_numbers_that_no_buffer_knows():
+    assert first_number({}) == first_number({"keys": [], "newest": None}) == 0
+    assert first_number({"keys": [8, 27, 22], "newest": 28}) == 29, "28 was turned away"
+    assert first_number({"keys": [(8, 1), (3, 0)], "newest": (3, 0)}) == 9
