@@ -129,9 +129,6 @@ def classes(folder: Path, roots: list[Path], overrides: list[str]) -> None:
         print(f"| {k} | {accuracy:.2f} % | {ious:.2f} % |")
 
 
-"""Print the greatest F-measure against clicks, and draw precision-recall curves (Fig. 11)."""
-
-
 def saliency(folder: Path, roots: list[Path], overrides: list[str]) -> None:
     """Print the greatest F-measure against clicks, and draw precision-recall curves (Fig. 11)."""
     coco = CocoDataModule(str(roots[0]), "images", "annotations/instances.json")

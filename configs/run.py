@@ -234,17 +234,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
     """Build the method of a config with the test-time options of its top level.
 
-    Raises `InputError` for options of a method without a click network.
+    Raises `InputError` for options of a method without a click network, and for a cascade of one
+    that does not see probabilities of the answer before.
     """
     refiner = refiner_of(build(config["refiner"], trusted, "refiner"))
-    options = InferenceOptions(refiner, build(config["zoom"], trusted, "zoom"), config["flip"])
+    zoom = build(config["zoom"], trusted, "zoom")
+    options = InferenceOptions(refiner, zoom, config["flip"], config["cascade"])
     if options.plain:
         return build(config["model"], trusted, "model")
     target = config["model"]["_target_"]
     if "inference" not in (parameters(target, trusted) or {"inference"}):
         name = target.rpartition(".")[2]
-        raise InputError(f"{name} has no click network: refiner, zoom and flip must stay null")
-    return build(config["model"] | {"inference": options}, trusted, "model")
+        raise InputError(f"{name} has no click network: leave refiner, zoom, flip and cascade out")
+    model = build(config["model"] | {"inference": options}, trusted, "model")
+    if options.cascade and not getattr(model, "soft_previous", False):
+        raise InputError(
+            f"cascade is {options.cascade}; it is for networks that see the probabilities of the "
+            "answer before (model.mask_map=probabilities)"
+        )
+    return model
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:

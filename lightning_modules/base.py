@@ -95,7 +95,7 @@ class InteractiveModule(LightningModule):
     def predictor(self) -> Predictor:
         """Make the predictor that answers with the test-time options, for a click network."""
         raise InputError(
-            f"{type(self).__name__} has no click network: refiner, zoom and flip must stay null"
+            f"{type(self).__name__} has no click network: leave refiner, zoom, flip and cascade out"
         )
 
     def on_fit_start(self) -> None:

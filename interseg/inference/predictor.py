@@ -1,7 +1,8 @@
-"""A click network's answers at test time: crops round the object, flip averaging, refinement."""
+"""A click network's answers at test time: crops round the object, flips, cascades, refinement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,22 +27,28 @@ class InferenceOptions:
         refiner: Optimisation until clicked pixels have their labels.
         zoom: Choice of the crop round the object that the network sees.
         flip: Whether to average the probabilities with those of the mirrored view.
+        cascade: Number of times that a first click is answered again, the answer before as the
+            previous mask. CFR-ICL (Sun et al., AAAI 2024) does so after every click; here it helps
+            after the first one, which has no previous mask (benchmarks/once.md).
     """
 
     refiner: Refiner | None = None
     zoom: ZoomIn | None = None
     flip: bool = False
+    cascade: int = 0
 
     def __post_init__(self) -> None:
         if self.zoom is not None and not isinstance(self.zoom, ZoomIn):
             raise InputError(
                 f"zoom is {self.zoom!r}; turn it on by --config zoom.yaml, then change its values"
             )
+        if self.cascade < 0:
+            raise InputError(f"cascade is {self.cascade}; it is a number of passes, 0 for none")
 
     @property
     def plain(self) -> bool:
         """Whether no option is used."""
-        return self.refiner is None and self.zoom is None and not self.flip
+        return self.refiner is None and self.zoom is None and not self.flip and not self.cascade
 
 
 class Predictor:
@@ -53,7 +60,7 @@ class Predictor:
         guide: Function from a view with `clicks` and `previous` to its guidance.
         long_side: Long side to which larger whole images are reduced; [height, width] for whole
             images and crops.
-        options: Refinement, zoom and flip.
+        options: Refinement, zoom, flip and cascade.
         click_maps: Number of the guidance's first channels that encode clicks.
     """
 
@@ -83,6 +90,21 @@ class Predictor:
         Raises:
             InputError: A click outside its image, or zoom with a network of several classes.
         """
+        answer = self._answer(batch)
+        first = [row for row, rows in enumerate(unpad_clicks(batch["clicks"])) if len(rows) == 1]
+        if not first:
+            return answer
+        for _ in range(self.options.cascade):
+            part = part_of(batch, first)
+            part["previous"] = answer.logits[first, 0].float().sigmoid()  # as a session's
+            part["states"] = [answer.states[row] for row in first]
+            again = self._answer(part)
+            answer.logits[first] = again.logits
+            for row, state in zip(first, again.states, strict=True):
+                answer.states[row] = state
+        return answer
+
+    def _answer(self, batch: ClickBatch) -> Answer:
         refiner, zoom = self.options.refiner, self.options.zoom
         require(batch, "id", "image", "clicks", "states", *(["previous"] if zoom else []))
         size = (int(batch["image"].shape[-2]), int(batch["image"].shape[-1]))
@@ -161,6 +183,14 @@ class Predictor:
         if self.options.refiner and self.options.refiner.belong_to_view:
             dropped.add("variables")
         return {key: value for key, value in state.items() if key not in dropped} | {"box": box}
+
+
+def part_of(batch: ClickBatch, rows: list[int]) -> ClickBatch:
+    """Select rows of a round's batch, whose states are still to be given."""
+    part = rows_of(batch, rows) | {"id": batch["id"][rows], "states": []}
+    if "encoded" in batch:
+        part["encoded"] = {key: value[rows] for key, value in batch["encoded"].items()}
+    return cast(ClickBatch, part)
 
 
 def _restorer(box: Box, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:

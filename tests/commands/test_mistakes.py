@@ -25,6 +25,7 @@ CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yam
         ),
         ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
         ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
+        ("evaluate.py", [*SMALL, "cascade=1"], "networks that see the probabilities"),
         ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
         (
             "evaluate.py",

@@ -21,9 +21,10 @@ METHODS |= {name: [f"clis/{name}.yaml"] for name in ("lwf", "ewc", "packnet")}
 METHODS["lwf"].append("clis/small.yaml")
 METHODS |= {name: ["clis/naive.yaml", f"clis/{name}.yaml"] for name in ("clicks", "scribbles")}
 METHODS |= {name: [f"clis/{name}.yaml"] for name in ("variational", "isolated")}
-GATED = ("clis", "variational", "isolated")
 OWN = ("naive", "variational")
 """Methods whose own pretraining is played; the others begin with CLIS'."""
+SHOWN = ("clis", "scribbles")
+"""Methods whose page is written: with gates, and without."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def pretrained(root, tmp_path_factory):
 def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     checkpoint = pretrained[name if name in OWN else "clis"] / "checkpoints" / "last.ckpt"
     stage = ["protocol.sequence=1"]
+    if name not in SHOWN:
+        stage.append("callbacks.report=null")
     fit(
         [*METHODS[name], "clis/tasks.yaml"],
         root,
@@ -70,11 +73,12 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
     figures = json.loads((tmp_path / "transfer.json").read_text())
     assert list(figures["sequences"]) == ["1"]
     assert 0 < figures["mean"]["backward"] < 1
-    page = (tmp_path / "tasks.html").read_text()
-    assert page.count("<h2>Task") == 3
-    assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name in GATED else 0)
-    assert page.count("% of the pixels") == 3 * 2
-    assert ("most like task 1" in page) == (name in GATED)
+    if name in SHOWN:
+        page = (tmp_path / "tasks.html").read_text()
+        assert page.count("<h2>Task") == 3
+        assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name == "clis" else 0)
+        assert page.count("% of the pixels") == 3 * 2
+        assert ("most like task 1" in page) == (name == "clis")
     assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
 
 

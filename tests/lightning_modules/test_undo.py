@@ -120,6 +120,7 @@ METHODS = {
     "mask channel, reduced": lambda: itis(3, 48),
     "probabilities, reduced": lambda: itis(3, 48, mask_map="probabilities"),
     "zoom": lambda: itis(zoom=ZOOM),
+    "cascade": lambda: itis(3, 48, mask_map="probabilities", cascade=2),
     "zoom, probabilities": lambda: itis(3, mask_map="probabilities", zoom=ZOOM),
     "zoom and flip, mask channel": lambda: itis(3, zoom=ZOOM, flip=True),
     **{name: lambda name=name: refined(name) for name in REFINERS},

@@ -85,9 +85,10 @@ def test_neighbours_are_summed_with_their_pairs_weights():
             )
 
 
-@pytest.mark.parametrize("weight", [10.0, 1000.0])
-@pytest.mark.parametrize("strength", [0.0, 1.0, 8.0])
-@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(
+    ("weight", "strength", "classes"),
+    [(10.0, 0.0, 2), (10.0, 8.0, 5), (1000.0, 1.0, 5), (1000.0, 8.0, 2)],
+)
 def test_no_descent_finds_less_energy(weight, strength, classes):
     prior, annotation, pairs = scene(classes)
     pairs = [strength * w for w in pairs]

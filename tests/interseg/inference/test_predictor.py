@@ -34,6 +34,30 @@ def test_flip_averaging_makes_the_answer_symmetric():
         assert not torch.allclose(straight, net(given["image"], encode(given)))
 
 
+def guide_by_previous(view):
+    previous = view["previous"][:, None].to(view["image"].dtype)
+    return encode(view) * (1 - previous) + 0.5 * previous
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_cascade_answers_first_clicks_again_with_the_answer_before(passes):
+    net, given = network(), batch()
+    given["clicks"][0, 1:] = -1  # the other object has three clicks
+    given["previous"] = torch.zeros_like(given["previous"], dtype=torch.float32)
+    options = InferenceOptions(cascade=passes)
+    with torch.no_grad():
+        found = answered(Predictor(net, guide_by_previous, options=options), given).logits
+        for row in (0, 1):
+            one = {key: given[key][row : row + 1] for key in ("image", "clicks", "previous")}
+            expected = net(one["image"], guide_by_previous(one))
+            for _ in range(passes if row == 0 else 0):
+                one["previous"] = expected[:, 0].float().sigmoid()
+                expected = net(one["image"], guide_by_previous(one))
+            assert torch.allclose(found[row], expected[0])
+    with pytest.raises(InputError, match="cascade is -1"):
+        InferenceOptions(cascade=-1)
+
+
 def test_zoom_in_shows_the_box_and_pastes_the_answer():
     seen = []
 
