@@ -41,6 +41,7 @@ ENCODERS = {
 FIGURES = {
     "NoC@85": "noc@85",
     "NoC@90": "noc@90",
+    "failures@90": "failures@90",
     "mIoU@1": "miou@1",
     "mIoU@5": "miou@5",
     "seconds per click": "median_seconds_per_click",

@@ -22,6 +22,7 @@ from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
+from interseg.inference.zoom import zoom_of
 
 MISPLACED = {
     "callbacks": "callbacks.NAME._target_=CLASS adds one",
@@ -238,7 +239,7 @@ def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
     that does not see probabilities of the answer before.
     """
     refiner = refiner_of(build(config["refiner"], trusted, "refiner"))
-    zoom = build(config["zoom"], trusted, "zoom")
+    zoom = zoom_of(build(config["zoom"], trusted, "zoom"))
     options = InferenceOptions(refiner, zoom, config["flip"], config["cascade"])
     if options.plain:
         return build(config["model"], trusted, "model")

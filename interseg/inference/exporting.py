@@ -63,7 +63,9 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
             f"{type(method).__name__} cannot be exported; click networks that ITIS has trained can"
         )
     if not method.inference.plain:
-        raise InputError("refiner, zoom, flip and cascade cannot be part of an export; leave them out")
+        raise InputError(
+            "refiner, zoom, flip and cascade cannot be part of an export; leave them out"
+        )
     side, network = method.long_side, method.network
     split = can_split(network, side)
     about = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -38,10 +37,6 @@ class InferenceOptions:
     cascade: int = 0
 
     def __post_init__(self) -> None:
-        if self.zoom is not None and not isinstance(self.zoom, ZoomIn):
-            raise InputError(
-                f"zoom is {self.zoom!r}; turn it on by --config zoom.yaml, then change its values"
-            )
         if self.cascade < 0:
             raise InputError(f"cascade is {self.cascade}; it is a number of passes, 0 for none")
 
@@ -95,7 +90,7 @@ class Predictor:
         if not first:
             return answer
         for _ in range(self.options.cascade):
-            part = part_of(batch, first)
+            part = rows_of_round(batch, first)
             part["previous"] = answer.logits[first, 0].float().sigmoid()  # as a session's
             part["states"] = [answer.states[row] for row in first]
             again = self._answer(part)
@@ -185,12 +180,12 @@ class Predictor:
         return {key: value for key, value in state.items() if key not in dropped} | {"box": box}
 
 
-def part_of(batch: ClickBatch, rows: list[int]) -> ClickBatch:
+def rows_of_round(batch: ClickBatch, rows: list[int]) -> ClickBatch:
     """Select rows of a round's batch, whose states are still to be given."""
     part = rows_of(batch, rows) | {"id": batch["id"][rows], "states": []}
     if "encoded" in batch:
         part["encoded"] = {key: value[rows] for key, value in batch["encoded"].items()}
-    return cast(ClickBatch, part)
+    return part
 
 
 def _restorer(box: Box, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:

@@ -86,3 +86,18 @@ def _iou(a: tuple[int, int], b: tuple[int, int]) -> float:
     common = min(a[1], b[1]) - max(a[0], b[0])
     span = max(a[1], b[1]) - min(a[0], b[0])
     return max(0, common) / span
+
+
+def zoom_of(value: "bool | ZoomIn | None") -> ZoomIn | None:
+    """Return the zoom that is meant: True is f-BRS' and RITM's, False and None are none.
+
+    Raises:
+        InputError: Anything else.
+    """
+    if value is None or isinstance(value, ZoomIn):
+        return value
+    if not isinstance(value, bool):
+        raise InputError(
+            f"zoom is {value!r}; give zoom=true, or change values after --config zoom.yaml"
+        )
+    return ZoomIn() if value else None

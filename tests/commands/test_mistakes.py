@@ -25,14 +25,18 @@ CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yam
         ),
         ("evaluate.py", ["--checkpoint", "nowhere"], "nowhere is no run"),
         ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
-        ("evaluate.py", [*SMALL, "cascade=1"], "networks that see the probabilities"),
+        (
+            "train.py",
+            ["--config", "small.yaml", "--config", "data/samples.yaml", "cascade=1"],
+            "networks that see the probabilities",
+        ),
         ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
         (
             "evaluate.py",
             [*CLASSICAL, "refiner.weight=1"],
             "refiner is {'weight': 1}; use one of brs",
         ),
-        ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "turn it on by --config zoom.yaml"),
+        ("evaluate.py", [*CLASSICAL, "zoom.long_side=300"], "give zoom=true, or"),
         ("compare.py", ["nowhere"], "nowhere holds no finished evaluation"),
     ],
 )

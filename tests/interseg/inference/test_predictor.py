@@ -172,7 +172,3 @@ def test_a_missing_key_and_a_click_outside_are_named():
         Predictor(network(), encode)(
             given | {"clicks": torch.tensor([[[70, 1, 1, 0]], [[1, 1, 1, 0]]])}
         )
-    with pytest.raises(
-        InputError, match=r"zoom is \{'long_side': 400\}; turn it on by --config zoom\.yaml"
-    ):
-        InferenceOptions(zoom={"long_side": 400})

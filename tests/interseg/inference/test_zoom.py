@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import yaml
 
+from configs import FOLDER
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
-from interseg.inference.zoom import ZoomIn
+from interseg.inference.zoom import ZoomIn, zoom_of
 from interseg.views import Box
 
 
@@ -32,3 +34,12 @@ def test_values_below_one_are_named(options):
     ((name, value),) = options.items()
     with pytest.raises(InputError, match=rf"{name}={value}\b.*each is at least 1"):
         ZoomIn(**options)
+
+
+def test_true_is_the_zoom_of_the_shipped_config():
+    node = yaml.safe_load((FOLDER / "zoom.yaml").read_text())["zoom"]
+    assert vars(zoom_of(True)) == {key: node[key] for key in vars(ZoomIn())}
+    given = ZoomIn(min_crop=7)
+    assert (zoom_of(None), zoom_of(False), zoom_of(given)) == (None, None, given)
+    with pytest.raises(InputError, match="zoom is 300; give zoom=true"):
+        zoom_of(300)
