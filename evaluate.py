@@ -29,9 +29,11 @@ from configs.options import parser
 from configs.run import build_model, needs, tell, trainer
 from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
+from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.evaluation.records import EvaluationRecord
 from interseg.evaluation.tables import print_table, select_shown, write_number
+from lightning_modules.base import InteractiveModule
 
 EXAMPLES = (
     "--checkpoint RUN",
@@ -116,7 +118,18 @@ def build_evaluated(
     model: LightningModule = build_model(config, trusted)
     if file:
         load_weights(model, file)
+        tell_untrained(model, file)
     return model
+
+
+@rank_zero_only
+def tell_untrained(model: LightningModule, file: Path) -> None:
+    """Print what a checkpoint's training had not begun to learn."""
+    epoch = read_checkpoint(file).get("epoch")
+    if isinstance(model, InteractiveModule) and epoch is not None:
+        line = model.untrained(epoch)
+        if line:
+            print(f"note: {file} ended in epoch {epoch}: {line}", flush=True)
 
 
 def part_of(config: dict[str, Any]) -> tuple[int, int] | None:

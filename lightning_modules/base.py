@@ -98,6 +98,13 @@ class InteractiveModule(LightningModule):
             f"{type(self).__name__} has no click network: leave refiner, zoom, flip and cascade out"
         )
 
+    def untrained(self, epoch: int) -> str:
+        """Say what of the answers a training has not learned that ended in an epoch, from 0 on.
+
+        Nothing is said where all of it has begun to learn.
+        """
+        return ""
+
     def on_fit_start(self) -> None:
         """Keep the run's seed."""
         self._seed = torch.initial_seed()

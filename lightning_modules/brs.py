@@ -60,6 +60,15 @@ class BRS(InteractiveModule):
         """Whether training is in its second phase."""
         return self.current_epoch >= self.coarse_epochs
 
+    def untrained(self, epoch: int) -> str:
+        """Name the fine decoder before its phase."""
+        if self.network.output == "coarse" or epoch >= self.coarse_epochs:
+            return ""
+        return (
+            f"the fine decoder learns from epoch {self.coarse_epochs} on; "
+            "model.network.output=coarse answers without it"
+        )
+
     def segment(self, batch: ClickBatch) -> Tensor:
         """Compute logits (B, 1, H, W) from `image` and `clicks`, by the forward pass alone."""
         require(batch, "image", "clicks")

@@ -247,6 +247,15 @@ class TwoInOne(InteractiveModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return {"loss": loss, "logits": logits.detach()}
 
+    def untrained(self, epoch: int) -> str:
+        """Name the refinement before its phase."""
+        if epoch >= self.selection_epochs:
+            return ""
+        return (
+            f"the refinement, which answers clicks after the first, learns from epoch "
+            f"{self.selection_epochs} on; max_clicks=1 plays the selection alone"
+        )
+
     @property
     def selects(self) -> bool:
         """Whether training is in its first phase."""

@@ -160,3 +160,11 @@ def test_training_and_refinement_see_the_same_maps():
         assert torch.equal(module.predictor()(given).logits, plain)
         assert torch.equal(flipped.segment(given), plain)
         assert not torch.allclose(flipped.answer(given).logits, plain)
+
+
+@pytest.mark.parametrize(
+    ("output", "epoch", "said"), [("fine", 19, True), ("fine", 20, False), ("coarse", 3, False)]
+)
+def test_what_a_first_phase_has_not_learned_is_said(output, epoch, said):
+    module = BRS(BRSNetwork(ENCODER, None, width=8, norm="group", output=output), coarse_epochs=20)
+    assert ("fine decoder" in module.untrained(epoch)) == said
