@@ -65,13 +65,13 @@ def test_two_ranks_resume_with_equal_weights_and_clicks(photos, tmp_path):
     assert_same_training(last(tmp_path / "whole"), resumed)
 
 
-@pytest.mark.parametrize(("objects", "refiner"), [(10, None), (7, None), (10, "f_brs_b")])
+@pytest.mark.parametrize(("objects", "refiner"), [(10, None), (7, None), (4, "f_brs_b")])
 def test_two_ranks_evaluate_what_one_does(photos, tmp_path, objects, refiner):
     source = copytree(photos, tmp_path / "folder")
-    if objects == 7:  # an odd number: the ranks finish at different times
-        for name in ("4.png",):
-            (source / "images" / name).unlink()
-            (source / "masks" / name).unlink()
+    # 7 is an odd number: the ranks finish at different times
+    for name in {10: [], 7: ["4.png"], 4: ["0.png", "1.png", "2.png"]}[objects]:
+        (source / "images" / name).unlink()
+        (source / "masks" / name).unlink()
     written = []
     for devices in (1, 2):
         root = tmp_path / str(devices)
@@ -81,7 +81,7 @@ def test_two_ranks_evaluate_what_one_does(photos, tmp_path, objects, refiner):
         )
         written.append((root / "objects.csv").read_text())
     assert written[0] == written[1]
-    assert len(written[0].splitlines()) > 8
+    assert len(written[0].splitlines()) > min(8, objects)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ def simpleclick():
     )
 
 
-@pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize(
-    "step", [1, STEPS, STEPS + 1, EPOCHS * STEPS - 1]
-)  # at the ends, at an epoch's and behind it
+    ("step", "early"),
+    [(1, True), (STEPS, True), (STEPS, False), (STEPS + 1, True), (EPOCHS * STEPS - 1, False)],
+)  # before and after a step: at the ends, at an epoch's and behind it
 def test_killed_anywhere_it_goes_on_with_the_same_order_clicks_and_weights(
     undisturbed, tmp_path, step, early
 ):

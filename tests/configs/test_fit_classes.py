@@ -50,7 +50,7 @@ def run(data, tmp_path_factory):
     line += [*tiny("convert.yaml"), f"model.network.classes={CLASSES}", "trainer.max_epochs=2"]
     line += [
         "model.network.encoder_name=tu-tf_efficientnet_lite0",
-        "model.network.decoder_channels=[256,128,64,32,16]",
+        "model.network.decoder_channels=[64,32,32,16,16]",
     ]
     result = called("train.py", *line, f"run={folder}")
     assert result.returncode == 0, result.stderr

@@ -41,6 +41,8 @@ def fit(files, root, folder, *overrides):
     steps = [*TASKS, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
     if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
         steps.append("model.steps=2")
+    if "clis/isolated.yaml" in files:
+        steps.append("model.network.spare=3")  # a kernel for each task
     if "clis/packnet.yaml" in files:
         steps.append("model.relearn_pretraining=2")
     with pytest.MonkeyPatch.context() as patch:

@@ -16,7 +16,8 @@ def shapes(encoder):
     """(layer, output's channels and reduction) of everything that the paper's table of layers
     lists, as one run has it.
     """
-    network = BRSNetwork(encoder, None).eval()
+    with torch.device("meta"):  # sizes alone
+        network = BRSNetwork(encoder, None).eval()
     seen = {}
     hooks = {f"{name}": module for name, module in network.named_modules() if name}
     for name, module in hooks.items():
@@ -26,7 +27,7 @@ def shapes(encoder):
             )
         )
     with torch.no_grad():
-        network(torch.rand(1, 3, 64, 96), torch.rand(1, 2, 64, 96))
+        network(torch.rand(1, 3, 64, 96, device="meta"), torch.rand(1, 2, 64, 96, device="meta"))
     return {
         name: (o.shape[1], 64 // o.shape[2]) for name, o in seen.items() if o.dim() == 4
     }, network

@@ -15,7 +15,11 @@ from tests.helpers.two_in_one import batch, network
 
 
 def test_the_networks_are_the_papers():
-    wide = TwoInOneNetwork("resnet101", None)
+    with torch.device("meta"):  # sizes alone
+        wide = TwoInOneNetwork("resnet101", None).eval()
+        two = TwoInOneNetwork("resnet101", None, guidance_channels=2)
+        with torch.no_grad():
+            logits, features = wide(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96))
     convolutions = [
         (m.in_channels, m.out_channels, m.kernel_size[0])
         for m in wide.refinement.modules()
@@ -30,16 +34,9 @@ def test_the_networks_are_the_papers():
     ]  # the first two are one of 513
     assert [type(m) for m in wide.refinement[0]] == [GuidedConvolution, nn.BatchNorm2d, nn.ReLU]
     assert wide.selection.head.in_channels == 512
-    with torch.no_grad():
-        logits, features = wide.eval()(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96))
     assert logits.shape == (1, 1, 64, 96)
     assert features.shape == (1, 512, 8, 12)
-    assert (
-        TwoInOneNetwork("resnet101", None, guidance_channels=2)
-        .refinement[0][0]
-        .guidance.in_channels
-        == 2
-    )
+    assert two.refinement[0][0].guidance.in_channels == 2
     parts = wide.parameters_by_origin()
     assert sum(len(part) for part in parts.values()) == len(
         [p for p in wide.parameters() if p.requires_grad]

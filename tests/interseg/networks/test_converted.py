@@ -35,24 +35,27 @@ class UNet(nn.Module):
         return self.up(torch.cat([x, self.deep(x)], 1))
 
 
-def networks():
+NETWORKS = {
+    "own": UNet,
+    "smp": lambda: smp.Unet("resnet18", encoder_weights=None, classes=1),
+    "timm's own padding": lambda: smp.DeepLabV3Plus(
+        "tu-tf_efficientnet_lite0", encoder_weights=None, classes=3
+    ),
+    "torchvision": lambda: torchvision.models.segmentation.lraspp_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=4
+    ),
+    "no bias": lambda: UNet(2, nn.Conv2d(3, 8, 5, padding=2, bias=False, padding_mode="reflect")),
+}
+
+
+def build(name):
     torch.manual_seed(0)
-    return {
-        "own": UNet(),
-        "smp": smp.Unet("resnet18", encoder_weights=None, classes=1),
-        "timm's own padding": smp.DeepLabV3Plus(
-            "tu-tf_efficientnet_lite0", encoder_weights=None, classes=3
-        ),
-        "torchvision": torchvision.models.segmentation.lraspp_mobilenet_v3_large(
-            weights=None, weights_backbone=None, num_classes=4
-        ),
-        "no bias": UNet(2, nn.Conv2d(3, 8, 5, padding=2, bias=False, padding_mode="reflect")),
-    }
+    return NETWORKS[name]()
 
 
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_without_maps_and_with_zero_maps_the_output_is_the_originals_to_the_bit(name):
-    network = networks()[name].eval()
+    network = build(name).eval()
     converted = Converted(network).eval()
     image = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
@@ -67,9 +70,9 @@ def test_without_maps_and_with_zero_maps_the_output_is_the_originals_to_the_bit(
     assert list(converted.state_dict()) == [f"network.{key}" for key in network.state_dict()]
 
 
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_maps_go_through_the_first_convolution_with_the_photos_weights(name):
-    network = networks()[name].eval().double()
+    network = build(name).eval().double()
     converted = Converted(network.float()).double().eval()
     first, _ = first_layer(network.float(), torch.zeros(1, 3, 64, 64))
     network.double()
@@ -168,7 +171,7 @@ def test_what_cannot_be_converted_is_named():
 
 
 def test_any_size_goes_in_and_comes_out_and_zoom_is_for_one_object():
-    network = Converted(networks()["timm's own padding"]).eval()
+    network = Converted(build("timm's own padding")).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 3, 75, 100)).shape == (1, 3, 75, 100)
         assert network(torch.rand(1, 3, 75, 100), torch.rand(1, 3, 75, 100)).shape == (
