@@ -27,8 +27,8 @@ class InferenceOptions:
         zoom: Choice of the crop round the object that the network sees.
         flip: Whether to average the probabilities with those of the mirrored view.
         cascade: Number of times that a first click is answered again, the answer before as the
-            previous mask. CFR-ICL (Sun et al., AAAI 2024) does so after every click; here it helps
-            after the first one, which has no previous mask (benchmarks/once.md).
+            previous mask. CFR-ICL (Sun et al., AAAI 2024) answers every click so; a first click has
+            no previous mask, and later ones gain nothing (benchmarks/once.md).
     """
 
     refiner: Refiner | None = None
