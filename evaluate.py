@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule, seed_everything
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -124,9 +125,10 @@ def build_evaluated(
 
 @rank_zero_only
 def tell_untrained(model: LightningModule, file: Path) -> None:
-    """Print what a checkpoint's training had not begun to learn."""
-    epoch = read_checkpoint(file).get("epoch")
-    if isinstance(model, InteractiveModule) and epoch is not None:
+    """Print what a checkpoint's training had not begun to learn, if no weights were given to it."""
+    content = read_checkpoint(file)
+    epoch, config = content.get("epoch"), OmegaConf.create(content.get("config") or {})
+    if isinstance(model, InteractiveModule) and epoch is not None and not config.get("weights"):
         line = model.untrained(epoch)
         if line:
             print(f"note: {file} ended in epoch {epoch}: {line}", flush=True)

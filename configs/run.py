@@ -22,7 +22,6 @@ from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
 from interseg.inference.refiners import refiner_of
-from interseg.inference.zoom import zoom_of
 
 MISPLACED = {
     "callbacks": "callbacks.NAME._target_=CLASS adds one",
@@ -235,25 +234,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def build_model(config: dict[str, Any], trusted: Sequence[str] = ()) -> Any:
     """Build the method of a config with the test-time options of its top level.
 
-    Raises `InputError` for options of a method without a click network, and for a cascade of one
-    that does not see probabilities of the answer before.
+    Raises `InputError` for options of a method without a click network.
     """
     refiner = refiner_of(build(config["refiner"], trusted, "refiner"))
-    zoom = zoom_of(build(config["zoom"], trusted, "zoom"))
-    options = InferenceOptions(refiner, zoom, config["flip"], config["cascade"])
+    zoom = build(config["zoom"], trusted, "zoom")
+    options = InferenceOptions(refiner, zoom, config["flip"])
     if options.plain:
         return build(config["model"], trusted, "model")
     target = config["model"]["_target_"]
     if "inference" not in (parameters(target, trusted) or {"inference"}):
         name = target.rpartition(".")[2]
-        raise InputError(f"{name} has no click network: leave refiner, zoom, flip and cascade out")
-    model = build(config["model"] | {"inference": options}, trusted, "model")
-    if options.cascade and not getattr(model, "soft_previous", False):
-        raise InputError(
-            f"cascade is {options.cascade}; it is for networks that see the probabilities of the "
-            "answer before (model.mask_map=probabilities)"
-        )
-    return model
+        raise InputError(f"{name} has no click network: leave refiner, zoom and flip out")
+    return build(config["model"] | {"inference": options}, trusted, "model")
 
 
 def needs(config: dict[str, Any], *keys: str) -> None:

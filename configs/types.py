@@ -36,7 +36,6 @@ TOP: dict[str, Any] = {
     "refiner": Any,  # whoever uses it says what it may be; zoom likewise
     "zoom": Any,
     "flip": bool,
-    "cascade": int,
     "model": dict[str, Any] | None,
     "data": dict[str, Any] | None,
     "loading": dict[str, Any] | None,

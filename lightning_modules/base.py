@@ -95,7 +95,7 @@ class InteractiveModule(LightningModule):
     def predictor(self) -> Predictor:
         """Make the predictor that answers with the test-time options, for a click network."""
         raise InputError(
-            f"{type(self).__name__} has no click network: leave refiner, zoom, flip and cascade out"
+            f"{type(self).__name__} has no click network: leave refiner, zoom and flip out"
         )
 
     def untrained(self, epoch: int) -> str:

@@ -70,8 +70,8 @@ class CLIS(TaskLearner):
         update: "full", the paper's: all weights and gates at once; "isolated", the official code's:
             a task opens at most `isolated` spare kernels of each layer (of a probability below 0.1
             in every task so far; the least open one where there is none), whose prior variance is
-            set to 1. It learns
-            them, their weights in the head and all gates, then the gates alone, each for all steps.
+            set to 1. It learns them, their weights in the head and all gates, then the gates alone,
+            each for all steps.
         isolated: Number of kernels of a layer that "isolated" trains; 4 in the official code. The
             network has to have them (`spare`).
         kl_weight: Weight of the KL terms in tasks. With 1, eq. 6 as it stands, the pixels of one
@@ -363,8 +363,8 @@ class CLIS(TaskLearner):
     def _open(self, probabilities: Tensor) -> None:
         """Choose the kernels that the isolated update learns, and open those that are closed.
 
-        None is chosen that another task opened, whichever task's gates this one begins with. The
-        prior variance of their weights is set to 1.
+        None is chosen that is open in an earlier task while there is another, whichever task's
+        gates this one begins with. The prior variance of their weights is set to 1.
         """
         tasks = [torch.cat(gates) for gates in self.memory.gates(self.network.counts)]
         used = torch.stack([self.pretrained_gates, probabilities, *tasks]).amax(0)

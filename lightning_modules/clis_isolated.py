@@ -2,8 +2,8 @@
 
 How kernels are opened and what each phase of a round learns are those of the official code, but
 that the first phase learns all gates there are, not the opened kernels' alone. A kernel is spare
-while no task has opened it: the official code looks at the posterior that all tasks share, which
-`begin` moves here.
+that is nearly closed in every task so far: the official code looks at the posterior that all tasks
+share, which `begin` moves here.
 """
 
 from collections.abc import Sequence

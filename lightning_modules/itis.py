@@ -4,6 +4,7 @@ The iteration itself, section 3.2, is in `callbacks/user_loop.py` and `interseg/
 it needs this step's prediction only.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,6 +45,8 @@ class ITIS(InteractiveModule):
         long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
             width] for that size, whatever their proportions.
         inference: Test-time options.
+        cascade: Number of times that a first click is answered again in evaluation, see
+            `InferenceOptions`, by a network that reads "probabilities".
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ITIS(InteractiveModule):
         optimisation: Optimisation | None = None,
         long_side: Side = None,
         inference: InferenceOptions | None = None,
+        cascade: int = 0,
     ) -> None:
         super().__init__()
         if network.guidance_channels not in (2, 3):
@@ -69,8 +73,14 @@ class ITIS(InteractiveModule):
         self.loss = loss or BootstrappedCrossEntropy()
         self.uses_previous_mask = network.guidance_channels == 3
         self.soft_previous = self.uses_previous_mask and mask_map == "probabilities"
-        self.optimisation = optimisation or Optimisation()
-        self.long_side, self.inference = check_side(long_side), inference or InferenceOptions()
+        self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
+        options = inference or InferenceOptions()
+        self.inference = replace(options, cascade=cascade or options.cascade)
+        if self.inference.cascade and not self.soft_previous:
+            raise InputError(
+                f"cascade is {self.inference.cascade}; it is for networks that read the "
+                "probabilities of the answer before (guidance_channels=3, mask_map=probabilities)"
+            )
 
     @property
     def contributions(self) -> list[Contribution]:

@@ -69,8 +69,8 @@ class TaskLearner(InteractiveModule, TaskMethod):
             probabilities, as in the official code, after which a network is less sure, and the next
             round's annotations spread further than they should (benchmarks/clis.md).
         propagation: Propagation of annotations.
-        optimisation: Optimisation of pretraining; of tasks, whose optimiser starts afresh every
-            round.
+        optimisation: Optimisation of pretraining, and without its schedule and warm-up of tasks,
+            whose optimiser starts afresh every round.
         task_rate: Learning rate of tasks; None for that of `optimisation`.
     """
 

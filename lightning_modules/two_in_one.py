@@ -252,8 +252,8 @@ class TwoInOne(InteractiveModule):
         if epoch >= self.selection_epochs:
             return ""
         return (
-            f"the refinement, which answers clicks after the first, learns from epoch "
-            f"{self.selection_epochs} on; max_clicks=1 plays the selection alone"
+            "the refinement, which answers clicks after the first, learns from epoch "
+            f"{self.selection_epochs} on"
         )
 
     @property

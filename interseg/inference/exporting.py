@@ -64,7 +64,7 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         )
     if not method.inference.plain:
         raise InputError(
-            "refiner, zoom, flip and cascade cannot be part of an export; leave them out"
+            "refiner, zoom, flip and model.cascade cannot be part of an export; leave them out"
         )
     side, network = method.long_side, method.network
     split = can_split(network, side)

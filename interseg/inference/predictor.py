@@ -13,7 +13,7 @@ from interseg.errors import InputError
 from interseg.inference.refine import Refiner
 from interseg.inference.scene import Scene, encode_view
 from interseg.inference.segmenter import Answer, State
-from interseg.inference.zoom import ZoomIn
+from interseg.inference.zoom import ZoomIn, zoom_of
 from interseg.networks.guided import encodes_once
 from interseg.views import Box, Side, crop_view, reduce_batch, restore, rows_of
 
@@ -24,11 +24,11 @@ class InferenceOptions:
 
     Args:
         refiner: Optimisation until clicked pixels have their labels.
-        zoom: Choice of the crop round the object that the network sees.
+        zoom: Choice of the crop round the object that the network sees; True for the field's.
         flip: Whether to average the probabilities with those of the mirrored view.
         cascade: Number of times that a first click is answered again, the answer before as the
-            previous mask. CFR-ICL (Sun et al., AAAI 2024) answers every click so; a first click has
-            no previous mask, and later ones gain nothing (benchmarks/once.md).
+            previous mask, unless it was given one. CFR-ICL (Sun et al., AAAI 2024) answers every
+            click so; here later clicks gain nothing from it (benchmarks/once.md).
     """
 
     refiner: Refiner | None = None
@@ -37,6 +37,7 @@ class InferenceOptions:
     cascade: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "zoom", zoom_of(self.zoom))
         if self.cascade < 0:
             raise InputError(f"cascade is {self.cascade}; it is a number of passes, 0 for none")
 
@@ -86,10 +87,13 @@ class Predictor:
             InputError: A click outside its image, or zoom with a network of several classes.
         """
         answer = self._answer(batch)
-        first = [row for row, rows in enumerate(unpad_clicks(batch["clicks"])) if len(rows) == 1]
-        if not first:
+        if not self.options.cascade:
             return answer
-        for _ in range(self.options.cascade):
+        first = []
+        for row, clicks in enumerate(unpad_clicks(batch["clicks"])):
+            if len(clicks) == 1 and not batch["previous"][row].any():
+                first.append(row)
+        for _ in range(self.options.cascade if first else 0):
             part = rows_of_round(batch, first)
             part["previous"] = answer.logits[first, 0].float().sigmoid()  # as a session's
             part["states"] = [answer.states[row] for row in first]

@@ -98,6 +98,7 @@ def zoom_of(value: "bool | ZoomIn | None") -> ZoomIn | None:
         return value
     if not isinstance(value, bool):
         raise InputError(
-            f"zoom is {value!r}; give zoom=true, or change values after --config zoom.yaml"
+            f"zoom is {value!r}; give zoom=true, or for other values "
+            "zoom._target_=interseg.inference.zoom.ZoomIn zoom.long_side=..."
         )
     return ZoomIn() if value else None

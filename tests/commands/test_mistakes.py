@@ -27,8 +27,8 @@ CLASSICAL = ["--config", "classical/grabcut.yaml", "--config", "data/samples.yam
         ("evaluate.py", [*CLASSICAL, "refiner=brs"], "Classical has no click network"),
         (
             "train.py",
-            ["--config", "small.yaml", "--config", "data/samples.yaml", "cascade=1"],
-            "networks that see the probabilities",
+            ["--config", "small.yaml", "--config", "data/samples.yaml", "model.cascade=1"],
+            "networks that read the probabilities",
         ),
         ("evaluate.py", [*CLASSICAL, "refiner=newton"], "refiner is 'newton'; use one of brs"),
         (

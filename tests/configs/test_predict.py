@@ -127,7 +127,7 @@ def test_an_exported_run_answers_as_the_run(run, data, tmp_path):
     assert np.abs(sessions[0].probabilities - sessions[1].probabilities).max() < 1e-4
     result = called("export.py", "--checkpoint", run, "--out", tmp_path / "other", "flip=true")
     assert result.returncode == 2
-    assert "refiner, zoom, flip and cascade cannot be part of an export" in result.stderr
+    assert "refiner, zoom, flip and model.cascade cannot be part of an export" in result.stderr
 
 
 def test_what_cannot_be_loaded_is_one_clear_error(run, data, tmp_path):

@@ -41,7 +41,7 @@ def test_each_phase_trains_its_own_network(epoch, trained, monkeypatch):
         if not torch.equal(v, before[k])
     } == trained
     assert outputs["logits"].shape == (2, 1, 64, 96)
-    assert ("max_clicks=1" in module.untrained(epoch)) == (epoch == 0)
+    assert ("refinement" in module.untrained(epoch)) == (epoch == 0)
 
 
 def test_a_step_without_an_object_to_refine_has_no_loss(monkeypatch):

@@ -40,7 +40,7 @@ from tests.helpers.small_network import ENCODER
 CLICKS = [(30, 24, 1), (5, 30, 0), (33, 20, 1)]
 
 
-def once(encoder="test_efficientnet", channels=3):
+def once(encoder="tf_efficientnet_lite0", channels=3):
     network = OnceNetwork(encoder, None, guidance_channels=channels, width=32, outlines=8, blocks=1)
     return ITIS(network, DiskGuidance(5), mask_map="mask", long_side=[64, 96])
 

@@ -54,8 +54,19 @@ def test_a_cascade_answers_first_clicks_again_with_the_answer_before(passes):
                 one["previous"] = expected[:, 0].float().sigmoid()
                 expected = net(one["image"], guide_by_previous(one))
             assert torch.allclose(found[row], expected[0])
+    given["previous"][0, 3:9, 4:20] = 0.9  # the session began from a mask
+    with torch.no_grad():
+        found = answered(Predictor(net, guide_by_previous, options=options), given).logits
+        assert torch.allclose(found, net(given["image"], guide_by_previous(given)))
     with pytest.raises(InputError, match="cascade is -1"):
         InferenceOptions(cascade=-1)
+
+
+def test_zoom_may_be_true():
+    assert InferenceOptions(zoom=True).zoom.min_crop == ZoomIn().min_crop
+    assert InferenceOptions(zoom=False).plain
+    with pytest.raises(InputError, match=r"zoom is \{'long_side': 400\}; give zoom=true"):
+        InferenceOptions(zoom={"long_side": 400})
 
 
 def test_zoom_in_shows_the_box_and_pastes_the_answer():
