@@ -9,7 +9,9 @@ cancel. The first epoch, when the memory is empty, is left out.
 
 With `--features` a network that encodes once is trained on each batch three times: on kept
 features, with its frozen encoder run in the step, and with the gradient of an encoder that is
-fine-tuned. Features are kept in memory, and filled before they are timed.
+fine-tuned. Features are kept in memory, and filled before they are timed. With
+`callbacks.features.crop` the first two train on parts of the view, cut from the whole view's
+features; a fine-tuned encoder sees all of it.
 
     python -m benchmarks.training_step --features --config itis/once.yaml --config data/NAME.yaml
     [key=value ...]
@@ -84,8 +86,8 @@ class TimedLoop(UserLoop):
 class TimedFeatures(KeptFeatures):
     """Features from the store, from the encoder, and from one that learns, in turn, with times."""
 
-    def __init__(self) -> None:
-        super().__init__(folder=None, limit=1e3)
+    def __init__(self, crop: float | None) -> None:
+        super().__init__(folder=None, limit=1e3, crop=crop)
         self.times: dict[str, list[float]] = {way: [] for way in WAYS}
         self.started = 0.0
 
@@ -93,15 +95,17 @@ class TimedFeatures(KeptFeatures):
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
     ) -> None:
         """Give the batch the features of its way; only filling the store is not timed."""
-        network, way = pl_module.network, WAYS[batch_idx % len(WAYS)]
+        network: Any = pl_module.network
+        way = WAYS[batch_idx % len(WAYS)]
         learn_encoder(network, way == "fine-tuned")
-        if way == "kept":
-            super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if way == "kept" and self.store is not None:
+            self.store.features(batch["image"], network.features)
         self.started = now()
         if way == "kept":
             super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         if way == "encoded":
-            batch["features"] = network.features(batch["image"])  # type: ignore[operator, union-attr]
+            batch["features"] = network.features(batch["image"])
+            self.cut(batch, trainer.current_epoch, network.encoder.divisor)
 
     def on_train_batch_end(
         self,
@@ -160,7 +164,8 @@ def main() -> None:
     kinds = len(WAYS) if options.features else len(KINDS)
     batches = Repeated(build(config["data"], options.trust), kinds)
     given = build_arguments(config["callbacks"]["loop"], options.trust)
-    features, loop = TimedFeatures(), TimedLoop(**given)
+    kept = config["callbacks"].get("features") or {}
+    features, loop = TimedFeatures(kept.get("crop")), TimedLoop(**given)
     epochs = 1 - (-kinds * options.steps // len(batches))
     quiet: dict[str, Any] = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False

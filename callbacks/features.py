@@ -75,12 +75,13 @@ class KeptFeatures(Callback):
         if self.store.full and not self._warned:
             self._warned = True
             rank_zero_warn(full(self.store.folder, self.limit))
+        self.cut(batch, trainer.current_epoch, network.encoder.divisor)
+
+    def cut(self, batch: ClickBatch, epoch: int, divisor: int) -> None:
+        """Cut a batch with its features to the parts of an epoch, in place."""
         if self.crop is not None:
-            generators = [
-                np.random.default_rng((self.seed, trainer.current_epoch, id, 2))
-                for id in batch["id"].tolist()
-            ]
-            crop_cells(batch, self.crop, generators, network.encoder.divisor)
+            seeds = [(self.seed, epoch, id, 2) for id in batch["id"].tolist()]
+            crop_cells(batch, self.crop, [np.random.default_rng(s) for s in seeds], divisor)
 
 
 def full(folder: Path | None, limit: float) -> str:

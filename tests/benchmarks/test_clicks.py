@@ -20,6 +20,7 @@ from benchmarks import (
 )
 from configs import load, resolve
 from configs.options import parser
+from lightning_modules.itis import ITIS
 from tests.helpers.commands import called, tiny
 from tests.helpers.drawing import draw_folder
 
@@ -85,7 +86,13 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
     assert lines[3].startswith("| inner rounds | 60 ± 0 | 120 ± 0 |")
 
 
-def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("crop", [[], ["callbacks.features.crop=0.5"]], ids=["whole", "parts"])
+def test_a_step_on_kept_features_is_timed_against_encoding(crop, monkeypatch, tmp_path, capsys):
+    trained = []
+    segment = ITIS.segment
+    monkeypatch.setattr(
+        ITIS, "segment", lambda s, b: trained.append(b["image"].shape[-1]) or segment(s, b)
+    )
     view = "loading.augment=[{_target_: albumentations.Resize, height: 64, width: 64}]"
     network = [
         f"model.network.{part}"
@@ -110,6 +117,7 @@ def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path
             "itis/once.yaml",
             *data,
             *network,
+            *crop,
         ],
     )
     training_step.main()
@@ -121,6 +129,7 @@ def test_a_step_on_kept_features_is_timed_against_encoding(monkeypatch, tmp_path
     }
     assert list(found) == list(training_step.WAYS)
     assert found["kept"][1] == 1
+    assert trained[:3] == ([32, 32, 64] if crop else [64] * 3), "kept, encoded, fine-tuned"
     assert all(seconds > 0 and ratio > 0 for seconds, ratio in found.values())
 
 
