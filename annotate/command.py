@@ -10,6 +10,7 @@ from typing import Any
 
 import interseg
 from annotate.exports import export
+from annotate.folders import claimed
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
 from annotate.options import check_token, read_options
@@ -142,15 +143,16 @@ def teach(
             f"--serve answers clicks, and {options.checkpoint} learns tasks; "
             "give a network that answers clicks, or leave --serve out"
         )
-    lesson = open_lesson(
-        options.checkpoint,
-        options.overrides,
-        options.images,
-        out,
-        options.truth,
-        options.device,
-        options.trust,
-    )
+    with claimed(out):  # before another process' lessons are written over
+        lesson = open_lesson(
+            options.checkpoint,
+            options.overrides,
+            options.images,
+            out,
+            options.truth,
+            options.device,
+            options.trust,
+        )
     for line in lesson.notes:
         print(f"left out: {line}", file=sys.stderr)
     names = ["background", *name_classes(classes, lesson.classes)]
@@ -167,9 +169,15 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
         raise InputError(f"{options.checkpoint} learns volumes; {leave}give files by --volume")
     out = options.out or beside(options.volume[0], stem)
     place = None if options.export else open_socket(options.host, options.port)
-    lesson = open_volumes(
-        options.checkpoint, options.overrides, options.volume, out, options.device, options.trust
-    )
+    with claimed(out):
+        lesson = open_volumes(
+            options.checkpoint,
+            options.overrides,
+            options.volume,
+            out,
+            options.device,
+            options.trust,
+        )
     asked = options.clicks and place
     clicks = load_model(options.clicks, options, []) if asked else None
     lessons = VolumeLessons(lesson, clicks)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from interseg.errors import InputError
+
 NOW, AHEAD = 0, 1
 """Urgencies. NOW: a request waits; first come, first served, so that many clicks keep nobody from
 opening a photo. AHEAD: preloading."""
@@ -25,13 +27,18 @@ class Desk:
             queue.PriorityQueue()
         )
         self._numbers = itertools.count()
+        self._lock, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
         self._thread.start()
 
     def submit(self, urgency: int, job: Callable[[], T]) -> "Future[T]":
-        """Put a job on the desk."""
+        """Put a job on the desk; one that has been closed refuses it by `InputError`."""
         future: Future[T] = Future()
-        self._jobs.put((urgency, next(self._numbers), job, future))
+        with self._lock:
+            if self._closed:
+                future.set_exception(InputError("the annotator is being closed; start it again"))
+            else:
+                self._jobs.put((urgency, next(self._numbers), job, future))
         return future
 
     def do(self, urgency: int, job: Callable[[], T]) -> T:
@@ -40,7 +47,9 @@ class Desk:
 
     def close(self) -> None:
         """Finish the queued jobs and stop the thread."""
-        self._jobs.put((AHEAD + 1, next(self._numbers), None, Future()))
+        with self._lock:
+            self._closed = True
+            self._jobs.put((AHEAD + 1, next(self._numbers), None, Future()))
         self._thread.join()
 
     def _work(self) -> None:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from annotate.events import CLASSES
+from annotate.journal import read_journal
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, mask_of
@@ -85,11 +86,23 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
 
 
 def forget(project: Project) -> None:
-    """Remove what was exported of photos whose objects have all been removed since."""
+    """Remove what was exported of photos whose objects have all been removed since.
+
+    Files of photos that never had an object here are somebody else's, and stay.
+    """
     for row in project.summary():
-        if not row["objects"] and "problem" not in row:
-            for file in files_of(project, row["name"]):
-                file.unlink(missing_ok=True)
+        if row["objects"] or "problem" in row:
+            continue
+        files = [file for file in files_of(project, row["name"]) if file.exists()]
+        if files and had_objects(project, row["name"]):
+            for file in files:
+                file.unlink()
+
+
+def had_objects(project: Project, name: str) -> bool:
+    """Whether a photo's journal tells of an object, or of an answer that was accepted as one."""
+    events, _ = read_journal(project.out / "journal" / f"{name}.jsonl")
+    return any("object" in event or event.get("accepted") for event in events)
 
 
 def files_of(project: Project, name: str) -> tuple[Path, Path]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from annotate.journal import sync_folder
@@ -18,6 +20,16 @@ def photos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
 def key_of(name: str) -> str:
     """Return the name that requests use for a photo: no file's name is part of an address."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Claim a folder while something is written into it; raises as `lock_folder`."""
+    file = lock_folder(out)
+    try:
+        yield
+    finally:
+        os.close(file)
 
 
 def lock_folder(out: Path) -> int:

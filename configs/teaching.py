@@ -217,13 +217,15 @@ def order_in(
     begun: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
     known = json.loads(kept.read_text()) if kept.is_file() else begun
     if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
-        taught = (out / "checkpoints" / "last.ckpt").is_file()
-        if taught or any(file.stat().st_size for file in (out / "journal").glob("*.jsonl")):
+        journals = list((out / "journal").glob("*.jsonl"))
+        learned = (out / "checkpoints" / "last.ckpt").is_file()
+        if learned or any(map(was_taught, journals)):
             raise InputError(
                 f"{out} holds lessons of another checkpoint, or with other key=value; "
                 "give another --out"
             )
-        (out / "checkpoints" / "start.ckpt").unlink(missing_ok=True)
+        for file in (out / "checkpoints" / "start.ckpt", *journals):
+            file.unlink(missing_ok=True)
         known = begun
     gone = [name for name in known["photos"] if name not in files]
     if gone:
@@ -236,6 +238,18 @@ def order_in(
     write_whole(kept, json.dumps(known, indent=1))
     names: list[str] = known["photos"]
     return names
+
+
+def was_taught(journal: Path) -> bool:
+    """Whether a photo's or volume's journal tells of more than that it was met."""
+    for line in journal.read_bytes().splitlines():
+        try:
+            happened = json.loads(line)["do"]
+        except (ValueError, KeyError, TypeError):  # torn by a kill
+            continue
+        if happened not in ("begin", "met"):
+            return True
+    return False
 
 
 def tasks_in(state: Mapping[str, Tensor]) -> int:

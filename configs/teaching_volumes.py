@@ -7,6 +7,7 @@ volumes that it remembers.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from configs.folders import open_folder
 from configs.run import build_model, needs, trainer
 from configs.teaching import PERSON, accelerator, order_in, without_reports
 from datamodules.scans import Preparation, ScanDataset, ScanStream
+from datamodules.volume_files import stem
 from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, read_checkpoint
 from interseg.errors import InputError
@@ -121,11 +123,16 @@ def open_volumes(
     merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
     resolved = resolve(merged)
     files: dict[str, Path] = {}
-    for path in volumes:
+    stems: dict[str, Path] = {}
+    for given in volumes:
+        path = Path(os.path.abspath(given))  # a folder "." has a name then
         if not path.exists():
-            raise InputError(f"there is no volume {path}; give files by --volume")
-        if files.setdefault(path.name, path) != path:
-            raise InputError(f"{files[path.name]} and {path} share a name; rename one")
+            raise InputError(f"there is no volume {given}; give files by --volume")
+        if stems.setdefault(stem(path), path) != path:
+            raise InputError(
+                f"{stems[stem(path)]} and {path} would be exported under one name; rename one"
+            )
+        files[path.name] = path
     names = order_in(out, digest(file), list(overrides), files)
     known = out / "lesson.json"
     before = json.loads(known.read_text()).get("normal")  # of lessons that go on

@@ -1,5 +1,6 @@
 """DICOM folders: one series of whole slices, or an error that lists the series to choose from."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -119,9 +120,10 @@ def check_strays(folder: Path, known: set[str]) -> None:
         folder: Folder of the slices.
         known: Files of all its series.
     """
+    series = {os.path.abspath(file) for file in known}
     for path in sorted(folder.iterdir()):
         is_other = path.name.startswith(".") or path.name.upper() == "DICOMDIR"
-        if str(path) in known or is_other or not path.is_file():
+        if os.path.abspath(path) in series or is_other or not path.is_file():
             continue
         if path.suffix.lower() in SUFFIXES or is_dicom(path):
             raise InputError(

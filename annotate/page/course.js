@@ -15,6 +15,7 @@ export const course = {
 };
 
 let taught = null;   // key of the item that is taught, or was last
+let told = "";       // why a round of it could not be learned, as it was said last
 let page = null;
 
 // `given` has open(key); take(told), which takes what is told of the item that is shown; show(); showPanels();
@@ -46,7 +47,10 @@ async function follow(now, before) {
   if (!course.lessons || other) course.lessons = await get("/api/lessons");
   const key = keyToOpen(now, before, follows);
   if (key) await page.open(key);
-  if (now.state === "waiting" && before.state === "learning" && course.item.problem) say(course.item.problem, true);
+  // between "learning" and "waiting" the method is prepared again
+  const problem = now.state === "learning" ? "" : course.item?.problem ?? "";
+  if (problem && problem !== told) say(problem, true);
+  told = problem;
   if (now.state === "resting" && before.state !== "resting") say(page.end);
 }
 

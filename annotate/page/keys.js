@@ -30,19 +30,24 @@ export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
     const work = /^[1-9]$/.test(event.key) && digit ? () => digit(Number(event.key)) : keys[event.key] ?? keys[event.key.toLowerCase()];
     if (work) { event.preventDefault(); work(); }
   });
-  addEventListener("keyup", (event) => {
-    if (event.key !== " " || !held.space) return;
+  const release = () => {
+    if (!held.space) return;
     held.space = false;
     changed();
-  });
+  };
+  addEventListener("keyup", (event) => { if (event.key === " ") release(); });
+  addEventListener("blur", release);   // the key goes up where nobody hears it
 }
 
-const isWriting = (target) => target.tagName === "SELECT" || (target.tagName === "INPUT" && target.type !== "range");
+const PRESSED = new Set(["range", "checkbox", "file"]);   // inputs in which nobody writes
+const isWriting = (target) => target.tagName === "SELECT" || (target.tagName === "INPUT" && !PRESSED.has(target.type));
 
-// What a slider or a button in focus does with a key itself.
+// What a slider, a box or a button in focus does with a key itself.
 function isOwn(event) {
   const { key, target } = event;
-  return (target.type === "range" && key.startsWith("Arrow")) || (target.tagName === "BUTTON" && (key === "Enter" || key === " "));
+  if (target.type === "range") return key.startsWith("Arrow");
+  if (target.type === "checkbox") return key === " ";
+  return (target.tagName === "BUTTON" || target.type === "file") && (key === "Enter" || key === " ");
 }
 
 // works: what each button does, by its id. setTool(name): what the buttons of tools do.

@@ -5,7 +5,7 @@ import { held, listenToButtons, listenToKeys, showHelp, showTool } from "./keys.
 import { say } from "./notice.js";
 import { showOverlay } from "./overlay.js";
 import { showPanels, showProject } from "./panels.js";
-import { actOnChosen, cancel, choose, finish, open, page, redo, refresh, remove, setCategory, startFrom, step, thing, undo, write } from "./photo.js";
+import { actOnChosen, cancel, choose, finish, open, openFrom, page, redo, refresh, remove, setCategory, startFrom, step, thing, undo, write } from "./photo.js";
 import { isBackground, listenToPointer } from "./pointer.js";
 import { View } from "./view.js";
 
@@ -101,4 +101,5 @@ $("file").addEventListener("change", async () => {
 await refresh();
 page.category = page.project.classes[0];
 const { photos } = page.project, named = photos.find((one) => one.key === location.hash.slice(1));
-await open((named ?? photos.find((one) => !one.finished) ?? photos[0]).key);
+if (named) await open(named.key); else await openFrom(photos);
+if (!page.photo) await open(photos[0].key);

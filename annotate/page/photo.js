@@ -12,6 +12,7 @@ export const page = {
   project: null,           // what the server tells of all photos
   photo: null,             // what it tells of the open one
   coming: null,            // key of the one that is being opened
+  asked: null,             // key of the one that was asked for last, though it may not have opened
   chosen: null,            // number of the object that is changed, null for the next new one
   category: null,          // of the next new object
   view: null,
@@ -20,6 +21,7 @@ export const page = {
 };
 
 let opening = 0;
+const refused = new Set();       // keys of photos that cannot be opened
 let choice = { number: null };   // of the object; another one each time that the person chooses
 let chosenAt = 0;                // actions that the object had when it was chosen
 let last = { key: null, picture: null };
@@ -30,12 +32,13 @@ export const things = () => [...page.photo.things.values()].filter((one) => one.
 
 export async function open(key, more = {}) {
   const number = ++opening;
-  page.coming = key;
+  page.coming = page.asked = key;
   if (page.photo && page.photo.key !== key) letGo();
   busy("opening");
   try {
     const [told, picture] = await Promise.all([inOrder(() => insist(`/api/photos/${key}`, more, away)), lastPicture(key)]);
     if (number !== opening) return;
+    refused.delete(key);
     const fresh = page.photo?.key !== key;
     page.photo = { key, ...told, things: new Map(told.things.map((one) => [one.number, one])) };
     if (fresh) { page.view.show(picture); startClock(); }
@@ -44,6 +47,7 @@ export async function open(key, more = {}) {
     page.showProject();
     page.show();
   } catch (error) {
+    if (error instanceof Refused && error.status === 400) refused.add(key);
     say(error.message, true);
   } finally {
     if (number === opening) { page.coming = null; busy(""); }
@@ -81,7 +85,9 @@ function act(asked) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       say(error.message, true);
-      if (error.status === 409 || error.status === 423) setTimeout(() => open(key));
+      // a first click that was kept, its answer lost: the next click is of the object that it made
+      const lost = error.status === 409 && request.do === "click" && object === undefined;
+      if (error.status === 409 || error.status === 423) setTimeout(() => open(key).then(() => { if (lost) chooseLast(key); }));
       return null;
     } finally {
       view.settle(path);
@@ -136,6 +142,10 @@ export function redo() {
   }).then(chooseIfNone);
 }
 
+function chooseLast(key) {
+  if (page.photo?.key === key && page.chosen === null && page.photo.things.has(page.photo.last)) choose(page.photo.last);
+}
+
 function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === null) choose(one.number); }
 
 // A click that is still being computed is taken back too: this request's turn comes after its answer.
@@ -170,12 +180,28 @@ export async function finish() {
   }
   if (!page.photo.finished) return;
   const { photos } = page.project, place = photos.findIndex((one) => one.key === page.photo.key);
-  const next = [...photos.slice(place + 1), ...photos.slice(0, place)].find((one) => !one.finished);
-  if (next) open(next.key); else say("All photos are finished. Export writes the masks.");
+  const next = [...photos.slice(place + 1), ...photos.slice(0, place)].find(isOpenable);
+  if (next) await openFrom([...photos.slice(photos.indexOf(next)), ...photos.slice(0, place)]); else sayFinished();
+}
+
+const isOpenable = (one) => !one.finished && !refused.has(one.key);
+
+function sayFinished() {
+  const left = refused.size ? ` ${refused.size} cannot be opened.` : "";
+  say(`All photos are finished.${left} Export writes the masks.`);
+}
+
+// Open the first photo that is not finished and can be opened.
+export async function openFrom(photos) {
+  const before = page.photo?.key;
+  for (const one of photos.filter(isOpenable)) {
+    await open(one.key);
+    if (page.coming || page.photo && page.photo.key !== before) return;   // it is there, or the person went elsewhere
+  }
 }
 
 export function step(by) {
-  const place = page.project.photos.findIndex((one) => one.key === page.photo?.key) + by;
+  const place = page.project.photos.findIndex((one) => one.key === page.asked) + by;
   const next = page.project.photos[place];
   if (next) open(next.key).then(refresh);
 }

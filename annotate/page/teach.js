@@ -42,11 +42,16 @@ async function show() {
   showPanels();
 }
 
+function markOfHeat() {
+  const { item } = course, wanted = $("heat").value;
+  return item.current && wanted ? `${item.key} ${item.round} ${wanted}` : "";
+}
+
 async function showHeat() {
-  const { item } = course, wanted = $("heat").value, mark = item.current && wanted ? `${item.key} ${item.round} ${wanted}` : "";
+  const { item } = course, wanted = $("heat").value, mark = markOfHeat();
   if (mark && mark !== heatOf) {
     const picture = await pictureOf(`/api/photos/${item.key}/map/${wanted}`).catch(() => null);
-    if (!picture) return;
+    if (!picture || mark !== markOfHeat()) return;   // another photo or map is shown by now
     drawHeat(layers.heat, picture);
   }
   heatOf = mark;
@@ -68,7 +73,7 @@ async function showSegments() {
   const { item } = course;
   if (!item.current || segmentsOf === item.key) return;
   const picture = await pictureOf(`/api/photos/${item.key}/map/segments`).catch(() => null);
-  if (!picture) return;
+  if (!picture || item.key !== course.item.key) return;
   ids = idsOf(picture);
   segmentsOf = item.key;
 }

@@ -26,12 +26,15 @@ course.view = views[0];
 
 // --- what is asked of the server
 
+let opening = 0;     // of the volumes that were asked for the last one is shown
+
 async function open(key) {
-  const fresh = course.item?.key !== key, told = await get(`/api/photos/${key}`);
+  const number = ++opening, told = await get(`/api/photos/${key}`);
+  const found = course.item?.key === key ? null : await voxelsOf(key);
+  if (number !== opening) return;
+  const fresh = found !== null;
   if (fresh) {
-    const response = await fetch(`/api/photos/${key}/voxels`);
-    if (!response.ok) throw new Refused(response.status, (await response.json()).error);
-    voxels = new Uint8Array(await response.arrayBuffer());
+    voxels = found;
     cross = told.size.map((side) => Math.floor(side / 2));
     guide = proxy = null;
     startClock();
@@ -40,6 +43,12 @@ async function open(key) {
   if (fresh) for (const axis of AXES) { showPlane(axis); views[axis].fit(); }
   await ask();
   show();
+}
+
+async function voxelsOf(key) {
+  const response = await fetch(`/api/photos/${key}/voxels`);
+  if (!response.ok) throw new Refused(response.status, (await response.json()).error);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 function take(told) {
@@ -153,7 +162,7 @@ views.forEach((view, axis) => listenToPointer(view, {
   ready: () => course.item,
   tool: () => tool,
   down: () => { chosen = axis; course.view = view; show(); },
-  stroke: (event) => (draws() && isOpen() ? { radius: radius(), label: tool === "eraser" || isBackground(event) ? 0 : 1 } : null),
+  stroke: (event) => (draws() && isOpen() ? { number: cross[axis], radius: radius(), label: tool === "eraser" || isBackground(event) ? 0 : 1 } : null),
   radius,
   drag: () => (tool === "cross" ? (place) => moveCross(axis, place) : null),
   draw: (path) => act({ do: "stroke", axis, number: cross[axis], ...path }, view),
@@ -169,7 +178,7 @@ views.forEach((view, axis) => listenToPointer(view, {
   },
   wheel: (event) => {
     if (event.ctrlKey) return false;
-    step(axis, -Math.sign(event.deltaY));
+    if (!view.drawing) step(axis, -Math.sign(event.deltaY));
     return true;
   },
 }));

@@ -22,6 +22,7 @@ from annotate.photos import StaleError
 from annotate.teaching.rounds import Rounds
 from interseg.errors import InputError
 
+CLOSED = "the lessons are being closed; start them again"
 T = TypeVar("T")
 R = TypeVar("R", bound=Rounds)
 
@@ -118,10 +119,17 @@ class Course(Generic[R]):
                     if self._give_up_round(line[:400]):
                         continue
                     self.problem = line[:400]
-                    while self._jobs:
-                        self._jobs.popleft()[1].set_exception(InputError(self.problem))
-                    self.bell.notify_all()
                 return
+            finally:
+                with self.bell:
+                    if self.problem or self.closing:
+                        self._refuse_jobs()
+
+    def _refuse_jobs(self) -> None:
+        """Tell whoever waits for the method that it answers no more."""
+        while self._jobs:
+            self._jobs.popleft()[1].set_exception(InputError(self.problem or CLOSED))
+        self.bell.notify_all()
 
     def _give_up_round(self, line: str) -> bool:
         """Cancel a decided round that cannot be learned, so that the person can say something else.
@@ -210,8 +218,8 @@ class Course(Generic[R]):
         """Have something done with the method, after the round that is being learned."""
         future: Future[T] = Future()
         with self.bell:
-            if self.problem:
-                raise InputError(self.problem)
+            if self.problem or self.closing:
+                raise InputError(self.problem or CLOSED)
             self._jobs.append((job, future))
             self.bell.notify_all()
         return future.result()
@@ -240,7 +248,13 @@ class Course(Generic[R]):
         if item is not self.current:
             state = "done" if item.rounds.finished else "not met yet"
             raise InputError(f"{item.path.name} is {state}; the lessons are elsewhere")
+        if self._relearns(item):
+            raise InputError("a round is learned again, during which the server was killed; wait")
         return item
+
+    def _relearns(self, item: Item[R]) -> bool:
+        """Whether a round is learned whose end is in the journal, but in no checkpoint."""
+        return bool(self.meeting.round < item.rounds.round)
 
     def keep(self, item: Item[R], version: int, make: Callable[[], Event]) -> None:
         """Keep what a person says; when this returns it is on the disk.
@@ -281,5 +295,5 @@ class Course(Generic[R]):
         if self.problem:
             return "failed"
         if item is not None:
-            return "learning" if item.rounds.learning else "waiting"
+            return "learning" if item.rounds.learning or self._relearns(item) else "waiting"
         return "resting" if self.resting else "preparing"

@@ -112,8 +112,18 @@ class VolumeLessons(Course[VolumeLecture], SliceTeacher):
     # --- what the person asks
 
     def shape(self, task: int) -> tuple[int, int, int]:
-        """Size (D, H, W) of a volume as the method sees it."""
+        """Size (D, H, W) of a volume as the method sees it.
+
+        Raises `InputError` where it was begun at another size: its slices would not fit.
+        """
         depth, height, width = self.scans.scan(task).image.shape
+        item = self.order[task]
+        begun = next((event for event in item.journal.events if event["do"] == "met"), None)
+        if begun and begun["size"] != [depth, height, width]:
+            raise InputError(
+                f"{item.path.name} has {depth} x {height} x {width} voxels now, its lessons in "
+                f"{self.out} began at {begun['size']}; put the file back, or give another --out"
+            )
         return depth, height, width
 
     def act(self, key: str, version: int, request: dict[str, Any]) -> dict[str, Any]:

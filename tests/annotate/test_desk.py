@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from annotate.desk import AHEAD, NOW, Desk
+from interseg.errors import InputError
 
 
 def test_jobs_are_done_one_by_one_in_order_and_those_ahead_when_nobody_waits():
@@ -28,3 +29,10 @@ def test_an_error_is_raised_where_it_was_asked_for_and_the_desk_goes_on():
         desk.do(NOW, lambda: 1 // 0)
     assert desk.do(NOW, lambda: 3) == 3
     desk.close()
+
+
+def test_a_closed_desk_refuses_jobs_and_keeps_nobody_waiting():
+    desk = Desk()
+    desk.close()
+    with pytest.raises(InputError, match="is being closed"):
+        desk.submit(NOW, lambda: 3).result(timeout=5)

@@ -6,10 +6,12 @@ import time
 from shutil import copytree
 
 import numpy as np
+import pytest
 import torch
 
 from annotate.folders import key_of
 from configs.teaching import kind_of
+from interseg.errors import InputError
 from tests.helpers.teaching import LABELS, Pupil, answer, played, pretrain, say, state_of, taught
 from tests.helpers.training import assert_equal
 
@@ -76,10 +78,13 @@ def test_a_checkpoint_that_is_lost_is_made_again_of_the_journals(photos, pretrai
     (tmp_path / "checkpoints" / "last.ckpt").unlink()
     with taught(run, photos, tmp_path) as (lessons, address):
         until = time.monotonic() + 60
-        while lessons.status()["key"] != key_of("1.png"):
+        while (status := lessons.status())["key"] != key_of("1.png"):
+            assert status["state"] != "waiting", "a round that was taught takes no labels"
             assert time.monotonic() < until
             time.sleep(0.02)
     assert_equal(state, state_of(tmp_path))
+    with pytest.raises(InputError, match="being closed"):
+        lessons.ask(lambda student: student)
 
 
 def test_a_cancelled_round_leaves_the_method_and_the_labels_as_they_were(

@@ -213,7 +213,7 @@ def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
         open_lesson(str(run), [], photos / "images", tmp_path / "a", device="tpu")
     open_lesson(str(run), [], photos / "images", tmp_path / "b")
     (tmp_path / "b" / "journal").mkdir()
-    (tmp_path / "b" / "journal" / "0.png.jsonl").write_text("{}\n")
+    (tmp_path / "b" / "journal" / "0.png.jsonl").write_text('{"do":"label"}\n')
     with pytest.raises(InputError, match="lessons of another checkpoint"):
         open_lesson(str(pretrained("clis")), [], photos / "images", tmp_path / "b")
     with (
@@ -253,7 +253,12 @@ def test_lessons_that_have_not_begun_may_begin_otherwise(photos, pretrained, tmp
     open_lesson(run, ["data.root=gone"], images, tmp_path)
     open_lesson(run, [], images, tmp_path)
     (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "0.png.jsonl").write_text("{}\n")
+    journal = tmp_path / "journal" / "0.png.jsonl"
+    journal.write_text('{"do":"begin"}\n{"answer":{},"do":"met"}\n{"do":"la')
+    open_lesson(run, ["data.root=gone"], images, tmp_path)
+    assert not journal.exists(), "of what another method answered"
+    open_lesson(run, [], images, tmp_path)
+    journal.write_text('{"do":"begin"}\n{"do":"label"}\n')
     open_lesson(run, [], images, tmp_path)
     with pytest.raises(InputError, match="or with other key=value"):
         open_lesson(run, ["data.root=gone"], images, tmp_path)

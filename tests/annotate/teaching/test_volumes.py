@@ -274,12 +274,22 @@ def test_what_cannot_be_taught_is_named(volumes, dynamic, tmp_path):
         taught(dynamic, [tmp_path / "bad.nii.gz"], tmp_path / "b"),
     ):
         pass
-    other = tmp_path / "more" / "c0.nii.gz"
+    other = tmp_path / "more" / "c0.nrrd"  # of another format: both answers were c0.nii.gz
     save(case(4, SHAPE)[0], other)
-    with pytest.raises(InputError, match="share a name"):
+    with pytest.raises(InputError, match="would be exported under one name"):
         open_volumes(
             str(dynamic), [], [volumes / "images" / "c0.nii.gz", other], tmp_path / "c", "cpu"
         )
+    grown = tmp_path / "grown.nii.gz"
+    save(case(4, SHAPE)[0], grown)
+    with taught(dynamic, [grown], tmp_path / "d", None, "data.size=null"):
+        pass
+    save(case(4, [side + 2 for side in SHAPE])[0], grown)
+    with (
+        pytest.raises(InputError, match=r"voxels now, its lessons in .* began at"),
+        taught(dynamic, [grown], tmp_path / "d", None, "data.size=null"),
+    ):
+        pass
 
 
 def test_a_persons_volumes_have_numbers_that_no_buffer_knows():
