@@ -59,8 +59,12 @@ def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[s
         count: Number of jobs to draw at random; None for every combination.
 
     Raises:
-        InputError: The method is not grid and there is no count, or a parameter has no values.
+        InputError: The method is not grid and there is no count, a parameter has no values, or
+            another program than train.py is swept.
     """
+    program = Path(sweep.get("program", "train.py")).name
+    if program != "train.py":
+        raise InputError(f"the sweep's program is {program}; jobs of configs/slurm train")
     method, parameters = sweep.get("method"), sweep.get("parameters", {})
     if not parameters:
         raise InputError("the sweep has no parameters")

@@ -34,6 +34,8 @@ __all__ = ["as_yaml", "build", "check_arguments", "find", "load", "locate", "mer
 __all__ += ["parameters", "plain", "read", "resolve"]
 
 FOLDER = Path(__file__).parent
+DEFAULT = FOLDER / "default.yaml"
+"""File that every run starts from, whatever lies in the folder in which it is started."""
 Node = dict[str, Any]
 
 
@@ -56,7 +58,7 @@ def load(
     Raises:
         InputError: a missing file, broken YAML, an unknown key (the nearest one is named).
     """
-    config = base if base is not None else read("default.yaml")
+    config = base if base is not None else read(DEFAULT)
     for file in files:
         part = read(file)
         if isinstance(part.get("data"), dict) and "_target_" in part["data"]:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from configs import build, load, merge, plain, read, resolve
+from configs import DEFAULT, build, load, merge, plain, read, resolve
 from configs.run import build_model, needs
 from configs.targets import is_ours, locate, read_earlier_keys
 from configs.wiring import with_split_seeds
@@ -82,7 +82,7 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
     }
     read_earlier_keys(found)
     found["data"] = with_split_seeds(found.get("data"), found.get("seed", 0))
-    below = read("default.yaml")
+    below = read(DEFAULT)
     callbacks = below["callbacks"]
     # `merge` refuses to turn off what is not there, and here a method's own YAML is not
     for name, node in (found.get("callbacks") or {}).items():

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, seed_everything
 
-from configs import read, resolve
+from configs import DEFAULT, read, resolve
 from configs.checkpoints import SHIPPED, load_weights, without_download
 from configs.run import build_model
 from interseg.checkpoints import digest
@@ -69,7 +69,7 @@ def evaluated_method(folder: Path, config: dict[str, Any], trusted: list[str]) -
     """
     if not config.get("model"):
         raise InputError(f"{folder} holds what a person drew, which no method answers again")
-    resolved, wanted = resolve(read("default.yaml") | config), digest_evaluated(config)
+    resolved, wanted = resolve(read(DEFAULT) | config), digest_evaluated(config)
     if not wanted:
         seed_everything(resolved["seed"], workers=True, verbose=False)
         model: LightningModule = build_model(resolved, trusted)

@@ -47,7 +47,7 @@ def trainer(
         InputError: an argument that the Trainer does not take, or that this machine cannot serve.
     """
     named = build(config["callbacks"], trusted, "callbacks")
-    size, environment = slurm_step()
+    size, environment = slurm_step(config["trainer"].get("accelerator"))
     given = {
         key: value for key, value in config["trainer"].items() if key not in ("_target_", "logger")
     }
@@ -143,7 +143,7 @@ def duration(given: Any) -> Any:
 
 
 def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
-    """Lower `log_every_n_steps` to the batches of an epoch, so that small trainings are logged.
+    """Lower `log_every_n_steps` to the steps of an epoch, so that small trainings are logged.
 
     Raises `InputError` where the objects do not fill a batch of every process, before anything is
     written.
@@ -159,8 +159,9 @@ def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
         )
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = -(-batches // fit.accumulate_grad_batches)
     settings: Any = fit  # which does not declare it
-    settings.log_every_n_steps = min(settings.log_every_n_steps, max(1, batches))
+    settings.log_every_n_steps = min(settings.log_every_n_steps, max(1, steps))
 
 
 @rank_zero_only
@@ -171,7 +172,7 @@ def tell(data: LightningDataModule) -> None:
             print(f"{kind}: {line}", flush=True)
 
 
-def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
+def slurm_step(accelerator: Any = None) -> tuple[dict[str, int], list[SLURMEnvironment]]:
     """Return SLURM's devices and nodes for the `srun` of this process; else nothing.
 
     An environment by which ranks find each other comes with them.
@@ -187,7 +188,7 @@ def slurm_step() -> tuple[dict[str, int], list[SLURMEnvironment]]:
         "devices": int(os.environ.get("SLURM_NTASKS_PER_NODE", 1)),
         "num_nodes": int(os.environ.get("SLURM_NNODES", 1)),
     }
-    if 0 < torch.cuda.device_count() < size["devices"]:
+    if accelerator != "cpu" and 0 < torch.cuda.device_count() < size["devices"]:
         seen = (
             f"{size['devices']} processes a node, and each sees {torch.cuda.device_count()} GPU(s)"
         )

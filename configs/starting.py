@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
-from configs import plain, read
+from configs import DEFAULT, plain, read
 from configs.folders import queued_again
 from configs.wiring import with_split_seeds
 from interseg.checkpoints import read_checkpoint
@@ -43,6 +43,12 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
         InputError: the folder holds a trained run, or one of another config.
     """
     given, overwrite = config["checkpoint"], config["overwrite"]
+    for key, file in (("weights", config.get("weights")), ("model.pretrained", pretrained(config))):
+        if overwrite and file and Path(file).resolve() == (folder / LAST).resolve():
+            raise InputError(
+                f"overwrite=true would remove {file}, which {key} starts from; "
+                "give another run=PATH"
+            )
     if given and overwrite:
         raise InputError(
             f"overwrite=true begins anew, checkpoint={given} goes on; give one of them"
@@ -61,9 +67,15 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
         raise InputError(f"{folder} holds a run{other}; {ways}")
 
 
+def pretrained(config: dict[str, Any]) -> str | None:
+    """Return the checkpoint of a pretraining that a config names."""
+    file: str | None = (config.get("model") or {}).get("pretrained")
+    return file if isinstance(file, str) else None
+
+
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
     """List a folder's differences from a config, but for where and how a run starts."""
-    before = read("default.yaml") | read(folder / "config.yaml")
+    before = read(DEFAULT) | read(folder / "config.yaml")
     old, new = ({k: v for k, v in one.items() if k not in MAY_DIFFER} for one in (before, merged))
     return changes(old, new)
 
@@ -114,7 +126,7 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
         rank_zero_only(record.forget_others)()
         rank_zero_only(record.forget_report)()
         return
-    old = read("default.yaml") | read(opened) if opened.is_file() else {}
+    old = read(DEFAULT) | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []
     reason = shorten(changed) or "of other objects, or of an earlier version"
     ways = "give run=PATH for another folder, or overwrite=true to replace it"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from callbacks.lessons import Lessons
 from callbacks.person_loop import PersonLoop
-from configs import build, find, load, merge, read, resolve
+from configs import DEFAULT, build, find, load, merge, read, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
 from configs.folders import open_folder
 from configs.run import build_model, needs, trainer
@@ -185,7 +185,7 @@ def open_lesson(
 def without_reports(config: dict[str, Any]) -> dict[str, Any]:
     """Leave the callbacks of `WITHOUT` out; those of every run have to be turned off."""
     kept = {name: node for name, node in config["callbacks"].items() if name not in WITHOUT}
-    off = {name: None for name in WITHOUT if name in read("default.yaml")["callbacks"]}
+    off = {name: None for name in WITHOUT if name in read(DEFAULT)["callbacks"]}
     return config | {"callbacks": kept | off}
 
 

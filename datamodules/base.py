@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.click_batches import Batch, ClickDataset, collate, same_size_batches
+from datamodules.click_batches import (
+    Batch,
+    ClickDataset,
+    batches_of,
+    collate,
+    same_size_batches,
+)
 from datamodules.resuming import EpochBatches, EpochSampler, ResumableDataModule, ignore_job_signals
 from datamodules.sources import ObjectSource, Subset, check_counts, drop_repeats
 from interseg.clicks.initial import InitialClicks
@@ -169,17 +175,33 @@ class ClickDataModule(ResumableDataModule):
 
     def _evaluation_loader(self, split: str) -> DataLoader[Batch]:
         source = self.objects(split)
-        rank, world_size = self._ranks()
-        part, parts = self.shard or (0, 1)
-        player, players = part * world_size + rank, parts * world_size
         sizes = [source.size(index) for index in range(len(source))]
-        batches = same_size_batches(sizes, self.loading.eval_batch_size, player, players)
-        # whole batches, so that the others are composed as before; at least one
-        left = [batch for batch in batches if not self._is_finished(batch)] or batches[-1:]
-        return self._loader(ClickDataset(source, skip_unreadable=True), left)
+        return self._loader(ClickDataset(source, skip_unreadable=True), self._batches_left(sizes))
 
-    def _is_finished(self, batch: list[tuple[int, int]]) -> bool:
-        return self.finished.issuperset(index for _, index in batch)
+    def _batches_left(self, sizes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """Make this rank's batches of what is not finished; one at least.
+
+        Whole batches, so that they are composed as before. Where another number of processes or
+        parts played what is finished, the open objects are dealt out anew, evenly.
+        """
+        rank, world_size = self._ranks()
+        (part, parts), size = self.shard or (0, 1), self.loading.eval_batch_size
+        ranks = [
+            same_size_batches(sizes, size, part * world_size + r, parts * world_size)
+            for r in range(world_size)
+        ]
+        batches = [batch for batches in ranks for batch in batches]
+        if all(len(self._unfinished(batch)) in (0, len(batch)) for batch in batches):
+            left = [batch for batch in ranks[rank] if self._unfinished(batch)]
+        else:
+            own = range(part, len(sizes), parts)
+            left = batches_of(
+                [i for i in own if i not in self.finished][rank::world_size], sizes, size
+            )
+        return left or ranks[rank][-1:]
+
+    def _unfinished(self, batch: list[tuple[int, int]]) -> list[int]:
+        return [index for _, index in batch if index not in self.finished]
 
     def _loader(self, dataset: ClickDataset, batches: Any) -> DataLoader[Batch]:
         return DataLoader(

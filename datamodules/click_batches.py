@@ -1,5 +1,6 @@
 """Batches of clicks (`interseg.batches.ClickBatch`), built from a source of objects."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import albumentations
@@ -139,8 +140,15 @@ def same_size_batches(
         rank: Number of this process.
         world_size: Number of processes.
     """
+    return batches_of(range(rank, len(sizes), world_size) or [rank % len(sizes)], sizes, batch_size)
+
+
+def batches_of(
+    indices: Iterable[int], sizes: Sequence[tuple[int, int]], batch_size: int
+) -> list[list[tuple[int, int]]]:
+    """Put objects into batches of one image size each, as `(0, index)`; see `same_size_batches`."""
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for index in range(rank, len(sizes), world_size) or [rank % len(sizes)]:
+    for index in indices:
         groups.setdefault(sizes[index], []).append((0, index))
     batches = []
     for group in groups.values():

@@ -7,11 +7,13 @@ import os
 import signal
 
 import pytest
+import torch
 from pytorch_lightning import Callback
 from torch.multiprocessing import ProcessExitedException
 
 from callbacks.requeue import Requeue, slurm_job
 from configs.run import slurm_step
+from interseg.errors import InputError
 from tests.helpers.click_runs import (
     EPOCHS,
     STEPS,
@@ -153,3 +155,7 @@ def test_a_shell_in_an_allocation_is_no_job_and_a_step_is(monkeypatch):
         monkeypatch.setenv(key, value)
     assert slurm_job() == "12"
     assert slurm_step()[0] == {"devices": 2, "num_nodes": 1}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert slurm_step("cpu")[0]["devices"] == 2, "which needs no GPU"
+    with pytest.raises(InputError, match="each sees 1 GPU"):
+        slurm_step("auto")

@@ -266,3 +266,10 @@ def test_a_network_of_ones_own_is_not_imported_to_tell_what_its_checkpoint_holds
         given |= {} if frozen is None else {"frozen": frozen}
         without_download({"network": given})
         assert (given["pretrained"], given["weights"]) == (fetched, None)
+
+
+def test_a_default_yaml_of_the_folder_one_stands_in_is_not_the_projects(tmp_path, monkeypatch):
+    expected = load(["small.yaml"])
+    (tmp_path / "default.yaml").write_text("a: 1")
+    monkeypatch.chdir(tmp_path)
+    assert load(["small.yaml"]) == expected

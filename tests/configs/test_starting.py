@@ -143,6 +143,15 @@ def test_a_job_that_is_queued_again_overwrites_nothing(tmp_path, monkeypatch):
     assert files(tmp_path).keys() == {"checkpoints", "config.yaml"}
 
 
+@pytest.mark.parametrize("key", ["weights", "model.pretrained"])
+def test_a_run_does_not_overwrite_the_weights_that_it_starts_from(tmp_path, key):
+    own = str(tmp_path / "checkpoints" / "last.ckpt")
+    given = {"weights": own} if key == "weights" else {"model": {"pretrained": own}}
+    with pytest.raises(InputError, match=f"which {key} starts from"):
+        check_free(tmp_path, {"overwrite": True, "checkpoint": None} | given, {})
+    check_free(tmp_path / "other", {"overwrite": True, "checkpoint": None} | given, {})
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(run, data, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

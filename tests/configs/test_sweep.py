@@ -94,6 +94,7 @@ def test_draws_follow_their_distribution_and_are_the_same_again():
             "distribution normal",
         ),
         ({"method": "grid"}, None, "no parameters"),
+        ({"program": "evaluate.py", "method": "grid"}, None, "program is evaluate.py"),
         (
             {
                 "method": "grid",

@@ -94,6 +94,26 @@ def test_evaluation_batches_hold_one_size_and_every_object_once(world_size):
     assert all(len(b) <= 2 and len({sizes[i] for _, i in b}) == 1 for b in batches)
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_what_a_lost_part_left_open_is_shared_evenly_and_alone_is_played(
+    world_size, folder, monkeypatch
+):
+    data, shares = FolderDataModule(str(folder)), []
+    data.finished = {i for i in range(80) if i % 8 != 3}
+    for rank in range(world_size):
+        monkeypatch.setattr(data, "_ranks", lambda rank=rank: (rank, world_size))
+        batches = data._batches_left([(4, 5)] * 80)
+        shares.append([i for batch in batches for _, i in batch])
+        assert all(len(batch) <= data.loading.eval_batch_size for batch in batches)
+    assert sorted(i for share in shares for i in share) == list(range(3, 80, 8))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    # a kill between two batches leaves the others as they were composed
+    whole = same_size_batches([(4, 5)] * 80, data.loading.eval_batch_size, 0, 1)
+    data.finished = {i for batch in whole[:3] for _, i in batch}
+    monkeypatch.setattr(data, "_ranks", lambda: (0, 1))
+    assert data._batches_left([(4, 5)] * 80) == whole[3:]
+
+
 def test_every_rank_of_an_evaluation_has_an_object():
     sizes = [(4, 5), (6, 5)]
     assert [same_size_batches(sizes, 2, rank, 5) for rank in range(5)] == [
