@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from annotate.events import CLASSES
-from annotate.journal import read_journal
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, mask_of
@@ -88,21 +87,27 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
 def forget(project: Project) -> None:
     """Remove what was exported of photos whose objects have all been removed since.
 
-    Files of photos that never had an object here are somebody else's, and stay.
+    Files of photos that were not exported before are somebody else's, and stay.
     """
+    exported = read_exported(project)
     for row in project.summary():
-        if row["objects"] or "problem" in row:
-            continue
-        files = [file for file in files_of(project, row["name"]) if file.exists()]
-        if files and had_objects(project, row["name"]):
-            for file in files:
-                file.unlink()
+        if row["name"] in exported and not row["objects"] and "problem" not in row:
+            for file in files_of(project, row["name"]):
+                file.unlink(missing_ok=True)
 
 
-def had_objects(project: Project, name: str) -> bool:
-    """Whether a photo's journal tells of an object, or of an answer that was accepted as one."""
-    events, _ = read_journal(project.out / "journal" / f"{name}.jsonl")
-    return any("object" in event or event.get("accepted") for event in events)
+def read_exported(project: Project) -> set[str]:
+    """Read the names of the photos with objects in the last export, of its COCO file."""
+    file = project.out / "annotations.json"
+    if not file.is_file():
+        return set()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        # clicks are what our own annotations have
+        with_objects = {row["image_id"] for row in content["annotations"] if "clicks" in row}
+        return {row["file_name"] for row in content["images"] if row["id"] in with_objects}
+    except (ValueError, KeyError, TypeError):  # somebody else's
+        return set()
 
 
 def files_of(project: Project, name: str) -> tuple[Path, Path]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from annotate.journal import sync_folder
@@ -24,10 +25,18 @@ def key_of(name: str) -> str:
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Claim a folder while something is written into it; raises as `lock_folder`."""
+    """Claim a folder while something is written into it; raises as `lock_folder`.
+
+    Where that fails nothing is left of a new folder.
+    """
     file = lock_folder(out)
     try:
         yield
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            if [path.name for path in out.rglob("*")] == ["journal", ".lock"]:
+                shutil.rmtree(out)
+        raise
     finally:
         os.close(file)
 

@@ -68,6 +68,8 @@ class ClickDataModule(ResumableDataModule):
         self.sources: dict[str, ObjectSource] = {}
         self.finished: set[int] = set()
         """Ids that a resumed evaluation need not play again, the same on all ranks."""
+        self.played: list[list[int]] = []
+        """The same, batch by batch as they were played."""
         self.record: EvaluationRecord | None = None
         """Record of the evaluation in which these data are played; `setup` reads the finished
         objects from it."""
@@ -79,7 +81,8 @@ class ClickDataModule(ResumableDataModule):
         """
         if stage != "test" or self.record is None:
             return
-        self.finished = from_all_ranks(self.record.read_ids())[0]
+        self.played = from_all_ranks(self.record.read_ids_by_batch())[0]
+        self.finished = {id for ids in self.played for id in ids}
         rank, _ = self._ranks()
         if self.finished and rank == 0:
             print(f"{self.record.folder}: going on after {len(self.finished)} objects", flush=True)
@@ -190,18 +193,15 @@ class ClickDataModule(ResumableDataModule):
             same_size_batches(sizes, size, part * world_size + r, parts * world_size)
             for r in range(world_size)
         ]
-        batches = [batch for batches in ranks for batch in batches]
-        if all(len(self._unfinished(batch)) in (0, len(batch)) for batch in batches):
-            left = [batch for batch in ranks[rank] if self._unfinished(batch)]
+        place = {
+            i: (r, b) for r, rows in enumerate(ranks) for b, row in enumerate(rows) for _, i in row
+        }
+        if all(len({place.get(i) for i in ids}) == 1 for ids in self.played):
+            left = [row for row in ranks[rank] if not self.finished.issuperset(i for _, i in row)]
         else:
-            own = range(part, len(sizes), parts)
-            left = batches_of(
-                [i for i in own if i not in self.finished][rank::world_size], sizes, size
-            )
+            open_ = [i for i in sorted(place) if i not in self.finished]
+            left = batches_of(open_[rank::world_size], sizes, size)
         return left or ranks[rank][-1:]
-
-    def _unfinished(self, batch: list[tuple[int, int]]) -> list[int]:
-        return [index for _, index in batch if index not in self.finished]
 
     def _loader(self, dataset: ClickDataset, batches: Any) -> DataLoader[Batch]:
         return DataLoader(

@@ -46,11 +46,10 @@ async function follow(now, before) {
   const other = now.key !== before.key || now.state !== before.state;
   if (!course.lessons || other) course.lessons = await get("/api/lessons");
   const key = keyToOpen(now, before, follows);
-  if (key) await page.open(key);
+  if (key) await page.open(key, key === course.item?.key);
   // between "learning" and "waiting" the method is prepared again
-  const problem = now.state === "learning" ? "" : course.item?.problem ?? "";
-  if (problem && problem !== told) say(problem, true);
-  told = problem;
+  const problem = course.item?.problem;
+  if (problem && problem !== told) { say(problem, true); told = problem; }
   if (now.state === "resting" && before.state !== "resting") say(page.end);
 }
 
@@ -67,6 +66,7 @@ export function act(request, view = course.view) {
   const { key } = course.item, { path } = view, spent = readClock();
   return inOrder(async () => {
     if (course.item?.key !== key) return;
+    if (["teach", "next"].includes(request.do)) told = "";
     try {
       page.take(await insist(`/api/photos/${key}/act`, { ...request, version: course.item.version, spent }, away));
       if (["teach", "next", "cancel"].includes(request.do)) await look(); else await page.changed?.();

@@ -3,7 +3,7 @@
 import { $, make } from "./dom.js";
 
 // Keys that do their work once, however long they are held.
-const ONCE = new Set(["Enter", "Delete", "Backspace", "Escape"]);
+const ONCE = new Set(["Enter", "Delete", "Backspace", "Escape", "ArrowLeft", "ArrowRight"]);
 
 // Keys that are held down.
 export const held = { space: false };

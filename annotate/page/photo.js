@@ -30,14 +30,16 @@ export const thing = () => (page.chosen === null ? null : page.photo?.things.get
 
 export const things = () => [...page.photo.things.values()].filter((one) => one.actions && !one.removed).sort((a, b) => a.number - b.number);
 
+// Gives whether the photo cannot be opened, whatever is tried.
 export async function open(key, more = {}) {
   const number = ++opening;
   page.coming = page.asked = key;
   if (page.photo && page.photo.key !== key) letGo();
   busy("opening");
   try {
-    const [told, picture] = await Promise.all([inOrder(() => insist(`/api/photos/${key}`, more, away)), lastPicture(key)]);
-    if (number !== opening) return;
+    const ask = () => (number === opening ? insist(`/api/photos/${key}`, more, away) : null);   // unless another one is wanted by then
+    const [told, picture] = await Promise.all([inOrder(ask), lastPicture(key)]);
+    if (number !== opening || !told) return false;
     refused.delete(key);
     const fresh = page.photo?.key !== key;
     page.photo = { key, ...told, things: new Map(told.things.map((one) => [one.number, one])) };
@@ -47,11 +49,13 @@ export async function open(key, more = {}) {
     page.showProject();
     page.show();
   } catch (error) {
-    if (error instanceof Refused && error.status === 400) refused.add(key);
     say(error.message, true);
+    if (error instanceof Refused && error.status === 400) refused.add(key);
+    return refused.has(key);
   } finally {
     if (number === opening) { page.coming = null; busy(""); }
   }
+  return false;
 }
 
 async function lastPicture(key) {
@@ -86,8 +90,8 @@ function act(asked) {
       if (!(error instanceof Refused)) throw error;
       say(error.message, true);
       // a first click that was kept, its answer lost: the next click is of the object that it made
-      const lost = error.status === 409 && request.do === "click" && object === undefined;
-      if (error.status === 409 || error.status === 423) setTimeout(() => open(key).then(() => { if (lost) chooseLast(key); }));
+      const known = new Set(page.photo.things.keys()), lost = error.status === 409 && request.do === "click" && object === undefined;
+      if (error.status === 409 || error.status === 423) setTimeout(() => open(key).then(() => { if (lost) chooseNew(key, known, request); }));
       return null;
     } finally {
       view.settle(path);
@@ -142,8 +146,10 @@ export function redo() {
   }).then(chooseIfNone);
 }
 
-function chooseLast(key) {
-  if (page.photo?.key === key && page.chosen === null && page.photo.things.has(page.photo.last)) choose(page.photo.last);
+function chooseNew(key, known, { y, x, label }) {
+  const one = page.photo?.key === key && page.chosen === null ? page.photo.things.get(page.photo.last) : null;
+  const [click] = one?.clicks ?? [];
+  if (click && !known.has(one.number) && !one.removed && click[0] === y && click[1] === x && click[2] === label) choose(one.number);
 }
 
 function chooseIfNone(one) { if (one?.number !== undefined && page.chosen === null) choose(one.number); }
@@ -180,8 +186,7 @@ export async function finish() {
   }
   if (!page.photo.finished) return;
   const { photos } = page.project, place = photos.findIndex((one) => one.key === page.photo.key);
-  const next = [...photos.slice(place + 1), ...photos.slice(0, place)].find(isOpenable);
-  if (next) await openFrom([...photos.slice(photos.indexOf(next)), ...photos.slice(0, place)]); else sayFinished();
+  await openFrom([...photos.slice(place + 1), ...photos.slice(0, place)]);
 }
 
 const isOpenable = (one) => !one.finished && !refused.has(one.key);
@@ -193,11 +198,8 @@ function sayFinished() {
 
 // Open the first photo that is not finished and can be opened.
 export async function openFrom(photos) {
-  const before = page.photo?.key;
-  for (const one of photos.filter(isOpenable)) {
-    await open(one.key);
-    if (page.coming || page.photo && page.photo.key !== before) return;   // it is there, or the person went elsewhere
-  }
+  for (const one of photos.filter(isOpenable)) if (!(await open(one.key))) return;
+  sayFinished();
 }
 
 export function step(by) {

@@ -28,10 +28,11 @@ course.view = views[0];
 
 let opening = 0;     // of the volumes that were asked for the last one is shown
 
-async function open(key) {
-  const number = ++opening, told = await get(`/api/photos/${key}`);
+// `again`: what is shown is only read again, and another volume that was asked for still comes.
+async function open(key, again = false) {
+  const number = again ? opening : ++opening, told = await get(`/api/photos/${key}`);
   const found = course.item?.key === key ? null : await voxelsOf(key);
-  if (number !== opening) return;
+  if (number !== opening || (again && found)) return;
   const fresh = found !== null;
   if (fresh) {
     voxels = found;

@@ -110,10 +110,11 @@ class EvaluationRecord:
 
     def read_ids(self) -> set[int]:
         """Return the ids of the objects that are finished."""
-        ids: set[int] = set()
-        for outcome in self.read_batches():
-            ids.update(outcome["id"].tolist())
-        return ids
+        return {id for ids in self.read_ids_by_batch() for id in ids}
+
+    def read_ids_by_batch(self) -> list[list[int]]:
+        """Return the ids of the objects that are finished, batch by batch as they were played."""
+        return [outcome["id"].tolist() for outcome in self.read_batches()]
 
     def is_finished(self, page: bool = False) -> bool:
         """Test whether the report and the table are complete and cover all objects.

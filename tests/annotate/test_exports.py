@@ -299,5 +299,10 @@ def test_masks_that_were_not_exported_here_stay(folder, tmp_path):
         export(project)
         page.act("remove", object=1)
         export(project)
-    assert not (out / "masks" / "1.png").exists()
+        assert not (out / "masks" / "1.png").exists()
+        (out / "masks" / "1.png").write_bytes(b"somebody's truth")
+        page.act("click", y=3, x=3, label=1)
+        page.act("remove", object=2)
+        export(project)
+        assert (out / "masks" / "1.png").exists(), "the click was never exported"
     project.close()

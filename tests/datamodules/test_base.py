@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import albumentations
 import numpy as np
 import pytest
@@ -94,24 +96,51 @@ def test_evaluation_batches_hold_one_size_and_every_object_once(world_size):
     assert all(len(b) <= 2 and len({sizes[i] for _, i in b}) == 1 for b in batches)
 
 
+def left_of(data, played, world_size, monkeypatch, count=80, shard=None):
+    """The batches that each rank of an evaluation has left, whose records hold these batches."""
+    data.played, data.record = played, SimpleNamespace(shard=shard)
+    data.finished, found = {i for ids in played for i in ids}, []
+    for rank in range(world_size):
+        monkeypatch.setattr(data, "_ranks", lambda rank=rank: (rank, world_size))
+        found.append(data._batches_left([(4, 5)] * count))
+    return found
+
+
+def ids_of(batches):
+    return [i for batch in batches for _, i in batch]
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 def test_what_a_lost_part_left_open_is_shared_evenly_and_alone_is_played(
     world_size, folder, monkeypatch
 ):
-    data, shares = FolderDataModule(str(folder)), []
-    data.finished = {i for i in range(80) if i % 8 != 3}
-    for rank in range(world_size):
-        monkeypatch.setattr(data, "_ranks", lambda rank=rank: (rank, world_size))
-        batches = data._batches_left([(4, 5)] * 80)
-        shares.append([i for batch in batches for _, i in batch])
-        assert all(len(batch) <= data.loading.eval_batch_size for batch in batches)
+    data = FolderDataModule(str(folder), loading=Loading(eval_batch_size=4))
+    parts = [same_size_batches([(4, 5)] * 80, 4, part, 8) for part in range(8) if part != 3]
+    played = [ids_of([batch]) for part in parts for batch in part]
+    ranks = left_of(data, played, world_size, monkeypatch)
+    shares = [ids_of(batches) for batches in ranks]
     assert sorted(i for share in shares for i in share) == list(range(3, 80, 8))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    # a kill between two batches leaves the others as they were composed
-    whole = same_size_batches([(4, 5)] * 80, data.loading.eval_batch_size, 0, 1)
-    data.finished = {i for batch in whole[:3] for _, i in batch}
-    monkeypatch.setattr(data, "_ranks", lambda: (0, 1))
-    assert data._batches_left([(4, 5)] * 80) == whole[3:]
+    assert all(len(batch) <= 4 for batches in ranks for batch in batches)
+
+
+def test_a_killed_evaluation_goes_on_with_its_batches_as_they_were_composed(folder, monkeypatch):
+    data = FolderDataModule(str(folder), loading=Loading(eval_batch_size=4))
+    whole = same_size_batches([(4, 5)] * 80, 4, 0, 1)
+    played = [ids_of([batch]) for batch in whole[:3]]
+    assert left_of(data, played, 1, monkeypatch) == [whole[3:]]
+    played[0].remove(1)  # which could not be read
+    assert left_of(data, played, 1, monkeypatch) == [[whole[0], *whole[3:]]]
+
+
+@pytest.mark.parametrize("played", [[], [[0]], [[0, 4], [2, 3]], [[0, 4, 8], [5, 6, 7]]])
+def test_parts_of_several_processes_play_every_object(played, folder, monkeypatch):
+    data = FolderDataModule(str(folder), loading=Loading(eval_batch_size=2))
+    found = {i for ids in played for i in ids}
+    for part in (0, 1):
+        for batches in left_of(data, played, 2, monkeypatch, count=12, shard=(part, 2)):
+            found |= set(ids_of(batches))
+    assert found == set(range(12))
 
 
 def test_every_rank_of_an_evaluation_has_an_object():
