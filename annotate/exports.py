@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from annotate.events import CLASSES
+from annotate.exported import files_of, forget
 from annotate.outlines import polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, mask_of
@@ -29,7 +30,6 @@ from interseg.evaluation.metrics import OUTCOME, summarise
 from interseg.evaluation.overlap import iou
 from interseg.evaluation.tables import write_objects
 from interseg.files import write_table, write_whole
-from interseg.listing import plain_name
 from interseg.masks import CocoWriter, draw_ids, write_ids
 
 ROUNDS, TARGETS = 20, (0.8, 0.85, 0.9)
@@ -82,38 +82,6 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
         notes += write_experiment(project, project.truth)
     write_whole(project.out / "notes.txt", "".join(f"{line}\n" for line in notes))
     return notes
-
-
-def forget(project: Project) -> None:
-    """Remove what was exported of photos whose objects have all been removed since.
-
-    Files of photos that were not exported before are somebody else's, and stay.
-    """
-    exported = read_exported(project)
-    for row in project.summary():
-        if row["name"] in exported and not row["objects"] and "problem" not in row:
-            for file in files_of(project, row["name"]):
-                file.unlink(missing_ok=True)
-
-
-def read_exported(project: Project) -> set[str]:
-    """Read the names of the photos with objects in the last export, of its COCO file."""
-    file = project.out / "annotations.json"
-    if not file.is_file():
-        return set()
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        # clicks are what our own annotations have
-        with_objects = {row["image_id"] for row in content["annotations"] if "clicks" in row}
-        return {row["file_name"] for row in content["images"] if row["id"] in with_objects}
-    except (ValueError, KeyError, TypeError):  # somebody else's
-        return set()
-
-
-def files_of(project: Project, name: str) -> tuple[Path, Path]:
-    """Name a photo's files: its mask, and its outlines for LabelMe."""
-    stem = plain_name(Path(name))  # which may have a dot: with_suffix would cut it
-    return project.out / "masks" / f"{stem}.png", project.out / "labelme" / f"{stem}.json"
 
 
 def list_annotated(project: Project) -> list[Photo]:

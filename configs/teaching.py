@@ -241,7 +241,7 @@ def order_in(
 
 
 def was_taught(journal: Path) -> bool:
-    """Whether a photo's or volume's journal tells of more than that it was met."""
+    """Tell whether a photo's or volume's journal has more than that it was met."""
     for line in journal.read_bytes().splitlines():
         try:
             happened = json.loads(line)["do"]

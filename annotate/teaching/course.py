@@ -253,7 +253,7 @@ class Course(Generic[R]):
         return item
 
     def _relearns(self, item: Item[R]) -> bool:
-        """Whether a round is learned whose end is in the journal, but in no checkpoint."""
+        """Tell whether a round is learned whose end is in the journal, but in no checkpoint."""
         return bool(self.meeting.round < item.rounds.round)
 
     def keep(self, item: Item[R], version: int, make: Callable[[], Event]) -> None:

@@ -28,7 +28,7 @@ class InferenceOptions:
         flip: Whether to average the probabilities with those of the mirrored view.
         cascade: Number of times that a first click is answered again, the answer before as the
             previous mask, unless it was given one. CFR-ICL (Sun et al., AAAI 2024) answers every
-            click so; here later clicks gain nothing from it (benchmarks/once.md).
+            click so; here only the first, which has no such mask (benchmarks/once.md).
     """
 
     refiner: Refiner | None = None

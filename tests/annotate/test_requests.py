@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from annotate.command import beside
-from annotate.exports import files_of
+from annotate.exported import files_of
 from annotate.requests import stroke_of
 from interseg.errors import InputError
 
