@@ -5,8 +5,8 @@ import { $, make } from "./dom.js";
 // Keys that do their work once, however long they are held.
 const ONCE = new Set(["Enter", "Delete", "Backspace", "Escape", "ArrowLeft", "ArrowRight"]);
 
-// Keys that are held down.
-export const held = { space: false };
+// What is held down: space, a key; background, a button that stays down and says of every click and stroke what Shift says of one.
+export const held = { space: false, background: false };
 
 // keys: what each key does. digit(n): what 1 to 9 do (optional). undo, redo: Ctrl+Z, Ctrl+Y. ready(): are keys heard.
 // changed(): space went down or up, which changes the pointer's shape.
@@ -27,6 +27,7 @@ export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
       return;
     }
     if (event.repeat && ONCE.has(event.key)) { event.preventDefault(); return; }
+    if (event.key === "-") { event.preventDefault(); turnBackground(); return; }
     const work = /^[1-9]$/.test(event.key) && digit ? () => digit(Number(event.key)) : keys[event.key] ?? keys[event.key.toLowerCase()];
     if (work) { event.preventDefault(); work(); }
   });
@@ -54,7 +55,14 @@ function isOwn(event) {
 export function listenToButtons(works, setTool) {
   for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => { setTool(button.dataset.tool); button.blur(); });
   for (const [id, work] of Object.entries(works)) $(id).addEventListener("click", (event) => { work(); event.currentTarget.blur(); });
+  $("background").addEventListener("click", (event) => { turnBackground(); event.currentTarget.blur(); });
   $("keys").addEventListener("click", () => $("keys").close());
+}
+
+function turnBackground() {
+  held.background = !held.background;
+  $("background").classList.toggle("on", held.background);
+  $("background").setAttribute("aria-pressed", held.background);
 }
 
 export function press(id) { if (!$(id).disabled) $(id).click(); }

@@ -10,8 +10,9 @@ import { isBackground, listenToPointer } from "./pointer.js";
 import { View } from "./view.js";
 
 const KEYS = [
-  ["Click", "object"], ["Right click, Shift+click", "background"], ["Middle click, Alt+click", "boundary, where the network knows such"],
-  ["Wheel, 0", "zoom, whole photo"], ["Space+drag, drag", "move"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["N", "next object"],
+  ["Click", "object"], ["Right click, Shift+click, -", "background"],
+  ["Middle click, Alt+click, O", "boundary, where the network knows such"],
+  ["Wheel, two fingers, 0", "zoom, whole photo"], ["Space+drag, drag", "move"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["N", "next object"],
   ["Enter", "finish the photo"], ["Esc", "cancel what was done since the object was chosen"], ["← →", "photo before, after"],
   ["1 to 9", "class"], ["C, B, E", "click, brush, eraser"], ["[ ]", "size of the brush"], ["H", "hide everything but the photo"],
   ["Delete", "remove the object"],
@@ -26,11 +27,14 @@ page.show = () => {
   showOverlay(hidden);
   showPanels();
   showTool(tool);
+  document.querySelector("[data-tool=boundary]").hidden = !knowsBoundary();
   showPointer();
 };
 
-function showPointer() { $("canvas").style.cursor = tool === "pan" || held.space ? "grab" : tool === "click" ? "crosshair" : "none"; }
+function showPointer() { $("canvas").style.cursor = tool === "pan" || held.space ? "grab" : clicks() ? "crosshair" : "none"; }
 
+const knowsBoundary = () => page.project.kinds.includes("boundary");
+const clicks = () => tool === "click" || tool === "boundary";
 const draws = () => tool === "brush" || tool === "eraser";
 const radius = () => (draws() ? Number($("radius").value) : null);
 
@@ -42,9 +46,9 @@ function labelOf(event) {
 }
 
 function click([y, x], event, down) {
-  if (tool !== "click") return;
+  if (!clicks()) return;
   if (!page.photo.mine) { say("Another tab annotates this photo; take it over first.", true); return; }
-  const kind = down.button === 1 || event.altKey ? "boundary" : "region";
+  const kind = tool === "boundary" || down.button === 1 || event.altKey ? "boundary" : "region";
   if (!page.project.kinds.includes(kind)) { say("This network knows no clicks on the boundary."); return; }
   const label = labelOf(down);
   view.clicks = [...(thing()?.clicks ?? []), [y, x, label, kind]];
@@ -56,7 +60,7 @@ function click([y, x], event, down) {
 listenToPointer(view, {
   ready: () => page.photo,
   tool: () => tool,
-  middle: () => page.project.kinds.includes("boundary"),
+  middle: knowsBoundary,
   stroke: (event) => (draws() && page.photo.mine ? { radius: radius(), label: labelOf(event) } : null),
   radius,
   draw: (path) => actOnChosen({ do: "stroke", ...path }),
@@ -80,7 +84,7 @@ listenToKeys({
   digit: (number) => { const name = page.project.classes[number - 1]; if (name) setCategory(name); },
   keys: {
     n: () => choose(null), Enter: finish, Escape: cancel, ArrowLeft: () => step(-1), ArrowRight: () => step(1),
-    h: () => { hidden = !hidden; page.show(); }, c: () => setTool("click"), b: () => setTool("brush"), e: () => setTool("eraser"),
+    h: () => { hidden = !hidden; page.show(); }, c: () => setTool("click"), o: () => knowsBoundary() && setTool("boundary"), b: () => setTool("brush"), e: () => setTool("eraser"),
     "[": () => setRadius(-2), "]": () => setRadius(2), 0: () => view.fit(), Delete: () => page.chosen !== null && remove(page.chosen), "?": help,
   },
 });

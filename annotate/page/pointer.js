@@ -15,8 +15,9 @@ import { held } from "./keys.js";
 const STILL = 4;          // pixels of the screen within which a pointer that goes down and up has clicked
 const STEP = 2;           // pixels of the screen between two points of a stroke
 const LONGEST = 20000;    // points of a stroke, as the server takes it
+const BEGUN = 3;          // points of a stroke up to which a second finger means both; later it is a palm
 
-export const isBackground = (event) => event.button === 2 || event.shiftKey;
+export const isBackground = (event) => held.background || event.button === 2 || event.shiftKey;
 
 const round = (value) => Math.round(value * 100) / 100;
 const pointOf = ([y, x]) => [round(y - 0.5), round(x - 0.5)];
@@ -24,19 +25,29 @@ const pointOf = ([y, x]) => [round(y - 0.5), round(x - 0.5)];
 export function listenToPointer(view, hand) {
   const { canvas } = view;
   let drag = null;
-  // A second finger, or a palm, while something is being done.
+  const pinch = new Pinch(view);
+  // Another finger, or a palm, while something is being done.
   const isOther = (event) => drag !== null && event.pointerId !== drag.down.pointerId;
+
+  function stop() {
+    if (drag?.path) view.path = null;
+    drag = null;
+    view.drawing = false;
+    view.draw();
+  }
 
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (!hand.ready() || isOther(event)) return;
+    if (!hand.ready()) return;
+    if (pinch.begins(event, drag)) { event.preventDefault(); stop(); return; }
+    if (pinch.moves || isOther(event)) return;
     event.preventDefault();
     canvas.focus();
     canvas.setPointerCapture(event.pointerId);
     hand.down?.(event);
     const panning = held.space || hand.tool() === "pan" || (event.button === 1 && !hand.middle?.());
-    drag = { down: event, panning };
+    drag = { down: event, panning, x: event.clientX, y: event.clientY };
     if (panning) return;
     const stroke = hand.stroke(event), place = view.place(event);
     if (stroke) {
@@ -47,7 +58,7 @@ export function listenToPointer(view, hand) {
   });
 
   canvas.addEventListener("pointermove", (event) => {
-    if (isOther(event)) return;
+    if (pinch.follows(event) || isOther(event)) return;
     const place = view.place(event), radius = hand.radius();
     view.cursor = radius === null ? null : { y: place[0], x: place[1], radius };
     if (view.cursor) view.draw();
@@ -58,12 +69,14 @@ export function listenToPointer(view, hand) {
     if (follow && !drag.panning) follow(place);
     else if (drag.panning || (moved && drag.down.button === 0)) {
       drag.panning = true;
-      view.move(event.movementX, event.movementY);
+      view.move(event.clientX - drag.x, event.clientY - drag.y);
     }
+    drag.x = event.clientX;
+    drag.y = event.clientY;
   });
 
   canvas.addEventListener("pointerup", (event) => {
-    if (isOther(event)) return;
+    if (pinch.ends(event) || isOther(event)) return;
     const was = drag;
     drag = null;
     view.drawing = false;
@@ -76,11 +89,7 @@ export function listenToPointer(view, hand) {
   });
 
   canvas.addEventListener("pointercancel", (event) => {
-    if (isOther(event)) return;
-    drag = null;
-    view.path = null;
-    view.drawing = false;
-    view.draw();
+    if (!pinch.ends(event) && !isOther(event)) stop();
   });
   canvas.addEventListener("pointerleave", () => { view.cursor = null; hand.hover?.(null); view.draw(); });
 
@@ -90,6 +99,51 @@ export function listenToPointer(view, hand) {
     const box = canvas.getBoundingClientRect();
     view.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
   }, { passive: false });
+}
+
+// Two fingers: what is under them stays under them, so that the photo moves and grows with them. Whatever one of them had begun is dropped.
+class Pinch {
+  constructor(view) {
+    this.view = view;
+    this.fingers = new Map();   // where each finger is on the screen, by its pointer
+    this.moves = false;         // from the second finger's touch until the last one is lifted
+  }
+
+  begins(event, drag) {
+    if (event.pointerType !== "touch") return false;
+    const drawn = drag?.path?.points.length ?? 0;
+    if (drag && (drag.down.pointerType !== "touch" || drawn > BEGUN)) return false;
+    this.fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    if (this.moves || this.fingers.size !== 2) return false;
+    this.view.canvas.setPointerCapture(event.pointerId);
+    return (this.moves = true);
+  }
+
+  follows(event) {
+    if (!this.fingers.has(event.pointerId)) return false;
+    const before = this.frame();
+    this.fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    const after = this.frame();
+    if (!this.moves || !before || !after) return this.moves;
+    const box = this.view.canvas.getBoundingClientRect();
+    this.view.move(after.x - before.x, after.y - before.y);
+    this.view.zoom(after.apart / before.apart, after.x - box.left, after.y - box.top);
+    return true;
+  }
+
+  ends(event) {
+    const moved = this.moves;
+    this.fingers.delete(event.pointerId);
+    if (!this.fingers.size) this.moves = false;
+    return moved;
+  }
+
+  // The middle between the first two fingers, and how far apart they are.
+  frame() {
+    if (this.fingers.size < 2) return null;
+    const [[ax, ay], [bx, by]] = this.fingers.values();
+    return { x: (ax + bx) / 2, y: (ay + by) / 2, apart: Math.max(1, Math.hypot(ax - bx, ay - by)) };
+  }
 }
 
 function lengthen(path, place, scale) {

@@ -12,9 +12,9 @@ import { View } from "./view.js";
 
 const view = course.view = new View($("canvas"));
 const KEYS = [
-  ["Click", "label with the chosen class"], ["Right click, Shift+click", "label as background"], ["1 to 9", "class"],
+  ["Click", "label with the chosen class"], ["Right click, Shift+click, -", "label as background"], ["1 to 9", "class"],
   ["S, C, B", "superpixels, clicks, scribbles"], ["T", "teach: learn what is labelled"], ["Enter", "next photo"],
-  ["Ctrl+Z, Ctrl+Y", "undo, redo (until it is taught)"], ["Wheel, 0", "zoom, whole photo"], ["Space+drag, drag", "move"], ["H", "hide everything but the photo"],
+  ["Ctrl+Z, Ctrl+Y", "undo, redo (until it is taught)"], ["Wheel, two fingers, 0", "zoom, whole photo"], ["Space+drag, drag", "move"], ["H", "hide everything but the photo"],
 ];
 const layers = { answer: document.createElement("canvas"), heat: document.createElement("canvas"), labels: document.createElement("canvas"), wishes: document.createElement("canvas") };
 

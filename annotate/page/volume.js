@@ -13,8 +13,8 @@ import { View } from "./view.js";
 const AXES = [0, 1, 2];
 const views = AXES.map((axis) => new View($(`plane${axis}`)));
 const KEYS = [
-  ["X, drag", "crosshair: the slices that cross there"], ["Wheel, ↑ ↓", "slices of a plane"], ["Ctrl+wheel, 0", "zoom, whole planes"],
-  ["C", "clicks: the target, right click or Shift for what is not"], ["B, E", "brush, eraser"], ["Ctrl+Z, Ctrl+Y", "undo, redo on the chosen slice"],
+  ["X, drag", "crosshair: the slices that cross there"], ["Wheel, ↑ ↓", "slices of a plane"], ["Ctrl+wheel, two fingers, 0", "zoom, whole planes"],
+  ["C", "clicks: the target, right click, Shift or - for what is not"], ["B, E", "brush, eraser"], ["Ctrl+Z, Ctrl+Y", "undo, redo on the chosen slice"],
   ["T", "teach: learn from the labelled slices"], ["Enter", "next volume"], ["H", "hide masks"], ["Space+drag", "move a plane"],
 ];
 

@@ -15,14 +15,17 @@ class Window:
         canvas: which one.
         aspect: how much higher than wide a pixel is shown.
         upwards: is the first row shown as the lowest one.
+        touch: has the screen fingers.
     """
 
-    def __init__(self, browser, address, size, canvas="#canvas", aspect=1.0, upwards=False):
+    def __init__(
+        self, browser, address, size, canvas="#canvas", aspect=1.0, upwards=False, touch=False
+    ):
         from playwright.sync_api import expect
 
         self.expect, self.size, self.canvas, self.aspect = expect, size, canvas, aspect
         self.upwards = upwards
-        self.page = browser.new_page(viewport={"width": 1000, "height": 640})
+        self.page = browser.new_page(viewport={"width": 1000, "height": 640}, has_touch=touch)
         self.page.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
         self.errors = []

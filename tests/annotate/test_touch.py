@@ -1,0 +1,138 @@
+"""Fingers on the page in Debian's chromium; skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from annotate.server import serving
+from interseg.inference.model import Model
+from lightning_modules.two_in_one import TwoInOne
+from tests.helpers.annotating import SIZE, project_of
+from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.two_in_one import network
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium; apt-get install chromium"
+)
+
+
+class Tablet(Window):
+    """A tab under fingers, on the annotator's first photo."""
+
+    def __init__(self, browser, address):
+        super().__init__(browser, address, SIZE, touch=True)
+        self.expect(self.page.locator("#facts")).to_contain_text("96 × 72")
+        self.chrome = self.page.context.new_cdp_session(self.page)
+
+    def tap(self, y, x, count):
+        self.page.touchscreen.tap(*self.at(y, x))
+        self.expect(self.page.locator("#things li.on small")).to_contain_text(f"{count} click")
+
+    def touch(self, kind, *points):
+        """Say where all fingers are now: "Start", "Move" or "End"."""
+        places = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        self.chrome.send(
+            "Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": places}
+        )
+
+    def pinch(self, first, second):
+        """Put two fingers on the screen, one after the other, move both, and lift them.
+
+        Each is the point where it begins and where it ends.
+        """
+        self.touch("Start", first[0])
+        self.touch("Start", first[0], second[0])
+        for share in (0.25, 0.5, 0.75, 1.0):
+            places = [
+                tuple(a + share * (b - a) for a, b in zip(*finger, strict=True))
+                for finger in (first, second)
+            ]
+            self.touch("Move", *places)
+        self.touch("End", second[1])
+        self.touch("End")
+
+    def seen(self):
+        """Scale of the photo and the pixel of the screen at its upper left corner."""
+        script = """async () => {
+          const { page } = await import("/page/photo.js");
+          const box = page.view.canvas.getBoundingClientRect();
+          return [page.view.scale, box.left + page.view.left, box.top + page.view.top];
+        }"""
+        return self.page.evaluate(script)
+
+
+@pytest.fixture
+def tablet(browser, address):
+    opened = Tablet(browser, address)
+    yield opened
+    assert opened.errors == []
+    opened.page.close()
+
+
+def clicks_of(project):
+    (thing,) = project.photo(next(iter(project.files))).state.things.values()
+    return [tuple(click) for click in thing.clicks]
+
+
+def test_a_finger_says_object_and_background(tablet, project):
+    background = tablet.page.locator("#background")
+    tablet.tap(30, 40, 1)
+    background.tap()
+    tablet.expect(background).to_have_attribute("aria-pressed", "true")
+    tablet.tap(10, 80, 2)
+    tablet.press("-")
+    tablet.expect(background).to_have_attribute("aria-pressed", "false")
+    tablet.tap(50, 20, 3)
+    assert [click[:3] for click in clicks_of(project)] == [(30, 40, 1), (10, 80, 0), (50, 20, 1)]
+
+
+def test_two_fingers_zoom_and_neither_clicks_nor_draws(tablet, project):
+    """What is under both fingers stays there; a tap afterwards means the pixel under it."""
+    tablet.tap(30, 40, 1)
+    scale, left, top = tablet.seen()
+    begins = [(left + 20 * scale, top + 20 * scale), (left + 40 * scale, top + 30 * scale)]
+    ends = [(left + 10 * scale, top + 25 * scale), (left + 50 * scale, top + 45 * scale)]
+    for tool in ("c", "b"):
+        tablet.press(tool)
+        tablet.press("0")
+        tablet.pinch(*zip(begins, ends, strict=True))
+        grown, x, y = tablet.seen()
+        assert grown == pytest.approx(scale * np.hypot(40, 20) / np.hypot(20, 10), rel=1e-3)
+        middle = (left + 30 * scale, top + 35 * scale)  # of the fingers in the end
+        assert np.allclose((middle[0] - x, middle[1] - y), (30 * grown, 25 * grown), atol=0.5)
+    tablet.press("c")
+    tablet.page.touchscreen.tap(x + 35.5 * grown, y + 28.5 * grown)
+    tablet.expect(tablet.page.locator("#things li.on small")).to_contain_text("2 clicks")
+    assert [click[:3] for click in clicks_of(project)] == [(30, 40, 1), (28, 35, 1)]
+    assert len(project.photo(next(iter(project.files))).state.things[1].actions) == 2
+
+
+def test_a_palm_does_not_end_a_stroke(tablet, project):
+    tablet.press("b")
+    (x, y), (right, down) = tablet.at(20, 20), tablet.at(40, 60)
+    tablet.touch("Start", (x, y))
+    for share in (0.2, 0.4, 0.6, 0.8):
+        tablet.touch("Move", (x + share * (right - x), y + share * (down - y)))
+    tablet.touch("Start", (right, down), (x, down))
+    tablet.touch("Move", (right, down), (x + 5, down))
+    tablet.touch("End", (x + 5, down))
+    tablet.touch("End")
+    tablet.expect(tablet.page.locator("#undo")).to_be_enabled()
+    (thing,) = project.photo(next(iter(project.files))).state.things.values()
+    assert [action.kind for action in thing.actions] == ["stroke"]
+
+
+def test_a_network_of_boundary_clicks_has_a_tool_for_them(browser, tablet, folder, tmp_path):
+    """It is not there for a network of signed clicks."""
+    tablet.expect(tablet.page.locator("[data-tool=boundary]")).to_be_hidden()
+    model = Model(TwoInOne(network(), long_side=48).eval(), torch.device("cpu"))
+    project = project_of(folder, tmp_path / "two", model=model, digest="two")
+    with serving(project) as address:
+        other = Tablet(browser, address)
+        other.tap(30, 40, 1)
+        other.page.locator("[data-tool=boundary]").tap()
+        other.tap(20, 50, 2)
+        assert clicks_of(project) == [(30, 40, 1, 0), (20, 50, 1, 1)]
+        assert other.errors == []
+        other.page.close()
+    project.close()
