@@ -233,8 +233,13 @@ def test_every_yaml_is_played_with_all_figures(config, pair, folders, tmp_path):
     whole = json.loads((tmp_path / "whole" / "report.json").read_text())
     assert whole["objects"] == 4
     assert whole["encoding_seconds"] > 0
+    objects = (tmp_path / "whole" / "objects.csv").read_text()
     if config == "own.yaml":
         assert "Encoding a photo took" in (tmp_path / "whole" / "report.html").read_text()
+    ranks = ["trainer.devices=2", "trainer.strategy=ddp_fork", f"run={tmp_path / 'ranks'}"]
+    result = called("evaluate.py", *line, *ranks)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "ranks" / "objects.csv").read_text() == objects
     if config != "onnx.yaml":
         return
     for part in ("0/2", "1/2", None):
@@ -242,9 +247,7 @@ def test_every_yaml_is_played_with_all_figures(config, pair, folders, tmp_path):
             "evaluate.py", *line, f"run={tmp_path / 'parts'}", *([f"shard={part}"] if part else [])
         )
         assert result.returncode == 0, result.stderr
-    assert (tmp_path / "parts" / "objects.csv").read_text() == (
-        tmp_path / "whole" / "objects.csv"
-    ).read_text()
+    assert (tmp_path / "parts" / "objects.csv").read_text() == objects
     result = called(
         "compare.py",
         f"a={tmp_path / 'whole'}",
