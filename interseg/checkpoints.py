@@ -1,10 +1,11 @@
 """Checkpoints: reading tensors and plain values only, with clear errors, and digests of files."""
 
 import functools
+import glob
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,42 @@ def _digest(path: str, *status: int) -> str:
 
 
 def named_digests(config: Mapping[str, Any]) -> dict[str, str]:
-    """Compute the SHA-256 of every file that a resolved config names, by its path there."""
+    """Compute the SHA-256 of every file that a resolved config names, by its path there.
+
+    Of a folder that `model` names (a model of transformers) all files count, of an ONNX file those
+    that hold its weights too.
+    """
     read = {key: value for key, value in config.items() if key not in UNREAD}
-    return {path: digest(path) for path in sorted(set(_named_files(read)))}
+    named = {*_named_files(read), *_files_below(_named_paths(config.get("model")))}
+    weights = {str(p) for one in named if one.endswith(".onnx") for p in _weights_beside(one)}
+    return {path: digest(path) for path in sorted(named | weights)}
 
 
 def _named_files(value: Any) -> Iterator[str]:
+    return (path for path in _named_paths(value) if os.path.isfile(path))
+
+
+def _named_paths(value: Any) -> Iterator[str]:
+    """Yield the files and folders that a config's values name."""
     if isinstance(value, str):
-        if os.path.isfile(value):
+        if value and os.path.exists(value):
             yield value
     elif isinstance(value, Mapping | list | tuple):
         parts = value.values() if isinstance(value, Mapping) else value
         for part in parts:
-            yield from _named_files(part)
+            yield from _named_paths(part)
+
+
+def _files_below(paths: Iterable[str]) -> Iterator[str]:
+    for folder in paths:
+        if os.path.isdir(folder):
+            yield from (str(file) for file in Path(folder).rglob("*") if file.is_file())
+
+
+def _weights_beside(file: str) -> Iterator[Path]:
+    """Yield `encoder.onnx.data` and the like, in which ONNX keeps what a file has no room for."""
+    path = Path(file)
+    return (one for one in path.parent.glob(f"{glob.escape(path.name)}?*") if one.is_file())
 
 
 def mismatches(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

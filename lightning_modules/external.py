@@ -16,7 +16,7 @@ from interseg.clicks.layout import unpad_clicks
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.encoding import Encoding
-from interseg.inference.external import PhotoPredictor, Reply, SetAndPredict
+from interseg.inference.external import PhotoPredictor, Reply, SetAndPredict, check_answer
 from interseg.inference.segmenter import Answer, State
 from lightning_modules.base import InteractiveModule
 
@@ -89,7 +89,9 @@ class External(InteractiveModule):
         points, labels = clicks[:, 1::-1].astype(np.float32), clicks[:, 2]
         start = mask if mask.any() else None
         size = (int(mask.shape[0]), int(mask.shape[1]))
-        return self.player.decode(known, size, points, labels, start, state)
+        reply = self.player.decode(known, size, points, labels, start, state)
+        check_answer(reply.logits, size, type(self.player).__name__)
+        return reply
 
     def segment(self, batch: ClickBatch) -> Tensor:
         """Compute logits (B, 1, H, W) of clicks and masks, without the state of earlier answers."""

@@ -37,6 +37,9 @@ def test_a_row_is_paired_object_by_object_and_seeds_are_averaged(tmp_path):
     assert (gap["best"], gap["worst"]) == (5, 10)
     assert gap["clicks"] == pytest.approx(2 / 3)
     assert gap["percent"] == pytest.approx(100 / 3)
+    assert (gap["deepest"], gap["shallowest"]) == (1, 10)
+    shallow = np.array([2 - 3, 3 - 1, 3 - 3])
+    assert gap["difference"] == pytest.approx([shallow.mean(), *interval(shallow)])
     with pytest.raises(InputError, match="not noc@90"):
         user_row(runs, base, 0.9)
     with pytest.raises(InputError, match="different objects"):

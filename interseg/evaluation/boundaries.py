@@ -89,7 +89,8 @@ def band_iou(region: NDArray[np.bool_], truth: NDArray[np.bool_], width: int) ->
 def outline_f(region: NDArray[np.bool_], truth: NDArray[np.bool_], tolerance: float) -> float:
     """Measure the F-measure of two regions' outlines, which match within `tolerance` pixels.
 
-    The image's border does not count as outline.
+    The image's border is the outline of a region that fills the image, and of no other. (In DAVIS'
+    code such a region has none, so that an empty mask would agree with it.)
     """
     ours, theirs = outline(region), outline(truth)
     if not len(ours) or not len(theirs):

@@ -63,7 +63,9 @@ def clicks_to_mean(curves: Tensor, target: float) -> int | None:
     return int(reached[0]) + 1 if len(reached) else None
 
 
-def effort(curves: Tensor, targets: Sequence[float]) -> list[dict[str, float]]:
+def effort(
+    curves: Tensor, targets: Sequence[float], counted: Tensor | None = None
+) -> list[dict[str, float]]:
     """Compute mean clicks and IoU if every object is clicked until it reaches a target, or to R.
 
     The source is ITIS, Fig. 6.
@@ -71,10 +73,11 @@ def effort(curves: Tensor, targets: Sequence[float]) -> list[dict[str, float]]:
     Args:
         curves: (n, R) full curves, or curves up to the highest of the targets.
         targets: IoUs at which the user stops.
+        counted: (n, R) curves by which clicks are counted, as NoC's are; None for `curves`.
     """
     rows = []
     for q in targets:
-        clicks = clicks_to(curves, q)
+        clicks = clicks_to(curves if counted is None else counted, q)
         obtained = curves.gather(1, clicks[:, None] - 1).mean()
         rows.append({"target": q, "clicks": float(clicks.double().mean()), "miou": float(obtained)})
     return rows
@@ -120,7 +123,7 @@ def summarise(
         figures |= {f"{name}@{k}": value for k, value in enumerate(values, 1)}
     figures["auc"] = area_under_curve(curves.double())
     if full_curves:
-        figures["effort"] = effort(curves.double(), EFFORT_TARGETS)
+        figures["effort"] = effort(curves.double(), EFFORT_TARGETS, adjusted)
     figures |= click_figures(outcome)
     for contribution in contributions:
         figures |= contribution.figures(outcome)

@@ -75,24 +75,32 @@ def user_row(
 
 
 def decile_gap(deciles: Mapping[int, Sequence[Evaluation]], target: float) -> dict[str, Any]:
-    """Measure the additional clicks of the worst decile over the best.
+    """Measure the additional clicks of the worst decile over the best, and of the shallowest.
 
     Best and worst decile are those with fewest and most clicks (RClicks' gap between click groups).
+    They are chosen by the clicks that they are compared by, so that their gap has no interval;
+    that between the deepest and the shallowest decile has.
 
     Returns:
-        `best` and `worst` decile, `clicks`, `percent` and the `interval` over objects.
+        `best` and `worst` decile, `clicks` and `percent` between them; `deepest` and `shallowest`
+        decile, and `difference`, the shallowest's additional clicks with their interval over
+        objects.
     """
     key = f"noc@{100 * target:g}"
     clicks = {number: Method("", runs).noc(key) for number, runs in deciles.items()}
     means = {number: noc.mean() for number, noc in clicks.items()}
     best, worst = min(means, key=lambda k: means[k]), max(means, key=lambda k: means[k])
-    extra = clicks[worst] - clicks[best]
+    gap = float(means[worst] - means[best])
+    deepest, shallowest = min(clicks), max(clicks)
+    extra = clicks[shallowest] - clicks[deepest]
     return {
         "best": best,
         "worst": worst,
-        "clicks": float(extra.mean()),
-        "percent": 100 * float(extra.mean() / means[best]),
-        "interval": [*interval(extra)],
+        "clicks": gap,
+        "percent": 100 * gap / float(means[best]),
+        "deepest": deepest,
+        "shallowest": shallowest,
+        "difference": [float(extra.mean()), *interval(extra)],
     }
 
 
@@ -122,10 +130,11 @@ def robustness_table(models: Mapping[str, Mapping[str, Any]]) -> str:
                 lines.append(f"| {user} | {name} | {' | '.join(cells)} |")
     for name, found in models.items():
         if gap := found.get("decile_gap"):
-            low, high = gap["interval"]
-            clicks = f"{gap['clicks']:.2f} clicks [{low:.2f}, {high:.2f}], {gap['percent']:.0f} %"
+            ends = f"from decile {gap['deepest']} to decile {gap['shallowest']}"
             lines.append(
-                f"\n{name}: from decile {gap['best']} to decile {gap['worst']} {clicks} more."
+                f"\n{name}: {ends} {cell(gap, 'difference')} clicks; between the best, "
+                f"{gap['best']}, and the worst, {gap['worst']}, lie {gap['clicks']:.2f} "
+                f"({gap['percent']:.0f} %)."
             )
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from interseg.clicks.layout import KINDS, Click, Clicks, Mask, check_clicks, clicks_of, no_clicks
 from interseg.errors import InputError
 from interseg.images import photo_of
-from interseg.inference.external import Logits
+from interseg.inference.external import Logits, check_answer
 from interseg.inference.onnx_pair import FILES, OnnxPair
 
 
@@ -113,6 +113,7 @@ class ExportedSession:
         points, labels = clicks[:, 1::-1].astype(np.float32), clicks[:, 2]
         before = last.mask.astype(bool) if last.mask.any() else None
         logits, kept = self.pair.decode(self.encoded, self.size, points, labels, before, last.kept)
+        check_answer(logits, self.size, self.pair.files[1])
         mask = logits > self.logit_threshold
         self._turns.append(Turn(click, mask, logits, kept, time.perf_counter() - started))
         self._undone = []

@@ -4,6 +4,7 @@ Nothing here imports torch, so that an exported network can be played without it
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,12 +67,12 @@ class SetAndPredict(PhotoPredictor):
     """An adapter for a user's object with `set_image(photo)` and `predict(points, labels, mask)`.
 
     The object may also be a callable on (photo, points, labels, mask). `predict` returns a mask
-    (H, W) of bool or whole numbers, where all but 0 is object, or floating values. Its argument
-    `mask` is its own previous answer, unchanged; at the first click the mask (H, W) bool to start
-    from; or None. A model with more memory between clicks gives it by `get_state()` and takes it by
-    `set_state(state)`, and does not change these states. So its answer is a function of photo,
-    clicks and mask, and undo is exact. The model has one photo at a time: for another photo,
-    `set_image` is called again.
+    (H, W) of bool or whole numbers, where all but 0 is object, or floating values; a tensor, on any
+    device, is as good. Its argument `mask` is its own previous answer as an array; at the first
+    click the mask (H, W) bool to start from; or None. A model with more memory between clicks gives
+    it by `get_state()` and takes it by `set_state(state)`, and does not change these states. So its
+    answer is a function of photo, clicks and mask, and undo is exact. The model has one photo at a
+    time: for another photo, `set_image` is called again.
 
     Args:
         model: The user's object.
@@ -122,35 +123,53 @@ class SetAndPredict(PhotoPredictor):
             self.model.set_state(kept.get("state", self._fresh))
         before = kept["answer"].copy() if "answer" in kept else mask
         given = (points, labels, before)
-        answer = np.asarray(
-            self.model(photo.copy(), *given) if self.is_function else self.model.predict(*given)
-        )
+        predict = partial(self.model, photo.copy()) if self.is_function else self.model.predict
+        answer = as_array(predict(*given))
         logits = self._logits(answer, size)
         state = {"state": self.model.get_state()} if self.has_state else {}
         return Reply(logits, {"answer": answer} | state)
 
     def _logits(self, answer: NDArray[Any], size: tuple[int, int]) -> Logits:
         """Read an answer; raises `InputError` if its size or values do not fit the photo."""
-        if answer.shape != size:
-            raise InputError(
-                f"{self.name} answered {answer.shape} of {answer.dtype}; "
-                f"a mask or logits are {size}, as the photo"
-            )
+        check_answer(answer, size, self.name)
         if not np.issubdtype(answer.dtype, np.floating):
             return mask_logits(answer != 0)
-        if np.isnan(answer).any():
-            raise InputError(
-                f"{self.name} answered NaN; a mask or {self.answers} have a value at every pixel"
-            )
+        least, most = float(answer.min()), float(answer.max())
+        inside = least >= 0 and most <= 1
         if self.answers == "logits":
+            if inside:
+                raise InputError(
+                    f"{self.name} answered {least:.3g} to {most:.3g}, as probabilities or a mask "
+                    "of floats would be; set model.answers=probabilities, or answer a mask of bool"
+                )
             return answer.astype(np.float32)
-        if answer.min() < 0 or answer.max() > 1:
+        if not inside:
             raise InputError(
-                f"{self.name} answered {answer.min():.3g} to {answer.max():.3g}, "
+                f"{self.name} answered {least:.3g} to {most:.3g}, "
                 "not probabilities; set model.answers=logits"
             )
-        inside = np.clip(answer.astype(np.float64), 1e-9, 1 - 1e-9)
-        return np.log(inside / (1 - inside)).astype(np.float32)
+        shares = np.clip(answer.astype(np.float64), 1e-9, 1 - 1e-9)
+        return np.log(shares / (1 - shares)).astype(np.float32)
+
+
+def as_array(answer: Any) -> NDArray[Any]:
+    """Copy a model's answer, which may be a tensor or a buffer that it fills again."""
+    if hasattr(answer, "detach"):
+        answer = answer.detach().cpu()
+        if answer.is_floating_point():  # NumPy knows no bfloat16
+            answer = answer.float()
+    return np.array(answer)
+
+
+def check_answer(answer: NDArray[Any], size: tuple[int, int], name: str) -> None:
+    """Raise `InputError` for an answer of another size than the photo's, or with a NaN in it."""
+    if answer.shape != size:
+        raise InputError(
+            f"{name} answered {answer.shape} of {answer.dtype}; "
+            f"a mask or logits are {size}, as the photo"
+        )
+    if np.issubdtype(answer.dtype, np.floating) and np.isnan(answer).any():
+        raise InputError(f"{name} answered NaN; an answer has a value at every pixel")
 
 
 def mask_logits(mask: NDArray[np.bool_]) -> Logits:

@@ -259,7 +259,7 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Return the map (h, w) of the previous mask, from logits in SAM's square."""
         side = torch._shape_as_tensor(mask)[0]
-        inside = torch.floor(size * side.float() / size.max() + 0.5).long()
+        inside = torch.floor(size * side.float() / size.max() + 0.5).clamp_min(1).long()
         known = mask.sigmoid() if self.previous == "probabilities" else (mask > 0).float()
         before = resize_mask(known * given, (inside[0], inside[1]), view)
         if self.previous == "probabilities":

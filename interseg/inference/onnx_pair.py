@@ -47,6 +47,8 @@ INPUTS = (
 OUTPUTS = ("masks", "iou_predictions", "low_res_masks")
 FILES, ABOUT = ("encoder.onnx", "decoder.onnx"), "interseg.json"
 """Files that export.py writes into a folder."""
+SAM_MASKS = 4
+"""Number of masks of an export of SAM that leaves the choice to its user."""
 KEY = "interseg"
 """Key of the description in the metadata of export.py's files."""
 LEAST = float(np.log(1e-3 / (1 - 1e-3)))
@@ -97,13 +99,18 @@ class OnnxPair(PhotoPredictor):
     def decoder(self) -> Any:
         """The decoder's session; raises `InputError` for another signature than SAM's."""
         session = open_session(self.files[1], self.providers)
-        missing = {*INPUTS} - {one.name for one in session.get_inputs()}
-        if missing:
-            raise InputError(
-                f"{self.files[1]} has no input {', '.join(sorted(missing))}; "
-                "give a decoder with SAM's signature"
-            )
-        if description(session).get("pair") != self.about.get("pair"):
+        names = {one.name for one in session.get_inputs()}
+        for words, keys in (("no", {*INPUTS} - names), ("another", names - {*INPUTS})):
+            if keys:
+                raise InputError(
+                    f"{self.files[1]} has {words} input {', '.join(sorted(keys))}; "
+                    "give a decoder with SAM's signature"
+                )
+        marks = [self.about.get("pair"), description(session).get("pair")]
+        if None in marks and marks != [None, None]:
+            foreign = self.files[marks.index(None)]
+            raise InputError(f"{foreign} is no export of export.py, but the other file is one")
+        if marks[0] != marks[1]:
             raise InputError(
                 f"{self.files[0]} and {self.files[1]} are of two exports; export the network again"
             )
@@ -123,6 +130,12 @@ class OnnxPair(PhotoPredictor):
             shown = np.asarray(resized)
         values = shown.astype(np.float32)
         if len(given.shape) == 4:
+            side = given.shape[2]
+            if isinstance(side, int) and side != FRAME:
+                raise InputError(
+                    f"{self.files[0]} takes photos of {side} x {given.shape[3]}; "
+                    f"give an encoder of {FRAME} x {FRAME}, as SAM's"
+                )
             normal = ((values - np.array(MEAN)) / np.array(STD)).astype(np.float32)
             values = pad_to_square(normal, FRAME, 0.0).transpose(2, 0, 1)[None]
         return {"embedding": self.encoder.run(None, {given.name: values})[0]}
@@ -161,7 +174,7 @@ class OnnxPair(PhotoPredictor):
             },
         )
         masks, scores, low = (np.asarray(one) for one in found)
-        best = int(scores[0].argmax())
+        best = choose_mask(scores[0], len(labels))
         logits = masks[0, best].astype(np.float32)
         if not self.takes_logits:
             return Reply(logits, {})
@@ -190,6 +203,17 @@ class OnnxPair(PhotoPredictor):
         shares = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
         shares = shares.clip(1e-3, 1 - 1e-3)
         return pad_to_square(np.log(shares / (1 - shares)), LOW, LEAST)[None, None]
+
+
+def choose_mask(scores: NDArray[np.float32], clicks: int) -> int:
+    """Choose one of a decoder's masks by its own scores (n,).
+
+    Of SAM's four the first is meant for several clicks; after a single, ambiguous one the best of
+    the other three is taken (SAM, appendix A). Of other numbers the best is taken.
+    """
+    if len(scores) != SAM_MASKS:
+        return int(scores.argmax())
+    return 1 + int(scores[1:].argmax()) if clicks == 1 else 0
 
 
 def frame_of(size: tuple[int, ...]) -> tuple[int, int]:

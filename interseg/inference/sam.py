@@ -18,6 +18,8 @@ from interseg.inference.external import Labels, Photo, PhotoPredictor, Points, R
 UNSURE = 1e-3
 """Distance of a start mask's probabilities from 0 and 1: the scale of SAM's own answers, on which
 its mask input was trained."""
+LARGEST = 32.0
+"""Largest absolute logit that SAM 2's authors give back to it (their image predictor)."""
 CLASSES = {"sam": ("SamModel", "SamImageProcessor"), "sam2": ("Sam2Model", "Sam2ImageProcessor")}
 """Model and image processor by the kind of the checkpoint; SAM 2's checkpoints are of `sam2_video`,
 whose part for images is read."""
@@ -95,7 +97,8 @@ class TransformersSam(nn.Module, PhotoPredictor):
         view = self._view(size)
         scale = torch.tensor([view[1] / size[1], view[0] / size[0]])
         device, given = levels[0].device, {}
-        given["input_points"] = (torch.from_numpy(points) * scale)[None, None].to(levels[0])
+        # in full precision, whatever the levels have: bfloat16 knows every fourth pixel of SAM's
+        given["input_points"] = (torch.from_numpy(points) * scale)[None, None].to(device)
         given["input_labels"] = torch.from_numpy(labels.astype(np.int64))[None, None].to(device)
         before = kept.get("low") if "low" in kept else self._mask_input(mask, view)
         if self.previous_mask and before is not None:
@@ -109,6 +112,8 @@ class TransformersSam(nn.Module, PhotoPredictor):
         best = int(found.iou_scores[0, 0].argmax())
         low = found.pred_masks[0, 0, best][None, None].float()
         logits = self._resize(low, view, size)[0, 0]
+        if not self.is_padded:
+            low = low.clamp(-LARGEST, LARGEST)
         return Reply(logits.cpu().numpy(), {"low": low.cpu()})
 
     def _view(self, size: tuple[int, int]) -> tuple[int, int]:

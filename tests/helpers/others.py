@@ -56,6 +56,18 @@ class Remembering(Squares):
         self.before = state.copy()
 
 
+class Refilling(Squares):
+    """One that fills and returns the same buffer."""
+
+    def set_image(self, image):
+        super().set_image(image)
+        self.buffer = np.zeros(image.shape[:2], np.float32)
+
+    def predict(self, points, labels, mask):
+        self.buffer[:] = super().predict(points, labels, mask)
+        return self.buffer
+
+
 class Network(nn.Module):
     """A user's own network."""
 
@@ -67,7 +79,9 @@ class Network(nn.Module):
         self.shape = image.shape[:2]
 
     def predict(self, points, labels, mask):
-        return squares(self.shape, points, labels, self.reach) * self.weight.item()
+        found = torch.from_numpy(squares(self.shape, points, labels, self.reach))
+        before = 0 if mask is None else 0.25 * (mask > 0)
+        return ((found + before) * self.weight).bfloat16()
 
 
 def function(image, points, labels, mask):

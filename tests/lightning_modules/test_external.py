@@ -11,8 +11,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from interseg.errors import InputError
-from interseg.inference.external import SetAndPredict
-from interseg.inference.onnx_pair import OnnxPair
+from interseg.inference.external import PhotoPredictor, Reply, SetAndPredict
+from interseg.inference.onnx_pair import OnnxPair, choose_mask
 from interseg.inference.rounds import answer_together
 from interseg.inference.sam import TransformersSam
 from interseg.inference.session import open_sessions
@@ -20,7 +20,7 @@ from lightning_modules.external import External
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw, draw_folder
 from tests.helpers.external import CLICKS, photos
-from tests.helpers.others import Network, Remembering, Squares, function
+from tests.helpers.others import Network, Refilling, Remembering, Squares, function
 from tests.helpers.sam import Decoder, Encoder, export_pair, small_sam, small_sam2
 
 QUIET = [
@@ -47,13 +47,17 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(
     scope="module",
-    params=["squares", "masks", "state", "network", "function", "pair", "small_sam", "small_sam2"],
+    params=[
+        *("squares", "masks", "state", "refilling", "network", "function"),
+        *("pair", "small_sam", "small_sam2"),
+    ],
 )
 def method(request, pair, folders):
     own = {
         "squares": Squares,
         "masks": lambda: Squares(gives="mask"),
         "state": Remembering,
+        "refilling": Refilling,
         "network": Network,
     }
     own |= {"function": lambda: function, "pair": lambda: OnnxPair(*map(str, pair))}
@@ -126,6 +130,65 @@ def test_what_cannot_be_played_is_one_clear_error(tmp_path, pair):
         TransformersSam(str(tmp_path))
 
 
+def answers(values):
+    """A model that answers so whatever it is asked."""
+    return External(lambda photo, points, labels, mask: values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.full((72, 96), 0.3), "answered 0.3 to 0.3, as probabilities or a mask of floats would"),
+        (np.eye(72, 96), "answered 0 to 1, as probabilities"),
+        (torch.zeros(72, 95) - 3, r"answered \(72, 95\) of float32"),
+        (np.full((72, 96), np.nan), "answered NaN"),
+    ],
+)
+def test_an_answer_that_means_something_else_is_refused(values, words):
+    with pytest.raises(InputError, match=words):
+        open_sessions(answers(values), photos())[0].click(3, 3)
+    probable = External(answers(np.eye(72, 96)).player.model, "probabilities")
+    session = open_sessions(probable, photos())[0]
+    assert np.array_equal(session.click(3, 3), np.eye(72, 96, dtype=bool))
+
+
+class Torn(PhotoPredictor):
+    """A predictor of somebody's own whose decoder overflows, or keeps to its own size."""
+
+    def __init__(self, logits):
+        self.logits = logits
+
+    def encode(self, photo):
+        return {}
+
+    def decode(self, encoded, size, points, labels, mask, kept):
+        return Reply(self.logits, {})
+
+
+def test_a_predictor_that_overflows_or_keeps_to_its_own_size_is_refused():
+    for logits, words in (
+        (np.full((72, 96), np.nan, np.float32), "Torn answered NaN"),
+        (np.zeros((256, 256), np.float32), r"Torn answered \(256, 256\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            open_sessions(External(Torn(logits)), photos())[0].click(3, 3)
+
+
+def test_sam_is_given_whole_pixels_whatever_its_precision(folders, monkeypatch):
+    predictor, given = TransformersSam(folders["small_sam2"]), {}
+    predictor.side = 1024  # of the frame in which clicks are given
+    monkeypatch.setattr(
+        predictor.sam,
+        "forward",
+        lambda wrapped=predictor.sam.forward, **words: given.update(words) or wrapped(**words),
+    )
+    encoded = {key: value.bfloat16() for key, value in predictor.encode(draw(0)[0]).items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        points = np.array([[48.5, 33.0]], np.float32)
+        predictor.decode(encoded, (72, 96), points, np.array([1]), None, {})
+    assert np.allclose(given["input_points"].float(), points * [1024 / 96, 1024 / 72])
+
+
 def test_the_pair_is_what_its_modules_give_in_torch(pair):
     image, (session,) = photos(), open_sessions(External(OnnxPair(*map(str, pair))), photos())
     pixels = (image[0] * 255).byte().permute(1, 2, 0).numpy()
@@ -159,6 +222,14 @@ def test_of_several_answers_the_one_with_the_best_score_is_taken(tmp_path, pair)
     assert np.allclose(
         answers[1].steps[-1].logits, 0 * answers[0].steps[-1].logits, atol=1e-6
     )  # the third is multiplied by 0
+
+
+def test_of_four_masks_the_first_is_for_later_clicks():
+    """As SAM's own choice in a graph does (Kirillov et al. 2023, appendix A)."""
+    best_first, best_last = np.array([0.9, 0.2, 0.4, 0.3]), np.array([0.1, 0.2, 0.4, 0.8])
+    assert [choose_mask(best_first, clicks) for clicks in (1, 2, 3)] == [2, 0, 0]
+    assert [choose_mask(best_last, clicks) for clicks in (1, 2, 3)] == [3, 0, 0]
+    assert [choose_mask(best_last[:3], clicks) for clicks in (1, 2)] == [2, 2]
 
 
 @pytest.mark.parametrize("name", ["small_sam", "small_sam2"])

@@ -43,7 +43,8 @@ class JitterUser(User):
         intended = self.user.next_click(prediction, mask, clicks, generator)
         if intended is None:
             return None
-        spread = self.spread(mask, intended.label)
+        classes = prediction.dtype != bool
+        spread = self.spread(mask, intended.label if classes else 1)
         before = {(y, x) for y, x, *_ in clicks.tolist()}
         height, width = mask.shape
         for _ in range(DRAWS):
@@ -54,9 +55,7 @@ class JitterUser(User):
         return intended
 
     def spread(self, mask: NDArray[np.uint8], label: int) -> float:
-        """Return the standard deviation in pixels."""
+        """Return the standard deviation in pixels around an object of a label."""
         if self.percent is None:
             return self.pixels
-        object_label = max(label, 1)  # a negative click's spread follows the object's size too
-        size = np.sqrt(np.count_nonzero(mask == object_label))
-        return float(self.percent / 100 * size)
+        return float(self.percent / 100 * np.sqrt(np.count_nonzero(mask == label)))

@@ -12,7 +12,8 @@ from interseg.errors import InputError
 class MistakenUser(User):
     """A user who makes another user's clicks, some of them with a wrong label.
 
-    A wrong label is the other sign or, with several classes, any other class that the truth has.
+    A wrong label is the other sign or, with several classes, any other class that the truth has, or
+    the first (0).
 
     Args:
         probability: Probability of a wrong label.

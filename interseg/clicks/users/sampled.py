@@ -20,7 +20,8 @@ DECILES = 10
 class SampledUser(User):
     """A user who draws a wrong pixel with a probability proportional to its depth.
 
-    The depth is measured in the missed pixels of the pixel's label.
+    The depth is measured in the missed pixels of the pixel's label. Pixels of equal depth go to
+    deciles in row-major order.
 
     Args:
         decile: Tenth of the probability from which to draw, 1 for the deepest pixels, 10 for the

@@ -152,7 +152,11 @@ def test_a_contribution_says_how_clicks_are_counted_and_adds_its_figures():
         "hard": 1,
         "contributed": ["hard", "outside"],
     }
-    assert figures == plain | own
+    (at_85,) = [row for row in figures["effort"] if row["target"] == 0.85]
+    assert at_85["clicks"] == own["noc@85"]
+    obtained = CURVES.double()[torch.arange(4), [3, 0, 3, 3]].mean()
+    assert at_85["miou"] == pytest.approx(float(obtained)), "the IoU itself is nobody's rule"
+    assert figures == plain | own | {"effort": figures["effort"]}
 
 
 def test_figures_of_clicks_are_those_of_the_clicks_that_were_given():
