@@ -21,13 +21,11 @@ from interseg.volumes.registration import BACKENDS, Carry, dis_flow
 from interseg.volumes.users import SliceUser
 
 ROWS: dict[str, Carry] = BACKENDS | {
-    "dis_trusted": partial(dis_flow, sure=None),
     "dis_preset": partial(dis_flow, least=24, stride=3, sure=None),
 }
 """Registrations by name.
 
-`dis_trusted` trusts the flow everywhere; `dis_preset` also takes OpenCV's medium preset on slices
-of their own size.
+`dis_preset` is `dis_trusted` by OpenCV's medium preset on slices of their own size.
 """
 
 

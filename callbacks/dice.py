@@ -54,6 +54,8 @@ class VolumeDice(Callback):
         offline = data.protocol.kind == "offline"
         if offline and trainer.current_epoch + 1 != trainer.max_epochs:
             return
+        if offline and batch["task"] == batch["round"] == 0:
+            self.rows = []  # of a training that had ended before, and goes on
         place = {
             "permutation": batch["sequence"],
             "seen": batch["task"] + 1,

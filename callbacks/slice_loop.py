@@ -12,7 +12,7 @@ from callbacks.lookup import data_of
 from callbacks.round_loop import RoundLoop
 from interseg.batches import VolumeBatch
 from interseg.distributed import from_all_ranks
-from interseg.volumes.measures import count_touched, dice, labour
+from interseg.volumes.measures import count_touched, dice, labour, touched_only
 from interseg.volumes.proxy import ProxyMask
 from interseg.volumes.slices import Mask, index
 from interseg.volumes.stream import VolumeStream
@@ -69,13 +69,15 @@ class SliceLoop(RoundLoop[VolumeBatch]):
         batch["answer"] = None if answer is None else answer[0, 0].cpu().numpy()
         if data_of(trainer, VolumeStream).protocol.labels == "whole":
             batch["new"] = batch["round"] == 0
-            fill(batch, truth, np.ones(truth.shape), self.given, 1.0)
+            axis = self.user.axes[0]
+            labelled = touched_only({axis: range(truth.shape[axis])}, truth)
+            fill(batch, truth, np.ones(truth.shape), labelled, 1.0)
             return
         proxy = self._proxy(batch, truth)
         batch["new"] = self._label(batch, proxy, truth, batch["answer"])
         self.given = proxy.labelled
         confidence = self.targets.confidence(truth.shape, self.given)
-        cost = labour(self.given, count_touched(truth))
+        cost = labour(touched_only(self.given, truth), count_touched(truth))
         fill(batch, self.targets.merged(proxy), confidence, self.given, cost)
 
     def _label(
@@ -87,12 +89,13 @@ class SliceLoop(RoundLoop[VolumeBatch]):
     ) -> bool:
         """Add the user's new slices to the proxy mask; return whether there are any."""
         before = self.targets.merged(proxy)
-        if self.satisfied is not None and dice(before, truth) > self.satisfied:
-            return False
+        satisfied = self.satisfied is not None and dice(before, truth) > self.satisfied
         place = (self.seed, batch["sequence"], int(batch["id"]), batch["round"])
         generator = np.random.default_rng((*place, 1))  # replay draws by `place`
-        drawn = self.user.annotate(before, truth, probabilities, proxy.labelled, generator)
-        new = from_all_ranks(drawn)[0]
+        drawn: dict[int, dict[int, Mask]] = {}
+        if not satisfied:
+            drawn = self.user.annotate(before, truth, probabilities, proxy.labelled, generator)
+        new = from_all_ranks(drawn)[0]  # ranks' own proxy masks may differ a little
         for axis, labels in new.items():
             proxy.label(axis, labels)
         return any(new.values())

@@ -14,6 +14,7 @@ from configs import DEFAULT, build, load, merge, plain, read, resolve
 from configs.run import build_model, needs
 from configs.targets import is_ours, locate, read_earlier_keys
 from configs.wiring import with_split_seeds
+from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
 
@@ -92,17 +93,21 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
 
 
 def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] = ()) -> None:
-    """Check that no task of a sequence is an image that was pretrained on.
+    """Check that no task of a sequence, and no held-out volume, is one that was pretrained on.
 
     Args:
-        config: Config of the sequence, resolved.
+        config: Config of the stream, resolved.
         data: Data module of it.
         trusted: Packages, see `configs.build`.
 
     Raises:
-        InputError: The pretraining drew its images from the same data in another way.
+        InputError: The pretraining drew its images, or volumes, from the same data in another way.
     """
     file = config["model"].get("pretrained")
+    if isinstance(data, VolumeDataModule):
+        for start in {file, config.get("weights")} - {None}:
+            check_held_out(config, data, start, trusted)
+        return
     if (config.get("protocol") or {}).get("kind") != "sequence" or not file:
         return
     content = read_checkpoint(file).get("config")
@@ -118,6 +123,24 @@ def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] 
             f"{file} was pretrained on {len(known & tasks)} of the {len(tasks)} images that tasks "
             f"are drawn from; give seed={node.get('seed')} and data.pretraining_images="
             f"{before.get('pretraining_images', 'as there')}"
+        )
+
+
+def check_held_out(
+    config: dict[str, Any], data: VolumeDataModule, file: str, trusted: Sequence[str]
+) -> None:
+    """Raise `InputError` if the run of a checkpoint learned volumes that are held out now."""
+    content = read_checkpoint(file).get("config")
+    node: Any = OmegaConf.to_container(OmegaConf.create(content or {}), resolve=True)
+    now, before = config["data"], node.get("data") or {}
+    if any(str(now.get(key)) != str(before.get(key)) for key in ("_target_", "root")):
+        return
+    held_out = data.split()[0]
+    learned = {*build(before, trusted, "data").order(0)} & {*held_out}
+    if learned:
+        raise InputError(
+            f"{file} has learned {len(learned)} of the {len(held_out)} volumes that are held out; "
+            f"give data.seed={before.get('seed', 0)} and data.held_out={before.get('held_out', 20)}"
         )
 
 

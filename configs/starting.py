@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
-from configs import DEFAULT, plain, read
+from configs import DEFAULT, plain, read, resolve
 from configs.folders import queued_again
 from configs.wiring import with_split_seeds
 from interseg.checkpoints import read_checkpoint
@@ -25,6 +25,11 @@ PAGES = ("tasks.html", "volumes.html")
 """What a run's callbacks and loggers write into its folder, beside the last checkpoint."""
 KEPT = ("optimizer", "learning_rate", "rates", "weight_decay", "momentum", "nesterov")
 """Arguments of an optimisation that a checkpoint's optimiser keeps, whatever the config says."""
+STREAMED = (
+    *("values", "crop", "margin", "size", "spacing", "channel", "normalise"),
+    *("held_out", "stream", "seed", "pretraining_images"),
+)
+"""Arguments of a stream's data on which it depends which items are learned, and how they look."""
 MOST = 200
 """Characters of a difference that a message shows."""
 
@@ -207,6 +212,9 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
     data = with_split_seeds(whole.get("data") or {}, whole.get("seed", 0))
     lines = changes(data, merged.get("data") or {})
     split = [line for line in lines if re.search(r"split_seed: \d+ -> \d+$", line)]
+    if merged.get("protocol"):
+        before, now = (resolve(one).get("data") or {} for one in (whole, merged))
+        split += [line for line in changes(before, now) if line.split(":")[0] in STREAMED]
     if split:
         raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
     before = whole.get("model") or {}

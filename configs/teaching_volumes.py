@@ -50,7 +50,10 @@ class VolumeLesson:
 
     @property
     def user(self) -> SliceUser:
-        """User of the method's training: its axes, its slices a round, and how they are chosen."""
+        """User of the method's training, whose axes, slices a round and weight the lessons take.
+
+        A person is guided, whatever that user was: slices are asked for by the residual map.
+        """
         user = build(
             (self.config["callbacks"].get("loop") or {}).get("user"),
             self.trusted,

@@ -158,8 +158,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
 
     def split(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the volumes that are held out, and of those to learn from."""
-        assert self._dataset is not None
-        order = np.random.default_rng(self.seed).permutation(len(self._dataset)).tolist()
+        count = len(self.files() if self._dataset is None else self._dataset)
+        order = np.random.default_rng(self.seed).permutation(count).tolist()
         held_out, learned = order[: self.held_out], order[self.held_out :]
         return sorted(held_out), sorted(learned[: self.stream])
 

@@ -175,7 +175,12 @@ def weighted_cross_entropy_and_dice(logits: Tensor, target: Tensor, weight: Tens
         logits: (B, 1, ...) of the target.
         target: (B, 1, ...) in [0, 1]; smoothed labels are in between.
         weight: (B, 1, ...) confidence in the target; its scale does not matter.
+
+    Returns:
+        The loss in single precision at least: a volume has more voxels than half precision counts.
     """
+    if logits.dtype != torch.float64:
+        logits, target, weight = logits.float(), target.float(), weight.float()
     total_weight = weight.flatten(1).sum(1).clamp_min(1e-8)
     share = weight / total_weight.view(-1, *[1] * (weight.dim() - 1))
     losses = binary_cross_entropy_with_logits(logits, target, reduction="none")

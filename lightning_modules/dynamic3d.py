@@ -57,7 +57,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         replay: Replay buffer; null to learn from the newest volume alone.
         samples: Number m of samples replayed a step.
         smoothing: Whether targets are mixed with what the segmenter said before it learned the
-            volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t).
+            volume, by lambda_Y(t) = max(0.8, 1 - 0.02 t). Without effect where each volume is
+            learned by itself, which has no t.
         smoothing_floor: Least lambda_Y, 0.8.
         smoothing_rate: Decrease of lambda_Y with each t, 0.02.
         steps: Steps of a volume's first round, n_F(0).
@@ -238,7 +239,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         self._share_statistics()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         if self.replay is not None:
-            self.replay.push(key, tuple(part.detach().half().cpu() for part in sample), generator)
+            self.replay.push(key, tuple(map(halved, sample)), generator)
 
     def updates(self, batch: VolumeBatch) -> int:
         """Count the steps of a round, none where nothing was labelled."""
@@ -314,3 +315,9 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": list(self.network.parameters())})
+
+
+def halved(part: Tensor) -> Tensor:
+    """Copy a part of a sample to the CPU in half precision, cut to its range."""
+    most = torch.finfo(torch.float16).max
+    return part.detach().clamp(-most, most).half().cpu()

@@ -81,7 +81,16 @@ class ReplayBuffer:
         return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore samples and counts."""
+        """Restore samples and counts.
+
+        Raises:
+            InputError: More samples than slots.
+        """
+        if len(state_dict["samples"]) > self.slots:
+            raise InputError(
+                f"slots={self.slots}, and the buffer that is restored holds "
+                f"{len(state_dict['samples'])} samples; give that many slots or more"
+            )
         self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
         self.seen, self.newest = state_dict["seen"], state_dict["newest"]
         self.drawable = list(state_dict["drawable"])

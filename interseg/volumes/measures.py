@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interseg.errors import InputError
-from interseg.volumes.slices import Labelled, Mask, nearest
+from interseg.volumes.slices import Labelled, Mask, index, nearest
 
 
 def distance_to_slices(shape: Sequence[int], labelled: Labelled) -> NDArray[np.float64]:
@@ -70,10 +70,18 @@ def labour(labelled: Labelled, touched: Sequence[int]) -> float:
     """Compute the cost of labelled slices as a share of labelling all of the target (eq. 4).
 
     Args:
-        labelled: Labelled slices of each axis.
+        labelled: Labelled slices of each axis, those that the target touches.
         touched: Number of slices that the target touches along each axis.
     """
     return sum(len(numbers) / touched[axis] for axis, numbers in labelled.items())
+
+
+def touched_only(labelled: Labelled, target: Mask) -> Labelled:
+    """Keep the slices that a target (D, H, W) touches: eq. 4 counts no others."""
+    return {
+        axis: [number for number in numbers if target[index(axis, number)].any()]
+        for axis, numbers in labelled.items()
+    }
 
 
 def estimate_labour(labelled: Labelled, proxy: Mask) -> float:

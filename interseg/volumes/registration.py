@@ -4,6 +4,7 @@ Dynamic interactive learning, eq. 5.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -119,11 +120,13 @@ def affine_spline(fixed: Slice, moving: Slice, mask: NDArray[np.bool_]) -> NDArr
 
 BACKENDS: dict[str, Carry] = {
     "dis": dis_flow,
+    "dis_trusted": partial(dis_flow, sure=None),
     "affine_spline": affine_spline,
     "affine": affine,
     "copy": copy,
 }
-"""Registrations by their names in configs; the list is closed."""
+"""Registrations by their names in configs; the list is closed. `dis_trusted` trusts the flow
+everywhere: earlier versions' "dis"."""
 
 
 def backend_of(name: str) -> Carry:

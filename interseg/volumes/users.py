@@ -132,16 +132,20 @@ class SliceUser:
             generator: The only source of randomness.
 
         Returns:
-            Masks by number, by axis; fewer than `count` if there are not enough slices.
+            Masks by number, by axis; fewer than `count` if there are not enough slices, none if the
+            slices of some axis are all labelled, by which the whole target is known.
         """
-        found = {}
+        found: dict[int, dict[int, Mask]] = {axis: {} for axis in self.axes}
         residuals = None
         if self.guided and probabilities is not None:
             residuals = residual(proxy, probabilities, labelled, self.weight)
-        for axis in self.axes:
-            closed = {*labelled.get(axis, ())}
-            if self.touched:
+        left_closed = {axis: {*labelled.get(axis, ())} for axis in self.axes}
+        if self.touched:
+            for axis, closed in left_closed.items():
                 closed |= {*np.flatnonzero(~truth.any(other_axes(axis))).tolist()}
+        if any(len(closed) == truth.shape[axis] for axis, closed in left_closed.items()):
+            return found
+        for axis, closed in left_closed.items():
             if residuals is not None:
                 numbers = draw_slices(residuals, sorted(closed), axis, self.count, generator)
             else:

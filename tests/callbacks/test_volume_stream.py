@@ -189,6 +189,16 @@ def test_offline_training_is_measured_after_its_last_epoch(folder, tmp_path):
     held = [float(row["dice"]) for row in rows(tmp_path) if row["kind"] == "held_out"]
     assert held == pytest.approx(answers)
     assert {row["permutation"] for row in rows(tmp_path)} == {"2"}
+    assert {(row["labour"], row["slices"]) for row in rows(tmp_path) if row["kind"] == "round"} == {
+        ("1.0", row["touched"]) for row in rows(tmp_path) if row["kind"] == "round"
+    }, "whole labels are all the slices of one plane"
+    trainer(tmp_path, epochs=4).fit(
+        method(replay=None, smoothing=False),
+        data(folder, kind="offline"),
+        ckpt_path=tmp_path / "checkpoints" / "last.ckpt",
+        weights_only=True,
+    )
+    assert {row["permutation"] for row in rows(tmp_path)} == {"3"}, "a longer one is one training"
 
 
 def test_offline_training_on_a_prefix_is_measured_on_the_rest_of_the_stream(folder, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import wandb
 
 import train
+from interseg.errors import InputError
 from tests.helpers.streams import VOLUMES
 from tests.helpers.volumes import draw_volumes
 from tests.helpers.wandb_records import records
@@ -110,6 +111,31 @@ def test_rows_of_a_resumed_run_are_those_of_an_undisturbed_one(root, tmp_path, m
             tmp_path / "whole" / "metrics.csv", cut / "metrics.csv"
         )  # as if it had been killed in its last round
         assert rows(cut, "checkpoint=last") == whole
+
+
+def test_held_out_volumes_that_were_learned_are_refused(root, tmp_path, monkeypatch):
+    """As a warm start, and where a run is resumed with another split."""
+    line = ["--config", "dynamic3d.yaml", "--config", "data/volume_folder.yaml", *VOLUMES]
+    line += ["model.network.channels=[4,8,8,8]", f"data.root={root}", "callbacks.report=null"]
+    line += [f"data.cache={root / 'cache'}", "protocol.rounds=1", "trainer.max_epochs=1"]
+
+    def fit(*more):
+        monkeypatch.setattr(sys, "argv", ["train.py", *line, *more])
+        train.main()
+
+    fit(f"run={tmp_path / 'first'}")
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    static = ["protocol.kind=static", f"run={tmp_path / 'static'}"]
+    for start in (f"model.pretrained={last}", f"weights={tmp_path / 'first'}"):
+        with pytest.raises(InputError, match=r"has learned \d of the 2 volumes that are held out"):
+            fit(*static, start, "seed=1")
+        assert not (tmp_path / "static").exists()
+    fit(*static, f"model.pretrained={last}")
+    resumed = [f"run={tmp_path / 'first'}", "checkpoint=last", "trainer.max_epochs=2"]
+    for other, words in (("seed=1", "seed: 0 -> 1"), ("data.held_out=1", "held_out: 2 -> 1")):
+        with pytest.raises(InputError, match=f"trained on another part of the data .*{words}"):
+            fit(*resumed, other)
+    fit(*resumed)
 
 
 def test_there_is_a_test_for_every_overlay():

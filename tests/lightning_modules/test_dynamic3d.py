@@ -6,13 +6,13 @@ import torch
 from callbacks.dice import VolumeDice
 from callbacks.slice_loop import SliceLoop
 from interseg.errors import InputError
+from interseg.losses import weighted_cross_entropy_and_dice
 from interseg.volumes.users import SliceUser
+from lightning_modules.dynamic3d import halved
 from tests.helpers.volume_streams import method
 
 
 def test_the_loss_is_entropy_and_dice_with_the_same_weights():
-    from interseg.losses import weighted_cross_entropy_and_dice
-
     logits, target, weight = (
         torch.randn(2, 1, 2, 3, 4),
         torch.rand(2, 1, 2, 3, 4),
@@ -29,6 +29,18 @@ def test_the_loss_is_entropy_and_dice_with_the_same_weights():
     assert weighted_cross_entropy_and_dice(logits, target, 7 * weight).item() == pytest.approx(
         expected.item() / 2, rel=1e-5
     )
+
+
+def test_a_volume_has_more_voxels_than_half_precision_counts():
+    logits = torch.randn(1, 1, 30, 55, 55, generator=torch.Generator().manual_seed(0)).half()
+    given = logits, (logits > 0.5).half(), torch.ones_like(logits)
+    loss = weighted_cross_entropy_and_dice(*given)
+    assert torch.isfinite(loss)
+    assert torch.equal(loss, weighted_cross_entropy_and_dice(*(part.float() for part in given)))
+
+
+def test_what_is_replayed_is_finite_in_half_precision():
+    assert halved(torch.tensor([-3e5, 0.25, 3e5])).tolist() == [-65504, 0.25, 65504]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,15 @@ def test_a_buffer_goes_on_from_its_state():
     assert one.state_dict() == two.state_dict()
 
 
+def test_a_buffer_of_fewer_slots_does_not_take_more_samples():
+    """It would never forget those beyond its slots."""
+    full, generator = ReplayBuffer(5, 3), np.random.default_rng(0)
+    for key in range(9):
+        full.push(key, key, generator)
+    with pytest.raises(InputError, match=r"slots=4, and the buffer that is restored holds 5"):
+        ReplayBuffer(4, 3).load_state_dict(full.state_dict())
+
+
 def test_bad_settings_are_named():
     with pytest.raises(InputError, match="policy is 'lifo'"):
         ReplayBuffer(policy="lifo")

@@ -12,6 +12,7 @@ from interseg.volumes.measures import (
     labour,
     residual,
     step_confidence,
+    touched_only,
 )
 from interseg.volumes.users import SliceUser, draw_slices
 from tests.helpers.blobs import volume
@@ -62,6 +63,8 @@ def test_labour_is_the_share_of_the_targets_slices():
     assert (
         labour({axis: list(masks) for axis, masks in everything.items()}, count_touched(parts)) == 2
     )  # all of it, along two axes
+    blank = {axis: range(side) for axis, side in enumerate(parts.shape)}
+    assert touched_only(blank, parts) == {0: [1, 2, 7], 1: [1, 2], 2: [0, 1, 2, 3]}
     assert labour({0: range(6), 1: range(6)}, (23, 43, 50)) == pytest.approx(6 / 23 + 6 / 43)
     assert round(100 * labour({0: range(6), 1: range(6)}, (23, 43, 50))) == 40
     with pytest.raises(InputError, match="the target is empty"):

@@ -32,6 +32,18 @@ def test_the_user_draws_new_slices_of_the_target_along_each_plane():
     assert given[0] == {}
 
 
+@pytest.mark.parametrize("touched", [True, False])
+def test_a_user_who_has_labelled_one_plane_wholly_knows_the_target(touched):
+    """Then nothing is left to label along the others; without `touched` blank slices are left."""
+    _, mask = volume()
+    user, source = SliceUser((0, 2), 1, touched=touched), np.random.default_rng(0)
+    known = {2: np.flatnonzero(mask.any((0, 1))).tolist()}
+    drawn = user.annotate(mask, mask, None, known, source)
+    assert [len(drawn[axis]) for axis in (0, 2)] == ([0, 0] if touched else [1, 1])
+    everything = {2: range(mask.shape[2])}
+    assert user.annotate(mask, mask, None, everything, source) == {0: {}, 2: {}}
+
+
 def test_the_user_follows_the_guidance():
     image, mask = volume()
     proxy = ProxyMask(image, copy)
