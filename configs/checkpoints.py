@@ -12,7 +12,7 @@ from torch import Tensor
 
 from configs import DEFAULT, build, load, merge, plain, read, resolve
 from configs.run import build_model, needs
-from configs.targets import is_ours, locate, read_earlier_keys
+from configs.targets import MOVED_KEYS, is_ours, locate, read_earlier_keys
 from configs.wiring import with_split_seeds
 from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, named_digests, read_checkpoint
@@ -129,19 +129,25 @@ def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] 
 def check_held_out(
     config: dict[str, Any], data: VolumeDataModule, file: str, trusted: Sequence[str]
 ) -> None:
-    """Raise `InputError` if the run of a checkpoint learned volumes that are held out now."""
+    """Raise `InputError` if the run of a checkpoint learned volumes that are held out now.
+
+    What that run had begun with itself is not looked at, nor a run of an earlier version.
+    """
     content = read_checkpoint(file).get("config")
     node: Any = OmegaConf.to_container(OmegaConf.create(content or {}), resolve=True)
     now, before = config["data"], node.get("data") or {}
-    if any(str(now.get(key)) != str(before.get(key)) for key in ("_target_", "root")):
+    if now["_target_"] != before.get("_target_") or {*before} & {*MOVED_KEYS["data"]}:
         return
-    held_out = data.split()[0]
-    learned = {*build(before, trusted, "data").order(0)} & {*held_out}
-    if learned:
-        raise InputError(
-            f"{file} has learned {len(learned)} of the {len(held_out)} volumes that are held out; "
-            f"give data.seed={before.get('seed', 0)} and data.held_out={before.get('held_out', 20)}"
-        )
+    if Path(now["root"]).resolve() != Path(before["root"]).resolve():
+        return
+    held_out, start = data.split()[0], build(before, trusted, "data")
+    learned = {*start.order(0)} & {*held_out}
+    if not learned:
+        return
+    what = f"{file} has learned {len(learned)} of the {len(held_out)} volumes that are held out"
+    if start.split()[0] == held_out:
+        raise InputError(f"{what}, as it played these; start from a run that learned the others")
+    raise InputError(f"{what}; give data.seed={start.seed} and data.held_out={start.held_out}")
 
 
 def identify(merged: dict[str, Any], evaluated: Path | None = None) -> dict[str, Any]:

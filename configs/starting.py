@@ -1,5 +1,6 @@
 """Starts in a folder that was used before: resumes, restarts, or an error that says why not."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from configs import DEFAULT, plain, read, resolve
 from configs.folders import queued_again
+from configs.targets import locate
 from configs.wiring import with_split_seeds
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
@@ -27,7 +29,7 @@ KEPT = ("optimizer", "learning_rate", "rates", "weight_decay", "momentum", "nest
 """Arguments of an optimisation that a checkpoint's optimiser keeps, whatever the config says."""
 STREAMED = (
     *("values", "crop", "margin", "size", "spacing", "channel", "normalise"),
-    *("held_out", "stream", "seed", "pretraining_images"),
+    *("series", "held_out", "stream", "seed", "pretraining_images", "length"),
 )
 """Arguments of a stream's data on which it depends which items are learned, and how they look."""
 MOST = 200
@@ -76,6 +78,12 @@ def pretrained(config: dict[str, Any]) -> str | None:
     """Return the checkpoint of a pretraining that a config names."""
     file: str | None = (config.get("model") or {}).get("pretrained")
     return file if isinstance(file, str) else None
+
+
+def streamed(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the `STREAMED` arguments of a stream's data, those that are left out by default."""
+    known = inspect.signature(locate(node["_target_"])).parameters
+    return {key: node.get(key, known[key].default) for key in STREAMED if key in known}
 
 
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
@@ -212,9 +220,9 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
     data = with_split_seeds(whole.get("data") or {}, whole.get("seed", 0))
     lines = changes(data, merged.get("data") or {})
     split = [line for line in lines if re.search(r"split_seed: \d+ -> \d+$", line)]
-    if merged.get("protocol"):
-        before, now = (resolve(one).get("data") or {} for one in (whole, merged))
-        split += [line for line in changes(before, now) if line.split(":")[0] in STREAMED]
+    if merged.get("protocol") and whole.get("data"):
+        before, now = (streamed(resolve(one)["data"]) for one in (whole, merged))
+        split += changes(before, now)
     if split:
         raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
     before = whole.get("model") or {}

@@ -64,8 +64,8 @@ def _digest(path: str, *status: int) -> str:
 def named_digests(config: Mapping[str, Any]) -> dict[str, str]:
     """Compute the SHA-256 of every file that a resolved config names, by its path there.
 
-    Of a folder that `model` names (a model of transformers) all files count, of an ONNX file those
-    that hold its weights too.
+    Of a model of transformers, a folder with a `config.json` that `model` names, all files count,
+    of an ONNX file those named after it (`encoder.onnx.data`), which hold its weights, too.
     """
     read = {key: value for key, value in config.items() if key not in UNREAD}
     named = {*_named_files(read), *_files_below(_named_paths(config.get("model")))}
@@ -90,7 +90,7 @@ def _named_paths(value: Any) -> Iterator[str]:
 
 def _files_below(paths: Iterable[str]) -> Iterator[str]:
     for folder in paths:
-        if os.path.isdir(folder):
+        if os.path.isfile(os.path.join(folder, "config.json")):
             yield from (str(file) for file in Path(folder).rglob("*") if file.is_file())
 
 

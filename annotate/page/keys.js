@@ -27,7 +27,11 @@ export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
       return;
     }
     if (event.repeat && ONCE.has(event.key)) { event.preventDefault(); return; }
-    if (event.key === "-") { event.preventDefault(); turnBackground(); return; }
+    if (event.key === "-") {
+      event.preventDefault();
+      if (!event.repeat) turnBackground();
+      return;
+    }
     const work = /^[1-9]$/.test(event.key) && digit ? () => digit(Number(event.key)) : keys[event.key] ?? keys[event.key.toLowerCase()];
     if (work) { event.preventDefault(); work(); }
   });

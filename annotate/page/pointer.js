@@ -19,6 +19,9 @@ const BEGUN = 3;          // points of a stroke up to which a second finger mean
 
 export const isBackground = (event) => held.background || event.button === 2 || event.shiftKey;
 
+// A second finger may follow the first one: what a button does as it goes down, a finger does as it moves or is lifted.
+const isFinger = (event) => event.pointerType === "touch";
+
 const round = (value) => Math.round(value * 100) / 100;
 const pointOf = ([y, x]) => [round(y - 0.5), round(x - 0.5)];
 
@@ -40,6 +43,7 @@ export function listenToPointer(view, hand) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!hand.ready()) return;
+    if (event.pointerType === "pen" && drag?.down.pointerType !== "pen") { pinch.forget(); stop(); }   // the hand came first
     if (pinch.begins(event, drag)) { event.preventDefault(); stop(); return; }
     if (pinch.moves || isOther(event)) return;
     event.preventDefault();
@@ -54,7 +58,7 @@ export function listenToPointer(view, hand) {
       view.path = drag.path = { points: [pointOf(place)], ...stroke };
       view.drawing = true;
       view.draw();
-    } else hand.drag?.()?.(place);
+    } else if (!isFinger(event)) hand.drag?.()?.(place);
   });
 
   canvas.addEventListener("pointermove", (event) => {
@@ -66,7 +70,7 @@ export function listenToPointer(view, hand) {
     if (drag.path) { lengthen(drag.path, place, view.scale); view.draw(); return; }
     const moved = Math.hypot(event.clientX - drag.down.clientX, event.clientY - drag.down.clientY) > STILL;
     const follow = hand.drag?.();
-    if (follow && !drag.panning) follow(place);
+    if (follow && !drag.panning) { if (moved || !isFinger(event)) follow(place); }
     else if (drag.panning || (moved && drag.down.button === 0)) {
       drag.panning = true;
       view.move(event.clientX - drag.x, event.clientY - drag.y);
@@ -83,8 +87,9 @@ export function listenToPointer(view, hand) {
     if (!was || !hand.ready()) return;
     if (was.path) hand.draw(was.path);
     else if (!was.panning) {
-      const place = view.place(event).map(Math.floor);
-      if (view.has(place)) hand.click(place, event, was.down);
+      const place = view.place(event), pixel = place.map(Math.floor);
+      if (isFinger(event)) hand.drag?.()?.(place);
+      if (view.has(pixel)) hand.click(pixel, event, was.down);
     }
   });
 
@@ -101,7 +106,7 @@ export function listenToPointer(view, hand) {
   }, { passive: false });
 }
 
-// Two fingers: what is under them stays under them, so that the photo moves and grows with them. Whatever one of them had begun is dropped.
+// Two fingers: what is under them stays under them, so that the photo moves and grows with them. A stroke that one of them had begun is dropped.
 class Pinch {
   constructor(view) {
     this.view = view;
@@ -110,9 +115,9 @@ class Pinch {
   }
 
   begins(event, drag) {
-    if (event.pointerType !== "touch") return false;
+    if (!isFinger(event)) return false;
     const drawn = drag?.path?.points.length ?? 0;
-    if (drag && (drag.down.pointerType !== "touch" || drawn > BEGUN)) return false;
+    if (drag && (!isFinger(drag.down) || drawn > BEGUN)) return false;
     this.fingers.set(event.pointerId, [event.clientX, event.clientY]);
     if (this.moves || this.fingers.size !== 2) return false;
     this.view.canvas.setPointerCapture(event.pointerId);
@@ -136,6 +141,11 @@ class Pinch {
     this.fingers.delete(event.pointerId);
     if (!this.fingers.size) this.moves = false;
     return moved;
+  }
+
+  forget() {
+    this.fingers.clear();
+    this.moves = false;
   }
 
   // The middle between the first two fingers, and how far apart they are.

@@ -81,16 +81,10 @@ class ReplayBuffer:
         return lists | {"seen": self.seen, "newest": self.newest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore samples and counts.
-
-        Raises:
-            InputError: More samples than slots.
-        """
-        if len(state_dict["samples"]) > self.slots:
-            raise InputError(
-                f"slots={self.slots}, and the buffer that is restored holds "
-                f"{len(state_dict['samples'])} samples; give that many slots or more"
-            )
-        self.keys, self.samples = list(state_dict["keys"]), list(state_dict["samples"])
+        """Restore samples and counts, the last ones if there are more samples than slots."""
+        self.keys = list(state_dict["keys"])[-self.slots :]
+        self.samples = list(state_dict["samples"])[-self.slots :]
         self.seen, self.newest = state_dict["seen"], state_dict["newest"]
-        self.drawable = list(state_dict["drawable"])
+        surplus = len(state_dict["keys"]) - len(self.keys)
+        shifted = (slot - surplus for slot in state_dict["drawable"])
+        self.drawable = [slot for slot in shifted if slot >= 0][: self.size]

@@ -67,12 +67,13 @@ class SetAndPredict(PhotoPredictor):
     """An adapter for a user's object with `set_image(photo)` and `predict(points, labels, mask)`.
 
     The object may also be a callable on (photo, points, labels, mask). `predict` returns a mask
-    (H, W) of bool or whole numbers, where all but 0 is object, or floating values; a tensor, on any
-    device, is as good. Its argument `mask` is its own previous answer as an array; at the first
-    click the mask (H, W) bool to start from; or None. A model with more memory between clicks gives
-    it by `get_state()` and takes it by `set_state(state)`, and does not change these states. So its
-    answer is a function of photo, clicks and mask, and undo is exact. The model has one photo at a
-    time: for another photo, `set_image` is called again.
+    (H, W) of bool or whole numbers, where all but 0 is object, or floating values, which are a mask
+    too if they are 0 and 1; a tensor, on any device, is as good. Its argument `mask` is its own
+    previous answer as an array; at the first click the mask (H, W) bool to start from; or None. A
+    model with more memory between clicks gives it by `get_state()` and takes it by
+    `set_state(state)`, and does not change these states. So its answer is a function of photo,
+    clicks and mask, and undo is exact. The model has one photo at a time: for another photo,
+    `set_image` is called again.
 
     Args:
         model: The user's object.
@@ -134,13 +135,15 @@ class SetAndPredict(PhotoPredictor):
         check_answer(answer, size, self.name)
         if not np.issubdtype(answer.dtype, np.floating):
             return mask_logits(answer != 0)
+        if ((answer == 0) | (answer == 1)).all():  # a mask in floating values
+            return mask_logits(answer > 0)
         least, most = float(answer.min()), float(answer.max())
         inside = least >= 0 and most <= 1
         if self.answers == "logits":
             if inside:
                 raise InputError(
-                    f"{self.name} answered {least:.3g} to {most:.3g}, as probabilities or a mask "
-                    "of floats would be; set model.answers=probabilities, or answer a mask of bool"
+                    f"{self.name} answered {least:.3g} to {most:.3g}, as probabilities are; "
+                    "set model.answers=probabilities"
                 )
             return answer.astype(np.float32)
         if not inside:

@@ -18,7 +18,7 @@ class Targets:
     """Settings by which labelled slices become a target with confidences.
 
     Args:
-        registration: "dis", "affine_spline", "affine" or "copy".
+        registration: "dis", "dis_trusted", "affine_spline", "affine" or "copy".
         confidence: "step" (eq. 12), "falling" (eq. 11) or "none".
         omega: Weight of eq. 12 that labelled slices have more.
         reach: Distance of eq. 11, in voxels, at which trust falls to 1 / e.

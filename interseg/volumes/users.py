@@ -133,7 +133,7 @@ class SliceUser:
 
         Returns:
             Masks by number, by axis; fewer than `count` if there are not enough slices, none if the
-            slices of some axis are all labelled, by which the whole target is known.
+            slices of some axis are all labelled and the proxy mask is the target.
         """
         found: dict[int, dict[int, Mask]] = {axis: {} for axis in self.axes}
         residuals = None
@@ -143,7 +143,8 @@ class SliceUser:
         if self.touched:
             for axis, closed in left_closed.items():
                 closed |= {*np.flatnonzero(~truth.any(other_axes(axis))).tolist()}
-        if any(len(closed) == truth.shape[axis] for axis, closed in left_closed.items()):
+        complete = any(len(closed) == truth.shape[axis] for axis, closed in left_closed.items())
+        if complete and np.array_equal(proxy, truth):
             return found
         for axis, closed in left_closed.items():
             if residuals is not None:

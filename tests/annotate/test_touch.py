@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from annotate.server import serving
+from annotate.state import decode
 from interseg.inference.model import Model
 from lightning_modules.two_in_one import TwoInOne
 from tests.helpers.annotating import SIZE, project_of
-from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.browsing import CHROMIUM, Touchscreen
 from tests.helpers.two_in_one import network
 
 pytestmark = pytest.mark.skipif(
@@ -16,40 +17,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Tablet(Window):
+class Tablet(Touchscreen):
     """A tab under fingers, on the annotator's first photo."""
 
     def __init__(self, browser, address):
-        super().__init__(browser, address, SIZE, touch=True)
+        super().__init__(browser, address, SIZE)
         self.expect(self.page.locator("#facts")).to_contain_text("96 × 72")
-        self.chrome = self.page.context.new_cdp_session(self.page)
 
     def tap(self, y, x, count):
         self.page.touchscreen.tap(*self.at(y, x))
         self.expect(self.page.locator("#things li.on small")).to_contain_text(f"{count} click")
-
-    def touch(self, kind, *points):
-        """Say where all fingers are now: "Start", "Move" or "End"."""
-        places = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        self.chrome.send(
-            "Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": places}
-        )
-
-    def pinch(self, first, second):
-        """Put two fingers on the screen, one after the other, move both, and lift them.
-
-        Each is the point where it begins and where it ends.
-        """
-        self.touch("Start", first[0])
-        self.touch("Start", first[0], second[0])
-        for share in (0.25, 0.5, 0.75, 1.0):
-            places = [
-                tuple(a + share * (b - a) for a, b in zip(*finger, strict=True))
-                for finger in (first, second)
-            ]
-            self.touch("Move", *places)
-        self.touch("End", second[1])
-        self.touch("End")
 
     def seen(self):
         """Scale of the photo and the pixel of the screen at its upper left corner."""
@@ -110,16 +87,21 @@ def test_two_fingers_zoom_and_neither_clicks_nor_draws(tablet, project):
 def test_a_palm_does_not_end_a_stroke(tablet, project):
     tablet.press("b")
     (x, y), (right, down) = tablet.at(20, 20), tablet.at(40, 60)
-    tablet.touch("Start", (x, y))
+    tablet.touch("Start", a=(x, y))
     for share in (0.2, 0.4, 0.6, 0.8):
-        tablet.touch("Move", (x + share * (right - x), y + share * (down - y)))
-    tablet.touch("Start", (right, down), (x, down))
-    tablet.touch("Move", (right, down), (x + 5, down))
-    tablet.touch("End", (x + 5, down))
-    tablet.touch("End")
+        tablet.touch("Move", a=(x + share * (right - x), y + share * (down - y)))
+    tablet.touch("Start", a=(right - 9, down), b=(x, down))
+    tablet.touch("Move", a=(right - 9, down), b=(x + 5, down))
+    tablet.touch("End", b=(x + 5, down))
+    tablet.touch("Move", a=(right, down))
+    tablet.touch("End", a=(right, down))
     tablet.expect(tablet.page.locator("#undo")).to_be_enabled()
     (thing,) = project.photo(next(iter(project.files))).state.things.values()
     assert [action.kind for action in thing.actions] == ["stroke"]
+    painted = decode(thing.runs["1"], SIZE)
+    assert painted[20, 20]
+    assert painted[40, 60], "the stroke goes on after the palm was lifted"
+    assert not painted[40, 20]
 
 
 def test_a_network_of_boundary_clicks_has_a_tool_for_them(browser, tablet, folder, tmp_path):

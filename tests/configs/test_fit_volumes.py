@@ -131,11 +131,14 @@ def test_held_out_volumes_that_were_learned_are_refused(root, tmp_path, monkeypa
             fit(*static, start, "seed=1")
         assert not (tmp_path / "static").exists()
     fit(*static, f"model.pretrained={last}")
+    played = tmp_path / "static" / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match="as it played these; start from a run that learned the o"):
+        fit("protocol.kind=static", f"run={tmp_path / 'again'}", f"model.pretrained={played}")
     resumed = [f"run={tmp_path / 'first'}", "checkpoint=last", "trainer.max_epochs=2"]
     for other, words in (("seed=1", "seed: 0 -> 1"), ("data.held_out=1", "held_out: 2 -> 1")):
         with pytest.raises(InputError, match=f"trained on another part of the data .*{words}"):
             fit(*resumed, other)
-    fit(*resumed)
+    fit(*resumed, "data.normalise=set")  # as it was by default
 
 
 def test_there_is_a_test_for_every_overlay():

@@ -55,3 +55,34 @@ class Window:
 
     def press(self, keys):
         self.page.keyboard.press(keys)
+
+
+class Touchscreen(Window):
+    """A tab under fingers."""
+
+    def __init__(self, *where, **how):
+        super().__init__(*where, touch=True, **how)
+        self.chrome = self.page.context.new_cdp_session(self.page)
+
+    def touch(self, kind, **fingers):
+        """Say where all fingers are now ("Start", "Move"), or which are lifted ("End")."""
+        places = [{"x": x, "y": y, "id": ord(name)} for name, (x, y) in fingers.items()]
+        self.chrome.send(
+            "Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": places}
+        )
+
+    def pinch(self, first, second):
+        """Put two fingers on the screen, one after the other, move both, and lift them.
+
+        Each is the point where it begins and where it ends.
+        """
+        self.touch("Start", a=first[0])
+        self.touch("Start", a=first[0], b=second[0])
+        for share in (0.25, 0.5, 0.75, 1.0):
+            places = [
+                tuple(a + share * (b - a) for a, b in zip(*finger, strict=True))
+                for finger in (first, second)
+            ]
+            self.touch("Move", a=places[0], b=places[1])
+        self.touch("End", a=first[1])
+        self.touch("End", b=second[1])

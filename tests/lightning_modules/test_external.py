@@ -138,8 +138,8 @@ def answers(values):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.full((72, 96), 0.3), "answered 0.3 to 0.3, as probabilities or a mask of floats would"),
-        (np.eye(72, 96), "answered 0 to 1, as probabilities"),
+        (np.full((72, 96), 0.3), "answered 0.3 to 0.3, as probabilities are; set model.answers"),
+        (0.5 * np.eye(72, 96), "answered 0 to 0.5, as probabilities"),
         (torch.zeros(72, 95) - 3, r"answered \(72, 95\) of float32"),
         (np.full((72, 96), np.nan), "answered NaN"),
     ],
@@ -147,9 +147,15 @@ def answers(values):
 def test_an_answer_that_means_something_else_is_refused(values, words):
     with pytest.raises(InputError, match=words):
         open_sessions(answers(values), photos())[0].click(3, 3)
-    probable = External(answers(np.eye(72, 96)).player.model, "probabilities")
-    session = open_sessions(probable, photos())[0]
-    assert np.array_equal(session.click(3, 3), np.eye(72, 96, dtype=bool))
+
+
+@pytest.mark.parametrize("meaning", ["logits", "probabilities"])
+@pytest.mark.parametrize("threshold", [0.2, 0.8])
+def test_zeros_and_ones_are_a_mask_whatever_values_mean(meaning, threshold):
+    for mask in (np.eye(72, 96, dtype=bool), np.zeros((72, 96), bool)):
+        model = answers(mask.astype(np.float32)).player.model
+        (session,) = open_sessions(External(model, meaning), photos(), threshold=threshold)
+        assert np.array_equal(session.click(3, 3), mask)
 
 
 class Torn(PhotoPredictor):

@@ -13,7 +13,7 @@ from annotate.teaching.labels import replay
 from annotate.teaching.server import make_app
 from annotate.teaching.slices import slice_size
 from tests.helpers.annotating import tiny_model
-from tests.helpers.browsing import CHROMIUM, Window
+from tests.helpers.browsing import CHROMIUM, Touchscreen, Window
 from tests.helpers.teaching import SIZE, Pupil, answer, lessons_of
 from tests.helpers.volume_lessons import SHAPE
 from tests.helpers.volume_lessons import lessons_of as volume_lessons_of
@@ -165,7 +165,7 @@ def test_superior_is_at_the_top_of_a_plane_and_under_the_pointer(
         lessons.start()
         size = slice_size(SHAPE, axis)
         aspect = 2.0 / (0.5, 1.0)[axis - 1]
-        tab = Window(browser, address, size, f"#plane{axis}", aspect, upwards=True)
+        tab = Touchscreen(browser, address, size, f"#plane{axis}", aspect, upwards=True)
         tab.expect(tab.page.locator("#name")).to_have_text("head.nii.gz")
         sides = tab.page.locator(f".plane:has(#plane{axis}) i").all_inner_texts()
         assert "".join(sides) == ("SLIR", "SPIA")[axis - 1]
@@ -173,6 +173,13 @@ def test_superior_is_at_the_top_of_a_plane_and_under_the_pointer(
             tab.page.mouse.click(*tab.at(row, 3))
             shown = tab.page.locator(".plane span").first
             tab.expect(shown).to_contain_text(f"axial {row + 1} of 10")
+        middle, aside = tab.at(4, 3), tab.at(6, 5)
+        tab.pinch((middle, middle), (aside, tab.at(8, 7)))
+        tab.press("0")
+        tab.expect(shown).to_contain_text("axial 9 of 10")  # two fingers choose no slices
+        tab.page.touchscreen.tap(*middle)
+        tab.expect(shown).to_contain_text("axial 5 of 10")
+        tab.page.touchscreen.tap(*tab.at(8, 3))
         tab.press("h")
         greys = [grey_at(tab, row, 6) for row in range(SHAPE[0])]
         assert greys == sorted(greys)

@@ -62,13 +62,20 @@ def test_a_buffer_goes_on_from_its_state():
     assert one.state_dict() == two.state_dict()
 
 
-def test_a_buffer_of_fewer_slots_does_not_take_more_samples():
+def test_a_buffer_of_fewer_slots_takes_the_last_samples():
     """It would never forget those beyond its slots."""
-    full, generator = ReplayBuffer(5, 3), np.random.default_rng(0)
+    full, generator = ReplayBuffer(5, 5), np.random.default_rng(0)
     for key in range(9):
-        full.push(key, key, generator)
-    with pytest.raises(InputError, match=r"slots=4, and the buffer that is restored holds 5"):
-        ReplayBuffer(4, 3).load_state_dict(full.state_dict())
+        full.push(key, -key, generator)
+    fewer = ReplayBuffer(3, 2)
+    fewer.load_state_dict(full.state_dict())
+    assert fewer.keys == full.keys[2:]
+    drawn = fewer.draw(9, generator)
+    assert len(drawn) == 2
+    assert {*drawn} < {-key for key in fewer.keys}
+    for key in range(9, 40):
+        fewer.push(key, -key, generator)
+    assert min(fewer.keys) > 8
 
 
 def test_bad_settings_are_named():
