@@ -5,6 +5,8 @@
 PYTHON ?= python3
 RUN = runs/quickstart
 BIN = .venv/bin
+# compat: the clone's packages stand before a folder `configs` of the project that imports interseg
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --config-settings editable_mode=compat --editable
 PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(files("skimage") / "data")' 2>/dev/null)
 
 .PHONY: test coverage test-slurm test-browser docs wheel-test lowest-test lint quickstart clean
@@ -13,7 +15,7 @@ PHOTOS = $(shell $(BIN)/python -c 'from importlib.resources import files; print(
 .venv/ready: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {sys.version.split()[0]}; make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	$(INSTALL) '.[test]'
 	touch $@
 
 # two processes of one thread each
@@ -48,7 +50,7 @@ lowest-test:
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
 .venv/ready-docs: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[docs]'
+	$(INSTALL) '.[docs]'
 	touch $@
 
 lint: .venv/ready

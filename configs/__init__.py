@@ -111,6 +111,12 @@ def follow_protocol(config: Node) -> Node:
     """
     if not isinstance(config.get("protocol"), dict):
         return config
+    if "_target_" not in config["protocol"]:
+        given = ", ".join(f"{key}={value}" for key, value in config["protocol"].items())
+        raise InputError(
+            f"protocol has {given} and no stream to say it of; name a stream's config first, "
+            "--config dynamic3d.yaml or --config clis.yaml --config clis/tasks.yaml"
+        )
     protocol = build(config["protocol"], path="protocol")
     loop = config["callbacks"].get("loop") or {}
     if protocol.labels == "user" and loop.get("user", "default") is None:

@@ -175,9 +175,9 @@ def tell(data: LightningDataModule) -> None:
 def slurm_step(accelerator: Any = None) -> tuple[dict[str, int], list[SLURMEnvironment]]:
     """Return SLURM's devices and nodes for the `srun` of this process; else nothing.
 
-    An environment by which ranks find each other comes with them.
+    Nothing below torchrun either. An environment by which ranks find each other comes with them.
     """
-    if not in_step():
+    if not in_step() or "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun's processes are its own
         return {}, []
     if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise InputError(

@@ -6,7 +6,7 @@
 # Two minutes before the time limit SLURM tells this script, the run writes a checkpoint and ends, and the job is queued again; it goes on
 # by itself. So it does before a pre-emption where the cluster has a GraceTime and SlurmctldParameters=preempt_send_user_signal (newer SLURMs:
 # PreemptParameters=send_user_signal). A run that has not ended after a minute (a rank waits for another, a server for nobody) is ended,
-# and goes on from its last checkpoint.
+# and goes on from its last checkpoint. After MOST_RESTARTS (100) restarts it is not queued again.
 #SBATCH --job-name=interseg
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -39,6 +39,10 @@ while kill -0 $step 2>/dev/null; do  # the trap ended the wait
 done
 if [ -n "${timer:-}" ]; then
     kill $timer 2>/dev/null
+    if [ "${SLURM_RESTART_COUNT:-0}" -ge "${MOST_RESTARTS:-100}" ]; then
+        echo "queued again $SLURM_RESTART_COUNT times; MOST_RESTARTS=N allows more" >&2
+        exit 1
+    fi
     scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}" || exit 1
 fi
 exit $code

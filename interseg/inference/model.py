@@ -57,11 +57,12 @@ def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Seque
     """
     try:
         checkpoints = importlib.import_module("configs.checkpoints")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{path} cannot be loaded, the installation is incomplete ({error}); "
-            "install interseg again"
-        ) from None
+    except ImportError as error:
+        other = Path("configs").absolute()
+        ways = "the installation is incomplete; install interseg again"
+        if other.exists() and not (other / "default.yaml").exists():
+            ways = f"Python takes {other} for interseg's package of this name; start elsewhere"
+        raise InputError(f"{path} cannot be loaded ({error}): {ways}") from None
     place = choose_device(device)
     method = checkpoints.load_method(path, overrides, trusted).to(place)
     return Model(method, place, next((p.dtype for p in method.parameters()), torch.float32))

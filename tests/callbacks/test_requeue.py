@@ -159,3 +159,5 @@ def test_a_shell_in_an_allocation_is_no_job_and_a_step_is(monkeypatch):
     assert slurm_step("cpu")[0]["devices"] == 2, "which needs no GPU"
     with pytest.raises(InputError, match="each sees 1 GPU"):
         slurm_step("auto")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # srun torchrun ... train.py
+    assert slurm_step("auto") == ({}, [])

@@ -166,3 +166,18 @@ def test_what_ships_segments_a_disk(name):
     session = interseg.load(name, device="cpu").session(photo)
     mask = session.click(60, 80)
     assert (mask & disk).sum() / (mask | disk).sum() > 0.9
+
+
+def test_a_folder_that_is_taken_for_ours_is_named(tmp_path, monkeypatch):
+    """A project that keeps its own YAML in `configs`, where Python found it first."""
+
+    def fail(name):
+        raise ImportError(f"cannot import name 'DEFAULT' from '{name}'")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("interseg.inference.model.importlib.import_module", fail)
+    with pytest.raises(InputError, match="install interseg again"):
+        interseg.load("interseg-lite")
+    (tmp_path / "configs").mkdir()
+    with pytest.raises(InputError, match=f"Python takes {tmp_path / 'configs'} for interseg's"):
+        interseg.load("interseg-lite")

@@ -102,6 +102,11 @@ REFUSED = [
         "trainer.devices=2 trainer.strategy=ddp_fork loading.batch_size=8",
         "the training objects do not fill a batch on each of 2 processes; lower loading.batch_size",
     ),
+    (
+        "train",
+        "protocol.labels=whole",
+        "protocol has labels=whole and no stream to say it of; name a stream's config first",
+    ),
     ("train", "trainer.max_epochs=0", "trainer.max_epochs is 0, which trains nothing; give more"),
     ("train", "trainer.max_steps=0", "trainer.max_steps is 0, which trains nothing; give more"),
     (
