@@ -64,7 +64,7 @@ def test_a_finger_says_object_and_background(tablet, project):
 
 
 def test_two_fingers_zoom_and_neither_clicks_nor_draws(tablet, project):
-    """What is under both fingers stays there; a tap afterwards means the pixel under it."""
+    """The photo keeps to both fingers; a tap afterwards means the pixel under it."""
     tablet.tap(30, 40, 1)
     scale, left, top = tablet.seen()
     begins = [(left + 20 * scale, top + 20 * scale), (left + 40 * scale, top + 30 * scale)]

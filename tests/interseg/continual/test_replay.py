@@ -6,7 +6,7 @@ from interseg.errors import InputError
 
 
 def drawn_after(policy, slots, size, count, pushes, repeats=3000, rounds=1):
-    """How often the sample that came k samples ago is drawn, by k.
+    """Measure how often the sample that came k samples ago is drawn, by k.
 
     Each image is pushed in some rounds.
     """
