@@ -60,7 +60,7 @@ lint: .venv/ready
 
 quickstart: .venv/ready
 	$(BIN)/python evaluate.py --checkpoint interseg-lite --config data/samples.yaml run=$(RUN)/shipped overwrite=true
-	$(BIN)/python train.py --config itis/once.yaml --config itis/ritm.yaml --config quickstart.yaml run=$(RUN)/tuning overwrite=true
+	$(BIN)/python train.py --config itis/once.yaml --config itis/ritm.yaml --config finetune.yaml --config data/samples.yaml callbacks.features.folder=null run=$(RUN)/tuning overwrite=true
 	$(BIN)/python evaluate.py --checkpoint $(RUN)/tuning run=$(RUN)/tuning/evaluated overwrite=true
 	$(BIN)/python compare.py shipped=$(RUN)/shipped tuned=$(RUN)/tuning/evaluated --out $(RUN)/compare.html
 	$(BIN)/python predict.py --checkpoint $(RUN)/tuning --images $(PHOTOS) --clicks docs/quickstart.csv --out $(RUN)/masks

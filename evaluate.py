@@ -27,7 +27,7 @@ from configs.checkpoints import (
 from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
-from configs.run import build_model, needs, tell, trainer
+from configs.run import build_model, needs, tell, trainer, wait_for_slow_ranks
 from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import read_checkpoint
@@ -85,6 +85,7 @@ def main() -> int:
             return rank_zero_only(finish)(record) or 0
         model = build_evaluated(config, file, options.trust)
         open_folder(folder, written)
+        wait_for_slow_ranks()
         test = trainer(config, folder, options.trust)
         callback_of(test, NumberOfClicks)  # without it the evaluation would leave no figures
     test.test(model, data, verbose=False)

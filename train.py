@@ -25,7 +25,8 @@ from configs.starting import (
 )
 
 EXAMPLES = (
-    "--config itis/once.yaml --config itis/ritm.yaml --config quickstart.yaml",
+    "--config itis/once.yaml --config itis/ritm.yaml --config finetune.yaml "
+    "--config data/folder.yaml data.root=PATH",
     "--config small.yaml --config data/folder.yaml data.root=PATH",
     "--config itis.yaml --config gpu.yaml data.root=PATH trainer.devices=-1",
     "--config small.yaml --config data/coco.yaml data.root=PATH weights=RUN",

@@ -17,7 +17,7 @@ from interseg.errors import InputError
 from interseg.files import whole
 
 PATIENCE = datetime.timedelta(hours=6)
-"""Time that ranks wait for the first one, which may be downloading."""
+"""Time that ranks wait for the first one, which may be downloading, or for the slowest one."""
 
 
 def own_folder(parent: Path, config: dict[str, Any]) -> Path:

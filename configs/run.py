@@ -12,11 +12,13 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks.requeue import in_step
 from configs import build, check_arguments, parameters
+from configs.folders import PATIENCE
 from configs.loggers import loggers
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
@@ -81,6 +83,16 @@ def trainer(
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise unfit(given | size, error) from error
+
+
+def wait_for_slow_ranks() -> None:
+    """Let the ranks of the next Trainer wait `PATIENCE` for each other, instead of half an hour.
+
+    An evaluation's ranks meet after all of their objects, whose times differ by more than that.
+    """
+    StrategyRegistry.register(
+        "ddp", DDPStrategy, override=True, start_method="popen", timeout=PATIENCE
+    )
 
 
 def check_trainer(node: dict[str, Any]) -> None:

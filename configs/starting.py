@@ -29,7 +29,7 @@ KEPT = ("optimizer", "learning_rate", "rates", "weight_decay", "momentum", "nest
 """Arguments of an optimisation that a checkpoint's optimiser keeps, whatever the config says."""
 STREAMED = (
     *("values", "crop", "margin", "size", "spacing", "channel", "normalise"),
-    *("series", "held_out", "stream", "seed", "pretraining_images", "length"),
+    *("series", "without", "held_out", "stream", "seed", "pretraining_images", "length"),
 )
 """Arguments of a stream's data on which it depends which items are learned, and how they look."""
 MOST = 200

@@ -192,7 +192,7 @@ def check_volumes(data: VolumeDataModule, found: Findings) -> None:
     """Look at every volume of a stream."""
     measured: list[MeasuredVolume] = []
     try:
-        files = data.files()
+        files = data.cases()
     except InputError as error:
         found.problems.append(str(error))
         return

@@ -43,7 +43,7 @@ class CityscapesDataModule(TaskDataModule):
         )
         found: list[Path] = []
         for split in ("train", "val"):
-            found += photos.glob(f"{split}/*/*_leftImg8bit.png")
+            found += photos.glob(f"{split}/*/[!.]*_leftImg8bit.png")
         pairs = []
         for photo in sorted(found):
             name = photo.name.replace("_leftImg8bit", "_gtFine_labelIds")

@@ -88,14 +88,17 @@ def check_content(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def with_file_name(row: Any) -> Any:
     """Add the `file_name` to an image of LVIS, which has an address instead.
 
-    The name is the end of the address, such as `train2017/000000391895.jpg`.
+    The name is the end of the address, such as `train2017/000000391895.jpg`. LVIS 0.5 has names of
+    COCO 2014 with addresses of 2017.
     """
-    if not isinstance(row, dict) or "file_name" in row:
-        return row
-    address = row.get("coco_url")
+    address = row.get("coco_url") if isinstance(row, dict) else None
     if not isinstance(address, str):
         return row
     folder_and_name = address.split("/")[-2:]
+    name = row.get("file_name", "")
+    of_2014 = isinstance(name, str) and name.startswith("COCO_") and name != folder_and_name[-1]
+    if "file_name" in row and not of_2014:
+        return row
     return row | {"file_name": "/".join(folder_and_name)}
 
 

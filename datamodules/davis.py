@@ -4,6 +4,7 @@ This is the experiment of ITIS, Table 2. The 345 fixed frames of the interactive
 another layout: `data/davis345.yaml`.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,15 @@ class Frame:
                 "initial masks have the frame's size"
             )
         return truth.astype(np.int32), initial
+
+
+def open_frames(files: Iterable[tuple[Path, Path, Path]], problems: list[str]) -> Iterator[Frame]:
+    """Open the frames whose photo is readable, and note the others."""
+    for paths in files:
+        try:
+            yield Frame(*paths)
+        except InputError as error:
+            problems.append(str(error))
 
 
 class DavisSource(ObjectSource):
@@ -130,15 +140,17 @@ class DavisDataModule(ClickDataModule):
     def source(self, split: str) -> DavisSource:
         root = require_folder(self.root, "DAVIS 2016", HOW)
         masks = require_folder(root / self.initial, "the initial masks of DAVIS", HOW)
-        frames = {}
+        frames: dict[str, list[Frame]] = {}
+        problems: list[str] = []
         for name in self._sequences():
-            truths = sorted((root / "Annotations" / "480p" / name).glob("*.png"))
+            truths = sorted((root / "Annotations" / "480p" / name).glob("[!.]*.png"))
             photos = root / "JPEGImages" / "480p" / name
-            frames[name] = [
-                Frame(photos / f"{truth.stem}.jpg", truth, masks / name / truth.name)
-                for truth in truths
+            files = [
+                (photos / f"{truth.stem}.jpg", truth, masks / name / truth.name) for truth in truths
             ]
+            frames[name] = list(open_frames(files, problems))
         source = DavisSource(frames, self.worst)
+        source.problems += problems
         source.notes += note_whole_set(split, root)
         return source
 

@@ -44,6 +44,7 @@ class Davis585Source(ObjectSource):
     def __init__(self, root: Path, initial: str | None) -> None:
         super().__init__()
         self.entries: list[Files] = []
+        self.sizes: list[tuple[int, int]] = []
         for mask in sorted(root.glob("*/*.png")):
             if mask.name.startswith((".", "init_")):
                 continue
@@ -57,9 +58,15 @@ class Davis585Source(ObjectSource):
                     f"{missing[0]} does not exist, which {mask.name} needs; "
                     "unpack the archive again"
                 )
-            else:
-                self.entries.append(Files(image, mask, start))
-        self.sizes = [image_size(files.image).stored for files in self.entries]
+                continue
+            try:
+                self.sizes.append(image_size(image).stored)
+            except InputError as error:
+                self.problems.append(str(error))
+                continue
+            self.entries.append(Files(image, mask, start))
+        if not self.entries and not self.problems:
+            raise InputError(f"{root} has no video's folder with masks; {HOW}")
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -32,7 +32,13 @@ from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
 from interseg.listing import name_some
 
-COLOURS = {"auto": "drawn", "colours": "ids", "binary": "any"}
+COLOURS = {
+    "auto": "drawn",
+    "trimap": "shown",
+    "soft": "shown",
+    "colours": "ids",
+    "binary": "any",
+}
 """Way in which `read_labels` reads the colours of a kind's masks; other kinds refuse colours."""
 LOSSY = (".jpg", ".jpeg")
 

@@ -41,13 +41,16 @@ class HqsegDataModule(ClickDataModule):
 
     Validation and test have its four evaluation sets, training has two of its training sets. The
     layout is that of the archives, with the folders that SAM-HQ's official training code names.
-    Masks are grey; above half is the object. The training sets that CascadePSP had collected
+    Masks are grey, many with soft edges: everything above 0 is the object, as in the evaluations
+    by clicks that report on these sets (SegNext, HR-SAM); `kind="soft"` cuts them at half, as
+    SAM-HQ's own mIoU does. The training sets that CascadePSP had collected
     (`cascade_psp/`, photos and masks in one folder each) are not read here.
 
     Args:
         root: Folder with `DIS5K/` and `thin_object_detection/`.
         sets: Names of the sets to evaluate on: "DIS5K", "ThinObject", "COIFT", "HRSOD"; the first
             two are also trained on, if named.
+        kind: Kind of the masks, "binary" or "soft"; HRSOD's own of 0 and 1 are always binary.
         loading: See `Loading`.
     """
 
@@ -55,12 +58,15 @@ class HqsegDataModule(ClickDataModule):
         self,
         root: str = "data/hqseg44k",
         sets: Sequence[str] = tuple(EVALUATED),
+        kind: str = "binary",
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         if not sets or set(sets) - EVALUATED.keys():
             raise InputError(f"sets is {list(sets)}; name some of {', '.join(EVALUATED)}")
-        self.root, self.sets = Path(root), tuple(sets)
+        if kind not in ("binary", "soft"):
+            raise InputError(f"kind is {kind!r}; use binary or soft")
+        self.root, self.sets, self.kind = Path(root), tuple(sets), kind
 
     def source(self, split: str) -> JoinedSource:
         root = require_folder(self.root, "HQSeg-44K", HOW)
@@ -71,10 +77,12 @@ class HqsegDataModule(ClickDataModule):
                 f"{', '.join(self.sets)} of HQSeg-44K have no training photos; "
                 f"only {' and '.join(TRAINED)} have"
             )
-        return JoinedSource({name: open_set(root, part) for name, part in chosen.items()})
+        return JoinedSource(
+            {name: open_set(root, part, self.kind) for name, part in chosen.items()}
+        )
 
 
-def open_set(root: Path, part: Part) -> FolderSource:
+def open_set(root: Path, part: Part, kind: str) -> FolderSource:
     """Open a set; raises `InputError` if a folder is missing."""
     folders = [root / name for name in part.masks]
     existing = [folder for folder in folders if folder.is_dir()]
@@ -83,10 +91,5 @@ def open_set(root: Path, part: Part) -> FolderSource:
     return FolderSource(
         require_folder(root / part.images, what, HOW),
         require_folder(masks, what, HOW),
-        kind_of(masks),
+        "binary" if masks.as_posix().endswith("HRSOD/masks") else kind,
     )
-
-
-def kind_of(masks: Path) -> str:
-    """Tell the kind of masks by their folder: soft edges, but 0 and 1 in HRSOD's own."""
-    return "binary" if masks.as_posix().endswith("HRSOD/masks") else "soft"

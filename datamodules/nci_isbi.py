@@ -7,15 +7,13 @@ from datamodules.volume_files import VolumeFiles, pair_labels, require_volume_fo
 from datamodules.volumes import VolumeDataModule
 from interseg.errors import InputError
 
-LISTS = ("", ".csv", ".tsv", ".txt", ".json", ".xlsx", ".tcia")
-"""Suffixes of files that archives add to the cases."""
-
 
 class NciIsbiDataModule(VolumeDataModule):
     """Data module of prostates in two layouts.
 
-    A case is a DICOM series anywhere below `images/CASE/` with labels `labels/CASE*.nrrd`, or the
-    NIfTI files `images/CASE.nii.gz` and `labels/CASE.nii.gz`.
+    A case is a DICOM series anywhere below `images/CASE/` with labels `CASE*.nrrd` anywhere below
+    `labels/` (the archives have `Training/`, `Test/`, ...), or the NIfTI files
+    `images/CASE.nii.gz` and `labels/CASE.nii.gz`.
     """
 
     def files(self) -> list[VolumeFiles]:
@@ -30,13 +28,13 @@ class NciIsbiDataModule(VolumeDataModule):
             if case.is_dir():
                 folder = series_folder(case, self.series)
                 found.append(VolumeFiles(folder, self._label(case, labels)))
-            elif case.suffix not in LISTS:
+            elif case.suffix:
                 files.append(case)
         return sorted([*found, *pair_labels(files, labels)])
 
     def _label(self, case: Path, labels: Path) -> Path:
         found = []
-        for path in sorted(labels.glob(f"{case.name}*.nrrd")):
+        for path in sorted(labels.rglob(f"{case.name}*.nrrd")):
             following = path.name[len(case.name)]  # a letter or digit continues another case's name
             if not following.isalnum():
                 found.append(path)

@@ -5,6 +5,7 @@ Some images are pretrained on, others are drawn into seeded sequences of tasks o
 Batches are `interseg.batches.TaskBatch`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -213,8 +214,8 @@ class ClassFolderDataModule(TaskDataModule):
         images: Name of the folder of images.
         masks: Name of the folder of masks.
         nested: Whether to look into folders below both.
-        ordered: Whether to pretrain on the first images by their names and to draw tasks of the
-            others, for frames of a film, which look alike.
+        ordered: Whether to pretrain on the first images by their names, numbers in them by their
+            value, and to draw tasks of the others, for frames of a film, which look alike.
         options: Options of `TaskDataModule`.
     """
 
@@ -234,7 +235,7 @@ class ClassFolderDataModule(TaskDataModule):
         if not self.ordered:
             return super().split()
         files = self.objects("train").files
-        order = sorted(range(len(files)), key=lambda index: files[index].image.name)
+        order = sorted(range(len(files)), key=lambda index: by_number(files[index].image.name))
         return sorted(order[: self.pretraining_images]), sorted(order[self.pretraining_images :])
 
     def files(self) -> list[LabelledImage]:
@@ -252,3 +253,9 @@ class ClassFolderDataModule(TaskDataModule):
         self.left_out = pairs.left_out
         self.upright, self.notes = check_classes(list(pairs.files.values()), self.classes)
         return [LabelledImage(*pair) for pair in pairs.files.values()]
+
+
+def by_number(name: str) -> list[Any]:
+    """Make a key that sorts names by their text, and numbers in them by their value."""
+    parts = re.split(r"(\d+)", name)  # text and numbers by turns
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]

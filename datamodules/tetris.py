@@ -10,6 +10,8 @@ from datamodules.folder import FolderSource
 from datamodules.instances import read_list
 from datamodules.sources import ObjectSource, Sample, Subset, check_counts, require_folder
 from datamodules.splits import note_whole_set
+from interseg.errors import InputError
+from interseg.listing import name_some
 
 HOW = "put the set's images/ and masks/ there; the masks are PNGs, a colour an object"
 
@@ -59,6 +61,11 @@ class ReducedSource(ObjectSource):
         mask = cv2.resize(target, (width, height), interpolation=cv2.INTER_LINEAR)
         others = cv2.resize(sample.others, (width, height), interpolation=cv2.INTER_NEAREST)
         others = np.where(mask > 0, 0, others)
+        if not mask.any():
+            raise InputError(
+                f"{self.name(index)} vanishes where its photo is reduced to {width} x {height}; "
+                "raise data.long_side, or remove the object"
+            )
         return Sample(
             np.asarray(image, np.uint8), np.asarray(mask, np.uint8), others.astype(np.uint8)
         )
@@ -97,8 +104,10 @@ class TetrisDataModule(ClickDataModule):
         whole.notes += note_whole_set(split, root)
         source: ObjectSource = whole
         if self.listed is not None:
-            known = set(listed_stems(root / self.listed))
+            known = listed_stems(root / self.listed)
             stems = [stem for stem, *_ in whole.entries]
+            absent = [stem for stem in known if stem not in stems]
+            whole.problems += name_some(f"photos of {self.listed} without an object", absent)
             source = Subset(whole, [index for index, stem in enumerate(stems) if stem in known])
         return source if self.long_side is None else ReducedSource(source, self.long_side)
 

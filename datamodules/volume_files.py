@@ -21,6 +21,8 @@ from interseg.errors import InputError
 
 VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
 """Endings of files with the voxels of a header beside them."""
+OTHERS = (".txt", ".md", ".csv", ".tsv", ".json", ".xlsx", ".pdf", ".tcia", ".db", ".ini")
+"""Suffixes of files that archives and systems put beside volumes."""
 
 
 def require_volume_folder(path: Path, what: str, how: str) -> Path:
@@ -143,7 +145,8 @@ def read_case(
     if not mask.any():
         wanted = values or "above 0"
         raise InputError(
-            f"{files.label} has no voxel of the target (labels {wanted}); leave the volume out"
+            f"{files.label} has no voxel of the target (labels {wanted}); leave the volume out, "
+            f"data.without=[{stem(files.label)}]"
         )
     x, y, z = image.GetSpacing()
     return Volume(pixels, mask.astype(np.uint8), (z, y, x))
@@ -154,7 +157,7 @@ def check_same_place(files: VolumeFiles, image: SimpleITK.Image, label: SimpleIT
     if image.GetSize() != label.GetSize():
         raise InputError(
             f"{files.label} has {label.GetSize()} voxels, its image {image.GetSize()}; "
-            "labels are drawn on the image"
+            f"labels are drawn on the image; data.without=[{stem(files.label)}] leaves the case out"
         )
     tolerance = 0.1 * min(image.GetSpacing())
     ends = [(0, side - 1) for side in image.GetSize()]
@@ -166,7 +169,8 @@ def check_same_place(files: VolumeFiles, image: SimpleITK.Image, label: SimpleIT
             here = ", ".join(f"{mm:.4g}" for mm in ours)
             reason = f"its voxel {corner} at ({there}) mm, the image's at ({here})"
             raise InputError(
-                f"{files.label} lies elsewhere than its image: {reason}; resample the labels"
+                f"{files.label} lies elsewhere than its image: {reason}; resample the labels, "
+                f"or leave the case out, data.without=[{stem(files.label)}]"
             )
 
 
@@ -259,7 +263,8 @@ def pair_labels(images: Sequence[Path], labels: Path) -> list[VolumeFiles]:
 def volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder; if voxels have a file of their own, the header counts."""
     visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return sorted(path for path in visible if not VOXELS.search(path.name))
+    volumes = [path for path in visible if path.is_dir() or path.suffix.lower() not in OTHERS]
+    return sorted(path for path in volumes if not VOXELS.search(path.name))
 
 
 def with_data(path: Path) -> list[Path]:

@@ -44,6 +44,8 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             tumours: 0 is FLAIR).
         series: Id or description of the DICOM series to take of folders that have several; null if
             each has one.
+        without: Files of labels, without suffix, of the cases to leave out: of those that lack the
+            target, or whose labels do not fit.
         held_out: Number of volumes that are never learned from.
         stream: Number of volumes in a permutation; null for all others.
         protocol: Kind, permutations and rounds of a run: "offline", "static" or "stream"; the last
@@ -65,6 +67,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         values: list[int] | None = None,
         channel: int | None = None,
         series: str | None = None,
+        without: list[str] | None = None,
         held_out: int = 20,
         stream: int | None = None,
         protocol: StreamProtocol | None = None,
@@ -104,6 +107,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         self.root, self.size = Path(root), None if size is None else tuple(size)
         self.crop, self.margin, self.values = crop, margin, values
         self.channel, self.series = channel, series
+        self.without = [str(name) for name in without or []]
         self.spacing = None if spacing is None else tuple(spacing)
         self.held_out, self.stream, self.seed = held_out, stream, seed
         self.by_set, self.cache = normalise == "set", Path(cache) if cache else home
@@ -113,6 +117,17 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         """List images and labels, in an order that depends on the data alone."""
         raise NotImplementedError
 
+    def cases(self) -> list[VolumeFiles]:
+        """List the files of all cases but those of `without`; raises `InputError` for others."""
+        files = self.files()
+        names = [stem(case.label) for case in files]
+        unknown = [name for name in self.without if name not in names]
+        if unknown:
+            raise InputError(
+                f"without has {unknown[0]!r}; the labels in {self.root} are {', '.join(names)}"
+            )
+        return [case for case, name in zip(files, names, strict=True) if name not in self.without]
+
     def objects(self, split: str) -> VolumeDataset:
         """Return all volumes, normalised over those that are learned from.
 
@@ -120,7 +135,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
             InputError: There are too few volumes, two files are one case, or a volume is wrong.
         """
         if self._dataset is None:
-            files = self.files()
+            files = self.cases()
             self._check_files(files)
             size: Any = self.size
             spacing: Any = self.spacing
@@ -158,7 +173,7 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
 
     def split(self) -> tuple[list[int], list[int]]:
         """Return the numbers of the volumes that are held out, and of those to learn from."""
-        count = len(self.files() if self._dataset is None else self._dataset)
+        count = len(self.cases() if self._dataset is None else self._dataset)
         order = np.random.default_rng(self.seed).permutation(count).tolist()
         held_out, learned = order[: self.held_out], order[self.held_out :]
         return sorted(held_out), sorted(learned[: self.stream])

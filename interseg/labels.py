@@ -13,7 +13,7 @@ from interseg.images import first_line, is_deep_colour, open_image
 READABLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "F")
 """Pillow's modes whose values may be labels, beside those of whole numbers (I, I;16, ...)."""
 OPAQUE = 255
-GREY, DRAWN, IDS, ANY = "refuse", "drawn", "ids", "any"
+GREY, DRAWN, SHOWN, IDS, ANY = "refuse", "drawn", "shown", "ids", "any"
 """Ways to treat colours."""
 
 
@@ -26,7 +26,8 @@ def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
     Args:
         path: Path of the file.
         colours: Treatment of a mask in colours: "refuse" it; "drawn" does too, but reads the
-            colours of a palette of black and white, whose first entry may be either; "ids" returns
+            colours of a palette of black and white, whose first entry may be either; "shown" reads
+            the colours of any palette, and white as 255 in files of one bit; "ids" returns
             `colour_id` of all colours, palettes and greys included; "any" returns 1 for every
             colour but black, and reads palettes as "drawn" does.
 
@@ -73,6 +74,8 @@ def stored_values(file: Image.Image, path: Path, colours: str) -> NDArray[Any]:
                 f"{path} is grey with more than 8 bits and has no colours; give data.kind=ids"
             )
         return np.array(file.convert("RGBA"))
+    if colours == SHOWN and file.mode in ("1", "P"):
+        return np.array(file.convert("L" if file.mode == "1" else "RGB"))
     values = np.array(file)
     if file.mode == "P" and colours in (DRAWN, ANY):
         return black_and_white(file, values)

@@ -1,7 +1,8 @@
 """The files of a folder by name: images, and files that are left out."""
 
+import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ def list_images(
     """
     files: dict[str, Path] = {}
     others, folders, garbled = [], [], []
-    for path in sorted(folder.rglob("*") if nested else folder.iterdir()):
+    for path in sorted(walk(folder) if nested else folder.iterdir()):
         inner = path.relative_to(folder)
         if any(part.startswith(".") for part in inner.parts):
             continue
@@ -64,6 +65,23 @@ def list_images(
     left_out = name_some(f"files in {folder.name}/ that are no images by their suffix", others)
     left_out += name_some(f"names in {folder.name}/ that are not UTF-8; rename them", garbled)
     return Listing(files, left_out, [] if nested else folders)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """List all that lies in a folder and below, but what is hidden.
+
+    Links to folders are followed, each folder once (`Path.rglob` follows none).
+    """
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = [name for name in files if not name.startswith(".")]
+        yield from (Path(place, name) for name in (*folders, *visible))
 
 
 def list_photos(folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate, pad
 
 from interseg.batches import VolumeBatch, require
 from interseg.checkpoints import read_checkpoint, sized_as
-from interseg.continual.replay import ReplayBuffer
+from interseg.continual.replay import ReplayBuffer, to_half
 from interseg.continual.stream import learn_round
 from interseg.distributed import take_from_first_rank
 from interseg.errors import InputError
@@ -239,7 +239,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         self._share_statistics()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         if self.replay is not None:
-            self.replay.push(key, tuple(map(halved, sample)), generator)
+            self.replay.push(key, tuple(map(to_half, sample)), generator)
 
     def updates(self, batch: VolumeBatch) -> int:
         """Count the steps of a round, none where nothing was labelled."""
@@ -315,9 +315,3 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, {"network": list(self.network.parameters())})
-
-
-def halved(part: Tensor) -> Tensor:
-    """Copy a part of a sample to the CPU in half precision, cut to its range."""
-    most = torch.finfo(torch.float16).max
-    return part.detach().clamp(-most, most).half().cpu()

@@ -7,11 +7,15 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import rank_zero_warn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from interseg.errors import InputError
+
+WARM = 0.25
+"""Share of a training's steps above which a warm-up is too long."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,20 @@ class Optimisation:
     ) -> dict[str, Any]:
         """Make the result of `configure_optimizers` for a module's weights by their origin.
 
-        Raises `InputError` for a rate of no origin.
+        Raises `InputError` for a rate of no origin, and warns of a training that is mostly warm-up.
         """
         unknown = sorted(set(self.rates) - set(parts))
         if unknown:
             raise InputError(
                 f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from "
                 f"{', '.join(parts)}"
+            )
+        steps = module.trainer.estimated_stepping_batches
+        if self.warmup > WARM * steps:
+            rank_zero_warn(
+                f"this training has {steps} steps, and the rate rises for {self.warmup} of them: "
+                "give more trainer.max_epochs, or fewer steps of model.optimisation.warmup; from a "
+                "few photos a network that ships is fine-tuned instead (--config finetune.yaml)"
             )
         groups = [
             {"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)}

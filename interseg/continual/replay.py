@@ -4,6 +4,8 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from interseg.errors import InputError
 
@@ -88,3 +90,9 @@ class ReplayBuffer:
         surplus = len(state_dict["keys"]) - len(self.keys)
         shifted = (slot - surplus for slot in state_dict["drawable"])
         self.drawable = [slot for slot in shifted if slot >= 0][: self.size]
+
+
+def to_half(part: Tensor) -> Tensor:
+    """Copy a part of a sample to the CPU in half precision, cut to its range."""
+    most = torch.finfo(torch.float16).max
+    return part.detach().clamp(-most, most).half().cpu()

@@ -13,7 +13,7 @@ from tests.helpers.drawing import draw_folder
 
 OTHERS = (
     "default.yaml",
-    "quickstart.yaml",
+    "finetune.yaml",
     "gpu.yaml",
     "jitter.yaml",
     "zoom.yaml",

@@ -25,7 +25,7 @@ OVERLAYS += [
 ]
 OVERLAYS += [("ritm.yaml", "ritm/small.yaml"), ("simpleclick.yaml", "simpleclick/small.yaml")]
 OVERLAYS += [(method, "gpu.yaml") for method in ("itis/once.yaml", "ritm.yaml", "simpleclick.yaml")]
-OVERLAYS += [("itis/once.yaml", "quickstart.yaml")]
+OVERLAYS += [("itis/once.yaml", "finetune.yaml")]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_overlay_is_fitted_and_evaluated(method, overlay, data, tmp_path, 
         # traced, but no compiler is needed; twice, since every network hands it on in one way
         traced = method in ("small.yaml", "itis/once.yaml")
         steps += [f"model.network.compile.{'backend=eager' if traced else 'disable=true'}"]
-    if overlay == "quickstart.yaml":
+    if overlay == "finetune.yaml":
         steps += ["weights=null"]  # of a network of another size
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *steps])
     train.main()

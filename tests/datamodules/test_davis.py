@@ -51,6 +51,15 @@ def test_davis_gives_the_worst_initial_masks_of_each_video(davis):
     assert len(DavisDataModule(str(davis), worst=None).source("test")) == 3
 
 
+def test_what_systems_leave_and_photos_that_are_cut_do_not_stop_the_others(davis):
+    (davis / "Annotations" / "480p" / "bear" / "._00000.png").touch()
+    (davis / "JPEGImages" / "480p" / "bear" / "00001.jpg").write_bytes(b"cut")
+    source = DavisDataModule(str(davis), worst=None).source("test")
+    assert len(source) == 4
+    (line,) = source.problems
+    assert "bear/00001.jpg" in line
+
+
 def test_initial_masks_reach_the_batch_and_bad_ones_are_named(davis):
     data = DavisDataModule(
         str(davis), loading=build(resolve(load([], ["loading.num_workers=0"]))["loading"])

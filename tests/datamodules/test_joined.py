@@ -207,11 +207,18 @@ def test_coco_and_lvis_are_read_by_the_config(tmp_path, root):
             "area": 1200,
             "iscrowd": 0,
         }
+        address = f"http://images.cocodataset.org/{file}"
+        # LVIS 0.5 has such a name beside the address, 1.0 the address alone
+        of_2014 = {"file_name": f"COCO_{split}2014_{number:012}.jpg"} if split == "train" else {}
         for name, entry, shapes in (
-            (f"instances_{split}2017", {"file_name": file.split("/")[1]}, [outline]),
+            (
+                f"instances_{split}2017",
+                {"file_name": file[-16:], "coco_url": address},
+                [outline],
+            ),
             (
                 f"lvis_v1_{split}",
-                {"coco_url": f"http://images.cocodataset.org/{file}"},
+                {"coco_url": address} | of_2014,
                 [outline, outline | {"id": 2}],
             ),
         ):

@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from datamodules.coco import CocoDataModule
 from datamodules.coco_source import CocoSource
@@ -54,6 +55,20 @@ def test_ignored_pixels_of_trimaps_and_id_maps(tmp_path):
     assert ids.read(0).mask[0].tolist() == [0, 1, 0, 255]
     assert ids.read(0).others[0].tolist() == [0, 0, 1, 0]
     assert ids.name(1) == "0.png: object 7"
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("trimap", "1"), ("soft", "1"), ("trimap", "P")])
+def test_masks_of_one_bit_and_of_grey_palettes_are_as_they_are_shown(kind, mode, tmp_path):
+    write(tmp_path / "images" / "a.png", np.zeros((2, 3, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    values = np.array([[0, 0, 1], [0, 1, 1]], np.uint8)
+    mask = Image.fromarray(values * 255).convert("1")
+    if mode == "P":
+        mask = Image.fromarray(values, "P")
+        mask.putpalette([0, 0, 0, 255, 255, 255])
+    mask.save(tmp_path / "masks" / "a.png")
+    sample = FolderSource(tmp_path / "images", tmp_path / "masks", kind).read(0)
+    assert sample.mask.tolist() == values.tolist()
 
 
 def test_sixteen_bit_ids_are_read(tmp_path):

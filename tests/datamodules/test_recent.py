@@ -8,6 +8,7 @@ import pytest
 
 from configs import build, load, resolve
 from interseg.errors import InputError
+from interseg.images import read_image
 from tests.helpers.drawing import draw, write
 
 
@@ -42,7 +43,7 @@ def hqseg(tmp_path):
     return tmp_path
 
 
-def test_hqsegs_sets_are_evaluated_as_one_and_cut_at_half(hqseg):
+def test_hqsegs_sets_are_evaluated_as_one_and_cut_as_told(hqseg):
     data = data_of("hqseg44k", hqseg)
     source = data.source("test")
     assert data.source("val").name(3) == source.name(3)
@@ -52,8 +53,11 @@ def test_hqsegs_sets_are_evaluated_as_one_and_cut_at_half(hqseg):
         "COIFT",
         "HRSOD",
     ]
+    half = data_of("hqseg44k", hqseg, "data.kind=soft").source("test")
     for index, number in enumerate((0, 2, 4, 5)):
-        assert np.array_equal(source.read(index).mask == 1, soft(draw(number)[1]) > 127.5)
+        mask = soft(draw(number)[1])
+        assert np.array_equal(source.read(index).mask == 1, mask > 0)
+        assert np.array_equal(half.read(index).mask == 1, mask > 127.5)
     train = data.source("train")
     assert [train.name(i).split(":")[0] for i in range(len(train))] == [
         "DIS5K/1.jpg",
@@ -69,6 +73,8 @@ def test_hqsegs_sets_are_evaluated_as_one_and_cut_at_half(hqseg):
         only.source("train")
     with pytest.raises(InputError, match="name some of DIS5K"):
         data_of("hqseg44k", hqseg, "data.sets=[HRS]")
+    with pytest.raises(InputError, match="use binary or soft"):
+        data_of("hqseg44k", hqseg, "data.kind=ids")
 
 
 @pytest.fixture
@@ -117,6 +123,12 @@ def test_what_davis_585_lacks_is_named(davis585):
         source.read(0)
     with pytest.raises(InputError, match="give sp or stm"):
         data_of("davis585", davis585, "data.initial=x")
+    (davis585 / "dance" / "00009.jpg").write_bytes(b"cut")
+    source = data_of("davis585", davis585).source("test")
+    assert len(source) == 1
+    assert "dance/00009.jpg" in source.problems[-1]
+    with pytest.raises(InputError, match="has no video's folder with masks; unpack DAVIS585"):
+        data_of("davis585", davis585.parent).source("test")
 
 
 def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):
@@ -143,11 +155,18 @@ def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):
     assert sample.image.shape == (37, 49, 3)
     assert sample.others.any()
     assert not (sample.others[sample.mask == 1]).any()
-    (tmp_path / "val.txt").write_text("a_F_19_White Russia\n")
+    (tmp_path / "val.txt").write_text("a_F_19_White Russia\nc\n")
     listed = data_of("tetris", tmp_path, "data.names=val.txt").source("test")
+    assert listed.problems == ["photos of val.txt without an object: 1 (c)"]
     assert [listed.image(i) for i in range(len(listed))] == ["a_F_19_White Russia.jpg"] * 2
     with pytest.raises(InputError, match=r"none.txt does not exist"):
         data_of("tetris", tmp_path, "data.names=none.txt").source("test")
+    mask = read_image(tmp_path / "masks" / "b.png")
+    mask[0, 0] = (9, 9, 9)  # a stray pixel
+    write(tmp_path / "masks" / "b.png", mask)
+    small = data_of("tetris", tmp_path, "data.long_side=12").source("test")
+    with pytest.raises(InputError, match=r"b.jpg: object #090909 vanishes .* to 12 x 9"):
+        small.read(4)
 
 
 def test_cells_of_the_tracking_challenge_keep_their_order_and_frames_without_a_map_are_left_out(

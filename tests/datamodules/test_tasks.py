@@ -9,7 +9,7 @@ from datamodules.camvid import CamvidDataModule
 from datamodules.cityscapes import CityscapesDataModule
 from datamodules.isic import IsicDataModule
 from datamodules.mastr import MastrDataModule
-from datamodules.tasks import ClassFolderDataModule
+from datamodules.tasks import ClassFolderDataModule, by_number
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
 from tests.datamodules.class_layouts import LAYOUTS, SMALL, camvid, classes, folder, isic
@@ -94,6 +94,9 @@ def test_camvids_tasks_are_spread_over_its_films(tmp_path):
 
 
 def test_frames_of_a_film_are_split_by_their_order(data):
+    names = ["x-10.png", "x-9.png", "x.png", "x-9b.png", "007.png", "8.png"]
+    ordered = ["007.png", "8.png", "x-9.png", "x-9b.png", "x-10.png", "x.png"]
+    assert sorted(names, key=by_number) == ordered
     module = data(ordered=True)
     files = module.objects("train").files
     names = [[files[i].image.stem for i in part] for part in module.split()]

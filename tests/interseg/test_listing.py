@@ -62,6 +62,16 @@ def test_a_folder_is_listed_with_what_is_left_out(tmp_path):
     assert not nested.folders
 
 
+def test_folders_behind_links_are_listed_once(tmp_path):
+    (tmp_path / "photos" / "own").mkdir(parents=True)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "a.png").touch()
+    (tmp_path / "photos" / "own" / "b.png").touch()
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "round").symlink_to(tmp_path / "photos")
+    assert list(list_images(tmp_path / "photos", nested=True).files) == ["linked/a", "own/b"]
+
+
 def test_names_that_tables_cannot_hold_are_left_out_and_told(tmp_path):
     for name in (b"a.png", b"caf\xe9.png"):
         open(os.path.join(os.fsencode(tmp_path), name), "wb").close()

@@ -1,6 +1,7 @@
 """Learning rates by a weight's origin, and schedules."""
 
 import math
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -47,6 +48,17 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
     assert cosine.factor(module, 0) == pytest.approx(0.1)
     assert cosine.factor(module, 50) == pytest.approx(0.5)
     assert cosine.factor(module, 100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("steps", [60, 200])
+def test_a_training_that_is_mostly_warm_up_is_told_of(steps):
+    module = ITIS(click_network(), optimisation=Optimisation(warmup=50))
+    module.trainer = counted(steps, 5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        module.configure_optimizers()
+    told = [str(warning.message) for warning in caught]
+    assert told == [] if steps == 200 else "60 steps, and the rate rises for 50" in told[0]
 
 
 def test_a_schedule_begins_anew_with_a_methods_next_phase():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from interseg.continual.replay import ReplayBuffer
+from interseg.continual.replay import ReplayBuffer, to_half
 from interseg.errors import InputError
 
 
@@ -83,3 +84,7 @@ def test_bad_settings_are_named():
         ReplayBuffer(policy="lifo")
     with pytest.raises(InputError, match="size=5, slots=4"):
         ReplayBuffer(4, 5)
+
+
+def test_what_is_replayed_is_finite_in_half_precision():
+    assert to_half(torch.tensor([-3e5, 0.25, 3e5])).tolist() == [-65504, 0.25, 65504]
