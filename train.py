@@ -18,6 +18,7 @@ from configs.run import log_small_epochs, needs, tell, trainer
 from configs.starting import (
     COMMAND,
     check_free,
+    check_named,
     check_resumes,
     forget_dashboard,
     remove_results,
@@ -44,6 +45,7 @@ def main() -> None:
         print(as_yaml(config), end="")
         return
     needs(config, "model", "data")
+    check_named(config)
     if config["run"]:
         # before the data are read, which may take long
         check_free(Path(config["run"]), config, written)
@@ -67,8 +69,8 @@ def main() -> None:
         if begins:
             remove_results(folder)  # last: a run that does not start takes nothing away
     tell(data)
-    if fit.is_global_zero and lines:
-        print("\n".join(lines), flush=True)
+    if fit.is_global_zero:
+        print("\n".join([*lines, f"run: {folder}"]), flush=True)
     fit.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     if fit.is_global_zero:
         print(f"run: {folder}")

@@ -3,7 +3,8 @@
 SIGUSR1 is what `configs/slurm/train.sh` passes on before a job's time limit or pre-emption: the run
 writes its checkpoint and ends, and the script queues the job again. At SIGTERM a job's run writes
 its checkpoint and goes on until SLURM ends it, which queues pre-empted jobs again itself and leaves
-cancelled ones; a run without SLURM ends.
+cancelled ones; a run without SLURM ends. Ctrl+C (SIGINT) is heard in the same way, and ends the
+process at once when it is pressed again.
 """
 
 import os
@@ -19,7 +20,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from callbacks.checkpoint import write_last
 from interseg.distributed import from_all_ranks
 
-SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 
 
 class Requeue(Checkpoint):
@@ -47,9 +48,14 @@ class Requeue(Checkpoint):
 
     def _hear(self, trainer: Trainer) -> None:
         def heard(number: int, frame: Any) -> None:
+            if number == signal.SIGINT:  # a terminal gives it to all ranks
+                if number in self._heard:
+                    raise KeyboardInterrupt
+                if trainer.is_global_zero:
+                    print("\nends after this step; Ctrl+C again ends at once", file=sys.stderr)
             self._heard.add(number)
             launcher = trainer.strategy.launcher
-            if launcher is not None and slurm_job() is None:
+            if launcher is not None and slurm_job() is None and number != signal.SIGINT:
                 launcher.kill(signal.Signals(number))  # the ranks that this process has started
 
         if threading.current_thread() is threading.main_thread():
@@ -89,7 +95,7 @@ class Requeue(Checkpoint):
 
     def _leave(self, trainer: Trainer, heard: set[int]) -> None:
         """End the run, unless SLURM will or nothing was heard."""
-        if slurm_job() is None and heard:
+        if heard and (slurm_job() is None or signal.SIGINT in heard):
             names = " and ".join(signal.Signals(number).name for number in sorted(heard))
             again = " checkpoint=last" * bool(trainer.training or trainer.validating)
             sys.exit(

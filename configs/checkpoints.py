@@ -20,6 +20,8 @@ from interseg.errors import InputError
 
 DOWNLOADED = ("weights", "encoder_weights")
 """Arguments of networks that name weights of encoders, which may be downloaded."""
+VIEWED = ("mask_map", "long_side")
+"""Arguments of methods on which it depends what a network is shown."""
 SHOWN = 3
 """Weights that a message names."""
 SHIPPED = Path(__file__).parent.parent / "models"
@@ -227,7 +229,9 @@ def start_model(
     file = config["weights"]
     if not file:
         return build_model(config, trusted), []
-    state = read_checkpoint(file)["state_dict"]
+    content = read_checkpoint(file)
+    state, trained = content["state_dict"], trained_model(content)
+    check_encoder(file, trained.get("network"), config["model"].get("network"))
     unfetched = copy.deepcopy(config)
     without_download(unfetched["model"], DOWNLOADED)
     model = build_model(unfetched, trusted)
@@ -244,7 +248,37 @@ def start_model(
         )
     model.load_state_dict(fits, strict=False)
     model.warm = True
-    return model, compare_weights(file, model.state_dict(), state, fits)
+    lines = compare_weights(file, model.state_dict(), state, fits)
+    return model, [*lines, *compare_views(trained, config["model"])]
+
+
+def trained_model(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the `model` of the config that a checkpoint's content holds; empty without one."""
+    node = OmegaConf.to_container(OmegaConf.create(content.get("config") or {}), resolve=True)
+    assert isinstance(node, dict)
+    found: dict[str, Any] = node.get("model") or {}
+    return found
+
+
+def check_encoder(file: str, trained: Any, network: Any) -> None:
+    """Raise `InputError` for weights of a decoder whose frozen encoder is another one than here."""
+    if not isinstance(trained, dict) or not isinstance(network, dict) or holds_encoder(network):
+        return
+    there, here = trained.get("encoder"), network.get("encoder")
+    if there and here and there != here:
+        raise InputError(
+            f"weights={file} are of a decoder on {there}, and model.network.encoder is {here}; "
+            f"give model.network.encoder={there}"
+        )
+
+
+def compare_views(trained: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+    """Write a line on each argument by which the weights' network was shown other inputs."""
+    return [
+        f"weights were trained with model.{key}={trained[key]}, here it is {model[key]}"
+        for key in VIEWED
+        if key in trained and key in model and trained[key] != model[key]
+    ]
 
 
 def select_fitting(model: LightningModule, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -276,11 +310,17 @@ def list_names(names: Sequence[str]) -> str:
 def load_method(
     path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()
 ) -> LightningModule:
-    """Build a run's or a checkpoint's method, in evaluation mode, with `key=value` overrides."""
+    """Build a run's or a checkpoint's method, in evaluation mode, with `key=value` overrides.
+
+    Nothing of it is compiled: sessions run eagerly, and an export is traced.
+    """
     _, file = find_checkpoint(path)
     config = resolve(load([], overrides, trained_config(file, trusted), trusted))
     needs(config, "model")
     without_download(config["model"])
+    network = config["model"].get("network")
+    if isinstance(network, dict) and "compile" in network:
+        network["compile"] = None
     model: LightningModule = build_model(config, trusted)
     if not getattr(model, "answers_clicks", False):
         raise InputError(

@@ -157,6 +157,8 @@ def duration(given: Any) -> Any:
 def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
     """Lower `log_every_n_steps` to the steps of an epoch, so that small trainings are logged.
 
+    Prints a note where `max_steps` is less than an epoch.
+
     Raises `InputError` where the objects do not fill a batch of every process, before anything is
     written.
     """
@@ -174,6 +176,12 @@ def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
     steps = -(-batches // fit.accumulate_grad_batches)
     settings: Any = fit  # which does not declare it
     settings.log_every_n_steps = min(settings.log_every_n_steps, max(1, steps))
+    if 0 < fit.max_steps < steps and fit.is_global_zero:
+        print(
+            f"note: trainer.max_steps={fit.max_steps} ends in the first epoch, of {steps} steps: "
+            "give more for all objects to be seen",
+            flush=True,
+        )
 
 
 @rank_zero_only
@@ -268,4 +276,9 @@ def needs(config: dict[str, Any], *keys: str) -> None:
             example = "data/samples.yaml" if key == "data" else "itis.yaml"
             raise InputError(
                 f"no {key} is configured; give a config that names one, e.g. --config {example}"
+            )
+        if "_target_" not in config[key]:
+            raise InputError(
+                f"{key} has {', '.join(config[key])}, and no _target_: the configs change a {key} "
+                "that none of them names; give the one that they are for before them"
             )

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
 from configs import DEFAULT, plain, read, resolve
-from configs.folders import queued_again
+from configs.folders import queued_again, stamp
 from configs.targets import locate
 from configs.wiring import with_split_seeds
 from interseg.checkpoints import read_checkpoint
@@ -189,6 +189,19 @@ def resume_point(config: dict[str, Any], folder: Path, merged: dict[str, Any]) -
         )
     print(f"{folder} has no checkpoint yet: training starts anew", flush=True)
     return None
+
+
+def check_named(config: dict[str, Any]) -> None:
+    """Raise `InputError` for `checkpoint=last` where no folder is named, by the run or by its job.
+
+    Its message names the newest run of the config's name.
+    """
+    if config["checkpoint"] != "last" or config["run"] or stamp():
+        return
+    runs = Path("runs", config["name"]).glob("*/checkpoints/last.ckpt")
+    newest = sorted(runs, key=lambda path: path.stat().st_mtime)[-1:]
+    example = f"run={newest[0].parent.parent} is the newest" if newest else "run=FOLDER"
+    raise InputError(f"checkpoint=last goes on with a run that has to be named: {example}")
 
 
 def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ class ClickDataModule(ResumableDataModule):
             source = self.source(split)
             if len(source) == 0:
                 name = type(self).__name__
-                first = _first(source.problems)
+                first = _first(source.problems or source.left_out)
                 raise InputError(f"the {split} split of {name} has no object{first}")
             self.sources[split] = source
         return self.sources[split]

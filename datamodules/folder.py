@@ -15,11 +15,13 @@ from datamodules.mask_kinds import (
     KINDS,
     WHY,
     Found,
+    count_large_parts,
     is_smeared,
     kind_of,
     labels_of,
     name_of,
     object_ids,
+    parts_of,
     settle,
     values_of,
 )
@@ -38,9 +40,12 @@ COLOURS = {
     "soft": "shown",
     "colours": "ids",
     "binary": "any",
+    "parts": "any",
 }
 """Way in which `read_labels` reads the colours of a kind's masks; other kinds refuse colours."""
 LOSSY = (".jpg", ".jpeg")
+SEVERAL = 2
+"""Number of large parts that one object may have: what stands before it cuts it in two."""
 
 
 class Listed(NamedTuple):
@@ -57,16 +62,20 @@ class FolderSource(ObjectSource):
 
     A mask is `binary` (all pixels above 0 are the one object), `ids` (a number per object; 255,
     where it is the largest, is ignored), `trimap` (0, 128 = ignore, 255 = object),
-    `soft` (above half is the object) or `colours` (a colour per object). `auto` decides file by
-    file (`kind_of`); a mask that does not fit the others is named and left out.
+    `soft` (above half is the object), `colours` (a colour per object) or `parts` (each connected
+    part of the pixels above 0 is an object). `auto` decides file by file (`kind_of`), between all
+    but the last two; a mask that does not fit the others is named and left out.
 
     Args:
         images: Folder of the images.
         masks: Folder of the masks, named like their images; `a_mask.png` and `a.jpg.png` are masks
             of `a.jpg` too.
-        kind: Kind of the masks: "auto", "binary", "ids", "trimap", "soft" or "colours".
+        kind: Kind of the masks: "auto", "binary", "ids", "trimap", "soft", "colours" or
+            "parts".
         background: Colour of the background as #rrggbb, for "colours".
         nested: Whether to look into folders below both.
+        partly: Whether photos without a mask, and masks without an object, are left out; in a set
+            that has one for every photo they are problems.
     """
 
     def __init__(
@@ -76,13 +85,18 @@ class FolderSource(ObjectSource):
         kind: str = "auto",
         background: str = "#000000",
         nested: bool = False,
+        partly: bool = False,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise InputError(f"masks are {kind!r}; use one of {', '.join(KINDS)}")
         self.kind, self.background = kind, parse_colour(background)
         self.pairs, without, self.left_out = pair_folders(images, masks, nested)
-        self.problems += [f"{path} has no mask in {masks}" for path in without]
+        if partly:
+            unlabelled = f"photos in {images.name}/ without a mask in {masks.name}/"
+            self.left_out += name_some(unlabelled, [path.name for path in without])
+        else:
+            self.problems += [f"{path} has no mask in {masks}" for path in without]
         listed = {}
         for stem in self.pairs:
             found = self._look_at(stem)
@@ -94,6 +108,10 @@ class FolderSource(ObjectSource):
         self._check_background([pair.mask.values for pair in kept.values()])
         self.entries: list[tuple[str, int, tuple[int, int]]] = []
         """Name, id and (height, width) of each object."""
+        empty = [stem for stem, pair in kept.items() if partly and self._is_empty(pair.mask)]
+        names = [self.pairs[stem][1].name for stem in empty]
+        self.left_out += name_some(f"masks in {masks.name}/ without an object", names)
+        kept = {stem: pair for stem, pair in kept.items() if stem not in empty}
         for stem, pair in kept.items():
             ids = self._find_objects(stem, pair.mask.values)
             self.entries += [(stem, id, pair.shape) for id in ids]
@@ -104,6 +122,12 @@ class FolderSource(ObjectSource):
             self.notes += name_some(
                 "masks with soft edges, cut at half (data.kind=ids reads their values as ids)",
                 [self.pairs[stem][1].name for stem in soft],
+            )
+            several = [stem for stem, pair in kept.items() if pair.mask.parts > SEVERAL]
+            self.notes += name_some(
+                "binary masks of several parts, each mask taken as one object (data.kind=parts: an "
+                "object a part)",
+                [self.pairs[stem][1].name for stem in several],
             )
         headers = [(self.pairs[stem][0].name, pair.header) for stem, pair in kept.items()]
         self.notes += note_photos(headers, self.upright)
@@ -130,7 +154,8 @@ class FolderSource(ObjectSource):
             self.problems.append(f"{mask} {reason}")
             return None
         kind = kind_of(labels, lossy) if self.kind == "auto" else self.kind
-        return Listed(header, shape, Found(values, kind))
+        parts = count_large_parts(labels) if kind == "binary" else 1
+        return Listed(header, shape, Found(values, kind, parts))
 
     def _settle(self, found: dict[str, Found]) -> dict[str, str]:
         """Settle each mask's kind, and note the masks that do not fit the others."""
@@ -154,6 +179,10 @@ class FolderSource(ObjectSource):
             "give data.background='#rrggbb'"
         )
 
+    def _is_empty(self, mask: Found) -> bool:
+        """Tell whether a mask has one value, that of the background."""
+        return mask.values <= {self.background if self.kind == "colours" else 0}
+
     def _find_objects(self, stem: str, values: frozenset[int]) -> list[int]:
         ids = object_ids(values, self.kinds[stem], self.background)
         if not ids:
@@ -165,7 +194,8 @@ class FolderSource(ObjectSource):
         return ids
 
     def _read_mask(self, path: Path) -> NDArray[np.int32]:
-        return read_labels(path, COLOURS.get(self.kind, "refuse"))
+        labels = read_labels(path, COLOURS.get(self.kind, "refuse"))
+        return parts_of(labels) if self.kind == "parts" else labels
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -206,9 +236,10 @@ class FolderDataModule(ClickDataModule):
     """Data module of images and masks in folders.
 
     They are in `root/images` and `root/masks`, or in `root/train/images` and so on if each split
-    has folders of its own; without those of `val`, validation sees the test split. Without such
+    has folders of its own; where `val` or `test` has none, it is the other one. Without such
     folders every split has the same objects, so that any folder can be evaluated on or trained on;
-    a note says so. `split` divides it by image instead.
+    a note says so. `split` divides it by image instead. Photos without a mask, and masks without an
+    object, are left out.
 
     Args:
         root: Folder of the data set.
@@ -218,7 +249,8 @@ class FolderDataModule(ClickDataModule):
         background: See `FolderSource`.
         nested: See `FolderSource`.
         split: Shares of the images for training and test, or for training, validation and test,
-            drawn at random; null for no split.
+            drawn at random, so that most photos stay where they are when others are added; null for
+            no split.
         split_seed: Seed of that draw, apart from the run's: runs of all seeds are evaluated on the
             same objects.
         loading: See `Loading`.
@@ -249,10 +281,14 @@ class FolderDataModule(ClickDataModule):
             f"put {self.images}/ and {self.masks}/ with the same stems into it",
         )
         apart = (root / split / self.images).is_dir()
-        test = root / "test"
+        test, val = root / "test", root / "val"
         if split == "val" and not (apart or self.shares) and (test / self.images).is_dir():
             source = self._open(test)  # as with two shares
             source.notes.append(f"there is no val/ beside {test}: validation sees the test split")
+            return source
+        if split == "test" and not (apart or self.shares) and (val / self.images).is_dir():
+            source = self._open(val)
+            source.notes.append(f"there is no test/ beside {val}: evaluation sees the val split")
             return source
         if apart and self.shares is not None:
             raise InputError(
@@ -276,4 +312,4 @@ class FolderDataModule(ClickDataModule):
         how = "images and masks lie in two folders, the same stem for both"
         images = require_folder(root / self.images, "a part of the data set", how)
         masks = require_folder(root / self.masks, "a part of the data set", how)
-        return FolderSource(images, masks, self.kind, self.background, self.nested)
+        return FolderSource(images, masks, self.kind, self.background, self.nested, partly=True)

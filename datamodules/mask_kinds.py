@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("auto", "binary", "ids", "trimap", "soft", "colours")
+KINDS = ("auto", "binary", "ids", "trimap", "soft", "colours", "parts")
 WHY = {
     "binary": "two values, 0 and 1 or 0 and 255",
     "ids": "several values, each an object; 255, where it is the largest, is ignored",
@@ -37,6 +38,8 @@ class Found(NamedTuple):
     values: frozenset[int]
     kind: str
     """Kind of the mask: one of `KINDS`, `EMPTY` or `UNCLEAR`."""
+    parts: int = 1
+    """Number of its large parts, of a binary mask."""
 
 
 def kind_of(labels: NDArray[np.int32], lossy: bool = False) -> str:
@@ -183,6 +186,8 @@ def object_ids(values: frozenset[int], kind: str, background: int = 0) -> list[i
     if kind == "colours":
         colours = values - {background}
         return sorted(BLACK if colour == 0 else colour for colour in colours)
+    if kind == "parts":
+        return sorted(values - {0})
     if kind == "ids":
         ignored = {255} if max(values, default=0) == 255 else set()
         return sorted(values - {0} - ignored)
@@ -208,7 +213,22 @@ def labels_of(
         ids = np.where(values == 0, BLACK, values)
         ids[values == background] = 0
         return ids.astype(np.int32), None
+    if kind == "parts":
+        return values, None
     return values, 255 if values.max() == 255 else None
+
+
+def parts_of(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number the connected parts of the pixels above 0 from 1; diagonals connect."""
+    _, parts = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
+    return np.asarray(parts, np.int32)
+
+
+def count_large_parts(labels: NDArray[np.int32]) -> int:
+    """Count the connected parts that have a quarter of the largest one's pixels, or more."""
+    _, counts = count_values(parts_of(labels))
+    areas = counts[1:] if (labels == 0).any() else counts
+    return int((4 * areas >= areas.max(initial=1)).sum())
 
 
 def name_of(id: int, kind: str) -> str:

@@ -77,5 +77,5 @@ def ignore_job_signals(worker: int) -> None:
 
     They reach all processes of a job; the training process handles them.
     """
-    for number in (signal.SIGUSR1, signal.SIGTERM):
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from interseg.clicks.layout import IGNORE
 from interseg.errors import InputError
 
+TABLE = 2**16
+"""Label below which values are numbered by a table."""
+
 
 class Sample(NamedTuple):
     """One object in its whole image."""
@@ -94,9 +97,19 @@ def sample_from_labels(
     if ignore is not None:
         mask[labels == ignore] = IGNORE
         others[labels == ignore] = 0
-    _, numbers = np.unique(others, return_inverse=True)
-    numbers = numbers.reshape(others.shape).clip(0, 255)  # later ones count as the 255th
-    return Sample(image, mask, numbers.astype(np.uint8))
+    return Sample(image, mask, number_values(others))
+
+
+def number_values(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Number the values of labels (H, W) in their order, from 0; the 255th stands for later ones.
+
+    A table is several times as fast as sorting the pixels.
+    """
+    if labels.max() < TABLE:
+        numbers = np.cumsum(np.bincount(labels.ravel()) > 0) - 1
+        return numbers.clip(0, 255).astype(np.uint8)[labels]
+    _, inverse = np.unique(labels, return_inverse=True)
+    return inverse.reshape(labels.shape).clip(0, 255).astype(np.uint8)
 
 
 def check_counts(least: int = 1, **counts: int | None) -> None:

@@ -1,6 +1,7 @@
 """Splits of one set of objects by image, so that no image is in both training and evaluation."""
 
 from collections.abc import Hashable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,17 +34,27 @@ def is_share(value: Any) -> bool:
 def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: int) -> list[int]:
     """List the objects of a split, which are those of its images, drawn by the seed.
 
+    An image's place in the draw depends on its name and the seed alone: of a set that grows, few
+    images change sides.
+
     Args:
         images: Image of each object.
         shares: Shares of the images for training and test, or for training, validation and test.
         split: "train", "val" or "test"; with two shares the last two are the same.
         seed: Seed of the draw.
+
+    Raises:
+        InputError: The split has no image.
     """
-    known = sorted(set(images), key=str)
-    order = np.random.default_rng(seed).permutation(len(known))
-    ends = [0, *np.rint(np.cumsum(shares) * len(known)).astype(int).tolist()]
+    order = sorted(set(images), key=lambda image: sha256(f"{seed} {image}".encode()).digest())
+    ends = [0, *np.rint(np.cumsum(shares) * len(order)).astype(int).tolist()]
     number = {"train": 0, "val": 1, "test": len(shares) - 1}[split]
-    chosen = {known[i] for i in order[ends[number] : ends[number + 1]]}
+    chosen = set(order[ends[number] : ends[number + 1]])
+    if not chosen:
+        raise InputError(
+            f"data.split={list(shares)} of {len(order)} images leaves none for {split}; "
+            "give other shares, or more images"
+        )
     return [index for index, image in enumerate(images) if image in chosen]
 
 

@@ -11,13 +11,16 @@ from interseg.errors import InputError
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits of sensors whose values are stored in files of 16 bits."""
 LARGEST = 65535
+MOST = 99.9
+"""Percentage of a photo's values that its number of bits has to hold."""
 
 
 def to_bytes(values: NDArray[Any], declared: int | None, path: Path) -> NDArray[np.uint8]:
     """Scale values to 0 to 255.
 
     Whole numbers from 0 to 65535 lose their lower bits. Their number of bits is the declared one,
-    or the least of 8, 10, 12, 14 and 16 that holds them. Fractions within [0, 1] are shares of
+    or the least of 8, 10, 12, 14 and 16 that holds all but the brightest thousandth of them, which
+    becomes white: a hot pixel darkens no photo. Fractions within [0, 1] are shares of
     white. All other values are scaled by their own range.
 
     Args:
@@ -44,4 +47,8 @@ def to_bytes(values: NDArray[Any], declared: int | None, path: Path) -> NDArray[
     bits = next(depth for depth in DEPTHS if high < 2**depth)
     if declared is not None and bits <= declared < DEPTHS[-1]:
         bits = declared
-    return np.asarray(values.astype(np.int64) >> (bits - 8), np.uint8)
+    elif bits > DEPTHS[0]:
+        most = np.percentile(values, MOST, method="higher")
+        bits = next(depth for depth in DEPTHS if most < 2**depth)
+    whole = values.astype(np.int64).clip(0, 2**bits - 1)
+    return np.asarray(whole >> (bits - 8), np.uint8)

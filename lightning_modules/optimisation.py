@@ -75,8 +75,9 @@ class Optimisation:
         if self.warmup > WARM * steps:
             rank_zero_warn(
                 f"this training has {steps} steps, and the rate rises for {self.warmup} of them: "
-                "give more trainer.max_epochs, or fewer steps of model.optimisation.warmup; from a "
-                "few photos a network that ships is fine-tuned instead (--config finetune.yaml)"
+                "give more trainer.max_epochs (or max_steps), or a lower "
+                "model.optimisation.warmup; from a few photos rather fine-tune a network that "
+                "ships (docs/how-to/own-data.md)"
             )
         groups = [
             {"params": weights, "lr": self.learning_rate * self.rates.get(origin, 1.0)}

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import Callback
 from torch.multiprocessing import ProcessExitedException
 
-from callbacks.requeue import Requeue, slurm_job
+from callbacks.requeue import SIGNALS, Requeue, slurm_job
 from configs.run import slurm_step
 from interseg.errors import InputError
 from tests.helpers.click_runs import (
@@ -38,7 +38,7 @@ class Told(Callback):
 
 @pytest.mark.parametrize(
     ("step", "number"),
-    [(step, (signal.SIGTERM, signal.SIGUSR1)[step % 2]) for step in range(EPOCHS * STEPS - 1)],
+    [(step, SIGNALS[step % 3]) for step in range(EPOCHS * STEPS - 1)],
 )
 def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, step, number):
     source, before = undisturbed / "folder", signal.getsignal(number)
@@ -50,6 +50,14 @@ def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, 
         module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True
     )
     assert_same_training(last(undisturbed), last(tmp_path))
+
+
+def test_ctrl_c_is_told_of_and_a_second_one_ends_at_once(undisturbed, tmp_path, capsys):
+    told = [Told(2, signal.SIGINT), Told(2, signal.SIGINT)]
+    with pytest.raises(SystemExit):
+        trainer(tmp_path, Requeue(), *told, every=None).fit(module(), data(undisturbed / "folder"))
+    assert "Ctrl+C again ends at once" in capsys.readouterr().err
+    assert last(tmp_path)["global_step"] == 2, "the step in hand is not finished"
 
 
 class ToldInValidation(Told):

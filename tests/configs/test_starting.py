@@ -1,6 +1,7 @@
 """Starts in a folder with files: refused, resumed, overwritten; a failed start leaves nothing."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -10,7 +11,7 @@ from omegaconf import OmegaConf
 from configs import load, resolve
 from configs.folders import claim, open_folder
 from configs.run import build_model
-from configs.starting import check_free, remove_results
+from configs.starting import check_free, check_named, remove_results
 from interseg.checkpoints import digest
 from interseg.errors import InputError
 from tests.helpers.commands import CLOSED, CROP, called, refused, succeeded, tiny
@@ -50,6 +51,10 @@ FAILING = {
     "a download for a training": ("train.py", ["--config", "itis.yaml", "data.root=no/where"]),
     "a download for an evaluation": ("evaluate.py", ["--config", "itis.yaml", "data.root=nowhere"]),
     "weights": ("train.py", [*PHOTOS, "weights=nowhere"]),
+    "a model that is not named": (
+        "train.py",
+        ["--config", "finetune.yaml", "--config", "data/samples.yaml"],
+    ),
     "a checkpoint": ("train.py", [*PHOTOS, "checkpoint=nowhere.ckpt"]),
     "a callback": (
         "train.py",
@@ -68,6 +73,25 @@ def test_a_start_that_fails_leaves_nothing(what, given, tmp_path, monkeypatch):
     name, words = FAILING[what]
     refused(called(name, *words, *given, cwd=tmp_path))
     assert files(tmp_path) == {}
+
+
+def test_a_run_to_go_on_with_has_to_be_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("INTERSEG_STAMP", raising=False)
+    monkeypatch.chdir(tmp_path)
+    config = {"checkpoint": "last", "run": None, "name": "small"}
+    with pytest.raises(InputError, match=r"has to be named: run=FOLDER$"):
+        check_named(config)
+    for time, name in enumerate(("b", "a")):
+        file = tmp_path / "runs" / "small" / name / "checkpoints" / "last.ckpt"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (time, time))
+    with pytest.raises(InputError, match=r"has to be named: run=runs/small/a is the newest$"):
+        check_named(config)
+    check_named(config | {"run": "mine"})
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("ENVIRONMENT", "BATCH")
+    check_named(config)  # the folder has the job's name
 
 
 def test_a_folder_of_the_time_goes_with_a_start_that_fails(tmp_path, monkeypatch):

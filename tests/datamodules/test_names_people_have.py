@@ -91,6 +91,14 @@ NAMES = [
         },
     ),
     (
+        "a photo without a mask, in a set that is annotated in part",
+        lambda root: masks(root, {"a.png": BOX}, {"a.png": PHOTO, "b.png": PHOTO}, partly=True),
+        {
+            "objects": {"a.png: object 1": (140, 0)},
+            "left_out": ["photos in images/ without a mask in masks/: 1 (b.png)"],
+        },
+    ),
+    (
         "folders below",
         lambda root: masks(
             root, {"a.png": BOX, "more/b.png": BOX}, {"a.png": PHOTO, "more/b.png": PHOTO}
@@ -138,9 +146,15 @@ NAMES = [
     (
         "split, training",
         lambda root: split_of(root, "train", split=[0.6, 0.4]),
-        ["2.png", "3.png", "4.png"],
+        ["1.png", "2.png", "4.png"],
     ),
-    ("split, test", lambda root: split_of(root, "test", split=[0.6, 0.4]), ["0.png", "1.png"]),
+    ("split, test", lambda root: split_of(root, "test", split=[0.6, 0.4]), ["0.png", "3.png"]),
+    (
+        "split, an empty part",
+        lambda root: split_of(root, "test", split=[0.95, 0.05]),
+        "error: data.split=[0.95, 0.05] of 5 images leaves none for test; "
+        "give other shares, or more images",
+    ),
     (
         "split, no shares",
         lambda root: split_of(root, "test", split=0.8),

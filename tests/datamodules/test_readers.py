@@ -11,8 +11,10 @@ from datamodules.coco_source import CocoSource
 from datamodules.folder import FolderDataModule, FolderSource
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
+from datamodules.sources import number_values
+from datamodules.splits import part_of
 from interseg.errors import InputError
-from tests.helpers.drawing import write
+from tests.helpers.drawing import draw_folder, write
 
 
 def folder_of(tmp_path: Path, masks: list[np.ndarray]) -> FolderSource:
@@ -232,3 +234,46 @@ def test_stems_that_clash_or_never_match_and_unknown_kinds_are_named(folder, tmp
     write(tmp_path / "other" / "x.png", np.zeros((3, 3), np.uint8))
     with pytest.raises(InputError, match="has the stem of an image"):
         FolderSource(folder / "images", tmp_path / "other")
+
+
+def test_parts_of_a_binary_mask_are_objects_where_told(tmp_path):
+    cells = np.zeros((20, 30), np.uint8)
+    cells[2:6, 2:6], cells[2:6, 10:14], cells[10:14, 4:9] = 255, 255, 255
+    cells[14, 9] = 255  # at a corner
+    folder_of(tmp_path, [cells])
+    whole = FolderSource(tmp_path / "images", tmp_path / "masks")
+    assert len(whole) == 1
+    assert whole.notes == [
+        "binary masks of several parts, each mask taken as one object (data.kind=parts: an object "
+        "a part): 1 (0.png)"
+    ]
+    source = FolderSource(tmp_path / "images", tmp_path / "masks", "parts")
+    assert [source.name(i) for i in range(3)] == [f"0.png: object {i}" for i in (1, 2, 3)]
+    assert [int((source.read(i).mask == 1).sum()) for i in range(3)] == [16, 16, 21]
+    assert sum(source.read(i).mask for i in range(3)).max() == 1
+
+
+def test_without_a_test_folder_evaluation_sees_the_val_split(tmp_path):
+    draw_folder(tmp_path / "train", 2)
+    draw_folder(tmp_path / "val", 1)
+    data = FolderDataModule(str(tmp_path))
+    assert data.names("test") == data.names("val")
+    assert data.notes == [f"there is no test/ beside {tmp_path}/val: evaluation sees the val split"]
+
+
+@pytest.mark.parametrize("most", [7, 70000])
+def test_other_objects_are_numbered_in_their_order(most):
+    labels = np.random.default_rng(0).choice([0, 3, 5, most], (9, 8)).astype(np.int32)
+    expected = np.searchsorted(np.unique(labels), labels)
+    assert number_values(labels).tolist() == expected.tolist()
+    many = np.arange(400, dtype=np.int32).reshape(20, 20)
+    assert number_values(many).tolist() == many.clip(0, 255).tolist()
+
+
+def test_few_photos_change_sides_when_a_set_grows():
+    before, after = ([f"{i}.png" for i in range(count)] for count in (40, 50))
+    learned = set(part_of(before, [0.8, 0.2], "train", 3))
+    held_out = set(part_of(after, [0.8, 0.2], "test", 3))
+    assert len(learned) == 32
+    assert len(held_out) == 10
+    assert len(learned & held_out) <= 2

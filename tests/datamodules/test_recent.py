@@ -127,8 +127,9 @@ def test_what_davis_585_lacks_is_named(davis585):
     source = data_of("davis585", davis585).source("test")
     assert len(source) == 1
     assert "dance/00009.jpg" in source.problems[-1]
+    (davis585 / "above" / "data" / "bear").mkdir(parents=True)
     with pytest.raises(InputError, match="has no video's folder with masks; unpack DAVIS585"):
-        data_of("davis585", davis585.parent).source("test")
+        data_of("davis585", davis585 / "above").source("test")
 
 
 def test_tetris_has_an_object_a_colour_and_is_reduced_as_published(tmp_path):

@@ -1,12 +1,17 @@
+"""Augmentations: crops at the object, and reductions without aliases."""
+
 import albumentations
 import numpy as np
+import pytest
 import torch
 
+from configs import build, load, resolve
 from datamodules.base import Loading
 from datamodules.click_batches import ClickDataset, identity_map
 from datamodules.folder import FolderDataModule
 from datamodules.transforms import CropAtObject
 from interseg.clicks.layout import IGNORE
+from interseg.views import resize_image
 
 
 def test_the_centre_is_an_object_pixel_and_what_lies_beyond_is_padding(folder):
@@ -47,3 +52,16 @@ def test_a_view_without_the_object_is_cropped_anywhere():
     )
     assert view["image"].shape == (8, 6, 3)
     assert view["to_source"].shape == (8, 6, 2)
+
+
+@pytest.mark.parametrize("method", ["itis/once.yaml", "two_in_one/once.yaml", "small.yaml"])
+def test_training_reduces_a_photo_as_the_network_does(method):
+    """A large photo with noise, of which samples at intervals are another texture."""
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (1200, 1600, 3)).astype(np.uint8)
+    reduce = build(resolve(load([method]))["loading"]["augment"][0])
+    found = reduce(image=photo)["image"].astype(float)
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
+    expected = resize_image(tensor, found.shape[:2])[0].permute(1, 2, 0).numpy()
+    assert np.abs(found - expected).mean() < 0.2 * np.abs(photo - 127.5).mean()
+    assert 0.8 < found.std() / expected.std() < 1.5

@@ -3,6 +3,8 @@
 The table of files is tests/datamodules/test_photos_people_have.py.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
@@ -118,6 +120,19 @@ def test_values_are_scaled_by_what_is_declared_or_held(values, declared, expecte
     scaled = to_bytes(values, declared, tmp_path)
     assert scaled.dtype == np.uint8
     assert scaled.tolist() == expected
+
+
+def test_a_hot_pixel_darkens_no_photo():
+    values = np.random.default_rng(0).integers(100, 800, (50, 60)).astype(np.uint16)
+    expected = to_bytes(values, None, Path("a.tif"))
+    values[7, 9] = 65535
+    found = to_bytes(values, None, Path("a.tif"))
+    assert found[7, 9] == 255
+    found[7, 9] = expected[7, 9]
+    assert np.array_equal(found, expected)
+    declared = to_bytes(values, 12, Path("a.tif"))
+    assert declared[7, 9] == 255
+    assert to_bytes(np.full((4, 5), 65535, np.uint16), None, Path("a.tif")).min() == 255
 
 
 def test_infinite_values_are_counted(tmp_path):
