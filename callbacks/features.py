@@ -15,6 +15,9 @@ from interseg.errors import InputError
 from interseg.features import FeatureStore, cache_folder
 from interseg.views import Box, crop_view
 
+LATE = 4
+"""Epoch from which most views should have been seen before."""
+
 
 class KeptFeatures(Callback):
     """Gives every training batch its encoder's `features`, from a store that the first epochs fill.
@@ -51,6 +54,7 @@ class KeptFeatures(Callback):
         self.limit, self.crop, self.seed = limit, crop, seed
         self.store: FeatureStore | None = None
         self._warned = False
+        self._shown = self._encoded = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the store; raises `InputError` for a network whose features change in training."""
@@ -71,11 +75,27 @@ class KeptFeatures(Callback):
         assert self.store is not None
         batch["features"], encoded = self.store.features(batch["image"], network.features)
         count = len(batch["image"])
+        self._shown, self._encoded = self._shown + count, self._encoded + encoded
         pl_module.log("new", encoded / max(1, count), prog_bar=True, batch_size=count)
         if self.store.full and not self._warned:
             self._warned = True
             rank_zero_warn(full(self.store.folder, self.limit))
         self.cut(batch, trainer.current_epoch, network.encoder.divisor)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count views from here."""
+        self._shown = self._encoded = 0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Warn of views that do not come again; of a photo and its mirror image few are new."""
+        late = trainer.current_epoch >= LATE and self._encoded > self._shown / 2
+        if late and not self._warned:
+            self._warned = True
+            rank_zero_warn(
+                f"{self._encoded} of {self._shown} views of this epoch had to be encoded: "
+                "loading.augment shows others every time, which are kept for nothing; give "
+                "callbacks.features=null, or an augmentation of few views (flips)"
+            )
 
     def cut(self, batch: ClickBatch, epoch: int, divisor: int) -> None:
         """Cut a batch with its features to the parts of an epoch, in place."""

@@ -89,6 +89,12 @@ def guarded(main: Callable[[], int | None]) -> None:
     except MisconfigurationException as error:  # what Lightning finds in a config once it runs
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        if "conditioned on metric" not in str(error):
+            raise
+        # what an EarlyStopping finds at the end of an epoch
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

@@ -3,6 +3,8 @@
 They change no weight whoever computed them, and a photo is encoded once for all runs.
 """
 
+import warnings
+
 import albumentations
 import numpy as np
 import pytest
@@ -237,3 +239,14 @@ def test_a_crop_is_of_sizes_that_the_network_does_not_pad(share, side):
     crop_cells(batch, share, [np.random.default_rng(i) for i in range(2)], divisor=16)
     assert batch["image"].shape[-2] == side
     assert batch["features"][0].shape[-2] == side // 8
+
+
+def test_views_that_never_come_again_are_told_of_once(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.features.LATE", 1)
+    crops = [albumentations.Resize(96, 96), albumentations.RandomCrop(64, 64)]
+    with pytest.warns(UserWarning, match=r"had to be encoded: .*callbacks.features=null") as warned:
+        fit(tmp_path / "crops", folder, KeptFeatures(None), augment=crops)
+    assert sum("had to be encoded" in str(one.message) for one in warned) == 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*had to be encoded")
+        fit(tmp_path / "whole", folder, KeptFeatures(None), augment=VIEW[:1])
