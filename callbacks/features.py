@@ -16,7 +16,7 @@ from interseg.features import FeatureStore, cache_folder
 from interseg.views import Box, crop_view
 
 LATE = 4
-"""Epoch from which most views should have been seen before."""
+"""Number of epochs after which most views should have been seen before."""
 
 
 class KeptFeatures(Callback):
@@ -54,7 +54,7 @@ class KeptFeatures(Callback):
         self.limit, self.crop, self.seed = limit, crop, seed
         self.store: FeatureStore | None = None
         self._warned = False
-        self._shown = self._encoded = 0
+        self._shown = self._encoded = self._epochs = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the store; raises `InputError` for a network whose features change in training."""
@@ -66,6 +66,7 @@ class KeptFeatures(Callback):
                 "give callbacks.features=null"
             )
         self.store = FeatureStore(network.encoder.key, self.folder, self.limit)
+        self._epochs = 0
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ClickBatch, batch_idx: int
@@ -85,11 +86,13 @@ class KeptFeatures(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count views from here."""
         self._shown = self._encoded = 0
+        self._epochs += 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Warn of views that do not come again; of a photo and its mirror image few are new."""
-        late = trainer.current_epoch >= LATE and self._encoded > self._shown / 2
-        if late and not self._warned:
+        alone = self.folder is not None or trainer.world_size == 1  # or others' views are not here
+        late = self._epochs > LATE and trainer.limit_train_batches == 1.0 and alone
+        if late and self._encoded > self._shown / 2 and not self._warned:
             self._warned = True
             rank_zero_warn(
                 f"{self._encoded} of {self._shown} views of this epoch had to be encoded: "

@@ -60,7 +60,8 @@ class Requeue(Checkpoint):
 
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, heard)
+                if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, heard)  # shells ignore Ctrl+C for what runs behind them
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

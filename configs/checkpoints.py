@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from yaml import YAMLError
 
 from configs import DEFAULT, build, load, merge, plain, read, resolve
 from configs.run import build_model, needs
 from configs.targets import MOVED_KEYS, is_ours, locate, read_earlier_keys
-from configs.wiring import with_split_seeds
+from configs.wiring import with_split_draws
 from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
@@ -84,7 +86,7 @@ def trained_config(weights: Path, trusted: Sequence[str] = ()) -> dict[str, Any]
         "overwrite": False,
     }
     read_earlier_keys(found)
-    found["data"] = with_split_seeds(found.get("data"), found.get("seed", 0))
+    found["data"] = with_split_draws(found.get("data"), found.get("seed", 0), "numbers")
     below = read(DEFAULT)
     callbacks = below["callbacks"]
     # `merge` refuses to turn off what is not there, and here a method's own YAML is not
@@ -142,12 +144,14 @@ def check_held_out(
         return
     if Path(now["root"]).resolve() != Path(before["root"]).resolve():
         return
-    held_out, start = data.split()[0], build(before, trusted, "data")
-    learned = {*start.order(0)} & {*held_out}
+    start = build(before, trusted, "data")
+    held_out = {data.cases()[number].label for number in data.split()[0]}
+    cases = start.cases()
+    learned = {cases[number].label for number in start.order(0)} & held_out
     if not learned:
         return
     what = f"{file} has learned {len(learned)} of the {len(held_out)} volumes that are held out"
-    if start.split()[0] == held_out:
+    if {cases[number].label for number in start.split()[0]} == held_out:
         raise InputError(f"{what}, as it played these; start from a run that learned the others")
     raise InputError(f"{what}; give data.seed={start.seed} and data.held_out={start.held_out}")
 
@@ -254,10 +258,12 @@ def start_model(
 
 def trained_model(content: Mapping[str, Any]) -> dict[str, Any]:
     """Read the `model` of the config that a checkpoint's content holds; empty without one."""
-    node = OmegaConf.to_container(OmegaConf.create(content.get("config") or {}), resolve=True)
-    assert isinstance(node, dict)
-    found: dict[str, Any] = node.get("model") or {}
-    return found
+    try:
+        config: Any = OmegaConf.create(content.get("config") or {})
+        node = OmegaConf.to_container(config.get("model") or OmegaConf.create(), resolve=True)
+    except (OmegaConfBaseException, YAMLError, AttributeError, ValueError):
+        return {}  # another program's
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
 
 
 def check_encoder(file: str, trained: Any, network: Any) -> None:

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from configs import DEFAULT, plain, read, resolve
 from configs.folders import queued_again, stamp
 from configs.targets import locate
-from configs.wiring import with_split_seeds
+from configs.wiring import with_split_draws
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
@@ -83,7 +83,8 @@ def pretrained(config: dict[str, Any]) -> str | None:
 def streamed(node: dict[str, Any]) -> dict[str, Any]:
     """Return the `STREAMED` arguments of a stream's data, those that are left out by default."""
     known = inspect.signature(locate(node["_target_"])).parameters
-    return {key: node.get(key, known[key].default) for key in STREAMED if key in known}
+    given = {key: node.get(key, known[key].default) for key in STREAMED if key in known}
+    return {key: None if value == [] else value for key, value in given.items()}
 
 
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
@@ -230,9 +231,9 @@ def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) ->
             f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}"
         )
     whole = plain(OmegaConf.create(content.get("config") or "{}"))
-    data = with_split_seeds(whole.get("data") or {}, whole.get("seed", 0))
+    data = with_split_draws(whole.get("data") or {}, whole.get("seed", 0), "numbers")
     lines = changes(data, merged.get("data") or {})
-    split = [line for line in lines if re.search(r"split_seed: \d+ -> \d+$", line)]
+    split = [line for line in lines if re.search(r"split_(seed|by): \w+ -> \w+$", line)]
     if merged.get("protocol") and whole.get("data"):
         before, now = (streamed(resolve(one)["data"]) for one in (whole, merged))
         split += changes(before, now)

@@ -25,17 +25,18 @@ def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
     if config.get("protocol") is not None:
         given["protocol"] = "${protocol}"
     missing = {key: value for key, value in given.items() if key in taken and key not in data}
-    return config | {"data": with_split_seeds(data | missing, 0)}
+    return config | {"data": with_split_draws(data | missing, 0, "names")}
 
 
-def with_split_seeds(node: Any, seed: int) -> Any:
-    """Write the seed of each split into a data node that names none.
+def with_split_draws(node: Any, seed: int, by: str) -> Any:
+    """Write the seed of each split, and what it is drawn by, into a data node that names none.
 
-    Configs of earlier versions lack it: their splits were drawn by the run's seed.
+    Configs of earlier versions lack them: their splits were drawn by the run's seed, and by the
+    images' numbers.
     """
     if not isinstance(node, dict):
         return node
-    given = {key: with_split_seeds(value, seed) for key, value in node.items()}
+    given = {key: with_split_draws(value, seed, by) for key, value in node.items()}
     if node.get("split") and is_ours(node):
-        given.setdefault("split_seed", seed)
+        given = {"split_seed": seed, "split_by": by} | given
     return given

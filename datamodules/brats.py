@@ -42,7 +42,9 @@ class BratsDataModule(VolumeDataModule):
             label = found[0] if found else image.parent.parent / "*OT*"
         else:
             label = image.with_name(image.name.replace("_flair", "_seg"))
-            others = [path for path in image.parent.glob("*.nii*") if "seg" in path.name.lower()]
+            others = [
+                path for path in image.parent.glob("[!.]*.nii*") if "seg" in path.name.lower()
+            ]
             if not label.exists() and len(others) == 1:
                 label = others[0]
         if not label.exists():

@@ -6,7 +6,7 @@ from pathlib import Path
 from datamodules.base import ClickDataModule, Loading
 from datamodules.coco_source import CocoSource
 from datamodules.sources import ObjectSource, Subset, drop_repeats, require_folder
-from datamodules.splits import check_shares, note_same_objects, part_of
+from datamodules.splits import check_by, check_shares, note_same_objects, part_of
 from interseg.errors import InputError
 
 
@@ -42,6 +42,7 @@ class CocoDataModule(ClickDataModule):
         crowds: bool = False,
         split: Sequence[float] | None = None,
         split_seed: int = 0,
+        split_by: str = "names",
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
@@ -49,7 +50,7 @@ class CocoDataModule(ClickDataModule):
         self.splits, self.min_area = splits or {}, min_area
         self.categories = categories
         self.per_category, self.crowds = per_category, crowds
-        self.shares, self.split_seed = check_shares(split), split_seed
+        self.shares, self.drawn = check_shares(split), (split_seed, check_by(split_by))
         self._opened: dict[Path, CocoSource] = {}
 
     def source(self, split: str) -> ObjectSource:
@@ -78,7 +79,7 @@ class CocoDataModule(ClickDataModule):
         whole = self._opened[annotations]
         if self.shares is not None:
             image_ids = [row["image_id"] for row in whole.rows]
-            return Subset(whole, part_of(image_ids, self.shares, split, self.split_seed))
+            return Subset(whole, part_of(image_ids, self.shares, split, *self.drawn))
         if split == "test" and part != self.splits.get("test", "test"):
             note = f"there is no test file beside {annotations}: its objects are those of test too"
             whole.notes = drop_repeats([*whole.notes, note])

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from interseg.errors import InputError
 from interseg.images import LARGEST_SIDE
-from interseg.listing import leads_out
+from interseg.listing import IMAGE_SUFFIXES, leads_out
 from interseg.masks import unpack_runs
 
 PARTS = ("images", "annotations", "categories")
@@ -96,7 +96,8 @@ def with_file_name(row: Any) -> Any:
         return row
     folder_and_name = address.split("/")[-2:]
     name = row.get("file_name", "")
-    of_2014 = isinstance(name, str) and name.startswith("COCO_") and name != folder_and_name[-1]
+    is_file = folder_and_name[-1].lower().endswith(IMAGE_SUFFIXES)
+    of_2014 = is_file and str(name).startswith("COCO_") and name != folder_and_name[-1]
     if "file_name" in row and not of_2014:
         return row
     return row | {"file_name": "/".join(folder_and_name)}

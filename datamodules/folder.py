@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from datamodules.base import ClickDataModule, Loading
 from datamodules.mask_kinds import (
     EMPTY,
+    HALF,
     KINDS,
     WHY,
     Found,
     count_large_parts,
     is_smeared,
+    is_soft,
     kind_of,
     labels_of,
     name_of,
@@ -28,7 +30,7 @@ from datamodules.mask_kinds import (
 from datamodules.orientation import check_fit, decide_upright, note_photos
 from datamodules.pairing import pair_folders
 from datamodules.sources import ObjectSource, Sample, Subset, require_folder, sample_from_labels
-from datamodules.splits import check_shares, note_same_objects, part_of
+from datamodules.splits import check_by, check_shares, note_same_objects, part_of
 from interseg.errors import InputError
 from interseg.images import Header, image_header, read_image
 from interseg.labels import colour_id, read_labels
@@ -154,7 +156,7 @@ class FolderSource(ObjectSource):
             self.problems.append(f"{mask} {reason}")
             return None
         kind = kind_of(labels, lossy) if self.kind == "auto" else self.kind
-        parts = count_large_parts(labels) if kind == "binary" else 1
+        parts = count_large_parts(labels) if (self.kind, kind) == ("auto", "binary") else 1
         return Listed(header, shape, Found(values, kind, parts))
 
     def _settle(self, found: dict[str, Found]) -> dict[str, str]:
@@ -195,7 +197,10 @@ class FolderSource(ObjectSource):
 
     def _read_mask(self, path: Path) -> NDArray[np.int32]:
         labels = read_labels(path, COLOURS.get(self.kind, "refuse"))
-        return parts_of(labels) if self.kind == "parts" else labels
+        if self.kind != "parts":
+            return labels
+        soft = path.suffix.lower() in LOSSY or is_soft(labels, lossy=False)
+        return parts_of(labels, HALF if soft else 0)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -212,9 +217,11 @@ class FolderSource(ObjectSource):
         return Path(stem).with_name(self.pairs[stem][0].name).as_posix()
 
     def facts(self) -> dict[str, str]:
-        counts = Counter(self.kinds.values()).most_common()
-        found = "; ".join(f"{kind} ({count}): {WHY[kind]}" for kind, count in counts)
-        return {"masks": found if self.kind == "auto" else f"{self.kind}, as data.kind says"}
+        if self.kind != "auto":
+            return {"masks": f"{self.kind}, as data.kind says"}
+        kinds = {stem: self.kinds[stem] for stem, *_ in self.entries}
+        counts = Counter(kinds.values()).most_common()
+        return {"masks": "; ".join(f"{kind} ({count}): {WHY[kind]}" for kind, count in counts)}
 
     def read(self, index: int) -> Sample:
         stem, id, shape = self.entries[index]
@@ -253,6 +260,8 @@ class FolderDataModule(ClickDataModule):
             no split.
         split_seed: Seed of that draw, apart from the run's: runs of all seeds are evaluated on the
             same objects.
+        split_by: What the draw depends on, "names" or "numbers", see `part_of`.
+        partly: See `FolderSource`.
         loading: See `Loading`.
     """
 
@@ -266,12 +275,14 @@ class FolderDataModule(ClickDataModule):
         nested: bool = False,
         split: Sequence[float] | None = None,
         split_seed: int = 0,
+        split_by: str = "names",
+        partly: bool = True,
         loading: Loading | None = None,
     ) -> None:
         super().__init__(loading)
         self.root, self.images, self.masks, self.kind = Path(root), images, masks, kind
-        self.background, self.nested = background, nested
-        self.shares, self.split_seed = check_shares(split), split_seed
+        self.background, self.nested, self.partly = background, nested, partly
+        self.shares, self.drawn = check_shares(split), (split_seed, check_by(split_by))
         self._whole: FolderSource | None = None
 
     def source(self, split: str) -> ObjectSource:
@@ -306,10 +317,10 @@ class FolderDataModule(ClickDataModule):
         if self.shares is None:
             return self._whole
         stems = [stem for stem, *_ in self._whole.entries]
-        return Subset(self._whole, part_of(stems, self.shares, split, self.split_seed))
+        return Subset(self._whole, part_of(stems, self.shares, split, *self.drawn))
 
     def _open(self, root: Path) -> FolderSource:
         how = "images and masks lie in two folders, the same stem for both"
         images = require_folder(root / self.images, "a part of the data set", how)
         masks = require_folder(root / self.masks, "a part of the data set", how)
-        return FolderSource(images, masks, self.kind, self.background, self.nested, partly=True)
+        return FolderSource(images, masks, self.kind, self.background, self.nested, self.partly)

@@ -218,9 +218,9 @@ def labels_of(
     return values, 255 if values.max() == 255 else None
 
 
-def parts_of(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Number the connected parts of the pixels above 0 from 1; diagonals connect."""
-    _, parts = cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)
+def parts_of(labels: NDArray[np.int32], threshold: float = 0) -> NDArray[np.int32]:
+    """Number the connected parts of the pixels above a threshold from 1; diagonals connect."""
+    _, parts = cv2.connectedComponents((labels > threshold).astype(np.uint8), connectivity=8)
     return np.asarray(parts, np.int32)
 
 

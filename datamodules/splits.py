@@ -26,27 +26,41 @@ def check_shares(split: Any) -> list[float] | None:
     return shares
 
 
+def check_by(by: str) -> str:
+    """Check what a split is drawn by; raises `InputError` unless it is "names" or "numbers"."""
+    if by not in ("names", "numbers"):
+        raise InputError(f"split_by is {by!r}; use names, or numbers as in runs of before")
+    return by
+
+
 def is_share(value: Any) -> bool:
     """Tell whether a value is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def part_of(images: Sequence[Image], shares: Sequence[float], split: str, seed: int) -> list[int]:
+def part_of(
+    images: Sequence[Image], shares: Sequence[float], split: str, seed: int, by: str = "names"
+) -> list[int]:
     """List the objects of a split, which are those of its images, drawn by the seed.
 
-    An image's place in the draw depends on its name and the seed alone: of a set that grows, few
-    images change sides.
+    By names, an image's place in the draw depends on its name and the seed alone: of a set that
+    grows, few images change sides. By numbers, it depends on all, as in runs of earlier versions.
 
     Args:
         images: Image of each object.
         shares: Shares of the images for training and test, or for training, validation and test.
         split: "train", "val" or "test"; with two shares the last two are the same.
         seed: Seed of the draw.
+        by: "names" or "numbers".
 
     Raises:
         InputError: The split has no image.
     """
-    order = sorted(set(images), key=lambda image: sha256(f"{seed} {image}".encode()).digest())
+    if by == "numbers":
+        known = sorted(set(images), key=str)
+        order = [known[i] for i in np.random.default_rng(seed).permutation(len(known))]
+    else:
+        order = sorted(set(images), key=lambda image: sha256(f"{seed} {image}".encode()).digest())
     ends = [0, *np.rint(np.cumsum(shares) * len(order)).astype(int).tolist()]
     number = {"train": 0, "val": 1, "test": len(shares) - 1}[split]
     chosen = set(order[ends[number] : ends[number + 1]])

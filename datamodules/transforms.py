@@ -4,6 +4,38 @@ from typing import Any
 
 import albumentations
 import numpy as np
+import torch
+
+from interseg.views import resize_image
+
+
+class ResizeView(albumentations.DualTransform):
+    """A photo resized as a network's view of it is: without aliases, whichever side is reduced.
+
+    `albumentations.Resize` takes samples at intervals, or areas, which OpenCV does where both sides
+    are reduced. Masks and coordinate maps take the nearest pixel.
+
+    Args:
+        height: Height of the view in pixels.
+        width: Width of the view in pixels.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__(p=1.0)
+        self.height, self.width = height, width
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        """Resize an image of 8 bits."""
+        pixels = torch.from_numpy(np.ascontiguousarray(img)).permute(2, 0, 1)[None].float()
+        view = resize_image(pixels, (self.height, self.width))[0].permute(1, 2, 0)
+        return view.round().clamp(0, 255).byte().numpy()
+
+    def apply_to_mask(self, mask: np.ndarray, **params: Any) -> np.ndarray:
+        """Take the nearest pixels of a mask or a coordinate map."""
+        height, width = mask.shape[:2]
+        rows = np.arange(self.height) * height // self.height
+        columns = np.arange(self.width) * width // self.width
+        return mask[rows[:, None], columns]
 
 
 class CropAtObject(albumentations.DualTransform):

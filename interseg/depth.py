@@ -50,5 +50,6 @@ def to_bytes(values: NDArray[Any], declared: int | None, path: Path) -> NDArray[
     elif bits > DEPTHS[0]:
         most = np.percentile(values, MOST, method="higher")
         bits = next(depth for depth in DEPTHS if most < 2**depth)
-    whole = values.astype(np.int64).clip(0, 2**bits - 1)
-    return np.asarray(whole >> (bits - 8), np.uint8)
+    if high >= 2**bits:
+        values = np.minimum(values, 2**bits - 1)
+    return np.asarray(values.astype(np.int64) >> (bits - 8), np.uint8)

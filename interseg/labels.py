@@ -27,9 +27,9 @@ def read_labels(path: Path, colours: str = GREY) -> NDArray[np.int32]:
         path: Path of the file.
         colours: Treatment of a mask in colours: "refuse" it; "drawn" does too, but reads the
             colours of a palette of black and white, whose first entry may be either; "shown" reads
-            the colours of any palette, and white as 255 in files of one bit; "ids" returns
-            `colour_id` of all colours, palettes and greys included; "any" returns 1 for every
-            colour but black, and reads palettes as "drawn" does.
+            the greys of a palette that has no colours, and white as 255 in files of one bit; "ids"
+            returns `colour_id` of all colours, palettes and greys included; "any" returns 1 for
+            every colour but black, and reads palettes as "drawn" does.
 
     Raises:
         InputError: A missing file, not a mask, refused colours, transparency, or values that are
@@ -74,9 +74,10 @@ def stored_values(file: Image.Image, path: Path, colours: str) -> NDArray[Any]:
                 f"{path} is grey with more than 8 bits and has no colours; give data.kind=ids"
             )
         return np.array(file.convert("RGBA"))
-    if colours == SHOWN and file.mode in ("1", "P"):
-        return np.array(file.convert("L" if file.mode == "1" else "RGB"))
     values = np.array(file)
+    if colours == SHOWN and file.mode in ("1", "P"):
+        shown = np.array(file.convert("RGB"))
+        return shown[..., 0] if (shown == shown[..., :1]).all() else values
     if file.mode == "P" and colours in (DRAWN, ANY):
         return black_and_white(file, values)
     return values

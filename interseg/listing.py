@@ -70,18 +70,29 @@ def list_images(
 def walk(folder: Path) -> Iterator[Path]:
     """List all that lies in a folder and below, but what is hidden.
 
-    Links to folders are followed, each folder once (`Path.rglob` follows none).
+    Links to folders are followed (`Path.rglob` follows none), each folder once: one that lies here
+    itself under its own name, and none that holds this one.
     """
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        visible = [name for name in files if not name.startswith(".")]
-        yield from (Path(place, name) for name in (*folders, *visible))
+    seen: set[Path] = set()
+    starts, real = [folder], folder.resolve()
+    while starts:
+        for place, folders, files in os.walk(starts.pop(0), onerror=refuse_unreadable):
+            here = Path(place)
+            if here.resolve() in seen:
+                folders.clear()
+                continue
+            seen.add(here.resolve())
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            linked = [here / name for name in folders if (here / name).is_symlink()]
+            starts += [link for link in linked if not real.is_relative_to(link.resolve())]
+            visible = [name for name in files if not name.startswith(".")]
+            yield from (here / name for name in (*folders, *visible))
+
+
+def refuse_unreadable(error: OSError) -> None:
+    """Raise the error of a folder that cannot be listed, but pass over one that may not be read."""
+    if not isinstance(error, PermissionError):
+        raise error
 
 
 def list_photos(folder: Path) -> tuple[dict[str, Path], list[str]]:

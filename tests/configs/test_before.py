@@ -119,15 +119,19 @@ def test_the_encoders_weights_are_read_by_their_old_name_and_refused_in_commands
         load(["small.yaml"], [f"model.network.weights={old}"])
 
 
+def split_of(config: Node) -> tuple[int, str]:
+    return config["data"]["split_seed"], config["data"]["split_by"]
+
+
 def test_data_whose_split_was_drawn_by_the_runs_seed_keep_it(tmp_path: Path) -> None:
     given = load(["small.yaml", "data/folder.yaml"], ["seed=3", "data.split=[0.8,0.2]"])
     file = tmp_path / "run" / "checkpoints" / "last.ckpt"
     file.parent.mkdir(parents=True)
     torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
-    assert trained_config(file)["data"]["split_seed"] == 0, "of today"
-    del given["data"]["split_seed"]
+    assert split_of(trained_config(file)) == (0, "names"), "of today"
+    del given["data"]["split_seed"], given["data"]["split_by"]
     torch.save({"state_dict": {}, "config": yaml.safe_dump(given)}, file)
-    assert trained_config(file)["data"]["split_seed"] == 3
+    assert split_of(trained_config(file)) == (3, "numbers")
     again = load(["small.yaml", "data/folder.yaml"], ["seed=3", "data.split=[0.8,0.2]"])
     with pytest.raises(InputError, match=r"another part of the data \(split_seed: 3 -> 0\)"):
         check_resumes(file, torch.nn.Identity(), again)

@@ -248,6 +248,7 @@ def test_parts_of_a_binary_mask_are_objects_where_told(tmp_path):
         "a part): 1 (0.png)"
     ]
     source = FolderSource(tmp_path / "images", tmp_path / "masks", "parts")
+    assert source.facts() == {"masks": "parts, as data.kind says"}
     assert [source.name(i) for i in range(3)] == [f"0.png: object {i}" for i in (1, 2, 3)]
     assert [int((source.read(i).mask == 1).sum()) for i in range(3)] == [16, 16, 21]
     assert sum(source.read(i).mask for i in range(3)).max() == 1
@@ -272,6 +273,9 @@ def test_other_objects_are_numbered_in_their_order(most):
 
 def test_few_photos_change_sides_when_a_set_grows():
     before, after = ([f"{i}.png" for i in range(count)] for count in (40, 50))
+    drawn = part_of(before, [0.8, 0.2], "test", 3, "numbers")
+    order = np.random.default_rng(3).permutation(40)
+    assert {before[i] for i in drawn} == {sorted(before)[i] for i in order[32:]}
     learned = set(part_of(before, [0.8, 0.2], "train", 3))
     held_out = set(part_of(after, [0.8, 0.2], "test", 3))
     assert len(learned) == 32

@@ -1,6 +1,7 @@
 """Augmentations: crops at the object, and reductions without aliases."""
 
 import albumentations
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from configs import build, load, resolve
 from datamodules.base import Loading
 from datamodules.click_batches import ClickDataset, identity_map
 from datamodules.folder import FolderDataModule
-from datamodules.transforms import CropAtObject
+from datamodules.transforms import CropAtObject, ResizeView
 from interseg.clicks.layout import IGNORE
 from interseg.views import resize_image
 
@@ -54,14 +55,34 @@ def test_a_view_without_the_object_is_cropped_anywhere():
     assert view["to_source"].shape == (8, 6, 2)
 
 
-@pytest.mark.parametrize("method", ["itis/once.yaml", "two_in_one/once.yaml", "small.yaml"])
-def test_training_reduces_a_photo_as_the_network_does(method):
-    """A large photo with noise, of which samples at intervals are another texture."""
+@pytest.mark.parametrize(
+    ("method", "size"),
+    [
+        ("itis/once.yaml", (1200, 1600)),
+        ("itis/once.yaml", (300, 1600)),
+        ("two_in_one/once.yaml", (1200, 400)),
+        ("small.yaml", (1200, 1600)),
+    ],
+)
+def test_training_reduces_a_photo_as_the_network_does(method, size):
+    """A photo with noise, of which samples at intervals are another texture."""
     rng = np.random.default_rng(0)
-    photo = rng.integers(0, 256, (1200, 1600, 3)).astype(np.uint8)
+    photo = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     reduce = build(resolve(load([method]))["loading"]["augment"][0])
     found = reduce(image=photo)["image"].astype(float)
     tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
     expected = resize_image(tensor, found.shape[:2])[0].permute(1, 2, 0).numpy()
     assert np.abs(found - expected).mean() < 0.2 * np.abs(photo - 127.5).mean()
     assert 0.8 < found.std() / expected.std() < 1.5
+
+
+def test_a_view_keeps_the_nearest_pixels_of_masks_and_maps():
+    labels = np.arange(6 * 9).reshape(6, 9)
+    resize = albumentations.Compose([ResizeView(4, 18)], additional_targets={"to_source": "mask"})
+    photo = np.repeat(labels[..., None], 3, 2).astype(np.uint8)
+    found = resize(image=photo, mask=labels, to_source=np.stack([labels, labels], -1))
+    expected = cv2.resize(labels.astype(np.float32), (18, 4), interpolation=cv2.INTER_NEAREST)
+    assert found["mask"].tolist() == expected.tolist()
+    assert found["to_source"].shape == (4, 18, 2)
+    assert found["image"].shape == (4, 18, 3)
+    assert found["image"].dtype == np.uint8

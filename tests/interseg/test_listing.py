@@ -68,6 +68,8 @@ def test_folders_behind_links_are_listed_once(tmp_path):
     (tmp_path / "store" / "a.png").touch()
     (tmp_path / "photos" / "own" / "b.png").touch()
     (tmp_path / "photos" / "linked").symlink_to(tmp_path / "store")
+    (tmp_path / "photos" / "alias").symlink_to(tmp_path / "photos" / "own")
+    (tmp_path / "photos" / "up").symlink_to(tmp_path)
     (tmp_path / "store" / "round").symlink_to(tmp_path / "photos")
     assert list(list_images(tmp_path / "photos", nested=True).files) == ["linked/a", "own/b"]
 
