@@ -60,6 +60,17 @@ def test_ctrl_c_is_told_of_and_a_second_one_ends_at_once(undisturbed, tmp_path, 
     assert last(tmp_path)["global_step"] == 2, "the step in hand is not finished"
 
 
+def test_ctrl_c_that_a_shell_ignores_stays_ignored(undisturbed, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        trainer(tmp_path, Requeue(), Told(2, signal.SIGINT)).fit(
+            module(), data(undisturbed / "folder")
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert_same_training(last(undisturbed), last(tmp_path))
+
+
 class ToldInValidation(Told):
     """Sends it at a validation's first batch."""
 

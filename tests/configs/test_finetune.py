@@ -3,7 +3,7 @@
 import pytest
 
 from configs import load, resolve
-from configs.checkpoints import find_checkpoint, load_method, start_model
+from configs.checkpoints import find_checkpoint, load_method, start_model, trained_model
 from interseg.errors import InputError
 
 CONFIGS = ["itis/once.yaml", "itis/ritm.yaml", "finetune.yaml"]
@@ -30,3 +30,18 @@ def test_what_it_is_shown_otherwise_and_another_encoder_are_told():
 def test_a_method_that_was_trained_compiled_is_loaded_as_it_is_written():
     method = load_method("interseg-lite", ["model.network.compile={backend: eager}"])
     assert method.network.decoder._compiled_call_impl is None
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ("model: {mask_map: mask}", {"mask_map": "mask"}),
+        ({"model": {"long_side": 8}}, {"long_side": 8}),
+        ("model: {long_side: '${oc.env:NOWHERE}'}", {}),
+        ("model: unet", {}),
+        ("[1]", {}),
+        (None, {}),
+    ],
+)
+def test_what_other_programs_call_a_config_is_passed_over(config, found):
+    assert trained_model({"config": config}) == found
