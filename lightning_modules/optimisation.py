@@ -71,11 +71,11 @@ class Optimisation:
                 f"rates has {unknown[0]!r}; the weights of {type(module).__name__} come from "
                 f"{', '.join(parts)}"
             )
-        steps = module.trainer.estimated_stepping_batches
-        if self.warmup > WARM * steps:
+        begin, end = self.phase(module)  # known where a schedule asks for it
+        if self.schedule == "cosine" and self.warmup > WARM * (end - begin):
             rank_zero_warn(
-                f"this training has {steps} steps, and the rate rises for {self.warmup} of them: "
-                "give more trainer.max_epochs (or max_steps), or a lower "
+                f"this training has {end - begin} steps, and the rate rises for {self.warmup} of "
+                "them: give more trainer.max_epochs (or max_steps), or a lower "
                 "model.optimisation.warmup; from a few photos rather fine-tune a network that "
                 "ships (docs/how-to/own-data.md)"
             )
@@ -110,14 +110,25 @@ class Optimisation:
     def phase(self, module: LightningModule) -> tuple[int, int]:
         """Return the first step of the epoch's phase, and that of the next phase."""
         if not self.anew:
-            return 0, int(
-                module.trainer.estimated_stepping_batches
-            ) if self.schedule == "cosine" else 0
+            return 0, count_steps(module) if self.schedule == "cosine" else 0
         epochs = int(module.trainer.max_epochs or 1)
-        a_step = int(module.trainer.estimated_stepping_batches) // epochs
+        if epochs < 1:
+            raise InputError("anew counts epochs: give trainer.max_epochs")
+        a_step = count_steps(module) // epochs
         bounds = [0, *sorted(epoch for epoch in self.anew if 0 < epoch < epochs), epochs]
         now = max(i for i, epoch in enumerate(bounds[:-1]) if epoch <= next_epoch(module))
         return bounds[now] * a_step, bounds[now + 1] * a_step
+
+
+def count_steps(module: LightningModule) -> int:
+    """Count the steps of a training; raises `InputError` where only time ends it."""
+    steps = module.trainer.estimated_stepping_batches
+    if math.isinf(steps):
+        raise InputError(
+            "a schedule has to know its end: give trainer.max_epochs or trainer.max_steps beside "
+            "max_time, or model.optimisation.schedule=constant"
+        )
+    return int(steps)
 
 
 def next_epoch(module: LightningModule) -> int:

@@ -52,13 +52,23 @@ def test_encoder_clicks_and_decoder_have_their_own_learning_rates_and_the_papers
 
 @pytest.mark.parametrize("steps", [60, 200])
 def test_a_training_that_is_mostly_warm_up_is_told_of(steps):
-    module = ITIS(click_network(), optimisation=Optimisation(warmup=50))
+    module = ITIS(click_network(), optimisation=Optimisation(schedule="cosine", warmup=50))
     module.trainer = counted(steps, 5)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         module.configure_optimizers()
     told = [str(warning.message) for warning in caught]
     assert told == [] if steps == 200 else "60 steps, and the rate rises for 50" in told[0]
+
+
+def test_a_schedule_without_an_end_is_refused():
+    module = SimpleNamespace(trainer=counted(5, 5), current_epoch=0)
+    module.trainer.estimated_stepping_batches = float("inf")
+    with pytest.raises(InputError, match=r"give trainer.max_epochs or trainer.max_steps"):
+        Optimisation(schedule="cosine").factor(module, 0)
+    module.trainer.max_epochs = -1
+    with pytest.raises(InputError, match=r"anew counts epochs"):
+        Optimisation(schedule="cosine", anew=[3]).factor(module, 0)
 
 
 def test_a_schedule_begins_anew_with_a_methods_next_phase():
