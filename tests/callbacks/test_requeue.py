@@ -25,6 +25,14 @@ from tests.helpers.click_runs import (
 from tests.helpers.training import last
 
 
+@pytest.fixture(autouse=True)
+def terminal():
+    """Hear Ctrl+C, which a shell ignores for what runs behind it, these tests perhaps."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Told(Callback):
     """Sends a signal to one rank's process in the middle of a step."""
 
