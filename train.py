@@ -10,7 +10,7 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from configs import as_yaml, build, load, resolve
-from configs.checkpoints import check_pretraining, identify, start_model
+from configs.checkpoints import check_pretraining, identify
 from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
@@ -24,6 +24,7 @@ from configs.starting import (
     remove_results,
     resume_point,
 )
+from configs.weights import start_model
 
 EXAMPLES = (
     "--config itis/once.yaml --config itis/ritm.yaml --config finetune.yaml "

@@ -3,7 +3,8 @@
 import pytest
 
 from configs import load, resolve
-from configs.checkpoints import find_checkpoint, load_method, start_model, trained_model
+from configs.checkpoints import find_checkpoint, load_method
+from configs.weights import start_model, trained_model
 from interseg.errors import InputError
 
 CONFIGS = ["itis/once.yaml", "itis/ritm.yaml", "finetune.yaml"]

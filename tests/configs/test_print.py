@@ -8,7 +8,8 @@ import yaml
 
 import train
 from configs import Node, as_yaml, build, load, read, resolve
-from configs.checkpoints import start_model, without_download
+from configs.checkpoints import without_download
+from configs.weights import start_model
 from tests.helpers.commands import CROP, called, tiny
 from tests.helpers.drawing import draw_folder
 

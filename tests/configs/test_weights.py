@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from configs import load, resolve
-from configs.checkpoints import start_model
 from configs.run import build_model
+from configs.weights import start_model
 from interseg.checkpoints import digest
 from interseg.errors import InputError
 from lightning_modules.dynamic3d import Dynamic3D
