@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.state import Runs, Thing, decode
-from datamodules.folder import FolderSource
+from datamodules.folder_source import FolderSource
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
 

@@ -6,7 +6,7 @@ Values of a trimap are 0 for background, 128 to ignore, 255 for the object.
 from pathlib import Path
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.folder import FolderSource
+from datamodules.folder_source import FolderSource
 from datamodules.sources import require_folder
 from datamodules.splits import note_whole_set
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.folder import FolderSource
+from datamodules.folder_source import FolderSource
 from datamodules.joined import JoinedSource
 from datamodules.sources import require_folder
 from interseg.errors import InputError

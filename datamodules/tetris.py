@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from datamodules.base import ClickDataModule, Loading
-from datamodules.folder import FolderSource
+from datamodules.folder_source import FolderSource
 from datamodules.instances import read_list
 from datamodules.sources import ObjectSource, Sample, Subset, check_counts, require_folder
 from datamodules.splits import note_whole_set

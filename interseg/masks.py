@@ -14,7 +14,7 @@ from interseg.errors import InputError
 from interseg.files import whole, write_whole
 
 LARGEST_BYTE = 254
-"""Last id of an 8-bit file, in which 255 is ignored (datamodules/folder.py)."""
+"""Last id of an 8-bit file, in which 255 is ignored (datamodules/folder_source.py)."""
 
 
 def draw_ids(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint16]:

@@ -7,7 +7,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from datamodules.folder import FolderSource
+from datamodules.folder_source import FolderSource
 from interseg.images import read_image
 from tests.helpers.people import (
     BLUE,

@@ -8,7 +8,8 @@ from PIL import Image
 
 from datamodules.coco import CocoDataModule
 from datamodules.coco_source import CocoSource
-from datamodules.folder import FolderDataModule, FolderSource
+from datamodules.folder import FolderDataModule
+from datamodules.folder_source import FolderSource
 from datamodules.grabcut import GrabCutDataModule
 from datamodules.samples import SamplesDataModule
 from datamodules.sources import number_values

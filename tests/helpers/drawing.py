@@ -44,7 +44,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
 
 
 def draw_folder(root: Path, count: int) -> Path:
-    """`images/` and `masks/` with instance ids, as datamodules/folder.py reads them."""
+    """`images/` and `masks/` with instance ids, as datamodules/folder_source.py reads them."""
     for i in range(count):
         image, ids = draw(i)
         write(root / "images" / f"{i}.png", image)

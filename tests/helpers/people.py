@@ -13,7 +13,8 @@ import SimpleITK
 from PIL import Image
 
 from datamodules.coco_source import CocoSource
-from datamodules.folder import FolderDataModule, FolderSource
+from datamodules.folder import FolderDataModule
+from datamodules.folder_source import FolderSource
 from datamodules.sources import ObjectSource
 from datamodules.tasks import ClassFolderDataModule
 from datamodules.volume_files import VolumeFiles, read_case
