@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import ipaddress
 import socket
 import sys
 from collections.abc import Callable
@@ -207,7 +208,7 @@ def serve_lessons(
 
 
 def announce(what: str, place: socket.socket, token: str | None, out: Path) -> None:
-    """Print the address that a person opens."""
+    """Print the address that a person opens; for all addresses, the one of the machine's name."""
     query = f"?token={token}" if token else ""
     print(
         f"{what}: {address_of(place)}/{query}  (Ctrl+C ends it; everything is kept in {out})",
@@ -218,6 +219,8 @@ def announce(what: str, place: socket.socket, token: str | None, out: Path) -> N
 def address_of(place: socket.socket) -> str:
     """Write the address of a socket as a browser takes it."""
     host, port = place.getsockname()[:2]
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        host = socket.gethostname()
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}"
 

@@ -166,7 +166,8 @@ def make_stroke(photo: Drawable, known: KnownKinds, runs: Runs, request: dict[st
 def make_start(photo: Drawable, known: KnownKinds, thing: Thing, request: dict[str, Any]) -> Event:
     """Make the event of an object that starts from a mask."""
     if thing.actions:
-        raise InputError("an object that was begun cannot start from a mask; start another one")
+        way = "start another one" if known.outputs == 1 else "undo all of it first"
+        raise InputError(f"an object that was begun cannot start from a mask; {way}")
     return {"runs": given_runs(request, photo.size, max(1, known.outputs - 1))}
 
 

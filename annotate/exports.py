@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from annotate.categories import keep_categories, known_categories
 from annotate.events import CLASSES
 from annotate.exported import files_of, forget
-from annotate.outlines import polygons
+from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, Action, State, Thing, mask_of
+from annotate.state import CLICK, START, Action, State, Thing, decode, mask_of
 from annotate.truth import Truth, object_mask
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
@@ -49,30 +50,37 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     """
     if not 0 <= tolerance <= 50:
         raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")
-    runs, outlines = CocoWriter(project.classes), CocoWriter(project.classes)
+    names = project.classes
+    if project.model.segmenter.outputs == 1:
+        names = [*dict.fromkeys([*known_categories(project.out), *names])]
+    runs, outlines = CocoWriter(names), CocoWriter(names)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     forget(project)
     for photo in list_annotated(project):
         with photo.lock:
             things = things_of(photo.state)
-            masks = [part for thing in things for part in parts_of(project, photo, thing)]
+            parts = [part for thing in things for part in parts_of(project, photo, thing)]
+            rings = [polygons(mask, tolerance) for _, _, mask in parts]
             if things:
-                write_photo(project, photo, masks, tolerance)
+                write_photo(project, photo, parts, rings)
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)
-                for thing, category, mask in masks:
+                for (thing, category, mask), outline in zip(parts, rings, strict=True):
+                    if not outline:  # a reader of polygons fails on none
+                        continue
                     more: dict[str, Any] = {
                         "name": str(thing.number),
                         "clicks": [format_click(click) for click in thing.clicks],
                     }
                     if coco is outlines:
-                        more["segmentation"] = [
-                            ring.ravel().tolist() for ring in polygons(mask, tolerance)
-                        ]
+                        more["segmentation"] = [ring.ravel().tolist() for ring in outline]
                     coco.add(image, mask, category, **more)
             rows += [row for thing in things for row in script_of(photo, thing)]
             notes += odd(photo, photo.state)
+    if project.model.segmenter.outputs == 1:
+        keep_categories(project.out, runs.categories)
+    notes += project.without_photo()
     notes += [f"{row['name']}: {row['problem']}" for row in project.summary() if "problem" in row]
     project.out.mkdir(parents=True, exist_ok=True)
     runs.write(project.out / "annotations.json")
@@ -113,13 +121,20 @@ def parts_of(
 def write_photo(
     project: Project,
     photo: Photo,
-    masks: list[tuple[Thing, str, NDArray[np.bool_]]],
-    tolerance: float,
+    parts: list[tuple[Thing, str, NDArray[np.bool_]]],
+    rings: list[list[Ring]],
 ) -> None:
-    """Write a photo's ids (of a network of classes, the classes) and its LabelMe file."""
+    """Write a photo's ids (of a network of classes, the classes) and its LabelMe file.
+
+    Args:
+        project: Project of the photo.
+        photo: Photo that is written.
+        parts: Object, category and mask (H, W) of each part.
+        rings: Outlines of each part.
+    """
     file, outlines = files_of(project, photo.name)
     if project.model.segmenter.outputs == 1:
-        ids = draw_ids([mask for _, _, mask in masks])
+        ids = draw_ids([mask for _, _, mask in parts])
     else:
         ids = mask_of(
             things_of(photo.state)[0].runs, photo.size, project.model.segmenter.outputs
@@ -133,8 +148,8 @@ def write_photo(
             "shape_type": "polygon",
             "flags": {},
         }
-        for number, (_, category, mask) in enumerate(masks, 1)
-        for ring in polygons(mask, tolerance)
+        for number, ((_, category, _), outline) in enumerate(zip(parts, rings, strict=True), 1)
+        for ring in outline
     ]
     content: dict[str, Any] = {
         "version": "5.5.0",
@@ -167,10 +182,12 @@ def odd(photo: Photo, state: State) -> list[str]:
     lines = []
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}
+        where = f"{photo.name}, object {thing.number}"
         if others:
             kinds = " and ".join(sorted(others))
-            where = f"{photo.name}, object {thing.number}"
             lines.append(f"{where}: clicks.csv is without its {kinds}")
+        if not any(decode(counts, photo.size).any() for counts in thing.runs.values()):
+            lines.append(f"{where}: its mask is empty, and the COCO files are without it")
     if state.accepted:
         lines.append(
             f"{photo.name}: its answer without clicks was accepted, and clicks.csv is without it"

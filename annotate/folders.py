@@ -23,6 +23,12 @@ def key_of(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def name_place(*paths: Path) -> str:
+    """Return the name by which a page knows the folders that it is of."""
+    places = "\n".join(str(path.resolve()) for path in paths)
+    return key_of(places)
+
+
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
     """Claim a folder while something is written into it; raises as `lock_folder`.

@@ -17,6 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+PLACE = "x-interseg-place"
+"""Header of a page's requests: a page that stayed open while the annotator went on to another
+folder may have photos of the same names."""
 COOKIE = "interseg_token"
 """Beginning of the cookie's name; the port follows, since a browser has one set of cookies for all
 ports of a machine."""
@@ -40,10 +43,13 @@ class Guard:
         app: Application behind the guard.
         host: Address that is listened on.
         token: Token that whoever asks must have; None for none.
+        place: Name of the folders behind it, which its pages send along as `PLACE`; None for any.
     """
 
-    def __init__(self, app: ASGIApp, host: str, token: str | None = None) -> None:
-        self.app, self.host, self.token = app, host, token
+    def __init__(
+        self, app: ASGIApp, host: str, token: str | None = None, place: str | None = None
+    ) -> None:
+        self.app, self.host, self.token, self.place = app, host, token, place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +75,8 @@ class Guard:
                     401,
                     "give the token: open the address that the annotator printed at its start",
                 )
+        if refusal is None and headers.get(PLACE, self.place) != self.place:
+            refusal = 409, "this page is of another folder than the annotator is now; reload it"
         if refusal is not None:
             body = json.dumps({"error": refusal[1]}).encode()
             await answer(send, refusal[0], body, {"content-type": "application/json"})

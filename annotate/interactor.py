@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from annotate.desk import NOW, Desk
 from annotate.outlines import polygons
-from annotate.sessions import bring
+from annotate.sessions import bring, goes_back
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.images import LARGEST_OPENED
@@ -74,7 +74,8 @@ class Interactor:
     ) -> tuple[NDArray[np.bool_], float]:
         """Answer; at the desk."""
         if place not in self._sessions:
-            self._sessions[place] = self.model.session(photo(), threshold=place[1])
+            session = self.model.session(photo(), threshold=place[1])
+            self._sessions[place] = session.another(undoable=goes_back(session.size))
         self._sessions.move_to_end(place)
         while len(self._sessions) > KEPT:
             self._sessions.popitem(last=False)

@@ -30,6 +30,8 @@ from interseg.listing import list_images
 
 WORD, SIZES = 8, (3, 4, 8, 16)
 """Bits of a value, and of the four kinds of run lengths, in Label Studio's own encoding."""
+LARGEST_BODY = 2**26
+"""Bytes of a request: it brings all regions that the task has, a list of numbers each."""
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """Begins the names of files that were uploaded to Label Studio."""
 
@@ -94,7 +96,7 @@ def make_backend(
         "/webhook": acknowledge,
         "/train": acknowledge,
     }.items():
-        routes.append(Route(path, json_route(work), methods=["POST"]))
+        routes.append(Route(path, json_route(work, LARGEST_BODY), methods=["POST"]))
     return guarded_app(routes, host, token)
 
 

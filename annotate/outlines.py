@@ -22,7 +22,8 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
     Args:
         mask: Mask of an object.
         tolerance: Distance in pixels by which an outline may leave the mask's own (Douglas and
-            Peucker 1973); with 0 exactly the mask's pixels have their centres inside.
+            Peucker 1973); with 0 exactly the mask's pixels have their centres inside. A part that
+            is too small for it keeps its own outline.
     """
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     if not len(rows):
@@ -50,9 +51,8 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
     found = []
     for ring, inner in zip(outer, holes, strict=True):
         simple = simplified(ring, tolerance)
-        if simple is not None:
-            kept = [hole for given in inner if (hole := simplified(given, tolerance)) is not None]
-            found.append(keyholed(simple, kept))
+        kept = [hole for given in inner if (hole := simplified(given, tolerance)) is not None]
+        found.append(keyholed(ring if simple is None else simple, kept))
     return found
 
 

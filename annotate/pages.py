@@ -16,13 +16,14 @@ MEDIA_TYPES = {
 }
 
 
-def page_routes(index: str) -> list[Route]:
+def page_routes(index: str, place: str) -> list[Route]:
     """Make the routes of a page and its files.
 
     Args:
         index: Name of the page that "/" gives: `index.html`, `teach.html` or `volume.html`.
+        place: Name of the folders that it is of, see `Guard`.
     """
-    files = {index: render(index)}
+    files = {index: render(index, place)}
     for path in FOLDER.iterdir():
         if path.suffix in MEDIA_TYPES:
             files[path.name] = path.read_bytes()
@@ -36,7 +37,7 @@ def page_routes(index: str) -> list[Route]:
     return [Route("/", page), Route("/page/{name}", page)]
 
 
-def render(name: str) -> bytes:
+def render(name: str, place: str) -> bytes:
     """Make a page's markup from its template."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -45,4 +46,4 @@ def render(name: str) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{name}.jinja").render().encode()
+    return environment.get_template(f"{name}.jinja").render(place=place).encode()

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.events import event_of, thing_mask
-from annotate.folders import lock_folder, photos_in
+from annotate.categories import keep_categories, known_categories
+from annotate.events import CLASSES, event_of, thing_mask
+from annotate.folders import lock_folder, name_place, photos_in
 from annotate.journal import Event, Journal
 from annotate.sessions import Sessions
 from annotate.state import CLICK, State, Thing, apply, replay, thing_of
@@ -44,6 +45,8 @@ class Photo:
     journal: Journal
     state: State
     lock: threading.Lock = field(default_factory=threading.Lock)
+    answered: tuple[str, dict[str, Any]] | None = None
+    """Id and answer of the last request that changed it: one whose answer got lost comes again."""
 
 
 class Project:
@@ -55,8 +58,8 @@ class Project:
             on.
         images: Folder of the photos.
         out: Folder of the journals and of what is exported.
-        classes: Names that an object may have, "object" by default; of a network of classes, those
-            of its labels 1, 2, ...
+        classes: Names that an object may have; those that `out` has from before, or "object", by
+            default. Of a network of classes, the names of its labels 1, 2, ...
         truth: True masks of the photos, for experiments.
         keep: Number of photos whose encodings are kept in memory, beside those that somebody works
             on.
@@ -80,11 +83,15 @@ class Project:
     ) -> None:
         self.files, self.notes = photos_in(images)
         self.model, self.digest, self.images, self.out = model, digest, images, out
-        self.classes, self.truth = name_classes(classes, model.segmenter.outputs), truth
+        self.place, self.truth = name_place(images, out), truth
         self.tabs = Tabs()
         self._lock = threading.Lock()
         self._photos: dict[str, Photo] = {}
+        self.classes = name_classes(classes, model.segmenter.outputs, known_categories(out))
         self._alone = lock_folder(out)
+        if classes and model.segmenter.outputs == 1:
+            keep_categories(out, classes)
+        self.notes = [*self.notes, *self.without_photo()]
         self.sessions = Sessions(model, self.files, self.tabs.held, keep, ahead)
 
     def close(self) -> None:
@@ -96,8 +103,22 @@ class Project:
         """Name a photo's journal."""
         return self.out / "journal" / f"{self.files[key].name}.jsonl"
 
+    def without_photo(self) -> list[str]:
+        """Write a line on each journal whose photo is not in the folder (any more)."""
+        names = {path.name for path in self.files.values()}
+        journals = sorted((self.out / "journal").glob("*.jsonl"))
+        return [
+            f"{journal.stem} was annotated and is not in {self.images}; put it back, or name it so "
+            "again, and its objects are exported"
+            for journal in journals
+            if journal.stem not in names
+        ]
+
     def photo(self, key: str) -> Photo:
-        """Read a photo's journal; raise `InputError` for one that is not there, or no image."""
+        """Read a photo's journal.
+
+        Raises `InputError` for a photo that is not there, no image, or annotated otherwise.
+        """
         if key not in self.files:
             raise InputError("there is no such photo; reload the page")
         with self._lock:
@@ -116,9 +137,9 @@ class Project:
                         f"{path.name} is {size[0]} x {size[1]} now, "
                         f"annotated it was {begun['size']}; give another --out"
                     )
-                self._photos[key] = Photo(
-                    key, path.name, path, size, journal, replay(journal.events)
-                )
+                state = replay(journal.events)
+                check_network(path.name, state, self.model.segmenter.outputs)
+                self._photos[key] = Photo(key, path.name, path, size, journal, state)
             return self._photos[key]
 
     def summary(self) -> list[dict[str, Any]]:
@@ -126,6 +147,7 @@ class Project:
         rows = []
         for key, path in self.files.items():
             row: dict[str, Any] = {"key": key, "name": path.name, "objects": 0, "finished": False}
+            row["held"] = self.tabs.held(key)
             if key in self._photos or self.journal_path(key).exists():
                 try:
                     state = self.photo(key).state
@@ -142,7 +164,8 @@ class Project:
             key: Key of the photo.
             tab: Id of the asking tab.
             version: Number of events that the tab knows of.
-            request: `do`, and what belongs to it.
+            request: `do`, and what belongs to it; `id`, by which the last one, whose answer got
+                lost, is answered again.
 
         Raises:
             HeldError: another tab has the photo.
@@ -155,6 +178,8 @@ class Project:
                 raise HeldError(
                     "another tab annotates this photo; take it over here, or go on to another photo"
                 )
+            if photo.answered and photo.answered[0] == request.get("id"):
+                return photo.answered[1]
             if version != len(photo.journal.events):
                 raise StaleError("the photo was changed elsewhere; the page reads it again")
             started = time.perf_counter()
@@ -184,10 +209,11 @@ class Project:
                 "mask": answered - started - network,
                 "disk": kept - answered,
             }
-            return self._head(photo) | {
+            answer = self._head(photo) | {
                 "things": [self.describe(photo, thing) for thing in changed],
-                "seconds": parts,
             }
+            photo.answered = str(request.get("id")), answer
+            return answer | {"seconds": parts}
 
     def _happen(self, photo: Photo, event: Event) -> None:
         photo.journal.append(event)
@@ -249,13 +275,46 @@ class Project:
         return row
 
 
-def name_classes(given: Sequence[str] | None, outputs: int) -> list[str]:
+def check_network(name: str, state: State, outputs: int) -> None:
+    """Check that a photo was annotated with a network of as many kinds of outputs.
+
+    What is kept of a network of classes means nothing to one of objects, nor the other way round.
+
+    Args:
+        name: Name of the photo.
+        state: State that its journal has.
+        outputs: Number of logits a pixel of the network, 1 of objects.
+
+    Raises:
+        InputError: A network of the other kind answered it.
+    """
+    of_classes = state.accepted or any(thing.category == CLASSES for thing in state.things.values())
+    if (of_classes or state.things) and bool(of_classes) != (outputs > 1):
+        there, here = ("classes", "objects") if of_classes else ("objects", "classes")
+        raise InputError(
+            f"{name} was annotated with a network of {there}, and this is one of {here}; "
+            "give such a one, or another --out"
+        )
+
+
+def name_classes(given: Sequence[str] | None, outputs: int, known: Sequence[str] = ()) -> list[str]:
     """Name the classes of objects, or a network's labels above 0.
 
-    Raises `InputError` for more or fewer names than the network has labels.
+    Args:
+        given: Names that a person gave; those of before by default, else "object".
+        outputs: Number of logits a pixel.
+        known: Names of before, of objects.
+
+    Raises:
+        InputError: More or fewer names than the network has labels, or one that is in use.
     """
     if outputs == 1:
-        return list(given or ["object"])
+        if CLASSES in (given or ()):
+            raise InputError(
+                f"--classes has the name {CLASSES!r}, which answers of networks of classes have; "
+                "give another one"
+            )
+        return list(given or known or ["object"])
     if given is not None and len(given) != outputs - 1:
         raise InputError(
             f"--classes has {len(given)} names, the network knows {outputs - 1} classes "

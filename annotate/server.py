@@ -1,6 +1,7 @@
 """HTTP server of a project's photos: JSON but for pictures and the page, one line an error."""
 
 import contextlib
+import errno
 import json
 import socket
 import threading
@@ -30,7 +31,11 @@ from interseg.errors import InputError
 from interseg.images import image_header, read_image
 
 LARGEST_BODY = 2**20
-"""Bytes of a request."""
+"""Bytes of a request, unless its route takes more."""
+LARGEST_MASK = 2**24
+"""Bytes of a request that may hold the run lengths of a whole mask."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that is full."""
 SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Formats that every browser shows, if nothing is to be turned or scaled."""
 
@@ -80,19 +85,21 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         return {"out": str(project.out), "notes": export(project, float(tolerance))}
 
     routes = [
-        *page_routes("index.html"),
+        *page_routes("index.html", project.place),
         Route("/api/project", overview),
         Route("/api/photos/{key}", json_route(look), methods=["POST"]),
         Route("/api/photos/{key}/picture", picture),
         Route("/api/photos/{key}/probability/{number:int}", probability),
-        Route("/api/photos/{key}/act", json_route(act), methods=["POST"]),
+        Route("/api/photos/{key}/act", json_route(act, LARGEST_MASK), methods=["POST"]),
         Route("/api/photos/{key}/hold", json_route(hold), methods=["POST"]),
         Route("/api/export", json_route(write), methods=["POST"]),
     ]
-    return guarded_app(routes, host, token)
+    return guarded_app(routes, host, token, project.place)
 
 
-def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
+def guarded_app(
+    routes: list[Route], host: str, token: str | None, place: str | None = None
+) -> Guard:
     """Make an application of routes, its errors one line of JSON each, the guard in front of it."""
     handlers: dict[Any, Any] = {
         InputError: answer_refusal,
@@ -100,20 +107,24 @@ def guarded_app(routes: list[Route], host: str, token: str | None) -> Guard:
         OSError: answer_unwritable,
         Exception: answer_unexpected,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, token, place)
 
 
 def json_route(
-    work: Callable[[Request, dict[str, Any]], dict[str, Any]],
+    work: Callable[[Request, dict[str, Any]], dict[str, Any]], largest: int = LARGEST_BODY
 ) -> Callable[[Request], Awaitable[Response]]:
     """Make a route of a function that takes a JSON body and runs in a thread.
 
     `Server-Timing` tells its time, in parts if its result has `seconds`.
+
+    Args:
+        work: Function of the request and its body.
+        largest: Number of bytes that a body may have.
     """
 
     async def route(request: Request) -> Response:
         started = time.perf_counter()
-        body = await body_of(request)
+        body = await body_of(request, largest)
         result = await run_in_threadpool(work, request, body)
         parts = result.pop("seconds", {})
         response = JSONResponse(result)
@@ -126,15 +137,15 @@ def json_route(
     return route
 
 
-async def body_of(request: Request) -> dict[str, Any]:
+async def body_of(request: Request, largest: int) -> dict[str, Any]:
     """Read a JSON object of limited size; raises `HTTPException` for anything else."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the body is not application/json")
     content = b""
     async for part in request.stream():
         content += part
-        if len(content) > LARGEST_BODY:
-            raise HTTPException(413, f"the body has more than {LARGEST_BODY} bytes; send less")
+        if len(content) > largest:
+            raise HTTPException(413, f"the body has more than {largest} bytes; send less")
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -190,10 +201,12 @@ def answer_unwritable(request: Request, error: Exception) -> Response:
     """Answer where the disk takes nothing: what was asked has not happened."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)
-    return problem(
-        507,
-        f"it was not kept: {getattr(error, 'strerror', None) or error}; make room and do it again",
-    )
+    reason = getattr(error, "strerror", None) or error
+    file = getattr(error, "filename", None)
+    where = f", {file}" if file else ""
+    full = getattr(error, "errno", None) in NO_ROOM
+    advice = "make room" if full else "see to the folder on the annotator's machine"
+    return problem(507, f"it was not kept: {reason}{where}; {advice} and do it again")
 
 
 def answer_unexpected(request: Request, error: Exception) -> Response:

@@ -138,14 +138,18 @@ class Sessions:
         place = (thing.number, str(start.runs) if start else "")
         mask = mask_of(start.runs, size, self.model.segmenter.outputs) if start else None
         if place not in opened.sessions:
-            undoable = size[0] * size[1] <= GOES_BACK
-            opened.sessions[place] = opened.first.another(mask, undoable=undoable)
+            opened.sessions[place] = opened.first.another(mask, undoable=goes_back(size))
         opened.sessions.move_to_end(place)
         while len(opened.sessions) > LIVELY:
             opened.sessions.popitem(last=False)
         session = opened.sessions[place]
         bring(session, thing.clicks, mask)
         return session
+
+
+def goes_back(size: tuple[int, int]) -> bool:
+    """Tell whether sessions on a photo of a size keep earlier answers."""
+    return size[0] * size[1] <= GOES_BACK
 
 
 def bring(session: Session, clicks: Sequence[Click], start: Mask | None) -> None:

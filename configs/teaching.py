@@ -230,8 +230,8 @@ def order_in(
     gone = [name for name in known["photos"] if name not in files]
     if gone:
         raise InputError(
-            f"{gone[0]} was there when the lessons in {out} began; put it back, or give "
-            "another --out"
+            f"{gone[0]} was there when the lessons in {out} began; put it back (a volume: name it "
+            "by --volume too), or give another --out"
         )
     known["photos"] += sorted(name for name in files if name not in known["photos"])
     out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from datamodules.findings import (
     Picture,
     class_shares,
     count_sizes,
+    picture_of,
     volume_facts,
 )
 from datamodules.sources import ObjectSource, Sample, drop_repeats
@@ -111,16 +112,16 @@ def compare_with_training(data: ClickDataModule, found: Findings) -> None:
         found.parts.append(beside)
         shown = max(PAIRS, min(len(alike), PICTURES))
         for pair in pairs[:shown]:
-            beside.pictures.append(picture_of(data, "train", pair.first))
-            beside.pictures.append(picture_of(data, split, pair.second))
+            beside.pictures.append(first_object(data, "train", pair.first))
+            beside.pictures.append(first_object(data, split, pair.second))
 
 
-def picture_of(data: ClickDataModule, split: str, image: str) -> Picture:
+def first_object(data: ClickDataModule, split: str, image: str) -> Picture:
     """Draw the first object of an image that is given by its name."""
     source = data.objects(split)
     names = [source.image(index) for index in range(len(source))]
     sample = source.read(names.index(image))
-    return Picture(f"{split}: {image}", sample.image, draw_truth(sample))
+    return picture_of(f"{split}: {image}", sample.image, draw_truth(sample))
 
 
 def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
@@ -141,7 +142,7 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
         shares.append(float(object.mean()))
         part.fingerprints[source.image(index)] = fingerprint(sample.image)
         if index in pictured:
-            part.pictures.append(Picture(source.name(index), sample.image, draw_truth(sample)))
+            part.pictures.append(picture_of(source.name(index), sample.image, draw_truth(sample)))
     part.facts["sizes"] = count_sizes(source.size(index) for index in images.values())
     if shares:
         median = 100 * np.median(shares)
@@ -178,7 +179,7 @@ def check_images(data: TaskDataModule, found: Findings) -> None:
             continue
         counts += np.bincount(mask.ravel(), minlength=256)
         if index in pictured:
-            part.pictures.append(Picture(file.image.name, image, mask))
+            part.pictures.append(picture_of(file.image.name, image, mask))
     part.facts["sizes"] = f"{count_sizes(sizes)}; shown at {data.size[0]} x {data.size[1]}"
     part.facts["classes"] = class_shares(counts, data.classes)
     found.parts.append(part)
@@ -225,7 +226,7 @@ def widest_slice(name: str, volume: Volume) -> Picture:
     scaled = (pixels - low) * (255 / max(high - low, 1e-12))
     grey = scaled.clip(0, 255).astype(np.uint8)
     image = np.repeat(grey[..., None], 3, -1)
-    return Picture(f"{name}, slice {depth}", image, volume.mask[depth] > 0)
+    return picture_of(f"{name}, slice {depth}", image, volume.mask[depth] > 0)
 
 
 def draw_truth(sample: Sample) -> NDArray[Any]:

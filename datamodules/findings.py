@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.duplicates import Fingerprint
 from interseg.clicks.layout import IGNORE
 
+LONGEST = 1024
+"""Pixels of the long side of a picture that is kept: a page shows it smaller."""
 SIZES = 3
 """Number of sizes that are named."""
 
@@ -23,6 +26,19 @@ class Picture(NamedTuple):
     """(H, W, 3)."""
     mask: NDArray[Any]
     """(H, W) bool, or uint8 classes."""
+
+
+def picture_of(name: str, image: NDArray[np.uint8], mask: NDArray[Any]) -> Picture:
+    """Keep a photo (H, W, 3) and its mask (H, W), both reduced if it is large."""
+    scale = LONGEST / max(mask.shape)
+    if scale >= 1:
+        return Picture(name, image, mask)
+    height, width = (max(1, round(side * scale)) for side in mask.shape)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    nearest = cv2.resize(
+        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    return Picture(name, small.astype(np.uint8), nearest.astype(mask.dtype))
 
 
 class MeasuredVolume(NamedTuple):

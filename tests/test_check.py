@@ -11,7 +11,7 @@ from PIL import Image
 
 from configs import build, load, resolve
 from datamodules.check import check_data, spread
-from datamodules.findings import count_sizes
+from datamodules.findings import count_sizes, picture_of
 from interseg.errors import InputError
 from tests.helpers.commands import called
 from tests.helpers.drawing import draw_folder, write
@@ -205,6 +205,16 @@ def test_many_lines_are_cut_on_the_screen_and_whole_on_the_page(tmp_path):
     assert result.stdout.count("wrong: ") == 21
     assert "wrong: 4 more, which the page lists" in result.stdout
     assert page.count("a mask has its image") == 24
+
+
+def test_a_large_photo_is_not_kept_whole_for_its_picture():
+    mask = np.zeros((3000, 2000), bool)
+    mask[600:1200] = True
+    picture = picture_of("large", np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255, mask)
+    assert picture.image.shape == (1024, 683, 3)
+    assert picture.mask.dtype == bool
+    assert abs(picture.mask.mean() - 0.2) < 2e-3
+    assert np.array_equal(picture.image[..., 0] > 127, picture.mask)
 
 
 def test_what_is_no_data_module_is_told():

@@ -10,17 +10,26 @@ export class Refused extends Error {
   constructor(status, line) { super(line); this.status = status; }
 }
 
-export async function get(path) { return answerOf(await fetch(path)); }
+// Which folders the page is of: the server refuses a page that stayed open while another one took its address.
+const place = { "x-interseg-place": document.querySelector("meta[name=place]").content };
+
+export async function get(path) { return answerOf(await fetch(path, { headers: place })); }
 
 export async function post(path, body) {
   const text = JSON.stringify({ tab, ...body });
-  return answerOf(await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: text }));
+  return answerOf(await fetch(path, { method: "POST", headers: { "content-type": "application/json", ...place }, body: text }));
 }
 
 export async function pictureOf(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Refused(response.status, (await response.json()).error);
+  const response = await fetchOf(path);
   return createImageBitmap(await response.blob());
+}
+
+// What is no JSON: a picture, or voxels.
+export async function fetchOf(path) {
+  const response = await fetch(path, { headers: place });
+  if (!response.ok) throw new Refused(response.status, (await response.json()).error);
+  return response;
 }
 
 async function answerOf(response) {
@@ -30,11 +39,14 @@ async function answerOf(response) {
   return body;
 }
 
-// Send until an answer comes. What was kept although its answer got lost is refused by its version when it comes again.
+let count = 0;
+
+// Send until an answer comes. By its `id` what was kept although its answer got lost is answered again, and not done twice.
 export async function insist(path, body, away) {
+  const request = { id: `${tab} ${++count} ${Date.now()}`, ...body };
   for (;;) {
     try {
-      const answer = await post(path, body);
+      const answer = await post(path, request);
       away(false);
       return answer;
     } catch (error) {

@@ -37,8 +37,12 @@ async function look() {
   // what fails is done again by the next look
   try { await follow(now, before); } catch (error) { course.status = before; throw error; }
   showProgress();
-  page.showPanels();
+  // buttons that are made again between a finger's down and up would not be pressed
+  if (stateOf(now) !== stateOf(before)) page.showPanels();
 }
+
+// What goes on, but for how far it is.
+const stateOf = ({ done, of, ...rest }) => JSON.stringify(rest);
 
 async function follow(now, before) {
   const follows = !course.item || course.item.key === taught;
@@ -61,6 +65,8 @@ function keyToOpen(now, before, follows) {
   return now.state !== before.state || newer ? item.key : null;
 }
 
+export function openOrSay(key) { page.open(key).catch((error) => say(error.message, true)); }
+
 // Ask for a change; `view` is where it was done.
 export function act(request, view = course.view) {
   const { key } = course.item, { path } = view, spent = readClock();
@@ -73,7 +79,7 @@ export function act(request, view = course.view) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       say(error.message, true);
-      if (error.status === 409) await page.open(key);
+      if (error.status === 409) await page.open(key, true);
     } finally {
       view.settle(path);
       await page.show();
@@ -110,7 +116,7 @@ export function showCourse() {
 // The row of an item in the list of lessons.
 export function rowOf(one, name, facts) {
   const row = make("li", "", { className: one.key === course.item?.key ? "on" : one.met ? "" : "later" }), head = make("div");
-  if (one.met) row.onclick = () => page.open(one.key);
+  if (one.met) row.onclick = () => openOrSay(one.key);
   head.append(make("span", name), make("small", [one.finished && "✓", ...facts].filter(Boolean).join(" · ")));
   row.append(head);
   return row;

@@ -13,14 +13,16 @@ export const held = { space: false, background: false };
 export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
   addEventListener("keydown", (event) => {
     if ($("keys").open || !ready() || isWriting(event.target)) return;
-    if (event.ctrlKey || event.metaKey) {
+    // brackets lie behind AltGr or Option on many keyboards
+    const composed = event.getModifierState("AltGraph") || "[]".includes(event.key);
+    if ((event.ctrlKey || event.metaKey) && !composed) {
       const key = event.key.toLowerCase();
       if (key !== "z" && key !== "y") return;
       event.preventDefault();
       (key === "y" || event.shiftKey ? redo : undo)();
       return;
     }
-    if (event.altKey || isOwn(event)) return;
+    if ((event.altKey && !composed) || isOwn(event)) return;
     if (event.key === " ") {
       event.preventDefault();
       if (!held.space) { held.space = true; changed(); }

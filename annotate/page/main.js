@@ -92,7 +92,7 @@ listenToButtons({
   previous: () => step(-1), next: () => step(1), finish, export: () => write(Number($("tolerance").value)), help, undo, redo,
   fit: () => view.fit(), new: () => choose(null), take: () => open(page.photo.key, { take_over: true }),
 }, setTool);
-$("photos").addEventListener("change", () => { open($("photos").value).then(refresh); $("photos").blur(); });
+$("photos").addEventListener("change", () => { open($("photos").value).then(refresh).catch((error) => say(error.message, true)); $("photos").blur(); });
 $("opacity").addEventListener("input", () => page.show());
 $("heat").addEventListener("change", () => { page.show(); $("heat").blur(); });
 $("tolerance").addEventListener("input", () => { $("tolerance-shown").textContent = $("tolerance").value; });
@@ -102,7 +102,7 @@ $("file").addEventListener("change", async () => {
   if (file && page.photo) await startFrom(file);
 });
 
-await refresh();
+try { await refresh(); } catch (error) { say(`The photos cannot be listed: ${error.message}. Reload the page.`, true); throw error; }
 page.category = page.project.classes[0];
 const { photos } = page.project, named = photos.find((one) => one.key === location.hash.slice(1));
 if (named) await open(named.key); else await openFrom(photos);

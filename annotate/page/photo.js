@@ -6,6 +6,7 @@ import { encode } from "./masks.js";
 import { away, busy, say, writeExport } from "./notice.js";
 
 const MOST_VALUES = 100;   // objects that a mask may start
+const PNG = [0x89, 0x50, 0x4e, 0x47];   // that a PNG file begins with; byte 24 is its bit depth
 const COLOUR = 1 << 24;    // what tells a mask's colours from its greys
 
 export const page = {
@@ -34,11 +35,12 @@ export const things = () => [...page.photo.things.values()].filter((one) => one.
 export async function open(key, more = {}) {
   const number = ++opening;
   page.coming = page.asked = key;
-  if (page.photo && page.photo.key !== key) letGo();
+  if (page.photo && page.photo.key !== key) letGo(page.photo.key);
   busy("opening");
   try {
     const ask = () => (number === opening ? insist(`/api/photos/${key}`, more, away) : null);   // unless another one is wanted by then
     const [told, picture] = await Promise.all([inOrder(ask), lastPicture(key)]);
+    if (told && page.asked !== key) letGo(key);   // it came too late
     if (number !== opening || !told) return false;
     refused.delete(key);
     const fresh = page.photo?.key !== key;
@@ -120,7 +122,8 @@ export function choose(number) {
   page.chosen = number;
   choice = { number };
   chosenAt = number === null ? 0 : page.photo.things.get(number).actions;
-  if (number !== null && page.project.outputs === 1) page.category = page.photo.things.get(number).category;
+  const category = page.photo.things.get(number)?.category;
+  if (page.project.classes.includes(category)) page.category = category;   // one of a list of before can be had no more
   page.show();
 }
 
@@ -196,19 +199,24 @@ function sayFinished() {
   say(`All photos are finished.${left} Export writes the masks.`);
 }
 
-// Open the first photo that is not finished and can be opened.
+// Open the first photo that is not finished and can be opened; those that somebody else works on come last.
 export async function openFrom(photos) {
-  for (const one of photos.filter(isOpenable)) if (!(await open(one.key))) return;
+  const left = photos.filter(isOpenable);
+  for (const one of [...left.filter((one) => !one.held), ...left.filter((one) => one.held)]) if (!(await open(one.key))) return;
   sayFinished();
 }
 
 export function step(by) {
   const place = page.project.photos.findIndex((one) => one.key === page.asked) + by;
   const next = page.project.photos[place];
-  if (next) open(next.key).then(refresh);
+  if (next) open(next.key).then(refresh).catch((error) => say(error.message, true));
 }
 
-export const write = (tolerance) => writeExport(() => inOrder(() => post("/api/export", { tolerance })));
+// What was asked before is in it; what is asked after does not wait for it.
+export const write = (tolerance) => writeExport(async () => {
+  await inOrder(() => {});
+  return post("/api/export", { tolerance });
+});
 
 // An object for each value above 0 of a mask; with a network of classes its values are the classes of one answer.
 export async function startFrom(file) {
@@ -218,7 +226,7 @@ export async function startFrom(file) {
     if (page.project.outputs > 1) {
       check();
       const runs = Object.fromEntries([...masks].map(([value, mask]) => [value, encode(mask, height, width)]));
-      if (masks.size) await act({ do: "start", category: page.category, runs });
+      await act({ do: "start", category: page.category, runs });
       return;
     }
     for (const mask of masks.values()) {
@@ -230,6 +238,8 @@ export async function startFrom(file) {
 }
 
 async function masksIn(file, [height, width]) {
+  const header = new Uint8Array(await file.slice(0, 25).arrayBuffer());
+  if (PNG.every((byte, i) => header[i] === byte) && header[24] === 16) throw new Error("The mask has 16 bits, of which a browser reads 8; save it with 8.");
   const picture = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   if (picture.width !== width || picture.height !== height) throw new Error(`The mask is ${picture.width} x ${picture.height}, the photo ${width} x ${height}.`);
   const pen = new OffscreenCanvas(width, height).getContext("2d");
@@ -243,7 +253,8 @@ async function masksIn(file, [height, width]) {
     if (masks.size > MOST_VALUES) throw new Error(`The mask has more than ${MOST_VALUES} values; save ids, or black and white.`);
     masks.get(value)[i] = 1;
   }
-  return masks;
+  if (!masks.size) throw new Error("The mask holds no value above 0.");
+  return new Map([...masks].sort(([one], [other]) => one - other));   // ids keep their order
 }
 
 export async function refresh() {
@@ -255,11 +266,11 @@ export async function refresh() {
 
 const EVERY = 10000;   // milliseconds
 
-function letGo() {
+function letGo(key) {
   const body = new Blob([JSON.stringify({ tab, let_go: true })], { type: "application/json" });
-  if (page.photo) navigator.sendBeacon(`/api/photos/${page.photo.key}/hold`, body);
+  navigator.sendBeacon(`/api/photos/${key}/hold`, body);
 }
-addEventListener("pagehide", letGo);
+addEventListener("pagehide", () => { if (page.photo) letGo(page.photo.key); });
 addEventListener("pageshow", (event) => { if (event.persisted && page.photo) open(page.photo.key); });
 
 setInterval(async () => {

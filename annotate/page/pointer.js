@@ -39,6 +39,8 @@ export function listenToPointer(view, hand) {
     view.draw();
   }
 
+  view.interrupt = () => { pinch.forget(); stop(); };
+
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 
   canvas.addEventListener("pointerdown", (event) => {

@@ -2,7 +2,7 @@
 
 import { get, pictureOf } from "./api.js";
 import { startClock } from "./clock.js";
-import { act, course, isOpen, isWaiting, plural, rowOf, runCourse, sayClosed, showCourse, write } from "./course.js";
+import { act, course, isOpen, isWaiting, openOrSay, plural, rowOf, runCourse, sayClosed, showCourse, write } from "./course.js";
 import { $, make } from "./dom.js";
 import { held, listenToButtons, listenToKeys, press, showHelp, showTool } from "./keys.js";
 import { classColour, drawAnswer, drawKernels, drawLabels, drawWishes, idsOf } from "./labels.js";
@@ -24,9 +24,14 @@ let heatOf = "", segmentsOf = "";        // of which photo the map and the super
 
 // --- what is shown
 
-async function open(key) {
+let opening = 0;   // of the photos that were asked for the last one is shown
+
+// `again`: what is shown is only read again, and another photo that was asked for still comes.
+async function open(key, again = false) {
+  const number = again ? opening : ++opening;
   const [told, picture] = await Promise.all([get(`/api/photos/${key}`), pictureOf(`/api/photos/${key}/picture`)]);
   const fresh = course.item?.key !== key;
+  if (number !== opening || (again && fresh) || (!fresh && told.version < course.item.version)) return;
   course.item = told;
   if (fresh) { view.show(picture); ids = null; heatOf = segmentsOf = ""; startClock(); }
   await show();
@@ -171,7 +176,7 @@ listenToKeys({
 });
 listenToButtons({
   teach: () => act({ do: "teach" }), next: () => act({ do: "next" }), cancel: () => act({ do: "cancel" }), undo: () => act({ do: "undo" }),
-  redo: () => act({ do: "redo" }), export: write, help, fit: () => view.fit(), back: () => course.status.key && open(course.status.key),
+  redo: () => act({ do: "redo" }), export: write, help, fit: () => view.fit(), back: () => course.status.key && openOrSay(course.status.key),
 }, setTool);
 $("opacity").addEventListener("input", show);
 $("wishes").addEventListener("change", () => { showWishes(); $("wishes").blur(); });

@@ -18,6 +18,7 @@ export class View {
     this.cursor = null;
     this.cross = null;
     this.waiting = false;
+    this.interrupt = () => {};        // drops what a pointer is doing
     new ResizeObserver(() => this.resized()).observe(canvas);
   }
 
@@ -33,6 +34,7 @@ export class View {
   }
 
   show(photo) {
+    this.interrupt();                 // a stroke that began on another photo is none of this one
     this.photo = photo;
     this.fit();
   }

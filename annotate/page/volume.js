@@ -1,6 +1,6 @@
 // The page on which a method is taught volumes. The server has the truth of what was drawn and learned; the page shows it, and asks for more.
 
-import { Refused, get } from "./api.js";
+import { fetchOf, get } from "./api.js";
 import { startClock } from "./clock.js";
 import { act, course, isOpen, isWaiting, plural, rowOf, runCourse, sayClosed, showCourse, write } from "./course.js";
 import { $, make } from "./dom.js";
@@ -17,6 +17,8 @@ const KEYS = [
   ["C", "clicks: the target, right click, Shift or - for what is not"], ["B, E", "brush, eraser"], ["Ctrl+Z, Ctrl+Y", "undo, redo on the chosen slice"],
   ["T", "teach: learn from the labelled slices"], ["Enter", "next volume"], ["H", "hide masks"], ["Space+drag", "move a plane"],
 ];
+
+const NOTCH = 50;   // pixels of a wheel's turn that are a slice
 
 let voxels = null, answer = null, guide = null, proxy = null;
 let cross = [0, 0, 0], chosen = 0, tool = "cross", hidden = false;
@@ -35,6 +37,7 @@ async function open(key, again = false) {
   if (number !== opening || (again && found)) return;
   const fresh = found !== null;
   if (fresh) {
+    for (const view of views) view.interrupt();
     voxels = found;
     cross = told.size.map((side) => Math.floor(side / 2));
     guide = proxy = null;
@@ -47,8 +50,7 @@ async function open(key, again = false) {
 }
 
 async function voxelsOf(key) {
-  const response = await fetch(`/api/photos/${key}/voxels`);
-  if (!response.ok) throw new Refused(response.status, (await response.json()).error);
+  const response = await fetchOf(`/api/photos/${key}/voxels`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
@@ -146,6 +148,16 @@ function turnTo(axis, number) {
 
 function step(axis, up) { turnTo(axis, cross[axis] + up * upwards(axis)); }
 
+// A notch of a wheel is a slice; a trackpad sends many small steps for one.
+let turned = 0;
+function turn(axis, event) {
+  turned += event.deltaMode ? Math.sign(event.deltaY) * NOTCH : event.deltaY;
+  const slices = Math.trunc(turned / NOTCH);
+  if (!slices) return;
+  turned -= slices * NOTCH;
+  step(axis, -Math.sign(slices));
+}
+
 function moveCross(axis, place) {
   const [y, x] = place.map(Math.floor), [first, second] = within(axis);
   if (!views[axis].has([y, x])) return;
@@ -179,7 +191,7 @@ views.forEach((view, axis) => listenToPointer(view, {
   },
   wheel: (event) => {
     if (event.ctrlKey) return false;
-    if (!view.drawing) step(axis, -Math.sign(event.deltaY));
+    if (!view.drawing) turn(axis, event);
     return true;
   },
 }));

@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from annotate.server import json_route, page_routes
+from annotate.folders import name_place
+from annotate.pages import page_routes
+from annotate.server import json_route
 from annotate.teaching.lessons import Lessons
 from annotate.teaching.volumes import VolumeLessons
 from interseg.errors import InputError
@@ -47,7 +49,7 @@ def lesson_routes(
         return {"out": str(lessons.out), "notes": export()}
 
     return [
-        *page_routes(page),
+        *page_routes(page, name_place(lessons.out)),
         Route("/api/lessons", overview),
         Route("/api/status", status),
         Route("/api/photos/{key}", look),

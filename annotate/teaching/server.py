@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from annotate.folders import name_place
 from annotate.guard import Guard
 from annotate.server import guarded_app, png
 from annotate.teaching.exports import export
@@ -39,4 +40,4 @@ def make_app(lessons: Lessons, host: str = "127.0.0.1", token: str | None = None
         Route("/api/photos/{key}/picture", picture),
         Route("/api/photos/{key}/map/{kind}", show_map),
     ]
-    return guarded_app(routes, host, token)
+    return guarded_app(routes, host, token, name_place(lessons.out))

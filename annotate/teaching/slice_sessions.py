@@ -45,9 +45,10 @@ class SlicePictures:
 
     def grey(self, task: int) -> NDArray[np.uint8]:
         """Return a volume (D, H, W); the last one is kept."""
-        if self._last is None or self._last[0] != task:
-            self._last = task, grey_values(self.scans.scan(task).image)
-        return self._last[1]
+        last = self._last  # another thread may ask for another volume meanwhile
+        if last is None or last[0] != task:
+            last = self._last = task, grey_values(self.scans.scan(task).image)
+        return last[1]
 
 
 def grey_values(image: NDArray[np.float32]) -> NDArray[np.uint8]:

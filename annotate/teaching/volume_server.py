@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from annotate.folders import name_place
 from annotate.guard import Guard
 from annotate.server import guarded_app
 from annotate.teaching.routes import lesson_routes
@@ -32,4 +33,4 @@ def make_app(lessons: VolumeLessons, host: str = "127.0.0.1", token: str | None 
         Route("/api/photos/{key}/guide", guide),
         Route("/api/photos/{key}/voxels", voxels),
     ]
-    return guarded_app(routes, host, token)
+    return guarded_app(routes, host, token, name_place(lessons.out))

@@ -177,7 +177,8 @@ class Session:
         """Add the answer to a click."""
         if not self.undoable:
             last = self._steps[-1]
-            self._steps[-1] = Step(last.click, last.mask[:0], None, {}, last.seconds)
+            nothing = last.mask[:0].copy()  # a view would keep the whole mask
+            self._steps[-1] = Step(last.click, nothing, None, {}, last.seconds)
         self._steps.append(step)
         self._undone = []
 

@@ -1,8 +1,10 @@
 """The page in Debian's chromium; skipped where there is none (`apt-get install chromium`)."""
 
+import cv2
 import numpy as np
 import pytest
 
+from annotate.folders import key_of
 from annotate.server import serving
 from annotate.state import decode
 from tests.helpers.annotating import model_of_classes, project_of, tiny_model
@@ -82,7 +84,7 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
         assert mask[50, 60:80].all()
         assert shown(project, "0.png", 2)[0].category == "dog"
         other = Tab(browser, address)
-        other.expect(other.page.locator("#banner")).to_be_visible()
+        other.expect(other.page.locator("#place")).to_have_text("2 of 5")  # which nobody has
         other.page.close()
         tab.press("n")
         tab.page.mouse.click(*tab.at(60, 60))
@@ -113,7 +115,7 @@ def test_a_person_annotates_two_photos(browser, folder, tmp_path):
 def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_path):
     project = project_of(folder, tmp_path / "out")
     with serving(project) as address:
-        one, two = Tab(browser, address), Tab(browser, address)
+        one, two = Tab(browser, address), Tab(browser, f"{address}/#{key_of('0.png')}")
         one.click(30, 40, 1)
         two.expect(two.page.locator("#banner")).to_be_visible()
         two.page.mouse.click(*two.at(10, 10))
@@ -188,6 +190,18 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
         tab.expect(tab.page.locator("#undo")).to_be_enabled()
         photo = next(photo for photo in map(project.photo, project.files) if photo.name == "1.png")
         assert np.array_equal(project.mask(photo, photo.state.things[1]), labels)
+        tab.press("b")
+        tab.page.mouse.move(*tab.at(30, 20))
+        tab.page.mouse.down()
+        tab.page.mouse.move(*tab.at(30, 40))
+        tab.press("ArrowRight")  # before the button is up
+        tab.expect(tab.page.locator("#place")).to_have_text("3 of 5")
+        tab.page.mouse.up()
+        cv2.imwrite(str(tmp_path / "deep.png"), labels.astype(np.uint16) * 300)
+        tab.page.set_input_files("input[type=file]", tmp_path / "deep.png")
+        tab.expect(tab.page.locator("#toast")).to_contain_text("has 16 bits")
+        photo = next(photo for photo in map(project.photo, project.files) if photo.name == "2.png")
+        assert not photo.state.things, "the stroke was one of the photo before"
         assert tab.errors == []
         tab.page.close()
     project.close()

@@ -187,6 +187,8 @@ def test_what_label_studio_itself_sent_is_answered(interactor, tmp_path):
         agent = {"user-agent": RECORDED["user_agent"]}
         assert ask(address, "/health", headers=agent)[0] == 200
         assert ask(address, "/setup", RECORDED["setup"], agent) == (200, {"model_version": "v1"})
+        regions = {"annotations": [{"result": [{"value": {"rle": [0] * 2**20}}]}]}  # drawn before
+        RECORDED["predict"][0]["tasks"][0] |= regions
         session = tiny_model().session(tmp_path / "my photo 1.jpg")
         for body, click in zip(RECORDED["predict"], [(200, 133, 1), (20, 13, 0)], strict=True):
             status, answer = ask(address, "/predict", body, agent)

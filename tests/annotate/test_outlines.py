@@ -43,6 +43,12 @@ def test_without_tolerance_the_pixels_centres_inside_are_the_mask(seed, height, 
     assert np.array_equal(filled(polygons(mask), mask.shape), mask)
 
 
+def test_a_part_that_is_too_small_for_the_tolerance_keeps_its_own_outline():
+    mask = np.zeros((30, 30), bool)
+    mask[2:5, 2:5] = mask[10, 3:20] = mask[20, 20] = True
+    assert np.array_equal(filled(polygons(mask, 5.0), mask.shape), mask)
+
+
 def test_coco_reads_holes_and_what_lies_in_them():
     rings = polygons(RING)
     assert len(rings) == 2

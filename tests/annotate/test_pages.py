@@ -14,7 +14,7 @@ ELEMENT = re.compile(r"""\$\("([a-z-]+)"\)""")
 def test_no_source_of_a_page_is_missing_and_none_is_unused():
     named = set()
     for page in PAGES:
-        html = render(page).decode()
+        html = render(page, "here").decode()
         named |= set(re.findall(r'(?:src|href)="/page/([^"]+)"', html))
     for path in FOLDER.glob("*.js"):
         named |= set(re.findall(r'from "\./([^"]+)"', path.read_text()))
@@ -23,7 +23,7 @@ def test_no_source_of_a_page_is_missing_and_none_is_unused():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_element_that_a_page_s_scripts_look_up_is_in_its_markup(page):
-    html = render(page).decode()
+    html = render(page, "here").decode()
     elements = re.findall(r' id="([^"]+)"', html)
     assert len(elements) == len(set(elements))
     (script,) = re.findall(r'<script[^>]+src="/page/([^"]+)"', html)

@@ -1,10 +1,12 @@
 """A person's requests: the masks are the session's, undo is exact, two tabs stay whole."""
 
 import contextlib
+import errno
 import os
 import signal
 import threading
 import time
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -207,14 +209,18 @@ def test_a_disk_that_takes_nothing_is_said_and_the_click_has_not_happened(
 ):
     clicked(page, CLICKS[:2])
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("annotate.journal.write_all", full)
-    status, answer = page.try_("click", object=1, y=50, x=20, label=1)
-    assert status == 507
-    assert "No space left" in answer["error"]
-    monkeypatch.undo()
+    for number, reason, advice in (
+        (errno.ENOSPC, "No space left on device", "make room"),
+        (errno.EACCES, "Permission denied", "see to the folder"),
+    ):
+        monkeypatch.setattr(
+            "annotate.journal.write_all", mock.Mock(side_effect=OSError(number, reason))
+        )
+        status, answer = page.try_("click", object=1, y=50, x=20, label=1)
+        assert status == 507
+        assert reason in answer["error"]
+        assert advice in answer["error"]
+        monkeypatch.undo()
     thing = page.act("click", object=1, y=5, x=5, label=0)
     assert np.array_equal(mask(thing), played(folder, [*CLICKS[:2], (5, 5, 0)]).mask)
 

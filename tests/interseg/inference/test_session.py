@@ -240,6 +240,7 @@ def test_a_session_that_nobody_goes_back_in_keeps_its_newest_answer_only():
     assert session.mask.shape == (20, 30)
     assert [step.logits is None for step in session.steps] == [True, True, True, False]
     assert sum(step.mask.size for step in session.steps) == session.mask.size
+    assert all(step.mask.base is None for step in session.steps[:-1]), "a view keeps what it is of"
     with pytest.raises(InputError, match="keeps no earlier answers; open it with undoable=True"):
         session.undo()
 
