@@ -5,6 +5,7 @@ list of objects (interseg/clicks/scripts.py). `--out FOLDER` takes `masks/STEM.p
 each photo's objects, or its classes, and `annotations.json` in COCO's format.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,10 +68,15 @@ def main() -> int:
             f"{options.checkpoint} is an export; predict.py takes the run that it was made of"
         )
     photos: dict[str, list[ScriptedObject]] = {}
-    for scripted in script.objects:
-        photos.setdefault(scripted.image, []).append(scripted)
-    check_distinct(photos)
     written, problems = CocoWriter(), [*script.problems]
+    for scripted in script.objects:
+        name = name_inside(options.images, scripted.image)
+        if name is None:
+            where = f"{scripted.image}, object {scripted.object}"
+            problems.append(f"{where}: it lies outside {options.images}")
+        else:
+            photos.setdefault(name, []).append(scripted)
+    check_distinct(photos)
     for name, objects in (bar := tqdm(photos.items(), unit="photo")):
         problems += segment_photo(
             model, options.images, name, objects, written, options.out / "masks"
@@ -85,6 +91,20 @@ def main() -> int:
         f"{len(problems)} problems: {options.out}"
     )
     return 1 if problems else 0
+
+
+def name_inside(folder: Path, name: str) -> str | None:
+    """Write a photo's path from the folder of the photos; None for one that is not inside it.
+
+    A file of clicks may name photos by whole paths, which no mask must be written to.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return None
+    place, base = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    if not place.is_relative_to(base):  # a whole path, and the folder's leads over a link
+        place, base = path.resolve(), folder.resolve()
+    return place.relative_to(base).as_posix() if place != base else None
 
 
 def check_distinct(names: Iterable[str]) -> None:
@@ -112,7 +132,7 @@ def segment_photo(
     Args:
         model: Model that answers.
         folder: Folder of the photos.
-        name: Name of the photo in the folder.
+        name: Path of the photo from the folder.
         objects: Objects of the photo with their clicks.
         written: COCO file to which masks are added.
         masks: Folder of the masks.
@@ -120,11 +140,8 @@ def segment_photo(
     Returns:
         The objects that were left out and why, a line each.
     """
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return [f"{name}: it lies outside {folder}"]
     try:
-        first = model.session(path)
+        first = model.session(folder / name)
     except InputError as error:
         return [str(error)]
     found: list[tuple[ScriptedObject, Session]] = []

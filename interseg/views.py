@@ -142,6 +142,9 @@ def resize_view(view: ClickBatch, size: tuple[int, int], image: Tensor | None = 
 
 def resize_image(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (B, C, H, W), a smaller one without aliases."""
+    if size[1] == 1:  # torch makes all rows of a single column equal, but no column of a single row
+        columns = interpolate(images.transpose(2, 3), size[::-1], mode="bilinear", antialias=True)
+        return columns.transpose(2, 3)
     return interpolate(images, size, mode="bilinear", antialias=True)
 
 
@@ -211,6 +214,7 @@ def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> 
     """
     scaled = clicks.clone()
     for axis in (0, 1):
-        centre = (clicks[..., axis] + 0.5) * reduced[axis] / size[axis]
+        # in single precision: half knows no pixel beyond 2048, and its products overflow
+        centre = (clicks[..., axis].float() + 0.5) * reduced[axis] / size[axis]
         scaled[..., axis] = centre.floor().long().clamp(-1, reduced[axis] - 1)
     return scaled

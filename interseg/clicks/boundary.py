@@ -127,7 +127,7 @@ class BoundaryUser(User):
             (self.spacing, self.spacing, clicks[1:]),
             (1.0, np.inf, clicks),
         ):
-            free = distances(boundary, known) >= spacing
+            free = (distances(boundary, known) >= spacing) & (distances(boundary, clicks) > 0)
             for cluster, missed in errors:
                 found = boundary_click(cluster, missed, prediction, boundary, free, reach)
                 if found is not None:
@@ -164,7 +164,8 @@ class CentreUser(User):
             return selection_click(mask)
         for spacing in (self.spacing, 1.0):
             for cluster, missed in errors:
-                found = centre_of(cluster, clicks[1:] if spacing > 1 else clicks, spacing)
+                known = clicks[1:] if spacing > 1 else clicks
+                found = centre_of(cluster, known, spacing, clicks)
                 if found is not None:
                     return Click(*found, int(missed))
         return None

@@ -56,12 +56,23 @@ def boundary_click(
     return middle(candidates[near == near.min()])
 
 
-def centre_of(cluster: Cluster, clicks: Clicks, spacing: float = 1.0) -> tuple[int, int] | None:
-    """Find a cluster's deepest pixel at least `spacing` pixels from all clicks; None if none is."""
+def centre_of(
+    cluster: Cluster, clicks: Clicks, spacing: float = 1.0, earlier: Clicks | None = None
+) -> tuple[int, int] | None:
+    """Find a cluster's deepest pixel that may be clicked; None if none may.
+
+    Args:
+        cluster: Cluster of wrong pixels.
+        clicks: Clicks from which it is at least `spacing` pixels away.
+        spacing: Distance in pixels.
+        earlier: Further clicks, whose pixels alone are not taken.
+    """
     depth = cluster.distance_to_boundary()
     corner = np.array((cluster.top, cluster.left))
     pixels = np.argwhere(depth > 0) + corner
     far = distances(pixels, clicks) >= spacing
+    if earlier is not None:
+        far &= distances(pixels, earlier) > 0
     if not far.any():
         return None
     pixels = pixels[far]
@@ -74,8 +85,10 @@ def distances(pixels: Pixels, clicks: Clicks) -> NDArray[np.float64]:
 
     It is infinite without clicks.
     """
-    offsets = pixels[:, None] - clicks[None, :, :2]
-    return np.sqrt((offsets**2.0).sum(2)).min(1, initial=np.inf)
+    nearest = np.full(len(pixels), np.inf)
+    for click in clicks:  # all at once would take gigabytes on a large photo
+        np.minimum(nearest, ((pixels - click[:2]) ** 2).sum(1), out=nearest)
+    return np.sqrt(nearest)
 
 
 def predicted_outline(cluster: NDArray[np.bool_], prediction: Mask) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from interseg.clicks.layout import KINDS, REGION, Click
 from interseg.errors import InputError
 
+LARGEST = 2**31
+"""Largest number that a click may hold, beyond every photo's sides."""
 COLUMNS = ("image", "object", "y", "x", "label", "kind", "category")
 """Columns of a CSV file, one row a click; `object`, `label`, `kind` and `category` are optional."""
 
@@ -143,6 +145,6 @@ def whole_number(key: str, value: Any) -> int:
         number = float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if not number.is_integer():
-        raise ValueError(f"{key} is {value!r}; give a whole number")
+    if not number.is_integer() or abs(number) > LARGEST:
+        raise ValueError(f"{key} is {value!r}; give a whole number, in pixels")
     return int(number)

@@ -95,7 +95,7 @@ class TransformersSam(nn.Module, PhotoPredictor):
         """Answer clicks; the kept logits, a quarter of the view's size, go with the next click."""
         levels = [encoded[key][None] for key in sorted(encoded)]
         view = self._view(size)
-        scale = torch.tensor([view[1] / size[1], view[0] / size[0]])
+        scale = torch.tensor([view[1] / size[1], view[0] / size[0]], dtype=torch.float32)
         device, given = levels[0].device, {}
         # in full precision, whatever the levels have: bfloat16 knows every fourth pixel of SAM's
         given["input_points"] = (torch.from_numpy(points) * scale)[None, None].to(device)

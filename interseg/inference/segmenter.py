@@ -73,7 +73,13 @@ def masks_of(logits: Tensor, threshold: float) -> NDArray[Any]:
     """Make masks (B, H, W) on the CPU from logits (B, K, H, W).
 
     They are bool, True above the threshold; with several logits uint8, the class of the largest.
+    Raises `InputError` for NaN, of which an empty mask would come.
     """
+    if logits.isnan().any():
+        raise InputError(
+            "the network answers with NaN: its weights are damaged, or its numbers overflow; "
+            "give trainer.precision=32-true"
+        )
     if logits.shape[1] == 1:
         return (logits[:, 0] > threshold).cpu().numpy()
     return logits.argmax(1).to(torch.uint8).cpu().numpy()

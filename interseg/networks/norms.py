@@ -9,30 +9,35 @@ from torch import nn
 class KeepsNorms(nn.Module):
     """Base of the networks with pretrained batch norms that stay frozen.
 
-    They stay in evaluation mode, with constant affine parameters.
+    They stay in evaluation mode, with constant affine parameters, also those that take their place
+    (`trainer.sync_batchnorm`).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept_norms: list[nn.Module] = []
+        self._kept: list[nn.Module] = []
 
     def keep_norms(self, module: nn.Module) -> None:
         """Freeze every batch norm in a module."""
-        self.kept_norms += batch_norms(module)
-        for norm in self.kept_norms:
+        self._kept.append(module)
+        for norm in batch_norms(module):
             norm.eval().requires_grad_(False)  # a Trainer does not change the modules' modes
 
     def train(self, mode: bool = True) -> Self:
         """Switch modes; frozen norms stay in evaluation mode."""
         super().train(mode)
-        for norm in self.kept_norms:
-            norm.eval()
+        for module in self._kept:
+            for norm in batch_norms(module):
+                norm.eval()
         return self
 
 
 def batch_norms(module: nn.Module) -> Iterator[nn.Module]:
-    """Find all two-dimensional batch norms in a module, timm's fused norm-activation layers too."""
-    return (m for m in module.modules() if isinstance(m, nn.BatchNorm2d))
+    """Find all batch norms of maps in a module, synchronised ones and timm's with activations too.
+
+    timm's are subclasses of torch's.
+    """
+    return (m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm))
 
 
 def batch_to_group_norm(module: nn.Module, groups: int = 16) -> None:

@@ -39,12 +39,13 @@ class RITMNetwork(GuidedNetwork):
             ones; no package carries any.
         guidance_channels: Number of guidance maps: 2 for clicks, 3 with the previous mask.
         norm: "batch" as in the paper, "frozen" for the encoder's pretrained batch norm and group
-            norm in the head, or "group", which does not depend on the batch.
+            norm in the head (of random weights it would normalise nothing), or "group", which does
+            not depend on the batch.
         channels_last: Whether to use the memory layout channels last.
         compile: Arguments of `torch.nn.Module.compile`, {} for its defaults; None runs eagerly.
 
     Raises:
-        InputError: An encoder that is not an HRNet, or frozen norms of random weights.
+        InputError: An encoder that is not an HRNet, or an unknown norm.
     """
 
     mean: Tensor
@@ -62,11 +63,6 @@ class RITMNetwork(GuidedNetwork):
         super().__init__()
         if norm not in ("batch", "frozen", "group"):
             raise InputError(f"norm is {norm!r}; use batch, frozen or group")
-        if norm == "frozen" and pretrained is None:
-            raise InputError(
-                "norm is frozen, and pretrained null: norms that never learned would normalise "
-                "nothing; use group or batch"
-            )
         self.guidance_channels = guidance_channels
         self.encoder = HighResolution(encoder, pretrained, guidance_channels)
         # not in a module of their own: for conversion the first layer must be a convolution

@@ -208,8 +208,28 @@ def test_bad_rows_are_named_and_counted_and_the_rest_is_done(run, data, tmp_path
         "has label 7",
     ):
         assert any(message in line for line in left_out), (message, left_out)
-    assert any("../data.csv: it lies outside" in line for line in left_out)
+    assert any("../data.csv, object 1: it lies outside" in line for line in left_out)
     assert "Traceback" not in result.stderr
+
+
+def test_masks_are_written_below_out_however_a_photo_is_named(run, data, tmp_path):
+    photos = shutil.copytree(data / "images", tmp_path / "photos")
+    before = {path.name: path.read_bytes() for path in photos.iterdir()}
+    (tmp_path / "link").symlink_to(photos)
+    names = [photos / "0.png", "../photos/1.png", "./2.png", tmp_path / "link" / "3.png"]
+    lines = ["image,y,x", *(f"{name},30,24" for name in names)]
+    lines += [".,30,24", "0.png,1e300,24"]
+    (tmp_path / "clicks.csv").write_text("\n".join(lines))
+    result = predict(run, photos, tmp_path / "clicks.csv", tmp_path / "out")
+    assert result.returncode == 1
+    assert "4 masks on 4 photos, 2 problems" in result.stdout, result.stderr
+    assert "., object 1: it lies outside" in result.stderr
+    assert "give a whole number, in pixels" in result.stderr
+    assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
+    written = sorted((tmp_path / "out" / "masks").iterdir())
+    assert [path.name for path in written] == [f"{k}.png" for k in range(4)]
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [f"{k}.png" for k in range(4)]
 
 
 def test_two_photos_with_masks_of_one_name_are_refused(run, data, tmp_path):

@@ -157,6 +157,16 @@ def test_clicks_keep_their_distance_until_no_other_pixel_is_left():
     assert BoundaryUser().next_click(prediction, mask, clicks, RNG(0)) is None
 
 
+@pytest.mark.parametrize("user", [BoundaryUser(), CentreUser()])
+def test_the_pixel_of_the_first_click_is_not_clicked_again(user):
+    mask = np.zeros((12, 40), np.uint8)
+    mask[6, 5:30] = 1  # a line, all of it boundary
+    nothing = np.zeros(mask.shape, bool)
+    first = user.next_click(nothing, mask, no_clicks(), RNG(0))
+    second = user.next_click(nothing, mask, clicks_of([first]), RNG(0))
+    assert (first.y, first.x) != (second.y, second.x)
+
+
 def test_both_users_begin_at_the_centre_and_stop_when_nothing_is_wrong():
     mask = square()
     for user in (BoundaryUser(), CentreUser()):

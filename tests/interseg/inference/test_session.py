@@ -256,6 +256,19 @@ def test_what_cannot_be_done_is_said():
     assert open_sessions(Counter(), torch.zeros(0, 3, 4, 4)) == []
 
 
+def test_an_answer_of_nan_is_an_error_and_no_empty_mask():
+    class Broken(Counter):
+        def answer(self, batch):
+            found = super().answer(batch)
+            found.logits[:, :, 3, 4] = torch.nan
+            return found
+
+    (session,) = open_sessions(Broken(), torch.zeros(1, 3, 20, 30))
+    with pytest.raises(InputError, match="answers with NaN: its weights are damaged"):
+        session.click(1, 1)
+    assert len(session.clicks) == 0
+
+
 def test_the_threshold_is_on_the_probability():
     class Sure(Counter):
         def answer(self, batch):

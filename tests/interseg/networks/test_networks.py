@@ -95,6 +95,19 @@ def test_the_encoders_norm_is_frozen_and_the_decoders_is_group_norm(network):
     assert not list(batch_norms(network.network.decoder))
 
 
+@pytest.mark.parametrize(("name", "mean"), [("resnet18", 0.485), ("inceptionv4", 0.5)])
+def test_photos_are_scaled_as_an_encoders_weights_expect(name, mean):
+    assert load_encoder_weights(torch.nn.Identity(), name, None).mean[0] == mean
+
+
+def test_frozen_norms_stay_so_when_they_are_synchronised():
+    network = ClickNetwork(encoder=LITE, pretrained=None)
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(network).train()  # `trainer.sync_batchnorm`
+    kept = [m for m in network.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    assert kept
+    assert not any(n.training or n.weight.requires_grad for n in kept)
+
+
 @pytest.mark.parametrize("size", [(33, 70), (64, 64), (17, 100)])
 def test_any_size_goes_in_and_comes_out(network, size):
     assert network(torch.rand(1, 3, *size), torch.zeros(1, 2, *size)).shape == (1, 1, *size)
