@@ -13,6 +13,7 @@ Folders of `benchmarks.robustness` give models under several users, side by side
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from callbacks.pages import page, put_legend_below, svg
 from commands.compare_pictures import pictures
 from configs.console import guarded
 from configs.options import output_file
+from configs.targets import with_defaults
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
-from interseg.evaluation.comparison import Evaluation, Method, methods, note_ends
+from interseg.evaluation.comparison import Evaluation, Method, methods, note_data, note_ends
 from interseg.evaluation.drawing import key
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
@@ -76,7 +78,8 @@ def main() -> None:
         return
     tables = ("transfer.json", "dice.csv")
     if any((folder / table).exists() for _, folder in folders for table in tables):
-        runs = [(name, read_run(folder)) for name, folder in folders]
+        complete = functools.partial(with_defaults, trusted=options.trust)
+        runs = [(name, read_run(folder, complete)) for name, folder in folders]
         compare_streams(stream_methods(runs), options.out)
         return
     found = methods([(name, Evaluation(folder)) for name, folder in folders])
@@ -86,7 +89,7 @@ def main() -> None:
     for noc in found[0].runs[0].noc:
         pairs[noc] = [lead(method.noc(noc) - found[0].noc(noc)) for method in found[1:]]
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
-    ends = note_ends(found)
+    ends = [*note_ends(found), *note_data(found)]
     for line in ends:
         print(line, file=sys.stderr)
     objects, problems = pictures(found, options.objects, options.trust, not options.clicks_only)
@@ -123,7 +126,10 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
     if volumes:
         axis.set(xlabel="labour, % of labelling the targets wholly", ylabel="mean Dice of volumes")
     else:
-        axis.set(xlabel="annotated pixels, %", ylabel="mean IoU of the tasks' own images")
+        axis.set(
+            xlabel="annotated pixels, %",
+            ylabel="mean IoU of the tasks' own images,\non pixels without annotation",
+        )
     axis.grid(alpha=0.3)
     put_legend_below(axis)
     count = len(next(iter(sequences.values())))

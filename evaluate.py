@@ -30,9 +30,10 @@ from configs.options import parser
 from configs.run import build_model, needs, tell, trainer, wait_for_slow_ranks
 from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
-from interseg.checkpoints import read_checkpoint
+from interseg.checkpoints import digest, read_checkpoint
 from interseg.errors import InputError
-from interseg.evaluation.records import EvaluationRecord
+from interseg.evaluation.metrics import outcome_keys
+from interseg.evaluation.records import EvaluationRecord, plays_all
 from interseg.evaluation.tables import print_table, select_shown, write_number
 from lightning_modules.base import InteractiveModule
 
@@ -79,15 +80,17 @@ def main() -> int:
     parent = run / "evaluations" if run else Path("runs", config["name"])
     with claim(config["run"], parent, written) as folder:
         data.record = record = EvaluationRecord(folder, written, names, shard)
-        refuse_another(record, config["overwrite"])
+        remove_replaced = refuse_another(record, config["overwrite"])
         page = bool(config["callbacks"].get("report"))
-        if not config["overwrite"] and record.is_finished(page):
+        if not config["overwrite"] and record.is_finished(page, data.problems):
             return rank_zero_only(finish)(record) or 0
         model = build_evaluated(config, file, options.trust)
+        record.keys = outcome_keys(getattr(model, "contributions", ()))
         open_folder(folder, written)
         wait_for_slow_ranks()
         test = trainer(config, folder, options.trust)
         callback_of(test, NumberOfClicks)  # without it the evaluation would leave no figures
+        remove_replaced()
     test.test(model, data, verbose=False)
     if not test.is_global_zero:
         return 0
@@ -118,8 +121,15 @@ def build_evaluated(
     """Build the method, with a checkpoint's weights or those of its config."""
     seed_everything(config["seed"], workers=True, verbose=False)
     model: LightningModule = build_model(config, trusted)
+    if not getattr(model, "answers_clicks", True):
+        raise InputError(
+            f"{type(model).__name__} learns a stream, and answers no clicks: train.py measures it "
+            "while it learns"
+        )
     if file:
         load_weights(model, file)
+        if digest(file) != config["evaluated"]:
+            raise InputError(f"{file} was replaced while it was read; copy it, or evaluate again")
         tell_untrained(model, file)
     return model
 
@@ -136,9 +146,20 @@ def tell_untrained(model: LightningModule, file: Path) -> None:
 
 
 def part_of(config: dict[str, Any]) -> tuple[int, int] | None:
-    """Read (k, n) of `shard: k/n`; None for no shard."""
+    """Read (k, n) of `shard: k/n`; None for no shard.
+
+    Raises `InputError` for another text, and for parts of an evaluation of some batches alone.
+    """
+    limit = config["trainer"].get("limit_test_batches")
+    if limit == 0:
+        raise InputError("trainer.limit_test_batches=0 plays nothing; leave it out")
     if config["shard"] is None:
         return None
+    if not plays_all(limit) or config["trainer"].get("fast_dev_run"):
+        raise InputError(
+            "shard= deals out all objects, and trainer.limit_test_batches or fast_dev_run asks for "
+            "some batches; leave one out"
+        )
     found = re.fullmatch(r"(\d+)/(\d+)", str(config["shard"]))
     if not found or not int(found[1]) < int(found[2]) or not config["run"]:
         raise InputError(
@@ -158,8 +179,8 @@ def finish(record: EvaluationRecord) -> int:
     if not figures:
         raise InputError(f"{record.folder} holds no finished evaluation; see what stopped it")
     print_table({"": {key: write_number(figures[key]) for key in select_shown(figures)}})
-    if (page := record.folder / "report.html").is_file():
-        print(f"report: {page}")
+    page = record.folder / "report.html"
+    print(f"report: {page}" if page.is_file() else f"evaluation: {record.folder}")
     errors = figures["errors"]
     for line in errors:
         print(f"left out: {line}", file=sys.stderr)

@@ -19,7 +19,7 @@ from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.metrics import Interactions, clicks_to
-from interseg.evaluation.records import EvaluationRecord
+from interseg.evaluation.records import EvaluationRecord, plays_all
 from interseg.evaluation.tables import write_objects
 from interseg.files import write_whole
 
@@ -154,7 +154,7 @@ class NumberOfClicks(Callback):
             "fingerprint_played": record.mark,
         }
         write_whole(record.folder / "report.json", json.dumps(report, indent=1))
-        record.forget_others(own=not plays_all(trainer))
+        record.forget_others(own=not plays_all(trainer.limit_test_batches))
 
     def quality(self) -> list[float]:
         """Return the mean IoU after one click, two, ...; empty before an evaluation."""
@@ -184,7 +184,8 @@ class NumberOfClicks(Callback):
             self._tell(stage)
         if not self.figures["objects"]:
             return
-        if stage == "test" and plays_all(trainer) and self.record and not self._is_part():
+        whole = stage == "test" and plays_all(trainer.limit_test_batches)
+        if whole and self.record and not self._is_part():
             missing = len(self.record.names) - self.figures["objects"] - len(set(self.errors))
             if missing > 0:  # another job was still writing them when this one began
                 self.figures["errors"].append(
@@ -201,12 +202,6 @@ def record_of(trainer: Trainer) -> EvaluationRecord:
     """Give the record of an evaluation; a test without evaluate.py is told by its objects alone."""
     data = data_of(trainer, EvaluationData)
     return data.record or EvaluationRecord(Path(trainer.default_root_dir), {}, data.names("test"))
-
-
-def plays_all(trainer: Trainer) -> bool:
-    """Tell whether a test is of all batches: the share 1.0 of them, where the number 1 is one."""
-    limit = trainer.limit_test_batches
-    return isinstance(limit, float) and limit == 1.0
 
 
 def check_played(batch: ClickBatch) -> None:

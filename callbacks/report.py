@@ -20,6 +20,7 @@ from callbacks.user_loop import UserLoop
 from interseg.batches import ClickBatch
 from interseg.clicks.layout import BOUNDARY
 from interseg.distributed import from_all_ranks
+from interseg.errors import InputError
 from interseg.evaluation.data import EvaluationData
 from interseg.evaluation.drawing import (
     PREDICTED,
@@ -111,10 +112,14 @@ class Report(Callback):
         rows = {p.id: self._row(p, names(p.id)) for p in collected if p.id in wanted}
         rows = {id: row for part in from_all_ranks(rows) for id, row in part.items()}
         if trainer.is_global_zero:
+            undrawn = []
             for id in sorted(wanted - rows.keys()):  # played before this evaluation was killed
-                rows[id] = self._row(_replay(trainer, pl_module, id), names(id))
-            shown = [rows[id] for id in sorted(self.chosen & ease.keys())]
-            hardest = [rows[id] for id in worst]
+                try:
+                    rows[id] = self._row(_replay(trainer, pl_module, id), names(id))
+                except InputError as error:  # its photo cannot be read any more
+                    undrawn.append(f"not drawn: {error}")
+            shown = [rows[id] for id in sorted(self.chosen & rows.keys())]
+            hardest = [rows[id] for id in worst if id in rows]
             self.rows = shown + hardest
             own = noc.interactions.contributions
             plots = [plot for plot in (c.plot(noc.figures) for c in own) if plot]
@@ -135,7 +140,7 @@ class Report(Callback):
                 ),
                 shown=shown,
                 worst=hardest,
-                notes=[*data.notes, *(f"left out: {line}" for line in data.left_out)],
+                notes=[*data.notes, *(f"left out: {line}" for line in data.left_out), *undrawn],
             )
             write_whole(Path(trainer.default_root_dir, "report.html"), text)
 

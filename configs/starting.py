@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,14 @@ def remove_results(folder: Path) -> None:
         record.unlink(missing_ok=True)
 
 
-def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
-    """Remove the results in a folder that is to be overwritten, this evaluation's own too.
+def refuse_another(record: EvaluationRecord, overwrite: bool) -> Callable[[], None]:
+    """Refuse a folder that holds another evaluation, unless that is to be overwritten.
 
     What this evaluation has played without a report is kept: it was interrupted, and goes on.
+
+    Returns:
+        Function that removes the results that are overwritten, this evaluation's own too; to be
+        called once the evaluation is sure to begin.
 
     Raises:
         InputError: another evaluation's are not to be, the folder is of a training, or parts would
@@ -132,14 +137,11 @@ def refuse_another(record: EvaluationRecord, overwrite: bool) -> None:
                 f"{folder} holds this evaluation, which its parts cannot replace one by one; "
                 "give run=PATH for another folder, or overwrite=true without shard="
             )
-        rank_zero_only(record.forget)()
-        return
+        return rank_zero_only(record.forget)
     if not record.has_others():
-        return
+        return lambda: None
     if overwrite:
-        rank_zero_only(record.forget_others)()
-        rank_zero_only(record.forget_report)()
-        return
+        return rank_zero_only(record.replace_others)
     old = read(DEFAULT) | read(opened) if opened.is_file() else {}
     changed = changes(played_of(old), played_of(record.config)) if old else []
     reason = shorten(changed) or "of other objects, or of an earlier version"

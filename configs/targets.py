@@ -145,6 +145,25 @@ def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
     return set(signature.parameters) - {"self"}
 
 
+def with_defaults(node: Any, trusted: Sequence[str] = ()) -> Any:
+    """Fill in the arguments that a node leaves out; a node that no class can be found for stays.
+
+    Arguments that a class hands on to its bases are theirs.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return node
+    try:
+        bases = find(node["_target_"], trusted).__mro__
+    except InputError:
+        return node
+    given: dict[str, Any] = {}
+    for base in (base for base in reversed(bases[:-1]) if "__init__" in vars(base)):
+        for name, parameter in inspect.signature(base).parameters.items():
+            if parameter.default is not parameter.empty:
+                given[name] = parameter.default
+    return given | dict(node)
+
+
 def find(target: str, trusted: Sequence[str] = ()) -> type:
     """Import the class of a path, if a config may build it.
 

@@ -20,7 +20,7 @@ from datamodules.sources import ObjectSource, Subset, check_counts, drop_repeats
 from interseg.clicks.initial import InitialClicks
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
-from interseg.evaluation.records import EvaluationRecord
+from interseg.evaluation.records import EvaluationRecord, plays_all
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,11 @@ class ClickDataModule(ResumableDataModule):
     def setup(self, stage: str) -> None:
         """Find the objects that an evaluation has finished.
 
-        All ranks take the first rank's view, since another job may be writing meanwhile.
+        All ranks take the first rank's view, since another job may be writing meanwhile. An
+        evaluation of the first batches alone begins again.
         """
-        if stage != "test" or self.record is None:
+        limit = getattr(self.trainer, "limit_test_batches", None)
+        if stage != "test" or self.record is None or not plays_all(limit):
             return
         self.played = from_all_ranks(self.record.read_ids_by_batch())[0]
         self.finished = {id for ids in self.played for id in ids}

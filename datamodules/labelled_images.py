@@ -121,6 +121,11 @@ class LabelledDataset(Dataset[Item]):
             mask = np.asarray(
                 cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
             )
+            if (mask == IGNORE).all():
+                raise InputError(
+                    f"{self.files[index].mask} has few labelled pixels, and none at {height} x "
+                    f"{width}; give a larger size, or remove it"
+                )
         return image, mask
 
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from interseg.clicks.layout import clicks_of, parse_click
 from interseg.errors import InputError
-from interseg.evaluation.grouping import group_runs
+from interseg.evaluation.grouping import flat, group_runs
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,33 @@ def note_ends(found: Sequence[Method]) -> list[str]:
         f"{whole[0]} was played to the last click (full_curves=true) and {ended[0]} was not: their "
         "NoC and failures compare, the mean IoU after a click and the area under the curve do not"
     ]
+
+
+def note_data(found: Sequence[Method]) -> list[str]:
+    """Write a line where the data of evaluations differ, though their objects have the same names.
+
+    Masks may have been read in another way, or be other files.
+    """
+    first = found[0].runs[0]
+    lines = []
+    for run in (run for method in found for run in method.runs):
+        other, own = data_of(run), data_of(first)
+        differing = [key for key in own | other if own.get(key) != other.get(key)]
+        if differing:
+            named = ", ".join(f"{key} ({own.get(key)}, {other.get(key)})" for key in differing[:3])
+            lines.append(
+                f"the data of {first.folder} and {run.folder} differ in {named}; their objects "
+                "have the same names, see that they are the same"
+            )
+    return lines
+
+
+def data_of(run: Evaluation) -> dict[str, Any]:
+    """Return what decides about an evaluation's objects: its data, and digests of their files."""
+    leaves = flat({"data": run.config.get("data") or {}}, ("data.loading", "data.seed"))
+    named = run.config.get("digests") or {}
+    paths = [value for value in leaves.values() if isinstance(value, str) and value in named]
+    return leaves | {f"the file {path}": named[path] for path in paths}
 
 
 def most_different(found: Sequence[Method], count: int) -> list[int]:

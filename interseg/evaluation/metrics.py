@@ -40,9 +40,15 @@ def clicks_to(curves: Tensor, target: float) -> Tensor:
     return torch.where(reached.any(1), reached.int().argmax(1) + 1, curves.shape[1])
 
 
+def outcome_keys(contributions: Sequence[Contribution]) -> tuple[str, ...]:
+    """List the values of a played object: of every method, and those that one contributes."""
+    own = [key for contribution in contributions for key in contribution.keys]
+    return (*OUTCOME, *own)
+
+
 def failures(curves: Tensor, target: float) -> int:
     """Count the objects that never reached the target."""
-    return int((curves < target).all(1).sum())
+    return int((~(curves >= target)).all(1).sum())  # NaN is none that reached it
 
 
 def area_under_curve(curves: Tensor) -> float:
@@ -229,8 +235,7 @@ class Interactions(Metric):
         super().__init__(sync_on_compute=False)
         self.targets, self.full_curves = tuple(targets), full_curves
         self.contributions = tuple(contributions)
-        own = [key for contribution in contributions for key in contribution.keys]
-        self.keys = (*OUTCOME, *own)
+        self.keys = outcome_keys(contributions)
         self.outcome: dict[str, Tensor] = {}
         """The rows of all ranks, after `compute`."""
         for name in self.keys:

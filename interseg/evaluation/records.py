@@ -1,8 +1,9 @@
 """The record of an evaluation: each batch's outcome is saved at once, so that it can resume.
 
 Each process appends to its own file, `objects.FINGERPRINT.PROCESS.jsonl` in the evaluation's
-folder. The fingerprint covers all that the figures depend on: a resumed evaluation takes no result
-from another network, user or list of objects, but may run on another machine. The parts of an
+folder. The fingerprint covers the config, the files that it names and the list of objects: a
+resumed evaluation takes no result from another network, user or list, but may run on another
+machine. Photos and masks that are edited under their names are not seen. The parts of an
 evaluation that several jobs play (`shard=K/N`) are merged when they are read. The record stays
 beside the files that are written from it, so that a damaged file can be written again.
 """
@@ -38,7 +39,14 @@ def played_of(config: Mapping[str, Any]) -> dict[str, Any]:
     facts = {key: value for key, value in config.items() if key not in UNPLAYED}
     facts["callbacks"] = {"loop": callbacks.get("loop")}
     facts["trainer"] = {key: trainer.get(key) for key in ("precision", "limit_test_batches")}
+    if trainer.get("fast_dev_run"):
+        facts["trainer"]["fast_dev_run"] = trainer["fast_dev_run"]
     return facts
+
+
+def plays_all(limit: float | None) -> bool:
+    """Tell whether `limit_test_batches` is all: the share 1.0, where the number 1 is one batch."""
+    return limit is None or (isinstance(limit, float) and limit == 1.0)
 
 
 class EvaluationRecord:
@@ -62,6 +70,9 @@ class EvaluationRecord:
         digests = {**config.get("digests", {}), **named_digests(config)}
         self.config = {**config, "digests": digests}
         self.folder, self.names, self.shard = folder, list(names), shard
+        self.keys: Sequence[str] = tuple(OUTCOME)
+        """Values that a played object has; one without them, of an earlier version, is played
+        again."""
 
     @cached_property
     def mark(self) -> str:
@@ -105,7 +116,7 @@ class EvaluationRecord:
                 # cut lines, and lines that hold other JSON
                 except (ValueError, TypeError, AttributeError):
                     continue
-                if outcome.keys() >= set(OUTCOME):
+                if outcome.keys() >= set(self.keys):
                     yield outcome
 
     def read_ids(self) -> set[int]:
@@ -116,19 +127,23 @@ class EvaluationRecord:
         """Return the ids of the objects that are finished, batch by batch as they were played."""
         return [outcome["id"].tolist() for outcome in self.read_batches()]
 
-    def is_finished(self, page: bool = False) -> bool:
+    def is_finished(self, page: bool = False, problems: Sequence[str] = ()) -> bool:
         """Test whether the report and the table are complete and cover all objects.
 
-        With `page` there must be a `report.html` too.
+        Args:
+            page: Whether there must be a `report.html` too.
+            problems: What is wrong with the data's list, which no further evaluation mends.
         """
         if page and not (self.folder / WRITTEN[2]).is_file():
             return False
-        wanted = {"fingerprint": self.report_mark, "objects": len(self.names), "errors": []}
+        report = self.read_report()
+        wanted = {"fingerprint": self.report_mark, "objects": len(self.names)}
         try:
             written = len(read_objects(self.folder / "objects.csv")[1])
         except (OSError, InputError):
             return False
-        return wanted.items() <= self.read_report().items() and written == len(self.names)
+        unread = set(report.get("errors", [""])) - set(problems)
+        return wanted.items() <= report.items() and not unread and written == len(self.names)
 
     def is_reported(self) -> bool:
         """Test whether the folder's report is of these games, whatever it shows."""
@@ -153,6 +168,11 @@ class EvaluationRecord:
         if self.read_report().get("fingerprint") != self.report_mark:
             for name in WRITTEN:
                 (self.folder / name).unlink(missing_ok=True)
+
+    def replace_others(self) -> None:
+        """Remove what the folder holds of other evaluations."""
+        self.forget_others()
+        self.forget_report()
 
     def forget(self) -> None:
         """Remove all that the folder holds of evaluations."""

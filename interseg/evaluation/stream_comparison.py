@@ -5,7 +5,7 @@ An array's runs of single sequences are one method.
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,11 +30,14 @@ KINDS = {
     "official_": "the official code's IoU: classes by area, annotated pixels included",
 }
 """Prefixes of the figures in `transfer.json`, and what they are."""
-TASKS = ("_target_", "root", "classes", "size", "pretraining_images", "length", "seed")
+TASKS = (
+    *("_target_", "root", "classes", "size", "pretraining_images", "length", "seed"),
+    *("images", "masks", "nested", "ordered", "films"),
+)
 """Keys of a data module that decide which tasks a sequence has."""
 VOLUMES = (
     *("_target_", "root", "size", "spacing", "crop", "margin", "values", "channel", "series"),
-    *("held_out", "stream", "normalise", "seed"),
+    *("held_out", "stream", "normalise", "without", "seed"),
 )
 """Keys of a data module that decide which volumes a permutation has."""
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
@@ -50,7 +53,7 @@ class StreamRound(NamedTuple):
     cost: float
     """Share of the pixels annotated so far, or of the labour of labelling the whole target."""
     quality: float
-    """Mean IoU or Dice of the refined answer."""
+    """Mean IoU of the refined answer on pixels without annotation, or Dice of all of it."""
     before: float | None = None
     """Mean IoU of the answer that the user saw; None for a volume."""
 
@@ -66,8 +69,12 @@ class StreamRun(NamedTuple):
     rounds: list[StreamRound]
 
 
-def read_run(folder: Path) -> StreamRun:
+def read_run(folder: Path, complete: Callable[[Any], Any] = lambda node: node) -> StreamRun:
     """Read a run's folder with `transfer.json` and `transfer.csv`, or with `dice.csv`.
+
+    Args:
+        folder: Folder of the run.
+        complete: Function that fills in the arguments that a node of its config leaves out.
 
     Raises:
         InputError: a folder without whole files of a finished sequence.
@@ -80,7 +87,13 @@ def read_run(folder: Path) -> StreamRun:
             raise TypeError("config.yaml holds no keys")
         named = {str(key): value for key, value in config.items()}
         sequences, rounds = read_volumes(folder) if volumes else read_tasks(folder)
-        setting = setting_of(named, volumes)
+        if protocol_of(named, volumes).kind == "offline":
+            # it is named after its last epoch, and has no order of volumes
+            sequences = {"0": sequences[max(sequences, key=int)]}
+        callbacks = named.get("callbacks") or {}
+        filled = {key: complete(node) for key, node in callbacks.items()}
+        whole = named | {"data": complete(named.get("data")), "callbacks": filled}
+        setting = setting_of(whole, volumes)
     except DAMAGED as error:
         raise InputError(
             f"{folder} holds no finished sequence of tasks or volumes ({error}); give runs of "
@@ -99,7 +112,7 @@ def read_tasks(folder: Path) -> tuple[Sequences, list[StreamRound]]:
     for row in rows_of(folder / "transfer.csv"):
         if row["kind"].startswith("round"):
             number = int(row["kind"].split()[1])
-            values = (float(row[key]) for key in ("annotated", "iou", "before"))
+            values = (float(row[key]) for key in ("annotated", "basic", "before"))
             rounds.append(StreamRound(number, *values))
     return sequences, rounds
 
@@ -142,17 +155,33 @@ def setting_of(config: dict[str, Any], volumes: bool) -> dict[str, Any]:
     """Return what decides which tasks or volumes a sequence has and how they are measured."""
     found = OmegaConf.create(config)
     setting = {
-        key: OmegaConf.select(found, f"data.{key}") for key in (VOLUMES if volumes else TASKS)
+        key: plain_value(OmegaConf.select(found, f"data.{key}"))
+        for key in (VOLUMES if volumes else TASKS)
     }
-    node: dict[str, Any] = config.get("protocol") or {}
-    kind = {"kind": "stream" if volumes else "sequence"}
-    protocol = StreamProtocol(**kind | {k: v for k, v in node.items() if k != "_target_"})
+    if isinstance(setting["root"], str):
+        setting["root"] = str(Path(setting["root"]).resolve())
+    protocol = protocol_of(config, volumes)
     if volumes:
         return setting | {"protocol.volumes": protocol.volumes, "protocol.first": protocol.first}
     setting["protocol.rounds"] = protocol.rounds
     for key in ("forward_after", "backward_after"):
         setting[key] = OmegaConf.select(found, f"callbacks.transfer.{key}")
     return setting
+
+
+def plain_value(value: Any) -> Any:
+    """Return a setting as a plain value, in which an empty list is none."""
+    found = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    if isinstance(found, list | tuple):
+        return list(found) or None
+    return found
+
+
+def protocol_of(config: dict[str, Any], volumes: bool) -> StreamProtocol:
+    """Return what a run of a stream was."""
+    node: dict[str, Any] = config.get("protocol") or {}
+    kind = {"kind": "stream" if volumes else "sequence"}
+    return StreamProtocol(**kind | {k: v for k, v in node.items() if k != "_target_"})
 
 
 def names() -> list[str]:
@@ -204,7 +233,10 @@ def stream_methods(named: Sequence[tuple[str | None, StreamRun]]) -> dict[str, S
                     "same tasks or volumes"
                 )
     own = [*(key for key in OWN if key != "seed"), "protocol.sequence", "protocol.sequences"]
-    for name, runs in group_runs(named, [*own, "trainer.max_epochs"]).items():
+    kinds = {(run.config.get("protocol") or {}).get("kind") for _, run in named}
+    if "offline" not in kinds:  # whose epochs are its length, and not its sequences
+        own.append("trainer.max_epochs")
+    for name, runs in group_runs(named, own).items():
         methods[name] = StreamMethod({}, [])
         for run in runs:
             for number in run.sequences.keys() & methods[name].sequences.keys():

@@ -4,9 +4,10 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from callbacks.noc import NumberOfClicks, plays_all
+from callbacks.noc import NumberOfClicks
 from callbacks.user_loop import UserLoop
 from interseg.errors import InputError
+from interseg.evaluation.records import plays_all
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_games_that_end_too_early_for_the_figures_are_refused(counted, played, m
 @pytest.mark.parametrize(("limit", "whole"), [(1.0, True), (1, False), (0.5, False), (3, False)])
 def test_one_batch_is_not_all_of_them(limit, whole):
     trainer = Trainer(accelerator="cpu", logger=False, limit_test_batches=limit)
-    assert plays_all(trainer) == whole
+    assert plays_all(trainer.limit_test_batches) == whole
 
 
 def test_what_a_validation_cannot_read_is_told_once(capsys):

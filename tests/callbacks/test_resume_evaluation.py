@@ -25,13 +25,14 @@ class KillTest(Callback):
             raise Killed
 
 
-def evaluated(root, source, *callbacks, **options):
+def evaluated(root, source, *callbacks, batches=1.0, **options):
     """Play all objects, in batches of three, from what an evaluation in the same folder had
     finished; the figures without seconds.
     """
     objects = data(source)
     objects.record = EvaluationRecord(root, {"name": "x"}, objects.names("test"))
     test = trainer(root, Report(spread=2, hardest=2), *callbacks, **options)
+    test.limit_test_batches = batches
     test.test(module(), objects, verbose=False)
     figures = json.loads((root / "report.json").read_text())
     return {key: value for key, value in figures.items() if "seconds" not in key}, (
@@ -66,6 +67,43 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures_and_pictures(
     assert [line for line in pages[0].splitlines() if "jpeg" in line] == [
         line for line in pages[1].splitlines() if "jpeg" in line
     ]
+
+
+def test_a_photo_that_was_damaged_since_it_was_played_costs_its_picture_alone(
+    photos, evaluation, tmp_path
+):
+    source, cut = copytree(photos, tmp_path / "folder"), tmp_path / "cut"
+    with pytest.raises(Killed):
+        evaluated(cut, source, KillTest(2))
+    names = data(photos).names("test")
+    played = EvaluationRecord(cut, {"name": "x"}, names).read_ids()
+    photo_of = [name.partition(":")[0] for name in names]
+    left = {photo_of[id] for id in set(range(len(names))) - played}
+    for gone in set(photo_of) - left:
+        whole = (source / "images" / gone).read_bytes()
+        (source / "images" / gone).write_bytes(whole[: len(whole) // 2])  # its header is there
+    assert evaluated(cut, source) == evaluation[1]
+    page = (cut / "report.html").read_text()
+    assert "not drawn: " in page
+    assert f"{gone} cannot be read" in page
+
+
+def test_an_evaluation_of_the_first_batches_begins_again(photos, tmp_path):
+    whole = evaluated(tmp_path / "whole", photos, batches=2)
+    assert whole[0]["objects"] == 6
+    with pytest.raises(Killed):
+        evaluated(tmp_path / "cut", photos, KillTest(1), batches=2)
+    assert evaluated(tmp_path / "cut", photos, batches=2) == whole
+
+
+def test_objects_without_what_a_method_contributes_by_now_are_played_again(tmp_path):
+    record = EvaluationRecord(tmp_path, {}, ["a.png"])
+    record.keep(0, outcome_of(4), OUTCOME)
+    more = outcome_of(5) | {"of_a_method": torch.ones(1)}
+    record.keep(0, more, [*OUTCOME, "of_a_method"])
+    assert record.read_ids() == {4, 5}
+    record.keys = (*OUTCOME, "of_a_method")
+    assert record.read_ids() == {5}
 
 
 def outcome_of(*ids):

@@ -203,6 +203,11 @@ def test_what_is_wrong_with_a_stream_is_named(data, tmp_path):
     write(tmp_path / "masks" / "0.png", np.full((40, 56), 255, np.uint8))
     with pytest.raises(InputError, match=r"0.png has no pixel of a class 0 to 1"):
         data().batch_of([0])
+    few = np.full((40, 56), 255, np.uint8)
+    few[0, 1] = 1
+    write(tmp_path / "masks" / "0.png", few)
+    with pytest.raises(InputError, match=r"0.png has few labelled pixels, and none at 20 x 28"):
+        data(size=(20, 28)).batch_of([0])
     write(tmp_path / "masks" / "1.png", np.zeros((4, 5), np.uint8))
     with pytest.raises(
         InputError, match=r"1.png is 4 x 5, its image 40 x 56; a mask has its image's size"

@@ -176,6 +176,16 @@ REFUSED = [
         "trainer.limit_test_batches=0.0001",
         "You requested to check 0.0001 of the `test_dataloader` but 0.0001 * ",
     ),
+    (
+        "evaluate",
+        "trainer.limit_test_batches=0",
+        "trainer.limit_test_batches=0 plays nothing; leave it out",
+    ),
+    (
+        "evaluate",
+        "trainer.limit_test_batches=1 shard=0/2 run=parts",
+        "shard= deals out all objects, and trainer.limit_test_batches or fast_dev_run",
+    ),
     ("evaluate", "callbacks=null", "callbacks is null; it takes {str: a mapping or null}"),
     (
         "evaluate",

@@ -6,7 +6,7 @@ import pytest
 
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
-from interseg.evaluation.comparison import Evaluation, methods, most_different, note_ends
+from interseg.evaluation.comparison import Evaluation, methods, most_different, note_data, note_ends
 from tests.helpers.evaluations import evaluation
 
 
@@ -86,6 +86,25 @@ def test_games_to_different_ends_are_told(runs, tmp_path):
     assert note_ends(methods([("whole", whole)])) == []
     (line,) = note_ends(methods([*ended, ("whole", whole)]))
     assert line.startswith(f"{tmp_path / 'whole'} was played to the last click")
+
+
+def test_objects_of_the_same_names_from_other_data_are_noted(tmp_path):
+    node = {"_target_": "datamodules.folder.FolderDataModule", "root": "A", "kind": "soft"}
+    digests = {"list.json": "1", "weights.ckpt": "2"}
+    given = [
+        ("same", node, digests),
+        ("loaded", node | {"loading": {"eval_batch_size": 1}}, digests | {"weights.ckpt": "3"}),
+        ("other", node | {"root": "B", "kind": "binary"}, digests),
+        ("edited", node | {"annotations": "list.json"}, digests | {"list.json": "4"}),
+    ]
+    runs = [
+        (name, evaluation(tmp_path / name, [[0.5, 0.9]], data=data, digests=found))
+        for name, data, found in given
+    ]
+    assert note_data(methods(runs[:2])) == []
+    other, edited = note_data(methods(runs))
+    assert "data.root (A, B), data.kind (soft, binary)" in other
+    assert "the file list.json (None, 4)" in edited
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):

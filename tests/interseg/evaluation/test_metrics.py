@@ -13,6 +13,7 @@ from interseg.evaluation.metrics import (
     Interactions,
     clicks_to,
     effort,
+    failures,
     interval,
     summarise,
 )
@@ -37,6 +38,7 @@ def test_summary_counts_failures_apart_from_the_reference_codes():
     assert figures["noc@85"] == (2 + 1 + 4 + 4) / 4
     assert figures["failures@85"] == 1
     assert figures["failures_reference@85"] == 2  # a success on the last click counts there too
+    assert failures(torch.tensor([[0.1, float("nan")], [0.1, 0.9]]), 0.85) == 1, "NaN reaches none"
     assert figures["clicks_to_mean@85"] == 4
     assert figures["miou@0"] == pytest.approx(0.15)
     assert len(figures["effort"]) == len(EFFORT_TARGETS)

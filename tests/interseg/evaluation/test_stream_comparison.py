@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import compare
+from configs.targets import with_defaults
 from interseg.errors import InputError
 from interseg.evaluation.stream_comparison import (
     VOLUME_FIGURES,
@@ -32,14 +33,14 @@ def stream(folder, sequences, **config):
         OmegaConf.create({"name": "x", "run": str(folder)} | config), folder / "config.yaml"
     )
     rows = [
-        "kind,before,iou,annotated",
-        "round 0,0.5,0.7,0.01",
-        "round 1,0.7,0.8,0.02",
-        "answer,,0.1,",
-        "round 0,0.7,0.9,0.03",
+        "kind,before,iou,basic,annotated",
+        "round 0,0.5,0.99,0.7,0.01",
+        "round 1,0.7,0.99,0.8,0.02",
+        "answer,,0.1,,",
+        "round 0,0.7,0.99,0.9,0.03",
     ]
-    (folder / "transfer.csv").write_text("\n".join([*rows, "round 1,0.9,1,0.04"]))
-    return read_run(folder)
+    (folder / "transfer.csv").write_text("\n".join([*rows, "round 1,0.9,1,1,0.04"]))
+    return read_run(folder, with_defaults)
 
 
 def played(number):
@@ -96,9 +97,33 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         InputError, match=r"seed is None in .*a and 3 in .*c, so that their sequences"
     ):
         stream_methods([("A", a), ("C", other)])
+    films = {"_target_": "datamodules.camvid.CamVidDataModule", "root": "r"}
+    one = stream(tmp_path / "d", {0: {}}, data=films | {"films": True})
+    with pytest.raises(InputError, match=r"films is .* so that their sequences"):
+        stream_methods([("C", one), ("D", stream(tmp_path / "e", {0: {}}, data=films))])
     (tmp_path / "a" / "transfer.json").write_text("{}")
     with pytest.raises(InputError, match="holds no finished sequence"):
         read_run(tmp_path / "a")
+
+
+def test_a_default_that_one_config_writes_is_no_difference(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    node = {"_target_": "datamodules.tasks.ClassFolderDataModule", "root": "r", "classes": 2}
+    written = {"length": 8, "size": [256, 352], "root": str(tmp_path / "r"), "nested": False}
+    transfer = {"_target_": "callbacks.transfer.Transfer"}
+    runs = [
+        stream(tmp_path / "a", {0: {}}, data=node, callbacks={"transfer": transfer}),
+        stream(
+            tmp_path / "b",
+            {0: {}},
+            data=node | written,
+            callbacks={"transfer": transfer | {"forward_after": 4}},
+        ),
+    ]
+    assert runs[0].setting == runs[1].setting
+    assert runs[0].setting["length"] == 8
+    assert runs[0].setting["forward_after"] == 4
+    assert list(stream_methods([("A", runs[0]), ("B", runs[1])])) == ["A", "B"]
 
 
 def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch):
@@ -165,6 +190,21 @@ def test_runs_of_volumes_are_compared_by_the_last_rounds_of_their_permutations(t
     assert transfer_table({"S": static.sequences}, "", VOLUME_FIGURES)[0][1:4] == [
         *("dice", "proxy", "labour")
     ]
+
+
+def test_offline_runs_of_other_lengths_are_other_methods(tmp_path):
+    runs = []
+    for epochs in (20, 60):
+        run = tmp_path / f"off{epochs}"
+        volumes(run, epochs / 100, protocol={"kind": "offline"}, trainer={"max_epochs": epochs})
+        table = (run / "dice.csv").read_text().splitlines()
+        rows = [line for line in table if not line.startswith("1,")]
+        rows = [line.replace("0,", f"{epochs - 1},", 1) for line in rows]
+        (run / "dice.csv").write_text("\n".join(rows))
+        runs.append((None, read_run(run)))
+    methods = stream_methods(runs)
+    dice = [method.sequences["0"]["dice"] for method in methods.values()]
+    assert dice == pytest.approx([0.85, 1.25])
 
 
 def test_the_command_prints_the_table_of_volumes(tmp_path, capsys, monkeypatch):
