@@ -54,7 +54,7 @@ def main() -> None:
         "evaluations",
         nargs="+",
         metavar="[NAME=]FOLDER",
-        help="that evaluate.py printed, or of a run of a stream",
+        help="that evaluate.py printed, of a run of a stream, or of benchmarks.robustness",
     )
     arguments.add_argument("--out", type=output_file, default=Path("compare.html"), help="the page")
     arguments.add_argument(

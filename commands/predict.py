@@ -36,7 +36,7 @@ def main() -> int:
     Returns:
         Exit code, 1 if something was left out.
     """
-    arguments = Parser(__doc__.splitlines()[0], EXAMPLES, ("methods",))
+    arguments = Parser(__doc__.splitlines()[0], EXAMPLES)
     arguments.add_argument(
         "--checkpoint", required=True, metavar="RUN_OR_FILE", help="a run's folder, or a checkpoint"
     )

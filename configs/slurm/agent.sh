@@ -1,5 +1,5 @@
 #!/bin/bash
-# A run of a wandb sweep each, as SLURM jobs of one process: DATA=PATH sbatch --array=0-9 configs/slurm/agent.sh USER/interseg/SWEEP
+# A run of a wandb sweep each, as SLURM jobs of one process: DATA=PATH sbatch --array=0-9 --gpus-per-node 1 configs/slurm/agent.sh USER/interseg/SWEEP
 # It is not queued again when it is ended: the agent would begin another run in its place. The run goes on, as one on the dashboard too, by
 # train.py with the arguments that its log shows and run=FOLDER checkpoint=last.
 #SBATCH --job-name=interseg-sweep
