@@ -76,9 +76,9 @@ def main() -> None:
     if any((folder / "robustness.json").exists() for _, folder in folders):
         compare_users(folders, options.out)
         return
+    complete = functools.partial(with_defaults, trusted=options.trust)
     tables = ("transfer.json", "dice.csv")
     if any((folder / table).exists() for _, folder in folders for table in tables):
-        complete = functools.partial(with_defaults, trusted=options.trust)
         runs = [(name, read_run(folder, complete)) for name, folder in folders]
         compare_streams(stream_methods(runs), options.out)
         return
@@ -89,7 +89,7 @@ def main() -> None:
     for noc in found[0].runs[0].noc:
         pairs[noc] = [lead(method.noc(noc) - found[0].noc(noc)) for method in found[1:]]
     pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
-    ends = [*note_ends(found), *note_data(found)]
+    ends = [*note_ends(found), *note_data(found, complete)]
     for line in ends:
         print(line, file=sys.stderr)
     objects, problems = pictures(found, options.objects, options.trust, not options.clicks_only)

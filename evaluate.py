@@ -30,7 +30,7 @@ from configs.options import parser
 from configs.run import build_model, needs, tell, trainer, wait_for_slow_ranks
 from configs.starting import COMMAND, refuse_another
 from datamodules.base import ClickDataModule
-from interseg.checkpoints import digest, read_checkpoint
+from interseg.checkpoints import digest
 from interseg.errors import InputError
 from interseg.evaluation.metrics import outcome_keys
 from interseg.evaluation.records import EvaluationRecord, plays_all
@@ -127,17 +127,16 @@ def build_evaluated(
             "while it learns"
         )
     if file:
-        load_weights(model, file)
+        content = load_weights(model, file)
         if digest(file) != config["evaluated"]:
             raise InputError(f"{file} was replaced while it was read; copy it, or evaluate again")
-        tell_untrained(model, file)
+        tell_untrained(model, file, content)
     return model
 
 
 @rank_zero_only
-def tell_untrained(model: LightningModule, file: Path) -> None:
+def tell_untrained(model: LightningModule, file: Path, content: dict[str, Any]) -> None:
     """Print what a checkpoint's training had not begun to learn, if no weights were given to it."""
-    content = read_checkpoint(file)
     epoch, config = content.get("epoch"), OmegaConf.create(content.get("config") or {})
     if isinstance(model, InteractiveModule) and epoch is not None and not config.get("weights"):
         line = model.untrained(epoch)

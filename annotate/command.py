@@ -208,10 +208,15 @@ def serve_lessons(
 
 
 def announce(what: str, place: socket.socket, token: str | None, out: Path) -> None:
-    """Print the address that a person opens; for all addresses, the one of the machine's name."""
+    """Print the address that a person opens, and that for others where all may be asked."""
     query = f"?token={token}" if token else ""
+    host, port = place.getsockname()[:2]
+    others = ""
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        others = f"; for others http://{socket.gethostname()}:{port}/{query}"
     print(
-        f"{what}: {address_of(place)}/{query}  (Ctrl+C ends it; everything is kept in {out})",
+        f"{what}: {address_of(place)}/{query}{others}  "
+        f"(Ctrl+C ends it; everything is kept in {out})",
         flush=True,
     )
 
@@ -220,7 +225,7 @@ def address_of(place: socket.socket) -> str:
     """Write the address of a socket as a browser takes it."""
     host, port = place.getsockname()[:2]
     if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
-        host = socket.gethostname()
+        host = "localhost"
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}"
 

@@ -62,7 +62,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
             things = things_of(photo.state)
             parts = [part for thing in things for part in parts_of(project, photo, thing)]
             rings = [polygons(mask, tolerance) for _, _, mask in parts]
-            if things:
+            if any(rings):
                 write_photo(project, photo, parts, rings)
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)

@@ -141,7 +141,7 @@ async def body_of(request: Request, largest: int) -> dict[str, Any]:
     """Read a JSON object of limited size; raises `HTTPException` for anything else."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the body is not application/json")
-    content = b""
+    content = bytearray()
     async for part in request.stream():
         content += part
         if len(content) > largest:

@@ -8,6 +8,7 @@ each photo's objects, or its classes, and `annotations.json` in COCO's format.
 import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def main() -> int:
         "overrides", nargs="*", metavar="key=value", help="of the config, e.g. refiner=f_brs_b"
     )
     options = arguments.parse_intermixed_args()
-    script = read_script(options.clicks)
+    script = read_script(options.clicks, partial(name_inside, options.images))
     if not options.images.is_dir():
         raise InputError(f"there is no folder {options.images}; give the photos' by --images")
     model = interseg.load(
@@ -70,12 +71,11 @@ def main() -> int:
     photos: dict[str, list[ScriptedObject]] = {}
     written, problems = CocoWriter(), [*script.problems]
     for scripted in script.objects:
-        name = name_inside(options.images, scripted.image)
-        if name is None:
+        if is_inside(options.images, scripted.image):
+            photos.setdefault(scripted.image, []).append(scripted)
+        else:
             where = f"{scripted.image}, object {scripted.object}"
             problems.append(f"{where}: it lies outside {options.images}")
-        else:
-            photos.setdefault(name, []).append(scripted)
     check_distinct(photos)
     for name, objects in (bar := tqdm(photos.items(), unit="photo")):
         problems += segment_photo(
@@ -93,18 +93,23 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def name_inside(folder: Path, name: str) -> str | None:
-    """Write a photo's path from the folder of the photos; None for one that is not inside it.
+def is_inside(folder: Path, name: str) -> bool:
+    """Tell whether a photo's name is of a file inside the folder of the photos."""
+    path, base = (folder / name).resolve(), folder.resolve()
+    return path != base and path.is_relative_to(base)
 
-    A file of clicks may name photos by whole paths, which no mask must be written to.
+
+def name_inside(folder: Path, name: str) -> str:
+    """Write a photo's path from the folder of the photos, which a row may name in other ways.
+
+    No mask must be written to a whole path. A name that leads outside is returned as it is.
     """
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return None
-    place, base = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    if not is_inside(folder, name):
+        return name
+    place, base = Path(os.path.abspath(folder / name)), Path(os.path.abspath(folder))
     if not place.is_relative_to(base):  # a whole path, and the folder's leads over a link
-        place, base = path.resolve(), folder.resolve()
-    return place.relative_to(base).as_posix() if place != base else None
+        place, base = (folder / name).resolve(), folder.resolve()
+    return place.relative_to(base).as_posix()
 
 
 def check_distinct(names: Iterable[str]) -> None:

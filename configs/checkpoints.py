@@ -193,20 +193,21 @@ def holds_encoder(network: Mapping[str, Any]) -> bool:
     return is_ours(network) and not hasattr(locate(network["_target_"]), "encode")
 
 
-def load_weights(model: LightningModule, file: Path) -> None:
-    """Load a module's weights from a checkpoint.
+def load_weights(model: LightningModule, file: Path) -> dict[str, Any]:
+    """Load a module's weights from a checkpoint, and return all that it holds.
 
     Raises `InputError` for another method's, or for a file that is none.
     """
-    state = read_checkpoint(file)["state_dict"]
+    content = read_checkpoint(file)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise InputError(
             f"{file} does not fit {type(model).__name__}: {lines[1][:160]}; evaluate it with the "
             "model it was trained as"
         ) from None
+    return content
 
 
 def load_method(

@@ -12,9 +12,12 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from timm.layers import convert_sync_batchnorm
+from torch import nn
 
 from callbacks.requeue import in_step
 from configs import build, check_arguments, parameters
@@ -56,6 +59,7 @@ def trainer(
     check_trainer(config["trainer"])
     arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
     arguments["max_time"] = duration(arguments.get("max_time"))
+    layers = [SyncNorms()] if arguments.get("sync_batchnorm") else []
     check_arguments(Trainer, arguments, "trainer")
     made, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
     for name, callback in named.items():
@@ -72,10 +76,10 @@ def trainer(
     callbacks = [
         c for c in callbacks if shown or not isinstance(c, ProgressBar)
     ]  # either key alone turns the bar off
+    own = [AtomicCheckpointIO(), *environment, *layers]
     try:
         return Trainer(
-            **arguments
-            | {"plugins": [AtomicCheckpointIO(), *environment, *(arguments.get("plugins") or [])]},
+            **arguments | {"plugins": [*own, *(arguments.get("plugins") or [])]},
             callbacks=callbacks,
             logger=made,
             use_distributed_sampler=False,
@@ -216,6 +220,22 @@ def slurm_step(accelerator: Any = None) -> tuple[dict[str, int], list[SLURMEnvir
             f"{seen}; ask SLURM for --gpus-per-node={size['devices']} instead of --gpus-per-task"
         )
     return size, [SLURMEnvironment(auto_requeue=False)]  # callbacks/requeue.py does
+
+
+class SyncNorms(TorchSyncBatchNorm):
+    """Batch norms that count the batches of all processes, with the activations that timm's hold.
+
+    torch's own conversion loses these.
+    """
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Replace the norms of a model."""
+        replaced: nn.Module = convert_sync_batchnorm(model)
+        return replaced
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Leave them: alone a process answers with them as without."""
+        return model
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

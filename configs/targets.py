@@ -153,11 +153,14 @@ def with_defaults(node: Any, trusted: Sequence[str] = ()) -> Any:
     if not isinstance(node, Mapping) or "_target_" not in node:
         return node
     try:
-        bases = find(node["_target_"], trusted).__mro__
+        found = find(node["_target_"], trusted)
     except InputError:
         return node
+    bases = found.__mro__ if isinstance(found, type) else (found, object)
     given: dict[str, Any] = {}
-    for base in (base for base in reversed(bases[:-1]) if "__init__" in vars(base)):
+    for base in (
+        base for base in reversed(bases[:-1]) if "__init__" in vars(base) or base is found
+    ):
         for name, parameter in inspect.signature(base).parameters.items():
             if parameter.default is not parameter.empty:
                 given[name] = parameter.default

@@ -31,7 +31,12 @@ export async function runCourse(given) {
 // What goes on; when a round is over the item is read again, and after an item's last one the next one is opened.
 async function look() {
   let now;
-  try { now = await get("/api/status"); away(false); } catch { away(true); return; }
+  try { now = await get("/api/status"); } catch (error) {
+    away(!(error instanceof Refused));
+    if (error instanceof Refused) throw error;
+    return;
+  }
+  away(false);
   const before = course.status;
   course.status = now;
   // what fails is done again by the next look
@@ -79,7 +84,7 @@ export function act(request, view = course.view) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       say(error.message, true);
-      if (error.status === 409) await page.open(key, true);
+      if (error.status === 409) await page.open(key, true).catch(() => {});   // what it says was said
     } finally {
       view.settle(path);
       await page.show();

@@ -14,7 +14,7 @@ export function listenToKeys({ keys, digit, undo, redo, ready, changed }) {
   addEventListener("keydown", (event) => {
     if ($("keys").open || !ready() || isWriting(event.target)) return;
     // brackets lie behind AltGr or Option on many keyboards
-    const composed = event.getModifierState("AltGraph") || "[]".includes(event.key);
+    const composed = event.getModifierState("AltGraph") || (event.altKey && "[]".includes(event.key));
     if ((event.ctrlKey || event.metaKey) && !composed) {
       const key = event.key.toLowerCase();
       if (key !== "z" && key !== "y") return;

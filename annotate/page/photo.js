@@ -178,7 +178,9 @@ export function remove(number) {
 
 let finishing = false;
 
-export async function finish() {
+export const finish = () => finishNow().catch((error) => say(error.message, true));
+
+async function finishNow() {
   if (!page.photo || isLeaving() || finishing) return;
   finishing = true;
   try {

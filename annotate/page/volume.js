@@ -148,14 +148,15 @@ function turnTo(axis, number) {
 
 function step(axis, up) { turnTo(axis, cross[axis] + up * upwards(axis)); }
 
-// A notch of a wheel is a slice; a trackpad sends many small steps for one.
-let turned = 0;
+// A notch of a wheel is a slice; a trackpad sends many small steps for one, which add up.
+let turned = { axis: 0, by: 0 };
 function turn(axis, event) {
-  turned += event.deltaMode ? Math.sign(event.deltaY) * NOTCH : event.deltaY;
-  const slices = Math.trunc(turned / NOTCH);
-  if (!slices) return;
-  turned -= slices * NOTCH;
-  step(axis, -Math.sign(slices));
+  const isNotch = event.deltaMode || event.wheelDeltaY % 120 === 0, way = Math.sign(event.deltaY);
+  if (turned.axis !== axis || Math.sign(turned.by) !== way) turned = { axis, by: 0 };
+  turned.by += isNotch ? way * NOTCH : event.deltaY;
+  if (Math.abs(turned.by) < NOTCH) return;
+  turned.by = 0;
+  step(axis, -way);
 }
 
 function moveCross(axis, place) {

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,13 +34,17 @@ class Script(NamedTuple):
     problems: list[str]
 
 
-def read_script(path: Path) -> Script:
+def read_script(path: Path, name_photo: Callable[[str], str] = str) -> Script:
     """Read a file of clicks.
 
     An object with a bad row is skipped, and a problem names the row. A CSV file has one row a
     click: `image,object,y,x,label,kind,category`. A JSON file has a list of objects: `{"image":
     "a.jpg", "object": 1, "clicks": [[y, x, label], ...], "category": "cat"}`, where a click may
     also be `{"y": 3, "x": 4, "label": 1, "kind": "boundary"}`.
+
+    Args:
+        path: The file.
+        name_photo: Function that gives a photo's one name, whichever way a row names it.
 
     Raises:
         InputError: A missing file, another format or missing columns.
@@ -52,9 +56,9 @@ def read_script(path: Path) -> Script:
             f"{path} cannot be read as clicks ({error}); give a CSV or JSON file"
         ) from None
     if path.suffix.lower() == ".json":
-        return gather(json_rows(path, text))
+        return gather(json_rows(path, text), name_photo)
     if path.suffix.lower() == ".csv":
-        return gather(csv_rows(path, text))
+        return gather(csv_rows(path, text), name_photo)
     raise InputError(
         f"{path} is not a file of clicks; give a .csv with {','.join(COLUMNS[:5])} or a .json"
     )
@@ -101,13 +105,14 @@ def json_rows(path: Path, text: str) -> Iterator[Row]:
         yield Row(f"{path}, object {number}", values, clicks)
 
 
-def gather(rows: Iterator[Row]) -> Script:
+def gather(rows: Iterator[Row], name_photo: Callable[[str], str]) -> Script:
     """Join the clicks of each object."""
     objects: dict[tuple[str, str], ScriptedObject] = {}
     problems: list[str] = []
     spoiled: set[tuple[str, str]] = set()
     for row in rows:
-        key = (str(row.values.get("image", "")), str(row.values.get("object", "1")))
+        image = str(row.values.get("image", ""))
+        key = (name_photo(image) if image else "", str(row.values.get("object", "1")))
         category = str(row.values.get("category", "object"))
         found = objects.setdefault(key, ScriptedObject(*key, [], category))
         try:

@@ -5,7 +5,7 @@ Runs that differ only in their seed are one method, and the objects of methods a
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -216,28 +216,41 @@ def note_ends(found: Sequence[Method]) -> list[str]:
     ]
 
 
-def note_data(found: Sequence[Method]) -> list[str]:
+def note_data(
+    found: Sequence[Method], complete: Callable[[Any], Any] = lambda node: node
+) -> list[str]:
     """Write a line where the data of evaluations differ, though their objects have the same names.
 
     Masks may have been read in another way, or be other files.
+
+    Args:
+        found: Methods that are compared.
+        complete: Function that fills in the arguments that a data node leaves out.
     """
     first = found[0].runs[0]
-    lines = []
-    for run in (run for method in found for run in method.runs):
-        other, own = data_of(run), data_of(first)
-        differing = [key for key in own | other if own.get(key) != other.get(key)]
-        if differing:
-            named = ", ".join(f"{key} ({own.get(key)}, {other.get(key)})" for key in differing[:3])
-            lines.append(
-                f"the data of {first.folder} and {run.folder} differ in {named}; their objects "
-                "have the same names, see that they are the same"
-            )
-    return lines
+    own = data_of(first, complete)
+    lines: dict[str, str] = {}
+    for method in found:
+        for run in method.runs:
+            other = data_of(run, complete)
+            differing = [key for key in own | other if own.get(key) != other.get(key)]
+            if not differing:
+                continue
+            shown = sorted(differing, key=lambda key: key != "data.root")[:3]
+            named = ", ".join(f"{key} ({own.get(key)}, {other.get(key)})" for key in shown)
+            line = f"the data of {first.folder} and {run.folder} differ in {named}; their objects "
+            lines.setdefault(method.name, f"{line}have the same names, see that they are the same")
+    return list(lines.values())
 
 
-def data_of(run: Evaluation) -> dict[str, Any]:
+def data_of(run: Evaluation, complete: Callable[[Any], Any]) -> dict[str, Any]:
     """Return what decides about an evaluation's objects: its data, and digests of their files."""
-    leaves = flat({"data": run.config.get("data") or {}}, ("data.loading", "data.seed"))
+    node = dict(complete(run.config.get("data") or {}))
+    root = Path(str(node.get("root") or ""))
+    for key in ("root", "images", "masks"):
+        if isinstance(node.get(key), str):
+            node[key] = str((root if key == "root" else root / node[key]).resolve())
+    leaves = flat({"data": node}, ("data.loading", "data.seed"))
     named = run.config.get("digests") or {}
     paths = [value for value in leaves.values() if isinstance(value, str) and value in named]
     return leaves | {f"the file {path}": named[path] for path in paths}

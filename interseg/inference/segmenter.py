@@ -77,8 +77,8 @@ def masks_of(logits: Tensor, threshold: float) -> NDArray[Any]:
     """
     if logits.isnan().any():
         raise InputError(
-            "the network answers with NaN: its weights are damaged, or its numbers overflow; "
-            "give trainer.precision=32-true"
+            "the network answers with NaN: its weights are damaged, or its numbers overflow "
+            "(trainer.precision=16-true does that); use other weights, or more bits"
         )
     if logits.shape[1] == 1:
         return (logits[:, 0] > threshold).cpu().numpy()

@@ -22,14 +22,6 @@ PACKAGED = {
 
 
 IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = Statistics((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-OTHERS = {
-    "inception": HALF,
-    "xception": HALF,
-    "dpn": Statistics((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
-}
-"""Statistics of smp's encoders that expect others than ImageNet's, by what their names begin with
-(pretrainedmodels, of which smp has their weights)."""
 T = TypeVar("T")
 
 
@@ -177,6 +169,6 @@ def _imagenet_weights(encoder: nn.Module, name: str) -> dict[str, Tensor]:
 
 def _statistics(name: str) -> Statistics:
     if not name.startswith("tu-"):
-        return next((found for start, found in OTHERS.items() if name.startswith(start)), IMAGENET)
+        return IMAGENET
     config = timm.get_pretrained_cfg(name.removeprefix("tu-"))
     return Statistics(config.mean, config.std) if config else IMAGENET  # type: ignore[arg-type]

@@ -76,6 +76,7 @@ for i in range(2):
 given = ["data.size=null", "data.crop=none", "model.size=[32,48,48]", "data.held_out=1"]
 given += ["protocol.rounds=1", "protocol.sequences=1"]
 given += ["model.steps=2"]  # more take no more memory
+given += ["callbacks.loop.registration=copy"]  # of one slice after the other, whatever it is
 given += [f"data.root={root}", f"data.cache={root}/cache"]
 config = resolve(load(["dynamic3d.yaml", "data/volume_folder.yaml"], given))
 loop, report = (build(config["callbacks"][name]) for name in ("loop", "report"))

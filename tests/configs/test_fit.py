@@ -115,7 +115,8 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
 
 @pytest.mark.parametrize("run", [m for m in METHODS if "two_in_one" not in m], indirect=True)
 def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
-    few, clicked = draw_folder(tmp_path / "few", 2), {}
+    photos = 2 if "once" in run.parent.name else 1  # on the first one it does all that is clicked
+    few, clicked = draw_folder(tmp_path / "few", photos), {}
     points = "convert.yaml" not in run.parent.name
     for refiner in ("null", "brs", "f_brs_b") if points else ("null", "brs"):
         line = [
@@ -138,7 +139,7 @@ def test_every_click_network_is_refined_and_zoomed(run, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, line), *zoom])
         assert evaluate.main() == 0
         report = json.loads((tmp_path / refiner / "report.json").read_text())
-        assert report["clicked"] == 4 * 3
+        assert report["clicked"] == photos * 2 * 3
         assert 0 <= report["accuracy@2"] <= 1
         assert report["seconds@2"] > 0
         clicked[refiner] = (report.get("refinements"), report["clicked_wrong"])

@@ -47,11 +47,7 @@ def run(data, tmp_path_factory):
         "data/class_images.yaml",
         f"data.images={IMAGES.replace('ROOT', str(data))}",
     ]
-    line += [*tiny("convert.yaml"), f"model.network.classes={CLASSES}", "trainer.max_epochs=2"]
-    line += [
-        "model.network.encoder_name=tu-tf_efficientnet_lite0",
-        "model.network.decoder_channels=[64,32,32,16,16]",
-    ]
+    line += [*tiny("convert.yaml"), f"model.network.classes={CLASSES}", "trainer.max_epochs=9"]
     result = called("train.py", *line, f"run={folder}")
     assert result.returncode == 0, result.stderr
     line = ["refiner=brs", f"max_clicks={CLICKS}", "full_curves=true", "trainer.precision=64-true"]

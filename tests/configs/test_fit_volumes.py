@@ -18,7 +18,7 @@ from tests.helpers.wandb_records import records
 ROOT = Path(__file__).parent.parent.parent
 OVERLAYS = {
     "": [],
-    "vnet": ["data.size=[16,32,32]", "protocol.rounds=1"],
+    "vnet": ["data.size=[16,16,16]", "protocol.rounds=1"],
     "labelled": [],
     "offline": [],
     "static": ["protocol.rounds=2"],

@@ -217,8 +217,8 @@ def test_masks_are_written_below_out_however_a_photo_is_named(run, data, tmp_pat
     before = {path.name: path.read_bytes() for path in photos.iterdir()}
     (tmp_path / "link").symlink_to(photos)
     names = [photos / "0.png", "../photos/1.png", "./2.png", tmp_path / "link" / "3.png"]
-    lines = ["image,y,x", *(f"{name},30,24" for name in names)]
-    lines += [".,30,24", "0.png,1e300,24"]
+    lines = ["image,object,y,x", *(f"{name},1,30,24" for name in names)]
+    lines += [".,1,30,24", "./0.png,2,1e300,24", "0.png,1,5,5"]
     (tmp_path / "clicks.csv").write_text("\n".join(lines))
     result = predict(run, photos, tmp_path / "clicks.csv", tmp_path / "out")
     assert result.returncode == 1
@@ -230,6 +230,7 @@ def test_masks_are_written_below_out_however_a_photo_is_named(run, data, tmp_pat
     assert [path.name for path in written] == [f"{k}.png" for k in range(4)]
     content = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [image["file_name"] for image in content["images"]] == [f"{k}.png" for k in range(4)]
+    assert content["annotations"][0]["clicks"] == ["30:24:1", "5:5:1"], "one object, named twice"
 
 
 def test_two_photos_with_masks_of_one_name_are_refused(run, data, tmp_path):

@@ -1,9 +1,12 @@
 """Comparison of evaluations against plain arithmetic."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from configs.targets import with_defaults
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, methods, most_different, note_data, note_ends
@@ -94,6 +97,7 @@ def test_objects_of_the_same_names_from_other_data_are_noted(tmp_path):
     given = [
         ("same", node, digests),
         ("loaded", node | {"loading": {"eval_batch_size": 1}}, digests | {"weights.ckpt": "3"}),
+        ("written", node | {"images": str(Path("A/images").resolve()), "split": None}, digests),
         ("other", node | {"root": "B", "kind": "binary"}, digests),
         ("edited", node | {"annotations": "list.json"}, digests | {"list.json": "4"}),
     ]
@@ -101,9 +105,9 @@ def test_objects_of_the_same_names_from_other_data_are_noted(tmp_path):
         (name, evaluation(tmp_path / name, [[0.5, 0.9]], data=data, digests=found))
         for name, data, found in given
     ]
-    assert note_data(methods(runs[:2])) == []
-    other, edited = note_data(methods(runs))
-    assert "data.root (A, B), data.kind (soft, binary)" in other
+    assert note_data(methods(runs[:3]), with_defaults) == []
+    other, edited = note_data(methods(runs), with_defaults)
+    assert re.search(r"data.root \(.*A, .*B\), data.images \(.*A/images, .*B/images\)", other)
     assert "the file list.json (None, 4)" in edited
 
 

@@ -97,9 +97,11 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         InputError, match=r"seed is None in .*a and 3 in .*c, so that their sequences"
     ):
         stream_methods([("A", a), ("C", other)])
-    films = {"_target_": "datamodules.camvid.CamVidDataModule", "root": "r"}
+    films = {"_target_": "datamodules.camvid.CamvidDataModule", "root": "r"}
     one = stream(tmp_path / "d", {0: {}}, data=films | {"films": True})
-    with pytest.raises(InputError, match=r"films is .* so that their sequences"):
+    with pytest.raises(
+        InputError, match=r"films is True in .* and False in .* so that their sequences"
+    ):
         stream_methods([("C", one), ("D", stream(tmp_path / "e", {0: {}}, data=films))])
     (tmp_path / "a" / "transfer.json").write_text("{}")
     with pytest.raises(InputError, match="holds no finished sequence"):
