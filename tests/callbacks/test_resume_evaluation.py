@@ -79,13 +79,14 @@ def test_a_photo_that_was_damaged_since_it_was_played_costs_its_picture_alone(
     played = EvaluationRecord(cut, {"name": "x"}, names).read_ids()
     photo_of = [name.partition(":")[0] for name in names]
     left = {photo_of[id] for id in set(range(len(names))) - played}
-    for gone in set(photo_of) - left:
-        whole = (source / "images" / gone).read_bytes()
-        (source / "images" / gone).write_bytes(whole[: len(whole) // 2])  # its header is there
+    gone = set(photo_of) - left
+    for name in gone:
+        whole = (source / "images" / name).read_bytes()
+        (source / "images" / name).write_bytes(whole[: len(whole) // 2])  # its header is there
     assert evaluated(cut, source) == evaluation[1]
     page = (cut / "report.html").read_text()
     assert "not drawn: " in page
-    assert f"{gone} cannot be read" in page
+    assert any(f"{name} cannot be read" in page for name in gone)
 
 
 def test_an_evaluation_of_the_first_batches_begins_again(photos, tmp_path):
