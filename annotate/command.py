@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import interseg
+from annotate.categories import name_classes
 from annotate.exports import export
 from annotate.folders import claimed
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
 from annotate.options import check_token, read_options
-from annotate.photos import Project, name_classes
+from annotate.photos import Project
 from annotate.server import make_app, open_socket, serve
 from annotate.teaching.exports import export as export_lessons
 from annotate.teaching.lessons import Lessons

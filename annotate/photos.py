@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.categories import keep_categories, known_categories
-from annotate.events import CLASSES, event_of, thing_mask
+from annotate.categories import check_network, keep_categories, known_categories, name_classes
+from annotate.events import event_of, thing_mask
 from annotate.folders import lock_folder, name_place, photos_in
 from annotate.journal import Event, Journal
 from annotate.sessions import Sessions
@@ -273,51 +273,3 @@ class Project:
         if self.truth and thing.present:
             row["iou"] = self.truth.iou(photo.name, photo.size, thing)
         return row
-
-
-def check_network(name: str, state: State, outputs: int) -> None:
-    """Check that a photo was annotated with a network of as many kinds of outputs.
-
-    What is kept of a network of classes means nothing to one of objects, nor the other way round.
-
-    Args:
-        name: Name of the photo.
-        state: State that its journal has.
-        outputs: Number of logits a pixel of the network, 1 of objects.
-
-    Raises:
-        InputError: A network of the other kind answered it.
-    """
-    of_classes = state.accepted or any(thing.category == CLASSES for thing in state.things.values())
-    if (of_classes or state.things) and bool(of_classes) != (outputs > 1):
-        there, here = ("classes", "objects") if of_classes else ("objects", "classes")
-        raise InputError(
-            f"{name} was annotated with a network of {there}, and this is one of {here}; "
-            "give such a one, or another --out"
-        )
-
-
-def name_classes(given: Sequence[str] | None, outputs: int, known: Sequence[str] = ()) -> list[str]:
-    """Name the classes of objects, or a network's labels above 0.
-
-    Args:
-        given: Names that a person gave; those of before by default, else "object".
-        outputs: Number of logits a pixel.
-        known: Names of before, of objects.
-
-    Raises:
-        InputError: More or fewer names than the network has labels, or one that is in use.
-    """
-    if outputs == 1:
-        if CLASSES in (given or ()):
-            raise InputError(
-                f"--classes has the name {CLASSES!r}, which answers of networks of classes have; "
-                "give another one"
-            )
-        return list(given or known or ["object"])
-    if given is not None and len(given) != outputs - 1:
-        raise InputError(
-            f"--classes has {len(given)} names, the network knows {outputs - 1} classes "
-            "beside background; name them all"
-        )
-    return list(given or (f"class {label}" for label in range(1, outputs)))

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import Callback
 
 from callbacks.checkpoint import LastCheckpoint
-from configs.run import AtomicCheckpointIO
+from configs.plugins import AtomicCheckpointIO
 from interseg.errors import InputError
 from interseg.networks.ritm_network import RITMNetwork
 from interseg.networks.simpleclick_network import SimpleClickNetwork

@@ -6,7 +6,7 @@ import albumentations
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 
-from configs.run import AtomicCheckpointIO
+from configs.plugins import AtomicCheckpointIO
 
 
 def quiet_trainer(

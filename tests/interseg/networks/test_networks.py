@@ -4,7 +4,7 @@ import timm
 import torch
 from skimage.transform import resize
 
-from configs.run import SyncNorms
+from configs.plugins import SyncNorms
 from interseg.errors import InputError
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.norms import batch_norms
