@@ -15,8 +15,8 @@ class LastCheckpoint(Checkpoint):
     before validations.
 
     The file carries the run's config. It is replaced in one move
-    (`configs.plugins.AtomicCheckpointIO`), so that a kill while it is written leaves the one before.
-    A run that was ended in a validation goes on behind it: one that outlasts a job's time limit would
+    (`configs.plugins.AtomicCheckpointIO`): a kill while it is written leaves the one before. A run
+    that was ended in a validation goes on behind it: one that outlasts a job's time limit would
     hold it up for ever. Only a validation between the batches of an accumulated step
     (`val_check_interval` no multiple of `accumulate_grad_batches`) has no checkpoint of its own.
 
