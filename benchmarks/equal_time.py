@@ -48,17 +48,12 @@ def train_and_evaluate(rows: Mapping[str, Sequence[str]], options: argparse.Name
     table: Table = {row: [] for row in options.rows}
     for seed in range(options.seeds):
         for row in options.rows:
-            line = [
-                *rows[row],
-                TIMER,
-                "trainer.max_epochs=-1",
-                *options.overrides,
-                f"seed={seed}",
-                "checkpoint=last",
-            ]
+            given = [*rows[row], TIMER, "trainer.max_epochs=-1", *options.overrides]
+            line = [*given, f"seed={seed}", "checkpoint=last"]
             name = row.replace(" ", "_").replace("'", "").replace(",", "")
             run = options.folder / f"{name}-{seed}"
-            steps = options.steps or count_steps(options.folder / f"{name}-probe", line, options)
+            probe = options.folder / f"{name}-probe"
+            steps = options.steps or count_steps(probe, given, options)
             run_once(
                 run / "finished", "train.py", *line, f"trainer.max_steps={steps}", f"run={run}"
             )
@@ -74,11 +69,11 @@ def train_and_evaluate(rows: Mapping[str, Sequence[str]], options: argparse.Name
     return table
 
 
-def count_steps(probe: Path, line: Sequence[str], options: argparse.Namespace) -> int:
-    """Compute the number of steps that fit into the minutes, by a short run."""
-    run_once(
-        probe / "finished", "train.py", *line, f"trainer.max_steps={options.probe}", f"run={probe}"
-    )
+def count_steps(probe: Path, given: Sequence[str], options: argparse.Namespace) -> int:
+    """Compute the number of steps that fit into the minutes, by a short run of seed 0."""
+    steps = f"trainer.max_steps={options.probe}"
+    line = [*given, "seed=0", "checkpoint=last", steps, f"run={probe}"]
+    run_once(probe / "finished", "train.py", *line)
     return steps_within(60 * options.minutes, *read_time(probe))
 
 

@@ -31,7 +31,7 @@ def test_an_objects_seeds_count_once():
 
 
 def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_path, capsys):
-    took, runs = {"memory": 0.5, "inner_rounds": 2.0}, {}
+    took, runs, probes = {"memory": 0.5, "inner_rounds": 2.0}, {}, set()
 
     def done(proof, script, *words):
         run = Path(next(word.removeprefix("run=") for word in words if word.startswith("run=")))
@@ -39,6 +39,8 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
         if script == "evaluate.py":
             (run / "report.json").write_text(json.dumps(dict.fromkeys(rounds.FIGURES, 3.5)))
             return
+        if run.name.endswith("-probe"):
+            probes.add((run.name, words))
         options = parser("").parse_intermixed_args(list(words))
         config = resolve(load(options.config, options.overrides))
         runs[run.name] = steps = (
@@ -68,6 +70,7 @@ def test_inner_rounds_and_memory_are_compared_at_equal_time(monkeypatch, tmp_pat
     ]
     monkeypatch.setattr(sys, "argv", ["rounds", str(tmp_path), *words])
     rounds.main()
+    assert len(probes) == 2, "one a row: another line would be refused in its folder"
     assert {name: run[0] for name, run in runs.items() if "probe" not in name} == {
         **dict.fromkeys(("memory-0", "memory-1"), 240),
         **dict.fromkeys(("inner_rounds-0", "inner_rounds-1"), 60),
