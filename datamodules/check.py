@@ -30,6 +30,10 @@ from interseg.listing import name_some
 
 PICTURES = 12
 """Number of pictures of a part, spread over all of it."""
+VIEW, FEWEST = 448, 16
+"""Side of the view of the networks that ship, and pixels below which an object is hardly seen."""
+LARGE = 0.6
+"""Share of an image from which most objects are taken for backgrounds."""
 PAIRS = 6
 """Number of pairs of photos of two splits that are shown, the most alike first."""
 
@@ -149,11 +153,29 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
         part.facts["an object's share"] = (
             f"{median:.2g} % of its image in the median, of {len(shares)} objects"
         )
+        found.notes += [f"{split}: {line}" for line in odd_shares(shares)]
     try:
         part.facts |= source.facts()
     except InputError as error:
         found.problems.append(str(error))
     return part
+
+
+def odd_shares(shares: Sequence[float]) -> list[str]:
+    """Write a line where objects are too small for a network's view, or large as a background."""
+    lines = []
+    small = sum(share * VIEW**2 < FEWEST for share in shares)
+    if small:
+        lines.append(
+            f"{small} of {len(shares)} objects have fewer than {FEWEST} pixels in a view of {VIEW} "
+            f"x {VIEW}; zoom=true answers them, and training wants cut-outs of the photos"
+        )
+    if np.median(shares) > LARGE:
+        lines.append(
+            f"an object covers more than {LARGE:.0%} of its image in the median; see that the "
+            "masks are not inverted"
+        )
+    return lines
 
 
 def check_images(data: TaskDataModule, found: Findings) -> None:

@@ -207,6 +207,28 @@ def test_many_lines_are_cut_on_the_screen_and_whole_on_the_page(tmp_path):
     assert page.count("a mask has its image") == 24
 
 
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.s_[10:12, 10:12], "2 of 2 objects have fewer than 16 pixels in a view of 448 x 448"),
+        (np.s_[5:395, 5:395], "covers more than 60% of its image in the median"),
+        (np.s_[100:200, 100:200], None),
+    ],
+)
+def test_objects_that_are_hardly_seen_and_masks_that_may_be_inverted_are_noted(
+    pixels, words, tmp_path
+):
+    for name in ("a", "b"):
+        mask = np.zeros((400, 400), np.uint8)
+        mask[pixels] = 255
+        photo = np.random.default_rng(ord(name)).integers(0, 255, (400, 400, 3), np.uint8)
+        save(tmp_path / "set" / "images" / f"{name}.png", photo)
+        save(tmp_path / "set" / "masks" / f"{name}.png", mask)
+    printed = look(tmp_path / "set")[0].stdout
+    assert ("in a view of" in printed or "inverted" in printed) == (words is not None)
+    assert words is None or words in printed
+
+
 def test_a_large_photo_is_not_kept_whole_for_its_picture():
     mask = np.zeros((3000, 2000), bool)
     mask[600:1200] = True
