@@ -43,7 +43,7 @@ def keep_categories(out: Path, names: Iterable[str]) -> list[str]:
     """Add classes behind those that a folder has; give all."""
     known = known_categories(out)
     every = list(dict.fromkeys([*known, *names]))
-    if every != known:
+    if every != known or (every and not file_of(out).is_file()):
         write_whole(file_of(out), "".join(f"{name}\n" for name in every))
     return every
 

@@ -97,7 +97,7 @@ def serve_label_studio(
     """Answer Label Studio until the command is stopped."""
     backend = make_backend(Interactor(model), options.images, digest, options.host, token)
     password = f"; password {token}" if token else ""
-    address = address_of(place)
+    address = f"{address_of(place)}{others_at(place)}"
     print(f"Label Studio's ML backend: {address}  (Ctrl+C ends it{password})", flush=True)
     serve(backend, place)
 
@@ -211,15 +211,19 @@ def serve_lessons(
 def announce(what: str, place: socket.socket, token: str | None, out: Path) -> None:
     """Print the address that a person opens, and that for others where all may be asked."""
     query = f"?token={token}" if token else ""
-    host, port = place.getsockname()[:2]
-    others = ""
-    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
-        others = f"; for others http://{socket.gethostname()}:{port}/{query}"
     print(
-        f"{what}: {address_of(place)}/{query}{others}  "
+        f"{what}: {address_of(place)}/{query}{others_at(place, f'/{query}')}  "
         f"(Ctrl+C ends it; everything is kept in {out})",
         flush=True,
     )
+
+
+def others_at(place: socket.socket, rest: str = "") -> str:
+    """Write the address for other machines, of a socket that listens on all of this one's."""
+    host, port = place.getsockname()[:2]
+    if not ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        return ""
+    return f"; for others http://{socket.gethostname()}:{port}{rest}"
 
 
 def address_of(place: socket.socket) -> str:

@@ -7,16 +7,20 @@ from annotate.photos import Project
 from interseg.listing import plain_name
 
 
-def forget(project: Project) -> None:
+def forget(project: Project, exported: set[str]) -> None:
     """Remove what was exported of photos whose objects have all been removed since.
 
-    Files of photos that were not exported before are somebody else's, and stay.
+    Files of photos that were not `exported` before are somebody else's, and stay.
     """
-    exported = read_exported(project)
     for row in project.summary():
         if row["name"] in exported and not row["objects"] and "problem" not in row:
-            for file in files_of(project, row["name"]):
-                file.unlink(missing_ok=True)
+            remove_files(project, row["name"])
+
+
+def remove_files(project: Project, name: str) -> None:
+    """Remove the files of a photo."""
+    for file in files_of(project, name):
+        file.unlink(missing_ok=True)
 
 
 def read_exported(project: Project) -> set[str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from annotate.categories import keep_categories, known_categories
 from annotate.events import CLASSES
-from annotate.exported import files_of, forget
+from annotate.exported import files_of, forget, read_exported, remove_files
 from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, decode, mask_of
@@ -56,14 +56,17 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     runs, outlines = CocoWriter(names), CocoWriter(names)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    forget(project)
+    earlier = read_exported(project)
+    forget(project, earlier)
     for photo in list_annotated(project):
         with photo.lock:
             things = things_of(photo.state)
             parts = [part for thing in things for part in parts_of(project, photo, thing)]
             rings = [polygons(mask, tolerance) for _, _, mask in parts]
-            if any(rings):
+            if any(rings) or (things and project.model.segmenter.outputs > 1):
                 write_photo(project, photo, parts, rings)
+            elif photo.name in earlier:  # all of its masks are empty now
+                remove_files(project, photo.name)
             for coco in (runs, outlines):
                 image = coco.add_image(photo.name, photo.size)
                 for (thing, category, mask), outline in zip(parts, rings, strict=True):

@@ -134,7 +134,7 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
     for index in range(len(source)):
         images.setdefault(source.image(index), index)
     part = Part(split, {"images": str(len(images)), "objects": str(len(source))})
-    shares = []
+    shares, of_classes = [], False
     pictured = spread(list(images.values()))
     for index in tqdm(images.values(), desc=split, leave=False, disable=None):
         try:
@@ -144,6 +144,7 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
             continue
         object = sample.mask == 1
         shares.append(float(object.mean()))
+        of_classes |= np.setdiff1d(sample.mask, (0, 1, IGNORE)).size > 0
         part.fingerprints[source.image(index)] = fingerprint(sample.image)
         if index in pictured:
             part.pictures.append(picture_of(source.name(index), sample.image, draw_truth(sample)))
@@ -153,7 +154,8 @@ def look_at_objects(split: str, source: ObjectSource, found: Findings) -> Part:
         part.facts["an object's share"] = (
             f"{median:.2g} % of its image in the median, of {len(shares)} objects"
         )
-        found.notes += [f"{split}: {line}" for line in odd_shares(shares)]
+        if not of_classes:
+            found.notes += [f"{split}: {line}" for line in odd_shares(shares)]
     try:
         part.facts |= source.facts()
     except InputError as error:
@@ -168,7 +170,7 @@ def odd_shares(shares: Sequence[float]) -> list[str]:
     if small:
         lines.append(
             f"{small} of {len(shares)} objects have fewer than {FEWEST} pixels in a view of {VIEW} "
-            f"x {VIEW}; zoom=true answers them, and training wants cut-outs of the photos"
+            f"x {VIEW}; zoom=true helps where a first answer is not empty, cut-outs more"
         )
     if np.median(shares) > LARGE:
         lines.append(

@@ -166,6 +166,7 @@ def test_images_of_classes_that_are_clicked_are_shown_by_class(tmp_path):
     assert [part.name for part in found.parts] == ["train", "val", "test", "train beside val"]
     (picture,) = found.parts[0].pictures
     assert np.array_equal(picture.mask, TWO)
+    assert not [note for note in found.notes if "pixels in a view" in note or "inverted" in note]
 
 
 def test_volumes_have_sizes_spacings_and_the_targets_share(tmp_path):

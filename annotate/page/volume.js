@@ -152,6 +152,7 @@ function step(axis, up) { turnTo(axis, cross[axis] + up * upwards(axis)); }
 let turned = { axis: 0, by: 0 };
 function turn(axis, event) {
   const isNotch = event.deltaMode || event.wheelDeltaY % 120 === 0, way = Math.sign(event.deltaY);
+  if (!way) return;   // sideways
   if (turned.axis !== axis || Math.sign(turned.by) !== way) turned = { axis, by: 0 };
   turned.by += isNotch ? way * NOTCH : event.deltaY;
   if (Math.abs(turned.by) < NOTCH) return;

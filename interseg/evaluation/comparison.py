@@ -229,7 +229,7 @@ def note_data(
     """
     first = found[0].runs[0]
     own = data_of(first, complete)
-    lines: dict[str, str] = {}
+    lines: dict[tuple[str, ...], str] = {}
     for method in found:
         for run in method.runs:
             other = data_of(run, complete)
@@ -239,7 +239,8 @@ def note_data(
             shown = sorted(differing, key=lambda key: key != "data.root")[:3]
             named = ", ".join(f"{key} ({own.get(key)}, {other.get(key)})" for key in shown)
             line = f"the data of {first.folder} and {run.folder} differ in {named}; their objects "
-            lines.setdefault(method.name, f"{line}have the same names, see that they are the same")
+            key = (method.name, *differing)  # the seeds of a method differ in the same
+            lines.setdefault(key, f"{line}have the same names, see that they are the same")
     return list(lines.values())
 
 

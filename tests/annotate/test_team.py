@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from annotate.categories import file_of
+from annotate.categories import file_of, keep_categories
 from annotate.exports import export
 from annotate.server import serving
 from annotate.state import encode
@@ -121,6 +121,26 @@ def test_an_object_whose_mask_is_empty_is_named_and_in_no_coco_file(page, projec
         coco = json.loads((project.out / name).read_text())
         assert [row["name"] for row in coco["annotations"]] == ["2"]
         assert all(row["segmentation"] for row in coco["annotations"])
+
+
+def test_masks_of_a_photo_that_was_erased_are_removed(page, project):
+    begun(page, "cat")
+    export(project)
+    files = [project.out / "masks" / "0.png", project.out / "labelme" / "0.json"]
+    assert all(file.exists() for file in files)
+    page.act("stroke", object=1, points=[[15, 8], [15, 32]], radius=12, label=0)
+    assert export(project)
+    assert not any(file.exists() for file in files)
+
+
+def test_a_folder_of_before_keeps_the_ids_of_its_last_export(page, project):
+    begun(page, "dog")
+    assert exported(project) == {1: "cat", 2: "dog"}
+    file_of(project.out).unlink()  # which earlier versions did not write
+    assert keep_categories(project.out, ["dog", "bird"]) == ["cat", "dog", "bird"]
+    file_of(project.out).unlink()
+    assert keep_categories(project.out, ["cat"]) == ["cat", "dog"]
+    assert file_of(project.out).read_text() == "cat\ndog\n"
 
 
 def test_the_list_of_photos_tells_which_ones_somebody_works_on(page, address):
