@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
-from timm.layers import convert_sync_batchnorm
 from torch import nn
 
 from interseg.errors import InputError
@@ -55,6 +54,8 @@ class SyncNorms(TorchSyncBatchNorm):
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Replace the norms of a model."""
+        from timm.layers import convert_sync_batchnorm  # imports wandb and more
+
         replaced: nn.Module = convert_sync_batchnorm(model)
         return replaced
 

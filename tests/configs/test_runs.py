@@ -155,9 +155,11 @@ def test_a_table_of_metrics_is_replaced_in_one_move(tmp_path, monkeypatch):
 
 def test_results_that_are_to_be_overwritten_stay_where_nothing_takes_their_place(run, tmp_path):
     folder = tmp_path / "eval"
-    evaluated(run, folder, "callbacks.report=null")
+    evaluated(
+        run, folder, "callbacks.report=null"
+    )  # logs to CSV: a dashboard's run would stay open
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-    line = ["--checkpoint", run, f"run={folder}", "overwrite=true", "max_clicks=2"]
+    line = ["--checkpoint", run, f"run={folder}", "overwrite=true", "max_clicks=2", "logger=csv"]
     for wrong in ("trainer.accelerator=gpu", "callbacks.noc=null", "trainer.devices=0"):
         assert called("evaluate.py", *line, wrong).returncode == 2
         assert {name: (folder / name).read_bytes() for name in files} == files
