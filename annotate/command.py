@@ -220,16 +220,21 @@ def announce(what: str, place: socket.socket, token: str | None, out: Path) -> N
 
 def others_at(place: socket.socket, rest: str = "") -> str:
     """Write the address for other machines, of a socket that listens on all of this one's."""
-    host, port = place.getsockname()[:2]
-    if not ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+    if not listens_everywhere(place):
         return ""
-    return f"; for others http://{socket.gethostname()}:{port}{rest}"
+    return f"; for others http://{socket.gethostname()}:{place.getsockname()[1]}{rest}"
+
+
+def listens_everywhere(place: socket.socket) -> bool:
+    """Tell whether a socket listens on all addresses of this machine."""
+    host = place.getsockname()[0]
+    return ipaddress.ip_address(host.partition("%")[0]).is_unspecified
 
 
 def address_of(place: socket.socket) -> str:
     """Write the address of a socket as a browser takes it."""
     host, port = place.getsockname()[:2]
-    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+    if listens_everywhere(place):
         host = "localhost"
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}"

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from annotate.categories import keep_categories, known_categories
+from annotate.categories import keep_categories
 from annotate.events import CLASSES
 from annotate.exported import files_of, forget, read_exported, remove_files
 from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, Action, State, Thing, decode, mask_of
+from annotate.state import CLICK, START, Action, State, Thing, mask_of
 from annotate.truth import Truth, object_mask
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
@@ -52,7 +52,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
         raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")
     names = project.classes
     if project.model.segmenter.outputs == 1:
-        names = [*dict.fromkeys([*known_categories(project.out), *names])]
+        names = keep_categories(project.out, names)
     runs, outlines = CocoWriter(names), CocoWriter(names)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
@@ -81,6 +81,12 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
                     coco.add(image, mask, category, **more)
             rows += [row for thing in things for row in script_of(photo, thing)]
             notes += odd(photo, photo.state)
+            notes += [
+                f"{photo.name}, object {thing.number}: its mask is empty, and the COCO files are "
+                "without it"
+                for (thing, _, _), outline in zip(parts, rings, strict=True)
+                if not outline
+            ]
     if project.model.segmenter.outputs == 1:
         keep_categories(project.out, runs.categories)
     notes += project.without_photo()
@@ -185,12 +191,10 @@ def odd(photo: Photo, state: State) -> list[str]:
     lines = []
     for thing in state.present:
         others = {action.kind for action in thing.actions} - {CLICK}
-        where = f"{photo.name}, object {thing.number}"
         if others:
             kinds = " and ".join(sorted(others))
+            where = f"{photo.name}, object {thing.number}"
             lines.append(f"{where}: clicks.csv is without its {kinds}")
-        if not any(decode(counts, photo.size).any() for counts in thing.runs.values()):
-            lines.append(f"{where}: its mask is empty, and the COCO files are without it")
     if state.accepted:
         lines.append(
             f"{photo.name}: its answer without clicks was accepted, and clicks.csv is without it"
