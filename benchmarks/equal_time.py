@@ -37,6 +37,9 @@ def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentPars
     length.add_argument("--minutes", type=float, help="of a training")
     length.add_argument("--steps", type=int, help="of a training, instead of minutes")
     arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument(
+        "--first-seed", type=int, default=0, help="leave out those before, which other machines do"
+    )
     arguments.add_argument("--probe", type=int, default=40, help="steps that are timed")
     arguments.add_argument("--rows", nargs="+", choices=rows, default=list(rows))
     arguments.add_argument("overrides", nargs="*")
@@ -46,7 +49,7 @@ def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentPars
 def train_and_evaluate(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> Table:
     """Train and evaluate every row with every seed, the seeds of all rows in turn."""
     table: Table = {row: [] for row in options.rows}
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.seeds):
         for row in options.rows:
             given = [*rows[row], TIMER, "trainer.max_epochs=-1", *options.overrides]
             line = [*given, f"seed={seed}", "checkpoint=last"]

@@ -188,6 +188,10 @@ def test_methods_are_trained_alike_and_their_weights_counted(monkeypatch, tmp_pa
         cells["mIoU@5"].split(" ± ")[0] == f"{sum(report['miou@5'] for report in reports) / 2:.4g}"
     )
     assert float(cells["seconds per click"].split()[0]) > 0
+    monkeypatch.setattr(sys, "argv", [*line, "--first-seed", "1"])
+    methods.main()
+    row = capsys.readouterr().out.splitlines()[-1].split("|")
+    assert row[5].strip() == "2", "the second seed alone"
 
 
 @pytest.mark.parametrize("row", methods.ROWS)
