@@ -63,7 +63,7 @@ quickstart: .venv/ready
 	$(BIN)/python train.py --config itis/once.yaml --config itis/ritm.yaml --config finetune.yaml --config data/samples.yaml callbacks.features.folder=null run=$(RUN)/tuning overwrite=true
 	$(BIN)/python evaluate.py --checkpoint $(RUN)/tuning run=$(RUN)/tuning/evaluated overwrite=true
 	$(BIN)/python compare.py shipped=$(RUN)/shipped tuned=$(RUN)/tuning/evaluated --out $(RUN)/compare.html
-	$(BIN)/python predict.py --checkpoint $(RUN)/tuning --images $(PHOTOS) --clicks docs/quickstart.csv --out $(RUN)/masks
+	$(BIN)/python predict.py --checkpoint $(RUN)/tuning --images $(PHOTOS) --clicks docs/quickstart.csv --out $(RUN)/masks overwrite=true
 	@echo "Open $(RUN)/tuning/evaluated/report.html, $(RUN)/compare.html and $(RUN)/masks"
 
 clean:

@@ -2,22 +2,25 @@
 
 `--clicks FILE` is a CSV with a row per click (image, object, y, x, label, kind, category) or a JSON
 list of objects (interseg/clicks/scripts.py). `--out FOLDER` takes `masks/STEM.png` with the ids of
-each photo's objects, or its classes, and `annotations.json` in COCO's format.
+each photo's objects, or its classes, and `annotations.json` in COCO's format. Files that are there
+already are not replaced unless `overwrite=true`.
 """
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import interseg
 from configs.options import Parser, output_folder
-from interseg.clicks.layout import format_click
-from interseg.clicks.scripts import ScriptedObject, read_script
+from interseg.clicks.layout import Mask, format_click
+from interseg.clicks.scripts import Script, ScriptedObject, read_script
 from interseg.errors import InputError
 from interseg.inference.model import Model
 from interseg.inference.rounds import answer_together
@@ -29,6 +32,7 @@ EXAMPLES = (
     "--checkpoint RUN --images photos --clicks clicks.json --out masks --device cuda "
     "refiner=f_brs_b flip=true",
 )
+MEMORY = "the device's memory is too small for it; give model.long_side, or --device cpu"
 
 
 def main() -> int:
@@ -61,6 +65,10 @@ def main() -> int:
     script = read_script(options.clicks, partial(name_inside, options.images))
     if not options.images.is_dir():
         raise InputError(f"there is no folder {options.images}; give the photos' by --images")
+    photos, problems = group_by_photo(script, options.images)
+    check_distinct(photos)
+    if "overwrite=true" not in options.overrides:
+        check_free(options.out, photos)
     model = interseg.load(
         options.checkpoint, *options.overrides, device=options.device, trusted=options.trust
     )
@@ -68,29 +76,38 @@ def main() -> int:
         raise InputError(
             f"{options.checkpoint} is an export; predict.py takes the run that it was made of"
         )
-    photos: dict[str, list[ScriptedObject]] = {}
-    written, problems = CocoWriter(), [*script.problems]
-    for scripted in script.objects:
-        if is_inside(options.images, scripted.image):
-            photos.setdefault(scripted.image, []).append(scripted)
-        else:
-            where = f"{scripted.image}, object {scripted.object}"
-            problems.append(f"{where}: it lies outside {options.images}")
-    check_distinct(photos)
-    for name, objects in (bar := tqdm(photos.items(), unit="photo")):
-        problems += segment_photo(
-            model, options.images, name, objects, written, options.out / "masks"
-        )
-        bar.set_postfix(objects=len(written.annotations), left_out=len(problems))
-    options.out.mkdir(parents=True, exist_ok=True)
-    written.write(options.out / "annotations.json")
-    for line in problems:
-        print(f"left out: {line}", file=sys.stderr)
+    written = CocoWriter()
+    try:
+        for name, objects in (bar := tqdm(photos.items(), unit="photo")):
+            problems += segment_photo(
+                model, options.images, name, objects, written, options.out / "masks"
+            )
+            bar.set_postfix(objects=len(written.annotations), left_out=len(problems))
+    finally:  # what was answered before Ctrl+C or a full disk has its rows too
+        options.out.mkdir(parents=True, exist_ok=True)
+        written.write(options.out / "annotations.json")
+        for line in problems:
+            print(f"left out: {line}", file=sys.stderr)
     print(
         f"{len(written.annotations)} masks on {len(written.images)} photos, "
         f"{len(problems)} problems: {options.out}"
     )
     return 1 if problems else 0
+
+
+def group_by_photo(
+    script: Script, folder: Path
+) -> tuple[dict[str, list[ScriptedObject]], list[str]]:
+    """Group the objects by their photos; returns the script's problems and those of places too."""
+    photos: dict[str, list[ScriptedObject]] = {}
+    problems = [*script.problems]
+    for scripted in script.objects:
+        if is_inside(folder, scripted.image):
+            photos.setdefault(scripted.image, []).append(scripted)
+        else:
+            where = f"{scripted.image}, object {scripted.object}"
+            problems.append(f"{where}: it lies outside {folder}")
+    return photos, problems
 
 
 def is_inside(folder: Path, name: str) -> bool:
@@ -124,6 +141,21 @@ def check_distinct(names: Iterable[str]) -> None:
         first[file] = name
 
 
+def check_free(out: Path, names: Iterable[str]) -> None:
+    """Raise `InputError` if a file that would be written is there, perhaps a mask drawn by hand."""
+    files = [out / "annotations.json", *(mask_file(out / "masks", name) for name in names)]
+    found = [file for file in files if file.exists()]
+    if found:
+        raise InputError(
+            f"{found[0]} exists; give --out another folder, or overwrite=true to replace it"
+        )
+
+
+def mask_file(masks: Path, name: str) -> Path:
+    """Return the file of a photo's masks, below the folder of the masks."""
+    return masks / Path(name).with_suffix(".png")
+
+
 def segment_photo(
     model: Model,
     folder: Path,
@@ -149,7 +181,9 @@ def segment_photo(
         first = model.session(folder / name)
     except InputError as error:
         return [str(error)]
-    found: list[tuple[ScriptedObject, Session]] = []
+    except torch.OutOfMemoryError:
+        return [f"{name}: {MEMORY}"]
+    found: list[tuple[ScriptedObject, Mask]] = []
     problems: list[str] = []
     for scripted in objects:
         if found and model.segmenter.outputs > 1:
@@ -159,20 +193,30 @@ def segment_photo(
             )
             continue
         try:
-            found.append((scripted, give_clicks(first.another(undoable=False), scripted)))
-        except InputError as error:
-            problems.append(f"{name}, object {scripted.object}: {error}")
+            session = give_clicks(first.another(undoable=False), scripted)
+            found.append((scripted, session.mask))
+        except (InputError, torch.OutOfMemoryError) as error:
+            why = error if isinstance(error, InputError) else MEMORY
+            problems.append(f"{name}, object {scripted.object}: {why}")
     if found:
         image = written.add_image(name, first.size)
-        for scripted, session in found:
-            add_object(written, image, scripted, session)
-        file = masks / Path(name).with_suffix(".png")
-        shown = [session.mask for _, session in found]
+        for scripted, mask in found:
+            add_object(written, image, scripted, mask)
+        shown = [mask for _, mask in found]
         if shown[0].dtype == bool:
-            write_ids(file, draw_ids([mask.astype(bool) for mask in shown]))
+            ids = draw_ids([mask.astype(bool) for mask in shown])
+            tell_hidden(name, [scripted.object for scripted, _ in found], ids)
+            write_ids(mask_file(masks, name), ids)
         else:
-            write_ids(file, shown[0].astype(np.uint8))
+            write_ids(mask_file(masks, name), shown[0].astype(np.uint8))
     return problems
+
+
+def tell_hidden(name: str, objects: Sequence[str], ids: NDArray[np.integer]) -> None:
+    """Print which objects the file of ids does not show."""
+    for number, thing in enumerate(objects, 1):
+        if not (ids == number).any():
+            print(f"note: {name}, object {thing}: empty, or wholly below others", file=sys.stderr)
 
 
 def give_clicks(session: Session, scripted: ScriptedObject) -> Session:
@@ -182,11 +226,11 @@ def give_clicks(session: Session, scripted: ScriptedObject) -> Session:
     return session
 
 
-def add_object(written: CocoWriter, image: int, scripted: ScriptedObject, session: Session) -> None:
+def add_object(written: CocoWriter, image: int, scripted: ScriptedObject, mask: Mask) -> None:
     """Add an object's mask to the COCO file, or the mask of each class above 0."""
     more = {"name": scripted.object, "clicks": [format_click(click) for click in scripted.clicks]}
-    if session.mask.dtype == bool:
-        written.add(image, session.mask.astype(bool), scripted.category, **more)
+    if mask.dtype == bool:
+        written.add(image, mask.astype(bool), scripted.category, **more)
         return
-    for label in np.unique(session.mask[session.mask > 0]).tolist():
-        written.add(image, session.mask == label, f"class {label}", **more)
+    for label in np.unique(mask[mask > 0]).tolist():
+        written.add(image, mask == label, f"class {label}", **more)

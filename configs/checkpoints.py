@@ -18,6 +18,7 @@ from interseg.errors import InputError
 
 DOWNLOADED = ("weights", "encoder_weights")
 """Arguments of networks that name weights of encoders, which may be downloaded."""
+THRESHOLD = "callbacks.loop.threshold"
 SHIPPED = Path(__file__).parent.parent / "models"
 """Small checkpoints that come with the project: any command takes `NAME` of `NAME.ckpt` for a
 run."""
@@ -35,10 +36,10 @@ def find_checkpoint(given: str | Path) -> tuple[Path | None, Path]:
     if path.is_dir():
         file = path / "checkpoints" / "last.ckpt"
         if not file.is_file():
-            raise InputError(
-                f"{given} is no run: there is no {file}; give the folder that train.py printed, "
-                "or a checkpoint"
-            )
+            ways = "give the folder that train.py printed, or a checkpoint"
+            if str(given) in shipped_names():
+                ways = f"this folder hides the network {given} that ships; rename it, or {ways}"
+            raise InputError(f"{given} is no run: there is no {file}; {ways}")
         return path, file
     if not path.is_file():
         named = f", or {' or '.join(shipped_names())}" if shipped_names() else ""
@@ -217,6 +218,23 @@ def load_method(
 
     Nothing of it is compiled: sessions run eagerly, and an export is traced.
     """
+    return load_for_sessions(path, overrides, trusted)[0]
+
+
+def load_for_sessions(
+    path: Path, overrides: Sequence[str] = (), trusted: Sequence[str] = ()
+) -> tuple[LightningModule, float]:
+    """Build a method as `load_method` does, and read the threshold that its evaluation takes.
+
+    Raises `InputError` for overrides that would change an evaluation and no session.
+    """
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key.startswith(("trainer.", "loading.", "callbacks.")) and key != THRESHOLD:
+            raise InputError(
+                f"{override} has no effect here, where no Trainer runs; keys below model, refiner, "
+                f"zoom and flip have, and {THRESHOLD}"
+            )
     _, file = find_checkpoint(path)
     config = resolve(load([], overrides, trained_config(file, trusted), trusted))
     needs(config, "model")
@@ -231,4 +249,5 @@ def load_method(
             "methods that answer clicks"
         )
     load_weights(model, file)
-    return model.eval()
+    loop = config["callbacks"].get("loop") or {}
+    return model.eval(), float(loop.get("threshold", 0.5))

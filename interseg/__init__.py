@@ -24,7 +24,7 @@ def load(
             folder of train.py, of a checkpoint anywhere, which holds its config, or of an export of
             export.py, which needs no torch.
         overrides: `key=value` of the config, as for evaluate.py: "refiner=f_brs_b", "flip=true",
-            "model.long_side=640".
+            "model.long_side=640", "callbacks.loop.threshold=0.4".
         device: "auto" for a GPU if there is one, "cpu", "cuda", ...
         trusted: Names of your own packages whose classes the config names.
 

@@ -1,7 +1,7 @@
 """Clicks: their layout, and the move between a view and its source image."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,14 @@ class Click(NamedTuple):
     label: int = 1
     """1 for object, 0 for background; or the number of a class if a network knows several."""
     kind: int = REGION
+
+
+def check_whole(mask: NDArray[Any]) -> None:
+    """Raise `InputError` for a mask of fractions, such as probabilities."""
+    if mask.dtype.kind not in "biu" and (mask != np.round(mask)).any():
+        raise InputError(
+            f"the mask has fractions ({mask.dtype}); give a mask, e.g. probabilities > 0.5"
+        )
 
 
 Clicks = NDArray[np.int64]

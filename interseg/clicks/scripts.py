@@ -102,7 +102,8 @@ def json_rows(path: Path, text: str) -> Iterator[Row]:
         clicks = values.get("clicks")
         if not isinstance(clicks, list):
             clicks = [None]
-        yield Row(f"{path}, object {number}", values, clicks)
+        given = {key: value for key, value in values.items() if value not in (None, "")}
+        yield Row(f"{path}, object {number}", given, clicks)
 
 
 def gather(rows: Iterator[Row], name_photo: Callable[[str], str]) -> Script:

@@ -9,11 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.clicks.layout import KINDS, Click, Clicks, Mask, check_clicks, clicks_of, no_clicks
+from interseg.clicks.layout import (
+    KINDS,
+    Click,
+    Clicks,
+    Mask,
+    check_clicks,
+    check_whole,
+    clicks_of,
+    no_clicks,
+)
 from interseg.errors import InputError
 from interseg.images import photo_of
 from interseg.inference.external import Logits, check_answer
-from interseg.inference.onnx_pair import FILES, OnnxPair
+from interseg.inference.onnx_pair import FILES, OnnxPair, available_providers
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class Turn(NamedTuple):
@@ -31,11 +42,19 @@ class ExportedModel:
 
     Args:
         folder: Folder with the pair of files.
-        device: "cpu", or "auto" and "cuda" for a GPU if onnxruntime has one.
+        device: "cpu", "cuda", or "auto" for a GPU if onnxruntime has one.
+
+    Raises:
+        InputError: "cuda", and onnxruntime knows no such GPU.
     """
 
     def __init__(self, folder: Path, device: str = "auto") -> None:
-        providers = ["CPUExecutionProvider"] if device == "cpu" else None
+        providers = {"cpu": [CPU], "cuda": [CUDA, CPU], "auto": None}[device]
+        if device == "cuda" and CUDA not in available_providers():
+            raise InputError(
+                "device is 'cuda', and this onnxruntime has no such GPU; give auto or cpu, or "
+                "install onnxruntime-gpu"
+            )
         self.pair = OnnxPair(str(folder / FILES[0]), str(folder / FILES[1]), providers=providers)
 
     def session(
@@ -149,6 +168,8 @@ class ExportedSession:
             raise InputError(
                 f"the mask is {mask.shape}, the image {self.size}; a mask has its image's size"
             )
+        if mask is not None:
+            check_whole(mask)
         first = np.zeros(self.size, bool) if mask is None else mask.astype(bool)
         self._turns, self._undone = [Turn(None, first, None, {}, 0.0)], []
         return self.mask

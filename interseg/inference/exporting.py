@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from interseg.errors import InputError
 from interseg.files import whole, write_whole
-from interseg.inference.graph import Decoder, Encoder, can_split
+from interseg.inference.graph import Decoder, Encoder
 from interseg.inference.onnx_pair import ABOUT, FILES, INPUTS, KEY, OUTPUTS
+from interseg.networks.once_network import OnceNetwork
 from interseg.views import Side
 
 OPSET = 17
+VIEWS = "such a network is exported for views of one size: give model.long_side=[HEIGHT,WIDTH]"
 X_ANYLABELING = """# X-AnyLabeling: Load Custom Model, this file
 type: segment_anything
 name: {name}
@@ -55,7 +57,8 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         The content of `interseg.json`.
 
     Raises:
-        InputError: Another method, test-time options, or a guidance without a graph.
+        InputError: Another method, test-time options, a guidance without a graph, or a network that
+            encodes once, or has a ViT, without views of one size.
     """
     needed = ("network", "guidance", "uses_previous_mask", "mask_map")
     if not all(hasattr(method, key) for key in needed):
@@ -67,7 +70,9 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
             "refiner, zoom, flip and model.cascade cannot be part of an export; leave them out"
         )
     side, network = method.long_side, method.network
-    split = can_split(network, side)
+    split = isinstance(network, OnceNetwork)
+    if split and isinstance(side, int | None):
+        raise InputError(f"model.long_side is {side}, and {VIEWS}")
     about = {
         "format": 1,
         "name": name,
@@ -96,7 +101,9 @@ def _write_encoder(
     with torch.no_grad():
         embedding = encoder(photo)
     axes = {"input_image": {0: "height", 1: "width"}}
-    write_graph(encoder, (photo,), file, ["input_image"], ["image_embeddings"], axes, about)
+    fixed = not isinstance(side, int | None)
+    names = ["input_image"], ["image_embeddings"]
+    write_graph(encoder, (photo,), file, *names, axes, about, fixed)
     return embedding
 
 
@@ -123,7 +130,8 @@ def _write_decoder(method: Any, embedding: Tensor, file: Path, about: dict[str, 
     }
     if not split:
         axes["image_embeddings"] = {2: "view_height", 3: "view_width"}
-    write_graph(decoder, given, file, [*INPUTS], [*OUTPUTS], axes, about)
+    fixed = not isinstance(side, int | None)
+    write_graph(decoder, given, file, [*INPUTS], [*OUTPUTS], axes, about, fixed)
 
 
 def shapes_of(network: Any, view: tuple[int, int]) -> dict[str, tuple[int, ...]]:
@@ -141,19 +149,30 @@ def write_graph(
     outputs: list[str],
     axes: dict[str, dict[int, str]],
     about: dict[str, Any],
+    fixed: bool,
 ) -> None:
     """Trace a module and write it with its description.
 
     The module is traced because torch's newer exporter would fix the sizes of these graphs.
 
+    Args:
+        module: Module to trace.
+        given: Its inputs, by which it is traced.
+        file: ONNX file to write.
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        axes: Names of the axes that vary, by input or output.
+        about: Description.
+        fixed: Whether all views have one size.
+
     Raises:
-        InputError: The package onnx is missing.
+        InputError: The package onnx is missing, or the network has a graph for one size alone.
     """
     try:
         import onnx
     except ModuleNotFoundError:
         raise InputError("export needs the package onnx: pip install 'interseg[onnx]'") from None
-    with warnings.catch_warnings(), torch.no_grad(), constant_positions():
+    with warnings.catch_warnings(), torch.no_grad(), constant_positions(fixed):
         # they are about constants in the trace, which tests compare at other sizes
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -173,16 +192,19 @@ def write_graph(
 
 
 @contextmanager
-def constant_positions() -> Iterator[None]:
+def constant_positions(fixed: bool) -> Iterator[None]:
     """Let a trace hold the results of bicubic resizing as constants.
 
-    A ViT resizes its positions to its view by an operator that ONNX does not have.
+    A ViT resizes its positions to its view by an operator that ONNX does not have. Raises
+    `InputError` where views are not of one size.
     """
     resize = functional.interpolate
 
     def interpolate(x: Tensor, size: Any = None, *more: Any, **options: Any) -> Tensor:
         if options.get("mode") != "bicubic":
             return resize(x, size, *more, **options)
+        if not fixed:
+            raise InputError(f"the positions of a ViT follow its view's size, and {VIEWS}")
         state = torch._C._get_tracing_state()
         torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
         try:

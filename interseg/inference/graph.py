@@ -21,11 +21,9 @@ from interseg.clicks.guidance import (
     Guidance,
 )
 from interseg.errors import InputError
-from interseg.networks.once_network import OnceNetwork
+from interseg.inference.onnx_pair import FRAME, LOW
 from interseg.views import OUTSIDE, Side
 
-FRAME, LOW = 1024, 256
-"""Long side of the photo in which SAM's points are given, and side of its low-resolution masks."""
 FAR = 1e9
 """Squared distance larger than any in an image."""
 
@@ -289,8 +287,3 @@ def expected_iou(logits: Tensor) -> Tensor:
     share, mask = logits.sigmoid(), (logits > 0).float()
     union = (mask + share * (1 - mask)).sum()
     return (share * mask).sum() / union.clamp_min(1e-6)[None]
-
-
-def can_split(network: nn.Module, long_side: Side) -> bool:
-    """Test whether a network encodes photos once and in views of one size."""
-    return isinstance(network, OnceNetwork) and not isinstance(long_side, int | None)

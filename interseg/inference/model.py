@@ -1,6 +1,7 @@
 """Models: trained methods that open sessions on photos."""
 
 import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,27 +25,29 @@ class Model:
     Args:
         segmenter: Segmenter in evaluation mode.
         device: Device of the segmenter.
-        dtype: Type of its images.
+        threshold: Probability above which a pixel is object, unless a session is given another.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32
-    ) -> None:
-        self.segmenter, self.device, self.dtype = segmenter, device, dtype
+    def __init__(self, segmenter: Segmenter, device: torch.device, threshold: float = 0.5) -> None:
+        self.segmenter, self.device, self.threshold = segmenter, device, threshold
 
-    def session(self, image: Photo, mask: Mask | None = None, threshold: float = 0.5) -> Session:
+    def session(
+        self, image: Photo, mask: Mask | None = None, threshold: float | None = None
+    ) -> Session:
         """Open a session on a photo.
 
         Args:
             image: A file, or (H, W, 3) uint8 RGB.
             mask: (H, W) to start from; None for the method's own answer without clicks, which is
                 empty for most methods.
-            threshold: Probability above which a pixel is object.
+            threshold: Probability above which a pixel is object; None for the model's own.
         """
         pixels = photo_of(image)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        images = tensor[None].to(self.device, self.dtype) / 255
+        images = tensor[None].to(self.device, torch.float32) / 255
         masks = None if mask is None else [mask]
+        if threshold is None:
+            threshold = self.threshold
         (session,) = open_sessions(self.segmenter, images, masks=masks, threshold=threshold)
         return session
 
@@ -58,14 +61,25 @@ def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Seque
     try:
         checkpoints = importlib.import_module("configs.checkpoints")
     except ImportError as error:
-        other = Path("configs").absolute()
+        other = shadowing(error)
         ways = "the installation is incomplete; install interseg again"
-        if other.exists() and not (other / "default.yaml").exists():
+        if other:
             ways = f"Python takes {other} for interseg's package of this name; start elsewhere"
         raise InputError(f"{path} cannot be loaded ({error}): {ways}") from None
     place = choose_device(device)
-    method = checkpoints.load_method(path, overrides, trusted).to(place)
-    return Model(method, place, next((p.dtype for p in method.parameters()), torch.float32))
+    method, threshold = checkpoints.load_for_sessions(path, overrides, trusted)
+    return Model(method.to(place), place, threshold)
+
+
+def shadowing(error: ImportError) -> str | None:
+    """Find the package of the user's own that was imported in the place of one of ours."""
+    for name in ((error.name or "").partition(".")[0], "configs"):
+        found = sys.modules.get(name)
+        places = [*getattr(found, "__path__", [])] or [getattr(found, "__file__", None)]
+        own = Path(__file__).parents[2]
+        if name and places[0] and Path(places[0]).resolve().parent != own:
+            return places[0]
+    return None
 
 
 def choose_device(name: str) -> torch.device:

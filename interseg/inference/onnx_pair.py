@@ -229,20 +229,27 @@ def pad_to_square(values: NDArray[np.float32], side: int, fill: float) -> NDArra
     """Pad (H, W, ...) at the bottom and the right to (side, side, ...)."""
     height, width, *others = values.shape
     margins = [(0, side - height), (0, side - width), *[(0, 0)] * len(others)]
-    return np.pad(values, margins, constant_values=fill).astype(np.float32)
+    return np.pad(values, margins, constant_values=fill).astype(np.float32, copy=False)
 
 
-def open_session(file: str | Path, providers: list[str] | None) -> Any:
-    """Open an ONNX file; raises `InputError` for a damaged one, or if onnxruntime is missing."""
+def available_providers() -> list[str]:
+    """List the providers that onnxruntime has; raises `InputError` if it is missing."""
     try:
         import onnxruntime
     except ModuleNotFoundError:
         raise InputError(
             "ONNX files need the package onnxruntime: pip install 'interseg[onnx]'"
         ) from None
-    chosen = providers or onnxruntime.get_available_providers()
+    return [*onnxruntime.get_available_providers()]
+
+
+def open_session(file: str | Path, providers: list[str] | None) -> Any:
+    """Open an ONNX file; raises `InputError` for a damaged one, or if onnxruntime is missing."""
+    known = available_providers()
+    import onnxruntime
+
     try:
-        return onnxruntime.InferenceSession(str(file), providers=chosen)
+        return onnxruntime.InferenceSession(str(file), providers=providers or known)
     except Exception as error:  # onnxruntime's errors have no common base class
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{file} cannot be opened by onnxruntime: {reason}") from None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interseg.batches import ClickBatch
-from interseg.clicks.layout import REGION, Mask
+from interseg.clicks.layout import REGION, Mask, check_whole
 from interseg.errors import InputError
 
 State = Mapping[str, Any]
@@ -89,10 +89,11 @@ def check_mask(mask: Mask, size: tuple[int, int], outputs: int) -> Mask:
     """Return a mask to start from as bool or classes.
 
     Raises:
-        InputError: A mask of another size, or an unknown class.
+        InputError: A mask of another size, of fractions, or with an unknown class.
     """
     if mask.shape != size:
         raise InputError(f"the mask is {mask.shape}, the image {size}; a mask has its image's size")
+    check_whole(mask)
     if outputs == 1:
         return mask.astype(bool)
     if mask.min() < 0 or mask.max() >= outputs:

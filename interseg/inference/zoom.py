@@ -17,7 +17,8 @@ class ZoomIn:
     of their rows times the IoU of their columns.
 
     Args:
-        long_side: Long side in pixels to which the crop is resized for the network.
+        long_side: Long side in pixels to which the crop is resized for the network; a network of
+            views of one size (`model.long_side=[448,448]`, both that ship) has that size instead.
         expansion: Factor by which the bounding box is expanded.
         min_crop: Least side of the box in pixels.
         recompute: Overlap with the newest box below which a box is replaced.

@@ -1,6 +1,8 @@
 """`interseg.load` and the command of scripted clicks, with a network trained for two epochs."""
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -8,11 +10,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import interseg
+from commands.predict import main
 from interseg.errors import InputError
 from interseg.images import read_image
+from interseg.inference.model import Model
 from tests.helpers.commands import CROP, ROOT, called, tiny
 from tests.helpers.drawing import draw_folder
 
@@ -87,6 +92,11 @@ def test_a_model_takes_overrides_pixels_and_masks(run, data):
     for session in answers:
         session.click(30, 30)
     assert not np.array_equal(answers[0].probabilities, answers[1].probabilities)
+    with pytest.raises(InputError, match=r"trainer.precision=bf16-true has no effect here"):
+        interseg.load(run, "trainer.precision=bf16-true", device="cpu")
+    low = interseg.load(run, "callbacks.loop.threshold=0.3", device="cpu").session(photo)
+    assert np.array_equal(low.click(30, 30), plain.session(photo, threshold=0.3).click(30, 30))
+    assert low.mask.sum() > answers[0].mask.sum()
     start = np.zeros(photo.shape[:2], bool)
     start[3:6] = True
     assert np.array_equal(plain.session(photo, mask=start).mask, start)
@@ -181,6 +191,46 @@ def test_scripted_clicks_become_masks_and_annotations(run, data, tmp_path):
         int(session.mask.sum()) for session in expected.values()
     ]
     assert content["annotations"][0]["clicks"] == ["30:24:1", "5:5:0"]
+    again = [run, data / "images", tmp_path / "clicks.csv", tmp_path / "out"]
+    assert "annotations.json exists; give --out another folder" in predict(*again).stderr
+    assert predict(*again, "overwrite=true").returncode == 0
+
+
+def test_masks_drawn_by_hand_are_not_replaced(run, data, tmp_path):
+    (tmp_path / "clicks.csv").write_text("image,y,x\n0.png,3,3\n")
+    own = shutil.copytree(data, tmp_path / "own")
+    before = (own / "masks" / "0.png").read_bytes()
+    result = predict(run, own / "images", tmp_path / "clicks.csv", own)
+    assert result.returncode == 2
+    assert "0.png exists" in result.stderr
+    assert (own / "masks" / "0.png").read_bytes() == before
+
+
+def test_what_was_answered_before_an_error_has_its_rows(run, data, tmp_path, monkeypatch):
+    lines = ["image,object,y,x,label", "0.png,1,30,24,1", "0.png,2,30,24,1", "1.png,1,30,24,1"]
+    (tmp_path / "clicks.csv").write_text("\n".join([*lines, "2.png,1,30,24,1"]))
+    opened = []
+
+    def fail(self, image):
+        opened.append(image.name)
+        if len(opened) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. " * 20)
+        if len(opened) == 3:
+            raise KeyboardInterrupt
+        return session(self, image)
+
+    session = Model.session
+    monkeypatch.setattr(Model, "session", fail)
+    words = ["--images", data / "images", "--clicks", tmp_path / "clicks.csv"]
+    line = ["predict.py", "--checkpoint", run, *words, "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", [*map(str, line), "--device", "cpu"])
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error), pytest.raises(KeyboardInterrupt):
+        main()
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [row["image_id"] for row in content["annotations"]] == [1, 1]
+    assert "left out: 1.png: the device's memory is too small" in error.getvalue()
+    assert "note: 0.png, object 1: empty, or wholly below others" in error.getvalue()
 
 
 def test_bad_rows_are_named_and_counted_and_the_rest_is_done(run, data, tmp_path):

@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import json
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -168,16 +170,18 @@ def test_what_ships_segments_a_disk(name):
     assert (mask & disk).sum() / (mask | disk).sum() > 0.9
 
 
-def test_a_folder_that_is_taken_for_ours_is_named(tmp_path, monkeypatch):
-    """A project that keeps its own YAML in `configs`, where Python found it first."""
+@pytest.mark.parametrize("package", ["configs", "callbacks"])
+def test_a_folder_that_is_taken_for_ours_is_named(package, tmp_path, monkeypatch):
+    """A project with a package of its own of that name, which Python found first."""
 
     def fail(name):
-        raise ImportError(f"cannot import name 'DEFAULT' from '{name}'")
+        raise ImportError(f"No module named '{package}.requeue'", name=f"{package}.requeue")
 
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("interseg.inference.model.importlib.import_module", fail)
     with pytest.raises(InputError, match="install interseg again"):
         interseg.load("interseg-lite")
-    (tmp_path / "configs").mkdir()
-    with pytest.raises(InputError, match=f"Python takes {tmp_path / 'configs'} for interseg's"):
+    theirs = ModuleType(package)
+    theirs.__path__ = [str(tmp_path / package)]
+    monkeypatch.setitem(sys.modules, package, theirs)
+    with pytest.raises(InputError, match=f"Python takes {tmp_path / package} for interseg's"):
         interseg.load("interseg-lite")

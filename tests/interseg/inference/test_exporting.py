@@ -30,6 +30,7 @@ from interseg.inference.onnx_pair import OnnxPair
 from interseg.inference.session import open_sessions
 from interseg.networks.click_network import ClickNetwork
 from interseg.networks.once_network import OnceNetwork
+from interseg.networks.simpleclick_network import SimpleClickNetwork
 from lightning_modules.classical import Classical
 from lightning_modules.external import External
 from lightning_modules.itis import ITIS
@@ -251,7 +252,11 @@ def test_what_cannot_be_exported_or_loaded_is_one_clear_error(exported, tmp_path
         interseg.load(folder, "flip=true")
     with pytest.raises(InputError, match="device is 'tpu'"):
         interseg.load(folder, device="tpu")
+    with pytest.raises(InputError, match="device is 'cuda', and this onnxruntime has no such GPU"):
+        interseg.load(folder, device="cuda")
     session = interseg.load(folder, device="cpu").session(drawn(72, 96))
+    with pytest.raises(InputError, match=r"the mask has fractions \(float32\)"):
+        session.start_from(np.full((72, 96), 0.1, np.float32))
     for wrong, message in (
         ((80, 3), "lies outside"),
         ((3, 3, 2), "has label 2"),
@@ -261,6 +266,27 @@ def test_what_cannot_be_exported_or_loaded_is_one_clear_error(exported, tmp_path
             session.click(*wrong)
     with pytest.raises(InputError, match="there is no click to undo"):
         session.undo()
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            lambda: once("test_vit", 2).network,
+            "model.long_side is 96, and such a network is exported",
+        ),
+        (
+            lambda: SimpleClickNetwork("test_vit", None, 2, (4, 8, 16, 32), 16),
+            "the positions of a ViT follow its view's size",
+        ),
+    ],
+)
+def test_networks_of_one_view_are_exported_for_it_alone(network, message, tmp_path):
+    method = ITIS(network(), DiskGuidance(5), mask_map="mask", long_side=96).eval()
+    with pytest.raises(InputError, match=message):
+        export(method, tmp_path, "x")
+    method.long_side = [64, 96]
+    export(method, tmp_path, "x")
 
 
 def test_files_of_two_exports_are_no_pair_and_one_that_fails_leaves_the_one_before(
