@@ -14,12 +14,12 @@ from configs.checkpoints import check_pretraining, identify
 from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
-from configs.run import log_small_epochs, needs, tell, trainer
+from configs.resuming import check_resumes
+from configs.run import log_small_epochs, needs, tell, trainer, wait_for_slow_ranks
 from configs.starting import (
     COMMAND,
     check_free,
     check_named,
-    check_resumes,
     forget_dashboard,
     remove_results,
     resume_point,
@@ -60,11 +60,12 @@ def main() -> None:
         check_free(folder, config, written)
         checkpoint = resume_point(config, folder, written)
         if checkpoint:
-            check_resumes(checkpoint, model, written)
+            check_resumes(checkpoint, model, data, written, options.trust)
         begins = checkpoint is None and config["checkpoint"] is None
         open_folder(folder, written)
         if begins:
             forget_dashboard(folder)
+        wait_for_slow_ranks()  # a validation's
         fit = trainer(config, folder, options.trust, checkpoint)
         log_small_epochs(fit, data)
         if begins:

@@ -12,7 +12,8 @@ class LastCheckpoint(Checkpoint):
     """Writer of the whole state of training.
 
     It writes at the ends of epochs, the last one always, within epochs every few steps, and
-    before validations.
+    before validations. Where `max_steps` or `max_time` ends a run within an epoch, it writes behind
+    the last step: with more of them the run goes on with the next batch.
 
     The file carries the run's config. It is replaced in one move
     (`configs.plugins.AtomicCheckpointIO`): a kill while it is written leaves the one before. A run
@@ -29,21 +30,26 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:
         self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
+        self._ended_within = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write within an epoch; its last batch leaves it to the epoch's end."""
-        if self.every_n_steps and batch_idx + 1 < trainer.num_training_batches:
-            steps, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
-            if not rest and steps % self.every_n_steps == 0:
-                write_last(trainer)
+        steps, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
+        if rest or batch_idx + 1 >= trainer.num_training_batches:
+            return
+        self._ended_within = is_over(trainer)
+        due = self.every_n_steps and steps % self.every_n_steps == 0
+        if due or self._ended_within:
+            write_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write at the end of an epoch."""
+        """Write at the end of an epoch, unless the run ended within it and is written."""
+        if self._ended_within:
+            return
         epochs = trainer.current_epoch + 1
-        ends = epochs == trainer.max_epochs or 0 <= trainer.max_steps <= trainer.global_step
-        if epochs % self.every_n_epochs == 0 or ends or trainer.should_stop:
+        if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or is_over(trainer):
             write_last(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -61,6 +67,11 @@ class LastCheckpoint(Checkpoint):
         """Add the config that stands in the run's folder, as text."""
         config = Path(trainer.default_root_dir, "config.yaml")
         checkpoint["config"] = config.read_text(encoding="utf-8") if config.exists() else ""
+
+
+def is_over(trainer: Trainer) -> bool:
+    """Tell whether steps or time have ended the run."""
+    return trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def write_last(trainer: Trainer) -> None:

@@ -73,6 +73,17 @@ class VolumeDice(Callback):
         if last and trainer.is_global_zero:
             self._write(Path(trainer.default_root_dir))
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell of an offline training that did not end with its last epoch, the measured one."""
+        offline = data_of(trainer, VolumeStream).protocol.kind == "offline"
+        if offline and not self.rows and trainer.is_global_zero:
+            print(
+                "note: the training ended before its last epoch, which is measured: no dice.json; "
+                f"run={trainer.default_root_dir} checkpoint=last "
+                f"trainer.max_epochs={trainer.current_epoch + 1} trains one more and measures",
+                flush=True,
+            )
+
     def _sets(
         self,
         data: VolumeStream,

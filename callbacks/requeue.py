@@ -92,7 +92,10 @@ class Requeue(Checkpoint):
         if trainer.strategy.reduce_boolean_decision(bool(heard), all=False):
             self._heard -= heard
             write_last(trainer)
-            self._leave(trainer, set().union(*from_all_ranks(heard)))
+            together = set().union(*from_all_ranks(heard))
+            if together and slurm_job() is None and not trainer.is_global_zero:
+                sys.exit(0)  # Lightning kills the main process when another one fails
+            self._leave(trainer, together)
 
     def _leave(self, trainer: Trainer, heard: set[int]) -> None:
         """End the run, unless SLURM will or nothing was heard."""

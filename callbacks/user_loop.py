@@ -35,6 +35,9 @@ from interseg.evaluation.game import Game, play
 from interseg.inference.segmenter import Plain
 from interseg.inference.session import open_sessions
 
+RESETS = 4
+"""Word that sets the draws of resets apart from others of the same seed, epoch and object."""
+
 
 class UserLoop(Callback):
     """Fills in a batch's clicks: from the memory in training, by playing the rounds in evaluation.
@@ -123,7 +126,7 @@ class UserLoop(Callback):
     def _recall(
         self, id: int, initial: Clicks, coordinates: NDArray[np.int16], epoch: int
     ) -> Clicks:
-        generator = np.random.default_rng((self.seed, epoch, id))
+        generator = np.random.default_rng((self.seed, epoch, id, RESETS))
         if id in self.memory and generator.random() >= self.reset_probability:
             clicks = to_view(self.memory.clicks(id), coordinates)
             if (clicks[:, 2] == 1).any():

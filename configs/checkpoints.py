@@ -107,19 +107,29 @@ def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] 
         return
     if (config.get("protocol") or {}).get("kind") != "sequence" or not file:
         return
-    content = read_checkpoint(file).get("config")
-    node: Any = OmegaConf.to_container(OmegaConf.create(content or {}), resolve=True)
+    content = read_checkpoint(file)
+    node: Any = OmegaConf.to_container(OmegaConf.create(content.get("config") or {}), resolve=True)
+    if (node.get("model") or {}).get("pretrained"):
+        raise InputError(
+            f"{file} is of a run that has learned tasks; give model.pretrained the checkpoint of a "
+            f"pretraining, as that run had: {node['model']['pretrained']}"
+        )
     now, before = config["data"], node.get("data") or {}
-    other = any(str(now.get(key)) != str(before.get(key)) for key in ("_target_", "root"))
-    if other or "holdout" in before:  # of other data, or of an earlier version
+    if now["_target_"] != before.get("_target_") or "holdout" in before:  # of an earlier version
         return
-    known = set(build(before, trusted, "data").split()[0])
-    tasks = set(data.split()[1])
+    if Path(now["root"]).resolve() != Path(before["root"]).resolve():
+        return
+    # files may have come since, and the split is drawn of all
+    known = set((content.get(type(data).__qualname__) or {}).get("pretraining", ()))
+    if not known:
+        start = build(before, trusted, "data")
+        known = {start.name_of(number) for number in start.split()[0]}
+    tasks = {data.name_of(number) for number in data.split()[1]}
     if known & tasks:
         raise InputError(
             f"{file} was pretrained on {len(known & tasks)} of the {len(tasks)} images that tasks "
             f"are drawn from; give seed={node.get('seed')} and data.pretraining_images="
-            f"{before.get('pretraining_images', 'as there')}"
+            f"{before.get('pretraining_images', 'as there')}, and the files that were there"
         )
 
 
@@ -139,12 +149,12 @@ def check_held_out(
         return
     start = build(before, trusted, "data")
     own, cases = data.cases(), start.cases()
-    held_out = {own[number].label for number in data.split()[0]}
-    learned = {cases[number].label for number in start.order(0)} & held_out
+    held_out = {own[number].label.resolve() for number in data.split()[0]}
+    learned = {cases[number].label.resolve() for number in start.order(0)} & held_out
     if not learned:
         return
     what = f"{file} has learned {len(learned)} of the {len(held_out)} volumes that are held out"
-    if {cases[number].label for number in start.split()[0]} == held_out:
+    if {cases[number].label.resolve() for number in start.split()[0]} == held_out:
         raise InputError(f"{what}, as it played these; start from a run that learned the others")
     raise InputError(f"{what}; give data.seed={start.seed} and data.held_out={start.held_out}")
 

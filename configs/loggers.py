@@ -49,10 +49,10 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
     """
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
-        batches = read_checkpoint(resumed)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        keep_rows(
-            logger, file, batches["total"]["ready"]
-        )  # rows are numbered by batches; one may take several steps
+        content = read_checkpoint(resumed)
+        batches = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+        # rows are numbered by the batches after which there was a step; one may take several
+        keep_rows(logger, file, min(batches, content["global_step"]))
     return logger
 
 

@@ -1,10 +1,11 @@
-"""Plugins of the Trainer: checkpoints that are whole, batch norms that count all processes."""
+"""Plugins of the Trainer: whole checkpoints, batch norms of all processes, resumes by epochs."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
@@ -44,6 +45,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise InputError(
                 f"the checkpoint {target} cannot be written ({reason}){before}"
             ) from None
+
+
+def resume_by_epochs(trainer: Trainer) -> None:
+    """Let a training that `max_steps` ends resume as one that `max_epochs` ends.
+
+    Lightning takes a checkpoint of an epoch's end for one within that epoch, which then gets one
+    batch more, and counts epochs one too few from then on.
+    """
+    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
 
 
 class SyncNorms(TorchSyncBatchNorm):

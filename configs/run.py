@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ProgressBar
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from callbacks.requeue import in_step
+from callbacks.checkpoint import LastCheckpoint
+from callbacks.requeue import Requeue, in_step
 from configs import build, check_arguments, parameters
 from configs.folders import PATIENCE
 from configs.loggers import loggers
-from configs.plugins import AtomicCheckpointIO, SyncNorms
+from configs.plugins import AtomicCheckpointIO, SyncNorms, resume_by_epochs
 from datamodules.base import ClickDataModule
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
@@ -58,7 +59,7 @@ def trainer(
     arguments["max_time"] = duration(arguments.get("max_time"))
     layers = [SyncNorms()] if arguments.get("sync_batchnorm") else []
     check_arguments(Trainer, arguments, "trainer")
-    made, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
+    tables, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
     for name, callback in named.items():
         if isinstance(callback, dict):
             raise InputError(
@@ -73,17 +74,24 @@ def trainer(
     callbacks = [
         c for c in callbacks if shown or not isinstance(c, ProgressBar)
     ]  # either key alone turns the bar off
+    # what they kept at an epoch's end is in the checkpoint that is written behind them
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint | Requeue))
+    for callback in callbacks:
+        if resumed and isinstance(callback, EarlyStopping):
+            callback.strict = False  # a run that was ended in a validation goes on behind it
     own = [AtomicCheckpointIO(), *environment, *layers]
     try:
-        return Trainer(
+        made = Trainer(
             **arguments | {"plugins": [*own, *(arguments.get("plugins") or [])]},
             callbacks=callbacks,
-            logger=made,
+            logger=tables,
             use_distributed_sampler=False,
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise unfit(given | size, error) from error
+    resume_by_epochs(made)
+    return made
 
 
 def wait_for_slow_ranks() -> None:
@@ -174,6 +182,13 @@ def log_small_epochs(fit: Trainer, data: LightningDataModule) -> None:
         )
     limit = fit.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    every = fit.val_check_interval
+    by_epoch = fit.limit_val_batches and fit.check_val_every_n_epoch
+    if by_epoch and isinstance(every, int) and every > batches:
+        raise InputError(
+            f"trainer.val_check_interval is {every}, and an epoch has {batches} batches; lower it, "
+            "or give trainer.check_val_every_n_epoch=null to count over epochs"
+        )
     steps = -(-batches // fit.accumulate_grad_batches)
     settings: Any = fit  # which does not declare it
     settings.log_every_n_steps = min(settings.log_every_n_steps, max(1, steps))

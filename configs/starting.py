@@ -1,19 +1,15 @@
 """Starts in a folder that was used before: resumes, restarts, or an error that says why not."""
 
-import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_only
 
-from configs import DEFAULT, plain, read, resolve
+from configs import DEFAULT, plain, read
 from configs.folders import queued_again, stamp
-from configs.targets import locate
-from configs.wiring import with_split_draws
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.evaluation.records import WRITTEN, EvaluationRecord, played_of
@@ -26,13 +22,6 @@ LAST = Path("checkpoints", "last.ckpt")
 TABLES = ("metrics.csv", "transfer.csv", "transfer.json", "dice.csv", "dice.json")
 PAGES = ("tasks.html", "volumes.html")
 """What a run's callbacks and loggers write into its folder, beside the last checkpoint."""
-KEPT = ("optimizer", "learning_rate", "rates", "weight_decay", "momentum", "nesterov")
-"""Arguments of an optimisation that a checkpoint's optimiser keeps, whatever the config says."""
-STREAMED = (
-    *("values", "crop", "margin", "size", "spacing", "channel", "normalise"),
-    *("series", "without", "held_out", "stream", "seed", "pretraining_images", "length"),
-)
-"""Arguments of a stream's data on which it depends which items are learned, and how they look."""
 MOST = 200
 """Characters of a difference that a message shows."""
 
@@ -81,13 +70,6 @@ def pretrained(config: dict[str, Any]) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def streamed(node: dict[str, Any]) -> dict[str, Any]:
-    """Return the `STREAMED` arguments of a stream's data, those that are left out by default."""
-    known = inspect.signature(locate(node["_target_"])).parameters
-    given = {key: node.get(key, known[key].default) for key in STREAMED if key in known}
-    return {key: None if value == [] else value for key, value in given.items()}
-
-
 def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
     """List a folder's differences from a config, but for where and how a run starts."""
     before = read(DEFAULT) | read(folder / "config.yaml")
@@ -111,6 +93,8 @@ def remove_results(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     for record in folder.glob("objects.*.jsonl"):
         record.unlink(missing_ok=True)
+    for other in sorted((folder / LAST).parent.glob("*.ckpt")):  # a callback's, or a person's own
+        print(f"note: {other} of the run before stays", flush=True)
 
 
 def refuse_another(record: EvaluationRecord, overwrite: bool) -> Callable[[], None]:
@@ -205,49 +189,6 @@ def check_named(config: dict[str, Any]) -> None:
     newest = sorted(runs, key=lambda path: path.stat().st_mtime)[-1:]
     example = f"run={newest[0].parent.parent} is the newest" if newest else "run=FOLDER"
     raise InputError(f"checkpoint=last goes on with a run that has to be named: {example}")
-
-
-def check_resumes(file: Path, model: LightningModule, merged: dict[str, Any]) -> None:
-    """Check that a checkpoint's training can go on with a method.
-
-    Raises:
-        InputError: it is of another network, or its optimiser had other arguments, which it would
-            keep.
-    """
-    content = read_checkpoint(file)
-    state, own, learned = content["state_dict"], model.state_dict(), dict(model.named_parameters())
-    ways = (
-        f"go on with the config it was trained with, or start a new run from it by weights={file}"
-    )
-    resized = {
-        key for key in learned.keys() & state.keys() if state[key].shape != learned[key].shape
-    }  # buffers may grow
-    other = [key for key in own if key not in state or key in resized] + [
-        key for key in state if key not in own
-    ]
-    if other:
-        sizes = [
-            tuple(one[other[0]].shape) if other[0] in one else "missing" for one in (state, own)
-        ]
-        raise InputError(
-            f"{file} is of another network, e.g. {other[0]}: {sizes[0]} -> {sizes[1]}; {ways}"
-        )
-    whole = plain(OmegaConf.create(content.get("config") or "{}"))
-    data = with_split_draws(whole.get("data") or {}, whole.get("seed", 0), "numbers")
-    lines = changes(data, merged.get("data") or {})
-    split = [line for line in lines if re.search(r"split_(seed|by): \w+ -> \w+$", line)]
-    if merged.get("protocol") and whole.get("data"):
-        before, now = (streamed(resolve(one)["data"]) for one in (whole, merged))
-        split += changes(before, now)
-    if split:
-        raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
-    before = whole.get("model") or {}
-    lines = changes(before, merged.get("model") or {}, "model.") if before else []
-    kept = [line for line in lines if re.match(rf"model\.optimisation\.({'|'.join(KEPT)})\b", line)]
-    if kept:
-        raise InputError(
-            f"{file} was trained with another optimiser ({shorten(kept)}), which it keeps; {ways}"
-        )
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -42,6 +42,11 @@ PERSON: dict[str, Any] = {
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "max_steps": -1,
+        "max_time": None,
+        "limit_train_batches": 1.0,
     },
     "callbacks": {"checkpoint": {"every_n_steps": 1}},
 }
@@ -210,8 +215,9 @@ def order_in(
 ) -> list[str]:
     """Keep and give the names of photos in the order of teaching; new ones come last.
 
-    Lessons in which nobody has taught anything yet may begin again otherwise. Raises `InputError`
-    where a photo is gone, or `out` holds lessons of another checkpoint.
+    Lessons in which nobody has taught anything yet may begin again otherwise, and a photo that was
+    not met may go. Raises `InputError` where another one is gone, or `out` holds lessons of another
+    checkpoint.
     """
     kept = out / "lesson.json"
     begun: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
@@ -227,6 +233,8 @@ def order_in(
         for file in (out / "checkpoints" / "start.ckpt", *journals):
             file.unlink(missing_ok=True)
         known = begun
+    met = {name for name in known["photos"] if (out / "journal" / f"{name}.jsonl").is_file()}
+    known["photos"] = [name for name in known["photos"] if name in files or name in met]
     gone = [name for name in known["photos"] if name not in files]
     if gone:
         raise InputError(

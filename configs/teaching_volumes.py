@@ -22,7 +22,7 @@ from configs.checkpoints import find_checkpoint, trained_config, without_downloa
 from configs.folders import open_folder
 from configs.run import build_model, needs, trainer
 from configs.teaching import PERSON, accelerator, order_in, without_reports
-from datamodules.scans import Preparation, ScanDataset, ScanStream
+from datamodules.scans import Preparation, ScanDataset, ScanStream, read_scan
 from datamodules.volume_files import stem
 from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, read_checkpoint
@@ -136,13 +136,18 @@ def open_volumes(
                 f"{stems[stem(path)]} and {path} would be exported under one name; rename one"
             )
         files[path.name] = path
-    names = order_in(out, digest(file), list(overrides), files)
     known = out / "lesson.json"
-    before = json.loads(known.read_text()).get("normal")  # of lessons that go on
+    before = json.loads(known.read_text()) if known.is_file() else {}
+    if (before.get("checkpoint"), before.get("overrides")) != (digest(file), list(overrides)):
+        before = {}  # of other lessons, which `order_in` refuses or forgets
     without_download(resolved["model"])
+    normal = before.get("normal")
     preparation = prepared(
-        resolved["data"], trusted, None if before is None else (before[0], before[1])
+        resolved["data"], trusted, None if normal is None else (normal[0], normal[1])
     )
+    for name in files.keys() - {*before.get("photos", ())}:
+        read_scan(files[name], preparation)  # a wrong volume raises its error before it is kept
+    names = order_in(out, digest(file), list(overrides), files)
     write_whole(
         known, json.dumps(json.loads(known.read_text()) | {"normal": preparation.normal}, indent=1)
     )

@@ -1,5 +1,6 @@
 """The data module of clicks: batches (`interseg.batches.ClickBatch`) of a split's objects."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,11 @@ class ClickDataModule(ResumableDataModule):
                 raise InputError(f"the {split} split of {name} has no object{first}")
             self.sources[split] = source
         return self.sources[split]
+
+    def learned(self) -> Iterator[str]:
+        """Name the objects of training; see `ResumableDataModule`."""
+        source = self._choose(self.objects("train"))
+        return (source.name(number) for number in range(len(source)))
 
     def names(self, split: str) -> list[str]:
         """Return the names of a split's objects as a person knows them, by id."""

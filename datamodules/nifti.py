@@ -8,9 +8,8 @@ from typing import BinaryIO, cast
 
 from interseg.errors import InputError
 
-HEADERS = {348: ("8h", 40, "h", 72, "f", 108), 540: ("8q", 16, "h", 12, "q", 168)}
-"""Fields of NIfTI-1 and NIfTI-2 headers by their first number, the header's size: format and offset
-of the dimensions, of the bits per voxel and of the data's offset."""
+HEADER, SECOND = 348, 540
+"""Sizes of the headers of NIfTI-1 and NIfTI-2, which are their first numbers."""
 CHUNK = 2**22
 """Number of bytes that are read at once."""
 
@@ -29,7 +28,10 @@ def check_whole(path: Path) -> None:
     if header is None or data is None:
         return
     with open_data(header) as file:
-        needed = bytes_needed(file.read(540), header == data)
+        start = file.read(HEADER)
+    if SECOND in first_numbers(start):
+        raise InputError(f"{path} is NIfTI-2, which ITK does not read; convert it to NIfTI-1")
+    needed = bytes_needed(start, header == data)
     if needed is None:
         return
     with open_data(data) as file:
@@ -73,21 +75,23 @@ def bytes_needed(header: bytes, joined: bool) -> int | None:
     Returns:
         The number of bytes; None if this is not a NIfTI header.
     """
-    if len(header) < 4:
+    if len(header) < HEADER or HEADER not in first_numbers(header):
         return None
-    for order in ("<", ">"):
-        (size,) = struct.unpack_from(f"{order}i", header)
-        if size not in HEADERS or len(header) < size:
-            continue
-        dims, at, bits, bits_at, offset, offset_at = HEADERS[size]
-        count, *sides = struct.unpack_from(order + dims, header, at)
-        (depth,) = struct.unpack_from(order + bits, header, bits_at)
-        (start,) = struct.unpack_from(order + offset, header, offset_at)
-        dimensions = max(0, min(count, 7))
-        voxels = math.prod(max(side, 1) for side in sides[:dimensions])
-        before = int(start) if joined and math.isfinite(start) else 0
-        return before + voxels * depth // 8
-    return None
+    order = "<" if first_numbers(header)[0] == HEADER else ">"
+    count, *sides = struct.unpack_from(f"{order}8h", header, 40)
+    (depth,) = struct.unpack_from(f"{order}h", header, 72)
+    (start,) = struct.unpack_from(f"{order}f", header, 108)
+    dimensions = max(0, min(count, 7))
+    voxels = math.prod(max(side, 1) for side in sides[:dimensions])
+    before = int(start) if joined and math.isfinite(start) else 0
+    return before + voxels * depth // 8
+
+
+def first_numbers(header: bytes) -> list[int]:
+    """Read a header's first number in both orders of bytes, the little end first."""
+    if len(header) < 4:
+        return []
+    return [struct.unpack_from(f"{order}i", header)[0] for order in ("<", ">")]
 
 
 def count_bytes(file: BinaryIO, enough: int) -> int:

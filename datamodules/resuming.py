@@ -1,7 +1,9 @@
 """The order of a training's data, and resuming a killed training at the very next batch."""
 
+import hashlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -46,8 +48,17 @@ class ResumableDataModule(LightningDataModule):
         self.resumed = (0, 0)
         """Epoch and batch with which training begins."""
 
-    def state_dict(self) -> dict[str, int]:
-        """Return the epoch and number of the next training batch, for checkpoints."""
+    def learned(self) -> Iterable[str]:
+        """Name the items that training learns, in the order of their numbers."""
+        return ()
+
+    @cached_property
+    def items(self) -> str:
+        """Digest of the names of `learned`: a run does not go on with others under its numbers."""
+        return hashlib.sha256("\n".join(self.learned()).encode()).hexdigest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch and number of the next training batch, and `items`, for checkpoints."""
         if self.trainer is None:
             return {}
         loop = self.trainer.fit_loop
@@ -55,10 +66,10 @@ class ResumableDataModule(LightningDataModule):
         batches: Any = loop.epoch_loop.batch_progress.current
         epoch_is_over = batches.processed >= self.trainer.num_training_batches
         if epochs.processed == epochs.ready or epoch_is_over:
-            return {"epoch": epochs.ready, "batch": 0}
-        return {"epoch": epochs.processed, "batch": batches.processed}
+            return {"epoch": epochs.ready, "batch": 0, "items": self.items}
+        return {"epoch": epochs.processed, "batch": batches.processed, "items": self.items}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Resume at a checkpoint's batch.
 
         Lightning restores its own counters too late, after an optimiser may have asked for the

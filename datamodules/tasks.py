@@ -5,6 +5,7 @@ Some images are pretrained on, others are drawn into seeded sequences of tasks o
 Batches are `interseg.batches.TaskBatch`.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -157,6 +158,21 @@ class TaskDataModule(ResumableDataModule, TaskStream):
         """Return the numbers of the images that are pretrained on, and of the others."""
         order = np.random.default_rng(self.seed).permutation(len(self.objects("train"))).tolist()
         return sorted(order[: self.pretraining_images]), sorted(order[self.pretraining_images :])
+
+    def learned(self) -> Iterator[str]:
+        """Name the images, those of the pretraining first; see `ResumableDataModule`."""
+        return (self.name_of(number) for part in self.split() for number in part)
+
+    def name_of(self, number: int) -> str:
+        """Return an image's path from the folder of the data."""
+        return os.path.relpath(self.objects("train").files[number].image, self.root)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what every data module does, and the names of the pretraining's images."""
+        found = super().state_dict()
+        if found:
+            found["pretraining"] = [self.name_of(number) for number in self.split()[0]]
+        return found
 
     def images_of(self, sequence: int) -> list[int]:
         """Return the numbers of a sequence's images, in order, without repetition."""

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from datamodules.dicom import slices_of
 from datamodules.itk import quiet
 from datamodules.sources import require_folder
-from datamodules.whole_volumes import check_whole
+from datamodules.whole_volumes import check_whole, named_voxels
 from interseg.errors import InputError
 
 VOXELS = re.compile(r"\.(z?raw|img)(\.gz)?$", re.IGNORECASE)
@@ -272,7 +272,8 @@ def with_data(path: Path) -> list[Path]:
     name = stem(path)
     beside = path.parent.glob(f"{glob.escape(name)}.*")
     voxels = [other for other in beside if VOXELS.sub("", other.name) == name]
-    return sorted({path, *voxels})
+    named = path.parent / named_voxels(path)
+    return sorted({path, *voxels, *([named] if named.is_file() else [])})
 
 
 def stem(path: Path) -> str:

@@ -6,6 +6,7 @@ Batches are `interseg.batches.VolumeBatch`.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,11 @@ class VolumeDataModule(ResumableDataModule, VolumeStream):
         order = np.random.default_rng(self.seed).permutation(count).tolist()
         held_out, learned = order[: self.held_out], order[self.held_out :]
         return sorted(held_out), sorted(learned[: self.stream])
+
+    def learned(self) -> Iterator[str]:
+        """Name the cases, those that are held out first; see `ResumableDataModule`."""
+        cases = self.cases()
+        return (stem(cases[number].label) for part in self.split() for number in part)
 
     def streamed(self) -> list[int]:
         """Return the numbers of the stream's volumes."""

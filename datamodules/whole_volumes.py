@@ -59,18 +59,23 @@ def check_whole(path: Path) -> None:
 
 def check_detached(path: Path) -> None:
     """Raise `InputError` if a header names a file of voxels outside its folder."""
+    name = named_voxels(path)
+    if name and leads_out(name):
+        raise InputError(
+            f"{path} names {name!r}, which leads out of its folder; keep the voxels beside it"
+        )
+
+
+def named_voxels(path: Path) -> str:
+    """Read the name of the file of the voxels from a header; empty where it names none."""
     if path.suffix.lower() not in (".mha", ".mhd", ".nrrd", ".nhdr"):
-        return
+        return ""
     with path.open("rb") as file:
         start = file.read(HEADER)
     if path.suffix.lower() in (".nrrd", ".nhdr"):
         start = start.split(b"\n\n", 1)[0].split(b"\r\n\r\n", 1)[0]
     line = DETACHED.search(start)
-    name = line[1].decode(errors="replace") if line else ""
-    if line and leads_out(name):
-        raise InputError(
-            f"{path} names {name!r}, which leads out of its folder; keep the voxels beside it"
-        )
+    return line[1].decode(errors="replace") if line else ""
 
 
 def check_bytes(path: Path, header: int) -> None:

@@ -205,12 +205,12 @@ class CLIS(TaskLearner):
     def _find_gates(self, image: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """Find the probabilities pi of the gates for an image (1, 3, H, W).
 
-        The oracle looks at its true classes (1, H, W).
+        The oracle looks at its true classes (1, H, W), where a pixel has one.
         """
         if self.retrieval == "last":
             return self.network.probabilities(sample=False)
         pretrained = list(self.pretrained_gates.split(self.network.counts))
-        if self.retrieval == "oracle" and mask is not None:
+        if self.retrieval == "oracle" and mask is not None and bool((mask != IGNORE).any()):
             known = [pretrained, *self.memory.gates(self.network.counts)]
             losses = [
                 cross_entropy(self.network(image, gates, 0.0), mask.long(), ignore_index=IGNORE)

@@ -279,7 +279,8 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
                     loss = self._loss(samples[mine], (*place, mine))
                 else:  # other ranks have one more
                     loss = torch.as_tensor(spare(self.network.parameters()))
-                losses.append(loss.detach())
+                single = torch.promote_types(loss.dtype, torch.float32)  # on all ranks, if weights
+                losses.append(loss.detach().to(single))  # and with them a spare loss have less
                 self.manual_backward(loss * world / len(samples))
 
         update(self, backward)

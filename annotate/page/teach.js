@@ -116,8 +116,8 @@ function classButton(name, label) {
 function factsOf(item, row) {
   const facts = [plural(item.labels, "label"), `${plural(item.round, "round")} taught`];
   if (item.new) facts.push(`${item.new} to be taught`);
-  if (row?.iou != null) facts.push(`IoU ${row.before.toFixed(3)} → ${row.iou.toFixed(3)}`);
-  else if (row?.before != null) facts.push(`IoU ${row.before.toFixed(3)}`);
+  const measured = [row?.before, row?.iou].filter((one) => one != null);
+  if (measured.length) facts.push(`IoU ${measured.map((one) => one.toFixed(3)).join(" → ")}`);
   return facts;
 }
 

@@ -107,6 +107,9 @@ class Course(Generic[R]):
         while True:
             try:
                 self.learn(self)
+                with self.bell:
+                    if not self.closing:  # `start` and the page wait for something
+                        self.problem = "the training has ended by itself; start the lessons again"
                 return
             except CancelledError:
                 continue

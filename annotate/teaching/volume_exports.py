@@ -16,18 +16,22 @@ from interseg.errors import InputError
 
 
 def export(lessons: VolumeLessons) -> list[str]:
-    """Write `answers/` and `proxies/` of the volumes so far; gives a line on what is missing."""
+    """Write `answers/` and `proxies/` of the volumes so far; gives lines on what is missing."""
     with lessons.bell:
         met = [item for item in lessons.order if item.rounds.met is not None]
-        for item in met:
-            save(lessons, "answers", item, lessons.answer(item))
-            save(lessons, "proxies", item, lessons.proxy(item)[0])
         missing = [item for item in lessons.order if not item.rounds.finished]
-    return (
-        [f"{len(missing)} volume{'s are' if len(missing) > 1 else ' is'} not done"]
-        if missing
-        else []
-    )
+    notes = []
+    if missing:
+        notes.append(f"{len(missing)} volume{'s are' if len(missing) > 1 else ' is'} not done")
+    for item in met:
+        try:
+            with lessons.bell:  # given back after each volume, for the page and whoever learns
+                answer, proxy = lessons.answer(item), lessons.proxy(item)[0]
+            save(lessons, "answers", item, answer)
+            save(lessons, "proxies", item, proxy)
+        except InputError as error:
+            notes.append(str(error))
+    return notes
 
 
 def save(

@@ -24,9 +24,16 @@ def transfer(
         the images that backward counts.
     """
     earlier = slice(0, backward_after - 1)
+    later = matrix[backward_after - 1, earlier]
     return {
-        "basic": float(np.mean(basic)),
-        "forward": float(np.mean(matrix[forward_after - 1, forward_after:])),
-        "backward": float(np.mean(matrix[backward_after - 1, earlier])),
-        "drop": float(np.mean(np.asarray(basic)[earlier] - matrix[backward_after - 1, earlier])),
+        "basic": mean_measured(np.asarray(basic)),
+        "forward": mean_measured(matrix[forward_after - 1, forward_after:]),
+        "backward": mean_measured(later),
+        "drop": mean_measured(np.asarray(basic)[earlier] - later),
     }
+
+
+def mean_measured(values: NDArray[np.float64]) -> float:
+    """Average what is not NaN, the figure of an image whose labelled pixels are all annotated."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interseg.continual.transfer import transfer
+from interseg.continual.transfer import mean_measured, transfer
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.overlap import mean_iou, weighted_iou
 
@@ -78,7 +78,7 @@ def stream_figures(
     columns = {name: [values[name] for values in found.values()] for name in names}
     return {
         "sequences": found,
-        "mean": {name: float(np.mean(values)) for name, values in columns.items()},
+        "mean": {name: mean_measured(np.array(values)) for name, values in columns.items()},
         "interval": {
             name: interval(values) if len(values) > 1 else None for name, values in columns.items()
         },

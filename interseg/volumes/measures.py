@@ -89,7 +89,9 @@ def estimate_labour(labelled: Labelled, proxy: Mask) -> float:
 
     It is used if the target is not known. An empty proxy mask counts as touching all slices.
     """
-    return labour(labelled, count_touched(proxy) if proxy.any() else proxy.shape)
+    if not proxy.any():
+        return labour(labelled, proxy.shape)
+    return labour(touched_only(labelled, proxy), count_touched(proxy))
 
 
 def count_touched(mask: Mask) -> tuple[int, int, int]:

@@ -96,7 +96,8 @@ class ProxyMask:
         It is True where the mean of the proxies is above the threshold; with `inclusive` also at
         it. With two planes, that is AND by default and OR with `inclusive`. Labelled slices keep
         the user's masks; algorithm 2 takes the mean there too, so that with AND a labelled slice
-        would lose pixels that the other plane's proxy lacks.
+        would lose pixels that the other plane's proxy lacks. A plane of whose labelled slices none
+        shows the target knows nothing of it elsewhere, and is left out while another one does.
 
         Args:
             threshold: Threshold of the mean.
@@ -104,7 +105,11 @@ class ProxyMask:
         """
         if not self.planes:
             return np.zeros(self.volume.shape, bool)
-        mean = np.mean(list(self.planes.values()), axis=0)
+        shown = {
+            axis for axis, masks in self.slices.items() if any(m.any() for m in masks.values())
+        }
+        planes = [plane for axis, plane in self.planes.items() if axis in shown or not shown]
+        mean = np.mean(planes, axis=0)
         merged = mean >= threshold if inclusive else mean > threshold
         for axis, masks in self.slices.items():
             for number, mask in masks.items():

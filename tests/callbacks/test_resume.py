@@ -25,7 +25,7 @@ from tests.helpers.click_runs import (
     two_phases,
 )
 from tests.helpers.hrnet import TINY_HRNET
-from tests.helpers.training import Kill, last
+from tests.helpers.training import Kill, assert_equal, last, memory
 
 
 def ritm():
@@ -46,6 +46,13 @@ def simpleclick():
         mask_map="probabilities",
         optimisation=Optimisation("adamw", learning_rate=1e-3),
     )
+
+
+def flat():
+    """ITIS at one rate, whatever the number of steps."""
+    method = module()
+    method.optimisation = Optimisation("adamw", learning_rate=1e-3)
+    return method
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,24 @@ def test_nothing_is_written_between_the_batches_of_a_step(undisturbed, tmp_path)
     fit.fit(module(), data(undisturbed / "folder", 2))
     assert fit.num_training_batches == 5
     assert writes.batches == [2, 4, 5]
+
+
+@pytest.mark.parametrize("every", [1, None])
+@pytest.mark.parametrize("ended", [STEPS, 2 * STEPS, STEPS + 1])  # at epochs' ends, and within one
+def test_a_run_that_steps_end_goes_on_to_more_steps(undisturbed, tmp_path, ended, every):
+    options = {"epochs": -1, "every": every}
+    source = data(undisturbed / "folder")
+    trainer(tmp_path / "whole", steps=7, **options).fit(flat(), source)
+    for steps in (ended, 7):
+        fit = trainer(tmp_path / "parts", steps=steps, **options)
+        file = tmp_path / "parts" / "checkpoints" / "last.ckpt"
+        known = file if file.exists() else None
+        fit.fit(flat(), data(undisturbed / "folder"), ckpt_path=known, weights_only=True)
+    found, expected = last(tmp_path / "parts"), last(tmp_path / "whole")
+    assert found["global_step"] == 7
+    assert_equal(expected["state_dict"], found["state_dict"])
+    assert_equal(memory(expected), memory(found))
+    assert found["FolderDataModule"] == expected["FolderDataModule"]
 
 
 def test_the_end_is_written_where_steps_end_the_run(undisturbed, tmp_path):

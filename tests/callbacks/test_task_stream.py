@@ -154,6 +154,23 @@ def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(
     assert (whole(name) / "transfer.csv").read_text() == (cut / "transfer.csv").read_text()
 
 
+def test_ended_by_time_in_a_sequence_it_goes_on_with_the_next_round(
+    folder, pretrained, whole, tmp_path
+):
+    class EndOfTime(Callback):
+        """Ends a training behind a round of the second sequence, as Lightning's Timer does."""
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            trainer.should_stop = trainer.current_epoch == 1 and batch_idx == 2
+
+    trainer(tmp_path, EndOfTime()).fit(METHODS["ewc"](pretrained["ewc"]), data(folder))
+    file = tmp_path / "checkpoints" / "last.ckpt"
+    again = trainer(tmp_path)
+    again.fit(METHODS["ewc"](pretrained["ewc"]), data(folder), ckpt_path=file, weights_only=True)
+    assert_equal(last(whole("ewc"))["state_dict"], last(tmp_path)["state_dict"])
+    assert (whole("ewc") / "transfer.csv").read_text() == (tmp_path / "transfer.csv").read_text()
+
+
 @pytest.mark.parametrize(("name", "rounds"), [("clis", 1), ("ewc", 2)])
 def test_two_ranks_give_what_one_gives(name, rounds, folder, pretrained, tmp_path):
     for devices in (1, 2):

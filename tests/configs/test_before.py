@@ -15,7 +15,7 @@ import yaml
 
 from configs import Node, find, load, locate, resolve
 from configs.checkpoints import trained_config
-from configs.starting import check_resumes
+from configs.resuming import check_part
 from configs.targets import MOVED
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
@@ -134,7 +134,7 @@ def test_data_whose_split_was_drawn_by_the_runs_seed_keep_it(tmp_path: Path) -> 
     assert split_of(trained_config(file)) == (3, "numbers")
     again = load(["small.yaml", "data/folder.yaml"], ["seed=3", "data.split=[0.8,0.2]"])
     with pytest.raises(InputError, match=r"another part of the data \(split_seed: 3 -> 0\)"):
-        check_resumes(file, torch.nn.Identity(), again)
+        check_part(file, yaml.safe_load(yaml.safe_dump(given)), again, ())
 
 
 def test_parts_of_joined_data_have_their_own_split_seeds() -> None:

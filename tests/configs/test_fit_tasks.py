@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import wandb
 
 import train
@@ -86,10 +88,50 @@ def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
 
 @pytest.mark.parametrize("other", ["seed=1", "data.pretraining_images=3"])
 def test_tasks_that_may_have_been_pretrained_on_are_refused(other, root, pretrained, tmp_path):
-    checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
+    start = f"model.pretrained={pretrained['clis'] / 'checkpoints' / 'last.ckpt'}"
     with pytest.raises(InputError, match=r"was pretrained on \d of the \d images that tasks"):
-        fit(["clis/tasks.yaml"], root, tmp_path / "run", f"model.pretrained={checkpoint}", other)
+        fit(["clis/tasks.yaml"], root, tmp_path / "run", start, other)
     assert not (tmp_path / "run").exists()
+    (tmp_path / "link").symlink_to(root)
+    with pytest.raises(InputError, match=r"was pretrained on \d of the \d images that tasks"):
+        fit(["clis/tasks.yaml"], tmp_path / "link", tmp_path / "run", start, other)
+
+
+def test_images_that_came_since_the_pretraining_make_no_task_of_its_own(root, pretrained, tmp_path):
+    start = f"model.pretrained={pretrained['clis'] / 'checkpoints' / 'last.ckpt'}"
+    more = shutil.copytree(root, tmp_path / "more")
+    config = (pretrained["clis"] / "config.yaml").read_text()
+    assert str(root) in config
+    moved = shutil.copytree(pretrained["clis"], tmp_path / "run")
+    content = torch.load(moved / "checkpoints" / "last.ckpt", weights_only=True)
+    content["config"] = config.replace(str(root), str(more))
+    torch.save(content, moved / "checkpoints" / "last.ckpt")
+    start = f"model.pretrained={moved / 'checkpoints' / 'last.ckpt'}"
+    for kind in ("images", "masks"):
+        for number in range(5):
+            shutil.copy(next((more / kind).iterdir()), more / kind / f"00{number}.png")
+    with pytest.raises(InputError, match=r"was pretrained on .*and the files that were there"):
+        fit(["clis/tasks.yaml"], more, tmp_path / "tasks", start)
+
+
+def test_a_sequence_goes_on_with_its_own_protocol_data_and_pretraining(root, pretrained, tmp_path):
+    first = shutil.copytree(pretrained["clis"], tmp_path / "first") / "checkpoints" / "last.ckpt"
+    run, stage = tmp_path / "run", ["clis/none.yaml", "clis/tasks.yaml"]
+    options = [f"model.pretrained={first}", "callbacks.report=null", "protocol.sequences=2"]
+    fit(stage, root, run, *options, "trainer.max_epochs=1")
+    learned = run / "checkpoints" / "last.ckpt"
+    for other, words in (
+        ("data.length=2", "data.length: 3 -> 2"),
+        ("protocol.rounds=1", "protocol.rounds: 2 -> 1"),
+    ):
+        with pytest.raises(InputError, match=f"another part of the data .*{words}"):
+            fit(stage, root, run, *options, "checkpoint=last", other)
+    with pytest.raises(InputError, match="of a run that has learned tasks"):
+        fit(stage, root, tmp_path / "again", f"model.pretrained={learned}")
+    content = torch.load(first, weights_only=True)
+    torch.save(content | {"epoch": 9}, first)
+    with pytest.raises(InputError, match=r"began with .*its next sequences would begin with other"):
+        fit(stage, root, run, *options, "checkpoint=last")
 
 
 def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrained, tmp_path):

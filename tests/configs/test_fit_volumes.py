@@ -130,12 +130,20 @@ def test_held_out_volumes_that_were_learned_are_refused(root, tmp_path, monkeypa
         with pytest.raises(InputError, match=r"has learned \d of the 2 volumes that are held out"):
             fit(*static, start, "seed=1")
         assert not (tmp_path / "static").exists()
+    (tmp_path / "link").symlink_to(root)
+    with pytest.raises(InputError, match=r"has learned \d of the 2 volumes that are held out"):
+        fit(*static, start, "seed=1", f"data.root={tmp_path / 'link'}")
     fit(*static, f"model.pretrained={last}")
     played = tmp_path / "static" / "checkpoints" / "last.ckpt"
     with pytest.raises(InputError, match="as it played these; start from a run that learned the o"):
         fit("protocol.kind=static", f"run={tmp_path / 'again'}", f"model.pretrained={played}")
     resumed = [f"run={tmp_path / 'first'}", "checkpoint=last", "trainer.max_epochs=2"]
-    for other, words in (("seed=1", "seed: 0 -> 1"), ("data.held_out=1", "held_out: 2 -> 1")):
+    for other, words in (
+        ("seed=1", "seed: 0 -> 1"),
+        ("data.held_out=1", "held_out: 2 -> 1"),
+        ("protocol.rounds=2", "protocol.rounds: 1 -> 2"),
+        ("protocol.volumes=held_out", "protocol.volumes: rest -> held_out"),
+    ):
         with pytest.raises(InputError, match=f"trained on another part of the data .*{words}"):
             fit(*resumed, other)
     fit(*resumed, "data.normalise=set")  # as it was by default

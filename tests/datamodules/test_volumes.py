@@ -8,7 +8,14 @@ import pytest
 import SimpleITK
 
 from datamodules.nci_isbi import NciIsbiDataModule
-from datamodules.volume_files import Volume, VolumeFiles, crop_volume, read_case, resize_volume
+from datamodules.volume_files import (
+    Volume,
+    VolumeFiles,
+    crop_volume,
+    read_case,
+    resize_volume,
+    with_data,
+)
 from datamodules.volumes import VolumeFolderDataModule
 from interseg.continual.protocol import StreamProtocol
 from interseg.errors import InputError
@@ -188,6 +195,12 @@ def test_the_cache_serves_several_processes_and_changes_with_files_and_settings(
             path.write_bytes(damage)
             assert data().one(3)["volume"].sum().item() == sums[0]
     assert not list((tmp_path / "cache").glob(".*"))
+
+
+def test_the_voxels_that_a_header_names_belong_to_the_volume(tmp_path):
+    for name in ("a.mhd", "a.raw", "b2.raw"):
+        (tmp_path / name).write_text("ElementDataFile = b2.raw\n")
+    assert [path.name for path in with_data(tmp_path / "a.mhd")] == ["a.mhd", "a.raw", "b2.raw"]
 
 
 def test_labels_of_a_scaled_file_are_the_whole_numbers_they_mean(tmp_path):

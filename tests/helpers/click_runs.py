@@ -59,6 +59,7 @@ def trainer(
     epochs=EPOCHS,
     reset=0.3,
     precision="32-true",
+    steps=-1,
 ):
     loop = UserLoop(reset_probability=reset, max_clicks=4, targets=(0.9,))
     return quiet_trainer(
@@ -67,6 +68,7 @@ def trainer(
         epochs,
         devices,
         precision,
+        steps,
     )
 
 

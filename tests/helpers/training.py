@@ -6,19 +6,25 @@ import albumentations
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 
-from configs.plugins import AtomicCheckpointIO
+from configs.plugins import AtomicCheckpointIO, resume_by_epochs
 
 
 def quiet_trainer(
-    root: Path, callbacks: list, epochs: int, devices: int = 1, precision: str = "32-true"
+    root: Path,
+    callbacks: list,
+    epochs: int | None,
+    devices: int = 1,
+    precision: str = "32-true",
+    steps: int = -1,
 ) -> Trainer:
     """A Trainer on the CPU that writes nothing but checkpoints and what the callbacks write.
 
     Several ranks are forked.
     """
     seed_everything(5, verbose=False)
-    return Trainer(
+    made = Trainer(
         max_epochs=epochs,
+        max_steps=steps,
         accelerator="cpu",
         devices=devices,
         strategy="ddp_fork" if devices > 1 else "auto",
@@ -32,6 +38,8 @@ def quiet_trainer(
         plugins=[AtomicCheckpointIO()],
         callbacks=callbacks,
     )
+    resume_by_epochs(made)
+    return made
 
 
 def last(root: Path) -> dict:

@@ -274,6 +274,7 @@ def test_what_cannot_be_taught_is_named(volumes, dynamic, tmp_path):
         taught(dynamic, [tmp_path / "bad.nii.gz"], tmp_path / "b"),
     ):
         pass
+    assert not (tmp_path / "b" / "lesson.json").exists(), "it can begin without that volume"
     other = tmp_path / "more" / "c0.nrrd"  # of another format: both answers were c0.nii.gz
     save(case(4, SHAPE)[0], other)
     with pytest.raises(InputError, match="would be exported under one name"):

@@ -8,6 +8,7 @@ from interseg.volumes.measures import (
     count_touched,
     dice,
     distance_to_slices,
+    estimate_labour,
     falling_confidence,
     labour,
     residual,
@@ -65,6 +66,8 @@ def test_labour_is_the_share_of_the_targets_slices():
     )  # all of it, along two axes
     blank = {axis: range(side) for axis, side in enumerate(parts.shape)}
     assert touched_only(blank, parts) == {0: [1, 2, 7], 1: [1, 2], 2: [0, 1, 2, 3]}
+    assert estimate_labour(blank, parts) == 3, "all of it, along three axes"
+    assert estimate_labour(blank, np.zeros_like(parts)) == 3
     assert labour({0: range(6), 1: range(6)}, (23, 43, 50)) == pytest.approx(6 / 23 + 6 / 43)
     assert round(100 * labour({0: range(6), 1: range(6)}, (23, 43, 50))) == 40
     with pytest.raises(InputError, match="the target is empty"):

@@ -67,6 +67,13 @@ def test_planes_are_merged_by_and_or_and_the_users_slices_stand():
     assert np.array_equal(proxy.merge(inclusive=True)[~drawn], either[~drawn])
     assert np.array_equal(proxy.merge()[drawn], mask[drawn])
     assert proxy.labelled == {0: [8], 1: [14]}
+    outside = int(np.argmin(mask.any((0, 2))))
+    alone = ProxyMask(image, copy)
+    alone.label(0, slices(mask, 0, [8]))
+    expected = alone.merge()
+    alone.label(1, slices(mask, 1, [outside]))  # "nothing on this slice" says nothing of others
+    expected[:, outside] = False
+    assert np.array_equal(alone.merge(), expected)
 
 
 def test_more_slices_make_a_better_proxy_and_flow_beats_the_copy():
