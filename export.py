@@ -8,7 +8,7 @@ them without torch (docs/external.md).
 import sys
 from pathlib import Path
 
-from configs.checkpoints import load_method
+from configs.checkpoints import load_for_sessions
 from configs.console import guarded
 from configs.options import Parser, output_folder
 from interseg.inference.exporting import export
@@ -39,8 +39,10 @@ def main() -> int:
         help="of the config, e.g. model.long_side=[448,448]",
     )
     options = arguments.parse_intermixed_args()
-    method = load_method(Path(options.checkpoint), options.overrides, options.trust)
-    about = export(method, options.out, options.name)
+    method, threshold = load_for_sessions(
+        Path(options.checkpoint), options.overrides, options.trust
+    )
+    about = export(method, options.out, options.name, threshold)
     if not about["split"]:
         print(
             f"note: {about['network']} cannot be split: decoder.onnx runs it whole at every click",

@@ -45,14 +45,14 @@ class Interactor:
                 "give another --checkpoint"
             )
         self.model, self.desk = model, Desk()
-        self._sessions: OrderedDict[tuple[str, float], Session] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, float | None], Session] = OrderedDict()
 
     def answer(
         self,
         key: str,
         photo: Callable[[], Path | NDArray[np.uint8]],
         clicks: Sequence[Click],
-        threshold: float = 0.5,
+        threshold: float | None = None,
     ) -> tuple[NDArray[np.bool_], float]:
         """Give the mask (H, W) after clicks, and its pixels' mean probability.
 
@@ -60,7 +60,7 @@ class Interactor:
             key: Key of the photo, by which it is found again.
             photo: Function that reads the photo, where it is not encoded.
             clicks: Clicks of the object, in order.
-            threshold: Threshold on the probability, of a pixel to be object.
+            threshold: Threshold on the probability, of a pixel to be object; None for the model's.
         """
         if not 0 < len(clicks) <= MOST_POINTS:
             raise InputError(f"there are {len(clicks)} points; give 1 to {MOST_POINTS}")
@@ -68,7 +68,7 @@ class Interactor:
 
     def _answer(
         self,
-        place: tuple[str, float],
+        place: tuple[str, float | None],
         photo: Callable[[], Path | NDArray[np.uint8]],
         clicks: Sequence[Click],
     ) -> tuple[NDArray[np.bool_], float]:
@@ -91,7 +91,7 @@ def answer_cvat(interactor: Interactor, data: dict[str, Any]) -> dict[str, Any]:
     Args:
         interactor: Interactor that answers.
         data: `image` in base64, `pos_points` and `neg_points` [[x, y], ...] in pixels, `threshold`
-            (0.5 by default).
+            (the model's by default).
 
     Returns:
         `mask`: rows of 0 and 255; `points` [[x, y], ...]: the outline of its largest part, empty
@@ -105,7 +105,7 @@ def answer_cvat(interactor: Interactor, data: dict[str, Any]) -> dict[str, Any]:
         coded = base64.b64decode(content if isinstance(content, str) else "", validate=True)
     except (binascii.Error, ValueError):
         coded = b""
-    threshold = data.get("threshold", 0.5)
+    threshold = data.get("threshold", interactor.model.threshold)
     if (
         isinstance(threshold, bool)
         or not isinstance(threshold, int | float)

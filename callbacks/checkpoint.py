@@ -12,8 +12,9 @@ class LastCheckpoint(Checkpoint):
     """Writer of the whole state of training.
 
     It writes at the ends of epochs, the last one always, within epochs every few steps, and
-    before validations. Where `max_steps` or `max_time` ends a run within an epoch, it writes behind
-    the last step: with more of them the run goes on with the next batch.
+    before and after validations. Where `max_steps` or `max_time` ends a run within an epoch, it
+    writes behind the last step: with more of them the run goes on with the next batch (with the
+    next epoch, if time ends between the batches of an accumulated step).
 
     The file carries the run's config. It is replaced in one move
     (`configs.plugins.AtomicCheckpointIO`): a kill while it is written leaves the one before. A run
@@ -30,7 +31,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:
         self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
-        self._ended_within = False
+        self._written: tuple[int, int] | None = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -39,14 +40,13 @@ class LastCheckpoint(Checkpoint):
         steps, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
         if rest or batch_idx + 1 >= trainer.num_training_batches:
             return
-        self._ended_within = is_over(trainer)
         due = self.every_n_steps and steps % self.every_n_steps == 0
-        if due or self._ended_within:
-            write_last(trainer)
+        if due or is_over(trainer):
+            self._write_within(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write at the end of an epoch, unless the run ended within it and is written."""
-        if self._ended_within:
+        if ends_within_epoch(trainer) and self._written == place_of(trainer):
             return
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or is_over(trainer):
@@ -56,22 +56,51 @@ class LastCheckpoint(Checkpoint):
         """Write before a validation of training."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        batches = batches_of(trainer)
         ended = batches == trainer.num_training_batches
         if ended or batches % trainer.accumulate_grad_batches == 0:
-            write_last(trainer)
+            self._write_within(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what other callbacks keep of a validation within an epoch."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        if self._written == place_of(trainer) and ends_within_epoch(trainer):
+            self._write_within(trainer)
+
+    def _write_within(self, trainer: Trainer) -> None:
+        self._written = place_of(trainer)
+        write_last(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the config that stands in the run's folder, as text."""
+        if trainer.validating:  # Lightning counts the batch for loggers behind its validation
+            checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
         config = Path(trainer.default_root_dir, "config.yaml")
         checkpoint["config"] = config.read_text(encoding="utf-8") if config.exists() else ""
 
 
 def is_over(trainer: Trainer) -> bool:
-    """Tell whether steps or time have ended the run."""
-    return trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
+    """Tell whether steps, time or another callback have ended the run."""
+    stopped = trainer.should_stop and trainer.fit_loop._can_stop_early
+    return stopped or 0 <= trainer.max_steps <= trainer.global_step
+
+
+def ends_within_epoch(trainer: Trainer) -> bool:
+    """Tell whether there are batches of the epoch to come."""
+    return batches_of(trainer) < trainer.num_training_batches
+
+
+def place_of(trainer: Trainer) -> tuple[int, int]:
+    """Return the epoch, and the number of its batches so far."""
+    return trainer.current_epoch, batches_of(trainer)
+
+
+def batches_of(trainer: Trainer) -> int:
+    """Return the number of the epoch's batches so far."""
+    return int(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
 
 def write_last(trainer: Trainer) -> None:

@@ -80,7 +80,8 @@ class VolumeDice(Callback):
             print(
                 "note: the training ended before its last epoch, which is measured: no dice.json; "
                 f"run={trainer.default_root_dir} checkpoint=last "
-                f"trainer.max_epochs={trainer.current_epoch + 1} trains one more and measures",
+                f"trainer.max_epochs={trainer.current_epoch + 1} trainer.max_time=null "
+                "trainer.max_steps=-1 trains one more and measures",
                 flush=True,
             )
 

@@ -17,7 +17,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
-from callbacks.checkpoint import write_last
+from callbacks.checkpoint import ends_within_epoch, write_last
 from interseg.distributed import from_all_ranks
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -73,7 +73,7 @@ class Requeue(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answer."""
-        self._answer(trainer)
+        self._answer(trainer, writes=not ends_within_epoch(trainer))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
@@ -87,11 +87,12 @@ class Requeue(Checkpoint):
         """Leave."""
         self._leave(trainer, self._heard)
 
-    def _answer(self, trainer: Trainer) -> None:
+    def _answer(self, trainer: Trainer, writes: bool = True) -> None:
         heard = set(self._heard)
         if trainer.strategy.reduce_boolean_decision(bool(heard), all=False):
             self._heard -= heard
-            write_last(trainer)
+            if writes:  # where time ends a run within an epoch, its last step is written
+                write_last(trainer)
             together = set().union(*from_all_ranks(heard))
             if together and slurm_job() is None and not trainer.is_global_zero:
                 sys.exit(0)  # Lightning kills the main process when another one fails

@@ -19,6 +19,7 @@ from callbacks.offers import Table
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.stream import TaskMethod, TaskStream
+from interseg.continual.transfer import mean_measured
 from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
@@ -211,7 +212,7 @@ class Transfer(Callback):
         """Return the mean IoU of refined answers after each round, without annotated pixels."""
         kinds = round_kinds(self.rows)
         groups = [[row["basic"] for row in self.rows if row["kind"] == kind] for kind in kinds]
-        return [float(np.mean(values)) for values in groups]
+        return [mean_measured(np.array(values)) for values in groups]
 
     def tables(self) -> dict[str, Table]:
         """Return R[t, i] so far: a row a task, a column an image."""

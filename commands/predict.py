@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import interseg
+from configs import parse
 from configs.options import Parser, output_folder
 from interseg.clicks.layout import Mask, format_click
 from interseg.clicks.scripts import Script, ScriptedObject, read_script
@@ -67,7 +68,7 @@ def main() -> int:
         raise InputError(f"there is no folder {options.images}; give the photos' by --images")
     photos, problems = group_by_photo(script, options.images)
     check_distinct(photos)
-    if "overwrite=true" not in options.overrides:
+    if not any(parse(override).get("overwrite") for override in options.overrides):
         check_free(options.out, photos)
     model = interseg.load(
         options.checkpoint, *options.overrides, device=options.device, trusted=options.trust
@@ -84,8 +85,9 @@ def main() -> int:
             )
             bar.set_postfix(objects=len(written.annotations), left_out=len(problems))
     finally:  # what was answered before Ctrl+C or a full disk has its rows too
-        options.out.mkdir(parents=True, exist_ok=True)
-        written.write(options.out / "annotations.json")
+        if written.images:
+            options.out.mkdir(parents=True, exist_ok=True)
+            written.write(options.out / "annotations.json")
         for line in problems:
             print(f"left out: {line}", file=sys.stderr)
     print(

@@ -49,10 +49,11 @@ def csv_logger(folder: Path, resumed: Path | None) -> CSVLogger:
     """
     logger, file = CSVLogger(folder, name="", version=""), folder / "metrics.csv"
     if resumed and file.exists():
-        content = read_checkpoint(resumed)
-        batches = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-        # rows are numbered by the batches after which there was a step; one may take several
-        keep_rows(logger, file, min(batches, content["global_step"]))
+        loop = read_checkpoint(resumed)["loops"]["fit_loop"]
+        batches = loop["epoch_loop.batch_progress"]["total"]["ready"]
+        # rows are numbered by batches, of accumulated gradients by steps
+        optimiser = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
+        keep_rows(logger, file, optimiser["step"]["total"]["completed"] or batches)
     return logger
 
 

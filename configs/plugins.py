@@ -53,7 +53,12 @@ def resume_by_epochs(trainer: Trainer) -> None:
     Lightning takes a checkpoint of an epoch's end for one within that epoch, which then gets one
     batch more, and counts epochs one too few from then on.
     """
-    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+    trainer.fit_loop._iteration_based_training = counts_steps  # type: ignore[method-assign]
+
+
+def counts_steps() -> bool:
+    """Return False: a loop's answer to whether it counts steps instead of epochs."""
+    return False
 
 
 class SyncNorms(TorchSyncBatchNorm):

@@ -110,7 +110,8 @@ def streamed(config: dict[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
     """Return what a stream plays: `STREAMED` arguments of its data, and its protocol."""
     resolved = resolve(config)
     node = with_defaults(resolved["data"], trusted)
-    data = {key: None if node[key] == [] else node[key] for key in STREAMED if key in node}
+    known = plain(OmegaConf.create({key: node[key] for key in STREAMED if key in node}))
+    data = {key: None if value == [] else value for key, value in known.items()}
     protocol = vars(build(resolved["protocol"], (), "protocol"))
     return {"data": data, "protocol": {key: protocol[key] for key in PLAYED}}
 

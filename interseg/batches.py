@@ -41,6 +41,8 @@ class ClickBatch(TypedDict, total=False):
     """Evaluation only: objects of this batch that could not be read and are not in the tensors."""
     encoded: dict[str, Tensor]
     """Answers only: (B, ...) results of `encode`."""
+    threshold: float
+    """Answers only: probability above which the sessions' pixels are object; 0.5 if missing."""
     states: list[Mapping[str, Any]]
     """Answers only: state of each object after its previous answer; empty before the first."""
     outcome: dict[str, Tensor]

@@ -6,6 +6,8 @@ The layers and the energy (`propagation.py`) are in `interseg/continual/`, the n
 `interseg/networks/clis_network.py`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,20 +19,14 @@ from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
 from interseg.continual.bayesian import gaussian_weights
 from interseg.continual.embedding import ImageEmbedding, TaskMemory
-from interseg.continual.stream import Prediction, TaskStream
+from interseg.continual.stream import Prediction, TaskStream, join_predictions
 from interseg.continual.uncertainty import uncertainty
 from interseg.distributed import take_from_first_rank
 from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy
-from interseg.networks.clis_network import CLISNetwork
+from interseg.networks.clis_network import CLISNetwork, evidence_bound
 from lightning_modules.base import part_of, spare
-from lightning_modules.clis_isolated import (
-    freeze_others,
-    freeze_weights,
-    least_open,
-    open_gates,
-    widen_priors,
-)
+from lightning_modules.clis_isolated import freeze_others, freeze_weights, open_spare
 from lightning_modules.clis_preparation import (
     distance_within,
     pretraining_examples,
@@ -153,7 +149,7 @@ class CLIS(TaskLearner):
                 "opened behind closed ones; use prior=finite"
             )
         self.embedding = (embedding or ImageEmbedding()).requires_grad_(pretrained is None)
-        self.memory = TaskMemory(self.embedding.latents, sum(network.counts), threshold)
+        self.memory = TaskMemory(self.embedding.latents, sum(network.counts))
         self.threshold = threshold
         self.samples, self.update, self.isolated = samples, update, isolated
         self.kl_weight = kl_weight
@@ -173,6 +169,11 @@ class CLIS(TaskLearner):
     opened: Tensor
     """Kernels that the isolated update learns in this task."""
 
+    @property
+    def bound(self) -> Callable[..., Tensor]:
+        """`evidence_bound` of the network, by the draws of a step."""
+        return partial(evidence_bound, self.network, draws=self.draws)
+
     @torch.no_grad()
     def predict(self, batch: TaskBatch, task: int | None = None) -> Prediction:
         """Answer by the mean of `samples` draws, with the gates that are found.
@@ -182,7 +183,7 @@ class CLIS(TaskLearner):
         """
         images, masks = self.place(batch["image"]), batch.get("mask")
         truths = [None] * len(images) if masks is None else list(masks[:, None].to(images.device))
-        return join(
+        return join_predictions(
             [
                 self._predict(image[None], self._find_gates(image[None], mask))
                 for image, mask in zip(images, truths, strict=True)
@@ -218,8 +219,10 @@ class CLIS(TaskLearner):
             ]
             return known[int(torch.stack(losses).argmin())]
         mean, log_variance = self._embed(image)
-        nearest = self.memory.nearest(mean[0], log_variance[0], self.network.counts)
-        return nearest if nearest is not None else pretrained
+        nearest = self.memory.nearest(mean[0], log_variance[0])
+        if nearest is None or not nearest[2]:
+            return pretrained
+        return self.memory.gates(self.network.counts)[nearest[0]]
 
     @torch.no_grad()
     def _embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,30 +251,12 @@ class CLIS(TaskLearner):
                 * self.trainer.num_training_batches
                 * self.trainer.world_size
             )
-            loss = self._bound(images, labels, ones, pixels, 1.0)
+            loss = self.bound(images, labels, ones, pixels, 1.0)
         return loss + self.embedding.loss(images)
 
     def loss(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Compute eq. 6 with eq. 15."""
-        return self._bound(images, labels, weights, weights.numel(), self.kl_weight)
-
-    def _bound(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        weights: Tensor,
-        pixels: float,
-        kl_weight: float,
-        noise: float = 1.0,
-    ) -> Tensor:
-        losses = []
-        for _ in range(self.draws):
-            probabilities = self.network.probabilities()
-            likelihood = weighted_cross_entropy(
-                self.network(images, probabilities, noise), labels, weights
-            )
-            losses.append(likelihood + kl_weight * self.network.kl(probabilities) / pixels)
-        return torch.stack(losses).mean()
+        return self.bound(images, labels, weights, weights.numel(), self.kl_weight)
 
     def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Read a pretraining's state of CLIS, whose network may have had no spare kernels.
@@ -296,7 +281,7 @@ class CLIS(TaskLearner):
         if self.plain or self.information:
             sharpen(self.network, pretraining_examples(data, self.place))
         rate = self.optimisation.learning_rate
-        refine(self.network, data, self.place, self._bound, self.refinement, rate)
+        refine(self.network, data, self.place, self.bound, self.refinement, rate)
         self.network.hand_over()
         self.memory.clear()
         if self.threshold is None:
@@ -312,17 +297,9 @@ class CLIS(TaskLearner):
         Their parts are "network" (the weights' means), "variances", "gates" and, in
         pretraining, "embedding".
         """
-        gates = list(self.network.gates.parameters())
-        variances = [part.log_variance for part in gaussian_weights(self.network)]
-        known = {id(p) for p in [*gates, *variances]}
-        parts = {
-            "network": [p for p in self.network.parameters() if id(p) not in known],
-            "variances": variances,
-            "gates": gates,
-        }
-        return self.current_optimisation(
-            self, parts | {"embedding": [p for p in self.embedding.parameters() if p.requires_grad]}
-        )
+        parts = self.network.parameters_by_origin()
+        parts["embedding"] = [p for p in self.embedding.parameters() if p.requires_grad]
+        return self.current_optimisation(self, parts)
 
     def activation(self) -> list[Tensor]:
         """Return the probabilities pi of the gates."""
@@ -330,16 +307,9 @@ class CLIS(TaskLearner):
 
     def neighbour(self, images: Tensor) -> list[tuple[int, float, bool]]:
         """Find the stored task of least KL."""
-        if not len(self.memory):
-            return []
-        distances = [
-            self.memory.distances(mean, log_variance)
-            for mean, log_variance in zip(*self._embed(images), strict=True)
-        ]
-        return [
-            (int(d.argmin()), float(d.min()), bool(d.min() <= self.memory.threshold))
-            for d in distances
-        ]
+        embedded = zip(*self._embed(images), strict=True)
+        found = [self.memory.nearest(mean, log_variance) for mean, log_variance in embedded]
+        return [nearest for nearest in found if nearest is not None]
 
     @torch.no_grad()
     def begin(self, batch: TaskBatch) -> None:
@@ -348,30 +318,13 @@ class CLIS(TaskLearner):
         found = torch.stack(
             [torch.cat(self._find_gates(image[None], mask[None])) for image, mask in rows]
         ).mean(0)
-        self._begin_gates(found)
+        self.network.begin_gates(found)
         for gates in self.network.gates:
             gates.hand_over()  # type: ignore[operator]
         if self.update == "isolated" and self.steps:
-            self._open(found)
-
-    def _begin_gates(self, probabilities: Tensor) -> None:
-        for gates, part in zip(
-            self.network.gates, probabilities.split(self.network.counts), strict=True
-        ):
-            gates.begin_at(part)  # type: ignore[operator]
-
-    def _open(self, probabilities: Tensor) -> None:
-        """Choose the kernels that the isolated update learns, and open those that are closed.
-
-        None is chosen that is open in an earlier task while there is another, whichever task's
-        gates this one begins with. The prior variance of their weights is set to 1.
-        """
-        tasks = [torch.cat(gates) for gates in self.memory.gates(self.network.counts)]
-        used = torch.stack([self.pretrained_gates, probabilities, *tasks]).amax(0)
-        opened = [least_open(part, self.isolated) for part in used.split(self.network.counts)]
-        self.opened = torch.cat(opened)
-        self._begin_gates(open_gates(probabilities, self.opened))
-        widen_priors(self.network, opened)
+            tasks = [torch.cat(gates) for gates in self.memory.gates(self.network.counts)]
+            used = [self.pretrained_gates, *tasks]
+            self.opened = open_spare(self.network, used, found, self.isolated)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Remove the gradients of what the isolated update's phase leaves alone."""
@@ -397,8 +350,3 @@ class CLIS(TaskLearner):
         gates = self.network.probabilities(sample=False)
         for mean, log_variance in zip(*self._embed(batch["image"]), strict=True):
             self.memory.store(mean, log_variance, gates)
-
-
-def join(answers: list[Prediction]) -> Prediction:
-    """Join the answers to single images to that to a batch."""
-    return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))

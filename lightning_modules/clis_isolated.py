@@ -20,6 +20,29 @@ OPEN = 0.88
 """Probability with which spare kernels are opened: the sigmoid of the official code's 2."""
 
 
+def open_spare(network: CLISNetwork, used: Sequence[Tensor], found: Tensor, count: int) -> Tensor:
+    """Choose the kernels that a task learns, and open those that are closed.
+
+    None is chosen that is open in an earlier task while there is another, whichever task's gates
+    this one begins with. The prior variance of their weights is set to 1.
+
+    Args:
+        network: Network whose gates and priors change.
+        used: Gates (K,) of the pretraining and of every task so far.
+        found: Gates (K,) with which the task begins.
+        count: Most kernels of a layer.
+
+    Returns:
+        (K,) bool, True for a kernel that the task learns.
+    """
+    most_open = torch.stack([found, *used]).amax(0)
+    chosen = [least_open(part, count) for part in most_open.split(network.counts)]
+    opened = torch.cat(chosen)
+    network.begin_gates(open_gates(found, opened))
+    widen_priors(network, chosen)
+    return opened
+
+
 def least_open(probabilities: Tensor, count: int) -> Tensor:
     """Choose at most `count` kernels below `CLOSED`, the least open first; (K,) bool.
 

@@ -97,19 +97,16 @@ class TaskMemory(nn.Module):
     Args:
         latents: Number of latents of the embedding.
         gates: Number of gates of all layers.
-        threshold: Most KL between the Gaussians of an image and of a task that it is like; None for
-            any.
     """
 
     pairs: Tensor
     threshold: Tensor
+    """() most KL between the Gaussians of an image and of a task that it is like; any at first."""
 
-    def __init__(self, latents: int, gates: int, threshold: float | None = None) -> None:
+    def __init__(self, latents: int, gates: int) -> None:
         super().__init__()
         self.latents = latents
-        self.register_buffer(
-            "threshold", torch.tensor(math.inf if threshold is None else float(threshold))
-        )
+        self.register_buffer("threshold", torch.tensor(math.inf))
         self.register_buffer("pairs", torch.empty(0, 2 * latents + gates))
 
     def __len__(self) -> int:
@@ -134,18 +131,17 @@ class TaskMemory(nn.Module):
         known_mean, known_log_variance = self.pairs[:, : 2 * self.latents].chunk(2, 1)
         return gaussian_kl(mean[None], log_variance[None], known_mean, known_log_variance)
 
-    def nearest(self, mean: Tensor, log_variance: Tensor, counts: list[int]) -> list[Tensor] | None:
-        """Return the gates' probabilities of the task that an image is most like, a tensor a layer.
+    def nearest(self, mean: Tensor, log_variance: Tensor) -> tuple[int, float, bool] | None:
+        """Find the task that an image is most like.
 
-        None where it is like none.
+        Returns:
+            Its number, the KL to it, and whether that is within the threshold; None without tasks.
         """
         if not len(self):
             return None
         distances = self.distances(mean, log_variance)
         best = int(distances.argmin())
-        if distances[best] > self.threshold:
-            return None
-        return list(self.pairs[best, 2 * self.latents :].split(counts))
+        return best, float(distances[best]), bool(distances[best] <= self.threshold)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: object

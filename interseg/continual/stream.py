@@ -6,6 +6,7 @@ The callbacks of streams see a method and its data through these and `interseg/v
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from interseg.batches import Round, TaskBatch
@@ -66,6 +67,11 @@ class Prediction(NamedTuple):
 
     The rest is aleatoric.
     """
+
+
+def join_predictions(answers: Sequence[Prediction]) -> Prediction:
+    """Join the answers to single images to that to a batch."""
+    return Prediction(*(torch.cat(part) for part in zip(*answers, strict=True)))
 
 
 class TaskMethod(RoundMethod[TaskBatch, Prediction], Protocol):

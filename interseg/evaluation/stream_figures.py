@@ -76,11 +76,14 @@ def stream_figures(
             found[str(sequence)] |= {prefix + name: value for name, value in values.items()}
     names = next(iter(found.values())).keys()
     columns = {name: [values[name] for values in found.values()] for name in names}
+    measured = {
+        name: [value for value in values if not np.isnan(value)] for name, values in columns.items()
+    }
     return {
         "sequences": found,
         "mean": {name: mean_measured(np.array(values)) for name, values in columns.items()},
         "interval": {
-            name: interval(values) if len(values) > 1 else None for name, values in columns.items()
+            name: interval(values) if len(values) > 1 else None for name, values in measured.items()
         },
         "rounds": round_means(rows),
     }
@@ -101,7 +104,7 @@ def mean_matrix(rows: Sequence[Row]) -> dict[tuple[int, int], float]:
     for row in rows:
         if row["kind"] == "answer":
             found.setdefault((row["task"], row["image"]), []).append(row["basic"])
-    return {place: float(np.mean(values)) for place, values in found.items()}
+    return {place: mean_measured(np.array(values)) for place, values in found.items()}
 
 
 def round_kinds(rows: Sequence[Row]) -> list[str]:
@@ -120,6 +123,6 @@ def round_means(rows: Sequence[Row]) -> list[dict[str, Any]]:
         mean: dict[str, Any] = {"kind": kind}
         for name in ("basic", "seconds", "passes"):
             values = [row[name] for row in rows if row["kind"] == kind and name in row]
-            mean[name] = float(np.mean(values)) if values else None
+            mean[name] = mean_measured(np.array(values)) if values else None
         means.append(mean)
     return means

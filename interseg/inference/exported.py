@@ -61,10 +61,12 @@ class ExportedModel:
         self,
         image: str | Path | NDArray[np.uint8],
         mask: Mask | None = None,
-        threshold: float = 0.5,
+        threshold: float | None = None,
     ) -> "ExportedSession":
         """Open a session on a photo, a file or (H, W, 3) uint8 RGB; see `Model.session`."""
         pixels = photo_of(image)
+        if threshold is None:
+            threshold = float(self.pair.about.get("threshold", 0.5))  # exports of before have none
         if not 0 < threshold < 1:
             raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         return ExportedSession(self.pair, pixels, mask, math.log(threshold / (1 - threshold)))

@@ -45,13 +45,14 @@ class _Whole(nn.Module):
         return self.network(image, guidance)
 
 
-def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
+def export(method: Any, folder: Path, name: str, threshold: float = 0.5) -> dict[str, Any]:
     """Write `encoder.onnx`, `decoder.onnx`, `interseg.json` and `x-anylabeling.yaml`.
 
     Args:
         method: ITIS method, in evaluation mode on the CPU.
         folder: Folder for the files; it is made if missing.
         name: Name of the model for people.
+        threshold: Probability above which its sessions take a pixel for object.
 
     Returns:
         The content of `interseg.json`.
@@ -80,6 +81,7 @@ def export(method: Any, folder: Path, name: str) -> dict[str, Any]:
         "split": split,
         "previous": method.mask_map if method.uses_previous_mask else "none",
         "long_side": side,
+        "threshold": threshold,
         "pair": secrets.token_hex(8),  # the two files of one export know each other by it
     }
     folder.mkdir(parents=True, exist_ok=True)

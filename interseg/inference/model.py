@@ -17,6 +17,8 @@ from interseg.inference.session import Session, open_sessions
 
 Photo = str | Path | NDArray[np.uint8]
 """A file, or (H, W, 3) uint8 RGB."""
+FRAMEWORK = ("callbacks", "configs", "datamodules", "lightning_modules")
+"""Packages that build a method, beside this one."""
 
 
 class Model:
@@ -73,11 +75,11 @@ def load_model(path: Path, overrides: Sequence[str], device: str, trusted: Seque
 
 def shadowing(error: ImportError) -> str | None:
     """Find the package of the user's own that was imported in the place of one of ours."""
-    for name in ((error.name or "").partition(".")[0], "configs"):
+    own = Path(__file__).resolve().parents[2]
+    for name in {(error.name or "").partition(".")[0], "configs"} & {*FRAMEWORK}:
         found = sys.modules.get(name)
         places = [*getattr(found, "__path__", [])] or [getattr(found, "__file__", None)]
-        own = Path(__file__).parents[2]
-        if name and places[0] and Path(places[0]).resolve().parent != own:
+        if places[0] and Path(places[0]).resolve().parent != own:
             return places[0]
     return None
 

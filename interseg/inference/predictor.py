@@ -152,7 +152,8 @@ class Predictor:
         if self.options.zoom is None:
             return None
         previous = batch["previous"][row].cpu().numpy()
-        before = previous > 0.5 if previous.dtype == np.float32 else previous
+        soft = previous.dtype == np.float32
+        before = previous > batch.get("threshold", 0.5) if soft else previous
         return self.options.zoom.box(before, clicks, batch["states"][row].get("box"))
 
     def _side(self, zoom: ZoomIn) -> int | tuple[int, int]:
@@ -187,6 +188,7 @@ class Predictor:
 def rows_of_round(batch: ClickBatch, rows: list[int]) -> ClickBatch:
     """Select rows of a round's batch, whose states are still to be given."""
     part = rows_of(batch, rows) | {"id": batch["id"][rows], "states": []}
+    part["threshold"] = batch.get("threshold", 0.5)
     if "encoded" in batch:
         part["encoded"] = {key: value[rows] for key, value in batch["encoded"].items()}
     return part

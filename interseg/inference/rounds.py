@@ -3,6 +3,7 @@
 Sessions of one segmenter and one size of image are answered together.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -153,7 +154,7 @@ def foresee(session: OpenSession, clicks: Sequence[Click], together: int = 8) ->
 
 
 def round_batch(sessions: Sequence[OpenSession], clicks: Sequence[Click]) -> ClickBatch:
-    """Make the batch of sessions of one size, including their next clicks."""
+    """Make the batch of sessions of one size and threshold, including their next clicks."""
     device = sessions[0].image.device
     given = []
     for session, click in zip(sessions, clicks, strict=True):
@@ -169,6 +170,7 @@ def round_batch(sessions: Sequence[OpenSession], clicks: Sequence[Click]) -> Cli
         "clicks": pad_clicks(given).to(device),
         "previous": previous,
         "encoded": join_parts([session.encoded for session in sessions]),
+        "threshold": 1 / (1 + math.exp(-sessions[0].logit_threshold)),
         "states": [session.state for session in sessions],
     }
 

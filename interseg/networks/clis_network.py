@@ -18,6 +18,7 @@ from interseg.continual.bayesian import (
 )
 from interseg.continual.gates import BuffetGates
 from interseg.errors import InputError
+from interseg.losses import weighted_cross_entropy
 
 DIVISOR = 8
 """Product of three poolings by 2."""
@@ -225,11 +226,56 @@ class CLISNetwork(nn.Module):
             terms += gates.kl(p)  # type: ignore[operator]
         return torch.stack(terms).sum() + bayesian_kl(self)
 
+    @torch.no_grad()
+    def begin_gates(self, probabilities: Tensor) -> None:
+        """Set the gates of all layers, (K,) in their order."""
+        for gates, part in zip(self.gates, probabilities.split(self.counts), strict=True):
+            gates.begin_at(part)  # type: ignore[operator]
+
+    def parameters_by_origin(self) -> dict[str, list[nn.Parameter]]:
+        """Part the weights: the "network"'s means, its "variances", and the "gates"."""
+        gates = list(self.gates.parameters())
+        variances = [part.log_variance for part in gaussian_weights(self)]
+        known = {id(parameter) for parameter in (*gates, *variances)}
+        others = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return {"network": others, "variances": variances, "gates": gates}
+
     def hand_over(self) -> None:
         """Make the posterior of weights and gates the prior of the next task."""
         for module in self.modules():
             if isinstance(module, GaussianWeights | BuffetGates):
                 module.hand_over()
+
+
+def evidence_bound(
+    network: CLISNetwork,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    pixels: float,
+    kl_weight: float,
+    noise: float = 1.0,
+    draws: int = 1,
+) -> Tensor:
+    """Compute the mean over draws of the negative bound of eq. 6, a pixel.
+
+    Args:
+        network: Variational network.
+        images: (B, 3, H, W).
+        labels: (B, H, W), or probabilities of classes (B, C, H, W).
+        weights: (B, H, W) of the pixels in the likelihood, eq. 15.
+        pixels: Number of pixels by which the KL terms are divided, as the likelihood is.
+        kl_weight: Weight of the KL terms.
+        noise: Share of the weights' noise.
+        draws: Number of draws of weights and gates.
+    """
+    losses = []
+    for _ in range(draws):
+        probabilities = network.probabilities()
+        logits = network(images, probabilities, noise)
+        likelihood = weighted_cross_entropy(logits, labels, weights)
+        losses.append(likelihood + kl_weight * network.kl(probabilities) / pixels)
+    return torch.stack(losses).mean()
 
 
 def he_start(weight: Tensor) -> None:

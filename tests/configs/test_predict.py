@@ -135,7 +135,12 @@ def test_an_exported_run_answers_as_the_run(run, data, tmp_path):
         session.click(30, 24)
         session.click(5, 5, label=0)
     assert np.abs(sessions[0].probabilities - sessions[1].probabilities).max() < 1e-4
-    result = called("export.py", "--checkpoint", run, "--out", tmp_path / "other", "flip=true")
+    export = ["export.py", "--checkpoint", run, "--out", tmp_path / "other"]
+    result = called(*export, "model.long_side=64", "callbacks.loop.threshold=0.3")
+    assert result.returncode == 0, result.stderr
+    low = interseg.load(tmp_path / "other", device="cpu").session(data / "images" / "0.png")
+    assert np.array_equal(low.click(30, 24), low.probabilities > 0.3)
+    result = called(*export, "flip=true")
     assert result.returncode == 2
     assert "refiner, zoom, flip and model.cascade cannot be part of an export" in result.stderr
 

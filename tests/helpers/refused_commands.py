@@ -61,6 +61,11 @@ REFUSED = [
     ),
     (
         "train",
+        "trainer.limit_val_batches=1.0 trainer.val_check_interval=1000",
+        "trainer.val_check_interval is 1000, and an epoch has ",
+    ),
+    (
+        "train",
         "trainer.check_val_every_n_epoch=0",
         "trainer.check_val_every_n_epoch is 0; give 1 or more",
     ),

@@ -56,7 +56,8 @@ def test_an_answer_is_the_mean_of_its_draws_and_its_entropy():
 
 
 def test_gates_are_the_most_alike_tasks_or_the_pretrained_ones():
-    module, seen = clis(threshold=5.0).eval(), []
+    module, seen = clis().eval(), []
+    module.memory.threshold.fill_(5.0)
     module.network.forward = lambda image, gates=None, sample=True: (
         seen.append(gates),
         torch.zeros(1, 2, 16, 24),

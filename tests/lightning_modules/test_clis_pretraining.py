@@ -66,7 +66,7 @@ def test_refinement_lowers_the_bound_on_the_pretrainings_images():
         torch.manual_seed(1)
         bounds.append(
             sum(
-                module._bound(images, labels, torch.ones_like(labels), math.inf, 1.0).item()
+                module.bound(images, labels, torch.ones_like(labels), math.inf, 1.0).item()
                 for _ in range(5)
             )
         )

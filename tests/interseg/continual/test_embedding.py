@@ -54,16 +54,21 @@ def test_the_paper_has_three_blocks_and_two_dense_layers_each_way():
 
 def test_an_image_finds_the_task_that_it_is_like():
     memory = TaskMemory(4, 5)
-    assert memory.nearest(torch.zeros(4), torch.zeros(4), [2, 3]) is None
+    assert memory.nearest(torch.zeros(4), torch.zeros(4)) is None
     gates = [[torch.full((2,), 0.1 * t), torch.full((3,), 0.2 * t)] for t in range(3)]
     for t in range(3):
         memory.store(torch.full((4,), float(t)), torch.zeros(4), gates[t])
     for t, where in ((0, -1.0), (1, 1.2), (2, 9.0)):
-        found = memory.nearest(torch.full((4,), where), torch.zeros(4), [2, 3])
-        assert [f.tolist() for f in found] == [g.tolist() for g in gates[t]]
+        found, distance, near = memory.nearest(torch.full((4,), where), torch.zeros(4))
+        assert found == t
+        least = memory.distances(torch.full((4,), where), torch.zeros(4)).min()
+        assert distance == float(least)
+        assert near
+        stored = memory.gates([2, 3])[found]
+        assert [f.tolist() for f in stored] == [g.tolist() for g in gates[t]]
     memory.threshold.fill_(1.0)
-    assert memory.nearest(torch.full((4,), 9.0), torch.zeros(4), [2, 3]) is None
-    assert memory.nearest(torch.full((4,), 2.1), torch.zeros(4), [2, 3]) is not None
+    for where, near in ((9.0, False), (2.1, True)):
+        assert memory.nearest(torch.full((4,), where), torch.zeros(4))[2] == near
     memory.clear()
     assert len(memory) == 0
 

@@ -236,6 +236,7 @@ def test_its_files_say_what_they_are(exported):
         "split": False,
         "previous": "none",
         "long_side": 48,
+        "threshold": 0.5,
     }
     assert json.loads((exported("itis/once.yaml")[1] / "interseg.json").read_text())["split"]
     card = yaml.safe_load((folder / "x-anylabeling.yaml").read_text())

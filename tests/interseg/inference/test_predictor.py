@@ -97,6 +97,17 @@ def test_zoom_in_shows_the_box_and_pastes_the_answer():
         assert min(abs(int(a) - y) + abs(int(b) - x) for a, b in positive.tolist()) <= 1
 
 
+def test_the_box_holds_what_is_object_at_the_sessions_threshold():
+    given = batch()
+    given["previous"] = torch.zeros(2, 40, 60)
+    given["previous"][:, 5:35, 5:50] = 0.3
+    options = InferenceOptions(zoom=ZoomIn(long_side=48, min_crop=4, expansion=1.0))
+    predictor = Predictor(network(), encode, options=options)
+    for threshold, zoomed in ((0.2, True), (0.5, False)):
+        states = answered(predictor, given | {"threshold": threshold}).states
+        assert all((state.get("box") is not None) == zoomed for state in states)
+
+
 def test_variables_of_another_view_are_forgotten():
     given = batch()
     predictor = Predictor(
