@@ -28,7 +28,7 @@ from configs.console import guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
 from configs.run import build_model, needs, tell, trainer, wait_for_slow_ranks
-from configs.starting import COMMAND, refuse_another
+from configs.starting import COMMAND, forget_dashboard, refuse_another
 from datamodules.base import ClickDataModule
 from interseg.checkpoints import digest
 from interseg.errors import InputError
@@ -87,6 +87,8 @@ def main() -> int:
         model = build_evaluated(config, file, options.trust)
         record.keys = outcome_keys(getattr(model, "contributions", ()))
         open_folder(folder, written)
+        if config["overwrite"]:
+            forget_dashboard(folder)
         wait_for_slow_ranks()
         test = trainer(config, folder, options.trust)
         callback_of(test, NumberOfClicks)  # without it the evaluation would leave no figures

@@ -68,12 +68,19 @@ def combinations(sweep: dict[str, Any], count: int | None = None) -> list[dict[s
     method, parameters = sweep.get("method"), sweep.get("parameters", {})
     if not parameters:
         raise InputError("the sweep has no parameters")
-    if count is not None and count > 0:
+    for key, parameter in parameters.items():
+        if not isinstance(parameter, dict):
+            raise InputError(
+                f"the sweep's parameter {key} is {parameter!r}; write {key}: {{values: [...]}}"
+            )
+    if count is not None and count < 1:
+        raise InputError(f"--count is {count}; give 1 or more, or leave it out for a grid")
+    if count is not None:
         generator = np.random.default_rng(0)
         return [draw_job(parameters, generator) for _ in range(count)]
     if method != "grid":
         raise InputError(
-            f"the sweep's method is {method!r}, --count {count}: "
+            f"the sweep's method is {method!r}: "
             "give --count N to draw N jobs at random, or use `wandb sweep`"
         )
     choices = [list_values(key, parameter) for key, parameter in parameters.items()]
@@ -128,7 +135,7 @@ def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
     They are the sweep's command without wandb, with the values in place of its `${args...}`.
     """
     given = [
-        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        f"{key}={value if isinstance(value, str) else as_override(value)}"
         for key, value in values.items()
     ]
     words: list[str] = []
@@ -138,6 +145,14 @@ def line(sweep: dict[str, Any], values: dict[str, Any], run: Path) -> str:
         elif word not in {*MACROS, sweep.get("program"), "logger=wandb"}:
             words.append(re.sub(r"\$\{envvar:(\w+)\}", lambda found: environment(found[1]), word))
     return shlex.join([*words, f"run={run.resolve()}"])
+
+
+def as_override(value: Any) -> str:
+    """Write a value as YAML reads it, whose infinities and NaN are not JSON's."""
+    text = json.dumps(value)
+    for ours, theirs in (("-Infinity", "-.inf"), ("Infinity", ".inf"), ("NaN", ".nan")):
+        text = re.sub(rf"(?<![\w\"]){ours}(?![\w\"])", theirs, text)
+    return text
 
 
 def environment(name: str) -> str:

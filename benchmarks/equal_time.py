@@ -10,6 +10,7 @@ import argparse
 import json
 import shlex
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def arguments_of(description: str, rows: Iterable[str]) -> argparse.ArgumentPars
 
 def train_and_evaluate(rows: Mapping[str, Sequence[str]], options: argparse.Namespace) -> Table:
     """Train and evaluate every row with every seed, the seeds of all rows in turn."""
+    if not 0 <= options.first_seed < options.seeds:
+        sys.exit(f"--first-seed is {options.first_seed}; it is below --seeds {options.seeds}")
     table: Table = {row: [] for row in options.rows}
     for seed in range(options.first_seed, options.seeds):
         for row in options.rows:

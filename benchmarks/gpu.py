@@ -130,12 +130,13 @@ def measurements(
 
 
 def measure_row(folder: Path, name: str, line: Sequence[str]) -> str:
-    """Run a measurement, unless its output exists, and return its part of the page.
+    """Run a measurement, unless the same line's output exists, and return its part of the page.
 
     The part of one that fails has its error, and the others go on.
     """
     file = folder / f"{name.replace(',', '').replace(' ', '_')}.txt"
-    if not file.exists():
+    command = f"python -m {shlex.join(line)}\n"
+    if not file.exists() or not file.read_text().startswith(command):
         print(" ".join(["python -m", *line]), flush=True)
         code, output, errors = run_module(line)
         if code:
@@ -143,8 +144,9 @@ def measure_row(folder: Path, name: str, line: Sequence[str]) -> str:
             return part(name, line, f"failed: {reason[:500]}")
         lines = [text for text in output.splitlines() if any(letter.isdigit() for letter in text)]
         devices = ("GPU available", "TPU available")
-        file.write_text("\n".join(text for text in lines if not text.startswith(devices)))
-    return part(name, line, file.read_text())
+        output = "\n".join(text for text in lines if not text.startswith(devices))
+        file.write_text(command + output)
+    return part(name, line, file.read_text().removeprefix(command))
 
 
 def run_module(line: Sequence[str]) -> tuple[int, str, str]:

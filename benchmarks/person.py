@@ -24,6 +24,7 @@ from annotate.exports import export
 from annotate.photos import Project
 from annotate.server import serving
 from annotate.truth import Truth
+from benchmarks.running import ROOT
 from configs.console import guarded
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Row, read_objects
@@ -144,7 +145,9 @@ def annotate_and_compare(
         "trainer.enable_progress_bar=false",
     ]
     subprocess.run(
-        [sys.executable, "evaluate.py", *words, *quiet], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, ROOT / "evaluate.py", *words, *quiet],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     theirs = read_objects(played / "objects.csv")[1]
     project = Project(

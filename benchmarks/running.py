@@ -20,8 +20,8 @@ def run_once(proof: Path, script: str, *line: str) -> None:
     """Run a command, unless its proof exists.
 
     The process ends if the command fails, if an evaluation left objects out, if another line made
-    what is in the proof's folder (it stands beside the folder, in a file `.line`), and after
-    SLURM's signal to stop (`train.sh`).
+    what is in the proof's folder (it stands beside the folder, in a file `.line`), and once the
+    command has answered a signal to stop (SLURM's, or SIGTERM), which is passed on.
 
     Args:
         proof: File that exists once the command has finished; it is made if the command makes none.
@@ -34,8 +34,12 @@ def run_once(proof: Path, script: str, *line: str) -> None:
         return
     print(" ".join(["python", script, *line]), flush=True)
     signals: list[int] = []
+    endings = (signal.SIGUSR1, signal.SIGTERM)
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    before = signal.signal(signal.SIGUSR1, lambda number, frame: signals.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: signals.append(number))
+        for number in endings
+    }
     with subprocess.Popen([sys.executable, ROOT / script, *line], text=True, **pipes) as command:
 
         def pass_on(number: int, frame: Any) -> None:
@@ -43,9 +47,15 @@ def run_once(proof: Path, script: str, *line: str) -> None:
             # SLURM signals a step's tasks, on some clusters not the processes that they started
             command.send_signal(number)
 
-        signal.signal(signal.SIGUSR1, pass_on)
-        _, errors = command.communicate()
-    signal.signal(signal.SIGUSR1, before)
+        for number in endings:
+            signal.signal(number, pass_on)
+        try:
+            _, errors = command.communicate()
+        except KeyboardInterrupt:  # the terminal has told the command, which ends its step
+            command.wait()
+            raise
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if signals:
         sys.exit(0)  # the command resumes from its checkpoint
     if command.returncode:

@@ -123,7 +123,8 @@ def measure_waiting(
 ) -> None:
     """Print objects a second of a training, and the share of its time that it waits for batches.
 
-    Times are those of Lightning's own profiler.
+    Times are those of Lightning's own profiler: of a step, and of the hooks before and after it, in
+    which users click and kept features are read.
     """
     profiler = SimpleProfiler()
     Trainer(
@@ -136,7 +137,13 @@ def measure_waiting(
         **QUIET,
     ).fit(model, data)
     fetches = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
-    steps = profiler.recorded_durations["run_training_batch"]
+    batches = profiler.recorded_durations["run_training_batch"]
+    hooks = [
+        durations
+        for name, durations in profiler.recorded_durations.items()
+        if name.endswith((".on_train_batch_start", ".on_train_batch_end"))
+    ]
+    steps = [sum(parts) for parts in zip(batches, *hooks, strict=True)]
     each = len(steps) // epochs
     start = each if epochs > 1 else 0  # the first epoch compiles, and fills stores
     last = [index for index in range(start, len(steps)) if index % each]

@@ -64,9 +64,27 @@ def load(
         if isinstance(part.get("data"), dict) and "_target_" in part["data"]:
             config = config | {"data": {}}  # no option of another set stays, of one class either
         config = merge(config, part, "", trusted)
-    for override in overrides:
+    for override in targets_first(overrides):
         config = merge(config, parse(override), "", trusted)
     return wire(config, trusted)
+
+
+def targets_first(overrides: Sequence[str]) -> list[str]:
+    """Move each `NODE._target_=CLASS` before other overrides of its node, which it would remove."""
+    ordered: list[str] = []
+    for override in overrides:
+        key = override.partition("=")[0]
+        node, _, last = key.rpartition(".")
+        own = [
+            place
+            for place, other in enumerate(ordered)
+            if last == "_target_"
+            and node
+            and other.startswith(f"{node}.")
+            and not other.startswith(f"{key}=")
+        ]
+        ordered.insert(min(own, default=len(ordered)), override)
+    return ordered
 
 
 def parse(override: str) -> Node:
@@ -76,6 +94,8 @@ def parse(override: str) -> Node:
     key, _, value = override.partition("=")
     if re.match(r"#|[^\"'\[{].* #", value):  # a colour or a path, of which YAML would keep less
         override = f"{key}={json.dumps(value)}"
+    if value == "None":  # as wandb's agent writes a sweep's null
+        override = f"{key}=null"
     try:
         return plain(OmegaConf.from_dotlist([override]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:

@@ -59,13 +59,13 @@ def trainer(
     arguments["max_time"] = duration(arguments.get("max_time"))
     layers = [SyncNorms()] if arguments.get("sync_batchnorm") else []
     check_arguments(Trainer, arguments, "trainer")
-    tables, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
     for name, callback in named.items():
         if isinstance(callback, dict):
             raise InputError(
                 f"callbacks.{name} is {callback}, which names no _target_; give one, or "
                 f"callbacks.{name}=null"
             )
+    tables, dashboards = loggers(config, folder, resumed)  # last, because loggers create files
     callbacks = [*(c for c in named.values() if c is not None), *dashboards]
     shown = arguments.get("enable_progress_bar") is not False and any(
         isinstance(c, ProgressBar) for c in callbacks

@@ -14,6 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from interseg.continual.protocol import StreamProtocol
+from interseg.continual.transfer import mean_measured
 from interseg.errors import InputError
 from interseg.evaluation.grouping import OWN, group_runs
 from interseg.evaluation.metrics import interval
@@ -209,8 +210,9 @@ class StreamMethod(NamedTuple):
         found = [(0.0, float(np.mean(before)))] if before else []
         for number in sorted({r.number for r in self.rounds}):
             now = [r for r in self.rounds if r.number == number]
-            cost, quality = np.mean([(r.cost, r.quality) for r in now], axis=0)
-            found.append((float(cost), float(quality)))
+            cost = float(np.mean([r.cost for r in now]))
+            quality = mean_measured(np.array([r.quality for r in now]))
+            found.append((cost, quality))
         return found
 
 
@@ -279,8 +281,9 @@ def transfer_table(
         means, cells = [], []
         for figure in known:
             key, sign = prefix + figure, -1 if figure in LOWER else 1
-            means.append(f"{np.mean([own[k][key] for k in own]):.3f}")
+            means.append(f"{mean_measured(np.array([own[k][key] for k in own])):.3f}")
             lead = [sign * (theirs[k][key] - own[k][key]) for k in own]
+            lead = [value for value in lead if not np.isnan(value)]
             spread = " [{:+.3f}, {:+.3f}]".format(*interval(lead)) if len(lead) > 1 else ""
             cells.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
         table.append([method, *means, *cells])

@@ -72,6 +72,19 @@ def test_no_mode_is_a_word_that_yaml_reads_as_true_or_false(mode):
     assert parse(f"mode={mode}") == {"mode": mode}
 
 
+def test_overrides_of_a_node_stand_whenever_its_class_is_named():
+    best = "pytorch_lightning.callbacks.ModelCheckpoint"
+    words = ["callbacks.best.monitor=val/noc@85", f"callbacks.best._target_={best}"]
+    for given in (words, words[::-1]):
+        assert load(["small.yaml"], given)["callbacks"]["best"] == {
+            "_target_": best,
+            "monitor": "val/noc@85",
+        }
+    again = load(["small.yaml"], [words[1], "callbacks.best._target_=callbacks.requeue.Requeue"])
+    assert again["callbacks"]["best"] == {"_target_": "callbacks.requeue.Requeue"}, "the last one"
+    assert load(["small.yaml"], ["run=None"])["run"] is None, "as wandb's agent writes null"
+
+
 def test_null_removes_a_callback_and_a_new_name_adds_one():
     config = load(
         ["itis.yaml"],

@@ -1,5 +1,6 @@
 """Sweeps without wandb: every file of configs/sweeps gives jobs whose arguments train.py takes."""
 
+import math
 import shlex
 from pathlib import Path
 
@@ -45,9 +46,11 @@ def test_every_sweep_gives_jobs_that_train_takes(file, tmp_path, monkeypatch, ca
 
 def test_values_are_written_as_yaml_reads_them(tmp_path):
     given = {"a": None, "b": True, "c": [1, None], "d": "${data.root}", "e": 1e-3, "f": "1e-3"}
+    given |= {"g": [math.inf, -math.inf, "Infinity"]}
     words = shlex.split(sweep.line({}, given, tmp_path))[:-1]
     assert [next(iter(parse(word).values())) for word in words] == [
-        *(None, True, [1, None], "${data.root}", 0.001, 0.001)
+        *(None, True, [1, None], "${data.root}", 0.001, 0.001),
+        [math.inf, -math.inf, "Infinity"],
     ]
 
 
@@ -78,7 +81,13 @@ def test_draws_follow_their_distribution_and_are_the_same_again():
 @pytest.mark.parametrize(
     ("content", "count", "message"),
     [
-        ({"method": "bayes", "parameters": {"a": {"value": 1}}}, None, "'bayes', --count None"),
+        ({"method": "bayes", "parameters": {"a": {"value": 1}}}, None, "'bayes': give --count N"),
+        ({"method": "grid", "parameters": {"a": {"value": 1}}}, 0, "--count is 0; give 1 or more"),
+        (
+            {"method": "grid", "parameters": {"a": [1, 2]}},
+            None,
+            r"a is \[1, 2\]; write a: {values:",
+        ),
         ({"method": "grid", "parameters": {"a": {"min": 1, "max": 2}}}, None, "a has no values"),
         (
             {"method": "random", "parameters": {"a": {"mu": 1}}},
