@@ -2,8 +2,9 @@
 
 One click selects the object, clicks on its boundary correct it.
 
-The networks are in `interseg/networks/two_in_one_network.py`, the loss in `interseg/losses.py`, the
-users in `interseg/clicks/boundary.py`.
+The networks are in `interseg/networks/two_in_one_network.py`, their answers in
+`interseg/inference/select_refine.py`, the loss in `interseg/losses.py`, the users in
+`interseg/clicks/boundary.py`.
 """
 
 from typing import Any
@@ -17,25 +18,21 @@ from interseg.clicks.boundary import RefinementClicks
 from interseg.clicks.guidance import GaussianGuidance, Guidance
 from interseg.clicks.layout import (
     BOUNDARY,
-    KINDS,
     REGION,
-    Clicks,
     check_inside,
-    pad_clicks,
     unpad_clicks,
 )
-from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
 from interseg.evaluation.encoding import Encoding
 from interseg.inference.scene import encode_view
 from interseg.inference.segmenter import Answer, State
+from interseg.inference.select_refine import SelectAndRefine, is_selection
 from interseg.losses import BoundaryAwareCrossEntropy, label_counts
-from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.guided import encodes_once
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
-from interseg.views import Box, Side, check_side, resize_logits, restore, scale_box
+from interseg.views import Side, check_side, resize_logits
 from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one_targets import RefinementTargets
@@ -90,23 +87,19 @@ class TwoInOne(InteractiveModule):
         long_side: Side = None,
     ) -> None:
         super().__init__()
-        if not 0 < threshold < 1 or padding < 0:
-            raise InputError(
-                f"threshold={threshold}, padding={padding}; use a probability and a number of "
-                "pixels"
-            )
         self.network = network
-        self.guidance = guidance or GaussianGuidance(std=10, clip=30)
+        encoding = guidance or GaussianGuidance(std=10, clip=30)
+        self.answers = SelectAndRefine(network, encoding, threshold, padding)
         self.loss = loss or BoundaryAwareCrossEntropy()
-        self.signed = network.guidance_channels == 2
-        self.kinds = (REGION,) if self.signed else (REGION, BOUNDARY)
+        signed = self.answers.signed
+        self.kinds = (REGION,) if signed else (REGION, BOUNDARY)
         self.targets = RefinementTargets(
-            RefinementClicks(self.signed, perturbation=perturbation),
+            RefinementClicks(signed, perturbation=perturbation),
             selected,
             emphasis,
             emphasis_side,
         )
-        self.selection_epochs, self.threshold, self.padding = selection_epochs, threshold, padding
+        self.selection_epochs = selection_epochs
         self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
         self._refined = False
 
@@ -146,10 +139,10 @@ class TwoInOne(InteractiveModule):
         for rows in clicks:
             # in training small objects vanish from the view, and nothing selects them
             if not self.training or is_selection(rows):
-                self._check(rows)
+                self.answers.check(rows)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
-            self._select(batch, view, new, states)
+            self.answers.select(batch, view, new, states)
         answers = torch.stack([state["selection"] for state in states])
         refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
         if refined:
@@ -157,87 +150,11 @@ class TwoInOne(InteractiveModule):
             features = torch.stack([states[i]["features"] for i in refined])
             size = view["image"].shape[-2:]
             boxes = [
-                self._crop(states[i], rows, size) for i, rows in zip(refined, later, strict=True)
+                self.answers.crop(states[i], rows, size)
+                for i, rows in zip(refined, later, strict=True)
             ]
-            answers[refined] = self._refine(features, later, boxes, size)
+            answers[refined] = self.answers.refine(features, later, boxes, size)
         return Answer(resize_logits(answers, batch["image"].shape[-2:]), states)
-
-    def _select(
-        self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
-    ) -> None:
-        """Run the selection of some rows, and put its logits, features and box into their states.
-
-        For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
-        that with its padding.
-        """
-        maps = self._selection_map(view["clicks"][rows], view["image"].shape[-2:])
-        logits, features = self.network(view["image"][rows], maps, **self._known(batch, rows))
-        size = batch["image"].shape[-2:]
-        seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
-        for i, row, feature in zip(rows, logits, features, strict=True):
-            trimmed = trimmed_box(row[0], self.threshold)
-            box = trimmed.grow(self.padding, *seen)
-            boxes = {
-                "trimmed": scale_box(trimmed, seen, full),
-                "crop": scale_box(box, seen, full),
-            }
-            states[i] = {"selection": row, "features": feature, "box": box} | boxes
-
-    def _crop(self, state: State, clicks: Clicks, size: torch.Size) -> Box:
-        """Find the crop of a selection in a view of (height, width), which holds the clicks."""
-        return self.network.snap(state["box"].with_clicks(clicks), state["features"][None], size)
-
-    def _known(self, batch: ClickBatch, rows: list[int]) -> dict[str, Any]:
-        """Give the network's arguments for some rows' photos: encodings, or kept features."""
-        encoded = {
-            key: value[rows] for key, value in batch.get("encoded", {}).items() if key != "image"
-        }
-        if encoded:
-            return {"encoded": encoded}
-        return (
-            {"features": [level[rows] for level in batch["features"]]}
-            if "features" in batch
-            else {}
-        )
-
-    def _check(self, clicks: Clicks) -> None:
-        """Raise `InputError` for clicks that this network does not know."""
-        if not is_selection(clicks):
-            raise InputError("the first click selects the object: give one with label 1")
-        wanted, names = (
-            (REGION, "object or background") if self.signed else (BOUNDARY, "the object's boundary")
-        )
-        for y, x, label, kind in clicks[1:].tolist():
-            if kind != wanted:
-                given = f"click (y={y}, x={x}) is of kind {KINDS[kind]}"
-                raise InputError(
-                    f"{given}; clicks after the first are of kind {KINDS[wanted]}, on {names} "
-                    "(callbacks.loop.user)"
-                )
-            if kind == BOUNDARY and label != 1:
-                raise InputError(
-                    f"click (y={y}, x={x}) has label {label}; a click on the object's boundary has "
-                    "label 1"
-                )
-
-    def _selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
-        """Draw the maps (B, 1, H, W) of the first clicks."""
-        return self.guidance(clicks[:, :1], *size)[:, :1]
-
-    def _refine(
-        self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size
-    ) -> Tensor:
-        """Compute logits (b, 1, H, W) of crops, background beyond them."""
-        rows = pad_clicks(clicks)
-        rows[..., 3] = rows[..., 3].clamp_max(REGION)  # boundary clicks are the one map
-        maps = self.guidance(rows.to(features.device), *size)[:, : self.network.guidance_channels]
-        logits = self.network.refine(features, maps, boxes)
-        return torch.cat(
-            [
-                restore(row[None], box, (size[0], size[1]))
-                for row, box in zip(logits, boxes, strict=True)
-            ]
-        )
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """Take a step of the phase that the epoch is in."""
@@ -263,8 +180,10 @@ class TwoInOne(InteractiveModule):
 
     def _selection_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         self._refined = True
-        maps = self._selection_map(batch["clicks"], batch["image"].shape[-2:])
-        logits, _ = self.network(batch["image"], maps, **self._known(batch, list(range(len(maps)))))
+        maps = self.answers.selection_map(batch["clicks"], batch["image"].shape[-2:])
+        logits, _ = self.network(
+            batch["image"], maps, **self.answers.arguments_of(batch, list(range(len(maps))))
+        )
         loss = self.loss(
             logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
         )
@@ -279,21 +198,21 @@ class TwoInOne(InteractiveModule):
         new = [i for i, state in enumerate(states) if "features" not in state]
         with torch.no_grad():
             if new:
-                self._select(batch, batch, new, states)
+                self.answers.select(batch, batch, new, states)
         logits, features = (
             torch.stack([state[key] for state in states]) for key in ("selection", "features")
         )
         chosen = self.targets.choose(
             (logits[:, 0] > 0).cpu().numpy(),
             batch,
-            lambda row, clicks: self._crop(states[row], clicks, size),
+            lambda row, clicks: self.answers.crop(states[row], clicks, size),
             (self._seed, self.current_epoch),
         )
         rows = [o.row for o in chosen]
         refined = logits[:0]
         if rows:
             clicks, boxes = [o.clicks for o in chosen], [o.box for o in chosen]
-            refined = self._refine(features[rows], clicks, boxes, size)
+            refined = self.answers.refine(features[rows], clicks, boxes, size)
         mask, weight = self.targets.targets(chosen, batch["mask"])
         counts = self._counts(mask)
         self._refined |= bool(counts.sum() > 0)
@@ -332,8 +251,3 @@ class TwoInOne(InteractiveModule):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())
-
-
-def is_selection(clicks: Clicks) -> bool:
-    """Test whether clicks (n, 4) begin with one on the object."""
-    return len(clicks) > 0 and bool((clicks[0, 2:] == (1, REGION)).all())

@@ -103,7 +103,7 @@ def slow_refinement_step(module, given):
         }
         with torch.no_grad():
             logits, features = network(
-                one["image"], module.guidance(one["clicks"][:, :1], 64, 96)[:, :1]
+                one["image"], module.answers.guidance(one["clicks"][:, :1], 64, 96)[:, :1]
             )
         prediction, mask = (logits[0, 0] > 0).numpy(), one["mask"][0].numpy()
         if not module.targets.selected[0] <= iou(prediction, mask) <= module.targets.selected[1]:
@@ -120,7 +120,7 @@ def slow_refinement_step(module, given):
             max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)
         ).with_clicks(clicks)
         one_label = torch.from_numpy(clicks_of([(y, x, 1) for y, x, *_ in clicks.tolist()]))[None]
-        maps = module.guidance(one_label, 64, 96)[:, :1]
+        maps = module.answers.guidance(one_label, 64, 96)[:, :1]
         answer = restore(network.refine(features, maps, [box]), box, (64, 96))
         target = torch.full((1, 64, 96), 255, dtype=torch.uint8)
         target[:, box.top : box.bottom, box.left : box.right] = one["mask"][
