@@ -31,7 +31,7 @@ from lightning_modules.base import (
     spare,
     update,
 )
-from lightning_modules.optimisation import Optimisation
+from lightning_modules.optimisation import Optimisation, check_constant
 
 
 class Dynamic3D(InteractiveModule, VolumeMethod):
@@ -111,15 +111,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         self.smoothing, self.smoothing_floor = smoothing, smoothing_floor
         self.smoothing_rate = smoothing_rate
         self.optimisation = optimisation or Optimisation("adam", learning_rate=1e-3)
-        if (
-            self.optimisation.schedule != "constant"
-            or self.optimisation.milestones
-            or self.optimisation.warmup
-        ):
-            raise InputError(
-                "a stream's end is not known: give model.optimisation without schedule, "
-                "milestones and warmup"
-            )
+        check_constant(self.optimisation, "a stream's end is not known")
         self.register_buffer("before", torch.empty(0))
         self._built: dict[str, Tensor] = {}
         self.remembered: dict[str, Any] | None = None
@@ -297,7 +289,7 @@ class Dynamic3D(InteractiveModule, VolumeMethod):
         return weighted_cross_entropy_and_dice(self.segment({"volume": volume}), target, weight)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Do nothing: the slice loop has called `begin_round`, which seeds torch."""
+        """Check the round's keys; the slice loop has called `begin_round`, which seeds torch."""
         require(batch, "target", "confidence", "new")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

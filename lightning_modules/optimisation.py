@@ -147,3 +147,11 @@ def check_decay(optimisation: Optimisation, reason: str) -> None:
             f"optimisation.weight_decay is {optimisation.weight_decay:g}, and {reason}: "
             "give model.optimisation.weight_decay=0"
         )
+
+
+def check_constant(optimisation: Optimisation, reason: str) -> None:
+    """Raise `InputError` for rates that follow from a training's length."""
+    if optimisation.schedule != "constant" or optimisation.milestones or optimisation.warmup:
+        raise InputError(
+            f"{reason}: give model.optimisation without schedule, milestones and warmup"
+        )

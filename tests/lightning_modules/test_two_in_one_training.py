@@ -114,7 +114,7 @@ def slow_refinement_step(module, given):
             np.random.default_rng((3, 1, int(one["id"]))),
             np.zeros((64, 96), bool),
         )
-        likely = (logits[0, 0].sigmoid() > module.threshold).nonzero()
+        likely = (logits[0, 0].sigmoid() > module.answers.threshold).nonzero()
         low, high = likely.min(0).values.tolist(), likely.max(0).values.tolist()
         box = Box(
             max(0, low[0] - 2), max(0, low[1] - 2), min(64, high[0] + 3), min(96, high[1] + 3)
