@@ -169,8 +169,3 @@ def make_start(photo: Drawable, known: KnownKinds, thing: Thing, request: dict[s
         way = "start another one" if known.outputs == 1 else "undo all of it first"
         raise InputError(f"an object that was begun cannot start from a mask; {way}")
     return {"runs": given_runs(request, photo.size, max(1, known.outputs - 1))}
-
-
-def thing_mask(photo: Drawable, known: KnownKinds, thing: Thing) -> Mask:
-    """Give an object's mask."""
-    return mask_of(thing.runs, photo.size, known.outputs)

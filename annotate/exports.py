@@ -21,8 +21,8 @@ from annotate.events import CLASSES
 from annotate.exported import files_of, forget, read_exported, remove_files
 from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, Action, State, Thing, mask_of
-from annotate.truth import Truth, object_mask
+from annotate.state import CLICK, START, Action, State, Thing, mask_of, object_mask
+from annotate.truth import Truth
 from interseg.clicks.layout import KINDS, clicks_of, format_click, pad_clicks
 from interseg.clicks.scripts import COLUMNS
 from interseg.errors import InputError

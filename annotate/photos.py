@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.categories import check_network, keep_categories, known_categories, name_classes
-from annotate.events import event_of, thing_mask
+from annotate.events import event_of
 from annotate.folders import lock_folder, name_place, photos_in
 from annotate.journal import Event, Journal
 from annotate.sessions import Sessions
 from annotate.state import CLICK, State, Thing, apply, replay, thing_of
 from annotate.tabs import Tabs
 from annotate.truth import Truth
-from interseg.clicks.layout import KINDS, Mask
+from interseg.clicks.layout import KINDS
 from interseg.errors import InputError
 from interseg.images import LARGEST_OPENED, image_header
 from interseg.inference.model import Model
@@ -218,10 +218,6 @@ class Project:
     def _happen(self, photo: Photo, event: Event) -> None:
         photo.journal.append(event)
         apply(photo.state, event)
-
-    def mask(self, photo: Photo, thing: Thing) -> Mask:
-        """Give an object's mask."""
-        return thing_mask(photo, self.model.segmenter, thing)
 
     def probabilities(self, key: str, number: int) -> NDArray[np.float32]:
         """Give what the network thinks of an object (H, W), of classes the largest probability."""

@@ -185,10 +185,15 @@ def runs_of(mask: Mask) -> Runs:
     return {str(label): encode(mask == label) for label in np.unique(mask).tolist() if label}
 
 
+def object_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Read an object's mask (H, W); empty without runs."""
+    return decode(runs["1"], size) if runs else np.zeros(size, bool)
+
+
 def mask_of(runs: Runs, size: tuple[int, int], outputs: int = 1) -> Mask:
     """Read a mask (H, W): bool of an object, or the classes of a network with several outputs."""
     if outputs == 1:
-        return decode(runs["1"], size) if runs else np.zeros(size, bool)
+        return object_mask(runs, size)
     classes = np.zeros(size, np.uint8)
     for label, counts in runs.items():
         classes[decode(counts, size)] = int(label)

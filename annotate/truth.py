@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.state import Runs, Thing, decode
+from annotate.state import Thing, object_mask
 from datamodules.folder_source import FolderSource
 from interseg.errors import InputError
 from interseg.evaluation.overlap import iou
@@ -81,8 +81,3 @@ class Truth:
         """Measure an object's mask, strokes of the brush included, against a true one."""
         mask = self.source.read(index).mask
         return iou(object_mask(thing.runs, (int(mask.shape[0]), int(mask.shape[1]))), mask)
-
-
-def object_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Give an object's mask (H, W)."""
-    return decode(runs["1"], size) if "1" in runs else np.zeros(size, bool)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.journal import Event
-from annotate.state import State, Thing, decode, encode
+from annotate.state import State, Thing, decode, encode, object_mask
 from annotate.state import apply as apply_to_slice
 from annotate.teaching.rounds import Rounds, apply_round
 from interseg.volumes.slices import Mask, other_axes
@@ -42,8 +42,7 @@ class VolumeLecture(Rounds):
         """Masks (h, w) of the labelled slices by axis and number."""
         found: dict[int, dict[int, Mask]] = {}
         for (axis, number), thing in self.labelled.items():
-            size = slice_size(shape, axis)
-            mask = decode(thing.runs["1"], size) if thing.runs else np.zeros(size, bool)
+            mask = object_mask(thing.runs, slice_size(shape, axis))
             found.setdefault(axis, {})[number] = mask
         return found
 

@@ -21,15 +21,16 @@ ORDERS = (
 ACCURACY = 0.25
 """Most that a superpixel of the official order's first stage may have."""
 
+COMPACTNESS = 10.0
+"""Weight of nearness against colour in SLIC, scikit-image's."""
 
-def superpixels(
-    image: NDArray[np.uint8], count: int = 1600, compactness: float = 10.0
-) -> NDArray[np.int64]:
+
+def superpixels(image: NDArray[np.uint8], count: int = 1600) -> NDArray[np.int64]:
     """Compute SLIC superpixels (Achanta et al. 2012) of an RGB image (H, W, 3).
 
     Returns (H, W) of 0 to n - 1, n about `count`.
     """
-    return slic(image, n_segments=count, compactness=compactness, start_label=0).astype(np.int64)
+    return slic(image, n_segments=count, compactness=COMPACTNESS, start_label=0).astype(np.int64)
 
 
 class SuperpixelUser(Annotator):

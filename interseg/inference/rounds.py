@@ -24,6 +24,9 @@ from interseg.clicks.layout import (
 )
 from interseg.inference.segmenter import Segmenter, State, check_mask, masks_of
 
+FORESEEN = 8
+"""Number of clicks whose answers are foreseen as a batch."""
+
 
 class Step(NamedTuple):
     """The session after a click, or before the first one."""
@@ -130,7 +133,7 @@ def answer_together(sessions: Sequence[OpenSession], clicks: Sequence[Click]) ->
 
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
-def foresee(session: OpenSession, clicks: Sequence[Click], together: int = 8) -> list[Mask]:
+def foresee(session: OpenSession, clicks: Sequence[Click]) -> list[Mask]:
     """Compute the mask after each of several clicks, each given alone as the session's next one.
 
     The session does not change.
@@ -138,7 +141,6 @@ def foresee(session: OpenSession, clicks: Sequence[Click], together: int = 8) ->
     Args:
         session: Session that would get the clicks.
         clicks: Clicks, n of them.
-        together: Largest number of clicks that are answered as a batch.
 
     Raises:
         InputError: A click that is not allowed.
@@ -146,8 +148,8 @@ def foresee(session: OpenSession, clicks: Sequence[Click], together: int = 8) ->
     known = max(2, session.segmenter.outputs)
     check_clicks(clicks_of(clicks), *session.size, known, session.segmenter.kinds)
     masks: list[Mask] = []
-    for start in range(0, len(clicks), together):
-        part = clicks[start : start + together]
+    for start in range(0, len(clicks), FORESEEN):
+        part = clicks[start : start + FORESEEN]
         logits, _ = session.segmenter.answer(round_batch([session] * len(part), part))
         masks += [*masks_of(logits, session.logit_threshold)]
     return masks

@@ -90,18 +90,17 @@ class ProxyMask:
         """Numbers of the labelled slices of each axis."""
         return {axis: sorted(masks) for axis, masks in self.slices.items()}
 
-    def merge(self, threshold: float = 0.5, inclusive: bool = False) -> Mask:
+    def merge(self, inclusive: bool = False) -> Mask:
         """Merge the planes' proxies to a mask (D, H, W), empty before the first label.
 
-        It is True where the mean of the proxies is above the threshold; with `inclusive` also at
+        It is True where the mean of the proxies is above a half; with `inclusive` also at
         it. With two planes, that is AND by default and OR with `inclusive`. Labelled slices keep
         the user's masks; algorithm 2 takes the mean there too, so that with AND a labelled slice
         would lose pixels that the other plane's proxy lacks. A plane of whose labelled slices none
         shows the target knows nothing of it elsewhere, and is left out while another one does.
 
         Args:
-            threshold: Threshold of the mean.
-            inclusive: Whether a mean equal to the threshold counts.
+            inclusive: Whether a mean of a half counts.
         """
         if not self.planes:
             return np.zeros(self.volume.shape, bool)
@@ -110,7 +109,7 @@ class ProxyMask:
         }
         planes = [plane for axis, plane in self.planes.items() if axis in shown or not shown]
         mean = np.mean(planes, axis=0)
-        merged = mean >= threshold if inclusive else mean > threshold
+        merged = mean >= 0.5 if inclusive else mean > 0.5
         for axis, masks in self.slices.items():
             for number, mask in masks.items():
                 merged[index(axis, number)] = mask

@@ -6,7 +6,7 @@ import pytest
 
 from annotate.folders import key_of
 from annotate.server import serving
-from annotate.state import decode
+from annotate.state import decode, mask_of
 from tests.helpers.annotating import model_of_classes, project_of, tiny_model
 from tests.helpers.browsing import CHROMIUM, Window
 from tests.helpers.drawing import write
@@ -179,7 +179,7 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
             ("stroke", 0),
         ]
         assert [click.label for click in thing.clicks] == [2, 1]
-        mask = project.mask(photo, thing)
+        mask = mask_of(thing.runs, photo.size)
         assert (mask[60, 60:71] == 1).all()
         assert (mask[60, 20:31] == 0).all()
         tab.press("ArrowRight")
@@ -189,7 +189,7 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
         tab.page.set_input_files("input[type=file]", tmp_path / "labels.png")
         tab.expect(tab.page.locator("#undo")).to_be_enabled()
         photo = next(photo for photo in map(project.photo, project.files) if photo.name == "1.png")
-        assert np.array_equal(project.mask(photo, photo.state.things[1]), labels)
+        assert np.array_equal(mask_of(photo.state.things[1].runs, photo.size, 3), labels)
         tab.press("b")
         tab.page.mouse.move(*tab.at(30, 20))
         tab.page.mouse.down()

@@ -12,6 +12,11 @@ from interseg.errors import InputError
 from tests.helpers.annotating import SIZE, Page, ask, model_of_classes, project_of
 
 
+def mask_in(project, key):
+    photo = project.photo(key)
+    return mask_of(photo.state.things[1].runs, photo.size, 3)
+
+
 def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(folder, tmp_path):
     project = project_of(
         folder, tmp_path / "out", model=model_of_classes(), classes=["road", "tree"]
@@ -25,7 +30,7 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
             thing = page.act("click", y=y, x=x, label=label)
             session.click(y, x, label)
             assert np.array_equal(
-                project.mask(project.photo(page.key), project.photo(page.key).state.things[1]),
+                mask_in(project, page.key),
                 session.mask,
             )
         assert thing["number"] == 1
@@ -35,9 +40,7 @@ def test_a_network_of_classes_answers_a_photo_as_a_whole_and_clicks_say_classes(
         page.act("stroke", points=[[60, 60]], radius=4, label=2)
         export(project)
     ids = cv2.imread(str(project.out / "masks" / "0.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(
-        ids, project.mask(project.photo(page.key), project.photo(page.key).state.things[1])
-    )
+    assert np.array_equal(ids, mask_in(project, page.key))
     coco = COCO(project.out / "annotations.json")
     for name, label in (("road", 1), ("tree", 2)):
         (row,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=[name])))

@@ -15,7 +15,7 @@ import interseg
 from annotate.exports import export
 from annotate.folders import key_of
 from annotate.server import serving
-from annotate.state import decode, encode
+from annotate.state import decode, encode, mask_of
 from annotate.truth import Truth
 from interseg.evaluation.comparison import read_objects
 from tests.helpers.annotating import Page, project_of
@@ -96,7 +96,7 @@ def annotated(trained, tmp_path):
 
 def shown(project, name):
     photo = project.photo(key_of(name))
-    return {thing.number: project.mask(photo, thing) for thing in photo.state.present}
+    return {thing.number: mask_of(thing.runs, photo.size) for thing in photo.state.present}
 
 
 def test_predict_plays_the_clicks_to_the_same_masks(annotated, trained, tmp_path):
