@@ -5,7 +5,6 @@ In training the user clicks once an epoch on each object, from the training step
 (RITM). In evaluation all rounds are played in lock-step.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ from interseg.distributed import from_all_ranks
 from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution, outcome_of
 from interseg.evaluation.game import Game, play
+from interseg.inference.history import logit_of
 from interseg.inference.segmenter import Plain
 from interseg.inference.session import open_sessions
 
@@ -76,13 +76,11 @@ class UserLoop(Callback):
                 f"inner_rounds is {inner_rounds}; it is the most clicks that a step adds, "
                 "0 for none"
             )
-        if not 0 < threshold < 1:
-            raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.train_user, self.user = train_user or ItisUser(), user or RitmUser()
         self.iterative, self.reset_probability = iterative, reset_probability
         self.max_clicks, self.target = max_clicks, None if full_curves else max(targets)
         self.seed = seed
-        self.threshold, self.logit_threshold = threshold, math.log(threshold / (1 - threshold))
+        self.threshold, self.logit_threshold = threshold, logit_of(threshold)
         self.inner_rounds = inner_rounds
         self.memory = ClickMemory()
         self._delta, self._known = Delta(), [0]

@@ -1,6 +1,5 @@
 """Sessions on an exported network, with onnxruntime and NumPy; torch is not imported."""
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +11,15 @@ from numpy.typing import NDArray
 from interseg.clicks.layout import (
     KINDS,
     Click,
-    Clicks,
     Mask,
     check_clicks,
     check_whole,
     clicks_of,
-    no_clicks,
 )
 from interseg.errors import InputError
 from interseg.images import photo_of
 from interseg.inference.external import Logits, check_answer
+from interseg.inference.history import History, logit_of
 from interseg.inference.onnx_pair import FILES, OnnxPair, available_providers
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -67,12 +65,10 @@ class ExportedModel:
         pixels = photo_of(image)
         if threshold is None:
             threshold = float(self.pair.about.get("threshold", 0.5))  # exports of before have none
-        if not 0 < threshold < 1:
-            raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
-        return ExportedSession(self.pair, pixels, mask, math.log(threshold / (1 - threshold)))
+        return ExportedSession(self.pair, pixels, mask, logit_of(threshold))
 
 
-class ExportedSession:
+class ExportedSession(History[Turn]):
     """A photo, its clicks and an exported network.
 
     Its members are those of `interseg.inference.session.Session` without `id`, `state`,
@@ -86,9 +82,7 @@ class ExportedSession:
         started = time.perf_counter()
         self.encoded = pair.encode(image)
         self.encoding_seconds = time.perf_counter() - started
-        self._turns: list[Turn] = []
-        self._undone: list[Turn] = []
-        self.start_from(mask)
+        super().__init__(self._first(mask))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,38 +90,17 @@ class ExportedSession:
         return int(self.image.shape[0]), int(self.image.shape[1])
 
     @property
-    def mask(self) -> Mask:
-        """Mask (H, W) bool."""
-        return self._turns[-1].mask
-
-    @property
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities (H, W) of the object."""
-        logits = self._turns[-1].logits
+        logits = self._steps[-1].logits
         found = self.mask if logits is None else 1 / (1 + np.exp(-logits))
         return np.asarray(found, np.float32)
-
-    @property
-    def clicks(self) -> Clicks:
-        """Clicks (n, 4): y, x, label, kind."""
-        given = [turn.click for turn in self._turns if turn.click is not None]
-        return clicks_of(given) if given else no_clicks()
-
-    @property
-    def seconds(self) -> list[float]:
-        """Seconds of the answer to each click."""
-        return [turn.seconds for turn in self._turns[1:]]
-
-    @property
-    def steps(self) -> Sequence[Turn]:
-        """The session before the first click and after each one."""
-        return list(self._turns)
 
     def click(self, y: int, x: int, label: int = 1, kind: str = "region") -> Mask:
         """Add a click and return the new mask; see `Session.click`."""
         if kind not in KINDS:
             raise InputError(f"kind is {kind!r}; use {' or '.join(KINDS)}")
-        click, last = Click(int(y), int(x), int(label), KINDS.index(kind)), self._turns[-1]
+        click, last = Click(int(y), int(x), int(label), KINDS.index(kind)), self._steps[-1]
         check_clicks(clicks_of([click]), *self.size)
         clicks = np.concatenate([self.clicks, clicks_of([click])])
         started = time.perf_counter()
@@ -136,45 +109,23 @@ class ExportedSession:
         logits, kept = self.pair.decode(self.encoded, self.size, points, labels, before, last.kept)
         check_answer(logits, self.size, self.pair.files[1])
         mask = logits > self.logit_threshold
-        self._turns.append(Turn(click, mask, logits, kept, time.perf_counter() - started))
-        self._undone = []
-        return self.mask
-
-    def undo(self) -> Mask:
-        """Undo the last click; raises `InputError` if there is none."""
-        if len(self._turns) == 1:
-            raise InputError("there is no click to undo")
-        self._undone.append(self._turns.pop())
-        return self.mask
-
-    def redo(self) -> Mask:
-        """Redo the click that was undone last.
-
-        Raises:
-            InputError: No click was undone, or another click followed.
-        """
-        if not self._undone:
-            raise InputError("there is no click to redo")
-        self._turns.append(self._undone.pop())
-        return self.mask
-
-    def reset(self) -> Mask:
-        """Undo all clicks."""
-        while len(self._turns) > 1:
-            self.undo()
+        self.take(Turn(click, mask, logits, kept, time.perf_counter() - started))
         return self.mask
 
     def start_from(self, mask: Mask | None) -> Mask:
         """Restart without clicks from a mask (H, W); None for an empty mask."""
-        if mask is not None and mask.shape != self.size:
+        self.begin(self._first(mask))
+        return self.mask
+
+    def _first(self, mask: Mask | None) -> Turn:
+        if mask is None:
+            return Turn(None, np.zeros(self.size, bool), None, {}, 0.0)
+        if mask.shape != self.size:
             raise InputError(
                 f"the mask is {mask.shape}, the image {self.size}; a mask has its image's size"
             )
-        if mask is not None:
-            check_whole(mask)
-        first = np.zeros(self.size, bool) if mask is None else mask.astype(bool)
-        self._turns, self._undone = [Turn(None, first, None, {}, 0.0)], []
-        return self.mask
+        check_whole(mask)
+        return Turn(None, mask.astype(bool), None, {}, 0.0)
 
 
 def load_exported(folder: Path, overrides: Sequence[str], device: str) -> ExportedModel:

@@ -5,7 +5,6 @@ is a state that it returns with each answer and never changes. So undo is exact:
 to an earlier answer and its state. Evaluation, prediction and every tool are sessions.
 """
 
-import math
 import time
 from collections.abc import Sequence
 
@@ -14,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interseg.clicks.layout import KINDS, Click, Clicks, Mask, clicks_of, no_clicks
+from interseg.clicks.layout import KINDS, Click, Mask
 from interseg.errors import InputError
+from interseg.inference.history import History, logit_of
 from interseg.inference.rounds import Step, answer_together, first_steps, join_parts
 from interseg.inference.segmenter import Segmenter, State, probabilities_of
 
 
-class Session:
+class Session(History[Step]):
     """An image, its clicks and a segmenter; `open_sessions` makes them.
 
     Args:
@@ -43,22 +43,16 @@ class Session:
         logit_threshold: float = 0.0,
         undoable: bool = True,
     ) -> None:
+        super().__init__(first, undoable)
         self.segmenter, self.image, self.encoded, self.id = segmenter, image, encoded, id
-        self.logit_threshold, self.undoable = logit_threshold, undoable
+        self.logit_threshold = logit_threshold
         self.encoding_seconds = 0.0
         """Seconds of the image's encoding."""
-        self._steps: list[Step] = [first]
-        self._undone: list[Step] = []
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the image in pixels."""
         return int(self.image.shape[-2]), int(self.image.shape[-1])
-
-    @property
-    def mask(self) -> Mask:
-        """Answer (H, W) to the clicks so far: bool, or classes."""
-        return self._steps[-1].mask
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -79,25 +73,9 @@ class Session:
         return logits[0].sigmoid() if len(logits) == 1 else logits.softmax(0)
 
     @property
-    def clicks(self) -> Clicks:
-        """Clicks (n, 4): y, x, label, kind."""
-        given = [step.click for step in self._steps[1:] if step.click is not None]
-        return clicks_of(given) if given else no_clicks()
-
-    @property
-    def seconds(self) -> list[float]:
-        """Seconds of the answer to each click."""
-        return [step.seconds for step in self._steps[1:]]
-
-    @property
     def state(self) -> State:
         """State of the segmenter after the last click."""
         return self._steps[-1].state
-
-    @property
-    def steps(self) -> list[Step]:
-        """The session before the first click and after each one."""
-        return list(self._steps)
 
     def click(self, y: int, x: int, label: int = 1, kind: str = "region") -> Mask:
         """Add a click and return the new mask.
@@ -117,32 +95,6 @@ class Session:
         answer_together([self], [Click(int(y), int(x), int(label), KINDS.index(kind))])
         return self.mask
 
-    def undo(self) -> Mask:
-        """Undo the last click; raises `InputError` if there is none or `undoable` is False."""
-        if len(self._steps) == 1:
-            raise InputError("there is no click to undo")
-        if not self.undoable:
-            raise InputError("this session keeps no earlier answers; open it with undoable=True")
-        self._undone.append(self._steps.pop())
-        return self.mask
-
-    def redo(self) -> Mask:
-        """Redo the click that was undone last.
-
-        Raises:
-            InputError: No click was undone, or another click followed.
-        """
-        if not self._undone:
-            raise InputError("there is no click to redo")
-        self._steps.append(self._undone.pop())
-        return self.mask
-
-    def reset(self) -> Mask:
-        """Undo all clicks; raises `InputError` after a click with `undoable=False`."""
-        while len(self._steps) > 1:
-            self.undo()
-        return self.mask
-
     def start_from(self, mask: Mask | None) -> Mask:
         """Restart without clicks from a mask (H, W); None for the segmenter's first answer."""
         masks = None if mask is None else [mask]
@@ -150,7 +102,7 @@ class Session:
         steps = first_steps(
             self.segmenter, self.image[None], [self.id], parts, masks, self.logit_threshold
         )
-        self._steps, self._undone = steps, []
+        self.begin(steps[0])
         return self.mask
 
     def another(self, mask: Mask | None = None, undoable: bool | None = None) -> "Session":
@@ -179,8 +131,7 @@ class Session:
             last = self._steps[-1]
             nothing = last.mask[:0].copy()  # a view would keep the whole mask
             self._steps[-1] = Step(last.click, nothing, None, {}, last.seconds)
-        self._steps.append(step)
-        self._undone = []
+        super().take(step)
 
 
 def open_sessions(
@@ -205,10 +156,8 @@ def open_sessions(
     Raises:
         InputError: A threshold outside (0, 1), or a mask that does not fit its image.
     """
-    if not 0 < threshold < 1:
-        raise InputError(f"threshold is {threshold}; it is a probability between 0 and 1")
+    logit = logit_of(threshold)
     numbers = list(range(len(images))) if ids is None else list(ids)
-    logit = math.log(threshold / (1 - threshold))
     started = time.perf_counter()
     with torch.no_grad():
         parts = segmenter.encode(images)

@@ -179,7 +179,7 @@ def test_brush_eraser_and_classes_of_a_network(browser, folder, tmp_path):
             ("stroke", 0),
         ]
         assert [click.label for click in thing.clicks] == [2, 1]
-        mask = mask_of(thing.runs, photo.size)
+        mask = mask_of(thing.runs, photo.size, 3)
         assert (mask[60, 60:71] == 1).all()
         assert (mask[60, 20:31] == 0).all()
         tab.press("ArrowRight")
