@@ -60,6 +60,12 @@ def main() -> int:
             "note: this network does not see the mask before; mask_input is taken and passed over",
             file=sys.stderr,
         )
+    if threshold != 0.5:
+        print(
+            f"note: sessions of interseg.load take the run's threshold, {threshold}; other "
+            "programs cut the graph's logits at 0, a probability of 0.5",
+            file=sys.stderr,
+        )
     print(f"exported: {options.out}")
     return 0
 

@@ -32,6 +32,11 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, every_n_steps: int | None = 500, every_n_epochs: int = 1) -> None:
         self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
         self._written: tuple[int, int] | None = None
+        self._place: dict[str, Any] = {}
+        """State of the loops and of the data in the last file that was written within an epoch."""
+        self._keeps = False
+        self._within: dict[str, Any] | None = None
+        """The same, where it is to stand in the next file too."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -45,11 +50,17 @@ class LastCheckpoint(Checkpoint):
             self._write_within(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write at the end of an epoch, unless the run ended within it and is written."""
-        if ends_within_epoch(trainer) and self._written == place_of(trainer):
-            return
+        """Write at the end of an epoch.
+
+        If the run ended within it, the file keeps the place of the last step, beside what other
+        callbacks keep at the epoch's end.
+        """
         epochs = trainer.current_epoch + 1
-        if epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or is_over(trainer):
+        if ends_within_epoch(trainer) and self._written == place_of(trainer):
+            self._within = self._place
+            write_last(trainer)
+            self._within = None
+        elif epochs % self.every_n_epochs == 0 or epochs == trainer.max_epochs or is_over(trainer):
             write_last(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,15 +80,19 @@ class LastCheckpoint(Checkpoint):
             self._write_within(trainer)
 
     def _write_within(self, trainer: Trainer) -> None:
-        self._written = place_of(trainer)
+        self._written, self._keeps = place_of(trainer), True
         write_last(trainer)
+        self._keeps = False
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the config that stands in the run's folder, as text."""
-        if trainer.validating:  # Lightning counts the batch for loggers behind its validation
-            checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
+        if self._within is not None:
+            checkpoint |= self._within
+        elif self._keeps:
+            name = type(trainer.datamodule).__qualname__  # type: ignore[attr-defined]
+            self._place = {key: checkpoint[key] for key in ("loops", name) if key in checkpoint}
         config = Path(trainer.default_root_dir, "config.yaml")
         checkpoint["config"] = config.read_text(encoding="utf-8") if config.exists() else ""
 
@@ -90,7 +105,8 @@ def is_over(trainer: Trainer) -> bool:
 
 def ends_within_epoch(trainer: Trainer) -> bool:
     """Tell whether there are batches of the epoch to come."""
-    return batches_of(trainer) < trainer.num_training_batches
+    last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch  # of loaders without a length
+    return not last and batches_of(trainer) < trainer.num_training_batches
 
 
 def place_of(trainer: Trainer) -> tuple[int, int]:

@@ -69,7 +69,7 @@ class Requeue(Checkpoint):
         """Answer a signal after a step; an epoch's last batch leaves it to the epoch's end."""
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if between_steps and batch_idx + 1 < trainer.num_training_batches:
-            self._answer(trainer)
+            self._answer(trainer, within=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answer."""
@@ -87,12 +87,15 @@ class Requeue(Checkpoint):
         """Leave."""
         self._leave(trainer, self._heard)
 
-    def _answer(self, trainer: Trainer, writes: bool = True) -> None:
+    def _answer(self, trainer: Trainer, writes: bool = True, within: bool = False) -> None:
         heard = set(self._heard)
         if trainer.strategy.reduce_boolean_decision(bool(heard), all=False):
             self._heard -= heard
             if writes:  # where time ends a run within an epoch, its last step is written
                 write_last(trainer)
+            if within:  # the step is done, and Lightning would log it behind this hook
+                trainer._logger_connector.on_batch_end()
+                trainer._logger_connector.update_train_step_metrics()
             together = set().union(*from_all_ranks(heard))
             if together and slurm_job() is None and not trainer.is_global_zero:
                 sys.exit(0)  # Lightning kills the main process when another one fails

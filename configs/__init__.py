@@ -70,20 +70,23 @@ def load(
 
 
 def targets_first(overrides: Sequence[str]) -> list[str]:
-    """Move each `NODE._target_=CLASS` before other overrides of its node, which it would remove."""
+    """Move each `NODE._target_=CLASS` before other overrides of its node, which it would remove.
+
+    It stays behind an earlier class or value of the node, which replaced all before.
+    """
     ordered: list[str] = []
     for override in overrides:
         key = override.partition("=")[0]
         node, _, last = key.rpartition(".")
-        own = [
-            place
-            for place, other in enumerate(ordered)
-            if last == "_target_"
-            and node
-            and other.startswith(f"{node}.")
-            and not other.startswith(f"{key}=")
-        ]
-        ordered.insert(min(own, default=len(ordered)), override)
+        place = len(ordered)
+        if last == "_target_" and node:
+            replaced = [
+                i for i, other in enumerate(ordered) if other.startswith((f"{node}=", f"{key}="))
+            ]
+            since = replaced[-1] + 1 if replaced else 0
+            own = [i for i in range(since, place) if ordered[i].startswith(f"{node}.")]
+            place = min(own, default=place)
+        ordered.insert(place, override)
     return ordered
 
 

@@ -15,6 +15,7 @@ from configs.wiring import with_split_draws
 from datamodules.volumes import VolumeDataModule
 from interseg.checkpoints import digest, named_digests, read_checkpoint
 from interseg.errors import InputError
+from interseg.inference.history import logit_of
 
 DOWNLOADED = ("weights", "encoder_weights")
 """Arguments of networks that name weights of encoders, which may be downloaded."""
@@ -117,7 +118,10 @@ def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] 
     now, before = config["data"], node.get("data") or {}
     if now["_target_"] != before.get("_target_") or "holdout" in before:  # of an earlier version
         return
-    start = build(before, trusted, "data")
+    try:
+        start = build(before, trusted, "data")
+    except InputError:  # arguments of an earlier version
+        return
     if Path(data.root).resolve() != Path(start.root).resolve():
         return
     # files may have come since, and the split is drawn of all
@@ -260,4 +264,8 @@ def load_for_sessions(
         )
     load_weights(model, file)
     loop = config["callbacks"].get("loop") or {}
-    return model.eval(), float(loop.get("threshold", 0.5))
+    threshold = loop.get("threshold", 0.5)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise InputError(f"{THRESHOLD} is {threshold!r}; it is a probability between 0 and 1")
+    logit_of(threshold)
+    return model.eval(), float(threshold)

@@ -167,6 +167,29 @@ def test_a_run_that_steps_end_goes_on_to_more_steps(undisturbed, tmp_path, ended
     assert found["FolderDataModule"] == expected["FolderDataModule"]
 
 
+def test_what_is_kept_at_an_epochs_end_stands_in_the_file_of_a_run_that_ended_within_it(
+    undisturbed, tmp_path
+):
+    class Ends(Callback):
+        """Counts the ends of epochs, as `ModelCheckpoint` keeps its best one there."""
+
+        state = 0
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            self.state += 1
+            trainer.save_checkpoint(tmp_path / "best.ckpt", weights_only=False)
+
+        def state_dict(self):
+            return {"ends": self.state}
+
+    fit = trainer(tmp_path, Ends(), epochs=-1, every=None, steps=STEPS + 1)
+    fit.callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint))
+    fit.fit(flat(), data(undisturbed / "folder"))
+    assert last(tmp_path)["callbacks"][Ends().state_key] == {"ends": 2}
+    place = last(tmp_path)["FolderDataModule"]
+    assert (place["epoch"], place["batch"]) == (1, 1)
+
+
 def test_the_end_is_written_where_steps_end_the_run(undisturbed, tmp_path):
     fit = trainer(tmp_path, epochs=None, every=None)
     fit.fit_loop.epoch_loop.max_steps = 2

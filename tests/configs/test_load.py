@@ -82,6 +82,8 @@ def test_overrides_of_a_node_stand_whenever_its_class_is_named():
         }
     again = load(["small.yaml"], [words[1], "callbacks.best._target_=callbacks.requeue.Requeue"])
     assert again["callbacks"]["best"] == {"_target_": "callbacks.requeue.Requeue"}, "the last one"
+    given = [words[0], "callbacks.best=null", words[1]]
+    assert load(["small.yaml"], given)["callbacks"]["best"] == {"_target_": best}, "null removed it"
     assert load(["small.yaml"], ["run=None"])["run"] is None, "as wandb's agent writes null"
 
 
