@@ -2,8 +2,8 @@
 
 Forks of one process that has imported them and done nothing else.
 
-What needs a real process (its memory, its ranks, what is written as it ends) is given one in a hundredth
-of the time of `python NAME.py`.
+What needs a real process (its memory, its ranks, what is written as it ends) is given one in a
+hundredth of the time of `python NAME.py`.
 """
 
 import json
