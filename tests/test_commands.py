@@ -68,6 +68,8 @@ def line_of(command, words):
             "data/folder.yaml",
             f"data.root={DATA}",
             f"run={OUT}",
+            "max_clicks=2",
+            "callbacks.report=null",
             *QUIET,
             *words,
         )

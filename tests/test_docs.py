@@ -25,6 +25,7 @@ STREAM = (
     "loading.augment=[]",
     "model.steps=2",
     "trainer.max_epochs=1",
+    "callbacks.report=null",
 )
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "models/README.md")),

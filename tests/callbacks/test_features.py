@@ -52,8 +52,9 @@ def fit(
     precision="32-true",
     checkpoint=None,
     augment=VIEW,
+    every=None,
 ):
-    callbacks = [UserLoop(), *([kept] if kept else []), LastCheckpoint(1), *more]
+    callbacks = [UserLoop(), *([kept] if kept else []), LastCheckpoint(every), *more]
     data = FolderDataModule(
         str(folder), loading=Loading(num_workers=0, batch_size=batch, augment=augment)
     )
@@ -103,8 +104,9 @@ def test_in_memory_or_on_disk_the_weights_are_the_same(folder, tmp_path):
 @pytest.mark.parametrize("crop", [None, 0.5])
 def test_killed_it_goes_on_to_the_same_weights_and_fills_the_rest(folder, tmp_path, crop):
     fit(tmp_path / "whole", folder, KeptFeatures(str(tmp_path / "one"), crop=crop))
+    kept = KeptFeatures(str(tmp_path / "two"), crop=crop)
     with pytest.raises(Killed):
-        fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), Kill(3, True))
+        fit(tmp_path / "cut", folder, kept, Kill(3, True), every=1)
     before = len(list((tmp_path / "two").rglob("*.safetensors")))
     file = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     fit(tmp_path / "cut", folder, KeptFeatures(str(tmp_path / "two"), crop=crop), checkpoint=file)

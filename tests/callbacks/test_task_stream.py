@@ -81,8 +81,8 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
         assert row["passes"] == (
             pytest.approx(np.mean([float(r["passes"]) for r in taught])) if taught else None
         )
-    # four steps, and three draws or the one answer; CLIS' last round, its information
-    expected = {"clis": {"7", "8"}, "naive": {"5"}}
+    # two steps, and three draws or the one answer; CLIS' last round, its information
+    expected = {"clis": {"5", "6"}, "naive": {"3"}}
     if name in expected:
         assert {r["passes"] for r in rounds if r["passes"]} == expected[name]
     if name == "clis":
@@ -94,7 +94,7 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
 
 def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretrained, tmp_path):
     sizes = []
-    for length in (3, 4, 5):
+    for length in (3, 4):
         module = clis(pretrained["clis"], steps=1)
         stream = data(folder, rounds=1, length=length)
         trainer(tmp_path / str(length), epochs=1).fit(module, stream)
@@ -104,7 +104,7 @@ def test_a_task_costs_its_embedding_and_its_gates_and_nothing_else(folder, pretr
             sum(value.numel() * value.element_size() for value in state["state_dict"].values())
         )
     pair = 4 * (2 * module.embedding.latents + sum(module.network.counts))
-    assert np.diff(sizes).tolist() == [pair, pair]
+    assert np.diff(sizes).tolist() == [pair]
 
 
 @pytest.mark.parametrize("name", ["clis", "packnet"])
@@ -142,7 +142,7 @@ def test_killed_in_a_sequence_it_goes_on_with_equal_weights_and_figures(
 
     cut = tmp_path / "cut"
     with pytest.raises(Killed):
-        trainer(cut, KillBatch()).fit(METHODS[name](pretrained[name]), data(folder))
+        trainer(cut, KillBatch(), every=1).fit(METHODS[name](pretrained[name]), data(folder))
     again = trainer(cut)
     again.fit(
         METHODS[name](pretrained[name]),

@@ -62,7 +62,7 @@ def test_learning_lowers_the_loss_on_what_the_annotations_say_and_packnet_keeps_
                 )
 
     trainer(tmp_path / "naive", Watch(), epochs=1).fit(
-        baseline()(pretrained["naive"], steps=30), data(folder)
+        baseline()(pretrained["naive"], steps=12), data(folder)
     )
     assert len(losses) >= 3
     assert np.mean([after < before for before, after in losses]) > 0.7
@@ -93,48 +93,40 @@ def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretraine
     assert all(torch.equal(met, refined) for met, refined in seen)
 
 
-def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(
-    folder, pretrained, tmp_path
-):
-    seen = []
+@pytest.fixture(scope="module")
+def naive(folder, pretrained, tmp_path_factory):
+    """The folder of a run of the naive baseline, and the batches and outputs of its rounds."""
+    root, seen = tmp_path_factory.mktemp("naive"), []
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            seen.append(
-                (
-                    batch["task"],
-                    batch["round"],
-                    batch["annotation"].clone(),
-                    batch["mask"],
-                    outputs["probabilities"].shape,
-                )
-            )
+            seen.append((batch | {"annotation": batch["annotation"].clone()}, outputs))
 
-    trainer(tmp_path, Watch(), epochs=1).fit(clis(pretrained["clis"]), data(folder))
-    for (task, round, first, mask, shape), (_, _, second, _, _) in zip(
-        seen[::2], seen[1::2], strict=True
-    ):
-        assert round == 0
-        assert shape == (1, 2, 40, 56)
+    trainer(root, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
+    return root, seen
+
+
+def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(naive):
+    _, seen = naive
+    for (batch, outputs), (later, _) in zip(seen[::2], seen[1::2], strict=True):
+        first, second = batch["annotation"], later["annotation"]
+        assert batch["round"] == 0
+        assert outputs["probabilities"].shape == (1, 2, 40, 56)
         given = first != 255
         assert (second[given] == first[given]).all()
-        assert (first[given] == mask[given]).double().mean() > 0.8 or not given.any(), task
-    assert [s[0] for s in seen] == [0, 0, 1, 1, 2, 2]
+        right = (first[given] == batch["mask"][given]).double().mean() > 0.8
+        assert right or not given.any(), batch["task"]
+    assert [batch["task"] for batch, _ in seen] == [0, 0, 1, 1, 2, 2]
 
 
-def test_what_annotations_say_is_measured_before_it_is_learned(folder, pretrained, tmp_path):
+def test_what_annotations_say_is_measured_before_it_is_learned(naive):
+    root, found = naive
     seen = []
-
-    class Watch(Callback):
-        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            rest = torch.where(batch["annotation"] == 255, batch["mask"], 255)[0].numpy()
-            seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
-
-    trainer(tmp_path, Watch(), epochs=1).fit(baseline()(pretrained["naive"]), data(folder))
+    for batch, outputs in found:
+        rest = torch.where(batch["annotation"] == 255, batch["mask"], 255)[0].numpy()
+        seen.append(mean_iou(outputs["propagated"][0].numpy(), rest, 2))
     rows = [
-        r
-        for r in csv.DictReader((tmp_path / "transfer.csv").open())
-        if r["kind"].startswith("round")
+        r for r in csv.DictReader((root / "transfer.csv").open()) if r["kind"].startswith("round")
     ]
     assert [float(row["propagated"]) for row in rows] == pytest.approx(seen)
     assert len(set(seen)) > 3

@@ -93,7 +93,7 @@ def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch
         return [value]
 
     monkeypatch.setattr("callbacks.user_loop.from_all_ranks", counting)
-    for images, epochs in ((5, 24), (40, 3)):
+    for images, epochs in ((5, 12), (20, 3)):
         sent.append([])
         loop = UserLoop(reset_probability=1.0)  # the most that a step can send
         painter = Painter(uses_previous_mask=previous_mask)
@@ -103,7 +103,7 @@ def test_what_a_step_sends_does_not_grow_with_the_data_set(tmp_path, monkeypatch
         for epoch in range(epochs):
             train_epoch(loop, loader, epoch, painter)
         held.append(len(pickle.dumps(loop.state_dict())))
-    assert len(sent[0]) == len(sent[1]) == 48
+    assert len(sent[0]) == len(sent[1]) == 24
     assert np.mean(sent[1]) == pytest.approx(np.mean(sent[0]), rel=0.1)
     assert held[1] > 3 * held[0]
 

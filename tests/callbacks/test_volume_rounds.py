@@ -137,9 +137,9 @@ def test_a_rounds_target_and_weights_are_those_of_its_settings(
             )
 
     trainer(tmp_path, Watch(), epochs=1, loop=SliceLoop(User(), **options)).fit(
-        method(), data(folder)
+        method(), data(folder, stream=2)
     )
-    assert len(asked) == 6
+    assert len(asked) == 4
 
 
 def test_permutations_are_labelled_by_draws_of_their_own(folder, tmp_path):
@@ -151,7 +151,8 @@ def test_permutations_are_labelled_by_draws_of_their_own(folder, tmp_path):
                 k: tuple(v) for k, v in batch["labelled"].items()
             }
 
-    trainer(tmp_path, Watch(), loop=SliceLoop(SliceUser(guided=False))).fit(method(), data(folder))
+    unguided = trainer(tmp_path, Watch(), loop=SliceLoop(SliceUser(guided=False)))
+    unguided.fit(method(), data(folder, rounds=1))
     assert labelled[0].keys() == labelled[1].keys()
     assert labelled[0] != labelled[1]
 
@@ -176,9 +177,8 @@ def test_what_a_stream_says_and_is_measured_by_is_of_its_precision(precision, fo
                         answer = pl_module.predict(one)[0, 0].numpy()
                     held.append(dice(answer > 0.5, one["mask"][0].numpy() > 0))
 
-    trainer(tmp_path, Watch(), VolumeReport(), epochs=1, precision=precision).fit(
-        method(), data(folder)
-    )
+    pages = [VolumeReport(volumes=1)] if precision == "bf16-true" else []
+    trainer(tmp_path, Watch(), *pages, epochs=1, precision=precision).fit(method(), data(folder))
     assert answers[0].dtype == np.float32
     assert [
         float(row["dice"])
@@ -223,7 +223,6 @@ def test_augmentation_is_of_training_alone(folder, tmp_path):
     found = {}
     for name, options in {"none": {"augment": False}, "flips": {"turn": 0.0}, "turns": {}}.items():
         learner = method(**options)
-        (tmp_path / name).mkdir()
         trainer(tmp_path / name, epochs=1).fit(learner, data(folder, stream=1, rounds=1))
         found[name] = torch.cat([p.detach().ravel() for p in learner.network.parameters()])
     assert not torch.allclose(found["none"], found["flips"])
@@ -233,7 +232,7 @@ def test_augmentation_is_of_training_alone(folder, tmp_path):
 def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_more(
     folder, tmp_path
 ):
-    trainer(tmp_path / "full").fit(method(), data(folder, labels="whole"))
+    trainer(tmp_path / "full", epochs=1).fit(method(), data(folder, labels="whole"))
     assert all(
         r["proxy"] == "1.0" and r["labour"] == "1.0"
         for r in rows(tmp_path / "full")
@@ -252,7 +251,7 @@ def test_wholly_labelled_volumes_are_the_truth_and_a_satisfied_user_labels_no_mo
 
 
 def test_a_warm_start_guides_from_the_first_round(folder, tmp_path):
-    trainer(tmp_path / "first", epochs=1).fit(method(), data(folder))
+    trainer(tmp_path / "first", epochs=1).fit(method(), data(folder, stream=1, rounds=1))
     file = str(tmp_path / "first" / "checkpoints" / "last.ckpt")
     answers = []
 
@@ -284,8 +283,8 @@ def test_ranks_answer_with_the_same_running_statistics(folder, tmp_path):
 
     learner = method(replay=None)
     learner.network[1] = nn.BatchNorm3d(6)
-    trainer(tmp_path, Watch(), devices=2, epochs=1).fit(learner, data(folder))
-    for batch in range(6):
+    trainer(tmp_path, Watch(), devices=2, epochs=1).fit(learner, data(folder, rounds=1))
+    for batch in range(3):
         (mean, count), (other, seen) = (
             torch.load(tmp_path / f"{batch}.{rank}.pt", weights_only=True) for rank in (0, 1)
         )

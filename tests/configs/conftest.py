@@ -1,11 +1,9 @@
-"""Fixtures of runs: drawn photos, a short run, processes of their own."""
-
-import os
+"""Fixtures of runs: drawn photos, a short run."""
 
 import pytest
 
 from tests.configs.short_run import arguments
-from tests.helpers.commands import CLOSED
+from tests.helpers.commands import called, succeeded
 from tests.helpers.drawing import draw_folder
 
 
@@ -15,8 +13,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(data, forks, tmp_path_factory):
+def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "trained"
-    result = forks.run("train.py", [*arguments(data, folder), "logger=wandb"], os.environ | CLOSED)
-    assert result.returncode == 0, result.stderr
+    succeeded(called("train.py", *arguments(data, folder)))
     return folder

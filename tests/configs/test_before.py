@@ -166,6 +166,7 @@ def test_its_own_weights_are_evaluated(everywhere: bool, run: Path, tmp_path: Pa
         content["state_dict"]["network.network.bias"].fill_(99)
         torch.save(content, file)
     plain = ("zoom=null", "refiner=null", "flip=false", "full_curves=true", "max_clicks=1")
+    plain += ("callbacks.report=null",)
     line = ("--checkpoint", run, f"data.root={data}", f"run={tmp_path / 'played'}", *plain)
     assert called("evaluate.py", *line).returncode == 0
     iou = json.loads((tmp_path / "played" / "report.json").read_text())["miou@1"]

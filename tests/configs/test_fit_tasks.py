@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ OWN = ("naive", "variational")
 """Methods whose own pretraining is played; the others begin with CLIS'."""
 SHOWN = ("clis", "scribbles")
 """Methods whose page is written: with gates, and without."""
+BASELINES = {f"clis/{name}.yaml" for name in ("naive", "lwf", "ewc", "packnet")}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,8 @@ def fit(files, root, folder, *overrides):
     steps = [*TASKS, f"data.root={root}", f"run={folder}", "loading.augment=[]", *overrides]
     if "model.steps=0" not in overrides and "clis/none.yaml" not in files:
         steps.append("model.steps=2")
+    if not BASELINES & {*files}:
+        steps.append("model.samples=2")
     if "clis/isolated.yaml" in files:
         steps.append("model.network.spare=3")  # a kernel for each task
     if "clis/packnet.yaml" in files:
@@ -61,29 +65,39 @@ def pretrained(root, tmp_path_factory):
     return runs
 
 
+@pytest.fixture(scope="module")
+def played(root, pretrained, tmp_path_factory):
+    """The folder of a method's sequence, played when it is first asked for; CLIS' has a dashboard.
+
+    Its page is written where it is looked at.
+    """
+
+    @cache
+    def play(name):
+        folder = tmp_path_factory.mktemp(name)
+        checkpoint = pretrained[name if name in OWN else "clis"] / "checkpoints" / "last.ckpt"
+        stage = [f"model.pretrained={checkpoint}", "protocol.sequence=1"]
+        stage += [] if name in SHOWN else ["callbacks.report=null"]
+        stage += ["logger=wandb"] if name == "clis" else []
+        fit([*METHODS[name], "clis/tasks.yaml"], root, folder, *stage)
+        return folder
+
+    return play
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_plays_its_sequences(name, root, pretrained, tmp_path):
-    checkpoint = pretrained[name if name in OWN else "clis"] / "checkpoints" / "last.ckpt"
-    stage = ["protocol.sequence=1"]
-    if name not in SHOWN:
-        stage.append("callbacks.report=null")
-    fit(
-        [*METHODS[name], "clis/tasks.yaml"],
-        root,
-        tmp_path,
-        f"model.pretrained={checkpoint}",
-        *stage,
-    )
-    figures = json.loads((tmp_path / "transfer.json").read_text())
+def test_every_method_plays_its_sequences(name, played):
+    folder = played(name)
+    figures = json.loads((folder / "transfer.json").read_text())
     assert list(figures["sequences"]) == ["1"]
     assert 0 < figures["mean"]["backward"] < 1
     if name in SHOWN:
-        page = (tmp_path / "tasks.html").read_text()
+        page = (folder / "tasks.html").read_text()
         assert page.count("<h2>Task") == 3
         assert page.count("data:image/png") == 1 + 3 * 2 + (3 if name == "clis" else 0)
         assert page.count("% of the pixels") == 3 * 2
         assert ("most like task 1" in page) == (name == "clis")
-    assert "transfer/backward" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+    assert "transfer/backward" in (folder / "metrics.csv").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("other", ["seed=1", "data.pretraining_images=3"])
@@ -134,26 +148,23 @@ def test_a_sequence_goes_on_with_its_own_protocol_data_and_pretraining(root, pre
         fit(stage, root, run, *options, "checkpoint=last")
 
 
-def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrained, tmp_path):
-    stage = ["protocol.sequence=0", "logger=wandb"]
-    checkpoint = pretrained["clis"] / "checkpoints" / "last.ckpt"
-    fit(["clis/tasks.yaml"], root, tmp_path, f"model.pretrained={checkpoint}", *stage)
+def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(played):
+    folder = played("clis")
     wandb.teardown()  # its process writes the last records when it ends
-    kept, _ = records(tmp_path)
-    figures = json.loads((tmp_path / "transfer.json").read_text())
+    kept, _ = records(folder)
+    figures = json.loads((folder / "transfer.json").read_text())
     assert kept["transfer/backward"] == pytest.approx(figures["mean"]["backward"])
     assert (
-        kept["tables/transfer/nrows"]
-        == len((tmp_path / "transfer.csv").read_text().splitlines()) - 1
+        kept["tables/transfer/nrows"] == len((folder / "transfer.csv").read_text().splitlines()) - 1
     )
-    with (tmp_path / "transfer.csv").open() as file:
+    with (folder / "transfer.csv").open() as file:
         rows = list(csv.DictReader(file))
     for key, kind in (("quality/first", "round 0"), ("quality/last", "round 1")):
         assert kept[key] == pytest.approx(
             np.mean([float(row["basic"]) for row in rows if row["kind"] == kind])
         )
     matrix = json.loads(
-        next(tmp_path.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text()
+        next(folder.glob("wandb/offline-run-*/files/media/table/tables/matrix*.json")).read_text()
     )["data"]
     answers = {
         (row["task"], row["image"]): float(row["basic"]) for row in rows if row["kind"] == "answer"
@@ -163,6 +174,6 @@ def test_a_stream_shows_its_rounds_and_its_matrix_on_the_dashboard(root, pretrai
     } == pytest.approx(answers)
     assert (
         kept["pictures/rounds/count"]
-        == len(list(tmp_path.glob("wandb/offline-run-*/files/media/images/pictures/rounds*")))
+        == len(list(folder.glob("wandb/offline-run-*/files/media/images/pictures/rounds*")))
         == 6
     )

@@ -24,7 +24,7 @@ PLAY = ["max_clicks=2", "callbacks.report=null", "logger=csv"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return draw_folder(tmp_path_factory.mktemp("data"), 3)
+    return draw_folder(tmp_path_factory.mktemp("data"), 2)
 
 
 def training(data, run):
@@ -278,7 +278,7 @@ def test_an_evaluation_of_before_is_refused_in_its_old_form_and_replaced(run, tm
     OmegaConf.save(config, folder / "config.yaml")
     refused(evaluate(run, folder), "evaluated: None -> ")
     succeeded(evaluate(run, folder, "overwrite=true"))
-    assert json.loads((folder / "report.json").read_text())["objects"] == 6
+    assert json.loads((folder / "report.json").read_text())["objects"] == 4
 
 
 def replace(file):

@@ -2,13 +2,12 @@
 
 Forks of one process that has imported them and done nothing else.
 
-What needs a real process (limits, signals, what is written as it ends) is given one in a hundredth
-of the time of `python NAME.py`.
+What needs a real process (its memory, its ranks, what is written as it ends) is given one in a
+hundredth of the time of `python NAME.py`.
 """
 
 import json
 import os
-import resource
 import runpy
 import signal
 import socket
@@ -29,11 +28,8 @@ class Forks:
     def __init__(self):
         self.process = None
 
-    def run(self, name, arguments, env, cwd=ROOT, size=None):
-        """Run a script with arguments, in an environment, its files limited to so many bytes.
-
-        Code and what it printed.
-        """
+    def run(self, name, arguments, env, cwd=ROOT):
+        """Run a script with arguments, in an environment; its code and what it printed."""
         if self.process is None:
             self.socket, theirs = socket.socketpair()
             with theirs:
@@ -47,7 +43,6 @@ class Forks:
             "arguments": list(map(str, arguments)),
             "env": dict(env),
             "cwd": str(cwd),
-            "size": size,
         }
         content = json.dumps(given).encode()
         socket.send_fds(
@@ -83,8 +78,6 @@ def become(given, descriptors):
     os.environ.clear()
     os.environ.update(given["env"])
     os.chdir(given["cwd"])
-    if given["size"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (given["size"], given["size"]))
     sys.argv = [given["name"], *given["arguments"]]
     runpy.run_path(sys.argv[0], run_name="__main__")
 

@@ -38,12 +38,12 @@ def data(folder, kind="sequence", rounds=2, sequence=None, **options):
 def clis(pretrained=None, **options):
     torch.manual_seed(3)
     network = CLISNetwork(2, 6, 8)
-    given = {"samples": 3, "steps": 4, "optimisation": RATE} | options
+    given = {"samples": 3, "steps": 2, "optimisation": RATE} | options
     return CLIS(network, ImageEmbedding((16, 24), 5, 4), pretrained=pretrained, **given)
 
 
 def baseline(kind=Consolidation):
-    def make(pretrained=None, steps=4):
+    def make(pretrained=None, steps=2):
         torch.manual_seed(3)
         network = CLISNetwork(2, 6, 8, variational=False)
         return ContinualBaseline(
@@ -67,11 +67,13 @@ METHODS = {
 }
 
 
-def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=None):
+def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", user=None, every=None):
+    """A Trainer that writes checkpoints at the ends of epochs, and within them every few rounds."""
+    root.mkdir(parents=True, exist_ok=True)
     loop = AnnotationLoop(user or SuperpixelUser(count=4, apart=25), segments=60)
     return quiet_trainer(
         root,
-        [loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(1), *callbacks],
+        [loop, Transfer(forward_after=1, backward_after=3), LastCheckpoint(every), *callbacks],
         epochs,
         devices,
         precision,

@@ -45,10 +45,12 @@ def method(**options):
     )
 
 
-def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=None):
+def trainer(root, *callbacks, epochs=2, devices=1, precision="32-true", loop=None, every=None):
+    """A Trainer that writes checkpoints at the ends of epochs, and within them every few rounds."""
+    root.mkdir(parents=True, exist_ok=True)
     return quiet_trainer(
         root,
-        [loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(1), *callbacks],
+        [loop or SliceLoop(SliceUser()), VolumeDice(every=2), LastCheckpoint(every), *callbacks],
         epochs,
         devices,
         precision,

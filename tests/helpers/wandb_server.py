@@ -156,7 +156,8 @@ def serving(handler=Handler):
             defaultdict(list),
             0,
         )
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        looks = {"poll_interval": 0.02}  # whether it is to end
+        threading.Thread(target=server.serve_forever, kwargs=looks, daemon=True).start()
         try:
             yield server, f"http://127.0.0.1:{server.server_port}"
         finally:

@@ -2,6 +2,7 @@
 to start from.
 """
 
+import gc
 import json
 
 import numpy as np
@@ -313,24 +314,14 @@ def test_every_yaml_is_played_with_all_figures(config, pair, folders, tmp_path):
     objects = (tmp_path / "whole" / "objects.csv").read_text()
     if config == "own.yaml":
         assert "Encoding a photo took" in (tmp_path / "whole" / "report.html").read_text()
+    if config not in ("own.yaml", "onnx.yaml"):
+        return
+    gc.collect()  # a fork that collected an ONNX session would wait for threads it has not
     ranks = ["trainer.devices=2", "trainer.strategy=ddp_fork", f"run={tmp_path / 'ranks'}"]
     result = called("evaluate.py", *line, *ranks)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "ranks" / "objects.csv").read_text() == objects
-    if config != "onnx.yaml":
-        return
-    for part in ("0/2", "1/2", None):
-        result = called(
-            "evaluate.py", *line, f"run={tmp_path / 'parts'}", *([f"shard={part}"] if part else [])
-        )
-        assert result.returncode == 0, result.stderr
-    assert (tmp_path / "parts" / "objects.csv").read_text() == objects
-    result = called(
-        "compare.py",
-        f"a={tmp_path / 'whole'}",
-        f"b={tmp_path / 'parts'}",
-        "--out",
-        tmp_path / "compare.html",
-    )
+    both = [f"a={tmp_path / 'whole'}", f"b={tmp_path / 'ranks'}"]
+    result = called("compare.py", *both, "--out", tmp_path / "compare.html")
     assert result.returncode == 0, result.stderr
     assert "encoding_seconds" in result.stdout

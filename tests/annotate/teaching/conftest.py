@@ -1,10 +1,9 @@
 """Tiny trained runs, their photos and their volumes, once a session."""
 
-from functools import cache
-
 import pytest
 
 from tests.helpers.drawing import draw_classes
+from tests.helpers.once import once
 from tests.helpers.teaching import photos_of, pretrain
 from tests.helpers.volume_lessons import config_of, fit
 from tests.helpers.volumes import draw_volumes
@@ -20,7 +19,7 @@ FILES = {
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
-    return draw_classes(tmp_path_factory.mktemp("classes"))
+    return once(tmp_path_factory, "taught-classes", draw_classes)
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +31,10 @@ def photos(root, tmp_path_factory):
 def pretrained(root, tmp_path_factory):
     """The run of a method, made when it is first asked for."""
 
-    @cache
     def made(name):
-        return pretrain(root, tmp_path_factory.mktemp(name), *FILES[name])
+        return once(
+            tmp_path_factory, f"taught-{name}", lambda run: pretrain(root, run, *FILES[name])
+        )
 
     return made
 

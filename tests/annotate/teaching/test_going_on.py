@@ -169,7 +169,7 @@ def test_a_disk_that_is_full_ends_the_lessons_with_its_reason(
 
 
 def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pretrained, tmp_path):
-    played(root, pretrained("clis"), tmp_path / "tasks")
+    played(root, pretrained("clis"), tmp_path / "tasks", rounds=1)
     with taught(tmp_path / "tasks", photos, tmp_path / "out") as (_, address):
         begun = torch.load(tmp_path / "out" / "checkpoints" / "start.ckpt", weights_only=True)[
             "state_dict"

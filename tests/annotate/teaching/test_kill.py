@@ -103,7 +103,7 @@ def test_a_killed_server_loses_nothing_that_it_acknowledged(photos, pretrained, 
     lives = 0
     while len(kept(out)) < len(SAID):
         lives += 1
-        live(run, photos, out, draw.randint(1, 2), draw.uniform(0, 0.02))
+        live(run, photos, out, draw.randint(1, 3), draw.uniform(0, 0.02))
     assert lives > 1
     assert kept(out) == [do for do, *_ in SAID]
     again = lessons_of(run, photos, out)
