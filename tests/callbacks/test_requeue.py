@@ -3,12 +3,15 @@
 The folder tests/slurm has the same in jobs of a real SLURM.
 """
 
+import contextlib
+import csv
 import os
 import signal
 
 import pytest
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.loggers import CSVLogger
 from torch.multiprocessing import ProcessExitedException
 
 from callbacks.requeue import SIGNALS, Requeue, slurm_job
@@ -58,6 +61,20 @@ def test_a_run_that_is_told_to_stop_goes_on_where_it_was(undisturbed, tmp_path, 
         module(), data(source), ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True
     )
     assert_same_training(last(undisturbed), last(tmp_path))
+
+
+def test_the_step_at_which_a_run_is_stopped_has_its_row(undisturbed, tmp_path):
+    tables = []
+    for callbacks in ([], [Told(2, signal.SIGTERM)]):
+        fit = trainer(tmp_path / str(len(callbacks)), Requeue(), *callbacks)
+        fit.logger = CSVLogger(tmp_path, name="", version=str(len(callbacks)))
+        fit.log_every_n_steps = 1
+        with contextlib.suppress(SystemExit):
+            fit.fit(module(), data(undisturbed / "folder"))
+        with (tmp_path / str(len(callbacks)) / "metrics.csv").open() as file:
+            tables.append([row["train/loss"] for row in csv.DictReader(file)])
+    assert len(tables[0]) == EPOCHS * STEPS
+    assert tables[1] == tables[0][:3]
 
 
 def test_ctrl_c_is_told_of_and_a_second_one_ends_at_once(undisturbed, tmp_path, capsys):
