@@ -80,9 +80,11 @@ class LastCheckpoint(Checkpoint):
             self._write_within(trainer)
 
     def _write_within(self, trainer: Trainer) -> None:
+        if self._written == place_of(trainer):  # Lightning resumes best behind a batch
+            self._within = self._place
         self._written, self._keeps = place_of(trainer), True
         write_last(trainer)
-        self._keeps = False
+        self._keeps, self._within = False, None
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -93,25 +93,31 @@ class Requeue(Checkpoint):
             self._heard -= heard
             if writes:  # where time ends a run within an epoch, its last step is written
                 write_last(trainer)
-            if within:  # the step is done, and Lightning would log it behind this hook
+            together = set().union(*from_all_ranks(heard))
+            if within and self._leaves(together):  # Lightning would log the step behind this hook
                 trainer._logger_connector.on_batch_end()
                 trainer._logger_connector.update_train_step_metrics()
-            together = set().union(*from_all_ranks(heard))
             if together and slurm_job() is None and not trainer.is_global_zero:
                 sys.exit(0)  # Lightning kills the main process when another one fails
             self._leave(trainer, together)
 
     def _leave(self, trainer: Trainer, heard: set[int]) -> None:
         """End the run, unless SLURM will or nothing was heard."""
-        if heard and (slurm_job() is None or signal.SIGINT in heard):
+        if not self._leaves(heard):
+            return
+        if slurm_job() is None or signal.SIGINT in heard:
             names = " and ".join(signal.Signals(number).name for number in sorted(heard))
             again = " checkpoint=last" * bool(trainer.training or trainer.validating)
             sys.exit(
                 f"stopped by {names}; the same command with "
                 f"run={trainer.default_root_dir}{again} goes on"
             )
-        if signal.SIGUSR1 in heard:
-            sys.exit(0)
+        sys.exit(0)
+
+    def _leaves(self, heard: set[int]) -> bool:
+        """Tell whether the run ends now; SLURM itself ends one that heard SIGTERM alone."""
+        outside = bool(heard) and slurm_job() is None
+        return outside or bool(heard & {signal.SIGINT, signal.SIGUSR1})
 
 
 def in_step() -> bool:

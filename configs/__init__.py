@@ -80,9 +80,10 @@ def targets_first(overrides: Sequence[str]) -> list[str]:
         node, _, last = key.rpartition(".")
         place = len(ordered)
         if last == "_target_" and node:
-            replaced = [
-                i for i, other in enumerate(ordered) if other.startswith((f"{node}=", f"{key}="))
-            ]
+            parts = node.split(".")
+            above = [f"{'.'.join(parts[:count])}=" for count in range(1, len(parts) + 1)]
+            wholes = (f"{key}=", *above)
+            replaced = [i for i, other in enumerate(ordered) if other.startswith(wholes)]
             since = replaced[-1] + 1 if replaced else 0
             own = [i for i in range(since, place) if ordered[i].startswith(f"{node}.")]
             place = min(own, default=place)

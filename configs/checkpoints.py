@@ -118,15 +118,16 @@ def check_pretraining(config: dict[str, Any], data: Any, trusted: Sequence[str] 
     now, before = config["data"], node.get("data") or {}
     if now["_target_"] != before.get("_target_") or "holdout" in before:  # of an earlier version
         return
-    try:
-        start = build(before, trusted, "data")
-    except InputError:  # arguments of an earlier version
-        return
-    if Path(data.root).resolve() != Path(start.root).resolve():
+    root = before.get("root", data.root)  # a class may have it as its default
+    if Path(data.root).resolve() != Path(root).resolve():
         return
     # files may have come since, and the split is drawn of all
     known = set((content.get(type(data).__qualname__) or {}).get("pretraining", ()))
     if not known:
+        try:
+            start = build(before, trusted, "data")
+        except InputError:  # arguments of an earlier version
+            return
         known = {start.name_of(number) for number in start.split()[0]}
     tasks = {data.name_of(number) for number in data.split()[1]}
     if known & tasks:

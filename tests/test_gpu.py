@@ -71,9 +71,7 @@ def call(monkeypatch, *line):
     gpu.main()
 
 
-def test_every_row_is_measured_and_what_is_trained_is_played_and_written(
-    words, monkeypatch, tmp_path
-):
+def test_rows_are_measured_and_what_is_trained_is_played_and_written(words, monkeypatch, tmp_path):
     rows = ["--rows", "one, bfloat16", "click, bfloat16", "kept"]
     monkeypatch.setattr(gpu, "COMPILED", [])
     call(monkeypatch, *words, "--minutes", "0.02", "--name", "trained", *rows)

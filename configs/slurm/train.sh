@@ -20,19 +20,19 @@ if [ -n "${JOBS:-}" ]; then
     declare -a words="($line)"  # quoted as a shell reads it
     set -- "${words[@]}" "$@"
 fi
-step=
 told() {
     trap '' USR1
-    step=${step:-$!}  # told before the next line has named it
     kill -USR1 $step  # srun passes it on to every process
     { sleep 60; kill -KILL $step; } &  # what is left of the step ends with the job
     timer=$!
 }
-trap told USR1
+trap early=1 USR1
 export WANDB_FINISH_TIMEOUT=${WANDB_FINISH_TIMEOUT:-30}
 srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} \
     ${INTERPRETER:-python} ${COMMAND:-train.py} "${@//%a/${SLURM_ARRAY_TASK_ID:-}}" &
-step=${step:-$!}
+step=$!
+trap told USR1
+[ -z "${early:-}" ] || told
 wait $step
 code=$?
 while kill -0 $step 2>/dev/null; do  # the trap ended the wait

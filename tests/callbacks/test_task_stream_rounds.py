@@ -106,7 +106,7 @@ def naive(folder, pretrained, tmp_path_factory):
     return root, seen
 
 
-def test_annotations_of_earlier_rounds_stay_and_the_next_round_sees_the_refined_answer(naive):
+def test_annotations_of_earlier_rounds_stay(naive):
     _, seen = naive
     for (batch, outputs), (later, _) in zip(seen[::2], seen[1::2], strict=True):
         first, second = batch["annotation"], later["annotation"]

@@ -115,7 +115,9 @@ def test_batch_size_changes_no_figure_and_evaluations_are_compared(run):
 @pytest.mark.parametrize("run", ["brs.yaml"], indirect=True)
 def test_an_evaluation_notes_that_the_fine_decoder_has_not_begun_to_learn(run):
     line = ["--checkpoint", run, "max_clicks=1", "callbacks.report=null", "refiner=null"]
-    result = called("evaluate.py", *line, f"run={run / 'coarse'}", "model.coarse_epochs=5")
+    result = called(
+        "evaluate.py", *line, f"run={run / 'coarse'}", "model.coarse_epochs=5", "flip=true"
+    )
     assert result.returncode == 0, result.stderr
     assert "the fine decoder learns from epoch 5 on" in result.stdout
 

@@ -20,8 +20,9 @@ def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
             run, tmp_path / "parts", f"shard={part}/3"
         )
         assert not (tmp_path / "parts" / "report.json").exists()
-    merged = evaluated(run, tmp_path / "parts", "callbacks.report=null")
+    merged = evaluated(run, tmp_path / "parts")
     assert "going on after 10 objects" in merged
+    assert (tmp_path / "parts" / "report.html").read_text().count("<figcaption>click") > 10
     whole, parts = ((tmp_path / name / "objects.csv").read_text() for name in ("whole", "parts"))
     assert whole == parts
     figures = [
