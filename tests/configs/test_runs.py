@@ -14,7 +14,7 @@ from tests.helpers.commands import called, refused
 
 
 def test_parts_of_an_evaluation_make_the_whole(run, tmp_path):
-    evaluated(run, tmp_path / "whole", "callbacks.report=null")
+    evaluated(run, tmp_path / "whole")
     for part in (2, 0, 1):
         assert "the same command without shard=" in evaluated(
             run, tmp_path / "parts", f"shard={part}/3"
