@@ -1,6 +1,8 @@
 """The rooms of the house and which way the doors open."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,12 @@ def test_the_library_reads_no_folder_of_the_framework_but_by_its_one_door():
         if "import_module" in path.read_text(encoding="utf-8")
     ]
     assert doors == ["interseg/inference/model.py"]
+
+
+def test_importing_the_package_imports_no_torch():
+    code = (
+        "import sys, interseg; print(sorted({'torch', 'pytorch_lightning', "
+        "'cv2'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -18,7 +17,7 @@ from commands.predict import main
 from interseg.errors import InputError
 from interseg.images import read_image
 from interseg.inference.model import Model
-from tests.helpers.commands import CROP, ROOT, called, tiny
+from tests.helpers.commands import CROP, called, tiny
 from tests.helpers.drawing import draw_folder
 
 
@@ -50,18 +49,8 @@ def run(data, tmp_path_factory):
 
 
 def predict(run, images, clicks, out, *more):
-    return called(
-        "predict.py",
-        "--checkpoint",
-        run,
-        "--images",
-        images,
-        "--clicks",
-        clicks,
-        "--out",
-        out,
-        *more,
-    )
+    places = ["--images", images, "--clicks", clicks, "--out", out]
+    return called("predict.py", "--checkpoint", run, *places, *more)
 
 
 def test_a_run_is_a_model_whose_sessions_answer_as_its_evaluation_did(run, data, tmp_path):
@@ -160,15 +149,6 @@ def test_what_cannot_be_loaded_is_one_clear_error(run, data, tmp_path):
         model.session(np.zeros((3, 4)))
     with pytest.raises(InputError, match=r"nothing.jpg does not exist"):
         model.session(data / "nothing.jpg")
-
-
-def test_importing_the_package_imports_no_torch():
-    code = (
-        "import sys, interseg; print(sorted({'torch', 'pytorch_lightning', "
-        "'cv2'} & sys.modules.keys()))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.stdout.strip() == "[]"
 
 
 def test_scripted_clicks_become_masks_and_annotations(run, data, tmp_path):

@@ -47,18 +47,10 @@ def once(encoder="tf_efficientnet_lite0", channels=3):
 
 
 def whole(channels=2, mask_map="mask", long_side=48, guidance=None):
-    options = {
-        "guidance_channels": channels,
-        "new_channels": "mean",
-        "options": {"decoder_channels": 16},
-    }
-    network = ClickNetwork(encoder=ENCODER, pretrained=None, **options)
-    return ITIS(
-        network,
-        guidance or DiskGuidance(3),
-        mask_map=mask_map,
-        long_side=long_side,
-    )
+    options = {"new_channels": "mean", "options": {"decoder_channels": 16}}
+    options |= {"encoder": ENCODER, "pretrained": None, "guidance_channels": channels}
+    network = ClickNetwork(**options)
+    return ITIS(network, guidance or DiskGuidance(3), mask_map=mask_map, long_side=long_side)
 
 
 METHODS = {
