@@ -6,7 +6,7 @@ The page is at the address that is printed. Every click is on the disk before it
 """
 
 from annotate.command import main
-from configs.console import guarded
+from configs.console import run_guarded
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from callbacks.pages import page, put_legend_below, svg
 from commands.compare_pictures import pictures
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import output_file
 from configs.targets import with_defaults
 from interseg.clicks.layout import BOUNDARY, REGION
@@ -256,4 +256,4 @@ def first_figures(cells: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -24,7 +24,7 @@ from configs.checkpoints import (
     trained_config,
     without_download,
 )
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
 from configs.run import build_model, needs, tell, trainer, wait_for_slow_ranks
@@ -193,4 +193,4 @@ def finish(record: EvaluationRecord) -> int:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from configs.checkpoints import load_for_sessions
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import Parser, output_folder
 from interseg.inference.exporting import export
 
@@ -71,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

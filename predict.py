@@ -4,7 +4,7 @@ The command itself, which an installed package has as `interseg predict`, is in 
 """
 
 from commands.predict import main
-from configs.console import guarded
+from configs.console import run_guarded
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from configs import read
-from configs.console import guarded
+from configs.console import run_guarded
 from interseg.errors import InputError
 from interseg.files import write_whole
 
@@ -163,4 +163,4 @@ def environment(name: str) -> str:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

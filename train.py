@@ -11,7 +11,7 @@ from pytorch_lightning import seed_everything
 
 from configs import as_yaml, build, load, resolve
 from configs.checkpoints import check_pretraining, identify
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.folders import claim, open_folder
 from configs.options import parser
 from configs.resuming import check_resumes
@@ -79,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

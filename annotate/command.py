@@ -12,7 +12,7 @@ from typing import Any
 import interseg
 from annotate.categories import name_classes
 from annotate.exports import export
-from annotate.folders import claimed
+from annotate.folders import claim_folder
 from annotate.interactor import Interactor
 from annotate.label_studio import make_backend
 from annotate.options import check_token, read_options
@@ -145,7 +145,7 @@ def teach(
             f"--serve answers clicks, and {options.checkpoint} learns tasks; "
             "give a network that answers clicks, or leave --serve out"
         )
-    with claimed(out):  # before another process' lessons are written over
+    with claim_folder(out):  # before another process' lessons are written over
         lesson = open_lesson(
             options.checkpoint,
             options.overrides,
@@ -171,7 +171,7 @@ def teach_volumes(options: argparse.Namespace, token: str | None) -> None:
         raise InputError(f"{options.checkpoint} learns volumes; {leave}give files by --volume")
     out = options.out or beside(options.volume[0], stem)
     place = None if options.export else open_socket(options.host, options.port)
-    with claimed(out):
+    with claim_folder(out):
         lesson = open_volumes(
             options.checkpoint,
             options.overrides,

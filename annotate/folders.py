@@ -30,7 +30,7 @@ def name_place(*paths: Path) -> str:
 
 
 @contextmanager
-def claimed(out: Path) -> Iterator[None]:
+def claim_folder(out: Path) -> Iterator[None]:
     """Claim a folder while something is written into it; raises as `lock_folder`.
 
     Where that fails nothing is left of a new folder.

@@ -50,9 +50,9 @@ def polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
             holes[min(around, key=sizes.__getitem__)].append(ring)
     found = []
     for ring, inner in zip(outer, holes, strict=True):
-        simple = simplified(ring, tolerance)
-        kept = [hole for given in inner if (hole := simplified(given, tolerance)) is not None]
-        found.append(keyholed(ring if simple is None else simple, kept))
+        simple = simplify(ring, tolerance)
+        kept = [hole for given in inner if (hole := simplify(given, tolerance)) is not None]
+        found.append(join_holes(ring if simple is None else simple, kept))
     return found
 
 
@@ -65,7 +65,7 @@ def signed_area(ring: Ring) -> float:
     return float(np.dot(y, np.roll(x, 1)) - np.dot(x, np.roll(y, 1))) / 2
 
 
-def simplified(ring: Ring, tolerance: float) -> Ring | None:
+def simplify(ring: Ring, tolerance: float) -> Ring | None:
     """Leave points out; None where nothing of an area remains."""
     if tolerance > 0:
         ring = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(
@@ -74,7 +74,7 @@ def simplified(ring: Ring, tolerance: float) -> Ring | None:
     return ring if len(ring) >= 3 else None
 
 
-def keyholed(ring: Ring, holes: list[Ring]) -> Ring:
+def join_holes(ring: Ring, holes: list[Ring]) -> Ring:
     """Join holes to a ring, each by the shortest way between their points, there and back."""
     for hole in holes:
         distances, nearest = cKDTree(ring).query(hole)

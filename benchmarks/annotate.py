@@ -34,7 +34,7 @@ from annotate.folders import key_of
 from annotate.photos import Project
 from annotate.server import make_app, open_socket, serve, serving
 from annotate.state import runs_of
-from configs.console import guarded
+from configs.console import run_guarded
 from interseg.inference.model import Model
 
 PATIENCE = 20.0
@@ -265,4 +265,4 @@ def check(project: Project, kept: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

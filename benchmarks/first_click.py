@@ -17,7 +17,7 @@ from pytorch_lightning import Trainer
 from benchmarks.played import build_method, spread_indices
 from benchmarks.throughput import QUIET
 from configs import build
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from datamodules.click_batches import ClickDataset
 from interseg.clicks.layout import IGNORE
@@ -114,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -21,7 +21,7 @@ from benchmarks import median_times
 from benchmarks.played import build_method, spread_indices
 from callbacks.user_loop import UserLoop
 from configs import build
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from datamodules.click_batches import ClickDataset, collate
 from interseg.batches import ClickBatch
@@ -151,4 +151,4 @@ def worst_cases() -> dict[str, State]:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

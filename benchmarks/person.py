@@ -25,7 +25,7 @@ from annotate.photos import Project
 from annotate.server import serving
 from annotate.truth import Truth
 from benchmarks.running import ROOT
-from configs.console import guarded
+from configs.console import run_guarded
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Row, read_objects
 from interseg.images import image_header
@@ -230,4 +230,4 @@ def draw_pictures(model: Model, place: Path, browser: Any, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

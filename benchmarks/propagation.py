@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from benchmarks import median_times
-from interseg.continual.propagation import energy, lab, normalised, propagate, similarity
+from interseg.continual.propagation import energy, lab, normalise, propagate, similarity
 from interseg.continual.superpixels import superpixels
 from interseg.images import read_image
 
@@ -84,9 +84,9 @@ def adam(
     optimizer = torch.optim.Adam([logits], rate)
     for _ in range(STEPS):
         optimizer.zero_grad()
-        energy(normalised(logits.softmax(0)), prior, annotation, pairs, weight).backward()
+        energy(normalise(logits.softmax(0)), prior, annotation, pairs, weight).backward()
         optimizer.step()
-    return normalised(logits.detach().softmax(0))
+    return normalise(logits.detach().softmax(0))
 
 
 if __name__ == "__main__":

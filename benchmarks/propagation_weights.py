@@ -13,7 +13,7 @@ import torch
 from benchmarks import print_heading
 from configs import build, load, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from interseg.clicks.layout import IGNORE
 from interseg.continual.annotations import AnsweredImage, no_annotation
@@ -86,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from configs import build, load, resolve
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from configs.run import needs
 from interseg.volumes.measures import dice
@@ -123,4 +123,4 @@ def print_markdown(
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -29,7 +29,7 @@ from pytorch_lightning import LightningModule, Trainer, seed_everything
 from benchmarks.played import build_arguments
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from configs.run import needs
 from datamodules.base import ClickDataModule
@@ -253,4 +253,4 @@ def loader(config: dict[str, Any], trusted: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

@@ -23,7 +23,7 @@ from benchmarks import seconds
 from benchmarks.played import build_arguments, build_method
 from callbacks.user_loop import UserLoop
 from configs import build
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from datamodules.base import ClickDataModule
 from interseg.batches import ClickBatch
@@ -158,4 +158,4 @@ def measure_waiting(
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

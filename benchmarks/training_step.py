@@ -30,7 +30,7 @@ from benchmarks.played import build_arguments
 from callbacks.features import KeptFeatures
 from callbacks.user_loop import UserLoop
 from configs import build, load, resolve
-from configs.console import guarded
+from configs.console import run_guarded
 from configs.options import parser
 from configs.run import needs
 from datamodules.base import ClickDataModule
@@ -235,4 +235,4 @@ def now() -> float:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

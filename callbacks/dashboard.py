@@ -85,7 +85,7 @@ def offered(callback: Callback) -> dict[str, Any]:
     if isinstance(callback, OffersImages):
         for name, pictures in callback.images().items():
             if pictures:  # not in a table, which would keep them outside the run's folder
-                shown = [wandb.Image(opened(p.image), caption=p.caption) for p in pictures]
+                shown = [wandb.Image(read_picture(p.image), caption=p.caption) for p in pictures]
                 content[f"pictures/{name}"] = shown
     if isinstance(callback, OffersTables):
         for name, (columns, rows) in callback.tables().items():
@@ -198,7 +198,7 @@ def curve(values: list[float]) -> Any:
     )
 
 
-def opened(picture: str) -> Image.Image:
+def read_picture(picture: str) -> Image.Image:
     """Read a picture from base64."""
     return Image.open(io.BytesIO(base64.b64decode(picture)))
 

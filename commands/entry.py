@@ -40,10 +40,10 @@ def main() -> int | None:
     if name not in COMMANDS:
         print(f"error: there is no command {name!r}; use {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    from configs.console import guarded  # torch only when a command is called
+    from configs.console import run_guarded  # torch only when a command is called
 
     sys.argv = [f"interseg {name}", *arguments]
-    guarded(lambda: body_of(name)())
+    run_guarded(lambda: body_of(name)())
     return None
 
 

@@ -74,7 +74,7 @@ ADVERTISEMENTS = Advertisements()
 """One for all calls: a logger takes the same filter once."""
 
 
-def guarded(main: Callable[[], int | None]) -> None:
+def run_guarded(main: Callable[[], int | None]) -> None:
     """Run a command; what a person can mend is printed as one line, exit code 2."""
     for message in SILENCED:
         warnings.filterwarnings("ignore", f".*{message}.*")

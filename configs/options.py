@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
                 + "\n"
             )
         for kind in self.lists:
-            parts.append("\n".join([f"{kind}:", *listed(kind)]) + "\n")
+            parts.append("\n".join([f"{kind}:", *list_configs(kind)]) + "\n")
         return "\n".join(parts)
 
 
@@ -89,7 +89,7 @@ def parser(
     return arguments
 
 
-def listed(kind: str) -> Iterator[str]:
+def list_configs(kind: str) -> Iterator[str]:
     """List configs of `configs/`, a line each, with what the first line of each says.
 
     Args:
@@ -97,11 +97,11 @@ def listed(kind: str) -> Iterator[str]:
     """
     if kind != "methods":
         folder = "data" if kind == "data" else kind
-        yield from (described(file) for file in sorted((FOLDER / folder).glob("*.yaml")))
+        yield from (describe_config(file) for file in sorted((FOLDER / folder).glob("*.yaml")))
         return
     for file in sorted(FOLDER.glob("*.yaml")):
         if is_method(file):
-            yield described(file)
+            yield describe_config(file)
             below = sorted((FOLDER / file.stem).glob("*.yaml"))
             variants = [one.relative_to(FOLDER).as_posix() for one in below if goes_over(one)]
             yield from textwrap.wrap(
@@ -110,9 +110,9 @@ def listed(kind: str) -> Iterator[str]:
                 initial_indent=f"{'':31}over it: ",
                 subsequent_indent=f"{'':40}",
             )
-            yield from (described(one) for one in below if not goes_over(one))
+            yield from (describe_config(one) for one in below if not goes_over(one))
     yield from (
-        described(file)
+        describe_config(file)
         for folder in ("classical", "external")
         for file in sorted((FOLDER / folder).glob("*.yaml"))
     )
@@ -135,7 +135,7 @@ def comment_of(file: Path) -> str:
     return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
 
 
-def described(file: Path) -> str:
+def describe_config(file: Path) -> str:
     """Write a config's name and the first line of its comment, cut to the width."""
     comment = comment_of(file)
     text = (

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from configs import build, plain, resolve
-from configs.starting import changes, pretrained, shorten
+from configs.starting import changes, pretraining_of, shorten
 from configs.targets import with_defaults
 from configs.wiring import with_split_draws
 from datamodules.resuming import ResumableDataModule
@@ -79,7 +79,7 @@ def check_part(
     lines = changes(data, now.get("data") or {})
     split = [line for line in lines if re.search(r"split_(seed|by): \w+ -> \w+$", line)]
     if now.get("protocol") and before.get("protocol"):
-        split += changes(streamed(before, trusted), streamed(now, trusted))
+        split += changes(select_played(before, trusted), select_played(now, trusted))
     if split:
         raise InputError(f"{file} was trained on another part of the data ({split[0]}); give that")
 
@@ -97,16 +97,16 @@ def check_items(file: Path, state: dict[str, Any], data: LightningDataModule) ->
 
 def check_pretraining_file(file: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise `InputError` if a stream's pretraining was replaced: sequences begin with it."""
-    old, new = ((one.get("digests") or {}).get(pretrained(one)) for one in (before, now))
+    old, new = ((one.get("digests") or {}).get(pretraining_of(one)) for one in (before, now))
     if old and new and old != new:
         raise InputError(
-            f"{file} began with {pretrained(before)} of SHA-256 {old[:12]}..., which is "
+            f"{file} began with {pretraining_of(before)} of SHA-256 {old[:12]}..., which is "
             f"{new[:12]}... now: its next sequences would begin with other weights; restore it, or "
             "start a new run"
         )
 
 
-def streamed(config: dict[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
+def select_played(config: dict[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
     """Return what a stream plays: `STREAMED` arguments of its data, and its protocol."""
     resolved = resolve(config)
     node = with_defaults(resolved["data"], trusted)

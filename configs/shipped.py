@@ -15,7 +15,7 @@ from torch import Tensor
 
 from configs import as_yaml, resolve
 from configs.checkpoints import SHIPPED, find_checkpoint, trained_config
-from configs.console import guarded
+from configs.console import run_guarded
 from interseg.checkpoints import read_checkpoint
 from interseg.errors import InputError
 from interseg.files import whole
@@ -81,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    run_guarded(main)

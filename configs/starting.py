@@ -40,7 +40,10 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
         InputError: the folder holds a trained run, or one of another config.
     """
     given, overwrite = config["checkpoint"], config["overwrite"]
-    for key, file in (("weights", config.get("weights")), ("model.pretrained", pretrained(config))):
+    for key, file in (
+        ("weights", config.get("weights")),
+        ("model.pretrained", pretraining_of(config)),
+    ):
         if overwrite and file and Path(file).resolve() == (folder / LAST).resolve():
             raise InputError(
                 f"overwrite=true would remove {file}, which {key} starts from; "
@@ -53,7 +56,7 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
     goes_on = given and (given == "last" or Path(given).resolve().is_relative_to(folder.resolve()))
     if overwrite or goes_on or queued_again() or not (folder / "config.yaml").is_file():
         return
-    changed = begun_otherwise(folder, merged)
+    changed = list_differences(folder, merged)
     other = f" of another config ({shorten(changed)})" if changed else ""
     ways = "overwrite=true begins anew, run=PATH takes another folder"
     if (folder / LAST).is_file():
@@ -64,13 +67,13 @@ def check_free(folder: Path, config: dict[str, Any], merged: dict[str, Any]) -> 
         raise InputError(f"{folder} holds a run{other}; {ways}")
 
 
-def pretrained(config: dict[str, Any]) -> str | None:
+def pretraining_of(config: dict[str, Any]) -> str | None:
     """Return the checkpoint of a pretraining that a config names."""
     file: str | None = (config.get("model") or {}).get("pretrained")
     return file if isinstance(file, str) else None
 
 
-def begun_otherwise(folder: Path, merged: dict[str, Any]) -> list[str]:
+def list_differences(folder: Path, merged: dict[str, Any]) -> list[str]:
     """List a folder's differences from a config, but for where and how a run starts."""
     before = read(DEFAULT) | read(folder / "config.yaml")
     old, new = ({k: v for k, v in one.items() if k not in MAY_DIFFER} for one in (before, merged))

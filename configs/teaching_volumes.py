@@ -74,7 +74,7 @@ class VolumeLesson:
 
     def scans(self) -> ScanDataset:
         """Make the volumes as the method sees them."""
-        first = first_number(remembered_by(self.config["model"]["pretrained"]) or {})
+        first = first_number(read_buffer(self.config["model"]["pretrained"]) or {})
         return ScanDataset(self.files, self.preparation, first)
 
     def fit(self, teacher: SliceTeacher) -> None:
@@ -82,7 +82,7 @@ class VolumeLesson:
         config, last = self.config, self.folder / "checkpoints" / "last.ckpt"
         seed_everything(config["seed"], verbose=False)
         model = build_model(config, self.trusted)
-        model.remembered = remembered_by(config["model"]["pretrained"])
+        model.remembered = read_buffer(config["model"]["pretrained"])
         stream = ScanStream(self.scans(), teacher.rest)
         loop = PersonSlices(teacher, **self.loop)
         resumed = last if last.exists() else None
@@ -142,7 +142,7 @@ def open_volumes(
         before = {}  # of other lessons, which `order_in` refuses or forgets
     without_download(resolved["model"])
     normal = before.get("normal")
-    preparation = prepared(
+    preparation = read_preparation(
         resolved["data"], trusted, None if normal is None else (normal[0], normal[1])
     )
     for name in files.keys() - {*before.get("photos", ())}:
@@ -156,7 +156,7 @@ def open_volumes(
     return lesson
 
 
-def remembered_by(checkpoint: str) -> dict[str, Any] | None:
+def read_buffer(checkpoint: str) -> dict[str, Any] | None:
     """Read the replay buffer of a checkpoint; None where it has none."""
     found: dict[str, Any] | None = read_checkpoint(checkpoint).get("replay")
     return found
@@ -172,7 +172,7 @@ def first_number(buffer: Mapping[str, Any]) -> int:
     return 1 + max(numbers, default=-1)
 
 
-def prepared(
+def read_preparation(
     node: dict[str, Any], trusted: Sequence[str], normal: tuple[float, float] | None
 ) -> Preparation:
     """Tell how a run's data prepared volumes.

@@ -87,7 +87,7 @@ def propagate(
         (C, H, W); the prior itself where nothing is annotated and every pair weighs 0.
     """
     return descend(
-        normalised(prior),
+        normalise(prior),
         weight * one_hot(annotation, len(prior)).to(prior.dtype),
         pairs,
         iterations,
@@ -103,7 +103,7 @@ def descend(
     A turn carries them one pixel.
     """
     theta = torch.where(
-        given.sum(0) > 0, normalised(given), start(prior, given, pairs, iterations, tolerance)
+        given.sum(0) > 0, normalise(given), start(prior, given, pairs, iterations, tolerance)
     )
     log_prior, scale = prior.log(), 1 + neighbour_sum(torch.ones_like(prior[:1]), pairs) / 2
     for _ in range(iterations):
@@ -136,13 +136,13 @@ def start(
         for (down, right), w in zip(STEPS, pairs, strict=True)
     ]
     found = descend(
-        normalised(area_mean(prior.log(), half).exp()),
+        normalise(area_mean(prior.log(), half).exp()),
         area_mean(given, half),
         near,
         iterations,
         tolerance,
     )
-    return normalised(
+    return normalise(
         interpolate(found[None], (height, width), mode="bilinear", align_corners=False)[0]
     )
 
@@ -163,10 +163,10 @@ def newton(theta: Tensor, known: Tensor, pull: Tensor, scale: Tensor) -> Tensor:
     constant = -(residual / slope * theta).sum(0) / (theta / slope).sum(
         0
     )  # keeps the sum of probabilities to first order
-    return normalised((log + ((residual + constant) / slope).clamp(-2, 2)).exp())
+    return normalise((log + ((residual + constant) / slope).clamp(-2, 2)).exp())
 
 
-def normalised(values: Tensor) -> Tensor:
+def normalise(values: Tensor) -> Tensor:
     """Scale probabilities (C, H, W) to sum to 1 over classes, none below `LEAST`."""
     values = values / values.sum(0, keepdim=True).clamp_min(LEAST)
     return values.clamp_min(LEAST) / values.clamp_min(LEAST).sum(0, keepdim=True)

@@ -177,7 +177,7 @@ class Neck(nn.Module):
 
     def forward(self, image: Tensor, levels: Sequence[Tensor]) -> Encoded:
         """Join photos (B, 3, H, W), normalised, and levels."""
-        levels = [normalised(level.to(image.dtype)) for level in levels]
+        levels = [normalise(level.to(image.dtype)) for level in levels]
         coarse = [levels[i] for i in self.coarse]
         grid = coarse[0].shape[-2:]
         coarse = [
@@ -204,7 +204,7 @@ class Neck(nn.Module):
         return encoded | own | {"compared": normalize(compared, dim=3)}
 
 
-def normalised(level: Tensor) -> Tensor:
+def normalise(level: Tensor) -> Tensor:
     """Normalise features (B, C, h, w) to mean 0 and variance 1 at each place.
 
     Levels and encoders differ in scale.

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from configs.console import guarded
+from configs.console import run_guarded
 from tests.helpers.hrnet import TINY_HRNET
 from tests.helpers.small_network import ENCODER
 
@@ -89,7 +89,7 @@ def called(name, *arguments, cwd=ROOT):
         patch.setenv("INTERSEG_STAMP", "called")
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            guarded(main)
+            run_guarded(main)
     torch.set_float32_matmul_precision("highest")
     return SimpleNamespace(
         returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue()

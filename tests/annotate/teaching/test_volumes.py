@@ -81,7 +81,7 @@ def test_rounds_taught_through_the_page_are_those_of_the_training_command(
     with pytest.MonkeyPatch.context() as patch, running(make_app(lessons)) as address:
         # the command began with an empty buffer, and ids are those of its data set: what is drawn
         # depends on them
-        patch.setattr("configs.teaching_volumes.remembered_by", lambda checkpoint: fresh)
+        patch.setattr("configs.teaching_volumes.read_buffer", lambda checkpoint: fresh)
         lessons.scans.first_id = 0
         ids_of = dict(enumerate(ids))
         original = type(lessons.scans).__getitem__

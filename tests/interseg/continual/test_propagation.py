@@ -9,7 +9,7 @@ from interseg.continual.propagation import (
     energy,
     lab,
     neighbour_sum,
-    normalised,
+    normalise,
     propagate,
     similarity,
 )
@@ -103,7 +103,7 @@ def test_no_descent_finds_less_energy(weight, strength, classes):
 
         def closure(logits=logits, descent=descent):
             descent.zero_grad()
-            value = energy(normalised(logits.softmax(0)), prior, annotation, pairs, weight)
+            value = energy(normalise(logits.softmax(0)), prior, annotation, pairs, weight)
             value.backward()
             return value
 
@@ -117,9 +117,9 @@ def test_few_turns_reach_the_energy_of_401_steps_of_adam():
     adam = torch.optim.Adam([logits], lr=0.1)
     for _ in range(401):
         adam.zero_grad()
-        energy(normalised(logits.softmax(0)), prior, annotation, pairs, 10.0).backward()
+        energy(normalise(logits.softmax(0)), prior, annotation, pairs, 10.0).backward()
         adam.step()
-    slow = energy(normalised(logits.detach().softmax(0)), prior, annotation, pairs, 10.0)
+    slow = energy(normalise(logits.detach().softmax(0)), prior, annotation, pairs, 10.0)
     assert (
         energy(
             propagate(prior, annotation, pairs, 10.0, iterations=30), prior, annotation, pairs, 10.0
