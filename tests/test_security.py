@@ -258,7 +258,7 @@ def test_a_trusted_packages_own_classes_and_functions_are_built_and_what_it_impo
     assert find("tests.helpers.others.made", ["tests"]).__name__ == "made"
     for target in (
         "tests.helpers.commands.Path",
-        "tests.helpers.commands.guarded",
+        "tests.helpers.commands.run_guarded",
         "tests.helpers.others.np",
     ):
         with pytest.raises(InputError, match="is no class that a config may build"):
