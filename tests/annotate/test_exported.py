@@ -3,18 +3,6 @@
 from annotate.exports import export
 from annotate.server import serving
 from tests.helpers.annotating import Page, project_of
-from tests.helpers.commands import CROP
-
-SIZE = (72, 96)
-NETWORK = "model.network={_target_: tests.helpers.tiny_network.TinyNetwork}"
-FAST = (
-    "loading.num_workers=0",
-    "loading.batch_size=4",
-    "trainer.accelerator=cpu",
-    "trainer.max_epochs=1",
-    f"loading.augment={CROP[0]}",
-)
-EVERY = {"noc@80", "noc@85", "noc@90", *(f"iou@{k}" for k in range(1, 21))}
 
 
 def test_masks_that_were_not_exported_here_stay(folder, tmp_path):
