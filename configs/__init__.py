@@ -21,12 +21,13 @@ from configs.targets import (
     check_moved_keys,
     current,
     find,
+    hints_of,
     locate,
     parameters,
     read_earlier_keys,
     unknown_key,
 )
-from configs.types import TOP, check, check_arguments, hints_of
+from configs.types import TOP, check, check_arguments
 from configs.wiring import wire
 from interseg.errors import InputError
 

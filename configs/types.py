@@ -3,13 +3,12 @@
 A hint that cannot be resolved, or that is not understood, takes anything.
 """
 
-import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from configs.targets import LIBRARIES, bases
+from configs.targets import checked_classes, hints_of
 from interseg.errors import InputError
 
 SEQUENCES = (list, tuple, Sequence, Collection, Iterable)
@@ -78,41 +77,6 @@ def check(value: Any, hint: Any, path: str, classes: tuple[type, ...] = ()) -> N
     if found:
         wanted = f"it takes {describe(found.hint, classes)}"
         raise InputError(f"{found.path} is {show(found.value)}; {wanted}")
-
-
-def checked_classes(target: type) -> tuple[type, ...]:
-    """Choose the classes whose instances are checked in a target's hints.
-
-    None of a library's: its hints may promise less than it takes.
-    """
-    return () if target.__module__.split(".")[0] in LIBRARIES else bases()
-
-
-@functools.cache
-def hints_of(target: type) -> dict[str, Any]:
-    """Collect the hints of a class's arguments, of those that go to a base by `**options` too."""
-    if not isinstance(target, type):  # a function of the user's
-        return named_hints(target)
-    found: dict[str, Any] = {}
-    for owner in target.__mro__:
-        if "__init__" in vars(owner):
-            function = vars(owner)["__init__"]
-            found = named_hints(function) | found
-            kinds = [p.kind for p in inspect.signature(function).parameters.values()]
-            if inspect.Parameter.VAR_KEYWORD not in kinds or not checked_classes(owner):
-                break
-    return found
-
-
-def named_hints(function: Callable[..., None]) -> dict[str, Any]:
-    """Collect the hints of a function's named arguments, unresolved if one cannot be resolved."""
-    parameters = inspect.signature(function).parameters.values()
-    try:
-        hints = get_type_hints(function)
-    except Exception:  # an annotation's evaluation may raise anything
-        hints = {p.name: p.annotation for p in parameters}
-    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return {p.name: hints.get(p.name, Any) for p in parameters if p.kind not in several}
 
 
 def mismatch(value: Any, hint: Any, path: str, classes: tuple[type, ...]) -> Mismatch | None:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from configs.targets import find, is_ours, parameters
-from configs.types import hints_of
+from configs.targets import find, hints_of, is_ours, parameters
 
 
 def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:
