@@ -1,6 +1,7 @@
 """Commands of the house, run by benchmarks as processes of their own."""
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from interseg.files import write_whole
 ROOT = Path(__file__).parent.parent
 FREE = ("run=", "loading.num_workers=", "trainer.enable_progress_bar=")
 """Beginnings of words that change no figure."""
+HERE = "FOLDER"
+"""The folder of a line's note, in the note."""
 
 
 def run_once(proof: Path, script: str, *line: str) -> None:
@@ -67,15 +70,23 @@ def run_once(proof: Path, script: str, *line: str) -> None:
 
 def same_as_before(folder: Path, line: Sequence[str]) -> None:
     """End the process if a folder was made or begun by another line; where files lie is no part."""
-    note, wanted = note_of(folder), shlex.join(word for word in line if not word.startswith(FREE))
-    if folder.exists() and note.exists() and note.read_text() != wanted:
+    note, here = note_of(folder), folder.parent
+    wanted = shlex.join(word for word in line if not word.startswith(FREE))
+    wanted = name_here(name_here(wanted, here), here.resolve())
+    made = note.read_text() if folder.exists() and note.exists() else wanted
+    if name_here(name_here(made, here), here.resolve()) != wanted:
         sys.exit(
-            f"{folder} is of another line ({note}):\n{note.read_text()}\nnow it is\n{wanted}\n"
+            f"{folder} is of another line ({note}):\n{made}\nnow it is\n{wanted}\n"
             "Give another folder, or remove this one"
         )
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_whole(note, wanted)
+
+
+def name_here(line: str, folder: Path) -> str:
+    """Write HERE for a folder that a line names, so that it may be spelled otherwise, or moved."""
+    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}(?=/)", HERE, line)
 
 
 def note_of(folder: Path) -> Path:

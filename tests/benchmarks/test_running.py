@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,20 @@ def test_what_is_finished_is_not_run_again_and_another_line_is_refused(ran):
     run_once(proof, "evaluate.py", str(ran), "3.5", "run=elsewhere", "loading.num_workers=4")
     assert json.loads(proof.read_text())["noc"] == "3.5"
     assert [file.name for file in sorted(ran.parent.iterdir())] == ["run", "run.line"]
+
+
+def test_a_folder_may_be_spelled_otherwise_or_moved(ran, tmp_path, monkeypatch):
+    run_once(ran / "report.json", "evaluate.py", str(ran), f"weights={ran.parent}/first/last.ckpt")
+    assert "weights=FOLDER/first" in (ran.parent / "run.line").read_text()
+    monkeypatch.chdir(tmp_path)
+    for place in (Path("out"), Path("moved")):
+        if not place.exists():
+            ran.parent.rename(place)
+        run = place / "run"
+        weights = f"weights={place}/first/last.ckpt"
+        run_once(run / "report.json", "evaluate.py", str(run), weights)
+        with pytest.raises(SystemExit, match="is of another line"):
+            run_once(run / "report.json", "evaluate.py", str(run), f"{weights}.old")
 
 
 def test_an_evaluation_without_some_objects_is_no_figure(ran):
