@@ -88,7 +88,9 @@ class FrozenEncoder(nn.Module):
     def key(self) -> str:
         """Name of the encoder's features: encoders with the same key compute the same."""
         levels = "-".join(map(str, self.levels))
-        return f"{self.name}-{bytes(self.digest.tolist()).hex()[:16]}-{levels}"
+        name = f"{self.name}-{bytes(self.digest.tolist()).hex()[:16]}-{levels}"
+        precision = next(self.model.parameters()).dtype
+        return name if precision == torch.float32 else f"{name}-{str(precision).split('.')[-1]}"
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode: norms and dropout are as in pretraining, fine-tuned or not."""

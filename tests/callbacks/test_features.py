@@ -9,6 +9,7 @@ import albumentations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.features import KeptFeatures, crop_cells
@@ -85,6 +86,19 @@ def test_what_is_kept_is_not_encoded_again_by_the_next_run_and_changes_no_weight
     assert runs[1] == 0
     assert_equal(last(tmp_path / "first")["state_dict"], last(tmp_path / "second")["state_dict"])
     assert not any("encoder.model" in key for key in last(tmp_path / "first")["state_dict"])
+
+
+def test_features_of_less_precise_weights_lie_apart(folder, tmp_path):
+    for precision in ("32-true", "bf16-true", "bf16-mixed"):
+        kept = KeptFeatures(str(tmp_path / "kept"))
+        fit(tmp_path / precision, folder, kept, precision=precision)
+        assert kept.store.bytes > 0
+    stores = {store.name: store for store in (tmp_path / "kept").iterdir()}
+    (full, half) = sorted(stores)
+    assert half == f"{full}-bfloat16"
+    for entry in stores[full].rglob("*.safetensors"):
+        rounded = stores[half] / entry.relative_to(stores[full])
+        assert not torch.equal(load_file(entry)["0"], load_file(rounded)["0"])
 
 
 def test_in_memory_or_on_disk_the_weights_are_the_same(folder, tmp_path):
