@@ -85,10 +85,10 @@ def main() -> None:
     found = methods([(name, Evaluation(folder)) for name, folder in folders])
     table = {method.name: figures(method) for method in found}
     print_table(table)
-    pairs = {}
-    for noc in found[0].runs[0].noc:
-        pairs[noc] = [lead(method.noc(noc) - found[0].noc(noc)) for method in found[1:]]
-    pairs["auc"] = [lead(method.areas - found[0].areas) for method in found[1:]]
+    first, others, pairs = found[0], found[1:], {}
+    for noc in first.runs[0].noc:
+        pairs[noc] = [lead(method.noc(noc) - first.noc(noc), first.photos) for method in others]
+    pairs["auc"] = [lead(method.areas - first.areas, first.photos) for method in others]
     ends = [*note_ends(found), *note_data(found, complete)]
     for line in ends:
         print(line, file=sys.stderr)
@@ -193,9 +193,9 @@ def split_name(given: str) -> tuple[str | None, Path]:
     return None, Path(given)
 
 
-def lead(differences: NDArray[np.float64]) -> tuple[float, float, float]:
+def lead(differences: NDArray[np.float64], photos: list[str]) -> tuple[float, float, float]:
     """Compute the mean of the objects' differences, and its interval."""
-    return (float(differences.mean()), *interval(differences))
+    return (float(differences.mean()), *interval(differences, photos))
 
 
 def figures(method: Method) -> dict[str, str]:

@@ -7,9 +7,8 @@
 The pretraining is that of `benchmarks.clis` in the same folder. Then for each order and number
 train.py plays the same sequences, with one round a task. Printed is the mean IoU over tasks on
 pixels without annotation, after propagation and after learning, and the lead over random wrong
-superpixels, paired by task, with bootstrap intervals; the tasks of a sequence share a network, so
-that these are narrower than intervals over sequences. Finished commands are not run again, killed
-ones are resumed.
+superpixels, paired by task, with intervals in which the tasks of a sequence, which share a network,
+count as one. Finished commands are not run again, killed ones are resumed.
 """
 
 import argparse
@@ -72,20 +71,20 @@ def main() -> None:
 def markdown(found: Found, figure: str) -> str:
     """Write a table of a figure by order and number of annotations, with the lead over random ones.
 
-    The column of 0 annotations has the answers before the first.
+    The first column has the answers before, after earlier tasks with each number of annotations.
     """
     orders = list(dict.fromkeys(order for order, _ in found))
     counts = list(dict.fromkeys(count for _, count in found))
-    lines = ["| | 0 | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]
+    lines = ["| | before | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]
     for order in orders:
-        before = np.mean([float(row["before"]) for row in found[order, counts[0]]])
-        cells = [f"{before:.3f}"]
+        before = [np.mean([float(row["before"]) for row in found[order, k]]) for k in counts]
+        cells = [" / ".join(f"{value:.3f}" for value in before)]
         for count in counts:
             values = np.array([float(row[figure]) for row in found[order, count]])
             cells.append(f"{values.mean():.3f}")
             if order != "random" and ("random", count) in found:
                 lead = values - [float(row[figure]) for row in found["random", count]]
-                low, high = interval(lead.tolist())
+                low, high = interval(lead, [row["sequence"] for row in found[order, count]])
                 cells[-1] += f", {lead.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
         lines.append(f"| {order.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -188,7 +188,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
     others = [name for name in table if name != first]
     titles = [
         "IoU after the selection",
-        "objects of all seeds",
+        "games of objects",
         *table,
         *(f"{name} fewer than {first} by" for name in others),
     ]
@@ -199,7 +199,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
             continue
         cells = [
             f"{low:g} to {min(high, 1):g}",
-            f"{inside.sum()}",
+            f"{inside.sum()} of {len(set(objects[inside].tolist()))}",
             *(f"{mean_of_each(objects[inside], noc[name][inside]).mean():.2f}" for name in table),
         ]
         for name in others:

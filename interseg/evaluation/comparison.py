@@ -122,6 +122,11 @@ class Method:
         """Names of the objects."""
         return self.runs[0].names
 
+    @property
+    def photos(self) -> list[str]:
+        """Photos of the objects, whose names are `ID PHOTO: OBJECT`."""
+        return [name.split(" ", 1)[1].split(": ")[0] for name in self.names]
+
     @cached_property
     def curves(self) -> NDArray[np.float64]:
         """(n, R) IoU after each click, the mean over seeds."""

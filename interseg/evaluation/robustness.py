@@ -34,8 +34,8 @@ def user_row(
 
     `noc` is the mean over seeds, `deviation` their sample standard deviation (None for one seed),
     `more` the additional clicks in per cent of the deterministic user's, `difference` the mean over
-    objects of the additional clicks (an object's mean over seeds) with its 95 % bootstrap interval.
-    The other figures are means over seeds.
+    objects of the additional clicks (an object's mean over seeds) with its 95 % interval, in which
+    objects of one photo count as one. The other figures are means over seeds.
 
     Args:
         runs: Evaluations of the user.
@@ -65,7 +65,7 @@ def user_row(
         "noc": mean,
         "deviation": float(np.std(means, ddof=1)) if len(means) > 1 else None,
         "more": 100 * (mean / float(deterministic.noc[key].mean()) - 1),
-        "difference": [float(extra.mean()), *interval(extra)],
+        "difference": [float(extra.mean()), *interval(extra, user.photos)],
         "seeds": len(runs),
     }
     for name in ("failures", "regress", "miou@1", "miou@5"):
@@ -88,6 +88,7 @@ def decile_gap(deciles: Mapping[int, Sequence[Evaluation]], target: float) -> di
     """
     key = f"noc@{100 * target:g}"
     clicks = {number: Method("", runs).noc(key) for number, runs in deciles.items()}
+    photos = Method("", next(iter(deciles.values()))).photos
     means = {number: noc.mean() for number, noc in clicks.items()}
     best, worst = min(means, key=lambda k: means[k]), max(means, key=lambda k: means[k])
     gap = float(means[worst] - means[best])
@@ -100,7 +101,7 @@ def decile_gap(deciles: Mapping[int, Sequence[Evaluation]], target: float) -> di
         "percent": 100 * gap / float(means[best]),
         "deepest": deepest,
         "shallowest": shallowest,
-        "difference": [float(extra.mean()), *interval(extra)],
+        "difference": [float(extra.mean()), *interval(extra, photos)],
     }
 
 

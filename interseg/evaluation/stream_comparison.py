@@ -265,7 +265,7 @@ def transfer_table(
 ) -> list[list[str]]:
     """Make rows of cells: means over sequences, and the first method's lead over each other one.
 
-    Leads have bootstrap intervals; a figure that a method has not is left out.
+    Leads have 95 % intervals; a figure that a method has not is left out.
 
     Args:
         methods: Sequences of each; the first has all that another one has.

@@ -15,14 +15,18 @@ def test_the_benchmark_of_annotations_pairs_each_order_with_random_ones():
         ("random", 8): (0.6, 0.8),
     }
     found = {
-        key: [{"before": "0.3", "basic": str(value)} for value in values]
+        key: [
+            {"before": f"{key[1] / 10}", "basic": str(value), "sequence": str(sequence)}
+            for sequence, value in enumerate(values)
+        ]
         for key, values in rows.items()
     }
     assert markdown(found, "basic").splitlines() == [
-        "| | 0 | 4 | 8 |",
+        "| | before | 4 | 8 |",
         "|---|---|---|---|",
-        "| error mass | 0.300 | 0.600, +0.150 [+0.100, +0.200] | 0.700, +0.000 [+0.000, +0.000] |",
-        "| random | 0.300 | 0.450 | 0.700 |",
+        "| error mass | 0.400 / 0.800 | 0.600, +0.150 [-0.485, +0.785] | "
+        "0.700, +0.000 [+0.000, +0.000] |",
+        "| random | 0.400 / 0.800 | 0.450 | 0.700 |",
     ]
 
 

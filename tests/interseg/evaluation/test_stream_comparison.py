@@ -80,7 +80,7 @@ def test_runs_of_single_sequences_are_one_method_and_sequences_are_paired(tmp_pa
     assert first.split(" | ")[1:5] == ["0.800", "0.700", "0.600", "0.100"]
     cells = second.split(" | ")
     assert cells[1] == "0.700"
-    assert cells[5] == "+0.100 [+0.000, +0.200]"
+    assert cells[5] == "+0.100 [-1.171, +1.371]"
     one = transfer_table({"A": {"0": whole.sequences["0"]}, "B": {"0": whole.sequences["1"]}})
     assert one[2][5] == "+0.200"
     assert cells[8] == "+0.100 [+0.100, +0.100] |"
