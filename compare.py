@@ -35,12 +35,12 @@ from interseg.evaluation.drawing import key
 from interseg.evaluation.metrics import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
 from interseg.evaluation.stream_comparison import (
-    KINDS,
     VOLUME_FIGURES,
     StreamMethod,
     markdown,
     read_run,
     stream_methods,
+    task_tables,
     transfer_table,
 )
 from interseg.evaluation.tables import explanations, print_table, select_shown, write_number
@@ -116,7 +116,7 @@ def compare_streams(streams: dict[str, StreamMethod], out: Path) -> None:
     if volumes:
         tables = {"Dice and labour": transfer_table(sequences, figures=VOLUME_FIGURES)}
     else:
-        tables = {title: transfer_table(sequences, prefix) for prefix, title in KINDS.items()}
+        tables = task_tables(sequences)
     print("\n\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables.items()))
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axis = figure.subplots()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.running import run_once
-from interseg.evaluation.stream_comparison import KINDS, markdown, transfer_table
+from interseg.evaluation.stream_comparison import markdown, task_tables
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],
@@ -125,8 +125,8 @@ def main() -> None:
         )
         found[method] = json.loads((run / "transfer.json").read_text())
     sequences = {method: figures["sequences"] for method, figures in found.items()}
-    for prefix, title in KINDS.items():
-        print(f"\n{title}\n\n{markdown(transfer_table(sequences, prefix))}")
+    for title, table in task_tables(sequences).items():
+        print(f"\n{title}\n\n{markdown(table)}")
     print_rounds({method: figures["rounds"] for method, figures in found.items()})
 
 

@@ -75,7 +75,10 @@ def markdown(found: Found, figure: str) -> str:
     """
     orders = list(dict.fromkeys(order for order, _ in found))
     counts = list(dict.fromkeys(count for _, count in found))
-    lines = ["| | before | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 2) + "|"]
+    lines = [
+        "| | before | " + " | ".join(map(str, counts)) + " |",
+        "|---" * (len(counts) + 2) + "|",
+    ]
     for order in orders:
         before = [np.mean([float(row["before"]) for row in found[order, k]]) for k in counts]
         cells = [" / ".join(f"{value:.3f}" for value in before)]

@@ -27,10 +27,12 @@ held-out ones after its last volume, where that was measured."""
 LOWER = {"drop": "drops less by", "labour": "takes less labour by"}
 """Figures that are better when lower, and what is said of the first method's lead in them."""
 KINDS = {
-    "": "mean IoU",
+    "": "mean IoU, without the pixels that each method's user annotated",
+    "whole_": "mean IoU, annotated pixels included",
     "official_": "the official code's IoU: classes by area, annotated pixels included",
 }
-"""Prefixes of the figures in `transfer.json`, and what they are."""
+"""Prefixes of the figures in `transfer.json`, and what they are. Without annotated pixels a method
+is measured on other pixels than another one: what it had wrong is left out."""
 TASKS = (
     *("_target_", "root", "classes", "size", "pretraining_images", "length", "seed"),
     *("images", "masks", "nested", "ordered", "films"),
@@ -108,7 +110,10 @@ def read_tasks(folder: Path) -> tuple[Sequences, list[StreamRound]]:
     found = json.loads((folder / "transfer.json").read_text())["sequences"]
     sequences = {}
     for number, figures in found.items():
-        sequences[number] = {name: float(figures[name]) for name in names()}
+        # runs of before lack `whole_`
+        sequences[number] = {name: float(figures[name]) for name in names() if name in figures}
+        if not sequences[number]:
+            raise ValueError(f"transfer.json has no figures of sequence {number}")
     rounds = []
     for row in rows_of(folder / "transfer.csv"):
         if row["kind"].startswith("round"):
@@ -282,12 +287,18 @@ def transfer_table(
         for figure in known:
             key, sign = prefix + figure, -1 if figure in LOWER else 1
             means.append(f"{mean_measured(np.array([own[k][key] for k in own])):.3f}")
-            lead = [sign * (theirs[k][key] - own[k][key]) for k in own]
+            lead = [sign * (theirs[k][key] - own[k][key]) + 0.0 for k in own]
             lead = [value for value in lead if not np.isnan(value)]
             spread = " [{:+.3f}, {:+.3f}]".format(*interval(lead)) if len(lead) > 1 else ""
             cells.append("" if method == first else f"{np.mean(lead):+.3f}{spread}")
         table.append([method, *means, *cells])
     return table
+
+
+def task_tables(methods: dict[str, Sequences]) -> dict[str, list[list[str]]]:
+    """Make the tables of methods of tasks by title, of the kinds that all runs have."""
+    tables = {title: transfer_table(methods, prefix) for prefix, title in KINDS.items()}
+    return {title: table for title, table in tables.items() if len(table[0]) > 1}
 
 
 def markdown(table: list[list[str]]) -> str:

@@ -58,9 +58,9 @@ def stream_figures(
         backward_after: See `transfer`.
 
     Returns:
-        `sequences` by number, each with figures of the mean IoU and, named `official_...`, of the
-        official code's IoU; their `mean` and `interval`, which is None for
-        a single one; `rounds`.
+        `sequences` by number, each with figures of the mean IoU without annotated pixels, on all
+        pixels (`whole_...`) and of the official code's IoU (`official_...`); their `mean` and
+        `interval`, which is None for a single one; `rounds`.
     """
     found: dict[str, dict[str, float]] = {}
     for sequence in sorted({row["sequence"] for row in rows}):
@@ -69,7 +69,7 @@ def stream_figures(
         if len(answers) < length:
             continue
         found[str(sequence)] = {}
-        for figure, prefix in (("basic", ""), ("weighted_iou", "official_")):
+        for figure, prefix in (("basic", ""), ("iou", "whole_"), ("weighted_iou", "official_")):
             refined = [row[figure] for row in answers]
             matrix = transfer_matrix(own, length, figure)
             values = transfer(matrix, refined, forward_after, backward_after)

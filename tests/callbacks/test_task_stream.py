@@ -57,6 +57,10 @@ def test_every_method_learns_its_sequences_and_their_transfer_is_written(name, w
     assert found["backward"] == pytest.approx((matrix[2, 0] + matrix[2, 1]) / 2)
     basic = [float(r["basic"]) for r in rows if r["kind"] == "refined" and r["sequence"] == "1"]
     assert found["basic"] == pytest.approx(np.mean(basic))
+    refined = [r for r in rows if r["kind"] == "refined" and r["sequence"] == "1"]
+    assert found["whole_basic"] == pytest.approx(np.mean([float(r["iou"]) for r in refined]))
+    later = [r for r in answers if r["sequence"] == "1" and r["task"] == "2" and r["image"] != "2"]
+    assert found["whole_backward"] == pytest.approx(np.mean([float(r["iou"]) for r in later]))
     assert figures["mean"]["forward"] == pytest.approx(
         np.mean([s["forward"] for s in figures["sequences"].values()])
     )

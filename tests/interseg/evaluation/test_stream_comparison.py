@@ -16,6 +16,7 @@ from interseg.evaluation.stream_comparison import (
     names,
     read_run,
     stream_methods,
+    task_tables,
     transfer_table,
 )
 
@@ -108,6 +109,24 @@ def test_what_cannot_be_compared_is_named(tmp_path):
         read_run(tmp_path / "a")
 
 
+def test_runs_of_before_lack_the_figures_of_whole_images(tmp_path):
+    runs = [(name, stream(tmp_path / name, {0: {}, 1: {}})) for name in ("a", "b")]
+    tables = task_tables({name: run.sequences for name, run in runs})
+    assert [table[0][1] for table in tables.values()] == ["basic"] * 3
+    for _, run in runs:
+        file = run.folder / "transfer.json"
+        figures = json.loads(file.read_text())["sequences"]
+        for values in figures.values():
+            for key in [key for key in values if key.startswith("whole_")]:
+                del values[key]
+        file.write_text(json.dumps({"sequences": figures}))
+    runs = [(name, read_run(run.folder)) for name, run in runs]
+    tables = task_tables({name: run.sequences for name, run in runs})
+    first, second = tables
+    assert first.endswith("that each method's user annotated")
+    assert second.startswith("the official code's IoU")
+
+
 def test_a_default_that_one_config_writes_is_no_difference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     node = {"_target_": "datamodules.tasks.ClassFolderDataModule", "root": "r", "classes": 2}
@@ -146,7 +165,7 @@ def test_the_command_prints_the_tables_of_streams(tmp_path, capsys, monkeypatch)
     printed = capsys.readouterr().out
     assert "| x | 0.800 | 0.700 |" in printed
     assert "| y | 0.800 | 0.800 |" in printed
-    assert printed.count("drops less by") == 2
+    assert printed.count("drops less by") == 3
     assert "annotated pixels included" in printed
     page = (tmp_path / "c.html").read_text()
     assert page.count("<svg") == 1
