@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from callbacks.pages import page, put_legend_below, svg
 from commands.compare_pictures import pictures
+from configs.arguments import with_defaults
 from configs.console import run_guarded
 from configs.options import output_file
-from configs.targets import with_defaults
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, note_data, note_ends

@@ -17,13 +17,12 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.arguments import hints_of, parameters
 from configs.targets import (
     check_moved_keys,
     current,
     find,
-    hints_of,
     locate,
-    parameters,
     read_earlier_keys,
     unknown_key,
 )

@@ -4,8 +4,10 @@ import ctypes
 import errno
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -50,6 +52,7 @@ UNWRITABLE = (
     errno.EACCES,
     errno.EPERM,
     errno.EIO,
+    errno.ENAMETOOLONG,
 )
 """What a disk says that takes nothing."""
 
@@ -83,26 +86,39 @@ def run_guarded(main: Callable[[], int | None]) -> None:
     reuse_freed_memory()
     try:
         sys.exit(main())
-    except InputError as error:
-        print(f"error: {own_message(error)}", file=sys.stderr)
-        sys.exit(2)
-    except MisconfigurationException as error:  # what Lightning finds in a config once it runs
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except RuntimeError as error:
-        if "conditioned on metric" not in str(error):
+    except (InputError, MisconfigurationException, RuntimeError, OSError, EOFError) as error:
+        line = line_for(error)
+        if line is None:
             raise
-        # what an EarlyStopping finds at the end of an epoch
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        refused = error.errno in (errno.EACCES, errno.EPERM)
-        print(
-            f"error: {error.filename or 'a file'} cannot be {'opened' if refused else 'written'}: "
-            f"{error.strerror}; {'ask for the right to' if refused else 'make room'}, or name "
-            "another place",
-            file=sys.stderr,
+
+
+def line_for(error: Exception) -> str | None:
+    """Write what a person is told of an error; None for one that nobody can mend but us."""
+    if isinstance(error, InputError):
+        return own_message(error)
+    # what Lightning finds in a config once it runs, and an EarlyStopping at the end of an epoch
+    if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
+        return " ".join(str(error).split())
+    if is_lost_worker(error):
+        return (
+            "a loader's process was killed, as for want of memory or of /dev/shm; lower "
+            "loading.num_workers or loading.batch_size, and go on with run=RUN checkpoint=last"
         )
-        sys.exit(2)
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        refused = error.errno in (errno.EACCES, errno.EPERM)
+        return (
+            f"{error.filename or 'a file'} cannot be {'opened' if refused else 'written'}: "
+            f"{error.strerror}; {'ask for the right to' if refused else 'make room'}, or name "
+            "another place"
+        )
+    return None
+
+
+def is_lost_worker(error: Exception) -> bool:
+    """Tell whether an error is that of a loader whose process was killed."""
+    if isinstance(error, ConnectionError | EOFError):
+        frames = traceback.extract_tb(error.__traceback__)
+        return any("torch/utils/data" in Path(frame.filename).as_posix() for frame in frames)
+    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)

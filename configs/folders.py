@@ -155,7 +155,9 @@ def leave(folder: Path, config: bytes | None, made: list[Path]) -> None:
     opened = folder / "config.yaml"
     with contextlib.suppress(OSError):
         if config is not None:
-            opened.write_bytes(config)
+            if opened.read_bytes() != config:
+                with whole(opened) as part:
+                    part.write_bytes(config)
             return
         opened.unlink(missing_ok=True)
         for path in made:

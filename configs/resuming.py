@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from configs import build, plain, resolve
+from configs.arguments import with_defaults
 from configs.starting import changes, pretraining_of, shorten
-from configs.targets import with_defaults
 from configs.wiring import with_split_draws
 from datamodules.resuming import ResumableDataModule
 from interseg.checkpoints import read_checkpoint

@@ -17,7 +17,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint import LastCheckpoint
 from callbacks.requeue import Requeue, in_step
-from configs import build, check_arguments, parameters
+from configs import build, check_arguments
+from configs.arguments import parameters
 from configs.folders import PATIENCE
 from configs.loggers import loggers
 from configs.plugins import AtomicCheckpointIO, SyncNorms, resume_by_epochs

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from configs.targets import checked_classes, hints_of
+from configs.arguments import checked_classes, hints_of
 from interseg.errors import InputError
 
 SEQUENCES = (list, tuple, Sequence, Collection, Iterable)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from configs.targets import find, hints_of, is_ours, parameters
+from configs.arguments import hints_of, parameters
+from configs.targets import find, is_ours
 
 
 def wire(config: dict[str, Any], trusted: Sequence[str] = ()) -> dict[str, Any]:

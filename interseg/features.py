@@ -5,8 +5,10 @@ have different entries, objects of one photo share an entry, and a replaced file
 Each encoder has its own folder.
 """
 
+import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from interseg.errors import InputError
-from interseg.files import whole
+from interseg.files import PART, whole
 
 Levels = list[Tensor]
 """Features (C, h, w) of one photo, one tensor a level."""
 GIGA = 1e9
+DAY = 24 * 60 * 60.0
 
 
 def cache_folder() -> Path:
@@ -66,6 +69,7 @@ class FeatureStore:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise unwritable(self.folder, error) from None
+            remove_left(self.folder)
             entries = self.folder.glob("??/*.safetensors")
             self.bytes = sum(entry.stat().st_size for entry in entries)
 
@@ -78,7 +82,9 @@ class FeatureStore:
             found = load_file(path)
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError):
+        except OSError:  # the machine's trouble, not the file's
+            return None
+        except SafetensorError:
             path.unlink(missing_ok=True)
             return None
         return [found[str(i)] for i in range(len(found))]
@@ -137,6 +143,14 @@ class FeatureStore:
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what processes that were killed more than a day ago left half-written."""
+    for part in folder.glob(f"??/.*{PART}"):
+        with contextlib.suppress(OSError):
+            if part.stat().st_mtime < time.time() - DAY:
+                part.unlink()
 
 
 def unwritable(folder: Path, error: Exception) -> InputError:

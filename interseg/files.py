@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, even if a process is killed while it writes them."""
 
 import csv
+import hashlib
 import io
 import os
 import platform
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PART = ".part"
+"""End of the names of temporary files, which a killed process leaves behind."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -17,9 +21,10 @@ def whole(path: Path) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part.
     """
-    # jobs and threads may write the same file: the name has machine, process and thread
-    own = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
-    part = path.with_name(f".{path.name}.{own}")
+    # jobs and threads may write the same file; the name stays short enough for any file system
+    own = f"{path.name}.{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    digest = hashlib.blake2b(own.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    part = path.with_name(f".{path.name[:32]}.{digest}{PART}")
     try:
         yield part
         part.replace(path)
@@ -28,9 +33,11 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears complete or not at all."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+    """Write a text file that appears complete or not at all, after a power cut too."""
+    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

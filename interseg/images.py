@@ -239,7 +239,13 @@ def open_image(path: Path, kind: str) -> Iterator[Image.Image]:
             f"{path} cannot be read as {kind} (it is in no known format); "
             "replace or remove the file"
         ) from None
+    except MemoryError:
+        raise
     except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
+        if isinstance(error, OSError) and error.errno:  # the machine's trouble, not the file's
+            raise InputError(
+                f"{path} cannot be read ({error.strerror}); mend that and give the command again"
+            ) from None
         raise InputError(
             f"{path} cannot be read as {kind} ({first_line(error)}); replace or remove the file"
         ) from None

@@ -127,6 +127,38 @@ def test_a_config_builds_nothing_but_what_the_list_allows(target):
         build({"_target_": target, "command": "true"})
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "monai.losses.PerceptualLoss",  # runs what torch.hub finds in its `cache_dir`
+        "monai.losses.perceptual.PerceptualLoss",
+        "torchmetrics.image.PeakSignalNoiseRatio",
+        "torch.distributed.nn.RemoteModule",
+    ],
+)
+def test_a_librarys_class_that_may_run_code_from_elsewhere_has_to_be_trusted(target, tmp_path):
+    package = target.split(".")[0]
+    with pytest.raises(InputError, match=f"may run code from elsewhere; .*--trust {package}$"):
+        build({"_target_": target, "cache_dir": str(tmp_path)})
+    assert find(target, [package]).__name__ == target.split(".")[-1]
+
+
+def test_networks_losses_and_metrics_of_libraries_need_no_trust():
+    for target in (
+        "monai.networks.nets.UNet",
+        "monai.losses.DiceCELoss",
+        "segmentation_models_pytorch.Unet",
+        "torch.nn.Conv2d",
+        "torchmetrics.JaccardIndex",
+        "torchmetrics.MeanMetric",
+        "pytorch_lightning.callbacks.EarlyStopping",
+        "pytorch_lightning.loggers.CSVLogger",
+        "torchvision.ops.FrozenBatchNorm2d",
+        "albumentations.HorizontalFlip",
+    ):
+        assert find(target).__name__ == target.split(".")[-1]
+
+
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_name_that_leads_out_of_its_folder_is_told(name, tmp_path):
     assert leads_out(name)

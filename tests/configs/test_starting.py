@@ -124,6 +124,15 @@ def test_a_folder_that_was_there_is_put_back(tmp_path):
         assert files(tmp_path) == kept
 
 
+def test_a_start_that_is_refused_does_not_touch_the_config(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("name: old\n")
+    before = config.stat()
+    with pytest.raises(InputError), claim(str(tmp_path), tmp_path, {"name": "new"}):
+        raise InputError("holds a trained run")
+    assert (config.stat().st_ino, config.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_a_trained_run_is_not_begun_again_unasked(run, data, tmp_path):
     folder = shutil.copytree(run, tmp_path / "run")
     (folder / "notes.txt").write_text("mine")

@@ -2,14 +2,18 @@
 limit.
 """
 
+import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from interseg import features
 from interseg.errors import InputError
 from interseg.features import FeatureStore, cache_folder, key_of
+from interseg.files import whole
 
 IMAGES = (torch.arange(4 * 3 * 6 * 8).view(4, 3, 6, 8) % 256) / 255
 
@@ -82,6 +86,33 @@ def test_a_damaged_entry_is_encoded_again(tmp_path):
     assert new == 1
     assert torch.equal(found[0], wanted(IMAGES[:1])[0])
     assert FeatureStore("a", tmp_path).features(IMAGES[:1], encode)[1] == 0
+
+
+def test_an_entry_stays_where_the_disk_fails_to_give_it(tmp_path, monkeypatch):
+    encode, store = Counted(), FeatureStore("a", tmp_path)
+    store.features(IMAGES[:1], encode)
+    (entry,) = (tmp_path / "a").glob("??/*.safetensors")
+
+    def fail(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(features, "load_file", fail)
+    monkeypatch.setattr(store, "put", lambda key, levels: None)
+    assert store.features(IMAGES[:1], encode)[1] == 1
+    assert entry.exists()
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path):
+    FeatureStore("a", tmp_path).features(IMAGES[:1], Counted())
+    (entry,) = (tmp_path / "a").glob("??/*.safetensors")
+    with whole(entry) as old, whole(entry.with_name("b.safetensors")) as new:
+        old.write_bytes(b"half")
+        new.write_bytes(b"half")
+        os.utime(old, (0, 0))
+        FeatureStore("a", tmp_path)
+        assert not old.exists()
+        assert new.exists()
+        old.write_bytes(entry.read_bytes())
 
 
 def test_what_comes_after_the_limit_is_given_but_not_kept(folder):

@@ -20,6 +20,12 @@ def test_a_write_that_fails_leaves_the_file_of_before_and_nothing_beside_it(tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_name_may_be_as_long_as_a_file_system_allows(tmp_path):
+    for name in ("a" * 251 + ".csv", "写" * 83 + ".csv"):
+        write_whole(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+
+
 def test_two_threads_that_write_a_file_at_once_do_not_meet(tmp_path):
     path, both = tmp_path / "annotations.json", Barrier(2)
 

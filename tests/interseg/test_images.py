@@ -3,6 +3,7 @@
 The table of files is tests/datamodules/test_photos_people_have.py.
 """
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,21 @@ def save(path, pixels, orientation):
     exif[ExifTags.Base.Orientation] = orientation
     Image.fromarray(pixels).save(path, exif=exif)
     return path
+
+
+def test_the_machines_trouble_is_not_the_files(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", PHOTO, 1)
+    failure: list[BaseException] = [OSError(errno.EMFILE, "Too many open files"), MemoryError()]
+
+    def fail(*_, **__):
+        raise failure[0]
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(InputError, match=r"a.png cannot be read \(Too many open files\)"):
+        read_image(path)
+    failure.pop(0)
+    with pytest.raises(MemoryError):
+        read_image(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.targets import with_defaults
+from configs.arguments import with_defaults
 from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, methods, most_different, note_data, note_ends

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import compare
-from configs.targets import with_defaults
+from configs.arguments import with_defaults
 from interseg.errors import InputError
 from interseg.evaluation.stream_comparison import (
     VOLUME_FIGURES,
