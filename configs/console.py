@@ -101,6 +101,11 @@ def line_for(error: Exception) -> str | None:
     # what Lightning finds in a config once it runs, and an EarlyStopping at the end of an epoch
     if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
         return " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "the device's memory is too small; lower loading.batch_size (evaluate.py: "
+            "loading.eval_batch_size), or give smaller views by model.long_side"
+        )
     if is_lost_worker(error):
         return (
             "a loader's process was killed, as for want of memory or of /dev/shm; lower "

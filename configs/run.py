@@ -57,6 +57,8 @@ def trainer(
     }
     check_trainer(config["trainer"])
     arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
+    if arguments.get("accelerator") == "auto":  # as sessions choose: no MPS, which has no float64
+        arguments["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     arguments["max_time"] = duration(arguments.get("max_time"))
     layers = [SyncNorms()] if arguments.get("sync_batchnorm") else []
     check_arguments(Trainer, arguments, "trainer")

@@ -158,7 +158,7 @@ def open_lesson(
         "",
         trusted,
     )
-    merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
+    merged = load([], [*overrides, *device_keys(device)], config, trusted)
     resolved = resolve(merged)
     files, notes = list_photos(images)
     for path in files.values():
@@ -202,12 +202,15 @@ def build_prepared(config: dict[str, Any], file: Path, trusted: Sequence[str]) -
     return dict(model.state_dict())
 
 
-def accelerator(device: str) -> str:
-    """Name Lightning's accelerator for a device; raises `InputError` for another one."""
-    kind = device.partition(":")[0]
-    if kind not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device is {device!r}; lessons take auto, cpu or cuda")
-    return "gpu" if kind == "cuda" else kind
+def device_keys(device: str) -> list[str]:
+    """Write the Trainer's keys for a device; raises `InputError` for another one."""
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (
+        number and not (kind == "cuda" and number.isdecimal())
+    ):
+        raise InputError(f"device is {device!r}; lessons take auto, cpu, cuda or cuda:NUMBER")
+    keys = [f"trainer.accelerator={'gpu' if kind == 'cuda' else kind}"]
+    return [*keys, f"trainer.devices=[{number}]"] if number else keys
 
 
 def order_in(

@@ -21,7 +21,7 @@ from configs import build, load, merge, resolve
 from configs.checkpoints import find_checkpoint, trained_config, without_download
 from configs.folders import open_folder
 from configs.run import build_model, needs, trainer
-from configs.teaching import PERSON, accelerator, order_in, without_reports
+from configs.teaching import PERSON, device_keys, order_in, without_reports
 from datamodules.scans import Preparation, ScanDataset, ScanStream, read_scan
 from datamodules.volume_files import stem
 from datamodules.volumes import VolumeDataModule
@@ -123,7 +123,7 @@ def open_volumes(
     needs(resolve(config), "model", "data")
     model = {"pretrained": str(file.absolute())}
     config = merge(without_reports(config), PERSON | {"model": model}, "", trusted)
-    merged = load([], [*overrides, f"trainer.accelerator={accelerator(device)}"], config, trusted)
+    merged = load([], [*overrides, *device_keys(device)], config, trusted)
     resolved = resolve(merged)
     files: dict[str, Path] = {}
     stems: dict[str, Path] = {}

@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 
 from interseg.batches import TaskBatch
 from interseg.clicks.layout import IGNORE
-from interseg.continual.consolidation import Consolidation, PackNet
+from interseg.continual.consolidation import EWC, Consolidation, PackNet
 from interseg.continual.stream import Prediction, TaskStream
 from interseg.continual.uncertainty import entropy
+from interseg.errors import InputError
 from interseg.losses import weighted_cross_entropy
 from lightning_modules.optimisation import Optimisation, check_decay
 from lightning_modules.task_learner import Propagation, TaskLearner
@@ -98,9 +99,18 @@ class ContinualBaseline(TaskLearner):
         )
 
     def prepare(self, data: TaskStream) -> None:
-        """Consolidate the pretraining, as the first task."""
+        """Consolidate the pretraining, as the first task.
+
+        Raises `InputError` for EWC in half precision.
+        """
         if isinstance(self.consolidation, PackNet):
             check_decay(self.optimisation, "PackNet keeps the weights of earlier tasks")
+        precision = next(self.network.parameters()).dtype
+        if isinstance(self.consolidation, EWC) and precision in (torch.float16, torch.bfloat16):
+            raise InputError(
+                f"EWC's sums of squares say nothing in {str(precision).split('.')[-1]}; give "
+                "trainer.precision=bf16-mixed or 32-true"
+            )
         images = self.place(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 

@@ -175,9 +175,10 @@ class TaskLearner(InteractiveModule, TaskMethod):
             torch.manual_seed(self._seed)
             self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
             start = copy_state(self.state_dict())
+        # on GPUs ranks' sums differ in their last digits; pickled, a tensor comes to the first GPU
         self.beginning = self.trainer.strategy.broadcast(
-            start
-        )  # on GPUs ranks' sums differ in their last digits
+            {key: value.cpu() for key, value in start.items()}
+        )
         self.load_state_dict(learned)
 
     def load_pretrained(self, file: str) -> None:

@@ -114,6 +114,8 @@ class Refiner:
         answers: dict[int, Tensor] = {}
         after = list(states)
         with (
+            # a probability of 1 - 2^-9 is 1 in bfloat16, and its gradient 0
+            torch.autocast(scene.images[0].device.type, enabled=False),
             torch.inference_mode(False),
             torch.no_grad(),
             frozen(scene.network),
@@ -257,7 +259,7 @@ def corrective_energy(logits: Tensor, labels: PixelLabels, mean: bool) -> Tensor
             over all pixels.
     """
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
-    found = probabilities(logits[:, y, x], 0)
+    found = probabilities(logits[:, y, x].to(torch.promote_types(logits.dtype, torch.float32)), 0)
     aim = wanted[None] if len(found) == 1 else one_hot(wanted, len(found)).T
     errors = ((aim.to(found.dtype) - found) ** 2).sum(0)
     if not mean:

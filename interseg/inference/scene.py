@@ -65,10 +65,14 @@ class Scene(NamedTuple):
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def clone(self) -> "Scene":
-        """Copy the scene with its images, maps and encodings."""
+        """Copy the scene with its images, maps and encodings, all in the images' precision."""
         encoded = None
         if self.encoded is not None:
-            encoded = [{k: v.clone() for k, v in part.items()} for part in self.encoded]
+            precision = self.images[0].dtype
+            encoded = [
+                {key: value.to(precision, copy=True) for key, value in part.items()}
+                for part in self.encoded
+            ]
         images = [image.clone() for image in self.images]
         maps = [one.clone() for one in self.maps]
         return self._replace(images=images, maps=maps, encoded=encoded)

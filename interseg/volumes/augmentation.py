@@ -19,12 +19,16 @@ def flip_and_turn(
     angle = float(np.deg2rad(generator.uniform(-turn, turn)))
     height, width = parts[0].shape[3:]
     c, s, ratio = np.cos(angle), np.sin(angle), height / width
+    precise = torch.promote_types(parts[0].dtype, torch.float32)
     rotation = torch.tensor(
-        [[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=parts[0].dtype, device=parts[0].device
-    )[None]
-    grid = affine_grid(rotation, [1, 1, height, width], align_corners=False)
-    slices = [part[0, 0][None] for part in parts]
-    turned = [
-        grid_sample(part, grid, padding_mode="border", align_corners=False) for part in slices
-    ]
-    return [part[0][None, None] for part in turned]
+        [[c, -s * ratio, 0], [s / ratio, c, 0]], dtype=precise, device=parts[0].device
+    )
+    with torch.autocast(parts[0].device.type, enabled=False):  # 8 bits are no places
+        grid = affine_grid(rotation[None], [1, 1, height, width], align_corners=False)
+        turned = [
+            grid_sample(
+                part[0, 0][None].to(precise), grid, padding_mode="border", align_corners=False
+            )
+            for part in parts
+        ]
+    return [part[0][None, None].to(parts[0].dtype) for part in turned]

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import Callback
 
 from interseg.continual.consolidation import PackNet
+from interseg.errors import InputError
 from interseg.evaluation.overlap import mean_iou
 from tests.helpers.drawing import draw_classes
 from tests.helpers.task_streams import METHODS, Satisfied, baseline, clis, data, trainer
@@ -91,6 +92,22 @@ def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretraine
     )
     assert len(seen) == 3
     assert all(torch.equal(met, refined) for met, refined in seen)
+
+
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [
+        ("16-true", "trainer.precision is 16-true"),
+        ("bf16-true", "EWC's sums of squares say nothing in bfloat16"),
+    ],
+)
+def test_a_precision_in_which_nothing_is_learned_is_refused(
+    precision, message, folder, pretrained, tmp_path
+):
+    with pytest.raises(InputError, match=message):
+        trainer(tmp_path, epochs=1, precision=precision).fit(
+            METHODS["ewc"](pretrained["ewc"]), data(folder)
+        )
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from configs.console import line_for
 from interseg.errors import InputError
 
@@ -42,5 +44,7 @@ def test_what_a_person_can_mend_is_one_line():
     assert line_for(full) == (
         "run/a.ckpt cannot be written: No space left on device; make room, or name another place"
     )
+    small = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    assert str(line_for(small)).startswith("the device's memory is too small; lower loading.")
     long = OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300)
     assert str(line_for(long)).endswith("File name too long; make room, or name another place")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from annotate.folders import key_of
 from annotate.state import decode
-from configs.teaching import open_lesson
+from configs.teaching import device_keys, open_lesson
 from interseg.clicks.layout import clicks_of
 from interseg.continual.annotations import draw_clicks
 from interseg.continual.superpixels import choose_segments
@@ -210,6 +210,10 @@ def test_what_cannot_be_taught_is_named(photos, pretrained, root, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             open_lesson(str(given[0]), [], *given[1:])
+    assert device_keys("auto") == ["trainer.accelerator=auto"]
+    assert device_keys("cuda:1") == ["trainer.accelerator=gpu", "trainer.devices=[1]"]
+    with pytest.raises(InputError, match="device is 'cpu:1'"):
+        device_keys("cpu:1")
     with pytest.raises(InputError, match="device is 'tpu'"):
         open_lesson(str(run), [], photos / "images", tmp_path / "a", device="tpu")
     open_lesson(str(run), [], photos / "images", tmp_path / "b")

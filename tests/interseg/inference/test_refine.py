@@ -81,6 +81,24 @@ def test_clicked_pixels_get_their_labels_and_the_network_stays_as_it_was(name):
     assert any(state for state in states)
 
 
+@pytest.mark.parametrize("name", FAST)
+def test_it_refines_in_full_precision_where_the_trainer_has_mixed(name):
+    given = scene(network())
+    logits, states = refined(REFINERS[name](), given)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, counts = refined(REFINERS[name](), given)
+    assert [c.get("counts") for c in counts] == [s.get("counts") for s in states]
+    assert all(torch.equal(one, other) for one, other in zip(mixed, logits, strict=True))
+
+
+def test_the_energy_of_half_precision_has_a_gradient_where_the_network_is_sure():
+    logits = torch.full((1, 4, 4), 7.0, dtype=torch.bfloat16, requires_grad=True)
+    energy = corrective_energy(logits, np.array([[1, 2, 0]]), False)
+    energy.backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 1, 2] > 0
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("name", FAST)
 def test_a_batch_is_refined_as_its_objects_one_by_one(name, flip):

@@ -30,3 +30,13 @@ def test_augmentation_moves_all_parts_alike():
         assert x.abs().mean() > 0.01
     flat = torch.full((1, 1, 4, 12, 10), 3.0)
     assert torch.allclose(flip_and_turn([flat], np.random.default_rng(0))[0], flat)
+
+
+def test_a_turn_has_its_places_in_full_precision():
+    volume = torch.rand(1, 1, 2, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        turned = flip_and_turn([volume], np.random.default_rng(2))[0]
+    assert torch.equal(turned, flip_and_turn([volume], np.random.default_rng(2))[0])
+    half = flip_and_turn([volume.bfloat16()], np.random.default_rng(2))[0]
+    assert half.dtype == torch.bfloat16
+    assert torch.allclose(half.float(), turned, atol=0.01)
