@@ -32,17 +32,15 @@ from interseg.clicks.layout import BOUNDARY, REGION
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method, methods, note_data, note_ends
 from interseg.evaluation.drawing import key
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 from interseg.evaluation.robustness import COLUMNS, cell, read_robustness, robustness_table
 from interseg.evaluation.stream_comparison import (
     VOLUME_FIGURES,
     StreamMethod,
-    markdown,
     read_run,
     stream_methods,
-    task_tables,
-    transfer_table,
 )
+from interseg.evaluation.stream_tables import markdown, task_tables, transfer_table
 from interseg.evaluation.tables import explanations, print_table, select_shown, write_number
 from interseg.files import write_whole
 

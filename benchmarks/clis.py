@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.running import run_once
-from interseg.evaluation.stream_comparison import markdown, task_tables
+from interseg.evaluation.stream_tables import markdown, task_tables
 
 METHODS: dict[str, list[str]] = {
     "CLIS": [],

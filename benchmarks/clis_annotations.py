@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.running import run_once
 from interseg.continual.superpixels import ORDERS
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 
 Found = dict[tuple[str, int], list[dict[str, str]]]
 """Rows of a run's rounds, by the order and number of annotations."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks import print_heading, print_row
 from benchmarks.running import run_once
 from interseg.evaluation.comparison import Evaluation
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 
 LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
 REFINEMENTS = {

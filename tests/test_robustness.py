@@ -9,7 +9,7 @@ import pytest
 from benchmarks import robustness
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 from interseg.evaluation.robustness import COLUMNS, decile_gap, robustness_table, user_row
 from tests.helpers.commands import TINY, called
 from tests.helpers.drawing import draw_folder

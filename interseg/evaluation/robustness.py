@@ -12,7 +12,7 @@ import numpy as np
 
 from interseg.errors import InputError
 from interseg.evaluation.comparison import Evaluation, Method
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 
 COLUMNS = {
     "noc": "NoC",

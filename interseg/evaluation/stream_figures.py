@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interseg.continual.transfer import mean_measured, transfer
-from interseg.evaluation.metrics import interval
+from interseg.evaluation.intervals import interval
 from interseg.evaluation.overlap import mean_iou, weighted_iou
 
 Row = dict[str, Any]

@@ -1,4 +1,3 @@
-import re
 import sys
 from pathlib import Path
 
@@ -131,23 +130,6 @@ def test_bad_overrides_are_one_clear_line(override, message):
         resolve(load(["itis.yaml"], [override]))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data.lenth=4", "unknown key data.lenth; did you mean length?"),
-        (
-            "refiner={_target_: interseg.inference.refiners.FeatureRefiner, pont: a}",
-            "unknown key refiner.pont; did you mean point?",
-        ),
-    ],
-)
-def test_options_that_a_class_hands_to_its_base_are_known(override: str, message: str) -> None:
-    configs = ["clis.yaml", "data/isic.yaml"]
-    load(configs, ["data.length=4"])
-    with pytest.raises(InputError, match=re.escape(message)):
-        load(configs, [override])
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Overrides of wrong types: each is one line that names the key as a person writes it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,20 @@ def test_a_librarys_hints_are_checked_but_for_its_classes() -> None:
     check_arguments(encoder, {"num_layers": 2, "norm": "layer"}, "model.network")
     with pytest.raises(InputError, match=r"^model.network.num_layers is 'two'; it takes int$"):
         check_arguments(encoder, {"num_layers": "two"}, "model.network")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.lenth=4", "unknown key data.lenth; did you mean length?"),
+        (
+            "refiner={_target_: interseg.inference.refiners.FeatureRefiner, pont: a}",
+            "unknown key refiner.pont; did you mean point?",
+        ),
+    ],
+)
+def test_options_that_a_class_hands_to_its_base_are_known(override: str, message: str) -> None:
+    configs = ["clis.yaml", "data/isic.yaml"]
+    load(configs, ["data.length=4"])
+    with pytest.raises(InputError, match=re.escape(message)):
+        load(configs, [override])

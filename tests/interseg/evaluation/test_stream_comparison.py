@@ -12,13 +12,11 @@ from configs.arguments import with_defaults
 from interseg.errors import InputError
 from interseg.evaluation.stream_comparison import (
     VOLUME_FIGURES,
-    markdown,
     names,
     read_run,
     stream_methods,
-    task_tables,
-    transfer_table,
 )
+from interseg.evaluation.stream_tables import markdown, task_tables, transfer_table
 
 BASE = {"basic": 0.8, "forward": 0.7, "backward": 0.6, "drop": 0.2}
 
