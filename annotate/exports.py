@@ -19,7 +19,7 @@ from annotate.experiment import write_experiment
 from annotate.exported import files_of, forget, read_exported, remove_files
 from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
-from annotate.state import CLICK, START, Action, State, Thing, mask_of
+from annotate.state import CLICK, START, Action, State, Thing, check_runs, mask_of
 from interseg.clicks.layout import KINDS, format_click
 from interseg.clicks.scripts import COLUMNS
 from interseg.errors import InputError
@@ -46,12 +46,18 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     runs, outlines = CocoWriter(names), CocoWriter(names)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
+    whole: list[Photo] = []
     earlier = read_exported(project)
     forget(project, earlier)
     for photo in list_annotated(project):
         with photo.lock:
             things = things_of(photo.state)
-            parts = [part for thing in things for part in parts_of(project, photo, thing)]
+            try:
+                parts = [part for thing in things for part in parts_of(project, photo, thing)]
+            except InputError as error:  # the others are written
+                notes.append(f"{photo.name}: {error}; remove that object in the page")
+                continue
+            whole.append(photo)
             rings = [polygons(mask, tolerance) for _, _, mask in parts]
             if any(rings) or (things and project.model.segmenter.outputs > 1):
                 write_photo(project, photo, parts, rings)
@@ -86,7 +92,7 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     outlines.write(project.out / "annotations_polygons.json")
     write_table(project.out / "clicks.csv", COLUMNS, rows)
     if project.truth:
-        notes += write_experiment(project, project.truth, list_annotated(project))
+        notes += write_experiment(project, project.truth, whole)
     write_whole(project.out / "notes.txt", "".join(f"{line}\n" for line in notes))
     return notes
 
@@ -107,7 +113,12 @@ def things_of(state: State) -> list[Thing]:
 def parts_of(
     project: Project, photo: Photo, thing: Thing
 ) -> list[tuple[Thing, str, NDArray[np.bool_]]]:
-    """Give an object with its category and mask; of a network of classes each class above 0."""
+    """Give an object with its category and mask; of a network of classes each class above 0.
+
+    Raises `InputError` for a mask of another size than the photo.
+    """
+    for counts in thing.runs.values():
+        check_runs(counts, photo.size)
     mask = mask_of(thing.runs, photo.size, project.model.segmenter.outputs)
     if mask.dtype == bool:
         return [(thing, thing.category, mask.astype(bool, copy=False))]

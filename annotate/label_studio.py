@@ -23,6 +23,7 @@ from annotate.guard import Guard
 from annotate.interactor import Interactor
 from annotate.outlines import polygons
 from annotate.server import guarded_app, json_route
+from annotate.sessions import version_of
 from interseg.clicks.layout import Click
 from interseg.errors import InputError
 from interseg.images import image_header
@@ -133,7 +134,7 @@ def predictions(
     path = file_of(tasks[0]["data"].get(tags.value), files)
     size = image_header(path).size.upright
     clicks, label = keypoints(marks, size)
-    mask, score = interactor.answer(str(path), lambda: path, clicks)
+    mask, score = interactor.answer(f"{path} {version_of(path)}", lambda: path, clicks)
     base = {
         "from_name": tags.name,
         "to_name": tags.image,

@@ -188,8 +188,8 @@ class Project:
                 self.model.segmenter,
                 self.classes,
                 request,
-                lambda photo, thing, click: self.sessions.answer(photo.key, thing, click),
-                lambda: self.sessions.start(key),
+                lambda photo, thing, click: self.sessions.answer(key, photo.size, thing, click),
+                lambda: self.sessions.start(key, photo.size),
             )
             answered = time.perf_counter()
             if not photo.journal.events:
@@ -224,13 +224,13 @@ class Project:
         photo = self.photo(key)
         with photo.lock:
             thing = thing_of(photo.state, number)
-            found = self.sessions.probabilities(key, thing)
+            found = self.sessions.probabilities(key, photo.size, thing)
         return found if found.ndim == 2 else found.max(0)
 
     def look(self, key: str, tab: str, take_over: bool = False) -> dict[str, Any]:
         """Open a photo for a tab, the next ones in the background, and tell all of it."""
         photo = self.photo(key)
-        start = self.sessions.open(key)
+        start = self.sessions.open(key, photo.size)
         mine = self.tabs.hold(key, tab, take_over)
         with photo.lock:
             things = [self.describe(photo, thing) for thing in photo.state.things.values()]

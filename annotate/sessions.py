@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from annotate.desk import AHEAD, NOW, Desk
 from annotate.state import START, Runs, Thing, mask_of, runs_of
 from interseg.clicks.layout import Click, Mask
+from interseg.errors import InputError
 from interseg.images import LARGEST_OPENED, image_header
 from interseg.inference.model import Model
 from interseg.inference.rounds import answer_together
@@ -32,6 +33,8 @@ them."""
 class OpenPhoto:
     """An encoded photo and the sessions on its objects."""
 
+    version: tuple[int, int] | None
+    """Version of its file, see `version_of`."""
     first: Session
     """The session before any click."""
     start: Runs | None
@@ -69,12 +72,13 @@ class Sessions:
         """Stop the network."""
         self._desk.close()
 
-    def open(self, key: str) -> Runs | None:
+    def open(self, key: str, size: tuple[int, int]) -> Runs | None:
         """Encode a photo, and the next ones in the background.
 
-        Returns what a network of classes says of it without clicks, None where nothing.
+        Returns what a network of classes says of it without clicks, None where nothing. Like the
+        methods below it raises `InputError` for a photo that has another (height, width) by now.
         """
-        opened = self._desk.do(NOW, lambda: self._open(key))
+        opened = self._desk.do(NOW, lambda: self._open(key, size))
         keys = list(self.files)
         place = keys.index(key)
         for other in keys[place + 1 : place + 1 + self.ahead]:
@@ -83,34 +87,44 @@ class Sessions:
                 self._desk.submit(AHEAD, partial(self._open_ahead, other))
         return opened.start
 
-    def start(self, key: str) -> Runs:
+    def start(self, key: str, size: tuple[int, int]) -> Runs:
         """Return what a network of classes says of a photo without clicks; empty where nothing."""
         if self.model.segmenter.outputs == 1:
             return {}
-        return self._desk.do(NOW, lambda: self._open(key)).start or {}
+        return self._desk.do(NOW, lambda: self._open(key, size)).start or {}
 
-    def answer(self, key: str, thing: Thing, click: Click) -> tuple[Mask, float]:
+    def answer(
+        self, key: str, size: tuple[int, int], thing: Thing, click: Click
+    ) -> tuple[Mask, float]:
         """Answer a click on an object: its mask (H, W), and the seconds that it took."""
 
         def job() -> tuple[Mask, float]:
-            session = self._session(key, thing)
+            session = self._session(key, size, thing)
             answer_together([session], [click])
             return session.mask, session.seconds[-1]
 
         return self._desk.do(NOW, job)
 
-    def probabilities(self, key: str, thing: Thing) -> NDArray[np.float32]:
+    def probabilities(self, key: str, size: tuple[int, int], thing: Thing) -> NDArray[np.float32]:
         """Return the probabilities of an object (H, W), or of classes (K, H, W)."""
-        return self._desk.do(NOW, lambda: self._session(key, thing).probabilities)
+        return self._desk.do(NOW, lambda: self._session(key, size, thing).probabilities)
 
     # --- at the desk
 
-    def _open(self, key: str) -> OpenPhoto:
-        """Encode a photo unless it is."""
-        if key not in self.opened:
-            first = self.model.session(self.files[key])
+    def _open(self, key: str, size: tuple[int, int] | None = None) -> OpenPhoto:
+        """Encode a photo unless it is, and its file the same; check its size where one is given."""
+        file = self.files[key]
+        version = version_of(file)
+        if key not in self.opened or self.opened[key].version != version:
+            first = self.model.session(file)
             says = self.model.segmenter.outputs > 1 and first.steps[0].logits is not None
-            self.opened[key] = OpenPhoto(first, runs_of(first.mask) if says else None)
+            self.opened[key] = OpenPhoto(version, first, runs_of(first.mask) if says else None)
+        now = self.opened[key].first.size
+        if size is not None and size != now:
+            raise InputError(
+                f"{file.name} has changed since it was opened: it is {now[0]} x {now[1]} now, not "
+                f"{size[0]} x {size[1]}; put it back, or start the annotator again"
+            )
         self.opened.move_to_end(key)
         for other in list(self.opened):
             idle = other != key and not self.busy(other)
@@ -130,10 +144,9 @@ class Sessions:
         finally:
             self._queued.discard(key)
 
-    def _session(self, key: str, thing: Thing) -> Session:
+    def _session(self, key: str, size: tuple[int, int], thing: Thing) -> Session:
         """Return the session on an object with the clicks that it has now."""
-        opened = self._open(key)
-        size = opened.first.size
+        opened = self._open(key, size)
         start = thing.actions[0] if thing.actions and thing.actions[0].kind == START else None
         place = (thing.number, str(start.runs) if start else "")
         mask = mask_of(start.runs, size, self.model.segmenter.outputs) if start else None
@@ -145,6 +158,15 @@ class Sessions:
         session = opened.sessions[place]
         bring(session, thing.clicks, mask)
         return session
+
+
+def version_of(file: Path) -> tuple[int, int] | None:
+    """Tell a file from what it was before: by its time and its bytes; None where it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def goes_back(size: tuple[int, int]) -> bool:

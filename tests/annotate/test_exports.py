@@ -183,6 +183,20 @@ def test_a_photo_that_cannot_be_exported_is_named(annotated, trained, tmp_path):
     assert (out / "masks" / "2.png").exists(), "what was exported before is kept"
 
 
+@pytest.mark.parametrize("size", [(SIZE[0] - 2, SIZE[1]), (SIZE[0] + 2, SIZE[1])])
+def test_a_photo_whose_mask_is_of_another_size_is_named_and_the_others_are_written(annotated, size):
+    state = annotated.photo(key_of("0.png")).state
+    other = state.things[1].actions[-1]._replace(runs={"1": encode(np.ones(size, bool))})
+    state.things[1].actions[-1] = other
+    note, _ = export(annotated)
+    assert note.startswith(
+        "0.png: run lengths are damaged, or of another size than 72 x 96; remove"
+    )
+    coco = json.loads((annotated.out / "annotations.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["2.png"]
+    assert (annotated.out / "masks" / "2.png").exists()
+
+
 def test_objects_that_were_removed_or_undone_are_not_exported(annotated):
     Hand(annotated, "0.png").act("remove", object=1)
     export(annotated)

@@ -119,6 +119,19 @@ def decoded(rle):
     return np.array(values, np.uint8)
 
 
+def test_a_photo_that_was_replaced_is_answered_as_it_is_now(interactor, tmp_path):
+    shutil.copytree(draw_folder(tmp_path / "drawn", 2), tmp_path / "data")
+    with running(make_backend(interactor, tmp_path / "data" / "images", "v1")) as address:
+        for source in ("0.png", "1.png"):
+            shutil.copyfile(
+                tmp_path / "drawn" / "images" / source, tmp_path / "data" / "images" / "0.png"
+            )
+            _, answer = ask(address, "/predict", request())
+            (region,) = answer["results"][0]["result"]
+            found = decoded(region["value"]["rle"]).reshape(*SIZE, 4)[..., 3] > 0
+            assert np.array_equal(found, played(tmp_path / "data", CLICKS).mask)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 40), (150, 200)])
 def test_brush_labels_are_read_bit_by_bit_to_the_mask_in_four_channels(size, share):

@@ -20,6 +20,7 @@ from tests.helpers.annotating import (
     project_of,
     tiny_model,
 )
+from tests.helpers.drawing import draw, write
 
 
 def test_probabilities_are_the_sessions(address, page, folder):
@@ -65,17 +66,43 @@ def test_photos_that_were_encoded_ahead_are_let_go(folder, tmp_path, monkeypatch
     project = project_of(folder, tmp_path / "out", model=model, keep=2)
     sessions = project.sessions
     for key in list(project.files):
-        sessions.open(key)
+        sessions.open(key, project.photo(key).size)
         sessions._desk.do(AHEAD + 1, lambda: None)  # what was queued before is done
     gc.collect()
     assert not sessions._queued
     assert sum(found() is not None for _, found in made) == len(sessions.opened) == 2
     monkeypatch.setattr("annotate.sessions.LARGEST_OPENED", 10)
     made.clear()
-    sessions.open(next(iter(project.files)))
+    key = next(iter(project.files))
+    sessions.open(key, project.photo(key).size)
     sessions._desk.do(AHEAD + 1, lambda: None)
     assert [name for name, _ in made] == ["0.png"], "a neighbour that is refused is not encoded"
     project.close()
+
+
+def test_a_photo_that_changes_on_the_disk_is_encoded_again_and_refused_in_another_size(
+    page, folder, project
+):
+    path, events = folder / "images" / "0.png", project.photo(page.key).journal.events
+    clicked(page, CLICKS[:2])
+    write(path, draw(7)[0])
+    thing = page.act("click", object=1, y=50, x=20, label=1)
+    assert np.array_equal(mask(thing), played(folder, CLICKS[:3]).mask), "of the photo that is seen"
+    write(path, np.rot90(draw(7)[0]))
+    count = len(events)
+    for status, answer in (
+        page.try_("click", object=1, y=5, x=5, label=0),
+        ask(page.address, f"/api/photos/{page.key}", {"tab": page.tab}),
+        ask(page.address, f"/api/photos/{page.key}/probability/1"),
+    ):
+        assert status == 400
+        assert "0.png has changed since it was opened: it is 96 x 72 now, not 72" in answer["error"]
+    assert len(events) == count
+    path.unlink()
+    assert "does not exist" in page.try_("click", object=1, y=5, x=5, label=0)[1]["error"]
+    write(path, draw(7)[0])
+    thing = page.act("click", object=1, y=5, x=5, label=0)
+    assert np.array_equal(mask(thing), played(folder, CLICKS).mask)
 
 
 def test_on_large_photos_a_click_after_undo_is_answered_as_on_small_ones(page, folder, monkeypatch):
