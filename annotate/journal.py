@@ -26,40 +26,54 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events, self.length = read_journal(path)
+        self.events, self.length, self.size = read_journal(path)
 
     def append(self, event: Event) -> None:
         """Add an event; when this returns it is on the disk.
 
-        Where it cannot be written (`OSError`) the file is as before.
+        Where it cannot be written (`OSError`) the file is as before; one that is gone is written
+        again as a whole. Raises `InputError` where somebody else has written into it.
         """
-        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.ftruncate(file, self.length)  # what a kill left of a line
-            os.lseek(file, self.length, os.SEEK_SET)
+            found = os.fstat(file).st_size
+            if found == 0:
+                self.length = 0
+            elif found != self.size:
+                raise InputError(
+                    f"{self.path} was changed by something else; start the annotator again"
+                )
+            missing = [event] if self.length else [*self.events, event]
+            lines = b"".join(map(write_event, missing))
             try:
-                write_all(file, line)
+                os.ftruncate(file, self.length)  # what a kill left of a line
+                os.lseek(file, self.length, os.SEEK_SET)
+                write_all(file, lines)
                 os.fsync(file)
             except OSError:
                 os.ftruncate(file, self.length)
                 raise
+            finally:
+                self.size = os.fstat(file).st_size
         finally:
             os.close(file)
         if new:
             sync_folder(self.path.parent)
-        self.length += len(line)
+        self.length += len(lines)
         self.events.append(event)
 
 
-def read_journal(path: Path) -> tuple[list[Event], int]:
-    """Read whole events and the number of bytes that they take; none where there is no file."""
+def read_journal(path: Path) -> tuple[list[Event], int, int]:
+    """Read whole events, the number of bytes that they take, and that of the file.
+
+    There are none where there is no file.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return [], 0
+        return [], 0, 0
     lines = content.split(b"\n")
     events: list[Event] = []
     length = 0
@@ -74,7 +88,7 @@ def read_journal(path: Path) -> tuple[list[Event], int]:
             break
         events.append(event)
         length += len(line) + 1
-    return events, length
+    return events, length, len(content)
 
 
 def parse_event(line: bytes) -> Event | None:
@@ -84,6 +98,11 @@ def parse_event(line: bytes) -> Event | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("do"), str) else None
+
+
+def write_event(event: Event) -> bytes:
+    """Write a line."""
+    return json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def write_all(file: int, content: bytes) -> None:

@@ -144,7 +144,7 @@ class Course(Generic[R]):
             return False
         try:
             self.happen(item, {"do": "cancel", "round": item.rounds.round, "problem": line})
-        except OSError:  # a full disk: nothing can be kept any more
+        except (OSError, InputError):  # e.g. a full disk: nothing can be kept any more
             return False
         self.meeting = None
         return True

@@ -1,6 +1,8 @@
 """Appended events stay, torn ones are dropped, damaged ones are named."""
 
 import os
+import shutil
+from unittest import mock
 
 import pytest
 
@@ -71,6 +73,31 @@ def test_an_event_is_on_the_disk_when_append_returns(path, monkeypatch):
     assert seen[1:] == [other.path.stat().st_ino, path.parent.stat().st_ino], (
         "a new file is in a list that is on the disk"
     )
+
+
+def test_a_journal_that_vanishes_is_written_again_as_a_whole(path, monkeypatch):
+    journal = Journal(path)
+    shutil.rmtree(path.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", mock.Mock(side_effect=OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            journal.append({"do": "reopen"})
+    journal.append({"do": "reopen"})
+    assert Journal(path).events == [*EVENTS, {"do": "reopen"}]
+    journal.append({"do": "finish"})
+    assert Journal(path).events == [*EVENTS, {"do": "reopen"}, {"do": "finish"}]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"do":'])
+def test_what_somebody_else_writes_is_neither_cut_off_nor_written_over(path, torn):
+    path.write_bytes(path.read_bytes() + torn)
+    journal, other = Journal(path), Journal(path)
+    other.append({"do": "reopen"})
+    with pytest.raises(InputError, match=r"a\.jsonl was changed by something else; start"):
+        journal.append({"do": "undo"})
+    assert Journal(path).events == [*EVENTS, {"do": "reopen"}]
+    other.append({"do": "finish"})
+    assert Journal(path).events == [*EVENTS, {"do": "reopen"}, {"do": "finish"}]
 
 
 def test_an_event_that_does_not_fit_leaves_the_journal_as_it_was(path, monkeypatch):

@@ -145,8 +145,9 @@ def test_a_round_that_cannot_be_learned_is_named_and_the_lessons_go_on(
         assert person.learn()["round"] == 1
 
 
-def test_a_disk_that_is_full_ends_the_lessons_with_its_reason(
-    photos, pretrained, tmp_path, monkeypatch
+@pytest.mark.parametrize("reason", ["No space left on device", "changed by something else"])
+def test_a_journal_that_takes_nothing_ends_the_lessons_with_its_reason(
+    photos, pretrained, tmp_path, monkeypatch, reason
 ):
     with taught(pretrained("naive"), photos, tmp_path) as (lessons, address):
         person = Pupil(address)
@@ -156,7 +157,9 @@ def test_a_disk_that_is_full_ends_the_lessons_with_its_reason(
 
         def full(event):
             if threading.current_thread().name == "lessons":
-                raise OSError(28, "No space left on device")
+                if reason.startswith("No space"):
+                    raise OSError(28, reason)
+                journal.path.write_bytes(journal.path.read_bytes() + b"\n")
             append(event)
 
         monkeypatch.setattr(journal, "append", full)
@@ -165,7 +168,7 @@ def test_a_disk_that_is_full_ends_the_lessons_with_its_reason(
         while not lessons.problem:
             assert time.monotonic() < until
             time.sleep(0.02)
-        assert "No space left on device" in lessons.problem
+        assert reason in lessons.problem
 
 
 def test_a_run_that_has_learned_tasks_is_taught_on_from_there(root, photos, pretrained, tmp_path):
