@@ -49,6 +49,10 @@ def main() -> None:
     if options.images is None:
         raise InputError("--images is missing; give the folder of the photos")
     out = options.out or beside(options.images, lambda path: path.name)
+    if options.truth and options.truth.resolve() == (out / "masks").resolve():
+        raise InputError(
+            f"--truth is {options.truth}, where an export writes its masks; give another --out"
+        )
     classes = names_in(options.classes)
     place = None if options.export else open_socket(options.host, options.port)
     if kind == "tasks":

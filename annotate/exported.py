@@ -1,10 +1,61 @@
 """What the last export wrote: the files of a photo, and those that nothing stands for any more."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from annotate.photos import Project
+from interseg.errors import InputError
+from interseg.files import write_whole
 from interseg.listing import plain_name
+
+TABLES = ("annotations.json", "annotations_polygons.json", "clicks.csv")
+"""Files of all photos."""
+
+
+def check_free(project: Project, names: Iterable[str], exported: set[str]) -> None:
+    """Raise `InputError` where an export would replace a file of somebody else.
+
+    Args:
+        project: Project that is exported.
+        names: Names of the photos that are written.
+        exported: Names of those in the last export.
+    """
+    ours = {plain_name(Path(name)) for name in exported}
+    files = [
+        file
+        for name in names
+        if plain_name(Path(name)) not in ours
+        for file in files_of(project, name)
+    ]
+    if not record_of(project).is_file() and not exported and holds_others(project):
+        files += [project.out / name for name in TABLES]
+    for file in files:
+        if file.exists():
+            raise InputError(
+                f"{file} exists, and no export of this folder wrote it; "
+                "move it away, or give another --out"
+            )
+
+
+def holds_others(project: Project) -> bool:
+    """Tell whether tables of the folder are somebody else's; one without annotations may be."""
+    try:
+        content = json.loads((project.out / TABLES[0]).read_text(encoding="utf-8"))
+        return bool(content["annotations"])
+    except (OSError, ValueError, KeyError, TypeError):  # an export writes this one first
+        return True
+
+
+def record_of(project: Project) -> Path:
+    """Name the file in which the photos are whose files are written."""
+    return project.out / "journal" / "exported.json"
+
+
+def keep_exported(project: Project, names: Iterable[str], exported: set[str]) -> None:
+    """Keep which photos' files are ours: those that are written now, and those that are there."""
+    there = {name for name in exported if any(file.exists() for file in files_of(project, name))}
+    write_whole(record_of(project), json.dumps(sorted(there.union(names))))
 
 
 def forget(project: Project, exported: set[str]) -> None:
@@ -24,7 +75,14 @@ def remove_files(project: Project, name: str) -> None:
 
 
 def read_exported(project: Project) -> set[str]:
-    """Read the names of the photos with objects in the last export, of its COCO file."""
+    """Read the names of the photos whose files are of an earlier export.
+
+    An earlier version has them in its COCO file alone.
+    """
+    try:
+        return {str(name) for name in json.loads(record_of(project).read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError):
+        pass
     file = project.out / "annotations.json"
     if not file.is_file():
         return set()

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from annotate.categories import keep_categories
 from annotate.events import CLASSES
 from annotate.experiment import write_experiment
-from annotate.exported import files_of, forget, read_exported, remove_files
+from annotate.exported import (
+    check_free,
+    files_of,
+    forget,
+    keep_exported,
+    read_exported,
+    remove_files,
+)
 from annotate.outlines import Ring, polygons
 from annotate.photos import Photo, Project
 from annotate.state import CLICK, START, Action, State, Thing, check_runs, mask_of
@@ -37,9 +44,15 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     Args:
         project: Project whose photos are written.
         tolerance: Tolerance of polygons in pixels.
+
+    Raises:
+        InputError: a file that would be replaced is somebody else's.
     """
     if not 0 <= tolerance <= 50:
         raise InputError(f"the polygons' detail is {tolerance}; give pixels from 0 to 50")
+    photos, earlier = list_annotated(project), read_exported(project)
+    written = [photo.name for photo in photos if things_of(photo.state)]
+    check_free(project, written, earlier)
     names = project.classes
     if project.model.segmenter.outputs == 1:
         names = keep_categories(project.out, names)
@@ -47,9 +60,9 @@ def export(project: Project, tolerance: float = 1.0) -> list[str]:
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     whole: list[Photo] = []
-    earlier = read_exported(project)
     forget(project, earlier)
-    for photo in list_annotated(project):
+    keep_exported(project, written, earlier)
+    for photo in photos:
         with photo.lock:
             things = things_of(photo.state)
             try:

@@ -42,6 +42,7 @@ SHOWN_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"
 
 def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None) -> Guard:
     """Make the application, the guard in front of it."""
+    exporting = threading.Lock()
 
     def overview(request: Request) -> Response:
         segmenter = project.model.segmenter
@@ -82,7 +83,8 @@ def make_app(project: Project, host: str = "127.0.0.1", token: str | None = None
         tolerance = body.get("tolerance", 1.0)
         if type(tolerance) not in (int, float):
             raise InputError(f"tolerance is {str(tolerance)[:40]}; give pixels")
-        return {"out": str(project.out), "notes": export(project, float(tolerance))}
+        with exporting:  # one export does not take another's files for somebody else's
+            return {"out": str(project.out), "notes": export(project, float(tolerance))}
 
     routes = [
         *page_routes("index.html", project.place),
