@@ -50,6 +50,9 @@ class Guard:
         self, app: ASGIApp, host: str, token: str | None = None, place: str | None = None
     ) -> None:
         self.app, self.host, self.token, self.place = app, host, token, place
+        self.names: set[str] = set()
+        if not is_loopback(host):  # once: a look-up at each request would hold up all others
+            self.names = {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -130,10 +133,7 @@ class Guard:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return not is_loopback(self.host) and name in (
-                socket.gethostname().lower(),
-                socket.getfqdn().lower(),
-            )
+            return name in self.names
         return address.is_loopback or not is_loopback(self.host)
 
     def has_token(self, headers: dict[str, str]) -> bool:

@@ -146,6 +146,17 @@ def test_a_token_of_the_environment_is_checked_as_one_of_the_command(monkeypatch
         check_token("0.0.0.0", "")
 
 
+def test_an_open_address_is_known_by_its_names_which_no_request_looks_up(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "Annotator")
+    monkeypatch.setattr("socket.getfqdn", lambda: "annotator.example")
+    opened, closed = Guard(None, "0.0.0.0", TOKEN), Guard(None, "127.0.0.1")
+    monkeypatch.delattr("socket.getfqdn")
+    assert opened.known("annotator:8471")
+    assert opened.known("ANNOTATOR.example")
+    assert not opened.known("evil.example")
+    assert not closed.known("annotator")
+
+
 def test_an_open_address_is_known_by_numbers_which_no_foreign_name_can_be():
     opened = Guard(None, "0.0.0.0", TOKEN)
     assert opened.known("192.168.1.2:8471")
