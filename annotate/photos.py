@@ -16,7 +16,7 @@ from annotate.events import event_of
 from annotate.folders import lock_folder, name_place, photos_in
 from annotate.journal import Event, Journal
 from annotate.sessions import Sessions
-from annotate.state import CLICK, State, Thing, apply, replay, thing_of
+from annotate.state import CLICK, State, Thing, apply, read_annotated, thing_of
 from annotate.tabs import Tabs
 from annotate.truth import Truth
 from interseg.clicks.layout import KINDS
@@ -47,6 +47,17 @@ class Photo:
     lock: threading.Lock = field(default_factory=threading.Lock)
     answered: tuple[str, dict[str, Any]] | None = None
     """Id and answer of the last request that changed it: one whose answer got lost comes again."""
+
+
+def is_there(file: Path) -> bool:
+    """Tell whether there is a file, or it cannot be told."""
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class Project:
@@ -130,14 +141,13 @@ class Project:
                         f"{path.name} has {size[0]} x {size[1]} pixels; "
                         f"at most {LARGEST_OPENED} are annotated, reduce it"
                     )
-                journal = Journal(self.journal_path(key))
+                journal, state = read_annotated(self.journal_path(key))
                 begun = journal.events[0] if journal.events else None
                 if begun and tuple(begun.get("size", size)) != size:
                     raise InputError(
                         f"{path.name} is {size[0]} x {size[1]} now, "
                         f"annotated it was {begun['size']}; give another --out"
                     )
-                state = replay(journal.events)
                 check_network(path.name, state, self.model.segmenter.outputs)
                 self._photos[key] = Photo(key, path.name, path, size, journal, state)
             return self._photos[key]
@@ -148,7 +158,7 @@ class Project:
         for key, path in self.files.items():
             row: dict[str, Any] = {"key": key, "name": path.name, "objects": 0, "finished": False}
             row["held"] = self.tabs.held(key)
-            if key in self._photos or self.journal_path(key).exists():
+            if key in self._photos or is_there(self.journal_path(key)):
                 try:
                     state = self.photo(key).state
                     row |= {"objects": len(state.present), "finished": state.finished}

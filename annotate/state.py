@@ -7,6 +7,7 @@ stay what the person saw.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from annotate.journal import Event
+from annotate.journal import Event, Journal
 from interseg.clicks.layout import KINDS, Click, Mask
 from interseg.errors import InputError
 from interseg.masks import unpack_runs
@@ -94,6 +95,25 @@ def replay(events: Iterable[Event]) -> State:
     for event in events:
         apply(state, event)
     return state
+
+
+def read_annotated(file: Path) -> tuple[Journal, State]:
+    """Read a photo's journal and what it means; raise `InputError` for one that tells nothing."""
+    try:
+        journal = Journal(file)
+        return journal, replay(journal.events)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{file.name} cannot be read ({error.strerror}); see to its rights, or shorten the "
+            "photo's name"
+        ) from None
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} has an event that means nothing ({type(error).__name__}: {error}); "
+            "mend or remove its line"
+        ) from None
 
 
 def apply(state: State, event: Event) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from annotate.exports import export
 from annotate.folders import key_of
 from annotate.pages import FOLDER
 from annotate.server import serving
@@ -129,6 +130,29 @@ def test_larger_photos_than_can_be_answered_are_refused(page, address, monkeypat
     status, answer = ask(address, f"/api/photos/{key_of('4.png')}", {"tab": "one"})
     assert status == 400
     assert "4.png has 72 x 80 pixels; at most 5000" in answer["error"]
+
+
+def test_a_photo_whose_journal_cannot_be_read_closes_no_other(folder, tmp_path):
+    long = f"{'n' * 250}.png"
+    (folder / "images" / "1.png").rename(folder / "images" / long)
+    journals = tmp_path / "out" / "journal"
+    (journals / "2.png.jsonl").mkdir(parents=True)
+    (journals / "3.png.jsonl").write_text('{"do":"click","object":1}\n')
+    project = project_of(folder, tmp_path / "out")
+    with serving(project) as address:
+        status, answer = ask(address, "/api/project")
+        assert status == 200
+        problems = {row["name"]: row["problem"] for row in answer["photos"] if "problem" in row}
+        assert problems.keys() == {long, "2.png", "3.png"}
+        assert problems[long].startswith(f"{long}.jsonl cannot be read (File name too long); ")
+        assert "2.png.jsonl cannot be read (Is a directory); see to" in problems["2.png"]
+        assert "3.png.jsonl has an event that means nothing (KeyError:" in problems["3.png"]
+        for name, problem in problems.items():
+            shown = ask(address, f"/api/photos/{key_of(name)}", {"tab": "one"})
+            assert shown == (400, {"error": problem})
+        Page(address).act("click", y=3, x=3, label=1)
+    assert {f"{name}: {problem}" for name, problem in problems.items()} <= {*export(project)}
+    project.close()
 
 
 def test_two_annotators_do_not_write_into_one_folder(project, folder):
