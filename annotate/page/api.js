@@ -39,6 +39,8 @@ async function answerOf(response) {
   return body;
 }
 
+// Status of a server that has too many connections: nothing has happened, and it goes by.
+const BUSY = 503;
 let count = 0;
 
 // Send until an answer comes. By its `id` what was kept although its answer got lost is answered again, and not done twice.
@@ -50,7 +52,7 @@ export async function insist(path, body, away) {
       away(false);
       return answer;
     } catch (error) {
-      if (error instanceof Refused) { away(false); throw error; }
+      if (error instanceof Refused && error.status !== BUSY) { away(false); throw error; }
       away(true);
       await new Promise((after) => setTimeout(after, 1000));
     }

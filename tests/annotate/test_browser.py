@@ -1,5 +1,9 @@
 """The page in Debian's chromium; skipped where there is none (`apt-get install chromium`)."""
 
+import contextlib
+import socket
+from urllib.parse import urlsplit
+
 import cv2
 import numpy as np
 import pytest
@@ -137,6 +141,20 @@ def test_a_photo_in_two_tabs_is_annotated_in_one_of_them(browser, folder, tmp_pa
         one.page.close()
         two.page.close()
     project.close()
+
+
+def test_a_click_while_the_server_has_too_many_connections_is_not_lost(browser, project, address):
+    tab, parts = Tab(browser, address), urlsplit(address)
+    with contextlib.ExitStack() as idle:
+        for _ in range(128):
+            idle.enter_context(socket.create_connection((parts.hostname, parts.port)))
+        tab.page.mouse.click(*tab.at(30, 40))
+        tab.expect(tab.page.locator("#busy")).to_contain_text("the server is away")
+    tab.says("1 click")
+    tab.expect(tab.page.locator("#busy")).to_be_empty()
+    assert len(shown(project, "0.png")[0].clicks) == 1
+    assert tab.errors == []
+    tab.page.close()
 
 
 def colours(tab):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import threading
 import time
 from unittest import mock
@@ -282,6 +283,14 @@ def test_ctrl_c_ends_it_without_a_word(project, capfd):
     place.close()
     assert answered[-1] == 200
     assert capfd.readouterr() == ("", "")
+
+
+def test_connections_of_machines_that_are_gone_end():
+    with open_socket("127.0.0.1", 0) as place:
+        place.listen()
+        with socket.create_connection(place.getsockname()), place.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 def test_a_port_that_is_none_is_one_line():
