@@ -50,7 +50,8 @@ def claim_folder(out: Path) -> Iterator[None]:
 def lock_folder(out: Path) -> int:
     """Claim a folder for this process, which loses it when it ends, however it ends.
 
-    Returns the open file that holds the claim. Raises `InputError` where another process has it.
+    Returns the open file that holds the claim. Raises `InputError` where another process has it, or
+    where the file system lets nobody claim.
     """
     import fcntl  # of POSIX systems alone
 
@@ -60,9 +61,15 @@ def lock_folder(out: Path) -> int:
     file = os.open(out / "journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(file)
         raise InputError(
             f"another annotator works in {out}; open its page, or give another --out"
+        ) from None
+    except OSError as error:
+        os.close(file)
+        raise InputError(
+            f"{out} cannot be claimed for one annotator ({error.strerror}); "
+            "give an --out on a file system that has locks"
         ) from None
     return file

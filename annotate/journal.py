@@ -1,5 +1,6 @@
 """The journal: a file that events are appended to, each on the disk before it counts."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,10 @@ from interseg.errors import InputError
 
 Event = dict[str, Any]
 """Something that happened, as JSON."""
+
+
+NOT_ASKED_FOR = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+"""Errors of file systems that put no folder on the disk, and of folders that may not be read."""
 
 
 class Journal:
@@ -113,9 +118,13 @@ def write_all(file: int, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's list of files on the disk."""
-    file = os.open(folder, os.O_RDONLY)
+    """Put a folder's list of files on the disk, where that may be asked for."""
     try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        if error.errno not in NOT_ASKED_FOR:
+            raise

@@ -1,13 +1,17 @@
 """Strangers' content: paths, sizes, odd file names, bodies that are no JSON."""
 
+import errno
 import http.client
+import os
 import re
+from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
 
 from annotate.exports import export
 from annotate.folders import key_of
+from annotate.journal import sync_folder
 from annotate.pages import FOLDER
 from annotate.server import serving
 from interseg.errors import InputError
@@ -158,6 +162,25 @@ def test_a_photo_whose_journal_cannot_be_read_closes_no_other(folder, tmp_path):
 def test_two_annotators_do_not_write_into_one_folder(project, folder):
     with pytest.raises(InputError, match="another annotator works in"):
         project_of(folder, project.out)
+
+
+def test_a_folder_that_cannot_be_claimed_is_not_said_to_be_in_use(folder, tmp_path, monkeypatch):
+    refusal = OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr("fcntl.flock", mock.Mock(side_effect=refusal))
+    with pytest.raises(InputError, match=r"cannot be claimed for one annotator \(No locks avail"):
+        project_of(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.EIO])
+def test_folders_are_put_on_the_disk_where_that_may_be_asked_for(tmp_path, monkeypatch, number):
+    call = "open" if number == errno.EACCES else "fsync"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, mock.Mock(side_effect=OSError(number, os.strerror(number))))
+        if number != errno.EIO:
+            sync_folder(tmp_path)
+            return
+        with pytest.raises(OSError, match="Input/output"):
+            sync_folder(tmp_path)
 
 
 def test_what_is_wrong_here_is_one_line_too(address, page, monkeypatch):
