@@ -7,6 +7,7 @@ fetched from addresses that a request names.
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -72,6 +73,14 @@ def make_backend(
         )
     files = {path.name: path for path in list_images(images).files.values()}
 
+    def find(value: object) -> Path:
+        nonlocal files
+        try:
+            return file_of(value, files)
+        except InputError:  # it may have come since
+            files = {path.name: path for path in list_images(images).files.values()}
+            return file_of(value, files)
+
     def health(request: Request) -> Response:
         return JSONResponse({"status": "UP", "model_class": "interseg"})
 
@@ -80,7 +89,7 @@ def make_backend(
 
     def predict(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            results = predictions(interactor, files, version, body)
+            results = predictions(interactor, find, version, body)
         except InputError as error:
             # Label Studio's page shows the status alone
             print(f"not answered: {error}", file=sys.stderr, flush=True)
@@ -102,13 +111,13 @@ def make_backend(
 
 
 def predictions(
-    interactor: Interactor, files: dict[str, Path], version: str, body: dict[str, Any]
+    interactor: Interactor, find: Callable[[object], Path], version: str, body: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Answer `/predict`: nothing without keypoints, else one prediction.
 
     Args:
         interactor: Interactor that answers.
-        files: Photos by their names.
+        find: Function that finds a task's photo, see `file_of`.
         version: Version of the model.
         body: `tasks` with `data`, `label_config`, and in `params` the `context`, whose `result` has
             the keypoints.
@@ -131,7 +140,7 @@ def predictions(
         or not isinstance(tasks[0].get("data"), dict)
     ):
         raise InputError("tasks hold no data; send a task of Label Studio's")
-    path = file_of(tasks[0]["data"].get(tags.value), files)
+    path = find(tasks[0]["data"].get(tags.value))
     size = image_header(path).size.upright
     clicks, label = keypoints(marks, size)
     mask, score = interactor.answer(f"{path} {version_of(path)}", lambda: path, clicks)

@@ -132,6 +132,14 @@ def test_a_photo_that_was_replaced_is_answered_as_it_is_now(interactor, tmp_path
             assert np.array_equal(found, played(tmp_path / "data", CLICKS).mask)
 
 
+def test_a_photo_that_came_since_the_start_is_answered(interactor, tmp_path):
+    images = draw_folder(tmp_path, 1) / "images"
+    with running(make_backend(interactor, images, "v1")) as address:
+        assert ask(address, "/predict", request(image="new.png"))[0] == 400
+        shutil.copyfile(images / "0.png", images / "new.png")
+        assert ask(address, "/predict", request(image="new.png"))[0] == 200
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 40), (150, 200)])
 def test_brush_labels_are_read_bit_by_bit_to_the_mask_in_four_channels(size, share):
