@@ -18,11 +18,16 @@ def file_of(out: Path) -> Path:
 def known_categories(out: Path) -> list[str]:
     """Read the classes of a folder; none where nothing was named or exported yet.
 
-    A folder of an earlier version has them in its last export alone.
+    A folder of an earlier version has them in its last export alone, and so has one whose file a
+    power cut has emptied.
     """
-    file = file_of(out)
+    return listed_categories(file_of(out)) or exported_categories(out / "annotations.json")
+
+
+def listed_categories(file: Path) -> list[str]:
+    """Read the classes of a file, each once; none where there is no file."""
     if not file.is_file():
-        return exported_categories(out / "annotations.json")
+        return []
     lines = file.read_text(encoding="utf-8").splitlines()
     return list(dict.fromkeys(name for line in lines if (name := line.strip())))
 
@@ -43,7 +48,7 @@ def keep_categories(out: Path, names: Iterable[str]) -> list[str]:
     """Add classes behind those that a folder has; give all."""
     known = known_categories(out)
     every = list(dict.fromkeys([*known, *names]))
-    if every != known or (every and not file_of(out).is_file()):
+    if every != listed_categories(file_of(out)):
         write_whole(file_of(out), "".join(f"{name}\n" for name in every))
     return every
 

@@ -6,7 +6,6 @@ Its folder is a run's (`config.yaml`, `checkpoints/last.ckpt`), with `lesson.jso
 the order in which they are taught, and `checkpoints/start.ckpt`, what the method began with.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,14 @@ from callbacks.person_loop import PersonLoop
 from configs import DEFAULT, build, find, load, merge, read, resolve
 from configs.checkpoints import find_checkpoint, load_weights, trained_config, without_download
 from configs.folders import open_folder
+from configs.lesson_order import order_in
 from configs.run import build_model, needs, trainer
 from datamodules.photos import PhotoDataset, PhotoStream
 from datamodules.tasks import TaskDataModule
 from interseg.checkpoints import digest, read_checkpoint
 from interseg.continual.teacher import Teacher
 from interseg.errors import InputError
-from interseg.files import whole, write_whole
+from interseg.files import whole
 from interseg.images import LARGEST_OPENED, image_header
 from interseg.listing import list_images, list_photos, name_some, plain_name
 from lightning_modules.dynamic3d import Dynamic3D
@@ -211,56 +211,6 @@ def device_keys(device: str) -> list[str]:
         raise InputError(f"device is {device!r}; lessons take auto, cpu, cuda or cuda:NUMBER")
     keys = [f"trainer.accelerator={'gpu' if kind == 'cuda' else kind}"]
     return [*keys, f"trainer.devices=[{number}]"] if number else keys
-
-
-def order_in(
-    out: Path, checkpoint: str, overrides: list[str], files: Mapping[str, Path]
-) -> list[str]:
-    """Keep and give the names of photos in the order of teaching; new ones come last.
-
-    Lessons in which nobody has taught anything yet may begin again otherwise, and a photo that was
-    not met may go. Raises `InputError` where another one is gone, or `out` holds lessons of another
-    checkpoint.
-    """
-    kept = out / "lesson.json"
-    begun: dict[str, Any] = {"checkpoint": checkpoint, "overrides": overrides, "photos": []}
-    known = json.loads(kept.read_text()) if kept.is_file() else begun
-    if (known["checkpoint"], known["overrides"]) != (checkpoint, overrides):
-        journals = list((out / "journal").glob("*.jsonl"))
-        learned = (out / "checkpoints" / "last.ckpt").is_file()
-        if learned or any(map(was_taught, journals)):
-            raise InputError(
-                f"{out} holds lessons of another checkpoint, or with other key=value; "
-                "give another --out"
-            )
-        for file in (out / "checkpoints" / "start.ckpt", *journals):
-            file.unlink(missing_ok=True)
-        known = begun
-    met = {name for name in known["photos"] if (out / "journal" / f"{name}.jsonl").is_file()}
-    known["photos"] = [name for name in known["photos"] if name in files or name in met]
-    gone = [name for name in known["photos"] if name not in files]
-    if gone:
-        raise InputError(
-            f"{gone[0]} was there when the lessons in {out} began; put it back (a volume: name it "
-            "by --volume too), or give another --out"
-        )
-    known["photos"] += sorted(name for name in files if name not in known["photos"])
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(kept, json.dumps(known, indent=1))
-    names: list[str] = known["photos"]
-    return names
-
-
-def was_taught(journal: Path) -> bool:
-    """Tell whether a photo's or volume's journal has more than that it was met."""
-    for line in journal.read_bytes().splitlines():
-        try:
-            happened = json.loads(line)["do"]
-        except (ValueError, KeyError, TypeError):  # torn by a kill
-            continue
-        if happened not in ("begin", "met"):
-            return True
-    return False
 
 
 def tasks_in(state: Mapping[str, Tensor]) -> int:

@@ -20,8 +20,9 @@ from callbacks.person_slices import PersonSlices
 from configs import build, load, merge, resolve
 from configs.checkpoints import find_checkpoint, trained_config, without_download
 from configs.folders import open_folder
+from configs.lesson_order import order_in, read_lesson
 from configs.run import build_model, needs, trainer
-from configs.teaching import PERSON, device_keys, order_in, without_reports
+from configs.teaching import PERSON, device_keys, without_reports
 from datamodules.scans import Preparation, ScanDataset, ScanStream, read_scan
 from datamodules.volume_files import stem
 from datamodules.volumes import VolumeDataModule
@@ -137,7 +138,7 @@ def open_volumes(
             )
         files[path.name] = path
     known = out / "lesson.json"
-    before = json.loads(known.read_text()) if known.is_file() else {}
+    before = read_lesson(known)
     if (before.get("checkpoint"), before.get("overrides")) != (digest(file), list(overrides)):
         before = {}  # of other lessons, which `order_in` refuses or forgets
     without_download(resolved["model"])

@@ -39,6 +39,13 @@ def test_a_photo_that_was_not_met_may_go(photos, pretrained, tmp_path):
         open_lesson(run, [], own, tmp_path / "out")
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"photos": []}'])
+def test_a_damaged_list_of_lessons_is_one_line(photos, pretrained, tmp_path, content):
+    (tmp_path / "lesson.json").write_text(content)
+    with pytest.raises(InputError, match=r"lesson\.json is damaged; remove it if nothing was"):
+        open_lesson(str(pretrained("naive")), [], photos / "images", tmp_path)
+
+
 def test_limits_of_the_runs_training_end_no_lessons(photos, pretrained, tmp_path):
     limits = {"max_steps": 1, "max_time": "00:00:00:01", "limit_train_batches": 3, "num_nodes": 2}
     run = copytree(pretrained("naive"), tmp_path / "run")
