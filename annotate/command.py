@@ -32,6 +32,9 @@ from datamodules.volume_files import stem
 from interseg.errors import InputError
 from interseg.inference.model import Model
 
+OPEN = "; every account of this machine may ask it, unless you give --token"
+"""What is said at the start of a server without a token."""
+
 
 def main() -> None:
     """Serve photos or volumes until the command is stopped, or write what was annotated."""
@@ -100,7 +103,7 @@ def serve_label_studio(
 ) -> None:
     """Answer Label Studio until the command is stopped."""
     backend = make_backend(Interactor(model), options.images, digest, options.host, token)
-    password = f"; password {token}" if token else ""
+    password = f"; password {token}" if token else OPEN
     address = f"{address_of(place)}{others_at(place)}"
     print(f"Label Studio's ML backend: {address}  (Ctrl+C ends it{password})", flush=True)
     serve(backend, place)
@@ -217,7 +220,7 @@ def announce(what: str, place: socket.socket, token: str | None, out: Path) -> N
     query = f"?token={token}" if token else ""
     print(
         f"{what}: {address_of(place)}/{query}{others_at(place, f'/{query}')}  "
-        f"(Ctrl+C ends it; everything is kept in {out})",
+        f"(Ctrl+C ends it; everything is kept in {out}{'' if token else OPEN})",
         flush=True,
     )
 

@@ -85,7 +85,8 @@ def read_options() -> argparse.Namespace:
         nargs="?",
         const="",
         metavar="TOKEN",
-        help="that all must have; else INTERSEG_TOKEN, or a drawn one",
+        help="that all must have, also on a machine with several users; else INTERSEG_TOKEN, or a "
+        "drawn one",
     )
     arguments.add_argument(
         "--keep", type=int, default=4, metavar="N", help="photos whose encodings are kept in memory"

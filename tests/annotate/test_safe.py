@@ -5,10 +5,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from annotate import guard
+from annotate.command import announce
 from annotate.folders import key_of
 from annotate.guard import Guard
 from annotate.options import check_token
-from annotate.server import serving
+from annotate.server import open_socket, serving
 from interseg.errors import InputError
 from tests.helpers.annotating import raw
 
@@ -136,6 +137,15 @@ def test_only_this_machine_is_listened_to_without_a_token():
     for bad in ("short", "with space and more", "semicolon;semicolon"):
         with pytest.raises(InputError, match="token"):
             check_token("0.0.0.0", bad)
+
+
+def test_the_start_says_who_may_ask(capsys, tmp_path):
+    with open_socket("127.0.0.1", 0) as place:
+        announce("annotate", place, None, tmp_path)
+        announce("annotate", place, TOKEN, tmp_path)
+    without, within = capsys.readouterr().out.splitlines()
+    assert without.endswith("; every account of this machine may ask it, unless you give --token)")
+    assert "account" not in within
 
 
 def test_a_token_of_the_environment_is_checked_as_one_of_the_command(monkeypatch):
