@@ -25,6 +25,7 @@ from configs.starting import (
     resume_point,
 )
 from configs.weights import start_model
+from lightning_modules.base import InteractiveModule
 
 EXAMPLES = (
     "--config itis/once.yaml --config itis/ritm.yaml --config finetune.yaml "
@@ -68,6 +69,8 @@ def main() -> None:
         wait_for_slow_ranks()  # a validation's
         fit = trainer(config, folder, options.trust, checkpoint)
         log_small_epochs(fit, data)
+        if isinstance(model, InteractiveModule):
+            model.check_precision(str(fit.precision))
         if begins:
             remove_results(folder)  # last: a run that does not start takes nothing away
     tell(data)

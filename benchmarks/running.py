@@ -86,7 +86,7 @@ def same_as_before(folder: Path, line: Sequence[str]) -> None:
 
 def name_here(line: str, folder: Path) -> str:
     """Write HERE for a folder that a line names, so that it may be spelled otherwise, or moved."""
-    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}(?=/)", HERE, line)
+    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}(?=[/\s\']|$)", HERE, line)
 
 
 def note_of(folder: Path) -> Path:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks import print_heading, print_row
 from benchmarks.running import run_once
-from interseg.evaluation.comparison import Evaluation
+from interseg.evaluation.comparison import Evaluation, Method
 from interseg.evaluation.intervals import interval
 
 LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
@@ -180,6 +180,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
     """
     first = next(iter(table))
     objects = np.concatenate([np.arange(len(played.curves)) for played in table[first]])
+    photos = np.array(Method("", table[first]).photos)
     starts = np.concatenate([played.curves[:, 0] for played in table[first]])
     noc = {
         name: np.concatenate([played.noc["noc@85"] for played in evaluations])
@@ -204,7 +205,7 @@ def print_by_start(table: dict[str, list[Evaluation]]) -> None:
         ]
         for name in others:
             lead = mean_of_each(objects[inside], (noc[first] - noc[name])[inside])
-            least, most = interval(lead)
+            least, most = interval(lead, photos[np.unique(objects[inside])].tolist())
             cells.append(f"{lead.mean():+.2f} [{least:+.2f}, {most:+.2f}]")
         print("| " + " | ".join(cells) + " |")
 

@@ -19,7 +19,7 @@ def parameters(target: str, trusted: Sequence[str] = ()) -> set[str] | None:
     if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return set(signature.parameters) - {"self"}
     ours = isinstance(found, type) and found.__module__.split(".")[0] in OURS
-    return set(hints_of(found)) if ours else None
+    return set(hints_of(found)) - {"self"} if ours else None
 
 
 def with_defaults(node: Any, trusted: Sequence[str] = ()) -> Any:

@@ -103,8 +103,8 @@ def line_for(error: Exception) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
         return (
-            "the device's memory is too small; lower loading.batch_size (evaluate.py: "
-            "loading.eval_batch_size), or give smaller views by model.long_side"
+            "the device's memory is too small; give smaller batches (loading.batch_size, "
+            "loading.eval_batch_size) or views (model.long_side), or --device cpu"
         )
     if is_lost_worker(error):
         return (
@@ -123,7 +123,7 @@ def line_for(error: Exception) -> str | None:
 
 def is_lost_worker(error: Exception) -> bool:
     """Tell whether an error is that of a loader whose process was killed."""
-    if isinstance(error, ConnectionError | EOFError):
-        frames = traceback.extract_tb(error.__traceback__)
-        return any("torch/utils/data" in Path(frame.filename).as_posix() for frame in frames)
-    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    if isinstance(error, ConnectionError | EOFError):  # of the pipe to it, and of nothing it read
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        return any(Path(f.filename).match("multiprocessing/connection.py") for f in last)
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")

@@ -56,6 +56,8 @@ def trainer(
         key: value for key, value in config["trainer"].items() if key not in ("_target_", "logger")
     }
     check_trainer(config["trainer"])
+    if isinstance(given.get("devices"), list):  # one GPU by its number, of lessons
+        size.pop("devices", None)
     arguments = build(given | {"default_root_dir": str(folder)} | size, trusted, "trainer")
     if arguments.get("accelerator") == "auto":  # as sessions choose: no MPS, which has no float64
         arguments["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"

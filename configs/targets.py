@@ -16,9 +16,14 @@ LIBRARIES = {
     "albumentations": ("albumentations.",),
     "monai": (
         "monai.networks.",
-        "monai.losses.dice",
-        "monai.losses.focal_loss",
-        "monai.losses.tversky",
+        *(
+            f"monai.losses.{loss}"
+            for loss in (
+                *("barlow_twins", "boundary_loss", "cldice", "dice", "focal_loss"),
+                *("hausdorff_loss", "mcc_loss", "multi_scale", "nacl_loss", "spatial_mask"),
+                *("ssim_loss", "tversky", "unified_focal_loss"),
+            )
+        ),
     ),
     "pytorch_lightning": (
         "pytorch_lightning.callbacks.",
@@ -30,9 +35,12 @@ LIBRARIES = {
     "torchmetrics": (
         "torchmetrics.aggregation",
         "torchmetrics.classification.",
+        "torchmetrics.collections",
+        "torchmetrics.regression.",
         "torchmetrics.segmentation.",
+        "torchmetrics.wrappers.",
     ),
-    "torchvision": ("torchvision.models.", "torchvision.ops."),
+    "torchvision": ("torchvision.models.", "torchvision.ops.", "torchvision.transforms."),
 }
 """Libraries, and the modules of theirs whose classes a config may build.
 

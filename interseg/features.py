@@ -90,11 +90,13 @@ class FeatureStore:
         return [found[str(i)] for i in range(len(found))]
 
     def put(self, key: str, levels: Levels) -> None:
-        """Store an entry, unless the limit is reached.
+        """Store an entry, unless it is there or the limit is reached.
 
         Raises:
             InputError: A folder that cannot be written.
         """
+        if self.folder is not None and self._path(key).exists():
+            return
         size = sum(level.numel() * 2 for level in levels)
         if self.bytes + size > self.limit:
             self.full = True

@@ -240,7 +240,7 @@ def open_image(path: Path, kind: str) -> Iterator[Image.Image]:
             "replace or remove the file"
         ) from None
     except MemoryError:
-        raise
+        raise InputError(f"{path} is too large for this machine's memory; reduce it") from None
     except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
         if isinstance(error, OSError) and error.errno:  # the machine's trouble, not the file's
             raise InputError(

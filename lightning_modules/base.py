@@ -106,13 +106,17 @@ class InteractiveModule(LightningModule):
         return ""
 
     def on_fit_start(self) -> None:
-        """Keep the run's seed; raise `InputError` for a precision in which nothing is learned."""
-        if self.trainer.precision == "16-true":
+        """Keep the run's seed."""
+        self.check_precision(str(self.trainer.precision))
+        self._seed = torch.initial_seed()
+
+    def check_precision(self, precision: str) -> None:
+        """Raise `InputError` for a precision in which nothing is learned."""
+        if precision == "16-true":
             raise InputError(
                 "trainer.precision is 16-true, in which sums over pixels are infinite and small "
                 "steps 0; give 16-mixed or bf16-mixed"
             )
-        self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Seed torch by (seed, step, rank), so that a step's draws (dropout) survive a resume.

@@ -98,19 +98,19 @@ class ContinualBaseline(TaskLearner):
             self.network, logits
         )
 
-    def prepare(self, data: TaskStream) -> None:
-        """Consolidate the pretraining, as the first task.
+    def check_precision(self, precision: str) -> None:
+        """Refuse EWC in half precision too."""
+        super().check_precision(precision)
+        if isinstance(self.consolidation, EWC) and precision == "bf16-true":
+            raise InputError(
+                "trainer.precision is bf16-true, in which EWC's sums of squares say nothing; give "
+                "bf16-mixed or 32-true"
+            )
 
-        Raises `InputError` for EWC in half precision.
-        """
+    def prepare(self, data: TaskStream) -> None:
+        """Consolidate the pretraining, as the first task."""
         if isinstance(self.consolidation, PackNet):
             check_decay(self.optimisation, "PackNet keeps the weights of earlier tasks")
-        precision = next(self.network.parameters()).dtype
-        if isinstance(self.consolidation, EWC) and precision in (torch.float16, torch.bfloat16):
-            raise InputError(
-                f"EWC's sums of squares say nothing in {str(precision).split('.')[-1]}; give "
-                "trainer.precision=bf16-mixed or 32-true"
-            )
         images = self.place(data.pretraining_batch(PRETRAINED_IMAGES)["image"])
         self.consolidation.end(self.network, images, lambda: self._relearn_pretraining(data))
 

@@ -150,7 +150,8 @@ def cell(row: Mapping[str, Any], key: str) -> str:
     if value is None:
         return "-"
     if key == "difference":
-        return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*value)
+        mean, low, high = value
+        return f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if low <= high else "")
     if key == "regress":
         return f"{100 * value:.1f}"
     return FORMATS.get(key, "{:.2f}").format(value)

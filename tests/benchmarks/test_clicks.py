@@ -240,7 +240,9 @@ def test_first_clicks_are_shown_by_the_size_of_the_object():
 def test_refinements_are_paired_by_the_iou_that_they_start_from(capsys):
     def played(noc, start):
         return SimpleNamespace(
-            noc={"noc@85": np.array(noc, float)}, curves=np.array([[value, 0.9] for value in start])
+            names=[f"{k} {k}.jpg" for k in range(4)],
+            noc={"noc@85": np.array(noc, float)},
+            curves=np.array([[value, 0.9] for value in start]),
         )
 
     starts, others = [0.3, 0.5, 0.9, 0.9], [0.45, 0.2, 1.0, 0.9]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import running
-from benchmarks.running import run_once
+from benchmarks.running import run_once, same_as_before
 
 
 @pytest.fixture
@@ -43,12 +43,20 @@ def test_what_is_finished_is_not_run_again_and_another_line_is_refused(ran):
 
 
 def test_a_folder_may_be_spelled_otherwise_or_moved(ran, tmp_path, monkeypatch):
+    same_as_before(ran.parent / "a" / "test", ["evaluate.py", "--checkpoint", f"{ran.parent}/a"])
+    (ran.parent / "a" / "test").mkdir(parents=True)
+    same_as_before(ran.parent / "a" / "test", ["evaluate.py", "--checkpoint", f"{ran.parent}/a"])
+    with pytest.raises(SystemExit):
+        same_as_before(
+            ran.parent / "a" / "test", ["evaluate.py", "--checkpoint", f"{ran.parent}/b"]
+        )
     run_once(ran / "report.json", "evaluate.py", str(ran), f"weights={ran.parent}/first/last.ckpt")
     assert "weights=FOLDER/first" in (ran.parent / "run.line").read_text()
     monkeypatch.chdir(tmp_path)
     for place in (Path("out"), Path("moved")):
         if not place.exists():
             ran.parent.rename(place)
+        same_as_before(place / "a" / "test", ["evaluate.py", "--checkpoint", f"{place}/a"])
         run = place / "run"
         weights = f"weights={place}/first/last.ckpt"
         run_once(run / "report.json", "evaluate.py", str(run), weights)

@@ -98,7 +98,7 @@ def test_nothing_learned_changes_no_answer_of_draws(precision, folder, pretraine
     ("precision", "message"),
     [
         ("16-true", "trainer.precision is 16-true"),
-        ("bf16-true", "EWC's sums of squares say nothing in bfloat16"),
+        ("bf16-true", "trainer.precision is bf16-true, in which EWC's"),
     ],
 )
 def test_a_precision_in_which_nothing_is_learned_is_refused(

@@ -141,6 +141,7 @@ def test_a_trained_run_is_not_begun_again_unasked(run, data, tmp_path):
     before = files(folder)
     line = training(data, folder)
     refused(called("train.py", *line), "holds a trained run;", "checkpoint=last", "overwrite=true")
+    refused(called("train.py", *line, "overwrite=true", "trainer.precision=16-true"), "16-true")
     refused(called("train.py", *line, "seed=3"), "another config (seed: 0 -> 3)")
     refused(called("train.py", *line, "overwrite=true", "checkpoint=last"), "give one of them")
     refused(called("train.py", *line, "overwrite=true", "logger=tensorboard"), "tensorboard")

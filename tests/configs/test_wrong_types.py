@@ -159,6 +159,7 @@ def test_a_librarys_hints_are_checked_but_for_its_classes() -> None:
     ("override", "message"),
     [
         ("data.lenth=4", "unknown key data.lenth; did you mean length?"),
+        ("data.self=4", "unknown key data.self"),
         (
             "refiner={_target_: interseg.inference.refiners.FeatureRefiner, pont: a}",
             "unknown key refiner.pont; did you mean point?",
