@@ -92,7 +92,7 @@ def main() -> None:
 
 @dataclass
 class Apart:
-    """How far two networks' logits are apart: the largest differences, and the pixels' labels."""
+    """Differences of two networks' logits: the largest ones, and the pixels of another label."""
 
     logits: float = 0.0
     probabilities: float = 0.0
