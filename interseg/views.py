@@ -48,6 +48,10 @@ class Box(NamedTuple):
         top, left = max(0, self.top - margin), max(0, self.left - margin)
         return Box(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
 
+    def shift(self, down: int, across: int) -> "Box":
+        """Move the box."""
+        return Box(self.top + down, self.left + across, self.bottom + down, self.right + across)
+
     def with_clicks(self, clicks: Clicks) -> "Box":
         """Extend the box until it holds clicks (n, 4)."""
         y, x = clicks[:, 0], clicks[:, 1]
@@ -104,19 +108,25 @@ def crop_view(
         long_side: Long side, or (height, width), of the view.
     """
     window = slice(box.top, box.bottom), slice(box.left, box.right)
-    height, width = box.size
-    clicks = batch["clicks"][row : row + 1].clone()
-    clicks[..., 0] -= box.top
-    clicks[..., 1] -= box.left
-    y, x = clicks[..., 0], clicks[..., 1]
-    outside = (y < 0) | (x < 0) | (y >= height) | (x >= width)
-    clicks[outside | (batch["clicks"][row : row + 1, :, 2] < 0)] = -1
+    clicks = crop_clicks(batch["clicks"][row : row + 1], box)
     view: ClickBatch = {"image": batch["image"][row : row + 1, :, *window], "clicks": clicks}
     if "previous" in batch:
         view["previous"] = batch["previous"][row : row + 1, *window]
     if isinstance(long_side, int):
         return resize_view(view, scale_size(box.size, long_side))
     return resize_view(view, (long_side[0], long_side[1]))
+
+
+def crop_clicks(clicks: Tensor, box: Box) -> Tensor:
+    """Move clicks (B, N, 4) to the frame of a box; those outside it become padding."""
+    cropped = clicks.clone()
+    cropped[..., 0] -= box.top
+    cropped[..., 1] -= box.left
+    y, x = cropped[..., 0], cropped[..., 1]
+    height, width = box.size
+    outside = (y < 0) | (x < 0) | (y >= height) | (x >= width)
+    cropped[outside | (clicks[..., 2] < 0)] = -1
+    return cropped
 
 
 def resize_view(view: ClickBatch, size: tuple[int, int], image: Tensor | None = None) -> ClickBatch:
@@ -207,7 +217,7 @@ def scale_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     return height, width
 
 
-def scale_clicks(clicks: Tensor, size: torch.Size, reduced: tuple[int, int]) -> Tensor:
+def scale_clicks(clicks: Tensor, size: Sequence[int], reduced: tuple[int, int]) -> Tensor:
     """Scale an image's clicks to another size; padding rows stay.
 
     A click moves to the pixel that covers the clicked pixel's centre.

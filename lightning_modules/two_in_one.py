@@ -22,9 +22,11 @@ from interseg.clicks.layout import (
     check_inside,
     unpad_clicks,
 )
+from interseg.errors import InputError
 from interseg.evaluation.contributions import Contribution
 from interseg.evaluation.crops import Crops
 from interseg.evaluation.encoding import Encoding
+from interseg.inference.predictor import InferenceOptions
 from interseg.inference.scene import encode_view
 from interseg.inference.segmenter import Answer, State
 from interseg.inference.select_refine import SelectAndRefine, is_selection
@@ -32,7 +34,7 @@ from interseg.losses import BoundaryAwareCrossEntropy, label_counts
 from interseg.networks.guided import encodes_once
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
-from interseg.views import Side, check_side, resize_logits
+from interseg.views import Side, check_side, restore
 from lightning_modules.base import InteractiveModule, check_loss, spare, without_gradient
 from lightning_modules.optimisation import Optimisation
 from lightning_modules.two_in_one_targets import RefinementTargets
@@ -69,6 +71,10 @@ class TwoInOne(InteractiveModule):
             mean over 512 x 512 of them that is 2.6e-3.
         long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
             width] for that size.
+        inference: Test-time options: the zoom of a cascade alone.
+        cascade: Number of times that a selection is made again, see `SelectAndRefine`; in training
+            too. With a zoom, at test time, it sees the box round the selection before, and so does
+            the refinement: both then work at a higher resolution, for one more encoding.
     """
 
     def __init__(
@@ -85,11 +91,14 @@ class TwoInOne(InteractiveModule):
         perturbation: float = 10.0,
         optimisation: Optimisation | None = None,
         long_side: Side = None,
+        inference: InferenceOptions | None = None,
+        cascade: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         encoding = guidance or GaussianGuidance(std=10, clip=30)
-        self.answers = SelectAndRefine(network, encoding, threshold, padding)
+        self.answers = SelectAndRefine(network, encoding, threshold, padding, cascade)
+        self.inference = check_options(inference or InferenceOptions(), cascade)
         self.loss = loss or BoundaryAwareCrossEntropy()
         signed = self.answers.signed
         self.kinds = (REGION,) if signed else (REGION, BOUNDARY)
@@ -121,6 +130,10 @@ class TwoInOne(InteractiveModule):
         view = super().encode(images)
         return view | encode_view(self.network, view.get("image", images), False)
 
+    def answer(self, batch: ClickBatch) -> Answer:
+        """Answer a round's clicks; the zoom is part of the selection."""
+        return self.plain_answer(batch)
+
     def segment(self, batch: ClickBatch) -> Tensor:
         """Compute logits (B, 1, H, W); the first of `clicks` selects, the others refine."""
         require(batch, "image", "clicks")
@@ -132,21 +145,23 @@ class TwoInOne(InteractiveModule):
         return self._answer(batch, list(batch["states"]))
 
     def _answer(self, batch: ClickBatch, states: list[State]) -> Answer:
-        for rows in unpad_clicks(batch["clicks"]):
-            check_inside(rows, *batch["image"].shape[-2:])
-        view = self.shown(batch)
-        clicks = unpad_clicks(view["clicks"])
+        clicks, full = unpad_clicks(batch["clicks"]), batch["image"].shape[-2:]
         for rows in clicks:
+            check_inside(rows, *full)
             # in training small objects vanish from the view, and nothing selects them
             if not self.training or is_selection(rows):
                 self.answers.check(rows)
+        view = self.shown(batch)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
-            self.answers.select(batch, view, new, states)
-        answers = torch.stack([state["selection"] for state in states])
+            zoom = None if self.training else self.inference.zoom
+            self.answers.select(batch, view, new, states, zoom)
         refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
+        for i in refined:
+            states[i] = self.answers.reach(batch, i, states[i])
+        answers = torch.stack([state["selection"] for state in states])
         if refined:
-            later = [clicks[i][1:] for i in refined]
+            later = [self.answers.refinement_clicks(batch["clicks"][i], states[i]) for i in refined]
             features = torch.stack([states[i]["features"] for i in refined])
             size = view["image"].shape[-2:]
             boxes = [
@@ -154,7 +169,11 @@ class TwoInOne(InteractiveModule):
                 for i, rows in zip(refined, later, strict=True)
             ]
             answers[refined] = self.answers.refine(features, later, boxes, size)
-        return Answer(resize_logits(answers, batch["image"].shape[-2:]), states)
+        whole = [
+            restore(answer[None], state["shown"], (full[0], full[1]))
+            for answer, state in zip(answers, states, strict=True)
+        ]
+        return Answer(torch.cat(whole), states)
 
     def training_step(self, batch: ClickBatch, batch_idx: int) -> dict[str, Tensor]:
         """Take a step of the phase that the epoch is in."""
@@ -181,8 +200,8 @@ class TwoInOne(InteractiveModule):
     def _selection_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         self._refined = True
         maps = self.answers.selection_map(batch["clicks"], batch["image"].shape[-2:])
-        logits, _ = self.network(
-            batch["image"], maps, **self.answers.arguments_of(batch, list(range(len(maps))))
+        logits, _ = self.answers.run(
+            batch["image"], maps, self.answers.arguments_of(batch, list(range(len(maps)))), True
         )
         loss = self.loss(
             logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
@@ -251,3 +270,16 @@ class TwoInOne(InteractiveModule):
 
     def configure_optimizers(self) -> Any:
         return self.optimisation(self, self.network.parameters_by_origin())
+
+
+def check_options(options: InferenceOptions, cascade: int) -> InferenceOptions:
+    """Return the test-time options unchanged; raises `InputError` for those of click networks."""
+    if options.refiner is not None or options.flip or options.cascade:
+        raise InputError("TwoInOne has no click network: leave refiner and flip out")
+    if options.zoom and (not cascade or options.zoom.skip_clicks):
+        raise InputError(
+            f"zoom with model.cascade={cascade}, zoom.skip_clicks={options.zoom.skip_clicks}; "
+            "two-in-one's first click selects, and again in a box: give model.cascade=1 and "
+            "zoom.skip_clicks=0"
+        )
+    return options

@@ -11,13 +11,21 @@ from torch import Tensor
 
 from interseg.batches import ClickBatch
 from interseg.clicks.guidance import Guidance
-from interseg.clicks.layout import BOUNDARY, KINDS, REGION, Clicks, pad_clicks
+from interseg.clicks.layout import BOUNDARY, KINDS, REGION, Clicks, pad_clicks, unpad_clicks
 from interseg.errors import InputError
 from interseg.inference.segmenter import State
+from interseg.inference.zoom import ZoomIn
 from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
-from interseg.views import Box, restore, scale_box
+from interseg.views import (
+    Box,
+    crop_clicks,
+    crop_view,
+    restore,
+    scale_box,
+    scale_clicks,
+)
 
 
 class SelectAndRefine:
@@ -28,9 +36,12 @@ class SelectAndRefine:
         guidance: Encoding of the clicks.
         threshold: Probability by the selection above which every pixel lies in the crop.
         padding: Padding of the crop in pixels as the network sees them.
+        cascade: Number of times that the selection is made again, with the one before as its
+            previous mask (after CFR-ICL, Sun et al., AAAI 2024), by a network that reads one.
 
     Raises:
-        InputError: A threshold outside (0, 1), or a negative padding.
+        InputError: A threshold outside (0, 1), a negative padding or cascade, or a cascade of a
+            network without a previous mask.
     """
 
     def __init__(
@@ -39,37 +50,143 @@ class SelectAndRefine:
         guidance: Guidance,
         threshold: float,
         padding: int,
+        cascade: int = 0,
     ) -> None:
+        if cascade < 0 or (cascade and not isinstance(network, TwoInOneOnceNetwork)):
+            raise InputError(
+                f"cascade is {cascade}; it is a number of passes, above 0 for a network that reads "
+                "the selection before (configs/two_in_one/once.yaml)"
+            )
         if not 0 < threshold < 1 or padding < 0:
             raise InputError(
                 f"threshold={threshold}, padding={padding}; use a probability and a number of "
                 "pixels"
             )
         self.network, self.guidance = network, guidance
-        self.threshold, self.padding = threshold, padding
+        self.threshold, self.padding, self.cascade = threshold, padding, cascade
         self.signed = network.guidance_channels == 2
         """Whether clicks that refine are positive and negative (PNR), not on the boundary (BRC)."""
 
     def select(
-        self, batch: ClickBatch, view: ClickBatch, rows: list[int], states: list[State]
+        self,
+        batch: ClickBatch,
+        view: ClickBatch,
+        rows: list[int],
+        states: list[State],
+        zoom: ZoomIn | None = None,
     ) -> None:
         """Run the selection of some rows, and put its logits, features and box into their states.
 
+        With a zoom the passes of the cascade see the box round the selection before.
         For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
         that with its padding.
         """
-        maps = self.selection_map(view["clicks"][rows], view["image"].shape[-2:])
-        logits, features = self.network(view["image"][rows], maps, **self.arguments_of(batch, rows))
-        size = batch["image"].shape[-2:]
-        seen, full = (int(logits.shape[-2]), int(logits.shape[-1])), (int(size[0]), int(size[1]))
+        image, known = view["image"][rows], self.arguments_of(batch, rows)
+        maps = self.selection_map(view["clicks"][rows], image.shape[-2:])
+        if zoom:
+            logits, features = self.network(image, maps, **known)
+        else:
+            logits, features = self.run(image, maps, known)
+        height, width = batch["image"].shape[-2:]
         for i, row, feature in zip(rows, logits, features, strict=True):
-            trimmed = trimmed_box(row[0], self.threshold)
-            box = trimmed.grow(self.padding, *seen)
-            boxes = {
-                "trimmed": scale_box(trimmed, seen, full),
-                "crop": scale_box(box, seen, full),
-            }
-            states[i] = {"selection": row, "features": feature, "box": box} | boxes
+            states[i] = self.state_of(row, feature, Box(0, 0, height, width))
+            if zoom:
+                states[i] = self.zoom_in(batch, i, states[i], zoom)
+
+    def run(
+        self, image: Tensor, maps: Tensor, known: dict[str, Any], spread: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Run the network and its cascade, whose last pass alone has gradients.
+
+        Args:
+            image: (B, 3, H, W).
+            maps: (B, 1, H, W) of the selection clicks.
+            known: What is known of the photos, see `arguments_of`.
+            spread: Whether rows have from no pass before the last to all of the cascade's in turn,
+                so that each of them is learned from; else all have all.
+        """
+        network: Any = self.network
+        if not self.cascade:
+            return network(image, maps, **known)  # type: ignore[no-any-return]
+        if "encoded" not in known:
+            known = {"encoded": network.encode(image, known.get("features"))}
+        number = torch.arange(len(image), device=image.device) % (self.cascade + 1)
+        passes = number if spread else torch.full_like(number, self.cascade)
+        before = torch.zeros_like(maps)
+        with torch.no_grad():
+            for done in range(self.cascade):
+                again = (passes > done)[:, None, None, None]
+                logits, _ = network(image, maps, **known, previous=before)
+                before = torch.where(again, logits.sigmoid().to(before.dtype), before)
+        return network(image, maps, **known, previous=before)  # type: ignore[no-any-return]
+
+    def state_of(self, logits: Tensor, features: Tensor, shown: Box) -> State:
+        """Make the state of a selection (1, h, w) in the view of a part of an image."""
+        seen = (int(logits.shape[-2]), int(logits.shape[-1]))
+        trimmed = trimmed_box(logits[0], self.threshold)
+        box = trimmed.grow(self.padding, *seen)
+        there = [
+            scale_box(part, seen, shown.size).shift(shown.top, shown.left)
+            for part in (trimmed, box)
+        ]
+        return {
+            "selection": logits,
+            "features": features,
+            "box": box,
+            "shown": shown,
+            "trimmed": there[0],
+            "crop": there[1],
+        }
+
+    def zoom_in(self, batch: ClickBatch, row: int, state: State, zoom: ZoomIn) -> State:
+        """Select again in the box round the selection before, unless that is empty."""
+        size = batch["image"].shape[-2:]
+        (first,) = unpad_clicks(batch["clicks"][row : row + 1, :1])
+        for _ in range(self.cascade):
+            before = restore(state["selection"][None], state["shown"], (size[0], size[1]))[:, 0]
+            before = before.float().sigmoid()
+            mask = (before[0] > batch.get("threshold", 0.5)).cpu().numpy()
+            if not mask.any():
+                break
+            box = zoom.box_round(mask, first)
+            state = self.look(batch, row, before, box, state["selection"].shape[-2:])
+        return state
+
+    def look(
+        self, batch: ClickBatch, row: int, before: Tensor, box: Box, size: torch.Size
+    ) -> State:
+        """Select in the view of a box, of (height, width), given probabilities (1, H, W) before."""
+        part: ClickBatch = {
+            "image": batch["image"][row : row + 1],
+            "clicks": batch["clicks"][row : row + 1, :1],
+            "previous": before,
+        }
+        view = crop_view(part, 0, box, (size[0], size[1]))
+        maps = self.selection_map(view["clicks"], size)
+        logits, features = self.network(view["image"], maps, previous=view["previous"][:, None])
+        state = self.state_of(logits[0], features[0], box)
+        return {**state, "before": before, "zoomed": box}
+
+    def reach(self, batch: ClickBatch, row: int, state: State) -> State:
+        """Return the state of a view that holds a row's clicks.
+
+        In a box that does not hold them the object is selected anew in one that does.
+        """
+        if "zoomed" not in state:
+            return state
+        (clicks,) = unpad_clicks(batch["clicks"][row : row + 1])
+        box = state["zoomed"].with_clicks(clicks)
+        if box == state["shown"]:
+            return state
+        new = self.look(batch, row, state["before"], box, state["selection"].shape[-2:])
+        return {**new, "zoomed": state["zoomed"]}
+
+    def refinement_clicks(self, clicks: Tensor, state: State) -> Clicks:
+        """Give the clicks (N, 4) of an image after the first in the frame of its state's view."""
+        shown, size = state["shown"], state["selection"].shape[-2:]
+        inside = crop_clicks(clicks[None, 1:], shown)
+        (rows,) = unpad_clicks(scale_clicks(inside, shown.size, (size[0], size[1])))
+        return rows
 
     def crop(self, state: State, clicks: Clicks, size: torch.Size) -> Box:
         """Find the crop of a selection in a view of (height, width), which holds the clicks."""

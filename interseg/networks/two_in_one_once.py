@@ -21,8 +21,8 @@ from interseg.networks.guided import Encoded
 from interseg.networks.once_network import OnceNetwork
 
 MAPS = 3
-"""Number of the selection's guidance maps: the click, and two empty maps (negative clicks, previous
-mask), so that weights of ITIS fit."""
+"""Number of the selection's guidance maps, those of ITIS' weights: the click, an empty map (of
+negative clicks) and the selection before, empty at first."""
 
 
 class TwoInOneOnceNetwork(RefinesCrops):
@@ -113,6 +113,7 @@ class TwoInOneOnceNetwork(RefinesCrops):
         guidance: Tensor,
         encoded: Encoded | None = None,
         features: Sequence[Tensor] | None = None,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Select the object.
 
@@ -121,13 +122,15 @@ class TwoInOneOnceNetwork(RefinesCrops):
             guidance: (B, 1, H, W) of the selection click.
             encoded: Result of `encode` for the photos; None to compute it.
             features: Result of `features` for the photos; None to compute it.
+            previous: Probabilities (B, 1, H, W) of a selection before; None for none.
 
         Returns:
             Logits (B, 1, H, W) and features (B, 4 outlines, h, w) at a quarter of the padded image.
         """
         height, width = image.shape[-2:]
         known = self.encode(image, features) if encoded is None else encoded
-        maps = torch.cat([guidance, guidance.new_zeros(len(guidance), MAPS - 1, height, width)], 1)
+        empty = torch.zeros_like(guidance)
+        maps = torch.cat([guidance, empty, empty if previous is None else previous], 1)
         maps = self.selection.padded(maps.to(image.dtype)).contiguous(memory_format=self.layout)
         decoder = self.selection.decoder
         eighth, quarter = decoder.features(known, maps)

@@ -119,6 +119,9 @@ def test_clicks_that_the_network_does_not_know_are_named(channels, clicks, messa
         TwoInOne(network(guidance_channels=channels)).eval().segment(batch(clicks))
 
 
+LIGHT = ["model.network.encoder=resnet18", "model.network.pretrained=null"]
+
+
 def test_bad_settings_are_named(tmp_path):
     with pytest.raises(InputError, match="crop='roi'"):
         network(crop="roi")
@@ -131,9 +134,11 @@ def test_bad_settings_are_named(tmp_path):
     torch.save({"state_dict": {"network.encoder.x": torch.zeros(1)}}, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="does not fit, encoder"):
         network(selection_from=str(tmp_path / "other.ckpt"))
+    with pytest.raises(InputError, match="a network that reads the selection before"):
+        TwoInOne(network(), cascade=1)
     for option in ("flip=true", "refiner=brs"):
         with pytest.raises(InputError, match="TwoInOne has no click network"):
-            build_model(resolve(load(["two_in_one.yaml"], [option])))
+            build_model(resolve(load(["two_in_one.yaml"], [option, *LIGHT])))
     with pytest.raises(InputError, match="TwoInOne has no click network"):
         TwoInOne(network()).predictor()
 

@@ -9,10 +9,22 @@ import torch
 from callbacks.inner_rounds import number_of_rounds
 from callbacks.user_loop import UserLoop
 from interseg.clicks.boundary import BoundaryUser
-from interseg.clicks.layout import BOUNDARY, unpad_clicks
+from interseg.clicks.layout import BOUNDARY, clicks_of, unpad_clicks
 from interseg.errors import InputError
+from interseg.inference.predictor import InferenceOptions
+from interseg.inference.zoom import ZoomIn
+from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.once_network import OnceNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
+from interseg.views import (
+    Box,
+    crop_view,
+    resize_image,
+    resize_logits,
+    restore,
+    scale_box,
+    scale_clicks,
+)
 from lightning_modules.itis import ITIS
 from lightning_modules.two_in_one import TwoInOne
 from tests.helpers.two_in_one import Fitting, batch, with_distance
@@ -95,6 +107,110 @@ def test_a_session_encodes_and_selects_once():
         assert calls == ["encoder", "selection", "refinement"]
         assert torch.equal(selected, own.segment(batch(FIRST)))
         assert torch.equal(refined, own.segment(batch(MORE)))
+
+
+def zooming(cascade=1):
+    zoom = ZoomIn(expansion=1.0, min_crop=20, skip_clicks=0)
+    own = module(cascade=cascade, long_side=[56, 56], inference=InferenceOptions(zoom=zoom))
+    with torch.no_grad():  # a first selection of some pixels
+        own.network.selection.decoder.last.bias -= 0.18
+    return own
+
+
+def test_a_cascade_selects_again_with_the_selection_before():
+    own = module(cascade=2)
+    given = batch(FIRST, [(31, 41, 1)])
+    maps = own.answers.selection_map(given["clicks"], given["image"].shape[-2:])
+    with torch.no_grad():
+        one, _ = own.network(given["image"], maps)
+        two, _ = own.network(given["image"], maps, previous=one.sigmoid())
+        three, features = own.network(given["image"], maps, previous=two.sigmoid())
+        logits, states = own.answer(given)
+    assert not torch.equal(one, two)
+    assert not torch.equal(two, three)
+    assert torch.allclose(logits, three, atol=1e-5)
+    for state, feature in zip(states, features, strict=True):
+        assert torch.allclose(state["features"], feature, atol=1e-5)
+
+
+def test_with_a_zoom_selection_and_refinement_see_the_box_round_the_first_selection():
+    own = zooming()
+    given = batch(FIRST)
+    with torch.no_grad():
+        whole = own.network(
+            resize_image(given["image"], (56, 56)),
+            own.answers.selection_map(scale_clicks(given["clicks"], (64, 96), (56, 56)), (56, 56)),
+        )[0]
+        before = resize_logits(whole, (64, 96))[:, 0].sigmoid()
+        box = own.inference.zoom.box_round((before[0] > 0.5).numpy(), clicks_of(FIRST))
+        assert box.size != (64, 96)
+        view = crop_view(given | {"previous": before}, 0, box, (56, 56))
+        maps = own.answers.selection_map(view["clicks"], (56, 56))
+        again, features = own.network(view["image"], maps, previous=view["previous"][:, None])
+        logits, (state,) = own.answer(given)
+        assert torch.allclose(logits, restore(again, box, (64, 96)), atol=1e-5)
+        assert torch.allclose(state["features"], features[0], atol=1e-5)
+        trimmed = trimmed_box(again[0, 0], 0.5)
+        there = scale_box(trimmed, (56, 56), box.size)
+        assert state["trimmed"] == there.shift(box.top, box.left)
+        later = [(box.top + 2, box.left + 3, 1, BOUNDARY), (box.bottom - 1, 40, 1, BOUNDARY)]
+        calls = []
+        own.network.encoder.register_forward_hook(lambda *_: calls.append("encoder"))
+        logits, _ = own.answer(batch(FIRST + later, states=[state]))
+        assert not calls
+        view = crop_view(batch(FIRST + later), 0, box, (56, 56))
+        (inside,) = unpad_clicks(view["clicks"])
+        crop = own.answers.crop(state, inside[1:], torch.Size((56, 56)))
+        refined = own.answers.refine(features, [inside[1:]], [crop], torch.Size((56, 56)))
+        assert torch.allclose(logits, restore(refined, box, (64, 96)), atol=1e-5)
+
+
+@pytest.mark.parametrize("cascade", [1, 2])
+def test_a_click_beyond_the_zoomed_box_enlarges_it_and_answers_depend_on_clicks_alone(cascade):
+    own = zooming(cascade)
+    with torch.no_grad():
+        _, states = own.answer(batch(FIRST))
+        first = states[0]
+        inside = (first["shown"].top, first["shown"].left, 1, BOUNDARY)
+        beyond = [(1, 2, 1, BOUNDARY), (63, 5, 1, BOUNDARY)]
+        assert not any(first["shown"].holds(y, x) for y, x, *_ in beyond)
+        clicks = [*FIRST, inside]
+        for click in beyond:
+            logits, states = own.answer(batch(clicks, states=states))
+            clicks = [*clicks, click]
+        logits, (last,) = own.answer(batch(clicks, states=states))
+        assert last["shown"] == first["shown"].with_clicks(clicks_of(clicks))
+        assert torch.equal(logits, own.segment(batch(clicks)))
+        back, (state,) = own.answer(batch([*FIRST, inside], states=[last]))
+        assert state["shown"] == first["shown"]
+        assert torch.equal(back, own.segment(batch([*FIRST, inside])))
+
+
+def test_a_selection_that_is_empty_is_not_zoomed_in():
+    own = zooming()
+    with torch.no_grad():
+        own.network.selection.decoder.last.bias -= 100
+        logits, (state,) = own.answer(batch(FIRST))
+    assert "zoomed" not in state
+    assert state["shown"] == Box(0, 0, 64, 96)
+    assert (logits < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cascade": -1}, "cascade is -1; it is a number of passes"),
+        ({"inference": InferenceOptions(zoom=ZoomIn(skip_clicks=0))}, "with model.cascade=0"),
+        (
+            {"inference": InferenceOptions(zoom=ZoomIn()), "cascade": 1},
+            "zoom.skip_clicks=1; two-in-one's first click selects",
+        ),
+        ({"inference": InferenceOptions(flip=True)}, "leave refiner and flip out"),
+    ],
+)
+def test_options_of_the_selection_that_do_not_fit_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        module(**options)
 
 
 def training(epoch, monkeypatch):
