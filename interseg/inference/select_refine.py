@@ -107,7 +107,7 @@ class SelectAndRefine:
         """
         network: Any = self.network
         if not self.cascade:
-            return network(image, maps, **known)  # type: ignore[no-any-return]
+            return network(image, maps, **known)
         if "encoded" not in known:
             known = {"encoded": network.encode(image, known.get("features"))}
         number = torch.arange(len(image), device=image.device) % (self.cascade + 1)
@@ -118,7 +118,7 @@ class SelectAndRefine:
                 again = (passes > done)[:, None, None, None]
                 logits, _ = network(image, maps, **known, previous=before)
                 before = torch.where(again, logits.sigmoid().to(before.dtype), before)
-        return network(image, maps, **known, previous=before)  # type: ignore[no-any-return]
+        return network(image, maps, **known, previous=before)
 
     def state_of(self, logits: Tensor, features: Tensor, shown: Box) -> State:
         """Make the state of a selection (1, h, w) in the view of a part of an image."""
