@@ -75,6 +75,8 @@ class TwoInOne(InteractiveModule):
         cascade: Number of times that a selection is made again, see `SelectAndRefine`; in training
             too. With a zoom, at test time, it sees the box round the selection before, and so does
             the refinement: both then work at a higher resolution, for one more encoding.
+        selection_guidance: Encoding of the selection's click, where it is another: weights of ITIS
+            know the one that they were trained with.
     """
 
     def __init__(
@@ -93,11 +95,14 @@ class TwoInOne(InteractiveModule):
         long_side: Side = None,
         inference: InferenceOptions | None = None,
         cascade: int = 0,
+        selection_guidance: Guidance | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         encoding = guidance or GaussianGuidance(std=10, clip=30)
-        self.answers = SelectAndRefine(network, encoding, threshold, padding, cascade)
+        self.answers = SelectAndRefine(
+            network, encoding, threshold, padding, cascade, selection_guidance
+        )
         self.inference = check_options(inference or InferenceOptions(), cascade)
         self.loss = loss or BoundaryAwareCrossEntropy()
         signed = self.answers.signed

@@ -34,6 +34,7 @@ class SelectAndRefine:
     Args:
         network: Network of both.
         guidance: Encoding of the clicks.
+        selection_guidance: Encoding of the selection's click; None for the same.
         threshold: Probability by the selection above which every pixel lies in the crop.
         padding: Padding of the crop in pixels as the network sees them.
         cascade: Number of times that the selection is made again, with the one before as its
@@ -51,6 +52,7 @@ class SelectAndRefine:
         threshold: float,
         padding: int,
         cascade: int = 0,
+        selection_guidance: Guidance | None = None,
     ) -> None:
         if cascade < 0 or (cascade and not isinstance(network, TwoInOneOnceNetwork)):
             raise InputError(
@@ -63,6 +65,7 @@ class SelectAndRefine:
                 "pixels"
             )
         self.network, self.guidance = network, guidance
+        self.selection_guidance = selection_guidance or guidance
         self.threshold, self.padding, self.cascade = threshold, padding, cascade
         self.signed = network.guidance_channels == 2
         """Whether clicks that refine are positive and negative (PNR), not on the boundary (BRC)."""
@@ -227,7 +230,7 @@ class SelectAndRefine:
 
     def selection_map(self, clicks: Tensor, size: torch.Size) -> Tensor:
         """Draw the maps (B, 1, H, W) of the first clicks."""
-        return self.guidance(clicks[:, :1], *size)[:, :1]
+        return self.selection_guidance(clicks[:, :1], *size)[:, :1]
 
     def refine(
         self, features: Tensor, clicks: list[Clicks], boxes: list[Box], size: torch.Size

@@ -204,6 +204,8 @@ def test_the_boundary_aware_loss_is_its_equation(mask, width):
     assert torch.allclose(logits.grad - gradient, gradient * twice[:, None], atol=1e-9)
     if width == 0:
         assert loss.item() == pytest.approx(balanced_cross_entropy(logits, mask).item())
+    with_region = BoundaryAwareCrossEntropy(width, 255, region=0.5)(logits, mask, distance)
+    assert (with_region - loss).item() == pytest.approx(0.5 * soft_jaccard(logits, mask).item())
 
 
 def test_a_wrong_pixel_far_from_the_object_costs_more_up_to_the_band():

@@ -9,6 +9,7 @@ import torch
 from callbacks.inner_rounds import number_of_rounds
 from callbacks.user_loop import UserLoop
 from interseg.clicks.boundary import BoundaryUser
+from interseg.clicks.guidance import DiskGuidance, GaussianGuidance
 from interseg.clicks.layout import BOUNDARY, clicks_of, unpad_clicks
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
@@ -131,6 +132,33 @@ def test_a_cascade_selects_again_with_the_selection_before():
     assert torch.allclose(logits, three, atol=1e-5)
     for state, feature in zip(states, features, strict=True):
         assert torch.allclose(state["features"], feature, atol=1e-5)
+
+
+def test_each_pass_of_a_cascade_is_learned_from_by_its_share_of_a_batch(monkeypatch):
+    own = module(cascade=2).train()
+    given = with_distance(batch(*[FIRST] * 4))
+    monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
+    own._trainer, own._seed = Fitting(0), 3
+    own.network.selection.noise = 0
+    maps = own.answers.selection_map(given["clicks"], given["image"].shape[-2:])
+    with torch.no_grad():
+        passes = [own.network(given["image"], maps)[0]]
+        for _ in range(2):
+            passes.append(own.network(given["image"], maps, previous=passes[-1].sigmoid())[0])
+    logits = own.training_step(given, 0)["logits"]
+    for row in range(4):
+        assert torch.allclose(logits[row], passes[row % 3][row], atol=1e-5)
+
+
+def test_the_selection_may_have_a_guidance_of_its_own():
+    disks = DiskGuidance(radius=5)
+    own = module(selection_guidance=disks)
+    clicks = batch(FIRST)["clicks"]
+    assert torch.equal(own.answers.selection_map(clicks, (64, 96)), disks(clicks, 64, 96)[:, :1])
+    assert torch.equal(
+        module().answers.selection_map(clicks, (64, 96)),
+        GaussianGuidance(std=10, clip=30)(clicks, 64, 96)[:, :1],
+    )
 
 
 def test_with_a_zoom_selection_and_refinement_see_the_box_round_the_first_selection():
