@@ -4,11 +4,12 @@
         --train '--config data/coco.yaml data.root=A'
         --test '--config data/grabcut.yaml data.root=B'
         [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12]
-        [--losses BA-CE CB-CE] [--refinements NAME ...]
+        [--losses BA-CE CB-CE] [--refinements NAME ...] [--selection RUN]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A
 third table has their clicks by the IoU that the selection left to be refined. `--itis` adds the
-clicks of a run of ITIS, by the same user as the signed ones. Every line is made by train.py and
+clicks of a run of ITIS, by the same user as the signed ones. With `--selection` none is trained:
+all refinements are of that one. Every line is made by train.py and
 evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides
 (key=value) are training's.
 """
@@ -36,9 +37,10 @@ REFINEMENTS = {
         f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"]
         for side in (16, 32, 64)
     },
+    "boundary clicks, CB-CE": LOSSES["CB-CE"],
 }
-"""The first two are the paper's; the others ask how many cells of a crop the refinement's three
-convolutions can see across."""
+"""The first two are the paper's; the next ask how many cells of a crop the refinement's three
+convolutions can see across, the last what BA-CE is to a refinement."""
 ITIS = "ITIS"
 SIGNED_USER = (
     "callbacks.loop.user={_target_: interseg.clicks.boundary.CentreUser, least_share: 0.01}"
@@ -94,14 +96,19 @@ def main() -> None:
     arguments.add_argument(
         "--itis", type=Path, help="run of ITIS that is played beside the refinements"
     )
+    arguments.add_argument(
+        "--selection", type=Path, help="checkpoint whose selection is refined, of `selection_from`"
+    )
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
-    selections: dict[str, list[Path]] = {name: [] for name in options.losses}
+    selections: dict[str, list[Path]] = {
+        name: [] for name in ([] if options.selection else options.losses)
+    }
     refinements: dict[str, list[Path]] = {name: [] for name in options.refinements}
     method = [part for file in options.method for part in ("--config", file)]
     for seed in range(options.seeds):
         given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
-        for name, change in ((name, LOSSES[name]) for name in options.losses):
+        for name, change in ((name, LOSSES[name]) for name in selections):
             run = options.folder / f"{name}-{seed}"
             phase = [
                 f"model.selection_epochs={options.epochs[0]}",
@@ -109,7 +116,8 @@ def main() -> None:
             ]
             run_once(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             selections[name].append(play(run, [*options.test, "max_clicks=1"]))
-        selection = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
+        trained = options.folder / f"BA-CE-{seed}" / "checkpoints" / "last.ckpt"
+        selection = options.selection or trained
         for name, change in ((name, REFINEMENTS[name]) for name in options.refinements):
             run = options.folder / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
             phase = [
@@ -119,7 +127,8 @@ def main() -> None:
             ]
             run_once(run / "finished", "train.py", *given, *change, *phase, f"run={run}")
             refinements[name].append(play(run, options.test))
-    print_markdown(selections, SELECTED)
+    if selections:
+        print_markdown(selections, SELECTED)
     print_markdown(refinements, REFINED)
     if options.itis:
         refinements[ITIS] = [

@@ -10,7 +10,7 @@ The networks are in `interseg/networks/two_in_one_network.py`, their answers in
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from interseg.batches import ClickBatch, require
@@ -71,7 +71,8 @@ class TwoInOne(InteractiveModule):
             mean over 512 x 512 of them that is 2.6e-3.
         long_side: Long side of images in evaluation; null for full size, as in the paper; [height,
             width] for that size.
-        inference: Test-time options: the zoom of a cascade alone.
+        inference: Test-time options of a network that encodes once: the zoom of a cascade, and
+            selections that are averaged with those of the mirrored view.
         cascade: Number of times that a selection is made again, see `SelectAndRefine`; in training
             too. With a zoom, at test time, it sees the box round the selection before, and so does
             the refinement: both then work at a higher resolution, for one more encoding.
@@ -103,7 +104,7 @@ class TwoInOne(InteractiveModule):
         self.answers = SelectAndRefine(
             network, encoding, threshold, padding, cascade, selection_guidance
         )
-        self.inference = check_options(inference or InferenceOptions(), cascade)
+        self.inference = check_options(inference or InferenceOptions(), cascade, network)
         self.loss = loss or BoundaryAwareCrossEntropy()
         signed = self.answers.signed
         self.kinds = (REGION,) if signed else (REGION, BOUNDARY)
@@ -133,7 +134,7 @@ class TwoInOne(InteractiveModule):
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Compute what does not depend on clicks: the view, and what the network makes of it."""
         view = super().encode(images)
-        return view | encode_view(self.network, view.get("image", images), False)
+        return view | encode_view(self.network, view.get("image", images), self.inference.flip)
 
     def answer(self, batch: ClickBatch) -> Answer:
         """Answer a round's clicks; the zoom is part of the selection."""
@@ -157,13 +158,13 @@ class TwoInOne(InteractiveModule):
             if not self.training or is_selection(rows):
                 self.answers.check(rows)
         view = self.shown(batch)
+        zoom, flip = (None, False) if self.training else (self.inference.zoom, self.inference.flip)
         new = [i for i, state in enumerate(states) if "features" not in state]
         if new:
-            zoom = None if self.training else self.inference.zoom
-            self.answers.select(batch, view, new, states, zoom)
+            self.answers.select(batch, view, new, states, zoom, flip)
         refined = [i for i, rows in enumerate(clicks) if len(rows) > 1]
         for i in refined:
-            states[i] = self.answers.reach(batch, i, states[i])
+            states[i] = self.answers.reach(batch, i, states[i], flip)
         answers = torch.stack([state["selection"] for state in states])
         if refined:
             later = [self.answers.refinement_clicks(batch["clicks"][i], states[i]) for i in refined]
@@ -205,9 +206,10 @@ class TwoInOne(InteractiveModule):
     def _selection_step(self, batch: ClickBatch) -> tuple[Tensor, Tensor]:
         self._refined = True
         maps = self.answers.selection_map(batch["clicks"], batch["image"].shape[-2:])
-        logits, _ = self.answers.run(
-            batch["image"], maps, self.answers.arguments_of(batch, list(range(len(maps)))), True
-        )
+        rows = list(range(len(maps)))
+        passes = [row % (self.answers.cascade + 1) for row in rows]  # each is learned from
+        known = self.answers.arguments_of(batch, rows)
+        logits, _ = self.answers.run(batch["image"], maps, known, passes)
         loss = self.loss(
             logits, batch["mask"], batch["distance"], counts=self._counts(batch["mask"])
         )
@@ -277,10 +279,15 @@ class TwoInOne(InteractiveModule):
         return self.optimisation(self, self.network.parameters_by_origin())
 
 
-def check_options(options: InferenceOptions, cascade: int) -> InferenceOptions:
-    """Return the test-time options unchanged; raises `InputError` for those of click networks."""
-    if options.refiner is not None or options.flip or options.cascade:
-        raise InputError("TwoInOne has no click network: leave refiner and flip out")
+def check_options(options: InferenceOptions, cascade: int, network: nn.Module) -> InferenceOptions:
+    """Return the test-time options; raises `InputError` for those that two-in-one does not know."""
+    if options.refiner is not None or options.cascade:
+        raise InputError("TwoInOne has no click network: leave refiner out")
+    if not options.plain and not encodes_once(network):
+        raise InputError(
+            f"{type(network).__name__} has no click network: leave zoom and flip out, which are of "
+            "two-in-one on a network that encodes once (configs/two_in_one/once.yaml)"
+        )
     if options.zoom and (not cascade or options.zoom.skip_clicks):
         raise InputError(
             f"zoom with model.cascade={cascade}, zoom.skip_clicks={options.zoom.skip_clicks}; "

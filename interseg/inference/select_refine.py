@@ -13,9 +13,11 @@ from interseg.batches import ClickBatch
 from interseg.clicks.guidance import Guidance
 from interseg.clicks.layout import BOUNDARY, KINDS, REGION, Clicks, pad_clicks, unpad_clicks
 from interseg.errors import InputError
+from interseg.inference.scene import encode_view, join_mirrored
 from interseg.inference.segmenter import State
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.crop_refinement import trimmed_box
+from interseg.networks.guided import Encoded
 from interseg.networks.two_in_one_network import TwoInOneNetwork
 from interseg.networks.two_in_one_once import TwoInOneOnceNetwork
 from interseg.views import (
@@ -77,27 +79,32 @@ class SelectAndRefine:
         rows: list[int],
         states: list[State],
         zoom: ZoomIn | None = None,
+        flip: bool = False,
     ) -> None:
         """Run the selection of some rows, and put its logits, features and box into their states.
 
-        With a zoom the passes of the cascade see the box round the selection before.
+        With a zoom the passes of the cascade see the box round the selection before; `flip`
+        averages the probabilities of each pass with those of the mirrored view.
         For `Crops`, in pixels of the batch's images: `trimmed`, what is left of them, and `crop`,
         that with its padding.
         """
         image, known = view["image"][rows], self.arguments_of(batch, rows)
         maps = self.selection_map(view["clicks"][rows], image.shape[-2:])
-        if zoom:
-            logits, features = self.network(image, maps, **known)
-        else:
-            logits, features = self.run(image, maps, known)
+        number = 0 if zoom else self.cascade
+        logits, features = self.run(image, maps, known, [number] * len(rows), flip)
         height, width = batch["image"].shape[-2:]
         for i, row, feature in zip(rows, logits, features, strict=True):
             states[i] = self.state_of(row, feature, Box(0, 0, height, width))
             if zoom:
-                states[i] = self.zoom_in(batch, i, states[i], zoom)
+                states[i] = self.zoom_in(batch, i, states[i], zoom, flip)
 
     def run(
-        self, image: Tensor, maps: Tensor, known: dict[str, Any], spread: bool = False
+        self,
+        image: Tensor,
+        maps: Tensor,
+        known: dict[str, Any],
+        passes: list[int],
+        flip: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Run the network and its cascade, whose last pass alone has gradients.
 
@@ -105,23 +112,38 @@ class SelectAndRefine:
             image: (B, 3, H, W).
             maps: (B, 1, H, W) of the selection clicks.
             known: What is known of the photos, see `arguments_of`.
-            spread: Whether rows have from no pass before the last to all of the cascade's in turn,
-                so that each of them is learned from; else all have all.
+            passes: Number of passes of each row before its last.
+            flip: See `select`.
         """
         network: Any = self.network
-        if not self.cascade:
+        if not any(passes) and not flip:
             return network(image, maps, **known)
-        if "encoded" not in known:
-            known = {"encoded": network.encode(image, known.get("features"))}
-        number = torch.arange(len(image), device=image.device) % (self.cascade + 1)
-        passes = number if spread else torch.full_like(number, self.cascade)
+        encoded = known.get("encoded") or (
+            encode_view(network, image, True)
+            if flip
+            else network.encode(image, known.get("features"))
+        )
+        numbers = torch.tensor(passes, device=image.device)[:, None, None, None]
         before = torch.zeros_like(maps)
-        with torch.no_grad():
-            for done in range(self.cascade):
-                again = (passes > done)[:, None, None, None]
-                logits, _ = network(image, maps, **known, previous=before)
-                before = torch.where(again, logits.sigmoid().to(before.dtype), before)
-        return network(image, maps, **known, previous=before)
+        for done in range(max(passes)):
+            with torch.no_grad():
+                logits, _ = self.one_pass(image, maps, encoded, before, flip)
+            before = torch.where(numbers > done, logits.sigmoid().to(before.dtype), before)
+        return self.one_pass(image, maps, encoded, before, flip)
+
+    def one_pass(
+        self, image: Tensor, maps: Tensor, encoded: Encoded, before: Tensor, flip: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Run the network that encodes once, given probabilities (B, 1, H, W) before."""
+        if not flip:
+            return self.network(image, maps, encoded=encoded, previous=before)
+        image, maps, before = (torch.cat([x, x.flip(-1)]) for x in (image, maps, before))
+        logits, features = self.network(
+            image, maps, encoded=join_mirrored(encoded), previous=before
+        )
+        straight, mirrored = logits.float().sigmoid().chunk(2)
+        mean = (straight + mirrored.flip(-1)) / 2
+        return torch.logit(mean, eps=1e-6), features[: len(mean)]
 
     def state_of(self, logits: Tensor, features: Tensor, shown: Box) -> State:
         """Make the state of a selection (1, h, w) in the view of a part of an image."""
@@ -141,7 +163,7 @@ class SelectAndRefine:
             "crop": there[1],
         }
 
-    def zoom_in(self, batch: ClickBatch, row: int, state: State, zoom: ZoomIn) -> State:
+    def zoom_in(self, batch: ClickBatch, row: int, state: State, zoom: ZoomIn, flip: bool) -> State:
         """Select again in the box round the selection before, unless that is empty."""
         size = batch["image"].shape[-2:]
         (first,) = unpad_clicks(batch["clicks"][row : row + 1, :1])
@@ -152,11 +174,17 @@ class SelectAndRefine:
             if not mask.any():
                 break
             box = zoom.box_round(mask, first)
-            state = self.look(batch, row, before, box, state["selection"].shape[-2:])
+            state = self.look(batch, row, before, box, state["selection"].shape[-2:], flip)
         return state
 
     def look(
-        self, batch: ClickBatch, row: int, before: Tensor, box: Box, size: torch.Size
+        self,
+        batch: ClickBatch,
+        row: int,
+        before: Tensor,
+        box: Box,
+        size: torch.Size,
+        flip: bool = False,
     ) -> State:
         """Select in the view of a box, of (height, width), given probabilities (1, H, W) before."""
         part: ClickBatch = {
@@ -166,11 +194,14 @@ class SelectAndRefine:
         }
         view = crop_view(part, 0, box, (size[0], size[1]))
         maps = self.selection_map(view["clicks"], size)
-        logits, features = self.network(view["image"], maps, previous=view["previous"][:, None])
+        encoded = encode_view(self.network, view["image"], flip)
+        logits, features = self.one_pass(
+            view["image"], maps, encoded, view["previous"][:, None], flip
+        )
         state = self.state_of(logits[0], features[0], box)
         return {**state, "before": before, "zoomed": box}
 
-    def reach(self, batch: ClickBatch, row: int, state: State) -> State:
+    def reach(self, batch: ClickBatch, row: int, state: State, flip: bool = False) -> State:
         """Return the state of a view that holds a row's clicks.
 
         In a box that does not hold them the object is selected anew in one that does.
@@ -181,7 +212,7 @@ class SelectAndRefine:
         box = state["zoomed"].with_clicks(clicks)
         if box == state["shown"]:
             return state
-        new = self.look(batch, row, state["before"], box, state["selection"].shape[-2:])
+        new = self.look(batch, row, state["before"], box, state["selection"].shape[-2:], flip)
         return {**new, "zoomed": state["zoomed"]}
 
     def refinement_clicks(self, clicks: Tensor, state: State) -> Clicks:

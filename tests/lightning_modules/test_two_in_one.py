@@ -137,7 +137,7 @@ def test_bad_settings_are_named(tmp_path):
     with pytest.raises(InputError, match="a network that reads the selection before"):
         TwoInOne(network(), cascade=1)
     for option in ("flip=true", "refiner=brs"):
-        with pytest.raises(InputError, match="TwoInOne has no click network"):
+        with pytest.raises(InputError, match="has no click network: leave"):
             build_model(resolve(load(["two_in_one.yaml"], [option, *LIGHT])))
     with pytest.raises(InputError, match="TwoInOne has no click network"):
         TwoInOne(network()).predictor()

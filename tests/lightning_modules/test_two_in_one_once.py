@@ -13,6 +13,7 @@ from interseg.clicks.guidance import DiskGuidance, GaussianGuidance
 from interseg.clicks.layout import BOUNDARY, clicks_of, unpad_clicks
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions
+from interseg.inference.refiners import BRSRefiner
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.crop_refinement import trimmed_box
 from interseg.networks.once_network import OnceNetwork
@@ -134,6 +135,21 @@ def test_a_cascade_selects_again_with_the_selection_before():
         assert torch.allclose(state["features"], feature, atol=1e-5)
 
 
+@pytest.mark.parametrize("cascade", [0, 1])
+def test_a_mirrored_photo_is_selected_from_alike_where_both_views_are_averaged(cascade):
+    own = module(cascade=cascade, inference=InferenceOptions(flip=True))
+    given = batch(FIRST, [(31, 41, 1)])
+    mirrored = given | {"image": given["image"].flip(-1), "clicks": given["clicks"].clone()}
+    mirrored["clicks"][..., 1] = 95 - mirrored["clicks"][..., 1]
+    mirrored["states"] = [{}, {}]
+    with torch.no_grad():
+        straight = own.answer(given | {"encoded": own.encode(given["image"])}).logits
+        assert torch.allclose(straight, own.answer(given | {"states": [{}, {}]}).logits, atol=1e-4)
+        assert torch.allclose(own.answer(mirrored).logits.flip(-1), straight, atol=1e-4)
+        plain = module(cascade=cascade).answer(given | {"states": [{}, {}]}).logits
+    assert not torch.allclose(plain, straight, atol=1e-3)
+
+
 def test_each_pass_of_a_cascade_is_learned_from_by_its_share_of_a_batch(monkeypatch):
     own = module(cascade=2).train()
     given = with_distance(batch(*[FIRST] * 4))
@@ -233,7 +249,7 @@ def test_a_selection_that_is_empty_is_not_zoomed_in():
             {"inference": InferenceOptions(zoom=ZoomIn()), "cascade": 1},
             "zoom.skip_clicks=1; two-in-one's first click selects",
         ),
-        ({"inference": InferenceOptions(flip=True)}, "leave refiner and flip out"),
+        ({"inference": InferenceOptions(BRSRefiner())}, "leave refiner out"),
     ],
 )
 def test_options_of_the_selection_that_do_not_fit_are_named(options, message):
