@@ -3,7 +3,7 @@
     python -m benchmarks.two_in_one FOLDER [key=value ...]
         --train '--config data/coco.yaml data.root=A'
         --test '--config data/grabcut.yaml data.root=B'
-        [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--epochs 10 12]
+        [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--first-seed 0] [--epochs 10 12]
         [--losses BA-CE CB-CE] [--refinements NAME ...] [--selection RUN]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A
@@ -86,6 +86,7 @@ def main() -> None:
         "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
     )
     arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--first-seed", type=int, default=0)
     arguments.add_argument(
         "--epochs", type=int, nargs=2, default=[10, 12], help="of selection and of refinement"
     )
@@ -106,7 +107,8 @@ def main() -> None:
     }
     refinements: dict[str, list[Path]] = {name: [] for name in options.refinements}
     method = [part for file in options.method for part in ("--config", file)]
-    for seed in range(options.seeds):
+    seeds = range(options.first_seed, options.seeds)
+    for seed in seeds:
         given = [*method, *options.train, *options.overrides, f"seed={seed}", "checkpoint=last"]
         for name, change in ((name, LOSSES[name]) for name in selections):
             run = options.folder / f"{name}-{seed}"
@@ -133,7 +135,7 @@ def main() -> None:
     if options.itis:
         refinements[ITIS] = [
             play(options.itis, [*options.test, SIGNED_USER], options.folder / "ITIS")
-        ] * options.seeds
+        ] * len(seeds)
     print_by_start(
         {name: [Evaluation(folder) for folder in folders] for name, folders in refinements.items()}
     )
