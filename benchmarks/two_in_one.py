@@ -3,15 +3,14 @@
     python -m benchmarks.two_in_one FOLDER [key=value ...]
         --train '--config data/coco.yaml data.root=A'
         --test '--config data/grabcut.yaml data.root=B'
-        [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--first-seed 0] [--epochs 10 12]
-        [--losses BA-CE CB-CE] [--refinements NAME ...] [--selection RUN]
+        [--itis RUN] [--method two_in_one.yaml two_in_one/small.yaml] [--seeds 3] [--first-seed 0]
+        [--epochs 10 12] [--losses BA-CE CB-CE] [--refinements NAME ...] [--selection RUN]
 
 Each seed trains a selection network with each loss, and the refinements on the one with BA-CE. A
 third table has their clicks by the IoU that the selection left to be refined. `--itis` adds the
 clicks of a run of ITIS, by the same user as the signed ones. With `--selection` none is trained:
-all refinements are of that one. Every line is made by train.py and
-evaluate.py themselves; what is finished is not done again, what was killed goes on. Overrides
-(key=value) are training's.
+all refinements are of that one. Every line is made by train.py and evaluate.py themselves; what is
+finished is not done again, what was killed goes on. Overrides (key=value) are training's.
 """
 
 import argparse
