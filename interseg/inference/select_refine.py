@@ -199,7 +199,8 @@ class SelectAndRefine:
             view["image"], maps, encoded, view["previous"][:, None], flip
         )
         state = self.state_of(logits[0], features[0], box)
-        return {**state, "before": before, "zoomed": box}
+        whole = {"box": Box(0, 0, size[0], size[1]), "crop": box}  # the view is the crop
+        return {**state, **whole, "before": before, "zoomed": box}
 
     def reach(self, batch: ClickBatch, row: int, state: State, flip: bool = False) -> State:
         """Return the state of a view that holds a row's clicks.
