@@ -174,7 +174,7 @@ class TwoInOne(InteractiveModule):
                 self.answers.crop(states[i], rows, size)
                 for i, rows in zip(refined, later, strict=True)
             ]
-            answers[refined] = self.answers.refine(features, later, boxes, size)
+            answers[refined] = self.answers.refine(features, later, boxes, size).to(answers.dtype)
         whole = [
             restore(answer[None], state["shown"], (full[0], full[1]))
             for answer, state in zip(answers, states, strict=True)

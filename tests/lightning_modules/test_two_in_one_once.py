@@ -150,6 +150,14 @@ def test_a_mirrored_photo_is_selected_from_alike_where_both_views_are_averaged(c
     assert not torch.allclose(plain, straight, atol=1e-3)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_refinements_are_answered_in_mixed_precision_too(flip):
+    zoom = ZoomIn(expansion=1.0, min_crop=20, skip_clicks=0)
+    own = module(cascade=1, inference=InferenceOptions(flip=flip, zoom=zoom))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert own.answer(batch(MORE, FIRST)).logits.isfinite().all()
+
+
 def test_each_pass_of_a_cascade_is_learned_from_by_its_share_of_a_batch(monkeypatch):
     own = module(cascade=2).train()
     given = with_distance(batch(*[FIRST] * 4))
