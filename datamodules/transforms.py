@@ -6,7 +6,9 @@ import albumentations
 import numpy as np
 import torch
 
-from interseg.views import resize_image
+from interseg.clicks.layout import no_clicks
+from interseg.inference.zoom import ZoomIn
+from interseg.views import Box, resize_image
 
 
 class ResizeView(albumentations.DualTransform):
@@ -81,3 +83,43 @@ class CropAtObject(albumentations.DualTransform):
     def apply_to_mask(self, mask: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
         """Crop a mask or a coordinate map, 0 beyond it."""
         return self.apply(mask, top, left)
+
+
+class ZoomAtObject(albumentations.DualTransform):
+    """The box round the object that a zoom shows a network in evaluation (`ZoomIn`).
+
+    The same box every time, so that features of it can be kept; a view without an object pixel
+    stays whole.
+
+    Args:
+        expansion: Factor by which the object's bounding box is expanded.
+        min_crop: Least side of the box in pixels of the photo.
+
+    Raises:
+        InputError: An expansion or least side below 1.
+    """
+
+    def __init__(self, expansion: float = 1.4, min_crop: int = 200) -> None:
+        super().__init__(p=1.0)
+        self.zoom = ZoomIn(expansion=expansion, min_crop=min_crop)
+
+    @property
+    def targets_as_params(self) -> list[str]:
+        """Names of the targets that the box depends on."""
+        return ["mask"]
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Find the box."""
+        inside = data["mask"] == 1
+        whole = Box(0, 0, *inside.shape)
+        return {"box": self.zoom.box_round(inside, no_clicks()) if inside.any() else whole}
+
+    def apply(self, img: np.ndarray, box: Box, **params: Any) -> np.ndarray:
+        """Crop an image, a mask or a coordinate map."""
+        return img[box.top : box.bottom, box.left : box.right]
+
+    def apply_to_mask(self, mask: np.ndarray, box: Box, **params: Any) -> np.ndarray:
+        """Crop a mask or a coordinate map."""
+        return self.apply(mask, box)

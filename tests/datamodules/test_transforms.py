@@ -10,8 +10,10 @@ from configs import build, load, resolve
 from datamodules.base import Loading
 from datamodules.click_batches import ClickDataset, identity_map
 from datamodules.folder import FolderDataModule
-from datamodules.transforms import CropAtObject, ResizeView
-from interseg.clicks.layout import IGNORE
+from datamodules.transforms import CropAtObject, ResizeView, ZoomAtObject
+from interseg.clicks.layout import IGNORE, no_clicks
+from interseg.errors import InputError
+from interseg.inference.zoom import ZoomIn
 from interseg.views import resize_image
 
 
@@ -86,3 +88,36 @@ def test_a_view_keeps_the_nearest_pixels_of_masks_and_maps():
     assert found["to_source"].shape == (4, 18, 2)
     assert found["image"].shape == (4, 18, 3)
     assert found["image"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(("expansion", "min_crop"), [(1.0, 1), (1.4, 30), (1.4, 500)])
+def test_training_sees_the_box_that_a_zoom_shows_of_the_true_mask(folder, expansion, min_crop):
+    objects = FolderDataModule(str(folder), loading=Loading(num_workers=0)).objects("train")
+    view = albumentations.Compose(
+        [ZoomAtObject(expansion, min_crop)],
+        additional_targets={"others": "mask", "to_source": "mask"},
+    )
+    dataset = ClickDataset(objects, view)
+    for i in range(len(dataset)):
+        item, again, sample = dataset[0, i], dataset[1, i], objects.read(i)
+        zoom = ZoomIn(expansion=expansion, min_crop=min_crop)
+        box = zoom.box_round(sample.mask == 1, no_clicks())
+        inside = np.s_[box.top : box.bottom, box.left : box.right]
+        assert torch.equal(item["image"], again["image"])
+        assert (item["mask"].numpy() == sample.mask[inside]).all()
+        pixels = np.stack(np.indices(sample.mask.shape), -1)[inside]
+        assert (item["to_source"].numpy() == pixels).all()
+        assert (item["mask"] == 1).sum() == (sample.mask == 1).sum()
+
+
+def test_a_view_without_the_object_is_not_zoomed():
+    mask = np.zeros((20, 30), np.uint8)
+    found = albumentations.Compose([ZoomAtObject(1.4, 5)])(
+        image=np.zeros((20, 30, 3), np.uint8), mask=mask
+    )
+    assert found["mask"].shape == (20, 30)
+
+
+def test_a_zoom_that_loses_the_object_is_refused():
+    with pytest.raises(InputError, match=r"expansion=0\.9"):
+        ZoomAtObject(0.9)
