@@ -33,6 +33,21 @@ def test_a_rerun_computes_only_what_follows_the_layer(point):
     assert torch.equal(net(images, maps), network()(images, maps))
 
 
+def test_reruns_of_other_rows_take_turns():
+    net = network()
+    images, maps = torch.rand(3, 3, 12, 16).double(), torch.rand(3, 2, 12, 16).double()
+    layer = net.refinement_points()["b"]
+    with frozen(net):
+        again = Rerun(net, layer, lambda: net(images, maps))
+        for given in ([2, 0], [2, 0], [1], [0, 1, 2], [2, 0]):
+            rows, factor = torch.tensor(given), torch.rand(()).double()
+            change = lambda features, factor=factor: features * factor  # noqa: E731
+            run = lambda rows=rows: net(images[rows], maps[rows])  # noqa: E731
+            with change_output(layer, change):
+                slow = run()
+            assert torch.allclose(again(run, change, rows), slow)
+
+
 @pytest.mark.parametrize(
     ("architecture", "points"), [("DeepLabV3Plus", "abc"), ("Unet", "abc"), ("FPN", "ac")]
 )
