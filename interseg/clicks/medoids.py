@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from interseg.clicks.initial import InitialClicks
 from interseg.clicks.layout import Clicks, label_pixels
 from interseg.distance import distance_to
+from interseg.errors import InputError
 
 
 def medoids(
@@ -56,6 +57,11 @@ class MedoidClicks(InitialClicks):
         margin: Distance in pixels at which the ring begins.
         ring: Distance in pixels at which the ring ends.
         candidates: Largest number of pixels that are clustered.
+        lone: Share of sets that are one positive click, as an evaluation begins; of the paper's
+            draw, one in 110 is.
+
+    Raises:
+        InputError: A share outside [0, 1].
     """
 
     def __init__(
@@ -65,9 +71,12 @@ class MedoidClicks(InitialClicks):
         margin: int = 5,
         ring: int = 40,
         candidates: int = 300,
+        lone: float = 0.0,
     ) -> None:
+        if not 0 <= lone <= 1:
+            raise InputError(f"lone is {lone}; it is a share of the sets of clicks, from 0 to 1")
         super().__init__(positives=positives, negatives=negatives, margin=margin, ring=ring)
-        self.candidates = candidates
+        self.candidates, self.lone = candidates, lone
 
     def __call__(
         self, mask: NDArray[np.uint8], others: NDArray[np.integer], generator: np.random.Generator
@@ -75,12 +84,15 @@ class MedoidClicks(InitialClicks):
         """Draw one set; `InitialClicks` describes the arguments."""
         outside = distance_to(mask == 1)
         ring = (outside >= self.margin) & (outside <= self.ring) & (mask == 0)
-        counts = generator.integers(1, self.positives + 1), generator.integers(self.negatives + 1)
+        positives = int(generator.integers(1, self.positives + 1))
+        negatives = int(generator.integers(self.negatives + 1))
+        if self.lone and generator.random() < self.lone:
+            positives, negatives = 1, 0
         rows = []
-        for label, region, count in ((1, mask == 1, counts[0]), (0, ring, counts[1])):
+        for label, region, count in ((1, mask == 1, positives), (0, ring, negatives)):
             pixels = np.argwhere(region)
             if len(pixels) > self.candidates:
                 pixels = pixels[generator.choice(len(pixels), self.candidates, replace=False)]
-            chosen = medoids(pixels, int(count), generator) if count else pixels[:0]
+            chosen = medoids(pixels, count, generator) if count else pixels[:0]
             rows.append(label_pixels(chosen, label))
         return np.concatenate(rows)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from interseg.clicks.layout import REGION
 from interseg.clicks.medoids import MedoidClicks, medoids
 from interseg.distance import distance_to
+from interseg.errors import InputError
 
 
 def cost(points, chosen):
@@ -74,3 +75,18 @@ def test_tiny_and_missing_objects_have_the_clicks_that_there_is_room_for():
     for seed in range(5):
         clicks = MedoidClicks()(mask, mask * 0, np.random.default_rng(seed))
         assert clicks[clicks[:, 2] == 1].tolist() == [[3, 4, 1, REGION]]
+
+
+def test_a_share_of_the_sets_is_one_positive_click():
+    mask = np.zeros((60, 70), np.uint8)
+    mask[20:40, 20:50] = 1
+    draw = MedoidClicks(lone=0.25)
+    lone = 0
+    for seed in range(200):
+        clicks = draw(mask, mask * 0, np.random.default_rng(seed))
+        if clicks[:, 2].tolist() == [1]:
+            lone += 1
+    assert 35 <= lone <= 68  # 52.3 are expected; the paper's draw has 1.8
+    assert MedoidClicks(lone=1)(mask, mask * 0, np.random.default_rng(0))[:, 2].tolist() == [1]
+    with pytest.raises(InputError, match=r"lone is 1\.5"):
+        MedoidClicks(lone=1.5)
