@@ -201,6 +201,7 @@ class BoundaryAwareCrossEntropy(nn.Module):
         scale: Scale of the distance, see `boundary_weight`.
         region: Weight of `soft_jaccard` beside it, which the paper does not have. Equal weight of
             both labels lets a doubtful pixel count as object; a loss of the region takes that back.
+            It is the mean of a process's own objects, whatever the number of the others'.
     """
 
     def __init__(self, width: float = 40.0, scale: float = 255.0, region: float = 0.0) -> None:

@@ -74,8 +74,10 @@ class TwoInOne(InteractiveModule):
         inference: Test-time options of a network that encodes once: the zoom of a cascade, and
             selections that are averaged with those of the mirrored view.
         cascade: Number of times that a selection is made again, see `SelectAndRefine`; in training
-            too. With a zoom, at test time, it sees the box round the selection before, and so does
-            the refinement: both then work at a higher resolution, for one more encoding.
+            too. With a zoom, at test time, each sees the box round the selection before, and so
+            does the refinement: both then work at a higher resolution, for an encoding each time,
+            and one for each click that enlarges the box. Of the zoom, `expansion` and `min_crop`
+            count.
         selection_guidance: Encoding of the selection's click, where it is another: weights of ITIS
             know the one that they were trained with.
     """
@@ -104,7 +106,10 @@ class TwoInOne(InteractiveModule):
         self.answers = SelectAndRefine(
             network, encoding, threshold, padding, cascade, selection_guidance
         )
-        self.inference = check_options(inference or InferenceOptions(), cascade, network)
+        self.long_side = check_side(long_side)
+        self.inference = check_options(
+            inference or InferenceOptions(), cascade, network, self.long_side
+        )
         self.loss = loss or BoundaryAwareCrossEntropy()
         signed = self.answers.signed
         self.kinds = (REGION,) if signed else (REGION, BOUNDARY)
@@ -115,7 +120,7 @@ class TwoInOne(InteractiveModule):
             emphasis_side,
         )
         self.selection_epochs = selection_epochs
-        self.optimisation, self.long_side = optimisation or Optimisation(), check_side(long_side)
+        self.optimisation = optimisation or Optimisation()
         self._refined = False
 
     @property
@@ -207,7 +212,8 @@ class TwoInOne(InteractiveModule):
         self._refined = True
         maps = self.answers.selection_map(batch["clicks"], batch["image"].shape[-2:])
         rows = list(range(len(maps)))
-        passes = [row % (self.answers.cascade + 1) for row in rows]  # each is learned from
+        # each is learned from, in steps of a single row too
+        passes = [(row + self.global_step) % (self.answers.cascade + 1) for row in rows]
         known = self.answers.arguments_of(batch, rows)
         logits, _ = self.answers.run(batch["image"], maps, known, passes)
         loss = self.loss(
@@ -279,10 +285,14 @@ class TwoInOne(InteractiveModule):
         return self.optimisation(self, self.network.parameters_by_origin())
 
 
-def check_options(options: InferenceOptions, cascade: int, network: nn.Module) -> InferenceOptions:
+def check_options(
+    options: InferenceOptions, cascade: int, network: nn.Module, long_side: Side
+) -> InferenceOptions:
     """Return the test-time options; raises `InputError` for those that two-in-one does not know."""
-    if options.refiner is not None or options.cascade:
+    if options.refiner is not None:
         raise InputError("TwoInOne has no click network: leave refiner out")
+    if options.cascade:
+        raise InputError("a cascade of TwoInOne is its own option, model.cascade: leave it out")
     if not options.plain and not encodes_once(network):
         raise InputError(
             f"{type(network).__name__} has no click network: leave zoom and flip out, which are of "
@@ -291,7 +301,12 @@ def check_options(options: InferenceOptions, cascade: int, network: nn.Module) -
     if options.zoom and (not cascade or options.zoom.skip_clicks):
         raise InputError(
             f"zoom with model.cascade={cascade}, zoom.skip_clicks={options.zoom.skip_clicks}; "
-            "two-in-one's first click selects, and again in a box: give model.cascade=1 and "
-            "zoom.skip_clicks=0"
+            "two-in-one's first click selects, and again in a box: give model.cascade=1 --config "
+            "zoom.yaml zoom.skip_clicks=0"
+        )
+    if options.zoom and (long_side is None or isinstance(long_side, int)):
+        raise InputError(
+            f"zoom with model.long_side={long_side}; two-in-one's boxes have the size of its "
+            "views: give model.long_side=[448,448]"
         )
     return options

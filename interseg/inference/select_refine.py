@@ -143,7 +143,7 @@ class SelectAndRefine:
         )
         straight, mirrored = logits.float().sigmoid().chunk(2)
         mean = (straight + mirrored.flip(-1)) / 2
-        return torch.logit(mean, eps=1e-6), features[: len(mean)]
+        return torch.logit(mean, eps=1e-6), features[: len(mean)].clone()
 
     def state_of(self, logits: Tensor, features: Tensor, shown: Box) -> State:
         """Make the state of a selection (1, h, w) in the view of a part of an image."""
@@ -164,16 +164,14 @@ class SelectAndRefine:
         }
 
     def zoom_in(self, batch: ClickBatch, row: int, state: State, zoom: ZoomIn, flip: bool) -> State:
-        """Select again in the box round the selection before, unless that is empty."""
+        """Select again in the box round the selection before; the whole image if that is empty."""
         size = batch["image"].shape[-2:]
         (first,) = unpad_clicks(batch["clicks"][row : row + 1, :1])
         for _ in range(self.cascade):
             before = restore(state["selection"][None], state["shown"], (size[0], size[1]))[:, 0]
             before = before.float().sigmoid()
             mask = (before[0] > batch.get("threshold", 0.5)).cpu().numpy()
-            if not mask.any():
-                break
-            box = zoom.box_round(mask, first)
+            box = zoom.box_round(mask, first) if mask.any() else Box(0, 0, size[0], size[1])
             state = self.look(batch, row, before, box, state["selection"].shape[-2:], flip)
         return state
 
@@ -214,7 +212,8 @@ class SelectAndRefine:
         if box == state["shown"]:
             return state
         new = self.look(batch, row, state["before"], box, state["selection"].shape[-2:], flip)
-        return {**new, "zoomed": state["zoomed"]}
+        own = {key: state[key] for key in ("zoomed", "trimmed", "crop")}  # of the first click
+        return {**new, **own}
 
     def refinement_clicks(self, clicks: Tensor, state: State) -> Clicks:
         """Give the clicks (N, 4) of an image after the first in the frame of its state's view."""

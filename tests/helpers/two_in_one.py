@@ -41,6 +41,7 @@ class Fitting:
 
     estimated_stepping_batches = 100
     barebones = False
+    global_step = 0
     strategy = type("Alone", (), {"reduce": staticmethod(lambda value, reduce_op: value)})()
 
     def __init__(self, current_epoch):

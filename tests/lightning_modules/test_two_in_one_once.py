@@ -153,7 +153,7 @@ def test_a_mirrored_photo_is_selected_from_alike_where_both_views_are_averaged(c
 @pytest.mark.parametrize("flip", [False, True])
 def test_refinements_are_answered_in_mixed_precision_too(flip):
     zoom = ZoomIn(expansion=1.0, min_crop=20, skip_clicks=0)
-    own = module(cascade=1, inference=InferenceOptions(flip=flip, zoom=zoom))
+    own = module(cascade=1, long_side=[56, 56], inference=InferenceOptions(flip=flip, zoom=zoom))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert own.answer(batch(MORE, FIRST)).logits.isfinite().all()
 
@@ -172,6 +172,21 @@ def test_each_pass_of_a_cascade_is_learned_from_by_its_share_of_a_batch(monkeypa
     logits = own.training_step(given, 0)["logits"]
     for row in range(4):
         assert torch.allclose(logits[row], passes[row % 3][row], atol=1e-5)
+    own._trainer.global_step = 1
+    logits = own.training_step(given, 0)["logits"]
+    assert torch.allclose(logits[0], passes[1][0], atol=1e-5), "a batch of one row has every pass"
+
+
+def test_all_of_a_cascade_has_gradients_in_mixed_precision(monkeypatch):
+    own = module(cascade=1).train()
+    monkeypatch.setattr(TwoInOne, "log", lambda *a, **k: None)
+    own._trainer, own._seed = Fitting(0), 3
+    with torch.autocast("cpu", torch.bfloat16):
+        own.training_step(with_distance(batch(*[FIRST] * 2)), 0)["loss"].backward()
+    trained = [name for name, p in own.network.selection.named_parameters() if p.grad is not None]
+    assert {name for name, p in own.network.selection.named_parameters() if p.requires_grad} == set(
+        trained
+    )
 
 
 def test_the_selection_may_have_a_guidance_of_its_own():
@@ -232,20 +247,23 @@ def test_a_click_beyond_the_zoomed_box_enlarges_it_and_answers_depend_on_clicks_
             clicks = [*clicks, click]
         logits, (last,) = own.answer(batch(clicks, states=states))
         assert last["shown"] == first["shown"].with_clicks(clicks_of(clicks))
+        assert last["crop"] == first["crop"], "by which the whole game counts"
+        assert last["trimmed"] == first["trimmed"]
         assert torch.equal(logits, own.segment(batch(clicks)))
         back, (state,) = own.answer(batch([*FIRST, inside], states=[last]))
         assert state["shown"] == first["shown"]
         assert torch.equal(back, own.segment(batch([*FIRST, inside])))
 
 
-def test_a_selection_that_is_empty_is_not_zoomed_in():
-    own = zooming()
+def test_a_selection_that_is_empty_is_made_again_from_the_whole_photo():
+    own = zooming(2)
     with torch.no_grad():
-        own.network.selection.decoder.last.bias -= 100
+        own.network.selection.decoder.last.bias -= 10
         logits, (state,) = own.answer(batch(FIRST))
-    assert "zoomed" not in state
-    assert state["shown"] == Box(0, 0, 64, 96)
-    assert (logits < 0).all()
+        assert state["zoomed"] == state["shown"] == Box(0, 0, 64, 96)
+        assert (logits < 0).all()
+        own.inference = InferenceOptions()
+        assert torch.allclose(own.segment(batch(FIRST)), logits, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +275,11 @@ def test_a_selection_that_is_empty_is_not_zoomed_in():
             {"inference": InferenceOptions(zoom=ZoomIn()), "cascade": 1},
             "zoom.skip_clicks=1; two-in-one's first click selects",
         ),
+        (
+            {"inference": InferenceOptions(zoom=ZoomIn(skip_clicks=0)), "cascade": 1},
+            "zoom with model.long_side=None; .* give model.long_side=",
+        ),
+        ({"inference": InferenceOptions(cascade=1)}, "its own option, model.cascade"),
         ({"inference": InferenceOptions(BRSRefiner())}, "leave refiner out"),
     ],
 )
