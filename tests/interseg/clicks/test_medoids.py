@@ -80,7 +80,7 @@ def test_tiny_and_missing_objects_have_the_clicks_that_there_is_room_for():
 def test_a_share_of_the_sets_is_one_positive_click():
     mask = np.zeros((60, 70), np.uint8)
     mask[20:40, 20:50] = 1
-    draw = MedoidClicks(lone=0.25)
+    draw = MedoidClicks(lone=0.25, candidates=30)
     lone = 0
     for seed in range(200):
         clicks = draw(mask, mask * 0, np.random.default_rng(seed))
