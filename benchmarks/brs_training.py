@@ -13,7 +13,7 @@ import json
 import shlex
 from pathlib import Path
 
-from benchmarks import print_heading, print_row
+from benchmarks import print_heading, print_row, refinement
 from benchmarks.running import run_once
 
 ROWS = {
@@ -29,7 +29,8 @@ ROWS = {
 }
 """Changes of the training. VOC's and SBD's photos, for which the paper's 5 and 40 pixels of the
 ring and 255 of the distances are, have a long side of 500: 320 of 500 are .64."""
-REFINERS = {"forward": "null", "BRS": "brs"}
+PLAYED = ("forward", "brs")
+"""Rows of `benchmarks.refinement` that each training is played by."""
 FIGURES = ("noc@85", "noc@90", "failures@90", "miou@1", "miou@5", "auc")
 
 
@@ -46,16 +47,16 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()
-    print_heading(["", *(f"{refiner}, {key}" for refiner in REFINERS for key in FIGURES)])
+    print_heading(["", *(f"{name}, {key}" for name in PLAYED for key in FIGURES)])
     for row in options.rows:
         run = options.folder / f"{row.replace(' ', '-').replace('/', '-')}-{options.seed}"
         given = ["--config", "brs.yaml", "--config", "brs/small.yaml", *options.train]
         given += [*options.overrides, *ROWS[row], f"seed={options.seed}", "checkpoint=last"]
         run_once(run / "finished", "train.py", *given, f"run={run}")
         cells = []
-        for name, refiner in REFINERS.items():
+        for name in PLAYED:
             folder = run / name
-            played = [*options.test, f"refiner={refiner}", f"run={folder}"]
+            played = [*options.test, *refinement.ROWS[name], f"run={folder}"]
             run_once(folder / "report.json", "evaluate.py", "--checkpoint", str(run), *played)
             report = json.loads((folder / "report.json").read_text())
             cells += [f"{report[key]:.4g}" for key in FIGURES]

@@ -40,7 +40,16 @@ class ResizeView(albumentations.DualTransform):
         return mask[rows[:, None], columns]
 
 
-class CropAtObject(albumentations.DualTransform):
+class AtObject(albumentations.DualTransform):
+    """Base of the crops that depend on where the object is."""
+
+    @property
+    def targets_as_params(self) -> list[str]:
+        """Names of the targets that the crop depends on."""
+        return ["mask"]
+
+
+class CropAtObject(AtObject):
     """A crop whose centre pixel belongs to the object (BRS, section 3.1).
 
     Pixels beyond the image are padding. A view without an object pixel is cropped at a random
@@ -55,11 +64,6 @@ class CropAtObject(albumentations.DualTransform):
         super().__init__(p=1.0)
         self.height, self.width = height, width
 
-    @property
-    def targets_as_params(self) -> list[str]:
-        """Names of the targets that the crop depends on."""
-        return ["mask"]
-
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
@@ -71,7 +75,7 @@ class CropAtObject(albumentations.DualTransform):
         return {"top": y - self.height // 2, "left": x - self.width // 2}
 
     def apply(self, img: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
-        """Crop an image, black beyond it."""
+        """Crop an image, a mask or a coordinate map, 0 beyond it."""
         view = np.zeros((self.height, self.width, *img.shape[2:]), img.dtype)
         bottom, right = top + self.height, left + self.width
         inside = img[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -80,12 +84,8 @@ class CropAtObject(albumentations.DualTransform):
         view[y : y + height, x : x + width] = inside
         return view
 
-    def apply_to_mask(self, mask: np.ndarray, top: int, left: int, **params: Any) -> np.ndarray:
-        """Crop a mask or a coordinate map, 0 beyond it."""
-        return self.apply(mask, top, left)
 
-
-class ZoomAtObject(albumentations.DualTransform):
+class ZoomAtObject(AtObject):
     """The box round the object that a zoom shows a network in evaluation (`ZoomIn`).
 
     The same box every time, so that features of it can be kept; a view without an object pixel
@@ -101,12 +101,8 @@ class ZoomAtObject(albumentations.DualTransform):
 
     def __init__(self, expansion: float = 1.4, min_crop: int = 200) -> None:
         super().__init__(p=1.0)
+        self.expansion, self.min_crop = expansion, min_crop
         self.zoom = ZoomIn(expansion=expansion, min_crop=min_crop)
-
-    @property
-    def targets_as_params(self) -> list[str]:
-        """Names of the targets that the box depends on."""
-        return ["mask"]
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
@@ -119,7 +115,3 @@ class ZoomAtObject(albumentations.DualTransform):
     def apply(self, img: np.ndarray, box: Box, **params: Any) -> np.ndarray:
         """Crop an image, a mask or a coordinate map."""
         return img[box.top : box.bottom, box.left : box.right]
-
-    def apply_to_mask(self, mask: np.ndarray, box: Box, **params: Any) -> np.ndarray:
-        """Crop a mask or a coordinate map."""
-        return self.apply(mask, box)

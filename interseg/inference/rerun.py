@@ -65,7 +65,7 @@ class Rerun:
             if calls[module] == 1 and unchanged and not any(t.requires_grad for t in found):
                 constant.add(module)
         self.outputs = {module: self.outputs[module] for module in outermost(network, constant)}
-        self._rows: list[int] = []
+        self._rows: list[int] | None = None
         self._known: dict[nn.Module, Any] = {}
 
     def __call__(self, run: Callable[[], Tensor], change: Change, rows: Tensor) -> Tensor:
@@ -76,8 +76,9 @@ class Rerun:
             change: Change of the layer's output.
             rows: Indices into the batch of the first run.
         """
-        if rows.tolist() != self._rows:  # the same rows come again and again
-            self._rows = rows.tolist()
+        asked = rows.tolist()
+        if asked != self._rows:  # the same rows come again and again
+            self._rows = asked
             self._known = {module: pick(output, rows) for module, output in self.outputs.items()}
         with replace_outputs(self._known), change_output(self.point, change):
             return run()

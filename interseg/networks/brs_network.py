@@ -202,16 +202,18 @@ class FineDecoder(nn.Module):
             )
             for dilation in (1, 2, 3)
         )
-        self.join = Join()
+        self.concatenate = Concatenate()
         joined = 3 * (width // 2)
         self.excitation = Excitation(joined, max(1, joined // 16))
         self.head = nn.Sequential(convolution(joined, width // 2, 3), nn.Conv2d(width // 2, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.excitation(self.join(*(branch(x) for branch in self.branches))))
+        return self.head(
+            self.excitation(self.concatenate(*(branch(x) for branch in self.branches)))
+        )
 
 
-class Join(nn.Module):
+class Concatenate(nn.Module):
     """A concatenation of channels, as a module: f-BRS repeats what is outside of modules."""
 
     def forward(self, *parts: Tensor) -> Tensor:
