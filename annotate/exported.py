@@ -28,8 +28,13 @@ def check_free(project: Project, names: Iterable[str], exported: set[str]) -> No
         if plain_name(Path(name)) not in ours
         for file in files_of(project, name)
     ]
-    if not record_of(project).is_file() and not exported and holds_others(project):
+    if not record_of(project.out).is_file() and not exported and holds_others(project):
         files += [project.out / name for name in TABLES]
+    check_absent(files)
+
+
+def check_absent(files: Iterable[Path]) -> None:
+    """Raise `InputError` if one of these files, which no export of the folder wrote, exists."""
     for file in files:
         if file.exists():
             raise InputError(
@@ -47,15 +52,28 @@ def holds_others(project: Project) -> bool:
         return True
 
 
-def record_of(project: Project) -> Path:
-    """Name the file in which the photos are whose files are written."""
-    return project.out / "journal" / "exported.json"
+def record_of(out: Path) -> Path:
+    """Name the file of a folder in which the photos are whose files are written."""
+    return out / "journal" / "exported.json"
+
+
+def read_record(out: Path) -> set[str] | None:
+    """Read the names of the photos whose files are written; None if there is no record."""
+    try:
+        return {str(name) for name in json.loads(record_of(out).read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(out: Path, names: Iterable[str]) -> None:
+    """Keep the names of the photos whose files are written."""
+    write_whole(record_of(out), json.dumps(sorted(names)))
 
 
 def keep_exported(project: Project, names: Iterable[str], exported: set[str]) -> None:
     """Keep which photos' files are ours: those that are written now, and those that are there."""
     there = {name for name in exported if any(file.exists() for file in files_of(project, name))}
-    write_whole(record_of(project), json.dumps(sorted(there.union(names))))
+    write_record(project.out, there.union(names))
 
 
 def forget(project: Project, exported: set[str]) -> None:
@@ -79,10 +97,9 @@ def read_exported(project: Project) -> set[str]:
 
     An earlier version has them in its COCO file alone.
     """
-    try:
-        return {str(name) for name in json.loads(record_of(project).read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError):
-        pass
+    known = read_record(project.out)
+    if known is not None:
+        return known
     file = project.out / "annotations.json"
     if not file.is_file():
         return set()

@@ -1,12 +1,14 @@
 """Exports of lessons: a mask of classes a photo, the labels, and `transfer.json`."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from annotate.exported import check_absent, read_record, write_record
 from annotate.state import mask_of
 from annotate.teaching.course import Item
 from annotate.teaching.labels import Lecture, annotation_of
@@ -22,8 +24,12 @@ def export(lessons: Lessons) -> list[str]:
 
     Masks and labels have the photos' sizes.
     The method answers every photo that is done once more: that tells what it has kept.
+
+    Raises:
+        InputError: a mask or labels that would be replaced are somebody else's.
     """
     met = [item for item in lessons.order if item.rounds.met is not None]
+    claim_files(lessons, met)
     for item in met:
         height, width = image_header(item.path).size.upright
         labels = annotation_of(item.rounds.labels, lessons.size)
@@ -41,6 +47,20 @@ def export(lessons: Lessons) -> list[str]:
     )
     missing = len(lessons.order) - len(done)
     return [f"{missing} photo{'s are' if missing > 1 else ' is'} not done"] if missing else []
+
+
+def claim_files(lessons: Lessons, met: list[Item[Lecture]]) -> None:
+    """Keep which photos' files are ours; raise `InputError` if one is somebody else's.
+
+    An earlier version kept no record: where it has written `transfer.json`, all are ours.
+    """
+    ours = read_record(lessons.out)
+    if ours is None:
+        before = lessons.order if (lessons.out / "transfer.json").is_file() else []
+        ours = {item.path.name for item in before}
+    others = [item for item in met if item.path.name not in ours]
+    check_absent(file_of(lessons, kind, item) for item in others for kind in ("masks", "labels"))
+    write_record(lessons.out, ours.union(item.path.name for item in met))
 
 
 def taught_photo(lessons: Lessons, item: Item[Lecture], now: NDArray[np.int64]) -> TaughtPhoto:
@@ -67,6 +87,12 @@ def answer_of(lessons: Lessons, item: Item[Lecture]) -> NDArray[np.uint8]:
 
 def save(lessons: Lessons, folder: str, item: Item[Lecture], pixels: NDArray[np.uint8]) -> None:
     """Write classes as a PNG."""
-    (lessons.out / folder).mkdir(exist_ok=True)
-    with whole(lessons.out / folder / f"{item.path.stem}.png") as part:
+    file = file_of(lessons, folder, item)
+    file.parent.mkdir(exist_ok=True)
+    with whole(file) as part:
         Image.fromarray(pixels).save(part, "PNG")
+
+
+def file_of(lessons: Lessons, folder: str, item: Item[Lecture]) -> Path:
+    """Name the file of a photo's classes in `masks` or `labels`."""
+    return lessons.out / folder / f"{item.path.stem}.png"

@@ -143,6 +143,15 @@ def test_what_was_gained_and_kept_is_written_at_any_moment(truth, photos, pretra
             shown = person.learn()
             shown = person.learn("next")
             if number == 1:
+                stranger = tmp_path / "labels" / "0.png"
+                stranger.parent.mkdir()
+                stranger.write_bytes(b"somebody's labels")
+                status, found = ask(address, "/api/export", {})
+                assert status == 400
+                assert "labels/0.png exists, and no export" in found["error"]
+                assert stranger.read_bytes() == b"somebody's labels"
+                assert not (tmp_path / "masks").exists(), "nothing is written"
+                stranger.unlink()
                 assert ask(address, "/api/export", {})[1]["notes"] == ["1 photo is not done"]
                 assert len(json.loads((tmp_path / "transfer.json").read_text())["photos"]) == 2
         assert person.wait("resting")
