@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from annotate.photos import Photo, Project
-from annotate.state import START, Thing, object_mask
+from annotate.state import START, Thing, check_runs, object_mask
 from annotate.truth import Truth
 from interseg.clicks.layout import clicks_of, pad_clicks
+from interseg.errors import InputError
 from interseg.evaluation.boundaries import boundary_agreement
 from interseg.evaluation.metrics import OUTCOME, summarise
 from interseg.evaluation.overlap import iou
@@ -26,7 +27,7 @@ ROUNDS, TARGETS = 20, (0.8, 0.85, 0.9)
 def write_experiment(project: Project, truth: Truth, photos: Sequence[Photo]) -> list[str]:
     """Write `experiment/` for compare.py, as evaluate.py writes an evaluation.
 
-    The person's seconds are added. Returns a line on the objects that are missing.
+    The person's seconds are added. Returns lines on the objects that are missing.
 
     Args:
         project: Project whose objects are measured.
@@ -34,6 +35,7 @@ def write_experiment(project: Project, truth: Truth, photos: Sequence[Photo]) ->
         photos: Photos that were annotated.
     """
     played: dict[int, tuple[Thing, dict[str, Tensor]]] = {}
+    notes = []
     for photo in photos:
         with photo.lock:
             for thing in photo.state.present:
@@ -41,16 +43,15 @@ def write_experiment(project: Project, truth: Truth, photos: Sequence[Photo]) ->
                 if index is None or index in played or not thing.clicks:
                     continue
                 target = truth.objects(photo.name, photo.size)[index]
-                played[index] = thing, outcome_of(thing, index, target)
-    missing = len(truth.source) - len(played)
-    notes = (
-        [
+                try:
+                    played[index] = thing, outcome_of(thing, index, target)
+                except InputError as error:  # of an earlier click; the others are written
+                    notes.append(f"{photo.name}: {error}; experiment/ leaves that object out")
+    if len(played) < len(truth.source):
+        notes.append(
             f"experiment/ has {len(played)} of {len(truth.source)} objects; "
             "compare.py takes it when all are there"
-        ]
-        if missing
-        else []
-    )
+        )
     if not played:
         return notes
     rows = [played[index] for index in sorted(played)]
@@ -92,12 +93,15 @@ def outcome_of(thing: Thing, index: int, target: NDArray[np.uint8]) -> dict[str,
     """Return the outcome of a person's clicks on a true object (H, W), as `Game.outcome` has it.
 
     Masks are those after each of the first `ROUNDS` clicks, strokes before a click in them;
-    `simulator_seconds` are the person's.
+    `simulator_seconds` are the person's. Raises `InputError` for a damaged mask.
     """
     size = (int(target.shape[0]), int(target.shape[1]))
     actions = [action for action in thing.actions if action.click][:ROUNDS]
     rest = ROUNDS - len(actions)
     first = thing.actions[0].runs if thing.actions[0].kind == START else {}
+    for runs in (first, *(action.runs for action in actions)):
+        for counts in runs.values():
+            check_runs(counts, size)
     masks = [object_mask(action.runs, size) for action in actions]
     given = clicks_of([action.click for action in actions if action.click])
     curve = [iou(mask, target) for mask in masks]

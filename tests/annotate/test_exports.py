@@ -276,6 +276,17 @@ def test_a_person_stands_beside_a_simulated_user(annotated, trained, tmp_path):
     assert float(text[1].rsplit(",", 2)[1]) == 2 * len(rows[0].clicks)
 
 
+def test_a_damaged_mask_of_an_earlier_click_leaves_one_object_out(annotated):
+    thing = annotated.photo(key_of("0.png")).state.present[0]
+    number = next(i for i, action in enumerate(thing.actions) if action.click)
+    thing.actions[number] = thing.actions[number]._replace(runs={"1": "0"})
+    damaged, missing = export(annotated)
+    assert damaged.startswith("0.png: run lengths are damaged")
+    assert damaged.endswith("; experiment/ leaves that object out")
+    assert missing.startswith("experiment/ has 2 of 8 objects")
+    assert len(read_objects(annotated.out / "experiment" / "objects.csv")[1]) == 2
+
+
 def test_iou_so_far_is_of_the_object_under_the_first_click(annotated):
     told = annotated.look(key_of("0.png"), "hand")["things"]
     ids = np.array(Image.open(annotated.images.parent / "masks" / "0.png"))
