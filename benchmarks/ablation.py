@@ -11,7 +11,6 @@ killed ones are resumed. Overrides (key=value) are training's.
 
 import argparse
 import json
-import shlex
 import statistics
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import print_heading, print_row
-from benchmarks.running import run_once
+from benchmarks.running import add_data, run_once
 
 ROWS = ("distance", "gaussian", "iterative", "mask")
 SAMPLERS = ("itis", "cluster", "random")
@@ -40,12 +39,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--method", default="small.yaml", help="the config under every row")
-    arguments.add_argument(
-        "--train", type=shlex.split, required=True, help="config and overrides of the training data"
-    )
-    arguments.add_argument(
-        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
-    )
+    add_data(arguments, "train", "test")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()

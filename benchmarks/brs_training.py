@@ -10,11 +10,10 @@ again, what was killed goes on.
 
 import argparse
 import json
-import shlex
 from pathlib import Path
 
 from benchmarks import print_heading, print_row, refinement
-from benchmarks.running import run_once
+from benchmarks.running import add_data, run_once
 
 ROWS = {
     "as in brs/small.yaml": [],
@@ -37,12 +36,7 @@ FIGURES = ("noc@85", "noc@90", "failures@90", "miou@1", "miou@5", "auc")
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument(
-        "--train", type=shlex.split, required=True, help="config and overrides of the training data"
-    )
-    arguments.add_argument(
-        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
-    )
+    add_data(arguments, "train", "test")
     arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("overrides", nargs="*")

@@ -10,10 +10,9 @@ Overrides are the evaluation's.
 import argparse
 import csv
 import json
-import shlex
 from pathlib import Path
 
-from benchmarks.running import run_once
+from benchmarks.running import add_data, run_once
 
 COARSE = "model.network.output=coarse"
 ROWS = {
@@ -44,9 +43,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("run", type=Path)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument(
-        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
-    )
+    add_data(arguments, "test")
     arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     arguments.add_argument("overrides", nargs="*")
     options = arguments.parse_intermixed_args()

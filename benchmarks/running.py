@@ -1,5 +1,6 @@
 """Commands of the house, run by benchmarks as processes of their own."""
 
+import argparse
 import json
 import re
 import shlex
@@ -15,8 +16,16 @@ from interseg.files import write_whole
 ROOT = Path(__file__).parent.parent
 FREE = ("run=", "loading.num_workers=", "trainer.enable_progress_bar=")
 """Beginnings of words that change no figure."""
+DATA = {"train": "the training data", "test": "the data played on"}
 HERE = "FOLDER"
 """The folder of a line's note, in the note."""
+
+
+def add_data(arguments: argparse.ArgumentParser, *kinds: str) -> None:
+    """Add `--train` or `--test`, the config and overrides of that data as one argument."""
+    for kind in kinds:
+        about = f"config and overrides of {DATA[kind]}"
+        arguments.add_argument(f"--{kind}", type=shlex.split, required=True, help=about)
 
 
 def run_once(proof: Path, script: str, *line: str) -> None:

@@ -15,7 +15,6 @@ finished is not done again, what was killed goes on. Overrides (key=value) are t
 
 import argparse
 import json
-import shlex
 import statistics
 from itertools import pairwise
 from pathlib import Path
@@ -24,16 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import print_heading, print_row
-from benchmarks.running import run_once
+from benchmarks.running import add_data, run_once
 from interseg.evaluation.comparison import Evaluation, Method
 from interseg.evaluation.intervals import interval
 
 LOSSES = {"BA-CE": [], "CB-CE": ["model.loss.width=0"]}
-REFINEMENTS = {
+CLICKS = {
     "boundary clicks": [],
     "positive and negative clicks": ["--config", "two_in_one/pnr.yaml"],
+}
+REFINEMENTS = CLICKS | {
     **{
-        f"boundary clicks, {side} cells a side": [f"model.network.crop_size={side}"]
+        f"{name}, {side} cells a side": [*words, f"model.network.crop_size={side}"]
+        for name, words in CLICKS.items()
         for side in (16, 32, 64)
     },
     "boundary clicks, CB-CE": LOSSES["CB-CE"],
@@ -78,12 +80,7 @@ def main() -> None:
         default=["two_in_one.yaml", "two_in_one/small.yaml"],
         help="configs under every row",
     )
-    arguments.add_argument(
-        "--train", type=shlex.split, required=True, help="config and overrides of the training data"
-    )
-    arguments.add_argument(
-        "--test", type=shlex.split, required=True, help="config and overrides of the data played on"
-    )
+    add_data(arguments, "train", "test")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--first-seed", type=int, default=0)
     arguments.add_argument(
