@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.running import add_data, run_once
 
+REFINERS = "interseg.inference.refiners"
 COARSE = "model.network.output=coarse"
 ROWS = {
     "forward": ["refiner=null"],
@@ -22,14 +23,27 @@ ROWS = {
         name: [f"refiner={name}"]
         for name in ("dist_map_brs", "rgb_brs", "f_brs_a", "f_brs_b", "f_brs_c")
     },
-    "f_brs_b_pixels": [
-        "refiner={_target_: interseg.inference.refiners.FeatureRefiner, point: b, reach: 0}"
-    ],
+    **{
+        name: [f"refiner={{_target_: {REFINERS}.{words}}}"]
+        for name, words in {
+            "f_brs_b_pixels": "FeatureRefiner, point: b, reach: 0",
+            "f_brs_a_free": "FeatureRefiner, point: a, weight: 0.0",
+            "f_brs_b_settled": "FeatureRefiner, point: b, settled: 0.99",
+            "f_brs_b_shown": "FeatureRefiner, point: b, shown: 8",
+            "f_brs_b_as_its_code": "FeatureRefiner, point: b, settled: 0.99, shown: 8",
+            "dist_map_brs_as_its_code": "MapRefiner, settled: 0.99, shown: 5",
+        }.items()
+    },
     "coarse": ["refiner=null", COARSE],
-    "coarse_brs": ["refiner=brs", COARSE],
+    **{
+        f"coarse_{name}": [f"refiner={name}", COARSE]
+        for name in ("brs", "dist_map_brs", "f_brs_a", "f_brs_b")
+    },
 }
 """Words of evaluate.py for each row. `f_brs_b_pixels` constrains the clicked pixels alone, as BRS
-does, not 3 x 3 around each; the last two are for a network with a fine decoder."""
+does, not 3 x 3 around each; `f_brs_a_free` lets features change at no cost; a row as its code ends
+where the mask hardly changes and shows the network the first clicks alone, the two before it one
+each; coarse rows are for a network with a fine decoder."""
 FIGURES = {
     "NoC@85": "noc@85",
     "NoC@90": "noc@90",

@@ -23,6 +23,8 @@ class Evaluated(NamedTuple):
     """Whether the point is good enough to stop."""
     output: Any = None
     """Value to be returned with the point."""
+    last: bool = False
+    """Whether the search ends here, with the best point so far."""
 
 
 class Found(NamedTuple):
@@ -81,7 +83,7 @@ def minimise(
             except StopIteration:
                 del asked[i]
                 continue
-            if answer.done or found[i].evaluations == evaluations:
+            if answer.done or answer.last or found[i].evaluations == evaluations:
                 del asked[i]
     return [found[i] for i in range(len(starts))]
 

@@ -130,7 +130,7 @@ class Predictor:
         scene = Scene(
             self.network,
             [view["image"] for view in views],
-            [self.guide(view) for view in views],
+            [self.guide(show(view, refiner.shown if refiner else None)) for view in views],
             [_restorer(box, size) for box in boxes],
             clicks,
             self.options.flip,
@@ -183,6 +183,11 @@ class Predictor:
         if self.options.refiner and self.options.refiner.belong_to_view:
             dropped.add("variables")
         return {key: value for key, value in state.items() if key not in dropped} | {"box": box}
+
+
+def show(view: ClickBatch, clicks: int | None) -> ClickBatch:
+    """Return a view with its first clicks, (1, n, 4) of them at most; None for all."""
+    return view if clicks is None else view | {"clicks": view["clicks"][:, :clicks]}
 
 
 def rows_of_round(batch: ClickBatch, rows: list[int]) -> ClickBatch:

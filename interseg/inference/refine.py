@@ -52,8 +52,9 @@ class Refiner:
     round and stops as soon as all labels are right. A label is right if the probability is on its
     side of 0.5.
 
-    The official f-BRS also stops when the mask hardly changes, gives the network only the first 8
-    clicks, and does not refine after the first click. None of this is done here.
+    The official code of f-BRS also stops when the mask hardly changes (`settled: 0.99`) and gives
+    the network only the first clicks (`shown`: 8, and 5 for maps and photos); neither is done
+    unless asked for. It does not refine after the first click, which is done here.
 
     Args:
         reach: Reach in pixels of the square round a click whose pixels count: 0 for the clicked
@@ -65,6 +66,13 @@ class Refiner:
         memory: Memory of L-BFGS.
         iterations: Largest number of iterations of L-BFGS.
         evaluations: Largest number of evaluations of the energy; None for no limit.
+        settled: IoU of the masks of two evaluations in a row above which the optimisation stops,
+            whatever the labels; None to go on.
+        shown: Number of first clicks that the network sees; later ones are in the energy alone.
+            None for all.
+
+    Raises:
+        InputError: No evaluation or no click, or an IoU outside 0 to 1.
     """
 
     def __init__(
@@ -76,9 +84,15 @@ class Refiner:
         memory: int = 20,
         iterations: int = 100,
         evaluations: int | None = 20,
+        settled: float | None = None,
+        shown: int | None = None,
     ) -> None:
-        if evaluations is not None and evaluations < 1:
-            raise InputError(f"evaluations is {evaluations}; give at least 1, or null for no limit")
+        for name, value in (("evaluations", evaluations), ("shown", shown)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; give at least 1, or null for no limit")
+        if settled is not None and not 0 <= settled <= 1:
+            raise InputError(f"settled is {settled}; give an IoU from 0 to 1, or null to go on")
+        self.settled, self.shown = settled, shown
         self.reach, self.mean, self.anchored, self.weight = reach, mean, anchored, weight
         self.memory, self.iterations, self.evaluations = memory, iterations, evaluations
 
@@ -161,6 +175,7 @@ class Refiner:
     ) -> list[Found]:
         """Lower the energies of those objects of a group that have wrong labels."""
         starts = []
+        masks: dict[int, Tensor] = {}
         for k in wrong:
             zeros = scene.images[group[k]].new_zeros(played.size)
             starts.append(states[group[k]].get("variables", zeros))
@@ -179,10 +194,17 @@ class Refiner:
                     change = variables - torch.stack([starts[s] for s in searches])
                 energy = torch.stack(energies) + self.weight * self.inertia(change)
                 (gradient,) = torch.autograd.grad(energy.sum(), variables)
-            return [
+            answers = [
                 _answer(float(e), g, logits.detach(), labels[r])
                 for e, g, logits, r in zip(energy.detach(), gradient, whole, rows, strict=True)
             ]
+            if self.settled is None:
+                return answers
+            for k, search in enumerate(searches):
+                before, masks[search] = masks.get(search), classes_of(whole[k])
+                if before is not None and agreement(before, masks[search]) > self.settled:
+                    answers[k] = answers[k]._replace(last=True)
+            return answers
 
         return minimise(starts, evaluate, self.memory, self.iterations, self.evaluations)
 
@@ -241,9 +263,18 @@ def wanted_labels(clicks: Clicks, height: int, width: int, reach: int) -> PixelL
 def right(logits: Tensor, labels: PixelLabels) -> bool:
     """Test whether logits (K, H, W) give every pixel its label."""
     y, x, wanted = torch.from_numpy(labels).to(logits.device).T
-    at = logits[:, y, x]
-    found = (at[0] > 0).long() if len(at) == 1 else at.argmax(0)
-    return bool(found.eq(wanted).all())
+    return bool(classes_of(logits[:, y, x]).eq(wanted).all())
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """Find the class (...) of each pixel, int64, from logits (K, ...); of one logit 0 or 1."""
+    return (logits[0] > 0).long() if len(logits) == 1 else logits.argmax(0)
+
+
+def agreement(one: Tensor, other: Tensor) -> float:
+    """Compute the IoU of two masks (H, W): same class of all that has one in either; 1 of none."""
+    union = int(((one > 0) | (other > 0)).sum())
+    return int(((one > 0) & (one == other)).sum()) / union if union else 1.0
 
 
 def corrective_energy(logits: Tensor, labels: PixelLabels, mean: bool) -> Tensor:

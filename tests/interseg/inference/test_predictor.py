@@ -108,6 +108,22 @@ def test_the_box_holds_what_is_object_at_the_sessions_threshold():
         assert all((state.get("box") is not None) == zoomed for state in states)
 
 
+def test_clicks_that_the_network_is_not_shown_are_in_the_energy():
+    net, given = network(), batch()
+    first = given | {"clicks": given["clicks"][:, :1]}
+    with torch.no_grad():
+        plain = net(given["image"], encode(first))
+    y, x, label, _ = given["clicks"].unbind(-1)
+    rows = torch.arange(2)[:, None]
+    right = ((plain[rows, 0, y, x] > 0).long() == label).all(1)
+    options = InferenceOptions(MapRefiner(reach=0, shown=1))
+    logits, states = answered(Predictor(net, encode, options=options), given)
+    assert not right.all(), "a click that is not shown is wrong"
+    for row in (0, 1):
+        assert bool(states[row].get("counts")) != bool(right[row])
+        assert torch.allclose(logits[row], plain[row]) == bool(right[row])
+
+
 def test_variables_of_another_view_are_forgotten():
     given = batch()
     predictor = Predictor(

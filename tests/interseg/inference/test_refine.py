@@ -11,7 +11,13 @@ from torch import nn
 
 from interseg.clicks.layout import clicks_of
 from interseg.errors import InputError
-from interseg.inference.refine import COUNTS, corrective_energy, right, wanted_labels
+from interseg.inference.refine import (
+    COUNTS,
+    agreement,
+    corrective_energy,
+    right,
+    wanted_labels,
+)
 from interseg.inference.refiners import REFINERS, BRSRefiner, FeatureRefiner, MapRefiner, refiner_of
 from interseg.inference.rerun import frozen
 from interseg.inference.scene import Scene
@@ -272,6 +278,41 @@ def test_a_round_runs_what_no_variable_changes_once_refined_or_not(name, monkeyp
             assert torch.allclose(before, after, atol=1e-9)
 
 
-def test_a_refiner_that_may_evaluate_nothing_is_named():
-    with pytest.raises(InputError, match="evaluations is 0"):
-        MapRefiner(evaluations=0)
+@pytest.mark.parametrize("name", FAST)
+def test_a_search_ends_where_the_mask_hardly_changes_with_the_best_point_so_far(name):
+    given = scene(network())
+    refiner = REFINERS[name]()
+    _, whole = refined(refiner, given)
+    refiner.settled = 0.0  # any two masks that overlap agree so far
+    logits, ended = refined(refiner, given)
+    plain = given.forward()
+    for answer, forward, state, clicked in zip(logits, plain, ended, given.clicks, strict=True):
+        if state:
+            labels = wanted_labels(clicked, 20, 24, refiner.reach)
+            before, after = (
+                corrective_energy(one, labels, refiner.mean) for one in (forward, answer)
+            )
+            assert after <= before
+    spent, spent_before = (
+        [state["counts"]["refinement_evaluations"] for state in states if state]
+        for states in (ended, whole)
+    )
+    assert sum(spent) < sum(spent_before)
+    assert all(few <= many for few, many in zip(spent, spent_before, strict=True))
+    refiner.settled = 1.0  # none do
+    _, never = refined(refiner, given)
+    assert [s.get("counts") for s in never] == [s.get("counts") for s in whole]
+
+
+def test_masks_agree_by_their_classes():
+    one, other = torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 2]])
+    assert agreement(one, other) == 2 / 3
+    assert agreement(one > 1, other > 1) == 1 / 2
+    assert agreement(one * 0, one * 0) == 1
+
+
+def test_settings_out_of_range_are_named():
+    for settings in ({"evaluations": 0}, {"shown": 0}, {"settled": 99}):
+        ((name, value),) = settings.items()
+        with pytest.raises(InputError, match=f"{name} is {value}"):
+            MapRefiner(**settings)
