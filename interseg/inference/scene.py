@@ -4,11 +4,13 @@ A scene runs the network on groups of objects whose views have one size, and ret
 the frames of the whole images.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from interseg.clicks.layout import Clicks
 from interseg.networks.guided import encodes_once
@@ -91,11 +93,7 @@ class Scene(NamedTuple):
         logits = self._answer(
             torch.cat([images, images.flip(-1)]), torch.cat([maps, maps.flip(-1)]), both
         )
-        if logits.dtype in (torch.float16, torch.bfloat16):  # too coarse near probability 1
-            logits = logits.float()
-        straight, mirrored = probabilities(logits, 1).chunk(2)
-        mean = (straight + mirrored.flip(-1)) / 2
-        return torch.logit(mean, eps=1e-6) if mean.shape[1] == 1 else mean.clamp_min(1e-6).log()
+        return average_mirrored(logits)
 
     def _answer(self, images: Tensor, maps: Tensor, encoded: dict[str, Tensor] | None) -> Tensor:
         if encoded is None:
@@ -139,6 +137,30 @@ def join_mirrored(encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Join the encodings of photos (B, ...) and of the mirrored ones to (2 B, ...)."""
     straight = {key: value for key, value in encoded.items() if MIRRORED + key in encoded}
     return {key: torch.cat([value, encoded[MIRRORED + key]]) for key, value in straight.items()}
+
+
+def average_mirrored(logits: Tensor) -> Tensor:
+    """Average the probabilities of views and of the mirrored ones.
+
+    Computed from logarithms: a sure answer keeps a gradient, which a refinement needs.
+
+    Args:
+        logits: (2 B, K, h, w), those of the mirrored views last.
+
+    Returns:
+        Logits (B, K, h, w) of the mean probabilities, of half precision in single.
+    """
+    if logits.dtype in (torch.float16, torch.bfloat16):  # too coarse near probability 1
+        logits = logits.float()
+    straight, mirrored = logits.chunk(2)
+    mirrored = mirrored.flip(-1)
+    if logits.shape[1] > 1:
+        return torch.logaddexp(straight.log_softmax(1), mirrored.log_softmax(1)) - math.log(2)
+    inside, outside = (
+        torch.logaddexp(logsigmoid(sign * straight), logsigmoid(sign * mirrored))
+        for sign in (1, -1)
+    )
+    return inside - outside
 
 
 def probabilities(logits: Tensor, dim: int) -> Tensor:

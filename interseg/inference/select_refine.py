@@ -13,7 +13,7 @@ from interseg.batches import ClickBatch
 from interseg.clicks.guidance import Guidance
 from interseg.clicks.layout import BOUNDARY, KINDS, REGION, Clicks, pad_clicks, unpad_clicks
 from interseg.errors import InputError
-from interseg.inference.scene import encode_view, join_mirrored
+from interseg.inference.scene import average_mirrored, encode_view, join_mirrored
 from interseg.inference.segmenter import State
 from interseg.inference.zoom import ZoomIn
 from interseg.networks.crop_refinement import trimmed_box
@@ -141,9 +141,8 @@ class SelectAndRefine:
         logits, features = self.network(
             image, maps, encoded=join_mirrored(encoded), previous=before
         )
-        straight, mirrored = logits.float().sigmoid().chunk(2)
-        mean = (straight + mirrored.flip(-1)) / 2
-        return torch.logit(mean, eps=1e-6), features[: len(mean)].clone()
+        mean = average_mirrored(logits)
+        return mean, features[: len(mean)].clone()
 
     def state_of(self, logits: Tensor, features: Tensor, shown: Box) -> State:
         """Make the state of a selection (1, h, w) in the view of a part of an image."""

@@ -8,6 +8,7 @@ from torch import nn
 from interseg.errors import InputError
 from interseg.inference.predictor import InferenceOptions, Predictor
 from interseg.inference.refiners import BRSRefiner, FeatureRefiner, MapRefiner
+from interseg.inference.scene import average_mirrored
 from interseg.inference.zoom import ZoomIn
 from interseg.views import OUTSIDE, Box, reduce_image
 from tests.helpers.small_network import answered, batch, encode, network, same
@@ -210,3 +211,22 @@ def test_a_missing_key_and_a_click_outside_are_named():
         Predictor(network(), encode)(
             given | {"clicks": torch.tensor([[[70, 1, 1, 0]], [[1, 1, 1, 0]]])}
         )
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_mirrored_answers_probabilities_are_averaged(classes):
+    generator = torch.Generator().manual_seed(0)
+    logits = 5 * torch.randn(4, classes, 3, 5, generator=generator, dtype=torch.float64)
+    straight, mirrored = (
+        (one.sigmoid() if classes == 1 else one.softmax(1))
+        for one in (logits[:2], logits[2:].flip(-1))
+    )
+    found = average_mirrored(logits)
+    found = found.sigmoid() if classes == 1 else found.exp()
+    assert torch.allclose(found, (straight + mirrored) / 2, atol=1e-12)
+
+
+def test_a_sure_answer_keeps_a_gradient_beside_the_mirrored_one():
+    sure = torch.full((2, 1, 1, 1), -30.0, requires_grad=True)
+    average_mirrored(sure).sum().backward()
+    assert sure.grad.flatten().tolist() == pytest.approx([0.5, 0.5])
